@@ -1,0 +1,3 @@
+"""driftd: GitOps drift detection and reconciliation for Kubernetes."""
+
+__version__ = "0.1.0"

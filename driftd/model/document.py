@@ -1,0 +1,101 @@
+"""The JSON form of what driftd reports: the contract of DESIGN.md §5, shared by every output and receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from driftd.model.drift import FieldDrift, FieldOwner, Report, Verdict
+from driftd.model.incident import Notification
+from driftd.model.path import format_path
+from driftd.model.revision import GitLine
+
+
+def check_document(reports: Iterable[Report]) -> dict[str, Any]:
+    """The one document of `check -o json`. `error` at the app's level is there beside the contract's keys."""
+    return {
+        "version": 1,
+        "apps": [
+            {
+                "app": report.app,
+                "revision": report.revision.sha if report.revision else None,
+                "in_sync": report.in_sync,
+                "counts": {str(status): count for status, count in report.counts.items()},
+                "resources": [verdict_document(verdict) for verdict in report.verdicts],
+                "error": report.error,
+            }
+            for report in reports
+        ],
+    }
+
+
+def notification_document(notification: Notification) -> dict[str, Any]:
+    """The webhook's body."""
+    incident = notification.incident
+    return {
+        "version": 1,
+        "id": notification.id,
+        "incident": incident.id,
+        "event": str(notification.event),
+        "type": str(incident.type),
+        "app": incident.app,
+        "cluster": incident.cluster,
+        "revision": incident.revision,
+        "resolution": str(incident.resolution) if incident.resolution else None,
+        "first_seen": timestamp(incident.first_seen),
+        "time": timestamp(notification.time),
+        "message": incident.message,
+        "resources": [verdict_document(verdict) for verdict in incident.resources],
+    }
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    source = verdict.source
+    return {
+        "api_version": verdict.api_version,
+        "kind": verdict.ref.kind,
+        "namespace": verdict.ref.namespace,
+        "name": verdict.ref.name,
+        "status": str(verdict.status),
+        "source": {"file": source.file, "line": source.line} if source else None,
+        "fields": [field_document(field) for field in verdict.fields],
+        "error": verdict.error,
+    }
+
+
+def field_document(field: FieldDrift) -> dict[str, Any]:
+    return {
+        "path": format_path(field.path),
+        "change": str(field.change),
+        "desired": field.desired,
+        "live": field.live,
+        "by": _owner(field.by) if field.by else None,
+        "git": _line(field.git) if field.git else None,
+    }
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC, to the second, as Kubernetes writes it: `2026-11-22T08:52:11Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _owner(owner: FieldOwner) -> dict[str, Any]:
+    return {
+        "manager": owner.manager,
+        "operation": owner.operation,
+        "subresource": owner.subresource,
+        "user": owner.user,
+        "time": timestamp(owner.time) if owner.time else None,
+    }
+
+
+def _line(line: GitLine) -> dict[str, Any]:
+    return {
+        "file": line.file,
+        "line": line.line,
+        "commit": line.commit,
+        "author": line.author,
+        "time": timestamp(line.time) if line.time else None,
+        "subject": line.subject,
+    }

@@ -1,0 +1,120 @@
+"""What differs between Git and the cluster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from driftd.model.path import DocumentPath, FieldPath
+from driftd.model.resource import Json, ResourceRef, Source
+from driftd.model.revision import GitLine, Revision
+
+
+class Status(StrEnum):
+    """The verdict on one object."""
+
+    IN_SYNC = "in_sync"
+    DRIFTED = "drifted"
+    MISSING = "missing"
+    ORPHANED = "orphaned"
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+
+
+class Change(StrEnum):
+    """What happened to one field, seen from Git."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    ADDED = "added"
+
+
+class Engine(StrEnum):
+    """How a verdict is reached."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOwner:
+    """Who last set a field, from `metadata.managedFields` (and from audit events, where `user` is known)."""
+
+    manager: str
+    operation: str
+    subresource: str | None = None
+    user: str | None = None
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDrift:
+    """One field that differs. Values of Secrets are already redacted: no raw one is ever put in here.
+
+    `at` is where the declared value (or its nearest declared ancestor) stands in the manifest.
+    `desired` is None for an added field and `live` for a removed one.
+    """
+
+    path: FieldPath
+    change: Change
+    desired: Json
+    live: Json
+    at: DocumentPath
+    by: FieldOwner | None = None
+    git: GitLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What driftd knows of one object. `error` is set exactly when `status` is UNKNOWN."""
+
+    ref: ResourceRef
+    api_version: str
+    status: Status
+    source: Source | None = None
+    fields: tuple[FieldDrift, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdicts of one pass over one app, in the order of their sources.
+
+    `error` is why the app as a whole could not be judged (Git unreachable and never seen, a manifest that does not
+    parse): then there may be no verdicts at all, and the app is not in sync.
+    """
+
+    app: str
+    cluster: str
+    revision: Revision | None
+    verdicts: tuple[Verdict, ...]
+    time: datetime
+    error: str | None = None
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many objects have each status; every status is there."""
+        tally = Counter(verdict.status for verdict in self.verdicts)
+        return {status: tally[status] for status in Status}
+
+    @property
+    def in_sync(self) -> bool:
+        """True only when every object was read and none differs."""
+        return self.error is None and all(
+            verdict.status in (Status.IN_SYNC, Status.IGNORED) for verdict in self.verdicts
+        )
+
+    @property
+    def undecided(self) -> bool:
+        """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
+        return self.error is not None or any(v.status is Status.UNKNOWN for v in self.verdicts)
+
+    @property
+    def drifted(self) -> tuple[Verdict, ...]:
+        """The objects that differ from Git."""
+        return tuple(
+            v for v in self.verdicts if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED)
+        )

@@ -1,0 +1,94 @@
+"""What driftd means to do, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from driftd.model.resource import Manifest, ResourceRef
+
+
+class Mode(StrEnum):
+    """How far driftd may go for an app."""
+
+    OBSERVE = "observe"
+    APPROVE = "approve"
+    HEAL = "heal"
+
+
+class RollbackMode(StrEnum):
+    MANUAL = "manual"
+    AUTO = "auto"
+
+
+class Trigger(StrEnum):
+    """What made driftd write."""
+
+    HEAL = "heal"
+    SYNC = "sync"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The manifests to apply, in order, and why. Empty means: nothing to do."""
+
+    app: str
+    trigger: Trigger
+    revision: str
+    manifests: tuple[Manifest, ...]
+    by: str
+    """Who asked: `driftd` itself, or the person behind a command."""
+
+
+class Outcome(StrEnum):
+    """What came of applying one object."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One object of a plan after it was carried out. `error` is set exactly when `outcome` is FAILED."""
+
+    ref: ResourceRef
+    outcome: Outcome
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A plan that was carried out, for the history."""
+
+    app: str
+    trigger: Trigger
+    revision: str
+    by: str
+    started: datetime
+    finished: datetime
+    applied: tuple[Applied, ...]
+
+    @property
+    def failed(self) -> tuple[Applied, ...]:
+        return tuple(a for a in self.applied if a.outcome is Outcome.FAILED)
+
+    @property
+    def written(self) -> tuple[Applied, ...]:
+        return tuple(a for a in self.applied if a.outcome in (Outcome.CREATED, Outcome.CONFIGURED))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An app kept at an earlier revision until what Git declares is no longer `bad_digest`."""
+
+    app: str
+    revision: str
+    bad_revision: str
+    bad_digest: str
+    reason: str
+    by: str
+    since: datetime
