@@ -115,6 +115,4 @@ class Report:
     @property
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
-        return tuple(
-            v for v in self.verdicts if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED)
-        )
+        return tuple(v for v in self.verdicts if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED))

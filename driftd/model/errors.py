@@ -35,9 +35,7 @@ class PathNotFound(GitError):
 class RenderError(DriftdError):
     """A manifest cannot be read. `file` is relative to the repository; `line` and `column` count from 1."""
 
-    def __init__(
-        self, message: str, *, file: str, line: int | None = None, column: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, file: str, line: int | None = None, column: int | None = None) -> None:
         self.message = message
         self.file = file
         self.line = line

@@ -81,9 +81,7 @@ class Manifest:
         metadata = {k: v for k, v in self.body["metadata"].items() if k != "namespace"}
         if namespace is not None:
             metadata["namespace"] = namespace
-        return replace(
-            self, ref=replace(self.ref, namespace=namespace), body={**self.body, "metadata": metadata}
-        )
+        return replace(self, ref=replace(self.ref, namespace=namespace), body={**self.body, "metadata": metadata})
 
 
 def group_of(api_version: str) -> str:
@@ -95,7 +93,6 @@ def group_of(api_version: str) -> str:
 def digest(manifests: Iterable[Manifest]) -> str:
     """A hash of what a set of manifests declares, whatever commit, file or order it came from (64 hex digits)."""
     lines = sorted(
-        json.dumps(manifest.body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        for manifest in manifests
+        json.dumps(manifest.body, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for manifest in manifests
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
