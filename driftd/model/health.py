@@ -16,6 +16,11 @@ class HealthState(StrEnum):
     DEGRADED = "degraded"
     UNKNOWN = "unknown"
 
+    @property
+    def failed(self) -> bool:
+        """Whether it will not get better by waiting."""
+        return self is HealthState.DEGRADED
+
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -1,0 +1,89 @@
+"""Scalars that Kubernetes writes in more than one way: equal by value, whatever their spelling."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d{1,3}))?")
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_NANO = Decimal(1).scaleb(-9)
+
+
+@lru_cache(maxsize=4096)
+def quantity(text: str) -> Decimal | None:
+    """The value of a Kubernetes quantity (`500m`, `1Gi`, `1e3`), or None if it is none.
+
+    Rounded up to nano, as the API server does.
+    Source: k8s.io/apimachinery/pkg/api/resource, "Quantity".
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
+    digits, binary, decimal, exponent = match.groups()
+    try:
+        value = Decimal(digits)
+    except InvalidOperation:
+        return None
+    if binary:
+        value *= 1024 ** _BINARY[binary]
+    elif exponent:
+        value = value.scaleb(int(exponent))
+    else:
+        value = value.scaleb(_DECIMAL[decimal or ""])
+    try:
+        return value.quantize(_NANO, rounding="ROUND_UP").normalize()
+    except InvalidOperation:
+        return value.normalize()
+
+
+@lru_cache(maxsize=1024)
+def duration(text: str) -> int | None:
+    """The nanoseconds of a Go duration (`1h30m`, `90s`), or None if it is none. Source: Go's time.ParseDuration."""
+    body = text[1:] if text[:1] in ("+", "-") else text
+    if body == "0":
+        return 0
+    total, position = Decimal(0), 0
+    while position < len(body):
+        match = _DURATION_PART.match(body, position)
+        if match is None:
+            return None
+        total += Decimal(match[1]) * _NANOSECONDS[match[2]]
+        position = match.end()
+    if position == 0:
+        return None
+    return int(-total if text[0] == "-" else total)
+
+
+@lru_cache(maxsize=4096)
+def instant(text: str) -> datetime | None:
+    """The moment that an RFC 3339 time names, or None if it is none."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed.astimezone(UTC) if parsed.tzinfo else None
+
+
+def decoded(text: str) -> bytes | None:
+    """The bytes of a base64 text (line breaks allowed, as Go's decoder allows them), or None if it is none."""
+    try:
+        return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,35 @@
+"""From what is known of an app to what is to be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from driftd.model.drift import Report, Status, Verdict
+from driftd.model.plan import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdicts to act on. Empty means: write nothing, for `reason`."""
+
+    act_on: tuple[Verdict, ...]
+    reason: str
+
+
+def decide(mode: Mode, report: Report) -> Decision:
+    """What driftd does by itself after a pass.
+
+    Only `heal` acts unasked. A manifest that does not parse stops it for the whole app: half of what Git declares is
+    not what Git declares. An object that could not be judged is left alone; the others are not.
+    """
+    if mode is not Mode.HEAL:
+        return Decision((), f"the mode is {mode}")
+    return sync_decision(report)
+
+
+def sync_decision(report: Report) -> Decision:
+    """What a person who asks for a sync gets: all that differs, whatever the mode."""
+    if report.error is not None:
+        return Decision((), report.error)
+    differing = tuple(v for v in report.verdicts if v.status in (Status.DRIFTED, Status.MISSING))
+    return Decision(differing, "" if differing else "nothing differs")
