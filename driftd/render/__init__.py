@@ -1,0 +1,1 @@
+"""From a folder in Git to the objects it declares: plain YAML and JSON, Kustomize, Helm."""

@@ -1,0 +1,107 @@
+"""Folders of plain YAML and JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from posixpath import basename, dirname
+
+from driftd.model.errors import PathNotFound, RenderError
+from driftd.render import kustomize
+from driftd.render.helm import CHART_FILE
+from driftd.render.ignore import IGNORE_FILE, IgnoreRules
+from driftd.render.kustomization import KUSTOMIZATION_FILES
+from driftd.render.manifests import read_manifests
+from driftd.render.options import Objects, RenderOptions
+from driftd.render.tree import FileTree
+
+MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def render(tree: FileTree, options: RenderOptions) -> Objects:
+    """What the files of the tree's folder declare, recursively, in the order of their paths.
+
+    Read are `*.yaml`, `*.yml` and `*.json` (and, where the tree's path is a file, that one whatever its name), but
+    for hidden files and folders and what a `.driftdignore` leaves out, in the folder, below it or above it.
+
+    A folder below that has a kustomization file is built by Kustomize instead of being read, as Flux does. One with a
+    Chart.yaml is an error: a chart needs a release name and values, so it has to be an app of its own or be left out.
+
+    Raises: RenderError: there is no file to read at all.
+    """
+    paths = [file.path for file in tree.files(tree.path)]
+    if paths == [tree.path]:
+        return read_manifests(tree.read(paths)[tree.path], tree.path)
+    base = f"{tree.path}/" if tree.path else ""
+    rules = IgnoreRules(base, _ignore_files(tree, base, paths))
+    kept = sorted(path for path in paths if not rules.leaves_out(path))
+    builds = _folders_with_builds(kept, base)
+    units = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
+    if not units and not builds:
+        raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
+    contents, unreadable = _contents(tree, units)
+    found = [
+        _build(tree, unit, builds[unit], options) if unit in builds else read_manifests(contents[unit], unit)
+        for unit in sorted([*contents, *builds])
+    ]
+    return Objects(
+        tuple(manifest for each in found for manifest in each.manifests),
+        (*unreadable, *(error for each in found for error in each.errors)),
+    )
+
+
+def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes], list[RenderError]]:
+    """The files' contents, and an error for each link that leads nowhere or out of the repository."""
+    try:
+        return tree.read(files), []
+    except PathNotFound:
+        contents: dict[str, bytes] = {}
+        errors = []
+        for file in files:
+            try:
+                contents.update(tree.read([file]))
+            except PathNotFound as error:
+                where = RenderError(str(error).removeprefix(f"{file} ").removeprefix(f"{file}: "), file=file)
+                where.__cause__ = error
+                errors.append(where)
+        return contents, errors
+
+
+def _ignore_files(tree: FileTree, base: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+    files = dict(tree.read([path for path in paths if basename(path) == IGNORE_FILE]))
+    above = base.rstrip("/")
+    while above:
+        above = dirname(above)
+        file = f"{above}/{IGNORE_FILE}" if above else IGNORE_FILE
+        try:
+            files.update(tree.read([file]))
+        except PathNotFound:
+            continue
+    return files
+
+
+def _folders_with_builds(paths: Sequence[str], base: str) -> dict[str, str]:
+    """The outermost folders below the app's that are built by a program, and the file that says so."""
+    builds: dict[str, str] = {}
+    for path in sorted(paths, key=lambda path: (path.count("/"), path)):
+        decides = basename(path) in (*KUSTOMIZATION_FILES, CHART_FILE) and dirname(path) != base.rstrip("/")
+        if decides and not _is_below(path, builds):
+            builds[dirname(path)] = path
+    return builds
+
+
+def _is_below(path: str, folders: Mapping[str, str]) -> bool:
+    while path:
+        path = dirname(path)
+        if path in folders:
+            return True
+    return False
+
+
+def _build(tree: FileTree, folder: str, file: str, options: RenderOptions) -> Objects:
+    if basename(file) == CHART_FILE:
+        message = "a Helm chart inside of a folder of plain files: make it an app of its own, or leave it out"
+        return Objects(errors=(RenderError(f"{message} by a {IGNORE_FILE} file", file=file),))
+    try:
+        return kustomize.render(tree, folder, options)
+    except RenderError as error:
+        return Objects(errors=(error,))

@@ -1,0 +1,81 @@
+"""Running kustomize and helm: no network, no plugins, nothing of ours in their environment, and never too long."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from driftd.model.errors import RenderError, ToolMissing
+
+_OUTPUT_LIMIT = 128 * 1024 * 1024
+_ERROR_LIMIT = 64 * 1024
+_NOWHERE = "http://127.0.0.1:9"
+_PROXIES = {name: _NOWHERE for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())}
+
+
+class ToolFailed(Exception):
+    """The program ended with an error; the text is what it wrote to stderr."""
+
+
+def find(program: str, home: str, file: str) -> str:
+    """The path of a program that rendering `file` needs; `home` is where one gets it. Raises: ToolMissing."""
+    found = shutil.which(program)
+    if found is None:
+        message = f"rendering this needs `{program}`, which is not installed (or not on the PATH): see {home}"
+        raise ToolMissing(message, file=file)
+    return str(Path(found).resolve())
+
+
+def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, file: str) -> bytes:
+    """What a program writes to stdout.
+
+    It gets none of our environment (there may be tokens in it), an empty PATH and a proxy at which nobody answers, so
+    that it finds no git to clone with and no host to ask. After `timeout` seconds it is killed with its children.
+
+    Raises: ToolFailed: it ended with an error. RenderError: for `file`: it took too long or wrote too much.
+    """
+    name = Path(command[0]).name
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603  # a program that the configuration names; the arguments are ours
+            command,
+            cwd=cwd,
+            env={"LANG": "C.UTF-8", "PATH": "/nonexistent", "HOME": str(cwd), **_PROXIES, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            _kill(process)
+
+        deadline = threading.Timer(timeout, stop)
+        deadline.start()
+        try:
+            with process:
+                output = process.stdout.read(_OUTPUT_LIMIT + 1) if process.stdout else b""
+                if len(output) > _OUTPUT_LIMIT:
+                    _kill(process)
+        finally:
+            deadline.cancel()
+        if len(output) > _OUTPUT_LIMIT:
+            raise RenderError(f"{name} wrote more than {_OUTPUT_LIMIT >> 20} MiB", file=file)
+        if process.returncode == -signal.SIGKILL and late.is_set():
+            raise RenderError(f"{name} was stopped: it took longer than {timeout:g} s", file=file)
+        if process.returncode != 0:
+            errors.seek(0)
+            raise ToolFailed(errors.read(_ERROR_LIMIT).decode(errors="replace").strip() or f"{name} failed silently")
+    return output
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

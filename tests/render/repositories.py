@@ -1,0 +1,27 @@
+"""Repositories written down in a test: a folder of files as a tree that can be rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+from driftd.render.tree import FolderTree
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    """Writes files by their paths below `root`; their texts may be indented as the test is."""
+    for path, text in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text).lstrip("\n"))
+    return root
+
+
+def tree(root: Path, path: str, files: dict[str, str]) -> FolderTree:
+    return FolderTree(write(root, files), path)
+
+
+def config_map(name: str, namespace: str | None = None) -> str:
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    body = ", ".join(f"{key}: {value}" for key, value in metadata.items())
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{{body}}}\n"

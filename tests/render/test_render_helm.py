@@ -1,0 +1,227 @@
+"""Helm renders a chart of the repository with values of the repository, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driftd.model.errors import RenderError, ToolMissing
+from driftd.render.app import Rendering, RenderKind, RenderOptions, render
+from driftd.render.lines import line_of
+from tests.render.repositories import tree, write
+
+CHART = {
+    "charts/web/Chart.yaml": "apiVersion: v2\nname: webapp\nversion: 1.2.3\n",
+    "charts/web/values.yaml": "replicas: 1\nimage: nginx\n",
+    "charts/web/templates/_names.tpl": '{{ define "webapp.name" }}{{ .Release.Name }}-web{{ end }}',
+    "charts/web/templates/web.yaml": """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          name: {{ include "webapp.name" . }}
+        spec:
+          replicas: {{ .Values.replicas }}
+          image: {{ .Values.image | quote }}
+        ---
+        apiVersion: v1
+        kind: ConfigMap
+        metadata:
+          name: {{ .Release.Name }}
+          namespace: {{ .Release.Namespace }}
+        data:
+          kube: {{ .Capabilities.KubeVersion.Version | quote }}
+          monitors: {{ .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" | quote }}
+          seen: {{ lookup "v1" "Namespace" "" "default" | len | quote }}
+    """,
+    "charts/web/templates/NOTES.txt": "Thank you.",
+    "charts/web/templates/hook.yaml": """
+        apiVersion: batch/v1
+        kind: Job
+        metadata:
+          name: migrate
+          annotations: {helm.sh/hook: pre-install}
+    """,
+    "charts/web/templates/tests/test.yaml": """
+        apiVersion: v1
+        kind: Pod
+        metadata:
+          name: check
+          annotations: {helm.sh/hook: test}
+    """,
+    "charts/web/crds/crd.yaml": """
+        apiVersion: apiextensions.k8s.io/v1
+        kind: CustomResourceDefinition
+        metadata: {name: things.example.com}
+    """,
+}
+
+
+def rendered(root: Path, files: dict[str, str], options: RenderOptions) -> Rendering:
+    rendering = render(tree(root, "charts/web", {**CHART, **files}), options)
+    assert rendering.errors == ()
+    assert rendering.kind is RenderKind.HELM
+    return rendering
+
+
+def refused(root: Path, files: dict[str, str], options: RenderOptions) -> RenderError:
+    rendering = render(tree(root, "charts/web", {**CHART, **files}), options)
+    [error] = rendering.errors
+    return error
+
+
+def test_a_chart_gives_its_objects_with_their_templates(tmp_path: Path, programs: RenderOptions) -> None:
+    """CRDs are there, hooks and tests are not; each object knows the template that it was made from."""
+    rendering = rendered(tmp_path, {}, replace(programs, release="shop", namespace="web"))
+    assert {str(m.ref): m.source.file for m in rendering.manifests} == {
+        "CustomResourceDefinition.apiextensions.k8s.io/things.example.com": "charts/web/crds/crd.yaml",
+        "Deployment.apps/shop-web": "charts/web/templates/web.yaml",
+        "ConfigMap/web/shop": "charts/web/templates/web.yaml",
+    }
+    assert {m.source.origin for m in rendering.manifests} == {"helm"}
+    deployment = next(m for m in rendering.manifests if m.ref.kind == "Deployment")
+    assert deployment.body["spec"] == {"replicas": 1, "image": "nginx"}
+    assert line_of(b"", deployment.source, ("spec", "replicas")) == 1
+
+
+def test_values_files_override_each_other_in_order(tmp_path: Path, programs: RenderOptions) -> None:
+    """They are named from the chart, or with a leading slash from the repository's root."""
+    files = {
+        "charts/web/values-prod.yaml": "replicas: 3\nimage: from-chart\n",
+        "env/prod.yaml": "image: from-env\n",
+        "env/more.yaml": "replicas: 5\n",
+    }
+    options = replace(programs, values_files=("values-prod.yaml", "../../env/prod.yaml", "/env/more.yaml"))
+    rendering = rendered(tmp_path, files, options)
+    deployment = next(m for m in rendering.manifests if m.ref.kind == "Deployment")
+    assert deployment.body["spec"] == {"replicas": 5, "image": "from-env"}
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("../../../outside.yaml", "is outside of the repository"),
+        ("/../outside.yaml", "is outside of the repository"),
+        ("https://example.com/values.yaml", "is outside of the repository"),
+        ("nowhere.yaml", "there is no values file charts/web/nowhere.yaml"),
+        ("templates", "there is no values file charts/web/templates"),
+        ("linked.yaml", "there is no values file charts/web/linked.yaml"),
+    ],
+)
+def test_values_files_must_be_in_the_repository(tmp_path: Path, programs: RenderOptions, file: str, says: str) -> None:
+    """No path, no link and no address leads out."""
+    write(tmp_path, {"outside.yaml": "replicas: 9\n"})
+    app = tree(tmp_path / "repo", "charts/web", CHART)
+    (tmp_path / "repo/charts/web/linked.yaml").symlink_to(tmp_path / "outside.yaml")
+    rendering = render(app, replace(programs, values_files=(file,)))
+    assert rendering.manifests == ()
+    [error] = rendering.errors
+    assert says in error.message
+
+
+def test_a_chart_sees_the_cluster_that_it_is_told(tmp_path: Path, programs: RenderOptions) -> None:
+    """Its capabilities are given; it asks no cluster, so a lookup finds nothing."""
+    options = replace(programs, kube_version="1.31.4", api_versions=("monitoring.coreos.com/v1",))
+    config_map = next(m for m in rendered(tmp_path, {}, options).manifests if m.ref.kind == "ConfigMap")
+    assert config_map.body["data"] == {"kube": "v1.31.4", "monitors": "true", "seen": "0"}
+
+
+def test_a_packed_dependency_is_used_and_named(tmp_path: Path, programs: RenderOptions) -> None:
+    """A chart in charts/ may be a folder or an archive; the archive is the source of its objects then."""
+    dependencies = "dependencies: [{name: db, version: 1.0.0}, {name: cache, version: 1.0.0}]\n"
+    template = "apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\n"
+    files = {
+        "charts/web/Chart.yaml": CHART["charts/web/Chart.yaml"] + dependencies,
+        "charts/web/charts/cache/Chart.yaml": "apiVersion: v2\nname: cache\nversion: 1.0.0\n",
+        "charts/web/charts/cache/templates/s.yaml": template % "cache",
+    }
+    app = tree(tmp_path, "charts/web", {**CHART, **files})
+    packed = {"db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n", "db/templates/s.yaml": template % "db"}
+    with tarfile.open(tmp_path / "charts/web/charts/db-1.0.0.tgz", "w:gz") as archive:
+        for name, text in packed.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    rendering = render(app, programs)
+    assert rendering.errors == ()
+    found = {m.ref.name: m.source.file for m in rendering.manifests if m.ref.kind == "Secret"}
+    assert found == {
+        "db": "charts/web/charts/db-1.0.0.tgz",
+        "cache": "charts/web/charts/cache/templates/s.yaml",
+    }
+
+
+def test_a_dependency_that_is_not_there_is_not_fetched(tmp_path: Path, programs: RenderOptions) -> None:
+    """The error says which one, where it is looked for, and what to do."""
+    dependencies = 'dependencies: [{name: redis, version: "1", repository: "https://charts.example.com"}]\n'
+    chart = CHART["charts/web/Chart.yaml"] + dependencies
+    error = refused(tmp_path, {"charts/web/Chart.yaml": chart}, programs)
+    assert error.file == "charts/web/Chart.yaml"
+    assert "not in charts/web/charts/: redis" in error.message
+    assert "helm dependency build" in error.message
+
+
+@pytest.mark.parametrize(
+    ("template", "line", "says"),
+    [
+        ('a: 1\nb: {{ required "image is wanted" .Values.none }}\n', 2, "image is wanted"),
+        ("a: 1\n\nb: {{ .Values.none.none }}\n", 3, "nil pointer"),
+        ("a: {{ nonsense }}\n", 1, 'function "nonsense" not defined'),
+        ('a: {{ fail "no way" }}\n', 1, "no way"),
+        ("a: 1\n b: [\n", None, "YAML parse error"),
+    ],
+)
+def test_an_error_of_a_template_names_it(
+    tmp_path: Path, programs: RenderOptions, template: str, line: int | None, says: str
+) -> None:
+    """File and line are those of the repository, the text is what Helm says about them, without its advice."""
+    error = refused(tmp_path, {"charts/web/templates/bad.yaml": template}, programs)
+    assert (error.file, error.line) == ("charts/web/templates/bad.yaml", line)
+    assert says in error.message
+    assert "--debug" not in error.message
+    assert "driftd-helm" not in error.message
+
+
+def test_one_bad_object_is_one_error(tmp_path: Path, programs: RenderOptions) -> None:
+    """What Helm lets through and kubectl would refuse is an error of its template; the others are there."""
+    bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad, labels: {version: {{ 1.5 }} }}\n"
+    rendering = render(tree(tmp_path, "charts/web", {**CHART, "charts/web/templates/bad.yaml": bad}), programs)
+    assert len(rendering.manifests) == 3
+    [error] = rendering.errors
+    assert error.file == "charts/web/templates/bad.yaml"
+    assert "metadata.labels.version must be a string" in error.message
+
+
+def test_a_values_file_that_breaks_the_chart_is_an_error(tmp_path: Path, programs: RenderOptions) -> None:
+    """A chart's own schema refuses values; the error names the value."""
+    schema = '{"properties": {"replicas": {"type": "integer"}}}'
+    files = {"charts/web/values.schema.json": schema, "charts/web/wrong.yaml": "replicas: many\n"}
+    error = refused(tmp_path, files, replace(programs, values_files=("wrong.yaml",)))
+    assert "replicas" in error.message
+
+
+def test_helm_reads_no_configuration_of_ours(
+    tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a namespace nor a plugin of whoever runs driftd changes what is rendered."""
+    monkeypatch.setenv("HELM_NAMESPACE", "elsewhere")
+    monkeypatch.setenv("HELM_PLUGINS", str(tmp_path / "plugins"))
+    write(tmp_path / "plugins/evil", {"plugin.yaml": "name: evil\nversion: 1.0.0\ncommand: touch evil\n"})
+    rendering = rendered(tmp_path / "repo", {}, replace(programs, namespace="web"))
+    assert any(m.ref.namespace == "web" for m in rendering.manifests)
+    assert not any(m.ref.namespace == "elsewhere" for m in rendering.manifests)
+
+
+def test_a_release_name_cannot_be_an_option(tmp_path: Path, programs: RenderOptions) -> None:
+    """What looks like an option is refused by Helm as a name, not obeyed."""
+    error = refused(tmp_path, {}, replace(programs, release="--post-renderer=/bin/cat"))
+    assert "release name" in error.message
+
+
+def test_without_helm_the_error_names_it(tmp_path: Path) -> None:
+    error = refused(tmp_path, {}, RenderOptions(helm="no-such-helm"))
+    assert isinstance(error, ToolMissing)
+    assert "`no-such-helm`, which is not installed" in error.message
