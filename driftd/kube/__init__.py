@@ -1,0 +1,1 @@
+"""The Kubernetes API: connection, discovery, schemas, reads and writes, and a live cache."""

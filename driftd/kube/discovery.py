@@ -1,0 +1,215 @@
+"""What a cluster serves: groups, versions and kinds, also while part of them cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from driftd.kube.connection import Cluster
+from driftd.model.errors import ClusterUnreachable, Invalid, KubeError, NotFound, UnknownKind
+from driftd.model.resource import group_of
+
+_AGGREGATED = ",".join(
+    [
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+        "application/json",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResource:
+    """One kind as one version of the API serves it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    verbs: frozenset[str]
+    has_status: bool = True
+    """Whether `status` is a subresource: then it is the controllers', and no write to the object touches it."""
+
+    @property
+    def api_version(self) -> str:
+        """As manifests write it: `apps/v1`, and `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None) -> str:
+        """The URL's path of one object, or of the collection: with no namespace that of all namespaces.
+
+        Raises: Invalid: the name or the namespace cannot be one, and would lead to another place; or the namespace
+            of a namespaced object is left out.
+        """
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if self.namespaced and namespace is not None:
+            parts += ["namespaces", self._segment("namespace", namespace)]
+        elif self.namespaced and name is not None:
+            raise Invalid(f"{self.kind} {name!r} needs a namespace")
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(self._segment("name", name))
+        return "/".join(parts)
+
+    def _segment(self, what: str, value: str) -> str:
+        # The rule of apimachinery's IsValidPathSegmentName. An empty name would mean the whole collection.
+        if value in ("", ".", "..") or "/" in value or "%" in value:
+            raise Invalid(f"{self.kind}: {value!r} cannot be the {what} of an object")
+        return quote(value, safe="")
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+class Discovery:
+    """A cluster's kinds at one moment. Load it again when a kind is missing: its CRD may have come since."""
+
+    def __init__(self, resources: Iterable[ApiResource], failed_groups: Mapping[str, str]) -> None:
+        self.resources = tuple(resources)
+        self.failed_groups = dict(failed_groups)
+        """Group versions that could not be read (`metrics.k8s.io/v1beta1`), with the reason."""
+        self._by_kind: dict[tuple[str, str], ApiResource] = {}
+        self._preferred: dict[tuple[str, str], ApiResource] = {}
+        for resource in self.resources:
+            self._by_kind.setdefault((resource.api_version, resource.kind), resource)
+            self._preferred.setdefault((resource.group, resource.kind), resource)
+
+    @classmethod
+    async def load(cls, cluster: Cluster) -> Discovery:
+        """Asks for everything: in two requests where the server has aggregated discovery (1.27), else one a version.
+
+        Raises: KubeError: not even the list of groups could be had.
+        """
+        documents = await asyncio.gather(
+            cluster.request("GET", "/api", accept=_AGGREGATED), cluster.request("GET", "/apis", accept=_AGGREGATED)
+        )
+        try:
+            return await cls._read(cluster, documents)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise KubeError(
+                f"cluster {cluster.name}: {cluster.server} answers discovery with something else"
+            ) from error
+
+    @classmethod
+    async def _read(cls, cluster: Cluster, documents: Iterable[Mapping[str, Any]]) -> Discovery:
+        resources: list[ApiResource] = []
+        failed: dict[str, str] = {}
+        legacy: list[str] = []
+        for document in documents:
+            kind = document.get("kind")
+            if kind == "APIGroupDiscoveryList":
+                _read_aggregated(document, resources, failed)
+            elif kind == "APIVersions":
+                legacy += document.get("versions") or []
+            elif kind == "APIGroupList":
+                legacy += [
+                    version["groupVersion"]
+                    for group in document.get("groups") or []
+                    for version in _preferred_first(group)
+                ]
+            else:
+                raise TypeError(kind)
+        await _read_legacy(cluster, legacy, resources, failed)
+        return cls(resources, failed)
+
+    def find(self, api_version: str, kind: str) -> ApiResource:
+        """The kind in exactly that version.
+
+        Raises: UnknownKind: the cluster does not serve it. KubeError: that version's discovery failed, so that
+            nobody knows.
+        """
+        found = self._by_kind.get((api_version, kind))
+        if found is not None:
+            return found
+        if api_version in self.failed_groups:
+            raise KubeError(f"{kind} of {api_version} cannot be looked up: {self.failed_groups[api_version]}")
+        others = [r.api_version for r in self.resources if r.kind == kind and r.group == group_of(api_version)]
+        known = f"; it serves it as {', '.join(others)}" if others else "; is its CustomResourceDefinition installed?"
+        raise UnknownKind(f"the cluster does not serve {kind} of {api_version}{known}")
+
+    def find_kind(self, group: str, kind: str) -> ApiResource:
+        """The kind in the version that the cluster prefers.
+
+        Raises: UnknownKind, KubeError: as `find`.
+        """
+        found = self._preferred.get((group, kind))
+        if found is not None:
+            return found
+        for api_version, reason in self.failed_groups.items():
+            if group_of(api_version) == group:
+                raise KubeError(f"{kind} of {group} cannot be looked up: {reason}")
+        raise UnknownKind(f"the cluster does not serve {kind} of {group or 'the core group'}")
+
+
+def _read_aggregated(document: Mapping[str, Any], resources: list[ApiResource], failed: dict[str, str]) -> None:
+    for item in document.get("items") or []:
+        group = item.get("metadata", {}).get("name", "")
+        for version in item.get("versions") or []:
+            name = version["version"]
+            if version.get("freshness") == "Stale":
+                api_version = f"{group}/{name}" if group else name
+                failed[api_version] = f"the backend of the APIService {name}.{group} does not answer"
+            for resource in version.get("resources") or []:
+                kind = resource.get("responseKind") or {}
+                if kind.get("kind"):
+                    resources.append(
+                        ApiResource(
+                            group=group,
+                            version=name,
+                            plural=resource["resource"],
+                            kind=kind["kind"],
+                            namespaced=resource.get("scope") == "Namespaced",
+                            verbs=frozenset(resource.get("verbs") or ()),
+                            has_status=any(
+                                sub.get("subresource") == "status" for sub in resource.get("subresources") or ()
+                            ),
+                        )
+                    )
+
+
+def _preferred_first(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    preferred = (group.get("preferredVersion") or {}).get("groupVersion")
+    return sorted(group.get("versions") or [], key=lambda version: bool(version["groupVersion"] != preferred))
+
+
+async def _read_legacy(
+    cluster: Cluster, api_versions: list[str], resources: list[ApiResource], failed: dict[str, str]
+) -> None:
+    answers = await asyncio.gather(*(_legacy_version(cluster, name) for name in api_versions))
+    for api_version, answer in zip(api_versions, answers, strict=True):
+        if isinstance(answer, KubeError):
+            failed[api_version] = str(answer)
+            continue
+        group, version = group_of(api_version), api_version.rpartition("/")[2]
+        served = answer.get("resources") or []
+        names = {resource["name"] for resource in served}
+        resources += [
+            ApiResource(
+                group=group,
+                version=version,
+                plural=resource["name"],
+                kind=resource["kind"],
+                namespaced=bool(resource["namespaced"]),
+                verbs=frozenset(resource.get("verbs") or ()),
+                has_status=f"{resource['name']}/status" in names,
+            )
+            for resource in served
+            if "/" not in resource["name"]  # a subresource
+        ]
+
+
+async def _legacy_version(cluster: Cluster, api_version: str) -> Mapping[str, Any] | KubeError:
+    path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    try:
+        answer: Mapping[str, Any] = await cluster.request("GET", path)
+    except NotFound:
+        return {}  # removed between the two requests
+    except ClusterUnreachable:
+        raise
+    except KubeError as error:
+        return error
+    return answer

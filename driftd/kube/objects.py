@@ -1,0 +1,240 @@
+"""Reading and writing objects, as the API server has them: decoded JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from driftd.kube.answers import NoSuchPath
+from driftd.kube.connection import Cluster
+from driftd.kube.discovery import ApiResource
+from driftd.kube.loading import gc_held
+from driftd.model.errors import Gone, Invalid, KubeError, NotFound, UnknownKind
+
+FIELD_MANAGER = "driftd"
+_APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it too, JSON being YAML
+_LIST_RESTARTS = 3
+_LIST_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every object of one collection at one `resource_version`, from which a watch can go on."""
+
+    items: list[dict[str, Any]] = field(repr=False)  # may be Secrets
+    resource_version: str
+
+
+async def get(cluster: Cluster, resource: ApiResource, namespace: str | None, name: str) -> dict[str, Any] | None:
+    """One object, or None when there is none of that name.
+
+    Raises: UnknownKind: the server does not serve the kind (any more). KubeError: it could not be read.
+    """
+    try:
+        found = await cluster.request("GET", resource.path(namespace, name))
+    except NoSuchPath as error:
+        raise _not_served(resource) from error
+    except NotFound:
+        return None
+    return _an_object(found, resource)
+
+
+async def list_objects(
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    *,
+    label_selector: str | None = None,
+    page_size: int = 500,
+) -> Listing:
+    """The whole collection, of one namespace or of all (None), page by page, as of one moment.
+
+    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages.
+
+    Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
+    """
+    for restart in range(_LIST_RESTARTS + 1):
+        limit = page_size if restart < _LIST_RESTARTS else 0
+        try:
+            with gc_held():
+                return await _list_pages(cluster, resource, namespace, label_selector, limit)
+        except NoSuchPath as error:
+            raise _not_served(resource) from error
+        except Gone:
+            if not limit:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+async def apply(
+    cluster: Cluster,
+    resource: ApiResource,
+    manifest: Mapping[str, Any],
+    *,
+    field_manager: str = FIELD_MANAGER,
+    force: bool = True,
+    dry_run: bool = False,
+    field_validation: str = "Warn",
+    warnings: list[str] | None = None,
+) -> dict[str, Any]:
+    """Server-side apply of a complete object; returns it as the server then has it.
+
+    `force` takes fields over from other managers. `dry_run` asks the server, admission included, and changes nothing.
+    `warnings` receives the server's remarks (unknown fields with "Warn", deprecated versions).
+
+    Raises: Conflict: another manager owns a field, and no `force`. Invalid, Forbidden, NotFound (its namespace),
+        UnknownKind, KubeError.
+    """
+    namespace, name = _identity(resource, manifest)
+    query = {"fieldManager": field_manager, "force": str(force).lower(), "fieldValidation": field_validation}
+    return await _write(
+        cluster,
+        resource,
+        "PATCH",
+        resource.path(namespace, name),
+        query,
+        manifest,
+        dry_run=dry_run,
+        content_type=_APPLY_PATCH,
+        idempotent=True,  # the same apply twice is one apply
+        warnings=warnings,
+    )
+
+
+async def create(
+    cluster: Cluster,
+    resource: ApiResource,
+    manifest: Mapping[str, Any],
+    *,
+    field_manager: str = FIELD_MANAGER,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Creates an object. Raises: Conflict: it is there already (reason "AlreadyExists"); as `apply` otherwise."""
+    namespace, _ = _identity(resource, manifest)
+    query = {"fieldManager": field_manager}
+    return await _write(cluster, resource, "POST", resource.path(namespace), query, manifest, dry_run=dry_run)
+
+
+async def update(
+    cluster: Cluster,
+    resource: ApiResource,
+    manifest: Mapping[str, Any],
+    *,
+    field_manager: str = FIELD_MANAGER,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Replaces an object. With its metadata.resourceVersion set, only if nobody has changed it since.
+
+    Raises: Conflict: somebody has. NotFound: it is gone. As `apply` otherwise.
+    """
+    namespace, name = _identity(resource, manifest)
+    query = {"fieldManager": field_manager}
+    return await _write(cluster, resource, "PUT", resource.path(namespace, name), query, manifest, dry_run=dry_run)
+
+
+async def delete(
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    name: str,
+    *,
+    uid: str | None = None,
+    resource_version: str | None = None,
+    propagation: str = "Background",
+    dry_run: bool = False,
+) -> bool:
+    """Deletes an object; False when there was none. It may live on until its finalizers are done.
+
+    `uid` and `resource_version` are preconditions: delete that very object, as it was seen.
+
+    Raises: Conflict: a precondition does not hold. Forbidden, UnknownKind, KubeError.
+    """
+    preconditions = {
+        key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value is not None
+    }
+    options: dict[str, Any] = {
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": propagation,
+        **({"preconditions": preconditions} if preconditions else {}),
+        **({"dryRun": ["All"]} if dry_run else {}),
+    }
+    try:
+        await cluster.request("DELETE", resource.path(namespace, name), body=options)
+    except NoSuchPath as error:
+        raise _not_served(resource) from error
+    except NotFound:
+        return False
+    return True
+
+
+async def _list_pages(
+    cluster: Cluster, resource: ApiResource, namespace: str | None, label_selector: str | None, limit: int
+) -> Listing:
+    query = {"limit": str(limit)} if limit else {}
+    if label_selector:
+        query["labelSelector"] = label_selector
+    items: list[dict[str, Any]] = []
+    while True:
+        page = await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
+        listed = page.get("items") if isinstance(page, dict) else None
+        metadata = page.get("metadata") or {} if isinstance(page, dict) else {}
+        if not isinstance(listed, list | None) or "metadata" not in page:
+            raise KubeError(f"cluster {cluster.name}: the list of {resource} is not a list")
+        for item in listed or ():
+            if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+                raise KubeError(f"cluster {cluster.name}: the list of {resource} holds something that is no object")
+            # Lists of built-in kinds leave these two out of their items.
+            item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+            items.append(item)
+        token = metadata.get("continue")
+        if not token:
+            return Listing(items, str(metadata.get("resourceVersion") or ""))
+        query["continue"] = token
+
+
+async def _write(
+    cluster: Cluster,
+    resource: ApiResource,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    manifest: Mapping[str, Any],
+    *,
+    dry_run: bool,
+    content_type: str = "application/json",
+    idempotent: bool = False,
+    warnings: list[str] | None = None,
+) -> dict[str, Any]:
+    try:
+        written = await cluster.request(
+            method,
+            path,
+            query={**query, "dryRun": "All"} if dry_run else query,
+            body=manifest,
+            content_type=content_type,
+            idempotent=idempotent,
+            warnings=warnings,
+        )
+    except NoSuchPath as error:
+        raise _not_served(resource) from error
+    return _an_object(written, resource)
+
+
+def _identity(resource: ApiResource, manifest: Mapping[str, Any]) -> tuple[str | None, str]:
+    metadata = manifest.get("metadata") or {}
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not name or (resource.namespaced and not namespace):
+        raise Invalid(f"{resource.kind} {name or '(no name)'}: needs a {'namespace' if name else 'name'} to be written")
+    return (str(namespace) if resource.namespaced else None), str(name)
+
+
+def _an_object(answer: Any, resource: ApiResource) -> dict[str, Any]:
+    if not isinstance(answer, dict) or not isinstance(answer.get("metadata"), dict):
+        raise KubeError(f"the API server answered with something that is no {resource.kind}")
+    return answer
+
+
+def _not_served(resource: ApiResource) -> UnknownKind:
+    return UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} (any more)")

@@ -1,0 +1,120 @@
+"""One watch connection: what happens to a collection from one resource version on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import aiohttp
+import orjson
+
+from driftd.kube.answers import NoSuchPath, stated
+from driftd.kube.connection import Cluster
+from driftd.kube.discovery import ApiResource
+from driftd.model.errors import KubeError, UnknownKind
+
+_QUEUED_CHUNKS = 64
+
+
+class EventType(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    """Nothing happened up to this resource version."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch. `object` is complete, for DELETED in its last state; for BOOKMARK it has metadata only."""
+
+    type: EventType
+    object: dict[str, Any] = field(repr=False)  # may be a Secret
+    resource_version: str
+
+
+async def watch(
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    resource_version: str,
+    *,
+    label_selector: str | None = None,
+    duration: float = 300.0,
+    silence: float = 150.0,
+    opened: asyncio.Event | None = None,
+) -> AsyncGenerator[WatchEvent]:
+    """The events after `resource_version`, until the server ends the connection, which is no error.
+
+    It does so after `duration` seconds (give or take a fifth, so that many watches do not end together), and when it
+    likes: go on with the last event's version. `silence`: seconds without any byte after which the connection counts
+    as dead; an idle watch has a bookmark about every minute. What arrives is read ahead of the consumer, since the
+    server drops readers that are slow. `opened` is set once the server has accepted the watch.
+
+    Raises: Gone: the version is too old, list again. UnknownKind: the kind is not served (any more). KubeError,
+        ClusterUnreachable: the connection failed, or what came over it is not a watch.
+    """
+    query = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(max(1, round(duration * random.uniform(0.8, 1.2)))),  # noqa: S311  spreads load only
+    }
+    if label_selector:
+        query["labelSelector"] = label_selector
+    try:
+        async with cluster.stream(resource.path(namespace), query=query, silence=silence) as body:
+            if opened is not None:
+                opened.set()
+            async for line in _lines(body):
+                yield _event(line, resource, cluster.name)
+    except NoSuchPath as error:
+        raise UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} any more") from error
+
+
+async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
+    """The lines of a stream, of any length. A last one without its end was cut off, and is left out."""
+    queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_QUEUED_CHUNKS)
+    reader = asyncio.create_task(_read_ahead(body, queue))
+    parts: list[bytes] = []
+    try:
+        while (chunk := await queue.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            *ended, rest = chunk.split(b"\n")
+            for line in ended:
+                yield b"".join((*parts, line))
+                parts.clear()
+            if rest:
+                parts.append(rest)
+    finally:
+        reader.cancel()
+        await asyncio.wait([reader])
+
+
+async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | BaseException | None]) -> None:
+    try:
+        async for chunk in body.iter_any():
+            await queue.put(chunk)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        await queue.put(error)
+    else:
+        await queue.put(None)
+
+
+def _event(line: bytes, resource: ApiResource, cluster: str) -> WatchEvent:
+    try:
+        event = orjson.loads(line)
+        type_, body = event["type"], event["object"]
+        if type_ == "ERROR":
+            raise stated(body)
+        if type_ != EventType.BOOKMARK:
+            body["apiVersion"], body["kind"] = resource.api_version, resource.kind
+        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]))
+    except (ValueError, TypeError, KeyError):
+        # from None: the line may be a Secret, and the decoder's error carries it.
+        raise KubeError(f"cluster {cluster}: the watch of {resource} sent a line that is no event") from None

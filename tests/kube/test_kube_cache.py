@@ -1,0 +1,309 @@
+"""The live cache: always what the cluster holds, or said not to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from driftd.kube.cache import Changed, Freshness, LiveCache, Scope, Timing
+from driftd.kube.connection import Cluster
+from driftd.model.errors import ClusterUnreachable, Forbidden, KubeError
+from tests.kube.scripted import (
+    CONFIG_MAPS,
+    SECRETS,
+    WIDGETS,
+    ScriptedApi,
+    bookmark,
+    config_map,
+    cut,
+    event,
+    lines,
+    listing,
+    never,
+    refused,
+    reset,
+    text,
+    too_old,
+)
+
+ALL = "/api/v1/namespaces/shop/configmaps"
+SHOP: Scope = (CONFIG_MAPS, "shop")
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+class World:
+    """A cache with quick timing, and everything it told."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.changes: list[Changed] = []
+        self.freshness: list[tuple[Scope, Freshness]] = []
+        self.cache = LiveCache(
+            cluster,
+            self.changes.append,
+            lambda scope, freshness: self.freshness.append((scope, freshness)),
+            Timing(watch=300, silence=5, stale_after=0.3, backoff=0.02, backoff_cap=0.1),
+        )
+
+    @property
+    def told(self) -> list[tuple[str, str | None, str | None]]:
+        """Name, and the versions before and after."""
+        return [
+            (c.ref.name, c.old.resource_version if c.old else None, c.new.resource_version if c.new else None)
+            for c in self.changes
+        ]
+
+    def names(self) -> set[str]:
+        return {item.ref.name for item in self.cache.items(SHOP)}
+
+
+@pytest.fixture
+async def world(cluster: Cluster) -> AsyncIterator[World]:
+    created = World(cluster)
+    yield created
+    await created.cache.close()
+
+
+async def test_what_is_there_is_there_once_ensure_returns(api: ScriptedApi, world: World) -> None:
+    """The first list is the starting point, not news; absence is known, too."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)))
+    api.on("watch GET", ALL, api.hold())
+    await world.cache.ensure([SHOP])
+    found = world.cache.get(CONFIG_MAPS, "shop", "a")
+    assert found is not None
+    assert found.object["kind"] == "ConfigMap"
+    assert world.cache.get(CONFIG_MAPS, "shop", "b") is None
+    freshness = world.cache.fresh(SHOP)
+    assert freshness.synced
+    assert freshness.error is None
+    assert freshness.last_contact is not None
+    assert world.changes == []
+
+
+async def test_every_change_is_told_with_its_before_and_after(api: ScriptedApi, world: World, until: Until) -> None:
+    """Came, changed, went."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)))
+    sent = (
+        event("MODIFIED", config_map("a", 6)),
+        event("ADDED", config_map("b", 7)),
+        event("DELETED", config_map("a", 8)),
+    )
+    api.on("watch GET", ALL, api.hold(*sent))
+    await world.cache.ensure([SHOP])
+    await until(lambda: len(world.changes) == 3)
+    assert world.told == [("a", "3", "6"), ("b", None, "7"), ("a", "6", None)]
+    assert world.names() == {"b"}
+
+
+async def test_a_watch_that_ended_cleanly_goes_on_where_it_was(api: ScriptedApi, world: World, until: Until) -> None:
+    """Without another list, from the last version that was heard of, bookmarks included."""
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, lines(event("ADDED", config_map("a", 6)), bookmark(9)), api.hold())
+    await world.cache.ensure([SHOP])
+    await until(lambda: len(api.requests("GET", ALL)) == 3)
+    list_, first, second = api.requests("GET", ALL)
+    assert "watch" not in list_.query
+    assert (first.query["resourceVersion"], second.query["resourceVersion"]) == ("5", "9")
+    assert world.names() == {"a"}
+
+
+@pytest.mark.parametrize("how", ["event", "status"])
+async def test_after_a_410_only_the_difference_is_told(api: ScriptedApi, world: World, until: Until, how: str) -> None:
+    """What came, changed or went while nobody watched is found by the new list; the rest is no news."""
+    before = listing(5, config_map("same", 1), config_map("changed", 2), config_map("gone", 3))
+    after = listing(50, config_map("same", 1), config_map("changed", 40), config_map("came", 41))
+    api.on("GET", ALL, before, after)
+    gone = lines(too_old()) if how == "event" else refused(410, "Expired", "too old")
+    api.on("watch GET", ALL, gone, api.hold())
+    await world.cache.ensure([SHOP])
+    await until(lambda: len(world.changes) == 3)
+    assert sorted(world.told) == [("came", None, "41"), ("changed", "2", "40"), ("gone", "3", None)]
+    assert world.names() == {"same", "changed", "came"}
+
+
+async def test_a_410_of_one_scope_lists_no_other_one(api: ScriptedApi, world: World, until: Until) -> None:
+    """Only what is too old is read again."""
+    secrets = "/api/v1/namespaces/shop/secrets"
+    api.on("GET", ALL, listing(5))
+    api.on("GET", secrets, listing(5))
+    api.on("watch GET", ALL, lines(too_old()), api.hold())
+    api.on("watch GET", secrets, api.hold())
+    await world.cache.ensure([SHOP, (SECRETS, "shop")])
+    await until(lambda: len([s for s in api.requests("GET", ALL) if "watch" not in s.query]) == 2)
+    assert len([seen for seen in api.requests("GET", secrets) if "watch" not in seen.query]) == 1
+
+
+async def test_a_server_that_always_says_410_is_not_asked_without_end(api: ScriptedApi, world: World) -> None:
+    """Lists are dear: they back off."""
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, lines(too_old()))
+    await world.cache.ensure([SHOP])
+    await asyncio.sleep(0.5)
+    assert len(api.seen) < 40
+
+
+async def test_a_server_that_hangs_up_at_once_is_not_asked_without_end(api: ScriptedApi, world: World) -> None:
+    """Clean ends in quick succession back off, too."""
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, lines())
+    await world.cache.ensure([SHOP])
+    await asyncio.sleep(0.5)
+    assert len(api.seen) < 30
+    assert world.cache.fresh(SHOP).synced
+
+
+async def test_breaks_between_which_something_was_heard_do_not_add_up(
+    api: ScriptedApi, cluster: Cluster, until: Until
+) -> None:
+    """The tenth break of a day is waited for as long as the first, not a thousand times longer."""
+    changes: list[Changed] = []
+    cache = LiveCache(cluster, changes.append, timing=Timing(backoff=0.05, backoff_cap=3600))
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, *(cut(event("ADDED", config_map(f"m{i}", i))) for i in range(6, 18)), api.hold())
+    await cache.ensure([SHOP])
+    await until(lambda: len(changes) == 12)
+    await cache.close()
+
+
+async def test_a_short_break_is_bridged_and_a_long_one_makes_the_cache_stale(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """For a moment the objects still count; after the bound they are not believed, and the listener hears of it."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)))
+    api.on("watch GET", ALL, cut(event("MODIFIED", config_map("a", 6))), reset)
+    await world.cache.ensure([SHOP])
+    await until(lambda: world.cache.fresh(SHOP).error is not None)
+    assert world.names() == {"a"}
+    await until(lambda: not world.cache.fresh(SHOP).synced)
+    with pytest.raises(ClusterUnreachable, match="closed the connection"):
+        world.cache.get(CONFIG_MAPS, "shop", "a")
+    await until(lambda: not world.freshness[-1][1].synced)
+    api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 9))))
+    await until(lambda: world.cache.fresh(SHOP).synced)
+    assert world.freshness[-1] == (SHOP, Freshness(True, None, world.freshness[-1][1].last_contact))
+    await until(lambda: ("a", "6", "9") in world.told)
+
+
+async def test_a_silent_watch_is_noticed_and_made_anew(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
+    """A connection that says nothing beyond the bound is not trusted to be alive."""
+    changes: list[Changed] = []
+    cache = LiveCache(cluster, changes.append, timing=Timing(silence=0.2, backoff=0.01))
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, api.hold(), api.hold(event("ADDED", config_map("a", 6))))
+    await cache.ensure([SHOP])
+    await until(lambda: len(changes) == 1)
+    await cache.close()
+
+
+async def test_what_may_not_be_read_is_forbidden_and_never_absent(api: ScriptedApi, world: World) -> None:
+    """The caller hears the API's own words, and the other scopes go on."""
+    api.on("GET", ALL, refused(403, "Forbidden", 'configmaps is forbidden: User "jane" cannot list'))
+    api.on("GET", "/api/v1/namespaces/shop/secrets", listing(5))
+    api.on("watch GET", "/api/v1/namespaces/shop/secrets", api.hold())
+    await world.cache.ensure([SHOP, (SECRETS, "shop")])
+    with pytest.raises(Forbidden, match='User "jane" cannot list'):
+        world.cache.get(CONFIG_MAPS, "shop", "a")
+    freshness = world.cache.fresh(SHOP)
+    assert (freshness.synced, freshness.error) == (False, 'configmaps is forbidden: User "jane" cannot list')
+    assert world.cache.get(SECRETS, "shop", "a") is None
+
+
+async def test_rights_that_were_taken_away_count_at_once(api: ScriptedApi, world: World, until: Until) -> None:
+    """No grace for what the server says for certain."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)))
+    api.on("watch GET", ALL, refused(403, "Forbidden", "no more"))
+    await world.cache.ensure([SHOP])
+    await until(lambda: world.cache.fresh(SHOP).error == "no more")
+    with pytest.raises(Forbidden):
+        world.names()
+
+
+async def test_a_kind_whose_crd_comes_later_is_found_then(api: ScriptedApi, world: World, until: Until) -> None:
+    """It is tried until it is there, and what it then holds is news."""
+    path = "/apis/example.com/v1/namespaces/shop/widgets"
+    scope: Scope = (WIDGETS, "shop")
+    await world.cache.ensure([scope])
+    with pytest.raises(KubeError, match="does not serve Widget"):
+        world.cache.items(scope)
+    widget = {**config_map("w", 6), "apiVersion": "example.com/v1", "kind": "Widget"}
+    api.on("watch GET", path, api.hold())
+    api.on("GET", path, listing(7, widget))
+    await until(lambda: world.cache.fresh(scope).synced)
+    assert world.told == [("w", None, "6")]
+    assert world.freshness[-1][1].synced
+
+
+async def test_asking_again_tries_at_once_what_had_failed(api: ScriptedApi, cluster: Cluster) -> None:
+    """Whoever has just put it right need not wait for the backoff."""
+    cache = LiveCache(cluster, lambda _: None, timing=Timing(backoff=3600, backoff_cap=3600))
+    api.on("GET", ALL, refused(403, "Forbidden", "no"), listing(5, config_map("a", 3)))
+    api.on("watch GET", ALL, api.hold())
+    await cache.ensure([SHOP])
+    assert not cache.fresh(SHOP).synced
+    await cache.ensure([SHOP])
+    assert len(cache.items(SHOP)) == 1
+    await cache.close()
+
+
+async def test_scopes_that_nobody_needs_are_let_go(api: ScriptedApi, world: World) -> None:
+    """Their watch ends, and they are not believed any more; the others are not listed again."""
+    api.on("GET", ALL, listing(5))
+    api.on("GET", "/api/v1/configmaps", listing(5, config_map("a", 3)))
+    api.on("watch GET", ALL, api.hold())
+    api.on("watch GET", "/api/v1/configmaps", api.hold())
+    await world.cache.ensure([SHOP, (CONFIG_MAPS, None)])
+    await world.cache.ensure([(CONFIG_MAPS, None)])
+    assert world.cache.fresh(SHOP) == Freshness(False, None, None)
+    assert world.cache.get(CONFIG_MAPS, "shop", "a") is not None, "the wider scope covers it"
+    await world.cache.ensure([])
+    with pytest.raises(KubeError, match="not watched"):
+        world.cache.get(CONFIG_MAPS, "shop", "a")
+
+
+async def test_whoever_waits_for_a_scope_that_is_let_go_waits_no_longer(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """A later word about what is needed ends the wait for what no longer is."""
+    api.on("GET", ALL, never)
+    waiting = asyncio.create_task(world.cache.ensure([SHOP]))
+    await until(lambda: bool(api.seen))
+    await world.cache.ensure([])
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_listener_that_fails_does_not_harm_the_cache(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
+    """Its defect is its own."""
+
+    def fail(_: Changed) -> None:
+        raise RuntimeError
+
+    cache = LiveCache(cluster, fail)
+    api.on("GET", ALL, listing(5))
+    api.on("watch GET", ALL, api.hold(event("ADDED", config_map("a", 6)), event("ADDED", config_map("b", 7))))
+    await cache.ensure([SHOP])
+    await until(lambda: len(cache.items(SHOP)) == 2)
+    assert cache.fresh(SHOP).error is None
+    await cache.close()
+
+
+async def test_nonsense_from_the_server_is_an_error_and_not_an_empty_cluster(api: ScriptedApi, world: World) -> None:
+    """Malformed answers leave the scope untrusted."""
+    api.on("GET", ALL, text('{"kind": "ConfigMapList", "items": ['))
+    await world.cache.ensure([SHOP])
+    with pytest.raises(KubeError, match="not JSON"):
+        world.names()
+    for item, says in (({"data": {}}, "no object"), ({"metadata": {}}, "failed: KeyError")):
+        api.on("GET", ALL, listing(5, item))
+        await world.cache.ensure([SHOP])
+        with pytest.raises(KubeError, match=says):
+            world.names()
+
+
+async def test_nothing_that_holds_objects_prints_them(api: ScriptedApi, world: World, until: Until) -> None:
+    """A Secret must not reach a log by way of repr."""
+    api.on("GET", ALL, listing(5, config_map("a", 3, password="canary")))
+    api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 6, password="canary"))))
+    await world.cache.ensure([SHOP])
+    await until(lambda: len(world.changes) == 1)
+    assert "canary" not in f"{world.cache!r} {world.changes!r} {world.cache.items(SHOP)!r} {world.freshness!r}"

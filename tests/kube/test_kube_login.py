@@ -1,0 +1,313 @@
+"""How driftd proves who it is, and goes on doing so when credentials change."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.kube.exec_plugin import run_exec_plugin
+from driftd.kube.kubeconfig import Entry
+from driftd.kube.login import LoginSource
+from driftd.model.errors import ClusterUnreachable, ConfigError, KubeError
+from tests.kube.scripted import ScriptedApi, data, kubeconfig, refused
+
+EXEC_API = "client.authentication.k8s.io/v1"
+
+
+def only(api: ScriptedApi, *tokens: str) -> None:
+    """The server accepts these tokens and no other."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization", "") in [f"Bearer {token}" for token in tokens]:
+            return web.json_response({"gitVersion": "v1"})
+        return await refused(401, "Unauthorized", "Unauthorized")(request)
+
+    api.on("GET", "/version", answer)
+
+
+def plugin(folder: Path, **more: Any) -> dict[str, Any]:
+    """A credential plugin that gives the token in the file `token`, and counts its runs in the file `runs`."""
+    script = folder / "plugin.py"
+    script.write_text(
+        "import json, os, pathlib\n"
+        "here = pathlib.Path(__file__).parent\n"
+        "with (here / 'runs').open('a') as runs: runs.write('x')\n"
+        "(here / 'info').write_text(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "print((here / 'answer').read_text())\n"
+    )
+    return {"exec": {"apiVersion": EXEC_API, "command": sys.executable, "args": [str(script)], **more}}
+
+
+def answers(folder: Path, lifetime: float | None = None, **status: str) -> None:
+    if lifetime is not None:
+        status["expirationTimestamp"] = (datetime.now(UTC) + timedelta(seconds=lifetime)).isoformat()
+    (folder / "answer").write_text(json.dumps({"apiVersion": EXEC_API, "kind": "ExecCredential", "status": status}))
+
+
+def runs(folder: Path) -> int:
+    return len((folder / "runs").read_text())
+
+
+async def connect(file: Path) -> Cluster:
+    return await Cluster.connect(ClusterAccess("shop", file))
+
+
+async def test_a_credential_plugin_is_asked_once_while_its_token_is_valid(api: ScriptedApi, tmp_path: Path) -> None:
+    """Many requests, one run of the program."""
+    only(api, "first")
+    answers(tmp_path, lifetime=900, token="first")
+    cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
+    for _ in range(3):
+        await cluster.request("GET", "/version")
+    assert runs(tmp_path) == 1
+    await cluster.close()
+
+
+async def test_a_token_near_its_expiry_is_renewed_before_it_is_refused(api: ScriptedApi, tmp_path: Path) -> None:
+    """A minute before the end the program is asked again, so that no request fails."""
+    only(api, "first", "second")
+    answers(tmp_path, lifetime=0.0, token="first")
+    cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
+    answers(tmp_path, lifetime=900, token="second")
+    await cluster.request("GET", "/version")
+    assert [seen.headers["Authorization"] for seen in api.seen] == ["Bearer second"]
+    await cluster.close()
+
+
+async def test_a_token_that_the_server_refuses_is_replaced_and_the_request_repeated(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token revoked before its time costs one 401, which the caller never sees."""
+    monkeypatch.setattr("driftd.kube.session._PAUSE", 0.0)
+    only(api, "second")
+    answers(tmp_path, token="first")
+    cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
+    answers(tmp_path, token="second")
+    assert await cluster.request("GET", "/version") == {"gitVersion": "v1"}
+    assert len(api.seen) == 2
+    await cluster.close()
+
+
+async def test_credentials_that_stay_refused_say_whose_they_are_and_do_not_run_the_plugin_each_time(
+    api: ScriptedApi, tmp_path: Path
+) -> None:
+    """The error names file, context and user, not the token; ten requests are not ten runs."""
+    only(api)
+    answers(tmp_path, token="canary-token")
+    file = kubeconfig(tmp_path, api.url, plugin(tmp_path))
+    cluster = await connect(file)
+    for _ in range(10):
+        with pytest.raises(KubeError, match=rf"does not accept the credentials of kubeconfig {file}.*'somebody'") as e:
+            await cluster.request("GET", "/version")
+        assert e.value.status == 401
+        assert "canary" not in str(e.value)
+    assert runs(tmp_path) == 1
+    await cluster.close()
+
+
+async def test_a_plugin_that_fails_later_leaves_the_old_token_in_use(api: ScriptedApi, tmp_path: Path) -> None:
+    """While the old token still works, nobody notices that the program is gone."""
+    only(api, "first")
+    answers(tmp_path, lifetime=0.0, token="first")
+    cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
+    (tmp_path / "answer").unlink()
+    await cluster.request("GET", "/version")
+    await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("print('canary')", "printed something that is not JSON"),
+        ("print('{}')", "printed no ExecCredential"),
+        (
+            f'print(\'{{"apiVersion": "{EXEC_API}", "status": {{"clientCertificateData": "canary"}}}}\')',
+            "neither a token nor a client certificate with its key",
+        ),
+        ("import sys; sys.exit('please run: cloud login')", "failed with 1: please run: cloud login"),
+        (f"import sys; sys.exit('bad {'canary' * 10}')", "failed with 1: bad …"),
+        ("import time; time.sleep(60)", "did not finish in 0.5 s"),
+    ],
+)
+async def test_a_plugin_that_gives_nothing_useful_is_an_error_that_says_so(
+    tmp_path: Path, program: str, says: str
+) -> None:
+    """Never a login without credentials, and never what might be one in the message."""
+    user = Entry("me", {"exec": {"apiVersion": EXEC_API, "command": sys.executable, "args": ["-c", program]}}, tmp_path)
+    patience = 0.5 if "sleep" in program else 30
+    with pytest.raises(KubeError, match=says) as caught:
+        await run_exec_plugin(user, Entry("c", {}, tmp_path), {}, patience)
+    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+
+
+async def test_a_plugin_that_is_not_installed_says_how_to_get_it(tmp_path: Path) -> None:
+    """The kubeconfig's installHint reaches the user."""
+    spec = {"apiVersion": EXEC_API, "command": "no-such-plugin", "installHint": "Install the cloud's CLI."}
+    with pytest.raises(KubeError, match=r"'no-such-plugin' .* cannot be started.*Install the cloud's CLI\."):
+        await run_exec_plugin(Entry("me", {"exec": spec}, tmp_path), Entry("c", {}, tmp_path), {})
+
+
+async def test_a_plugin_beside_the_kubeconfig_learns_which_cluster_it_is_for(tmp_path: Path) -> None:
+    """A relative command starts from the kubeconfig's folder; provideClusterInfo tells the server."""
+    program = tmp_path / "plugin"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/plugin.py\n")
+    program.chmod(0o700)
+    plugin(tmp_path)
+    answers(tmp_path, token="first")
+    spec = {"apiVersion": EXEC_API, "command": "./plugin", "provideClusterInfo": True}
+    cluster = Entry("c", {"server": "https://here"}, tmp_path)
+    credential = await run_exec_plugin(Entry("me", {"exec": spec}, tmp_path), cluster, {})
+    info = json.loads((tmp_path / "info").read_text())
+    assert (credential.token, info["spec"]["cluster"]["server"]) == ("first", "https://here")
+    assert "first" not in repr(credential)
+
+
+async def test_a_token_file_is_read_again_when_it_was_rotated(api: ScriptedApi, tmp_path: Path) -> None:
+    """The new token is used within a minute, and its newline is not part of it."""
+    only(api, "first", "second")
+    (tmp_path / "token").write_text("first\n")
+    cluster = await connect(kubeconfig(tmp_path, api.url, {"tokenFile": "token"}))
+    await cluster.request("GET", "/version")
+    (tmp_path / "token").write_text("second\n")
+    await _a_minute_later(cluster)
+    await cluster.request("GET", "/version")
+    assert [seen.headers["Authorization"] for seen in api.seen] == ["Bearer first", "Bearer second"]
+    await cluster.close()
+
+
+async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(tmp_path: Path) -> None:
+    """Without kubeconfig and context the pod's own account counts, with its CA and namespace."""
+    (tmp_path / "token").write_text("first\n")
+    (tmp_path / "ca.crt").write_text("the CA")
+    (tmp_path / "namespace").write_text("driftd")
+    environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
+    source = LoginSource(ClusterAccess("here"), environ, service_account=tmp_path)
+    login = await source.log_in()
+    assert (login.server, login.namespace, login.tls.ca) == ("https://[fd00::1]:443", "driftd", b"the CA")
+    assert dict(login.headers) == {"Authorization": "Bearer first"}
+    assert login.renew_at <= time.time() + 60
+    (tmp_path / "token").write_text("second")
+    assert dict((await source.log_in()).headers) == {"Authorization": "Bearer second"}
+
+
+async def test_impersonation_of_the_kubeconfig_is_not_dropped(api: ScriptedApi, tmp_path: Path) -> None:
+    """Whoever is told to act as somebody else must not act as themselves."""
+    api.on("GET", "/version", data({}))
+    user = {"token": "t", "as": "jane", "as-groups": ["a", "b"], "as-user-extra": {"dept/x": ["1"]}}
+    cluster = await connect(kubeconfig(tmp_path, api.url, user))
+    await cluster.request("GET", "/version")
+    headers = api.seen[0].headers
+    assert headers["Impersonate-User"] == "jane"
+    assert headers.getall("Impersonate-Group") == ["a", "b"]
+    assert headers["Impersonate-Extra-dept%2Fx"] == "1"
+    await cluster.close()
+
+
+async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi, tmp_path: Path) -> None:
+    """Still in use behind proxies that authenticate."""
+    api.on("GET", "/version", data({}))
+    cluster = await connect(kubeconfig(tmp_path, api.url, {"username": "jane", "password": "pw"}))
+    await cluster.request("GET", "/version")
+    assert api.seen[0].headers["Authorization"] == f"Basic {base64.b64encode(b'jane:pw').decode()}"
+    await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "says"),
+    [
+        ({"client-certificate-data": "canary!"}, {}, "a …-data field is not base64"),
+        ({"client-certificate": "none.pem"}, {}, r"none.pem cannot be read: No such file"),
+        ({"client-certificate-data": "Y2FuYXJ5"}, {}, "needs its key"),
+        ({"tokenFile": "none"}, {}, "none: No such file"),
+        ({"token": "canary\ncanary"}, {}, "the token has a line break"),
+        ({}, {"proxy-url": "socks5://proxy:1"}, "proxy-url must be http or https"),
+        ({}, {"server": "unix:///x"}, "is not an http"),
+        ({"client-certificate-data": "Y2FuYXJ5", "client-key-data": "Y2FuYXJ5"}, {}, "certificates cannot be used"),
+        ({"auth-provider": {"name": "oidc", "config": {"id-token": "canary"}}}, {}, "auth-provider gave no token"),
+    ],
+)
+async def test_a_login_that_cannot_be_made_says_why_without_showing_it(
+    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], says: str
+) -> None:
+    """Each mistake names the kubeconfig and what is wrong; no key, certificate or token is in the text."""
+    file = kubeconfig(tmp_path, "https://127.0.0.1:1", user, cluster)
+    with pytest.raises((ConfigError, KubeError), match=says) as caught:
+        await connect(file)
+    assert str(file) in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """It is the proxy to look at, and its password is not shown."""
+    file = kubeconfig(tmp_path, "https://127.0.0.1:1", cluster={"proxy-url": "http://u:canary@127.0.0.1:9"})
+    cluster = await connect(file)
+    with pytest.raises(ClusterUnreachable, match=r"through the proxy http://127\.0\.0\.1:9: check the proxy") as caught:
+        await cluster.request("GET", "/version")
+    assert "canary" not in str(caught.value)
+    await cluster.close()
+
+
+async def test_no_private_key_stays_behind_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that came inside the kubeconfig touch a private folder only while they are loaded."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    certificate, key = _self_signed()
+    user = {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
+    cluster = await connect(
+        kubeconfig(tmp_path, "https://127.0.0.1:1", user, {"certificate-authority-data": _base64(certificate)})
+    )
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "PRIVATE" not in repr(cluster._session.login)
+    await cluster.close()
+
+
+async def test_a_client_certificate_that_was_rotated_is_used_for_new_connections(tmp_path: Path) -> None:
+    """A new certificate on disk makes a new session; the old one ends when nothing uses it."""
+    for name, content in zip(("cert", "key"), _self_signed(), strict=True):
+        (tmp_path / name).write_bytes(content)
+    user = {"client-certificate": "cert", "client-key": "key"}
+    cluster = await connect(kubeconfig(tmp_path, "https://127.0.0.1:1", user))
+    old = cluster._session._line
+    for name, content in zip(("cert", "key"), _self_signed(), strict=True):
+        (tmp_path / name).write_bytes(content)
+    await _a_minute_later(cluster)
+    with pytest.raises(ClusterUnreachable):
+        await cluster.request("GET", "/version")
+    assert old is not None
+    assert old.session.closed
+    assert cluster._session._line is not old
+    await cluster.close()
+
+
+async def _a_minute_later(cluster: Cluster) -> None:
+    """As if the login had been made a minute ago."""
+    object.__setattr__(cluster._session.login, "renew_at", time.time() - 1)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _self_signed() -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+    ).sign(key, hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

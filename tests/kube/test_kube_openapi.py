@@ -1,0 +1,102 @@
+"""Schemas are fetched when they are needed and kept while they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from driftd.kube.connection import Cluster
+from driftd.kube.openapi import SchemaSource, usual_cache_folder
+from driftd.model.errors import KubeError
+from tests.kube.scripted import ScriptedApi, data, refused, text
+
+APPS = "/openapi/v3/apis/apps/v1"
+
+
+def teach(api: ScriptedApi, hash_: str) -> None:
+    """The server's index names one document, whose content is its hash."""
+    api.on("GET", "/openapi/v3", data({"paths": {"apis/apps/v1": {"serverRelativeURL": f"{APPS}?hash={hash_}"}}}))
+    api.on("GET", APPS, data({"info": hash_}))
+
+
+async def test_a_document_is_fetched_once_for_many_askers(api: ScriptedApi, cluster: Cluster) -> None:
+    """At the same time or later: one request for the index, one for the document."""
+    teach(api, "A1")
+    schemas = SchemaSource(cluster)
+    documents = await asyncio.gather(*(schemas.document("apps", "v1") for _ in range(5)))
+    assert documents == [{"info": "A1"}] * 5
+    assert len(api.seen) == 2
+    assert api.requests("GET", APPS)[0].query == {"hash": "A1"}
+
+
+async def test_the_next_start_reads_it_from_the_disk(api: ScriptedApi, cluster: Cluster, tmp_path: Path) -> None:
+    """Only the index is asked for; a changed hash fetches the document anew and forgets the old one."""
+    teach(api, "A1")
+    await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1")
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "A1"}
+    assert len(api.requests("GET", APPS)) == 1
+    teach(api, "B2")
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "B2"}
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+
+
+async def test_a_damaged_or_impossible_cache_costs_nothing_but_time(
+    api: ScriptedApi, cluster: Cluster, tmp_path: Path
+) -> None:
+    """A file cut short is fetched again; a folder that cannot be written is done without."""
+    teach(api, "A1")
+    await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1")
+    (file,) = (tmp_path / "cache").rglob("*.json")
+    file.write_bytes(b'{"info": ')
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "A1"}
+    (tmp_path / "file").write_text("")
+    assert await SchemaSource(cluster, tmp_path / "file").document("apps", "v1") == {"info": "A1"}
+
+
+async def test_a_refresh_notices_what_changed(api: ScriptedApi, cluster: Cluster) -> None:
+    """A CRD's new schema comes with the next look at the index."""
+    teach(api, "A1")
+    schemas = SchemaSource(cluster)
+    await schemas.document("apps", "v1")
+    before = await schemas.version_hash("apps", "v1")
+    teach(api, "B2")
+    assert await schemas.document("apps", "v1") == {"info": "A1"}
+    await schemas.refresh()
+    assert await schemas.document("apps", "v1") == {"info": "B2"}
+    assert await schemas.version_hash("apps", "v1") != before
+
+
+async def test_a_document_that_moved_while_we_looked_is_found(api: ScriptedApi, cluster: Cluster) -> None:
+    """The server redirects an outdated hash; the index then has the new one."""
+    teach(api, "A1")
+    schemas = SchemaSource(cluster)
+    await schemas.refresh()
+    teach(api, "B2")
+    api.on("GET", APPS, text("", 301, {"Location": f"{APPS}?hash=B2"}), data({"info": "B2"}))
+    assert await schemas.document("apps", "v1") == {"info": "B2"}
+
+
+async def test_no_schema_is_not_an_error_but_an_unread_one_is(api: ScriptedApi, cluster: Cluster) -> None:
+    """None means that the cluster publishes none; whatever else went wrong is said."""
+    teach(api, "A1")
+    schemas = SchemaSource(cluster)
+    assert await schemas.document("", "v1") is None
+    api.on("GET", APPS, refused(500, "InternalError", "boom"))
+    with pytest.raises(KubeError, match="boom"):
+        await schemas.document("apps", "v1")
+    api.on("GET", APPS, text("{"))
+    with pytest.raises(KubeError, match="is not JSON"):
+        await schemas.document("apps", "v1")
+
+
+async def test_a_server_without_openapi_v3_has_no_schemas(api: ScriptedApi, cluster: Cluster) -> None:
+    """Before 1.24, and behind some proxies."""
+    assert await SchemaSource(cluster).document("apps", "v1") is None
+
+
+def test_the_cache_folder_is_the_users() -> None:
+    """XDG where it is set, else below the home."""
+    assert usual_cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/driftd/openapi")
+    assert usual_cache_folder({"HOME": "/h"}) == Path("/h/.cache/driftd/openapi")

@@ -1,0 +1,225 @@
+"""What comes of a request: an answer, or an error that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from driftd.kube.answers import refusal
+from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound
+from tests.kube.scripted import ScriptedApi, data, kubeconfig, never, refused, reset, text
+from tests.support.certificates import Authority
+
+SECRETS = "/api/v1/namespaces/shop/secrets/db"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, Invalid), (403, Forbidden), (404, NotFound), (409, Conflict), (410, Gone), (422, Invalid), (500, KubeError)],
+)
+async def test_a_refusal_keeps_the_apis_own_words(
+    api: ScriptedApi, cluster: Cluster, status: int, kind: type[KubeError]
+) -> None:
+    """Status, reason and message of the API reach the user as they are."""
+    api.on("GET", "/x", refused(status, "Because", 'deployments.apps "web" is not for you', name="web"))
+    with pytest.raises(kind) as caught:
+        await cluster.request("GET", "/x")
+    assert (caught.value.status, caught.value.reason) == (status, "Because")
+    assert str(caught.value) == 'deployments.apps "web" is not for you'
+
+
+async def test_a_busy_server_is_given_the_time_it_asks_for(api: ScriptedApi, cluster: Cluster) -> None:
+    """429 with Retry-After: the same request again, after that time, also when it writes."""
+    api.on("PATCH", "/x", refused(429, "TooManyRequests", "later", {"Retry-After": "1"}), data({"done": True}))
+    started = time.monotonic()
+    assert await cluster.request("PATCH", "/x", body={}) == {"done": True}
+    assert time.monotonic() - started >= 1
+
+
+async def test_a_server_that_stays_busy_is_an_error_in_the_end(api: ScriptedApi, cluster: Cluster) -> None:
+    """Trying again has an end."""
+    api.on("GET", "/x", refused(429, "TooManyRequests", "too many requests", {"Retry-After": "0"}))
+    with pytest.raises(KubeError, match="too many requests") as caught:
+        await cluster.request("GET", "/x")
+    assert caught.value.status == 429
+    assert len(api.seen) == 6
+
+
+async def test_a_read_survives_a_broken_connection_and_a_write_is_not_repeated(
+    api: ScriptedApi, cluster: Cluster
+) -> None:
+    """What may have been done is not done twice behind the caller's back."""
+    api.on("GET", "/x", reset, data({"here": True}))
+    assert await cluster.request("GET", "/x") == {"here": True}
+    api.on("POST", "/x", reset, data({}))
+    with pytest.raises(ClusterUnreachable, match="closed the connection before it had answered"):
+        await cluster.request("POST", "/x", body={})
+
+
+async def test_a_gateway_without_its_server_is_asked_again_for_reads(api: ScriptedApi, cluster: Cluster) -> None:
+    """502 and 503 of a load balancer in front of an API server that restarts."""
+    api.on("GET", "/x", text("<html>bad gateway</html>", 502), text("", 503), data({"here": True}))
+    assert await cluster.request("GET", "/x") == {"here": True}
+
+
+async def test_something_else_than_an_api_server_is_recognised(api: ScriptedApi, cluster: Cluster) -> None:
+    """A login page or a portal: the message says what was asked and that this is no Kubernetes API."""
+    api.on("GET", "/x", text("<html>canary</html>"))
+    with pytest.raises(KubeError, match=r"GET /x: .* sent something that is not JSON") as caught:
+        await cluster.request("GET", "/x")
+    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+    api.on("GET", "/x", text("go away", 302, {"Location": "https://login.example.com"}))
+    with pytest.raises(KubeError, match=r"GET /x: answered 302, not in the words of a Kubernetes API"):
+        await cluster.request("GET", "/x")
+
+
+async def test_a_server_that_does_not_answer_in_time_is_unreachable(api: ScriptedApi, cluster: Cluster) -> None:
+    """It names the server and what to look at."""
+    api.on("GET", "/x", never)
+    with pytest.raises(ClusterUnreachable, match=rf"cluster shop: {api.url} did not answer in time") as caught:
+        await cluster.request("GET", "/x", timeout=0.2)
+    assert caught.value.status is None
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        ("https://127.0.0.1:9", "refused the connection: check that the API server runs"),
+        ("https://no-such-host.invalid:6443", "has a host name that cannot be resolved"),
+    ],
+)
+async def test_an_unreachable_server_is_named_with_what_to_check(tmp_path: Path, server: str, says: str) -> None:
+    """The URL is in the message, as is the next thing to do."""
+    cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, server)))
+    with pytest.raises(ClusterUnreachable, match=f"cluster shop: {server} {says}"):
+        await cluster.request("GET", "/version")
+    await cluster.close()
+
+
+async def test_tls_trusts_the_kubeconfigs_authority_and_no_other(tmp_path: Path) -> None:
+    """The right CA works, a wrong one is refused by name, and skipping the check has to be asked for."""
+    for name in ("right", "wrong"):
+        (tmp_path / name).mkdir()
+    authority, stranger = Authority(tmp_path / "right"), Authority(tmp_path / "wrong")
+    pair = authority.server("api", ("kubernetes.internal",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    async with ScriptedApi(context) as api:
+        api.on("GET", "/version", data({"gitVersion": "v1"}))
+
+        async def ask(**settings: str | bool) -> str:
+            cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, api.url, {}, settings)))
+            try:
+                version: str = (await cluster.request("GET", "/version"))["gitVersion"]
+                return version
+            finally:
+                await cluster.close()
+
+        name = {"tls-server-name": "kubernetes.internal"}
+        assert await ask(**{"certificate-authority": str(authority.certificate), **name}) == "v1"
+        assert await ask(**{"insecure-skip-tls-verify": True}) == "v1"
+        for settings in (
+            {"certificate-authority": str(stranger.certificate), **name},
+            {"certificate-authority": str(authority.certificate)},
+            {},
+        ):
+            with pytest.raises(ClusterUnreachable, match=r"certificate that is not to be trusted \(.+\): check cert"):
+                await ask(**settings)
+
+
+async def test_plain_http_on_a_tls_port_is_recognised(api: ScriptedApi, tmp_path: Path) -> None:
+    """https in the kubeconfig, http on the port."""
+    server = api.url.replace("http://", "https://")
+    cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, server)))
+    with pytest.raises(ClusterUnreachable, match=r"ended the TLS handshake .* that the port speaks TLS"):
+        await cluster.request("GET", "/version")
+    await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "details"),
+    [
+        (
+            422,
+            'Secret "db" is invalid: [data[a b]: Invalid value: "canary": a valid key, data: Required value]',
+            {
+                "name": "db",
+                "causes": [
+                    {"reason": "FieldValueInvalid", "field": "data[a b]", "message": 'Invalid value: "canary": no'}
+                ],
+            },
+        ),
+        (422, 'Secret "db" is invalid: data: Invalid value: map[string][]byte{"a": []byte{0xca}}: canary', {}),
+        (
+            500,
+            "failed to create typed patch object (a/b; /v1, Kind=Secret): .data: expected map, got &{[canary]}",
+            {},
+        ),
+        (403, 'admission webhook "w" denied the request: the value "canary" is weak', {"name": "db"}),
+        (400, 'strict decoding error: unknown field "canary"', {}),
+        (400, '{"kind":"Secret","data":{"a":"canary"}} Secret.data', {}),
+        (409, 'Apply failed with 1 conflict: {"canary"}', {}),
+    ],
+)
+def test_no_refusal_of_a_secret_shows_what_is_in_it(status: int, message: str, details: dict[str, object]) -> None:
+    """The API server and admission webhooks quote values; of a Secret we repeat only fields and reasons."""
+    payload = {"kind": "Status", "message": message, "reason": "R", "details": details, "code": status}
+    error = refusal(status, json.dumps(payload).encode(), method="PATCH", path=SECRETS)
+    assert "canary" not in str(error)
+    assert "0xca" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, 'secrets "db" not found'),
+        (404, 'namespaces "shop" not found'),
+        (
+            403,
+            'secrets "db" is forbidden: User "jane" cannot get resource "secrets" in API group "" in the namespace "a"',
+        ),
+        (403, 'secrets is forbidden: User "jane" cannot list resource "secrets" in API group "" at the cluster scope'),
+        (409, 'Apply failed with 1 conflict: conflict with "kubectl-edit" using v1: .data.password'),
+        (409, 'Apply failed with 2 conflicts: conflicts with "kubectl" using v1:\n- .data.a\n- .data.b'),
+        (400, 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 6'),
+        (
+            400,
+            'Secret in version "v1" cannot be handled as a Secret: json: cannot unmarshal number into Go struct field '
+            "Secret.stringData of type string",
+        ),
+        (
+            500,
+            "failed to create typed patch object (shop/db; /v1, Kind=Secret): .stringDta: field not declared in schema",
+        ),
+    ],
+)
+def test_a_refusal_of_a_secret_that_names_no_value_is_shown_as_it_is(status: int, message: str) -> None:
+    """Hiding the plain reasons too would leave the user with nothing."""
+    payload = {"kind": "Status", "message": message, "reason": "R", "details": {"name": "db"}, "code": status}
+    assert str(refusal(status, json.dumps(payload).encode(), method="GET", path=SECRETS)) == message
+
+
+async def test_requests_under_way_are_bounded(api: ScriptedApi, tmp_path: Path) -> None:
+    """However many are asked for at once, the API server sees no more than it was promised."""
+    under_way = most = 0
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return web.json_response({})
+
+    api.on("GET", "/x", answer)
+    cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, api.url)), concurrency=3)
+    await asyncio.gather(*(cluster.request("GET", "/x") for _ in range(20)))
+    assert most == 3
+    await cluster.close()
