@@ -1,0 +1,78 @@
+"""What is kept in sync, and how far driftd may go for it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field
+
+from driftd.config.duration import Duration, Interval
+from driftd.config.mistake import mistake
+from driftd.config.section import Finding, Section
+from driftd.config.values import Name, RepositoryPath
+from driftd.model.drift import Engine
+from driftd.model.plan import Mode, RollbackMode
+
+
+class HelmConfig(Section):
+    """How the chart in the app's folder is rendered."""
+
+    release_name: Name | None = Field(default=None, description="The release's name; left out: the app's.")
+    values_files: tuple[str, ...] = Field(
+        default=(),
+        description="Values files, later ones win. A path starts at the chart's folder, or with / at the repository's "
+        "root, and stays in the repository.",
+    )
+
+
+class AppConfig(Section):
+    """One folder of a source, and the cluster that it describes."""
+
+    name: Name = Field(description="What it is called in reports, metrics and messages. Unique.")
+    source: Name = Field(description="The name of its source.")
+    path: RepositoryPath = Field(default="", description="The folder in the repository; left out: all of it.")
+    namespace: Name | None = Field(default=None, description="For objects that name none.")
+    cluster: Name | None = Field(default=None, description="The name of its cluster; left out: the first one.")
+    mode: Mode = Field(
+        default=Mode.OBSERVE,
+        description="observe: report only. approve: prepare the repair and wait for a person. heal: repair by itself.",
+    )
+    rollback: RollbackMode = Field(
+        default=RollbackMode.MANUAL,
+        description="auto: a revision that is not healthy by its deadline is replaced by the last good one.",
+    )
+    interval: Interval = Field(default=timedelta(minutes=5), description="A full pass even when no event came.")
+    engine: Engine = Field(
+        default=Engine.CLIENT,
+        description="client: compare here, with get, list and watch only. server: ask by dry-run, which needs patch.",
+    )
+    settle: Duration = Field(
+        default=timedelta(seconds=30),
+        description="How long a revision is in sync and healthy before it counts as good.",
+    )
+    deadline: Interval = Field(
+        default=timedelta(minutes=10), description="A revision that is not healthy by then is bad."
+    )
+    helm: HelmConfig | None = Field(default=None, description="For a folder that holds a Helm chart.")
+
+    @classmethod
+    def findings(cls, present: Mapping[str, Any]) -> Iterator[Finding]:
+        yield from super().findings(present)
+        if present.get("rollback") == "auto" and present.get("mode", "observe") == "observe":
+            yield ("rollback",), mistake("auto works in mode approve or heal: an observed app is never written to")
+        yield from _values_files_stay_inside(present)
+
+
+def _values_files_stay_inside(present: Mapping[str, Any]) -> Iterator[Finding]:
+    helm, folder = present.get("helm"), present.get("path", "")
+    files = helm.get("valuesFiles") if isinstance(helm, Mapping) else None
+    if not isinstance(files, list | tuple) or not isinstance(folder, str):
+        return
+    for index, file in enumerate(files):
+        if isinstance(file, str):
+            path = posixpath.normpath(file.lstrip("/") if file.startswith("/") else posixpath.join(folder, file))
+            if path == ".." or path.startswith("../") or "://" in file:
+                yield ("helm", "valuesFiles", index), mistake("must not lead out of the repository")

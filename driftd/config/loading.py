@@ -1,0 +1,166 @@
+"""From the file to the configuration, with every mistake at its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from driftd.config.mistake import MISTAKE, did_you_mean
+from driftd.config.reading import Document, Location, Position, Unreadable, read
+from driftd.config.references import reference_mistakes
+from driftd.config.settings import Config
+from driftd.config.values import FOLDER
+from driftd.model.errors import ConfigError
+from driftd.model.path import format_path
+
+_Mistake = tuple[Position, str]
+_SECRET_SUFFIXES = ("File", "Env")
+_SHAPES = {
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping (key: value)",
+    "dict_type": "must be a mapping (key: value)",
+    "string_type": "must be a text",
+    "path_type": "must be the path of a file",
+    "missing": "is required",
+    "string_too_short": "must not be empty",
+}
+
+
+def load(path: Path) -> Config:
+    """The configuration that the file holds. Relative paths in it start at its folder.
+
+    Raises: ConfigError: with every mistake that the file has, each as `FILE:LINE:COLUMN: KEY: what is wrong`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise ConfigError(str(path), [f"{path}: {reason}"]) from error
+    return parse(content, file=str(path), folder=path.absolute().parent)
+
+
+def parse(content: bytes, *, file: str, folder: Path) -> Config:
+    """The configuration that a file's content is. `file` is what mistakes call it, `folder` where its paths start.
+
+    Raises: ConfigError
+    """
+    try:
+        document = read(content)
+    except Unreadable as error:
+        wrong = error.misreading
+        raise ConfigError(file, [_line(file, wrong.position, wrong.location, wrong.text)]) from error
+    mistakes = [(m.position, _line(file, m.position, m.location, m.text)) for m in document.misreadings]
+    mistakes += _reference_lines(document, file)
+    config = None
+    try:
+        config = Config.model_validate(document.data, by_alias=True, by_name=False, context={FOLDER: folder})
+    except ValidationError as error:
+        mistakes += [
+            _explain(detail, document, file) for detail in error.errors(include_url=False, include_input=False)
+        ]
+    if config is None or mistakes:
+        # Not chained: what pydantic says is said again above, and it may quote what was given.
+        raise ConfigError(file, list(dict.fromkeys(text for _, text in sorted(mistakes)))) from None
+    return config
+
+
+def unusable_files(config: Config) -> list[str]:
+    """What `config validate` warns of: each secret and file that is named but cannot be read here, with its key.
+
+    They are warnings and no mistakes: a file is often checked where its secrets are not.
+    """
+    warnings = []
+    for key, secret in config.secrets():
+        try:
+            secret.read()
+        except ConfigError as error:
+            warnings.append(error.mistakes[0].replace(secret.key, key, 1))
+    secret_keys = {key for key, _ in config.secrets()}
+    for key, path in config.files():
+        if key not in secret_keys:
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                warnings.append(f"{key}: {path}: the file cannot be read: {error.strerror or type(error).__name__}")
+    return warnings
+
+
+def _reference_lines(document: Document, file: str) -> Iterator[_Mistake]:
+    for location, text in reference_mistakes(document.data):
+        position = document.position(location, key=False)
+        yield position, _line(file, position, location, text)
+
+
+def _explain(detail: ErrorDetails, document: Document, file: str) -> _Mistake:
+    location: Location = tuple(detail["loc"])
+    kind = detail["type"]
+    position = document.position(location, key=kind == "extra_forbidden")
+    return position, _line(file, position, location, _text(detail, document.data))
+
+
+def _text(detail: ErrorDetails, data: object) -> str:
+    kind, location = detail["type"], tuple(detail["loc"])
+    if kind == MISTAKE:
+        return detail["msg"]
+    if kind == "extra_forbidden":
+        return _unknown_key(location)
+    if kind in ("enum", "literal_error"):
+        allowed = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
+        given = _given(data, location)
+        if given is None:
+            return f"must be one of {', '.join(allowed)}"
+        choice = f"must be one of {', '.join(allowed)}" if len(allowed) > 1 else f"must be {allowed[0]}"
+        return f'{choice} (got "{given}"){did_you_mean(given, allowed)}'
+    return _SHAPES.get(kind, detail["msg"])
+
+
+def _unknown_key(location: Location) -> str:
+    key = str(location[-1])
+    known = _keys_at(location[:-1])
+    kept_elsewhere = [f"{key}{suffix}" for suffix in _SECRET_SUFFIXES if f"{key}{suffix}" in known]
+    if kept_elsewhere:
+        return f"secrets are files, never values: use {' or '.join(kept_elsewhere)}"
+    hint = did_you_mean(key, known)
+    return f"there is no such key{hint or '; the keys here are ' + ', '.join(known)}"
+
+
+def _keys_at(location: Location) -> list[str]:
+    """The keys that the section at this place of the file may have."""
+    model: type[BaseModel] = Config
+    for segment in location:
+        if isinstance(segment, str):
+            field = next((f for f in model.model_fields.values() if f.alias == segment), None)
+            found = _section_in(field.annotation) if field else None
+            if found is None:
+                return []
+            model = found
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section in `Section`, `Section | None` or `tuple[Section, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _section_in(argument):
+            return found
+    return None
+
+
+def _given(data: object, location: Location) -> str | None:
+    for segment in location:
+        if isinstance(data, Mapping):
+            data = data.get(segment)
+        elif isinstance(data, list) and isinstance(segment, int):
+            data = data[segment]
+    return data if isinstance(data, str) and len(data) <= 40 and data.isprintable() else None
+
+
+def _line(file: str, position: Position, location: Location, text: str) -> str:
+    place = f"{file}:{position.line}:{position.column}"
+    return f"{place}: {format_path(location)}: {text}" if location else f"{place}: {text}"

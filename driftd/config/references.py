@@ -1,0 +1,49 @@
+"""Names that must be unique, and names that must name something.
+
+Works on plain data, whatever else is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from driftd.config.mistake import did_you_mean
+from driftd.config.reading import Location, children
+from driftd.config.settings import DEFAULT_CLUSTER
+
+
+def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
+    """Where a name is there twice, or refers to nothing."""
+    for lists in ("clusters", "sources", "apps"):
+        yield from _duplicates((lists,), children(data, lists))
+    notify = data.get("notify") if isinstance(data, Mapping) else None
+    yield from _duplicates(("notify", "webhooks"), children(notify, "webhooks"))
+    sources = _names(data, "sources")
+    clusters = _names(data, "clusters") or [DEFAULT_CLUSTER]
+    for index, app in children(data, "apps"):
+        yield from _reference(("apps", index, "source"), app, sources, "source")
+        yield from _reference(("apps", index, "cluster"), app, clusters, "cluster")
+
+
+def _reference(
+    location: Location, app: Mapping[str, Any], known: list[str], noun: str
+) -> Iterator[tuple[Location, str]]:
+    name = app.get(noun)
+    if isinstance(name, str) and name not in known:
+        hint = did_you_mean(name, known)
+        if not hint:
+            hint = f"; there are {', '.join(known)}" if known else f"; there are no {noun}s"
+        yield location, f"there is no {noun} with this name{hint}"
+
+
+def _duplicates(at: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:
+    first: dict[str, int] = {}
+    for index, entry in entries:
+        name = entry.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            yield (*at, index, "name"), f"must be unique: {at[-1]}[{first[name]}] has the same name"
+
+
+def _names(data: object, key: str) -> list[str]:
+    return [entry["name"] for _, entry in children(data, key) if isinstance(entry.get("name"), str)]

@@ -1,0 +1,83 @@
+"""Secrets, by where they are kept. They are read when they are used, so that a rotated one is picked up."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftd.model.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret in a file. `key` is the configuration key that names the file."""
+
+    key: str
+    path: Path
+
+    def read(self) -> str:
+        """The file's text without its one closing newline.
+
+        Raises: ConfigError: there is no such file, it cannot be read, is no text, or is empty.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise self._error("there is no such file") from error
+        except UnicodeDecodeError:
+            # Not chained: the original error quotes the bytes that it could not decode.
+            raise self._error("the file is not UTF-8 text") from None
+        except OSError as error:
+            raise self._error(f"the file cannot be read: {error.strerror or type(error).__name__}") from error
+        text = text.removesuffix("\n").removesuffix("\r")
+        if not text:
+            raise self._error("the file is empty")
+        return text
+
+    def _error(self, what: str) -> ConfigError:
+        return ConfigError(str(self.path), [f"{self.key}: {self.path}: {what}"])
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEnv:
+    """A secret in an environment variable. `key` is the configuration key that names the variable."""
+
+    key: str
+    variable: str
+
+    def read(self) -> str:
+        """The variable's value without one closing newline.
+
+        Raises: ConfigError: the variable is not set, or empty.
+        """
+        text = os.environ.get(self.variable, "").removesuffix("\n").removesuffix("\r")
+        if not text:
+            raise ConfigError(
+                self.variable, [f"{self.key}: the environment variable {self.variable} is not set, or empty"]
+            )
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A value that is written in the configuration itself, where that is allowed: a user's name, say."""
+
+    key: str
+    text: str
+
+    def read(self) -> str:
+        return self.text
+
+
+Secret = SecretFile | SecretEnv
+Text = SecretFile | SecretEnv | PlainText
+
+
+def secret(key: str, file: Path | None, variable: str | None) -> Secret | None:
+    """The secret that `keyFile` or `keyEnv` names; None when neither is there."""
+    if file is not None:
+        return SecretFile(f"{key}File", file)
+    if variable is not None:
+        return SecretEnv(f"{key}Env", variable)
+    return None

@@ -1,0 +1,147 @@
+"""The configuration as a whole, and the parts of it that are about driftd itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from driftd.config.app import AppConfig
+from driftd.config.folders import cache_folder, state_folder
+from driftd.config.notify import NotifyConfig
+from driftd.config.secret import Secret, SecretFile, secret
+from driftd.config.section import OneOf, Rule, Section
+from driftd.config.source import SourceConfig
+from driftd.config.values import Address, FilePath, Listen, Name, StoreUrl, Variable
+
+API_VERSION = "driftd.io/v1alpha1"
+DEFAULT_CLUSTER = "default"
+"""What the cluster is called when the configuration names none."""
+
+
+class ClusterConfig(Section):
+    """A cluster, and how to reach it."""
+
+    name: Name = Field(description="What apps call it. Unique.")
+    kubeconfig: FilePath | None = Field(
+        default=None, description="A kubeconfig file; left out: in-cluster, else $KUBECONFIG or ~/.kube/config."
+    )
+    context: str | None = Field(default=None, description="The context in it; left out: the current one.")
+
+
+class StoreConfig(Section):
+    """Where history, revisions and unsent messages are kept."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("passwordFile", "passwordEnv")),)
+
+    url: StoreUrl = Field(
+        default_factory=lambda: f"sqlite:///{state_folder() / 'driftd.db'}",
+        description="sqlite:////absolute/file or postgresql+psycopg://user@host/database; left out: SQLite in the "
+        "folder for driftd's state.",
+    )
+    password_file: FilePath | None = Field(default=None, description="PostgreSQL: a file that holds the password.")
+    password_env: Variable | None = Field(default=None, description="PostgreSQL: a variable that holds the password.")
+
+    @property
+    def password(self) -> Secret | None:
+        return secret("store.password", self.password_file, self.password_env)
+
+
+class WebConfig(Section):
+    """The HTTP server for health, metrics and the read-only API."""
+
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 8080), description="HOST:PORT. In a cluster: 0.0.0.0:8080.", validate_default=False
+    )
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    LOGFMT = "logfmt"
+    TEXT = "text"
+
+
+class LogConfig(Section):
+    """What is logged, to standard error."""
+
+    level: LogLevel = Field(default=LogLevel.INFO, description="The least important lines to log.")
+    format: LogFormat | None = Field(default=None, description="Left out: text on a terminal, else json.")
+
+
+class Config(Section):
+    """driftd's configuration: which folders of which Git repositories describe which clusters."""
+
+    api_version: Literal["driftd.io/v1alpha1"] = Field(
+        default="driftd.io/v1alpha1", description="The version of this format."
+    )
+    kind: Literal["Config"] = Field(default="Config", description="Always Config.")
+    clusters: tuple[ClusterConfig, ...] = Field(
+        default=(),
+        description="Left out: one named default, in-cluster, else the usual kubeconfig. The first is the default.",
+    )
+    sources: tuple[SourceConfig, ...] = Field(default=(), description="The Git repositories.")
+    apps: tuple[AppConfig, ...] = Field(default=(), description="What is kept in sync.")
+    notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who is told.")
+    store: StoreConfig = Field(default_factory=StoreConfig, description="Where history is kept.")
+    web: WebConfig = Field(default_factory=WebConfig, description="The HTTP server.")
+    log: LogConfig = Field(default_factory=LogConfig, description="Logging.")
+    cache_dir: FilePath = Field(
+        default_factory=lambda: cache_folder() / "git",
+        description="Where mirrors of the sources are kept; left out: in the folder for driftd's cache.",
+    )
+
+    @property
+    def all_clusters(self) -> tuple[ClusterConfig, ...]:
+        """The clusters, or the one that is meant when none is named. The first is the default."""
+        return self.clusters or (ClusterConfig(name=DEFAULT_CLUSTER),)
+
+    def cluster_of(self, app: AppConfig) -> ClusterConfig:
+        """The cluster that an app of this configuration is compared with."""
+        clusters = self.all_clusters
+        return next((cluster for cluster in clusters if cluster.name == app.cluster), clusters[0])
+
+    def source_of(self, app: AppConfig) -> SourceConfig:
+        """The source that an app of this configuration comes from."""
+        return next(source for source in self.sources if source.name == app.source)
+
+    def app(self, name: str) -> AppConfig | None:
+        return next((app for app in self.apps if app.name == name), None)
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Every secret that is named, with the place of its key: `sources[0].auth.tokenFile`."""
+        for index, source in enumerate(self.sources):
+            auth = source.auth
+            for found in (auth.token, auth.user, auth.password) if auth else ():
+                if isinstance(found, Secret):
+                    yield f"sources[{index}].{found.key}", found
+        yield from self.notify.secrets()
+        if password := self.store.password:
+            yield password.key, password
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file that is named, secret or not, with the place of its key."""
+        for key, found in self.secrets():
+            if isinstance(found, SecretFile):
+                yield key, found.path
+        for index, cluster in enumerate(self.clusters):
+            if cluster.kubeconfig:
+                yield f"clusters[{index}].kubeconfig", cluster.kubeconfig
+        for index, source in enumerate(self.sources):
+            if auth := source.auth:
+                for key, path in (
+                    ("sshKeyFile", auth.ssh_key_file),
+                    ("knownHostsFile", auth.known_hosts_file),
+                    ("caFile", auth.ca_file),
+                ):
+                    if path:
+                        yield f"sources[{index}].auth.{key}", path

@@ -1,0 +1,192 @@
+"""The kinds of values that a configuration holds, each with its own check."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+
+from driftd.config.mistake import mistake
+from driftd.git import versions
+from driftd.git.address import Address as GitAddress
+from driftd.git.address import Transport
+from driftd.git.source import is_name
+from driftd.model.errors import GitError
+
+FOLDER = "folder"
+"""The validation context's key for the folder that relative paths start from."""
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_COMMIT = r"[0-9a-f]{7,64}"
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(_LABEL, text):
+        raise mistake("must be a name of lower-case letters, digits and -, 63 at most, as a Kubernetes label has it")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(_VARIABLE, text):
+        raise mistake("must be the name of an environment variable, not its value")
+    return text
+
+
+def _file(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        if "\n" in value or not value.strip():
+            raise mistake("must be the path of a file, not what is in it")
+        folder = (info.context or {}).get(FOLDER, Path())
+        return folder / Path(value).expanduser()
+    return value
+
+
+def _repository_path(text: str) -> str:
+    if "\x00" in text or "\\" in text:
+        raise mistake("must be a path inside the repository, with / between its folders")
+    if text.startswith("/"):
+        raise mistake("must be relative to the repository's root")
+    path = posixpath.normpath(text) if text else ""
+    if path == ".." or path.startswith("../"):
+        raise mistake("must not lead out of the repository")
+    return "" if path == "." else path
+
+
+def _git_ref(text: str) -> str:
+    if not is_name(text):
+        raise mistake("is not a name that Git allows for a branch or a tag")
+    return text
+
+
+def _commit(text: str) -> str:
+    if not re.fullmatch(_COMMIT, text.lower()):
+        raise mistake("must be a commit's hash: 7 to 64 hexadecimal digits")
+    return text.lower()
+
+
+def _semver(text: str) -> str:
+    try:
+        versions.VersionRange.parse(text)
+    except GitError as error:
+        raise mistake('must be a range of versions such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"') from error
+    return text
+
+
+def _git_url(text: str, info: ValidationInfo) -> str:
+    try:
+        address = GitAddress.parse(text, allow_file=True)
+    except GitError as error:
+        raise mistake(str(error)) from error
+    if address.transport is Transport.FILE and "://" not in text:
+        folder = (info.context or {}).get(FOLDER, Path())
+        return str(folder / Path(text).expanduser())
+    return address.url
+
+
+def transport_of(url: str) -> Transport | None:
+    """How Git gets to this address; None for one that it does not get to."""
+    try:
+        return GitAddress.parse(url, allow_file=True).transport
+    except GitError:
+        return None
+
+
+def _http_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise mistake("must be an address that starts with https:// or http://")
+    if "@" in parts.netloc:
+        raise mistake("must not hold credentials")
+    return text
+
+
+def _store_url(text: str, info: ValidationInfo) -> str:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("sqlite", "postgresql+psycopg"):
+        raise mistake("must start with sqlite:/// or postgresql+psycopg://")
+    if scheme == "sqlite":
+        if not rest.startswith("/") or len(rest) == 1:
+            raise mistake("must name a file: sqlite:///relative/path or sqlite:////absolute/path")
+        folder = (info.context or {}).get(FOLDER, Path())
+        return f"sqlite:///{(folder / rest[1:]).absolute()}"
+    if _split(text).password is not None:
+        raise mistake("must not hold a password: use passwordFile or passwordEnv beside it")
+    return text
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise mistake("is not an address that can be read") from None
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens. `host` is a name or an IP address, without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`0.0.0.0:8080`, `[::]:8080`, `localhost:8080`; `:8080` is every IPv4 address, port 0 a free one.
+
+    Raises: ValueError: with what is wrong, for a user.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f'must be HOST:PORT, such as 0.0.0.0:8080 (got "{text}")')
+    bare = host.removeprefix("[").removesuffix("]")
+    if (":" in host) != (host.startswith("[") and host.endswith("]")) or re.search(r"[\s/@]", host):
+        raise ValueError(f'must be HOST:PORT, with an IPv6 address in brackets (got "{text}")')
+    return Address(bare or "0.0.0.0", int(port))  # noqa: S104 - the user asks for it by leaving the host out
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, Address):
+        return value
+    if not isinstance(value, str):
+        raise mistake("must be HOST:PORT, such as 0.0.0.0:8080")
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise mistake(str(error)) from error
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL}$"})]
+"""A name as Kubernetes wants a label's (RFC 1123)."""
+Variable = Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE}$"})]
+FilePath = Annotated[
+    Path, BeforeValidator(_file), WithJsonSchema({"type": "string", "minLength": 1}), PlainSerializer(str)
+]
+"""A file on this machine; a relative one starts at the configuration file's folder."""
+RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
+"""A folder or a file in the repository, normalised: no leading or closing slash; the root is empty."""
+GitRef = Annotated[str, AfterValidator(_git_ref)]
+Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
+VersionRange = Annotated[str, AfterValidator(_semver)]
+GitUrl = Annotated[str, AfterValidator(_git_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+StoreUrl = Annotated[
+    str,
+    AfterValidator(_store_url),
+    WithJsonSchema({"type": "string", "pattern": r"^(sqlite:///|postgresql\+psycopg://)"}),
+]
+Listen = Annotated[
+    Address,
+    BeforeValidator(_address),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^.*:[0-9]{1,5}$", "examples": ["0.0.0.0:8080", "[::]:8080"]}),
+]
