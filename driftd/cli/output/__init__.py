@@ -1,0 +1,59 @@
+"""What the commands print: one module per format, all of the same reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TextIO
+
+from driftd.model.drift import Report
+
+
+class Format(StrEnum):
+    """The formats of `check -o`."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    SARIF = "sarif"
+
+
+def write_reports(
+    reports: Sequence[Report],
+    output: Format,
+    stream: TextIO | None = None,
+    *,
+    show_all: bool = False,
+    now: datetime | None = None,
+) -> None:
+    """Writes the reports in a format to `stream` (standard output by default).
+
+    `show_all` has the table list the objects that are in sync, too. Each format is imported only when it is asked for.
+    """
+    stream = stream or sys.stdout
+    match output:
+        case Format.TABLE:
+            from rich.console import Console  # noqa: PLC0415 - see above
+
+            from driftd.cli.output.table import print_reports  # noqa: PLC0415 - see above
+
+            print_reports(Console(file=stream), reports, now=now or datetime.now(UTC), show_all=show_all)
+        case Format.JSON:
+            from driftd.cli.output import json  # noqa: PLC0415 - see above
+
+            stream.write(json.render(reports))
+        case Format.MARKDOWN:
+            from driftd.cli.output import markdown  # noqa: PLC0415 - see above
+
+            stream.write(markdown.render(reports))
+        case Format.JUNIT:
+            from driftd.cli.output import junit  # noqa: PLC0415 - see above
+
+            stream.write(junit.render(reports))
+        case Format.SARIF:
+            from driftd.cli.output import sarif  # noqa: PLC0415 - see above
+
+            stream.write(sarif.render(reports))

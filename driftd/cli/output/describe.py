@@ -1,0 +1,154 @@
+"""The words that every human-readable output shares. All texts are safe to show and hold no line break."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from driftd.cli.output.visible import one_line
+from driftd.model.document import timestamp
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.path import FieldPath, format_path
+from driftd.model.resource import Json
+from driftd.model.revision import GitLine
+
+STATUS_WORDS = {
+    Status.IN_SYNC: "in sync",
+    Status.DRIFTED: "drifted",
+    Status.MISSING: "missing",
+    Status.ORPHANED: "orphaned",
+    Status.IGNORED: "ignored",
+    Status.UNKNOWN: "unknown",
+}
+STATUS_MEANS = {Status.MISSING: "not in the cluster", Status.ORPHANED: "no longer in Git"}
+WORST_FIRST = (Status.UNKNOWN, Status.DRIFTED, Status.MISSING, Status.ORPHANED, Status.IGNORED, Status.IN_SYNC)
+
+_UNITS = ((86_400 * 365, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def object_name(verdict: Verdict) -> str:
+    """`Deployment web/web`, or `Namespace web` where there is no namespace."""
+    ref = verdict.ref
+    name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    return one_line(f"{ref.kind} {name}")
+
+
+def place(verdict: Verdict) -> str | None:
+    """`apps/web/deploy.yaml:1`, or None for what Git does not declare."""
+    return one_line(f"{verdict.source.file}:{verdict.source.line}") if verdict.source else None
+
+
+def path(field_path: FieldPath) -> str:
+    return one_line(format_path(field_path))
+
+
+def scalar(value: Json) -> str:
+    """A value in one line: strings bare where that cannot be mistaken, everything else as JSON."""
+    if isinstance(value, str) and value and value == value.strip() and not _reads_as_something_else(value):
+        return one_line(value)
+    return one_line(json.dumps(value, ensure_ascii=False))
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most `width` characters, its middle left out where it is longer."""
+    if len(text) <= width:
+        return text
+    head = (width - 1 + 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def change(field: FieldDrift, width: int = 120) -> str:
+    """`3 → 5`, `not in Git → debug`, `web → gone`; each side in at most `width` characters."""
+    return " → ".join(sides(field, width))
+
+
+def sides(field: FieldDrift, width: int = 120) -> tuple[str, str]:
+    """What Git has and what is live, each in at most `width` characters with the part that differs in view."""
+    desired, live = scalar(field.desired), scalar(field.live)
+    if field.change is Change.ADDED:
+        return "not in Git", shorten(live, width)
+    if field.change is Change.REMOVED:
+        return shorten(desired, width), "gone"
+    if max(len(desired), len(live)) > width:
+        same = next((i for i, (a, b) in enumerate(zip(desired, live, strict=False)) if a != b), width)
+        if same > width // 3:
+            cut = same - width // 3
+            desired, live = f"…{desired[cut + 1 :]}", f"…{live[cut + 1 :]}"
+    desired, live = (text if len(text) <= width else f"{text[: width - 1]}…" for text in (desired, live))
+    return desired, live
+
+
+def owner(by: FieldOwner | None) -> str:
+    """`kubectl-edit (Update), alice`; says so when nobody is named."""
+    if by is None:
+        return "nobody named in managedFields"
+    how = ", ".join(part for part in (by.operation, by.subresource) if part)
+    user = f", {by.user}" if by.user else ""
+    return one_line(f"{by.manager} ({how}){user}" if how else f"{by.manager}{user}")
+
+
+def git_line(line: GitLine) -> str:
+    return one_line(f"{line.file}:{line.line}")
+
+
+def commit(line: GitLine) -> str | None:
+    """`4f0c1a2b Ada Lovelace`, or None where there was no blame."""
+    return one_line(" ".join(part for part in (line.commit[:8], line.author) if part)) if line.commit else None
+
+
+def subject(line: GitLine) -> str:
+    return f"“{one_line(line.subject)}”" if line.subject else ""
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """`5 minutes ago`, `just now`; a time ahead of `now` by more than clocks differ is `in 5 minutes`."""
+    elapsed = now - time
+    seconds = int(abs(elapsed).total_seconds())
+    if elapsed < timedelta(seconds=2) and seconds < 60:
+        return "just now"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
+    count = seconds // size
+    words = f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{words} ago" if elapsed > timedelta() else f"in {words}"
+
+
+def absolute(time: datetime) -> str:
+    """`2026-11-22 08:52 UTC`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def counts(report: Report) -> str:
+    """`1 drifted, 2 missing, 10 in sync`: what is there, the worst first."""
+    return ", ".join(
+        f"{report.counts[status]} {STATUS_WORDS[status]}" for status in WORST_FIRST if report.counts[status]
+    )
+
+
+def conclusion(report: Report) -> str:
+    """The verdict on an app in words; "in sync" only when that is certain."""
+    if report.in_sync:
+        return "in sync"
+    if report.drifted:
+        return "drift, and not everything could be read" if report.undecided else "drift"
+    return "could not tell"
+
+
+def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
+    """One field in one line, for outputs that have no layout of their own; without `values` only what happened."""
+    parts = [owner(field.by)]
+    if field.by and field.by.time:
+        parts.append(timestamp(field.by.time))
+    if field.git:
+        parts.append(" ".join(part for part in (git_line(field.git), commit(field.git), subject(field.git)) if part))
+    return f"{path(field.path)}: {change(field) if values else field.change} ({'; '.join(parts)})"
+
+
+def _reads_as_something_else(text: str) -> bool:
+    """Whether the bare text would look like a number, a word of JSON or a quoted text."""
+    if text[0] in "\"'{[" or text in ("gone", "not in Git"):
+        return True
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Lines of a terminal that wrap under their own indent, and that a terminal without Unicode can show too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from rich.console import Console
+from rich.text import Text
+
+NARROWEST = 40
+"""Lines are laid out for at least this many columns."""
+
+_BATCH = 100
+"""Lines that are printed together: each print has a cost of its own."""
+
+_PLAIN: dict[int, str] = {
+    ord(fancy): plain
+    for fancy, plain in {"→": "->", "…": "~", "·": "-", "“": '"', "”": '"', "⇥": ">", "✓": "OK", "✗": "!!"}.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. Where it is too long it wraps, its rest indented by `hang`; or, if `cut`, it loses its end."""
+
+    text: Text
+    indent: int = 0
+    hang: int = 0
+    cut: bool = False
+
+
+def print_lines(console: Console, lines: Iterable[Line]) -> None:
+    """Prints each line within the console's width; in ASCII where its encoding has nothing else."""
+    width = max(console.width, NARROWEST)
+    ascii_only = console.options.ascii_only
+    wrapped = (text for line in lines for text in _wrapped(console, line, width))
+    while batch := list(islice(wrapped, _BATCH)):
+        text = Text("\n").join(batch)
+        console.print(_ascii(text) if ascii_only else text, soft_wrap=True, highlight=False)
+
+
+def _wrapped(console: Console, line: Line, width: int) -> list[Text]:
+    text = line.text.copy()
+    if line.cut:
+        text.truncate(width - line.indent, overflow="ellipsis")
+    if text.cell_len + line.indent <= width:
+        return [_indented(text, line.indent)]
+    first, *rest = text.wrap(console, width - line.indent, overflow="fold")
+    if rest and line.hang != line.indent:
+        rest_text = text[len(first.plain) :]
+        while rest_text.plain[:1] == " ":
+            rest_text = rest_text[1:]
+        rest = list(rest_text.wrap(console, width - line.hang, overflow="fold"))
+    return [_indented(first, line.indent), *(_indented(part, line.hang) for part in rest)]
+
+
+def _indented(text: Text, indent: int) -> Text:
+    text.rstrip()
+    return Text(" " * indent).append_text(text) if indent else text
+
+
+def _ascii(text: Text) -> Text:
+    """The same without colours, which such terminals seldom have either."""
+    return Text(text.plain.translate(_PLAIN).encode("ascii", "backslashreplace").decode("ascii"))

@@ -1,0 +1,139 @@
+"""Markdown as GitHub and GitLab read it, for comments on pull requests.
+
+Everything from the cluster or the repository stands in code: there it is neither markup, nor a link, nor a mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from driftd.cli.output import describe
+from driftd.cli.output.difference import difference, needs_lines
+from driftd.cli.output.visible import one_line, visible
+from driftd.model.drift import Change, FieldDrift, Report, Status, Verdict
+
+MAX_CHARACTERS = 60_000
+"""GitHub refuses a comment of more than 65,536 characters."""
+
+_ICONS = {
+    Status.IN_SYNC: "✅",
+    Status.DRIFTED: "🟡",
+    Status.MISSING: "🔴",
+    Status.ORPHANED: "🟣",
+    Status.IGNORED: "⚪",
+    Status.UNKNOWN: "❔",
+}
+_WIDTH = 80
+
+
+def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -> str:
+    """The reports as Markdown. Objects past `max_characters` are left out, and their number is said."""
+    blocks = [_title(reports)]
+    room = max_characters - len(blocks[0]) - 1_000
+    for report in reports:
+        heading = _heading(report)
+        blocks.append(heading)
+        room -= len(heading)
+        left_out = 0
+        for verdict in report.verdicts:
+            if verdict.status in (Status.IN_SYNC, Status.IGNORED):
+                continue
+            block = _object(verdict)
+            if len(block) + 2 > room:
+                left_out += 1
+            else:
+                room -= len(block) + 2
+                blocks.append(block)
+        if left_out:
+            blocks.append(f"*… and {left_out} more {'object' if left_out == 1 else 'objects'} that did not fit here.*")
+    return "\n\n".join(blocks) + "\n"
+
+
+def code(text: str, *, in_table: bool = False) -> str:
+    """A code span that shows just this text, whatever it holds."""
+    text = one_line(text)
+    if in_table:
+        text = text.replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    # CommonMark takes one blank off both ends when there is one at both.
+    pad = " " if not text or text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{pad}{text or ' '}{pad}{fence}"
+
+
+def fenced(lines: Iterable[str], language: str = "") -> str:
+    """A code block that no line of it can end."""
+    body = "\n".join(lines)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", body)), default=0))
+    return f"{fence}{language}\n{body}\n{fence}"
+
+
+def _title(reports: Sequence[Report]) -> str:
+    wrong = [report for report in reports if not report.in_sync]
+    if not reports:
+        return "### driftd: nothing to check"
+    apps = "1 app" if len(reports) == 1 else f"{len(reports)} apps"
+    if not wrong:
+        return f"### ✅ driftd: {apps} in sync"
+    drifted = sum(bool(report.drifted) for report in wrong)
+    unclear = len(wrong) - drifted
+    parts = [f"drift in {drifted} of {apps}"] if drifted else []
+    parts += [f"could not tell for {unclear} of {apps}"] if unclear else []
+    return f"### {'⚠️' if drifted else '❔'} driftd: {', '.join(parts)}"
+
+
+def _heading(report: Report) -> str:
+    icon = "✅" if report.in_sync else "❔" if report.undecided else "⚠️"
+    lines = [f"#### {icon} {code(report.app)}: {describe.conclusion(report)}"]
+    place = f"cluster {code(report.cluster)}"
+    if revision := report.revision:
+        place += f", revision {code(revision.short)} {code(revision.subject)} by {code(revision.author)}"
+    tally = describe.counts(report)
+    lines.append(f"{tally[:1].upper()}{tally[1:]} · {place}" if tally else place[:1].upper() + place[1:])
+    if report.error:
+        lines.append(fenced(visible(report.error).split("\n")))
+    return "\n\n".join(lines)
+
+
+def _object(verdict: Verdict) -> str:
+    title = (
+        f"{_ICONS[verdict.status]} **{describe.STATUS_WORDS[verdict.status]}** {code(describe.object_name(verdict))}"
+    )
+    if meaning := describe.STATUS_MEANS.get(verdict.status):
+        title += f", {meaning}"
+    if place := describe.place(verdict):
+        title += f" · {code(place)}"
+    return "\n\n".join([title, *_details(verdict)])
+
+
+def _details(verdict: Verdict) -> Iterator[str]:
+    if verdict.error:
+        yield fenced(visible(verdict.error).split("\n"))
+    if verdict.fields:
+        rows = [_row(field) for field in verdict.fields]
+        yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])
+    for field in verdict.fields:
+        if needs_lines(field, _WIDTH):
+            yield f"{code(describe.path(field.path))}:"
+            yield fenced(map(str, difference(field)), "diff")
+
+
+def _row(field: FieldDrift) -> str:
+    if needs_lines(field, _WIDTH):
+        desired, live = "*see below*", "*see below*"
+    else:
+        desired, live = (code(side, in_table=True) for side in describe.sides(field, _WIDTH))
+    if field.change is Change.ADDED:
+        desired = "*not in Git*"
+    elif field.change is Change.REMOVED:
+        live = "*gone*"
+    by = "*nobody named*"
+    if field.by:
+        by = code(describe.owner(field.by), in_table=True)
+        by += f" {describe.absolute(field.by.time)}" if field.by.time else ""
+    declared = ""
+    if field.git:
+        words = " ".join(part for part in (describe.git_line(field.git), describe.commit(field.git)) if part)
+        declared = code(words, in_table=True)
+    path = code(describe.path(field.path), in_table=True)
+    return f"| {path} | {desired} | {live} | {by} | {declared} |"

@@ -1,0 +1,215 @@
+"""The tables of `status` and `history`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from driftd.cli.output import describe
+from driftd.cli.output.json import dump
+from driftd.cli.output.table import STATUS_STYLES
+from driftd.cli.output.visible import one_line
+from driftd.model.document import timestamp
+from driftd.model.drift import Status
+from driftd.model.health import HealthState
+from driftd.model.plan import Hold, Mode
+from driftd.model.revision import RevisionState
+
+_DIM = "bright_black"
+_WIDE = 100
+"""From so many columns on there is room for "3 days ago" beside a time."""
+_STATE_STYLES = {
+    RevisionState.SEEN: _DIM,
+    RevisionState.APPLIED: "cyan",
+    RevisionState.GOOD: "green",
+    RevisionState.BAD: "red",
+}
+_HEALTH_STYLES = {
+    HealthState.HEALTHY: "green",
+    HealthState.PROGRESSING: "cyan",
+    HealthState.DEGRADED: "red",
+    HealthState.UNKNOWN: "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppStatus:
+    """What is known of one app. None stands for "not known yet"; `error` is why its last pass could not tell."""
+
+    app: str
+    cluster: str
+    mode: Mode
+    revision: str | None = None
+    state: RevisionState | None = None
+    health: HealthState | None = None
+    counts: Mapping[Status, int] | None = None
+    hold: Hold | None = None
+    last_pass: datetime | None = None
+    error: str | None = None
+
+
+class Tone(StrEnum):
+    """How a line of the history is meant."""
+
+    GOOD = "good"
+    BAD = "bad"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened to an app: `what` in a word or two ("drift", "healed", "revision good")."""
+
+    time: datetime
+    what: str
+    tone: Tone
+    revision: str | None
+    by: str | None
+    detail: str = ""
+
+
+_TONE_STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.NEUTRAL: "default"}
+
+
+def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) -> None:
+    """One row per app: mode, revision and its state, health, counts and the last pass; holds and errors below."""
+    if not apps:
+        console.print(Text("No apps are configured.", style=_DIM))
+        return
+    table = _table("App", "Mode", "Revision", "Health", "Objects", "Last pass")
+    for app in apps:
+        table.add_row(
+            _app_name(app),
+            Text(str(app.mode)),
+            _revision(app),
+            Text(str(app.health), style=_HEALTH_STYLES[app.health]) if app.health else _nothing(),
+            _objects(app),
+            Text(describe.ago(app.last_pass, now)) if app.last_pass else Text("not yet", style=_DIM),
+        )
+    console.print(table)
+    if any(app.hold or app.error for app in apps):
+        console.print()
+    for app in apps:
+        if app.hold:
+            console.print(_hold(app.hold, now))
+        if app.error:
+            console.print(Text(f"{one_line(app.app)}: {one_line(app.error)}", style="red"))
+
+
+def print_history(console: Console, entries: Sequence[HistoryEntry], *, now: datetime) -> None:
+    """One row per event, in the order given."""
+    if not entries:
+        console.print(Text("Nothing has happened yet.", style=_DIM))
+        return
+    table = _table("When", "What", "Revision", "By", "Detail")
+    for entry in entries:
+        when = Text(describe.absolute(entry.time))
+        if console.width >= _WIDE:
+            when.append(f", {describe.ago(entry.time, now)}", style=_DIM)
+        table.add_row(
+            when,
+            Text(one_line(entry.what), style=_TONE_STYLES[entry.tone]),
+            Text(one_line(entry.revision[:8]), style="cyan") if entry.revision else _nothing(),
+            Text(one_line(entry.by)) if entry.by else _nothing(),
+            Text(one_line(entry.detail)),
+        )
+    console.print(table)
+
+
+def status_json(apps: Sequence[AppStatus]) -> str:
+    """The same for programs, in the manner of `check -o json`."""
+    return dump({"version": 1, "apps": [_status_document(app) for app in apps]})
+
+
+def history_json(app: str, entries: Sequence[HistoryEntry]) -> str:
+    """The same for programs, in the manner of `check -o json`."""
+    documents = [
+        {
+            "time": timestamp(entry.time),
+            "what": entry.what,
+            "tone": str(entry.tone),
+            "revision": entry.revision,
+            "by": entry.by,
+            "detail": entry.detail,
+        }
+        for entry in entries
+    ]
+    return dump({"version": 1, "app": app, "history": documents})
+
+
+def _status_document(app: AppStatus) -> dict[str, Any]:
+    hold = app.hold
+    return {
+        "app": app.app,
+        "cluster": app.cluster,
+        "mode": str(app.mode),
+        "revision": app.revision,
+        "state": str(app.state) if app.state else None,
+        "health": str(app.health) if app.health else None,
+        "counts": {str(status): count for status, count in app.counts.items()} if app.counts is not None else None,
+        "held": {
+            "revision": hold.revision,
+            "bad_revision": hold.bad_revision,
+            "reason": hold.reason,
+            "by": hold.by,
+            "since": timestamp(hold.since),
+        }
+        if hold
+        else None,
+        "last_pass": timestamp(app.last_pass) if app.last_pass else None,
+        "error": app.error,
+    }
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_DIM, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("Revision", "Mode"))
+    return table
+
+
+def _app_name(app: AppStatus) -> Text:
+    return Text(one_line(app.app), style="bold").append(f" on {one_line(app.cluster)}", style=f"not bold {_DIM}")
+
+
+def _revision(app: AppStatus) -> Text:
+    if app.revision is None:
+        return _nothing()
+    text = Text(one_line(app.revision[:8]), style="cyan")
+    if app.state:
+        text.append(f" {app.state}", style=_STATE_STYLES[app.state])
+    if app.hold:
+        text.append(" held", style="yellow")
+    return text
+
+
+def _objects(app: AppStatus) -> Text:
+    if app.error:
+        return Text("could not tell", style="red")
+    if app.counts is None:
+        return _nothing()
+    parts = [
+        Text(f"{count} {describe.STATUS_WORDS[status]}", STATUS_STYLES[status])
+        for status in describe.WORST_FIRST
+        if (count := app.counts.get(status))
+    ]
+    return Text("\n" if len(parts) > 2 else ", ").join(parts) if parts else Text("none", style=_DIM)
+
+
+def _hold(hold: Hold, now: datetime) -> Text:
+    return Text.assemble(
+        (f"{one_line(hold.app)} is held", "yellow"),
+        f" at {one_line(hold.revision[:8])} by {one_line(hold.by)}, {describe.ago(hold.since, now)}, ",
+        f"until Git moves on from {one_line(hold.bad_revision[:8])}: {one_line(hold.reason)}",
+    )
+
+
+def _nothing() -> Text:
+    return Text("-", style=_DIM)

@@ -1,0 +1,200 @@
+"""The table that a person reads: one line per object, its fields below, who, when and where, and a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from driftd.cli.output import describe
+from driftd.cli.output.difference import Side, difference, needs_lines
+from driftd.cli.output.lines import NARROWEST, Line, print_lines
+from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
+from driftd.cli.output.visible import one_line, visible
+from driftd.model.drift import Change, FieldDrift, Report, Status, Verdict
+
+STATUS_STYLES = {
+    Status.IN_SYNC: "green",
+    Status.DRIFTED: "yellow",
+    Status.MISSING: "red",
+    Status.ORPHANED: "magenta",
+    Status.IGNORED: "bright_black",
+    Status.UNKNOWN: "red",
+}
+_CHANGE_STYLES = {Change.CHANGED: "yellow", Change.REMOVED: "red", Change.ADDED: "green"}
+_SIDE_STYLES = {Side.GIT: "red", Side.LIVE: "green", Side.BOTH: "bright_black", Side.NOTE: "cyan"}
+_DIM = "bright_black"
+_QUIET = (Status.IN_SYNC, Status.IGNORED)
+
+
+def print_reports(console: Console, reports: Sequence[Report], *, now: datetime, show_all: bool = False) -> None:
+    """Prints the reports, as wide as the console is.
+
+    Objects that are in sync or ignored are only counted, unless `show_all`. `now` is what "5 minutes ago" counts from.
+    """
+    symbols = ASCII if console.options.ascii_only else UNICODE
+    layout = _Layout(max(console.width, NARROWEST), now, symbols, show_all)
+    print_lines(console, layout.reports(reports))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    width: int
+    now: datetime
+    symbols: Symbols
+    show_all: bool
+
+    def reports(self, reports: Sequence[Report]) -> Iterator[Line]:
+        spacious = True
+        for index, report in enumerate(reports):
+            shown = [v for v in report.verdicts if self.show_all or v.status not in _QUIET]
+            quiet = not shown and not report.error
+            if index and not (quiet and not spacious):
+                yield Line(Text())
+            yield from [self._in_one_line(report)] if quiet else self._app(report, shown)
+            spacious = not quiet
+        if len(reports) > 1:
+            yield Line(Text())
+            yield self._total(reports)
+        elif not reports:
+            yield Line(Text("There is nothing to check.", style=_DIM))
+
+    def _app(self, report: Report, shown: Sequence[Verdict]) -> Iterator[Line]:
+        yield self._heading(report)
+        yield Line(Text())
+        if report.error:
+            yield from self._trouble(report.error, 2)
+            yield Line(Text())
+        open_block = False
+        for index, verdict in enumerate(shown):
+            block = bool(verdict.fields or verdict.error)
+            if index and (block or open_block):
+                yield Line(Text())
+            yield from self._object(verdict)
+            open_block = block
+        if shown:
+            yield Line(Text())
+        yield self._summary(report)
+
+    def _heading(self, report: Report) -> Line:
+        line = Text(one_line(report.app), style="bold").append(f" on {one_line(report.cluster)}", style="not bold")
+        if report.revision:
+            line.append(" at ", style="not bold").append(one_line(report.revision.short), style="not bold cyan")
+            line.append(f"  {self._revision(report)}", style=f"not bold {_DIM}")
+        return Line(line, cut=True)
+
+    def _in_one_line(self, report: Report) -> Line:
+        count = len(report.verdicts)
+        objects = "no objects" if not count else "1 object" if count == 1 else f"{count} objects"
+        ignored = report.counts[Status.IGNORED]
+        line = Text.assemble(
+            (f"{self.symbols.good} in sync", "green"),
+            f"  {one_line(report.app)}",
+            f" on {one_line(report.cluster)}  ",
+            (objects, _DIM),
+            (f", {ignored} ignored" if ignored else "", _DIM),
+        )
+        if report.revision:
+            line.append(f"  {one_line(report.revision.short)}", style="cyan")
+            line.append(f" {self._revision(report)}", style=_DIM)
+        return Line(line, cut=True)
+
+    def _revision(self, report: Report) -> str:
+        if report.revision is None:
+            return ""
+        who = f"{one_line(report.revision.author)}, {describe.ago(report.revision.time, self.now)}"
+        return f"{who} “{one_line(report.revision.subject)}”"
+
+    def _summary(self, report: Report) -> Line:
+        style = "green" if report.in_sync else "red" if report.undecided else "yellow"
+        symbol = self.symbols.good if report.in_sync else self.symbols.unknown if report.undecided else self.symbols.bad
+        line = Text.assemble((f"{symbol} {describe.conclusion(report)}", f"bold {style}"))
+        for status in describe.WORST_FIRST:
+            if count := report.counts[status]:
+                line.append(" · ", style=_DIM)
+                line.append(f"{count} {describe.STATUS_WORDS[status]}", style=STATUS_STYLES[status])
+        return Line(line, hang=2)
+
+    def _total(self, reports: Sequence[Report]) -> Line:
+        line = Text(f"{len(reports)} apps", style="bold")
+        for count, word, style in (
+            (sum(bool(r.drifted) for r in reports), "with drift", "yellow"),
+            (sum(r.undecided and not r.drifted for r in reports), "could not be told", "red"),
+            (sum(r.in_sync for r in reports), "in sync", "green"),
+        ):
+            if count:
+                line.append(" · ", style=f"not bold {_DIM}").append(f"{count} {word}", style=f"not bold {style}")
+        return Line(line, hang=2)
+
+    def _object(self, verdict: Verdict) -> Iterator[Line]:
+        style = STATUS_STYLES[verdict.status]
+        left = Text.assemble((f"{self.symbols.of[verdict.status]} {describe.STATUS_WORDS[verdict.status]:<8}  ", style))
+        kind, _, name = describe.object_name(verdict).partition(" ")
+        left.append(f"{kind} ").append(name, style="bold")
+        if meaning := describe.STATUS_MEANS.get(verdict.status):
+            left.append(f"  {meaning}", style=_DIM)
+        yield from self._with_right(left, describe.place(verdict))
+        if verdict.error:
+            yield from self._trouble(verdict.error, 4)
+        for field in verdict.fields:
+            yield from self._field(field)
+
+    def _field(self, field: FieldDrift) -> Iterator[Line]:
+        head = Text.assemble(
+            (f"{self.symbols.change[field.change]} ", _CHANGE_STYLES[field.change]), describe.path(field.path)
+        )
+        if needs_lines(field, self.width - 24):
+            yield Line(head, indent=4, hang=6)
+            for line in difference(field):
+                yield Line(Text(str(line), style=_SIDE_STYLES[line.side]), indent=8, hang=10)
+        else:
+            values = self._values(field, (self.width - 12) // 2)
+            if 4 + head.cell_len + 2 + values.cell_len <= self.width:
+                yield Line(Text.assemble(head, "  ", values), indent=4)
+            else:
+                yield Line(head, indent=4, hang=6)
+                yield Line(values, indent=6, hang=6)
+        yield from self._hands(field)
+
+    def _values(self, field: FieldDrift, width: int) -> Text:
+        desired, live = describe.sides(field, width)
+        return Text.assemble(
+            (desired, _DIM if field.change is Change.ADDED else "red"),
+            (" → ", _DIM),
+            (live, _DIM if field.change is Change.REMOVED else "green"),
+        )
+
+    def _hands(self, field: FieldDrift) -> Iterator[Line]:
+        """Who changed it in the cluster and when; and who declared it in Git, where that is known."""
+        who = Text.assemble(("by  ", _DIM), (describe.owner(field.by), "" if field.by else _DIM))
+        if field.by and field.by.time:
+            who.append(f", {describe.ago(field.by.time, self.now)}")
+            who.append(f" · {describe.absolute(field.by.time)}", style=_DIM)
+        yield Line(who, indent=6, hang=10)
+        if field.git:
+            line = Text.assemble(("git ", _DIM), (describe.git_line(field.git), "cyan"))
+            if blamed := describe.commit(field.git):
+                line.append(f" {blamed}")
+                if field.git.time:
+                    line.append(f", {describe.ago(field.git.time, self.now)}")
+                line.append(f" {describe.subject(field.git)}", style=_DIM)
+            yield Line(line, indent=6, hang=10, cut=True)
+
+    def _trouble(self, error: str, indent: int) -> Iterator[Line]:
+        for line in visible(error).split("\n"):
+            yield Line(Text(line, style="red"), indent=indent, hang=indent)
+
+    def _with_right(self, left: Text, right: str | None) -> Iterator[Line]:
+        """`right` at the right edge of the same line, or on the next one where it does not fit."""
+        if right is None:
+            yield Line(left, hang=12)
+            return
+        gap = self.width - left.cell_len - Text(right).cell_len
+        if gap >= 2:
+            yield Line(Text.assemble(left, " " * gap, (right, _DIM)))
+        else:
+            yield Line(left, hang=12)
+            yield Line(Text(right, style=_DIM), indent=12, hang=12)

@@ -1,0 +1,59 @@
+"""The web application: what it answers to which path."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+import driftd
+from driftd.model.document import check_document
+from driftd.web.metrics import Metrics
+from driftd.web.port import WebPort
+from driftd.web.response import JsonResponse
+
+_INDEX = """driftd {version}
+
+/healthz      is the process alive
+/readyz       is it ready, and if not, why
+/metrics      for Prometheus
+/api/v1/apps  the last report of every app, as `driftd check -o json` prints it
+"""
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def create_app(port: WebPort, metrics: Metrics) -> Starlette:
+    """The application. Every path only reads; nothing here changes what driftd does."""
+
+    async def index(_: Request) -> Response:
+        return PlainTextResponse(_INDEX.format(version=driftd.__version__), headers=_HEADERS)
+
+    async def healthz(_: Request) -> Response:
+        if port.alive():
+            return PlainTextResponse("ok\n", headers=_HEADERS)
+        return PlainTextResponse("the daemon's loop has stopped turning\n", 503, headers=_HEADERS)
+
+    async def readyz(_: Request) -> Response:
+        reasons = list(port.ready())
+        return JsonResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers=_HEADERS)
+
+    async def prometheus(request: Request) -> Response:
+        body, content_type = metrics.render(request.headers.get("accept", ""))
+        return Response(body, headers={**_HEADERS, "Content-Type": content_type})
+
+    async def apps(_: Request) -> Response:
+        # A thread, since a report of thousands of objects takes long enough to keep /healthz waiting.
+        document = await run_in_threadpool(check_document, port.reports())
+        return await run_in_threadpool(JsonResponse, document, headers=_HEADERS)
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", prometheus),
+            Route("/api/v1/apps", apps),
+        ]
+    )

@@ -1,0 +1,152 @@
+"""driftd's metrics, for Prometheus: names begin with `driftd_`, units are seconds, times are Unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+
+import driftd
+from driftd.model.drift import Report
+from driftd.model.plan import Action
+
+_PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class PassResult(StrEnum):
+    """What a pass over an app came to."""
+
+    IN_SYNC = "in_sync"
+    DRIFT = "drift"
+    UNKNOWN = "unknown"
+
+
+class Metrics:
+    """The figures, in a registry of their own. All methods are quick, and safe to call from any thread."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._in_sync = Gauge(
+            "driftd_app_in_sync",
+            "1 when every object of the app was read and none differs.",
+            ("app", "cluster"),
+            registry=registry,
+        )
+        self._held = Gauge(
+            "driftd_app_held", "1 while the app is kept at an earlier revision.", ("app", "cluster"), registry=registry
+        )
+        self._objects = Gauge(
+            "driftd_objects",
+            "Objects of the app, by verdict of its last pass.",
+            ("app", "cluster", "status"),
+            registry=registry,
+        )
+        self._last_pass = Gauge(
+            "driftd_pass_last_timestamp_seconds",
+            "When the app's last pass ended.",
+            ("app", "cluster"),
+            registry=registry,
+        )
+        self._passes = Counter("driftd_pass", "Passes over the app.", ("app", "result"), registry=registry)
+        self._pass_seconds = Histogram(
+            "driftd_pass_duration_seconds", "How long a pass took.", ("app",), buckets=_PASS_BUCKETS, registry=registry
+        )
+        self._actions = Counter(
+            "driftd_actions", "Times that driftd wrote to a cluster.", ("app", "trigger", "result"), registry=registry
+        )
+        self._fetches = Counter(
+            "driftd_source_fetch", "Fetches of the source.", ("source", "result"), registry=registry
+        )
+        self._fetch_seconds = Histogram(
+            "driftd_source_fetch_duration_seconds", "How long a fetch took.", ("source",), registry=registry
+        )
+        self._fetched = Gauge(
+            "driftd_source_last_success_timestamp_seconds",
+            "When the source last answered.",
+            ("source",),
+            registry=registry,
+        )
+        self._notifications = Counter(
+            "driftd_notifications", "Messages tried.", ("channel", "result"), registry=registry
+        )
+        self._queue = Gauge("driftd_queue_depth", "Apps that wait for a pass.", registry=registry)
+        self._reloads = Counter(
+            "driftd_config_reloads", "Times that the configuration was read.", ("result",), registry=registry
+        )
+        build = Gauge("driftd_build_info", "Always 1; the label is driftd's version.", ("version",), registry=registry)
+        build.labels(driftd.__version__).set(1)
+
+    def observe_pass(self, report: Report, seconds: float, *, held: bool = False) -> None:
+        """A pass over an app has ended, after `seconds`."""
+        result = PassResult.IN_SYNC if report.in_sync else PassResult.UNKNOWN if report.undecided else PassResult.DRIFT
+        where = (report.app, report.cluster)
+        self._in_sync.labels(*where).set(report.in_sync)
+        self._last_pass.labels(*where).set(report.time.timestamp())
+        for status, count in report.counts.items():
+            self._objects.labels(*where, str(status)).set(count)
+        self._passes.labels(report.app, str(result)).inc()
+        self._pass_seconds.labels(report.app).observe(seconds)
+        self.observe_hold(report.app, report.cluster, held=held)
+
+    def observe_hold(self, app: str, cluster: str, *, held: bool) -> None:
+        """The app is kept at an earlier revision from now on, or no longer is."""
+        self._held.labels(app, cluster).set(held)
+
+    def observe_fetch(self, source: str, *, ok: bool, seconds: float, time: datetime) -> None:
+        """A fetch of a source has ended at `time`, after `seconds`."""
+        self._fetches.labels(source, _result(ok)).inc()
+        self._fetch_seconds.labels(source).observe(seconds)
+        if ok:
+            self._fetched.labels(source).set(time.timestamp())
+
+    def observe_action(self, action: Action) -> None:
+        """driftd has written to a cluster, or failed to."""
+        self._actions.labels(action.app, str(action.trigger), _result(not action.failed)).inc()
+
+    def observe_delivery(self, channel: str, *, ok: bool) -> None:
+        """A message was given to a channel, or refused by it."""
+        self._notifications.labels(channel, _result(ok)).inc()
+
+    def observe_queue(self, depth: int) -> None:
+        """So many apps wait for a pass."""
+        self._queue.set(depth)
+
+    def observe_reload(self, *, ok: bool) -> None:
+        """The configuration was read again; with `ok` false it was refused and the old one stays."""
+        self._reloads.labels(_result(ok)).inc()
+
+    def keep(self, *, apps: Mapping[str, str], sources: Iterable[str], channels: Iterable[str]) -> None:
+        """Forgets every app (name to its cluster), source and channel that the configuration no longer has."""
+        kept_sources, kept_channels = frozenset(sources), frozenset(channels)
+        per_place: tuple[MetricWrapperBase, ...] = (self._in_sync, self._held, self._objects, self._last_pass)
+        for metric in per_place:
+            _forget(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
+        per_app: tuple[MetricWrapperBase, ...] = (self._passes, self._pass_seconds, self._actions)
+        for metric in per_app:
+            _forget(metric, lambda labels: labels["app"] not in apps, "app")
+        per_source: tuple[MetricWrapperBase, ...] = (self._fetches, self._fetch_seconds, self._fetched)
+        for metric in per_source:
+            _forget(metric, lambda labels: labels["source"] not in kept_sources, "source")
+        _forget(self._notifications, lambda labels: labels["channel"] not in kept_channels, "channel")
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics in the text format that suits an `Accept` header (Prometheus' or OpenMetrics), and its type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+def _result(ok: bool) -> str:
+    return "success" if ok else "failure"
+
+
+def _forget(metric: MetricWrapperBase, gone: Callable[[Mapping[str, str]], bool], *names: str) -> None:
+    """Removes the series for whose labels (those of `names`) `gone` says so."""
+    known = {tuple(sample.labels[name] for name in names) for family in metric.collect() for sample in family.samples}
+    for values in known:
+        labels = dict(zip(names, values, strict=True))
+        if gone(labels):
+            metric.remove_by_labels(labels)

@@ -1,0 +1,105 @@
+"""Serves the application until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.applications import Starlette
+
+from driftd.model.errors import DriftdError
+
+STOP_SECONDS = 3
+"""How long open requests may take to end when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the server really listens: `port` is the one that it got where 0 was asked for."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves the process's signals alone: they are the daemon's. Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[Server]:
+    """Serves `app` on `host` and `port` (0: any free one) while the context is open, then stops gracefully.
+
+    Raises: DriftdError: the address cannot be listened on.
+    """
+    listener = _bind(host, port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=30,
+    )
+    server = _Uvicorn(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+    try:
+        listening = asyncio.create_task(server.listening.wait())
+        await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            listening.cancel()
+            await task
+            raise DriftdError(f"the web server on {host}:{port} stopped before it had started")
+        yield Server(host, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        try:
+            await asyncio.wait_for(asyncio.shield(task), STOP_SECONDS + 2)
+        except TimeoutError:
+            server.force_exit = True
+            await task
+        finally:
+            listener.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.set_inheritable(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(host, port, error) from error
+    return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> DriftdError:
+    reason = error.strerror or str(error)
+    return DriftdError(f"cannot listen on {host}:{port} (web.listen): {reason}")

@@ -1,0 +1,355 @@
+"""The tables that people read, in every kind of terminal, and pictures of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from driftd.cli.output import describe
+from driftd.cli.output.difference import difference
+from driftd.cli.output.overview import (
+    AppStatus,
+    HistoryEntry,
+    Tone,
+    history_json,
+    print_history,
+    print_status,
+    status_json,
+)
+from driftd.cli.output.progress import progress
+from driftd.cli.output.svg import terminal_svg
+from driftd.cli.output.table import print_reports
+from driftd.cli.output.visible import one_line, visible
+from driftd.model.drift import Change, FieldDrift, Report, Status
+from driftd.model.health import HealthState
+from driftd.model.plan import Hold, Mode
+from driftd.model.revision import RevisionState
+from tests.cli_output.samples import ALL, DRIFTED, NOW, QUIET, REVISION, reports, texts, verdict
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def shown(*given: Report, width: int = 80, show_all: bool = False, **console: object) -> str:
+    stream = io.StringIO()
+    print_reports(Console(file=stream, width=width, legacy_windows=False, **console), given, now=NOW, show_all=show_all)
+    return stream.getvalue()
+
+
+def field_of(desired: object, live: object, change: Change = Change.CHANGED) -> Report:
+    drift = FieldDrift(("data", "x"), change, desired, live, ())
+    return Report("web", "prod", None, (verdict("ConfigMap", "c", Status.DRIFTED, drift),), NOW)
+
+
+def test_the_table_in_80_columns():
+    """One line per object with its place at the edge; below it field, values, hand and line; then the summary."""
+    assert (
+        shown(*ALL)
+        == """\
+web on prod at 4f0c1a2b  Ada Lovelace, 2 hours ago “Run three replicas of the s…
+
+≠ drifted   Deployment web/web                               apps/web/web.yaml:1
+    ~ spec.replicas  3 → 5
+      by  kubectl (Update, scale), alice@example.com, 3 minutes ago · 2026-11-22
+          08:57 UTC
+      git apps/web/deploy.yaml:8 4f0c1a2b Ada Lovelace, 2 hours ago “Run three …
+    ~ spec.template.spec.containers[name=web].image  nginx:1.25 → nginx:1.26
+      by  kubectl-edit (Update), 8 minutes ago · 2026-11-22 08:52 UTC
+      git apps/web/deploy.yaml:14 4f0c1a2b Ada Lovelace, 2 hours ago “Run three…
+    + spec.template.spec.containers[name=web].env[name=DEBUG]
+      not in Git → {"name": "DEBUG", "value": "1"}
+      by  kubectl-edit (Update), 8 minutes ago · 2026-11-22 08:52 UTC
+    - metadata.labels["app.kubernetes.io/part-of"]  shop → gone
+      by  nobody named in managedFields
+      git apps/web/deploy.yaml:6 4f0c1a2b Ada Lovelace, 2 hours ago “Run three …
+
+≠ drifted   ConfigMap web/web-config                  apps/web/web-config.yaml:1
+    ~ data["nginx.conf"]
+        @@ line 2 @@
+           listen 80;
+           server_name shop.example.com;
+        -  gzip on;
+        +  gzip off;
+           root /srv;
+         }
+      by  kubectl-edit (Update), 8 minutes ago · 2026-11-22 08:52 UTC
+      git apps/web/web-config.yaml:9 4f0c1a2b Ada Lovelace, 2 hours ago “Run th…
+
+- missing   Service web/web  not in the cluster              apps/web/web.yaml:1
++ orphaned  CronJob web/old-report  no longer in Git
+
+? unknown   ServiceMonitor web/web                           apps/web/web.yaml:1
+    cannot get servicemonitors: Forbidden
+
+? drift, and not everything could be read · 1 unknown · 2 drifted · 1 missing ·
+  1 orphaned · 1 ignored · 10 in sync
+
+✓ in sync  ingress on prod  10 objects  4f0c1a2b Ada Lovelace, 2 hours ago “Run…
+
+broken on prod
+
+  apps/broken/deploy.yaml:14:3: a mapping is not allowed here
+
+? could not tell
+
+3 apps · 1 with drift · 1 could not be told · 1 in sync
+"""
+    )
+
+
+def test_objects_in_sync_are_shown_when_all_are_asked_for():
+    """Otherwise they are only counted."""
+    assert "page-3" not in shown(QUIET)
+    assert "✓ in sync   ConfigMap web/page-3" in shown(QUIET, show_all=True)
+    assert "· ignored   Job web/migrate" in shown(DRIFTED, show_all=True)
+
+
+def test_a_terminal_gets_colours_and_a_file_does_not(monkeypatch):
+    """And a person who asks for none gets none (no-color.org)."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = shown(*ALL, force_terminal=True)
+    assert ESCAPE.search(coloured)
+    assert ESCAPE.sub("", coloured) == shown(*ALL)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", shown(*ALL, force_terminal=True))
+
+
+def test_a_terminal_without_unicode_still_shows_everything():
+    """Arrows, dots and signs have their equals in ASCII."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", newline="")
+    print_reports(Console(file=stream, width=80), ALL, now=NOW)
+    stream.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "! drifted   Deployment web/web" in text
+    assert "3 -> 5" in text
+    assert "OK in sync  ingress on prod" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width):
+    """Wrapped lines keep their indent."""
+    lines = shown(*ALL, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_values_that_read_alike_are_told_apart():
+    """The text "5" is not the number 5, an empty text is not null, a blank at the end is one."""
+    assert '"5" → 5' in shown(field_of("5", 5))
+    assert '"" → null' in shown(field_of("", None))
+    assert '"a " → a' in shown(field_of("a ", "a"))
+    assert '"true" → true' in shown(field_of("true", True))
+    assert r"a\xa0b → a b" in shown(field_of("a\xa0b", "a b"))
+
+
+def test_long_values_show_the_part_that_differs():
+    """Two digests of one image differ at their end."""
+    start = "registry.example.com/shop/web@sha256:" + "0" * 80
+    text = shown(field_of(start + "aaaa", start + "bbbb"))
+    assert "0aaaa → …" in text
+    assert "0bbbb" in text
+
+
+def test_a_missing_line_break_at_the_end_is_a_difference_that_one_sees():
+    """An empty diff would say that nothing differs."""
+    field = FieldDrift(("data", "x"), Change.CHANGED, "a\nb\n", "a\nb", ())
+    assert [str(line) for line in difference(field)] == [" a", " b", "+\\ no line break at the end"]
+
+
+def test_a_difference_of_many_lines_is_cut_and_says_so():
+    """A ConfigMap may hold a megabyte."""
+    added = FieldDrift(("data", "x"), Change.ADDED, None, "x\n" * 100, ())
+    lines = difference(added, max_lines=10)
+    assert len(lines) == 10
+    assert str(lines[-1]) == "@@ 91 more lines @@"
+    huge = FieldDrift(("data", "x"), Change.CHANGED, "x\n" * 9_000, "y\n" * 9_000, ())
+    assert [str(line) for line in difference(huge)] == ["@@ 9000 lines in Git, 9000 lines in the cluster @@"]
+
+
+def test_a_line_that_looks_like_a_diffs_own_is_shown():
+    """`-- comment`, taken away, reads `--- comment` in a unified diff."""
+    field = FieldDrift(("data", "x"), Change.CHANGED, "-- a\nb\n", "++ a\nb\n", ())
+    assert [str(line) for line in difference(field)] == ["--- a", "+++ a", " b"]
+
+
+@given(reports, st.integers(30, 130), st.booleans())
+def test_the_table_shows_any_report_and_steers_no_terminal(report, width, show_all):
+    """Names and values come from clusters and repositories; none reaches the terminal as a command."""
+    plain = shown(report, report, width=width, show_all=show_all)
+    assert [c for c in plain if not c.isprintable() and c != "\n"] == []
+    plain.encode()
+    coloured = shown(report, width=width, force_terminal=True)
+    assert "\x1b" not in ESCAPE.sub("", coloured)
+
+
+@given(texts)
+def test_visible_text_is_printable_and_loses_nothing(text):
+    """Different texts stay different unless they held the written-out form already."""
+    assert all(c.isprintable() or c == "\n" for c in visible(text))
+    assert one_line(text).isprintable()
+    if text.isprintable():
+        assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "words"),
+    [
+        (timedelta(), "just now"),
+        (timedelta(seconds=-20), "just now"),
+        (timedelta(seconds=59), "59 seconds ago"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(hours=25), "1 day ago"),
+        (timedelta(days=800), "2 years ago"),
+        (timedelta(minutes=-5), "in 5 minutes"),
+    ],
+)
+def test_times_are_told_as_people_tell_them(elapsed, words):
+    """A clock that is a little ahead is nobody's concern."""
+    assert describe.ago(NOW - elapsed, NOW) == words
+
+
+STATUSES = (
+    AppStatus(
+        "web",
+        "prod",
+        Mode.OBSERVE,
+        REVISION.sha,
+        RevisionState.GOOD,
+        HealthState.HEALTHY,
+        QUIET.counts,
+        None,
+        NOW - timedelta(seconds=40),
+    ),
+    AppStatus(
+        "pay",
+        "prod",
+        Mode.HEAL,
+        REVISION.sha,
+        RevisionState.BAD,
+        HealthState.DEGRADED,
+        DRIFTED.counts,
+        Hold("pay", "aaaa1111", "bbbb2222", "digest", "not healthy after 10m", "driftd", NOW - timedelta(minutes=4)),
+        NOW - timedelta(seconds=5),
+    ),
+    AppStatus("new", "prod", Mode.APPROVE),
+    AppStatus("far", "edge", Mode.OBSERVE, error="the API server of edge does not answer"),
+)
+HISTORY = (
+    HistoryEntry(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
+    HistoryEntry(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
+)
+
+
+def console_text(print_it, width: int = 100) -> str:
+    stream = io.StringIO()
+    print_it(Console(file=stream, width=width, legacy_windows=False))
+    return stream.getvalue()
+
+
+def test_status_tells_of_every_app_how_it_is():
+    """Mode, revision and its state, health, counts, the last pass; then holds and errors."""
+    text = console_text(lambda console: print_status(console, STATUSES, now=NOW))
+    rows = {line.split()[0]: line for line in text.splitlines() if re.search(r" on (prod|edge) ", line)}
+    assert re.search(r"web on prod +observe +4f0c1a2b good +healthy +10 in sync +40 seconds ago", rows["web"])
+    assert re.search(r"pay on prod +heal +4f0c1a2b bad held +degraded", rows["pay"])
+    assert re.search(r"new on prod +approve +- +- +- +not yet", rows["new"])
+    assert "could not tell" in rows["far"]
+    assert "pay is held at aaaa1111 by driftd, 4 minutes ago, until Git moves on from bbbb2222: not healthy" in text
+    assert "far: the API server of edge does not answer" in text
+
+
+def test_history_tells_what_happened_when_and_by_whom():
+    """In the order given."""
+    text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
+    assert text.index("drift") < text.index("rolled back")
+    assert "2026-11-19 09:00 UTC" in text
+    assert "3 days ago" in text
+
+
+def test_status_and_history_have_a_form_for_programs():
+    """With the words of `check -o json`."""
+    document = json.loads(status_json(STATUSES))
+    assert [app["app"] for app in document["apps"]] == ["web", "pay", "new", "far"]
+    assert document["apps"][0]["counts"]["in_sync"] == 10
+    assert document["apps"][1]["held"]["bad_revision"] == "bbbb2222"
+    assert document["apps"][2]["counts"] is None
+    assert json.loads(history_json("web", HISTORY))["history"][1]["by"] == "ada"
+
+
+@given(texts, texts)
+def test_status_and_history_steer_no_terminal(name, reason):
+    """Any name, any reason."""
+    app = AppStatus(
+        name, name, Mode.HEAL, revision=name, hold=Hold(name, name, name, name, reason, reason, NOW), error=reason
+    )
+    entry = HistoryEntry(NOW, name, Tone.BAD, name, name, reason)
+    for text in (
+        console_text(lambda console: print_status(console, [app], now=NOW)),
+        console_text(lambda console: print_history(console, [entry], now=NOW)),
+    ):
+        assert [c for c in text if not c.isprintable() and c != "\n"] == []
+
+
+def test_empty_tables_say_so():
+    """An empty screen makes one wonder."""
+    assert "No apps" in console_text(lambda console: print_status(console, [], now=NOW))
+    assert "Nothing has happened" in console_text(lambda console: print_history(console, [], now=NOW))
+
+
+def test_a_picture_is_the_same_each_time_and_loads_nothing():
+    """So that it changes in Git only when the output does, and works where nothing else can be reached."""
+
+    def render(console: Console) -> None:
+        print_reports(console, ALL, now=NOW)
+
+    svg = terminal_svg(render, "driftd check", width=100)
+    assert svg == terminal_svg(render, "driftd check", width=100)
+    root = ET.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "@font-face" not in svg
+    assert "url(http" not in svg
+    assert "Fira Code" not in svg
+    assert "ui-monospace" in svg
+    assert "nginx:1.26" in svg
+
+
+def test_a_picture_of_any_text_is_well_formed():
+    """Titles and names may hold what XML does not like."""
+    report = Report("a<b>&\x00\ud800", "]]>", None, (verdict("<K>", "&\x1b[31m", Status.MISSING),), NOW)
+    ET.fromstring(terminal_svg(lambda console: print_reports(console, [report], now=NOW), 'a <b> & "c"'))
+
+
+def test_progress_is_silent_where_nobody_watches():
+    """A file or a pipe gets not a byte of it."""
+    stream = io.StringIO()
+    with progress(stream) as work:
+        work.step("Reading the cluster", total=3)
+        work.advance()
+    assert stream.getvalue() == ""
+
+
+def test_progress_says_what_is_done_and_leaves_nothing_behind(monkeypatch):
+    """On a terminal."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    with progress(stream) as work:
+        work.step("Reading [the] cluster", total=3)
+        work.advance(2)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "Reading [the] cluster" in text
+    assert "2/3" in text
+    assert stream.getvalue().endswith("\x1b[2K")
