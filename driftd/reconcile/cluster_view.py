@@ -1,0 +1,77 @@
+"""What the engine knows of one cluster: its kinds and their types, kept and renewed when they turn out to be old."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from driftd.diff.schema import Schema, Schemas
+from driftd.kube.connection import Cluster
+from driftd.kube.discovery import ApiResource, Discovery
+from driftd.kube.openapi import SchemaSource
+from driftd.model.errors import UnknownKind
+
+_RENEW_AFTER = 10.0
+"""Seconds that discovery is believed when it does not know a kind: CRDs come and go."""
+
+_RENEW_ALWAYS = 300.0
+"""Seconds after which discovery and the index of schemas are read again: an updated CRD has new types."""
+
+
+class ClusterView:
+    """One cluster's connection, discovery and schemas. Safe to use from several passes at once."""
+
+    def __init__(self, cluster: Cluster, schemas: SchemaSource) -> None:
+        self.cluster = cluster
+        self._source = schemas
+        self._discovery: Discovery | None = None
+        self._loaded_at = 0.0
+        self._parsed: dict[tuple[str, str], tuple[object, Schemas]] = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.cluster.name
+
+    async def discovery(self, *, newer_than: float = 0.0) -> Discovery:
+        """The kinds that the cluster serves, as of after `newer_than` on the monotonic clock."""
+        async with self._lock:
+            if (
+                self._discovery is None
+                or self._loaded_at <= newer_than
+                or monotonic() - self._loaded_at > _RENEW_ALWAYS
+            ):
+                self._discovery = await Discovery.load(self.cluster)
+                await self._source.refresh()
+                self._loaded_at = monotonic()
+            return self._discovery
+
+    async def resource(self, api_version: str, kind: str) -> ApiResource:
+        """Where objects of a kind are served.
+
+        Raises: UnknownKind, once discovery is fresh and still has none; KubeError, where discovery failed.
+        """
+        discovery = await self.discovery()
+        try:
+            return discovery.find(api_version, kind)
+        except UnknownKind:
+            if monotonic() - self._loaded_at < _RENEW_AFTER:
+                raise
+        return (await self.discovery(newer_than=self._loaded_at)).find(api_version, kind)
+
+    async def forget(self) -> None:
+        """Makes the next question ask the cluster again: it was found to be out of date."""
+        async with self._lock:
+            self._discovery = None
+
+    async def schema(self, resource: ApiResource) -> Schema | None:
+        """The type of a kind, or None where the cluster publishes none. Raises: KubeError."""
+        key = (resource.group, resource.version)
+        document = await self._source.document(resource.group, resource.version)
+        if document is None:
+            return None
+        known = self._parsed.get(key)
+        if known is None or known[0] is not document:
+            known = (document, Schemas(document))
+            self._parsed[key] = known
+        return known[1].of(resource.group, resource.version, resource.kind)

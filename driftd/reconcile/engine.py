@@ -1,0 +1,195 @@
+"""All apps of the daemon: what makes a pass happen, and where its result goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from driftd.kube.cache import Changed, Freshness, LiveCache
+from driftd.model.drift import Report
+from driftd.model.errors import DriftdError
+from driftd.model.resource import ResourceRef
+from driftd.reconcile.reading import CachedReader
+from driftd.reconcile.recording import Recorder
+from driftd.reconcile.runner import AppRunner, PassResult, Scope
+from driftd.reconcile.source import SourceState
+from driftd.reconcile.workqueue import WorkQueue
+
+_AT_ONCE = 4
+"""Passes that run at the same time, each over another app."""
+
+_TOGETHER = 0.05
+"""Seconds to wait after a change in the cluster, so that changes that come together are looked at together."""
+
+_AFTER_ERROR = 30.0
+"""Seconds until a pass that failed in itself is tried again."""
+
+log = structlog.get_logger(__name__)
+
+CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], None]], LiveCache]
+"""Makes a cache that tells of changed objects and of scopes that can be trusted, or not any more."""
+
+
+class ClusterWatches:
+    """The live cache of one cluster, shared by the apps that deploy to it."""
+
+    def __init__(self, cache_of: CacheMaker, changed: Callable[[str], None]) -> None:
+        self._cache = cache_of(self._on_change, self._on_freshness)
+        self._changed = changed
+        self._scopes: dict[str, set[Scope]] = {}
+        self._refs: dict[str, set[ResourceRef]] = {}
+        self._apps: dict[ResourceRef, set[str]] = defaultdict(set)
+        self._readers: dict[str, CachedReader] = {}
+
+    async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader:
+        """Watches what an app declares, and no longer what it does not."""
+        if self._refs.get(app) != refs:
+            for ref in self._refs.get(app, set()) - refs:
+                self._apps[ref].discard(app)
+            for ref in refs:
+                self._apps[ref].add(app)
+            self._refs[app] = set(refs)
+        if self._scopes.get(app) != scopes:
+            self._scopes[app] = set(scopes)
+            await self._cache.ensure(set().union(*self._scopes.values()))
+        return self._readers.setdefault(app, CachedReader(self._cache))
+
+    async def forget(self, app: str) -> None:
+        """Stops watching what only this app needed."""
+        await self.need(app, set(), set())
+        self._readers.pop(app, None)
+
+    async def close(self) -> None:
+        await self._cache.close()
+
+    def _on_change(self, change: Changed) -> None:
+        for app in self._apps.get(change.ref, ()):
+            self._changed(app)
+
+    def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
+        for app, scopes in self._scopes.items():
+            if scope in scopes:
+                self._changed(app)
+
+
+class ReconcileEngine:
+    """Turns events into passes. Whatever happens only adds an app's name to the queue."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceState],
+        recorder: Recorder,
+        now: Callable[[], datetime],
+        observers: Sequence[Callable[[PassResult], None]] = (),
+    ) -> None:
+        self.sources = dict(sources)
+        self.runners: dict[str, AppRunner] = {}
+        self.results: dict[str, PassResult] = {}
+        self.queue = WorkQueue()
+        self._begun: dict[str, datetime] = {}
+        self._recorder = recorder
+        self._now = now
+        self._observers = tuple(observers)
+        self._workers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._workers = [asyncio.create_task(self.queue.work(self._pass), name=f"pass-{n}") for n in range(_AT_ONCE)]
+
+    async def stop(self, grace: float) -> None:
+        """Lets passes that run now finish within `grace` seconds, and starts no other."""
+        self.queue.close()
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def ask(self, app: str, delay: float = 0.0) -> None:
+        """Asks for a pass over an app."""
+        if app in self.runners:
+            self.queue.add(app, delay)
+
+    def changed(self, app: str) -> None:
+        """Something that the app declares has changed in the cluster."""
+        self.ask(app, _TOGETHER)
+
+    async def fetch(self, name: str) -> float | None:
+        """Fetches a source, and asks for a pass over its apps where there is something new.
+
+        Returns the seconds after which to try again, None if it went well.
+        """
+        source = self.sources[name]
+        known, had_error = source.revision, source.error
+        is_new = await source.fetch()
+        if source.error is not None:
+            log.warning("source unreachable", source=name, error=source.error, failures=source.failures)
+        elif is_new and source.revision is not None:
+            log.info("new revision", source=name, revision=source.revision.sha, subject=source.revision.subject)
+        await self._recorder.fetched(source)
+        if is_new or (known is None and source.error != had_error):
+            for app in self.apps_of(name):
+                self.ask(app)
+        return source.retry_in.total_seconds() if source.retry_in else None
+
+    def stuck(self, after: timedelta) -> bool:
+        """Whether a pass has been running for longer than `after`."""
+        return any(self._now() - begun > after for begun in self._begun.values())
+
+    def apps_of(self, source: str) -> Iterable[str]:
+        return [name for name, runner in self.runners.items() if runner.app.source == source]
+
+    @property
+    def reports(self) -> list[Report]:
+        """The latest report of each app that has had a pass."""
+        return [self.results[name].report for name in self.runners if name in self.results]
+
+    async def _pass(self, name: str) -> None:
+        runner = self.runners.get(name)
+        if runner is None:
+            return
+        self._begun[name] = self._now()
+        try:
+            self._conclude(name, await runner.run())
+        except DriftdError as error:
+            log.error("pass failed", app=name, error=str(error))  # noqa: TRY400  # the text says it all
+            self.ask(name, _AFTER_ERROR)
+        except Exception:
+            # A defect of ours in one app must not stop the others, nor go unseen.
+            log.exception("pass crashed", app=name)
+            self.ask(name, _AFTER_ERROR)
+        finally:
+            del self._begun[name]
+
+    def _conclude(self, name: str, result: PassResult) -> None:
+        self.results[name] = result
+        self._log(result)
+        for observer in self._observers:
+            observer(result)
+        if result.look_again is not None:
+            self.ask(name, max(0.05, result.look_again.total_seconds()))
+
+    def _log(self, result: PassResult) -> None:
+        report = result.report
+        counts = {str(status): count for status, count in report.counts.items() if count}
+        log.info(
+            "pass",
+            app=report.app,
+            revision=report.revision.sha if report.revision else None,
+            in_sync=report.in_sync,
+            objects=counts,
+            seconds=round(result.seconds, 3),
+        )
+        if report.error:
+            log.warning("app not judged", app=report.app, error=report.error)
+        if result.action is not None:
+            log.info(
+                "applied",
+                app=report.app,
+                trigger=str(result.action.trigger),
+                written=[str(one.ref) for one in result.action.written],
+                failed={str(one.ref): one.error for one in result.action.failed},
+            )

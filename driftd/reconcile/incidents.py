@@ -1,0 +1,91 @@
+"""From the passes over an app to what people are told: an incident opens, changes, and is resolved. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from driftd.model.document import verdict_document
+from driftd.model.drift import Verdict
+from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong now. `cause` takes the place of the verdicts in the fingerprint where there are none."""
+
+    type: IncidentType
+    app: str
+    cluster: str
+    revision: str | None
+    resources: tuple[Verdict, ...] = ()
+    message: str = ""
+    cause: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two passes that found the same; times and texts that only count on do not matter."""
+        what = [_essence(verdict) for verdict in self.resources] or [self.cause or self.message]
+        text = json.dumps([str(self.type), what], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def follow(
+    incident: Incident | None, trouble: Trouble | None, now: datetime, resolution: Resolution
+) -> tuple[Incident, Notification] | None:
+    """What is new: None if nothing is, else the incident as it is now and what to tell of it.
+
+    `resolution` says how it ended, should the trouble be over.
+    """
+    if trouble is None:
+        if incident is None:
+            return None
+        ended = replace(incident, updated=now, resolved=now, resolution=resolution)
+        return ended, _notification(IncidentEvent.RESOLVED, ended, now)
+    if incident is None:
+        opened = Incident(
+            id=uuid.uuid4().hex,
+            app=trouble.app,
+            cluster=trouble.cluster,
+            type=trouble.type,
+            revision=trouble.revision,
+            fingerprint=trouble.fingerprint,
+            first_seen=now,
+            updated=now,
+            resources=trouble.resources,
+            message=trouble.message,
+        )
+        return opened, _notification(IncidentEvent.OPENED, opened, now)
+    if incident.fingerprint == trouble.fingerprint:
+        return None
+    changed = replace(
+        incident,
+        revision=trouble.revision,
+        fingerprint=trouble.fingerprint,
+        updated=now,
+        resources=trouble.resources,
+        message=trouble.message,
+    )
+    return changed, _notification(IncidentEvent.CHANGED, changed, now)
+
+
+def of_type(incidents: Sequence[Incident], type_: IncidentType) -> Incident | None:
+    """The open incident of one type; there is at most one per app."""
+    return next((incident for incident in incidents if incident.type is type_), None)
+
+
+def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:
+    return Notification(id=uuid.uuid4().hex, event=event, incident=incident, time=now)
+
+
+def _essence(verdict: Verdict) -> object:
+    document = verdict_document(verdict)
+    document.pop("source")
+    for field in document["fields"]:
+        field.pop("git")
+        field.pop("by")
+    return document

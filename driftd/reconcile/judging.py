@@ -1,0 +1,113 @@
+"""Verdicts for the objects of an app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from driftd.diff.compare import Comparison, unknown
+from driftd.diff.schema import Schema
+from driftd.kube.discovery import ApiResource
+from driftd.kube.objects import apply, get
+from driftd.model.drift import Engine, Status, Verdict
+from driftd.model.errors import DriftdError, KubeError
+from driftd.model.resource import JsonObject, ResourceRef
+from driftd.reconcile.app import FIELD_MANAGER
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.desired import Wanted
+from driftd.reconcile.reading import Reader, Reading
+
+Readings = Mapping[ResourceRef, Reading]
+SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
+
+_BREATH = 64
+"""So many comparisons (a few milliseconds) between two moments in which other tasks may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Compares what is wanted with what is there, by the client's own comparison or by asking the API server."""
+
+    view: ClusterView
+    comparison: Comparison
+    engine: Engine
+
+    async def verdicts(self, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
+        """One verdict for each object, in the given order. One object's trouble is only its own."""
+        readings = await reader.read(wanted)
+        schemas = await self._schemas({one.resource for one in wanted if one.resource is not None})
+        if self.engine is Engine.SERVER:
+            return tuple(await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted)))
+        found = []
+        for count, one in enumerate(wanted):
+            if count % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+            found.append(self._by_client(one, readings, schemas))
+        return tuple(found)
+
+    async def _schemas(self, resources: set[ApiResource]) -> SchemaAnswers:
+        async def one(resource: ApiResource) -> Schema | KubeError | None:
+            try:
+                return await self.view.schema(resource)
+            except KubeError as error:
+                return error
+
+        ordered = list(resources)
+        return dict(zip(ordered, await asyncio.gather(*(one(r) for r in ordered)), strict=True))
+
+    def _by_client(
+        self,
+        one: Wanted,
+        readings: Readings,
+        schemas: SchemaAnswers,
+        dry_run: JsonObject | None = None,
+    ) -> Verdict:
+        manifest = one.manifest
+        if one.error is not None:
+            return unknown(manifest, one.error)
+        if one.resource is None:
+            return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
+        reading = readings[manifest.ref]
+        if reading.error is not None:
+            return unknown(manifest, reading.error)
+        schema = schemas[one.resource]
+        if isinstance(schema, KubeError):
+            return unknown(manifest, f"its schema could not be read: {schema}")
+        return self.comparison.verdict(
+            manifest,
+            reading.body,
+            schema,
+            status_is_server_owned=one.resource.has_status,
+            dry_run=dry_run,
+        )
+
+    async def _by_server(self, one: Wanted, readings: Readings, schemas: SchemaAnswers) -> Verdict:
+        if one.resource is None or one.error is not None:
+            return self._by_client(one, readings, schemas)
+        ref = one.manifest.ref
+        reading = readings[ref]
+        if reading.error is not None or reading.body is None:
+            return self._by_client(one, readings, schemas)
+        try:
+            answer = await dry_run(self.view, one)
+            if _version(answer) != _version(reading.body):  # changed between the two requests: look again
+                reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
+                answer = await dry_run(self.view, one)
+        except DriftdError as error:
+            return unknown(one.manifest, f"the API server refuses the manifest: {error}")
+        return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
+
+
+async def dry_run(view: ClusterView, one: Wanted) -> JsonObject:
+    """What applying a manifest would make of its object, admission included. Raises: KubeError."""
+    assert one.resource is not None  # noqa: S101  # callers have looked
+    answer: JsonObject = await apply(
+        view.cluster, one.resource, one.manifest.body, field_manager=FIELD_MANAGER, force=True, dry_run=True
+    )
+    return answer
+
+
+def _version(body: JsonObject) -> str | None:
+    version: str | None = body["metadata"].get("resourceVersion")
+    return version

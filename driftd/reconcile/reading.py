@@ -1,0 +1,140 @@
+"""Reading the live side: straight from the API server, or from the cache that its watches keep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from driftd.kube.cache import LiveCache
+from driftd.kube.connection import Cluster
+from driftd.kube.discovery import ApiResource
+from driftd.kube.objects import get, list_objects
+from driftd.model.errors import DriftdError, Forbidden
+from driftd.model.resource import JsonObject, ResourceRef
+from driftd.reconcile.desired import Wanted
+
+_WORTH_A_LIST = 4
+"""From so many objects of a kind in a namespace on, one LIST costs less than a GET for each."""
+
+_WORTH_ALL_NAMESPACES = 8
+"""From so many namespaces on, one LIST of all of them costs less than one for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One object as it was read: `body` is None if there is none. `error` says why it could not be read."""
+
+    body: JsonObject | None
+    error: str | None = None
+
+
+class Reader(Protocol):
+    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+        """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
+        ...
+
+
+class DirectReader:
+    """Asks the API server, with as few requests as the objects allow."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+        readings: dict[ResourceRef, Reading] = {}
+        groups: dict[ApiResource, list[ResourceRef]] = defaultdict(list)
+        for one in wanted:
+            if one.resource is not None:
+                groups[one.resource].append(one.manifest.ref)
+        await asyncio.gather(*(self._kind(resource, refs, readings) for resource, refs in groups.items()))
+        return readings
+
+    async def _kind(self, resource: ApiResource, refs: list[ResourceRef], readings: dict[ResourceRef, Reading]) -> None:
+        by_namespace: dict[str | None, list[ResourceRef]] = defaultdict(list)
+        for ref in refs:
+            by_namespace[ref.namespace].append(ref)
+        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, readings):
+            return
+        await asyncio.gather(
+            *(self._namespace(resource, namespace, some, readings) for namespace, some in by_namespace.items())
+        )
+
+    async def _namespace(
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        refs: list[ResourceRef],
+        readings: dict[ResourceRef, Reading],
+    ) -> None:
+        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, readings):
+            await asyncio.gather(*(self._get(resource, ref, readings) for ref in refs))
+
+    async def _list(
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        refs: list[ResourceRef],
+        readings: dict[ResourceRef, Reading],
+    ) -> bool:
+        """Whether a LIST was allowed, and with it all of `refs` read."""
+        try:
+            listing = await list_objects(self._cluster, resource, namespace)
+        except Forbidden:
+            return False
+        except DriftdError as error:
+            readings.update({ref: Reading(None, str(error)) for ref in refs})
+            return True
+        live = {(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in listing.items}
+        readings.update({ref: Reading(live.get((ref.namespace, ref.name))) for ref in refs})
+        return True
+
+    async def _get(self, resource: ApiResource, ref: ResourceRef, readings: dict[ResourceRef, Reading]) -> None:
+        try:
+            readings[ref] = Reading(await get(self._cluster, resource, ref.namespace, ref.name))
+        except DriftdError as error:
+            readings[ref] = Reading(None, str(error))
+
+
+class CachedReader:
+    """Looks into the live cache, and knows what this process has written since: the cache may be a moment behind."""
+
+    def __init__(self, cache: LiveCache) -> None:
+        self._cache = cache
+        self._written: dict[ResourceRef, JsonObject] = {}
+
+    def wrote(self, ref: ResourceRef, body: JsonObject) -> None:
+        """Remembers an object as the API server answered our write."""
+        self._written[ref] = body
+
+    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+        return {
+            one.manifest.ref: self._read(one.resource, one.manifest.ref) for one in wanted if one.resource is not None
+        }
+
+    def _read(self, resource: ApiResource, ref: ResourceRef) -> Reading:
+        try:
+            cached = self._cache.get(resource, ref.namespace, ref.name)
+        except DriftdError as error:
+            return Reading(None, str(error))
+        body = cached.object if cached is not None else None
+        written = self._written.get(ref)
+        if written is None:
+            return Reading(body)
+        if body is not None and _version(body) < _version(written) and _uid(body) == _uid(written):
+            return Reading(written)
+        del self._written[ref]
+        return Reading(body)
+
+
+def _version(body: JsonObject) -> int:
+    """Resource versions of one resource compare as numbers (KEP-5504)."""
+    version = body["metadata"].get("resourceVersion", "")
+    return int(version) if version.isdigit() else 0
+
+
+def _uid(body: JsonObject) -> str | None:
+    uid: str | None = body["metadata"].get("uid")
+    return uid

@@ -1,0 +1,301 @@
+"""The pass over one app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Protocol
+
+from driftd.diff.compare import Comparison
+from driftd.health.workloads import health
+from driftd.kube.discovery import ApiResource
+from driftd.model.drift import Change, Report, Status, Verdict
+from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
+from driftd.model.health import Health
+from driftd.model.path import FieldPath
+from driftd.model.plan import Action, Hold, Mode, Plan, RollbackMode, Trigger
+from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.revision import RevisionState
+from driftd.policy.backoff import HealHistory
+from driftd.policy.decide import Decision, decide, sync_decision
+from driftd.reconcile.app import App
+from driftd.reconcile.apply import Executor, to_apply
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.desired import Renderer, Wanted, place
+from driftd.reconcile.lifecycle import judge_revision, unhealthy
+from driftd.reconcile.orphans import Inventory, orphans
+from driftd.reconcile.reading import CachedReader, DirectReader, Reader
+from driftd.reconcile.recording import Recorder
+from driftd.reconcile.source import SourceState
+from driftd.reconcile.survey import Survey
+from driftd.reconcile.target import Target, Targets
+from driftd.store.records import RevisionRecord
+from driftd.store.store import Store
+
+BY_ITSELF = "driftd"
+Scope = tuple[ApiResource, str | None]
+
+
+class Watches(Protocol):
+    """Keeps the live side of what the apps of one cluster declare."""
+
+    async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a person asked for. `to` is the revision of a rollback (None: the last good one), `release` ends a hold."""
+
+    trigger: Trigger
+    by: str
+    to: str | None = None
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """What a pass found and did. `look_again` is when time alone may change something."""
+
+    report: Report
+    health: tuple[Health, ...] = ()
+    state: RevisionState | None = None
+    hold: Hold | None = None
+    action: Action | None = None
+    look_again: timedelta | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class AppRunner:
+    """Runs passes over one app, one at a time."""
+
+    app: App
+    source: SourceState
+    view: ClusterView
+    store: Store
+    comparison: Comparison
+    recorder: Recorder
+    now: Callable[[], datetime]
+    watches: Watches | None = None
+    _renderer: Renderer = field(init=False)
+    _survey: Survey = field(init=False)
+    _targets: Targets = field(init=False)
+    _inventory: Inventory = field(init=False)
+    _steady: tuple[str, datetime] | None = None
+    _ailing_since: datetime | None = None
+    _heals: HealHistory = field(default_factory=HealHistory)
+
+    def __post_init__(self) -> None:
+        self._renderer = Renderer(self.app, self.source.mirror)
+        self._survey = Survey(self.app, self.view, self.source.mirror, self.comparison)
+        self._inventory = Inventory(self.app.name, self.store)
+        self._targets = Targets(self.app, self.view.name, self.store, self.recorder, self.now)
+
+    async def run(self, ask: Ask | None = None) -> PassResult:
+        """One pass: idempotent, and complete whatever caused it.
+
+        Raises: DriftdError, where a person asked for something that cannot be done; StoreError.
+        """
+        started = perf_counter()
+        result = await self._run(ask)
+        return replace(result, seconds=perf_counter() - started)
+
+    async def _run(self, ask: Ask | None) -> PassResult:
+        revision = self.source.revision
+        if revision is None:
+            return await self._undecided(
+                GitError(self.source.error or f"source {self.source.name} has not been fetched yet"), ask
+            )
+        try:
+            desired = await self._renderer.desired(revision)
+        except (GitError, RenderError) as error:
+            return await self._undecided(error, ask)
+        if ask is not None and ask.trigger is Trigger.ROLLBACK:
+            target = await self._targets.roll_back(desired, to=ask.to, by=ask.by, reason=f"asked for by {ask.by}")
+        else:
+            target = await self._targets.choose(desired, release=ask is not None and ask.release)
+        return await self._compare_and_act(target, ask)
+
+    async def _undecided(self, reason: DriftdError, ask: Ask | None) -> PassResult:
+        if ask is not None:
+            raise reason
+        hold = await self.store.hold(self.app.name)
+        report = Report(self.app.name, self.view.name, self.source.revision, (), self.now(), error=str(reason))
+        await self.recorder.passed(report, report, health=(), action=None, hold=hold)
+        return PassResult(report, hold=hold)
+
+    async def _compare_and_act(self, target: Target, ask: Ask | None) -> PassResult:
+        try:
+            wanted = await place(target.desired.manifests, self.app, self.view)
+        except KubeError as error:
+            if ask is not None:
+                raise
+            report = self._survey.unreadable(target.desired, error, self.now())
+            await self.recorder.passed(report, report, health=(), action=None, hold=target.hold)
+            return PassResult(report, state=target.record.state, hold=target.hold)
+        reader = await self._reader(wanted)
+        found = await self._look(target, wanted, reader)
+        action = await self._act(target, found, wanted, reader, ask)
+        after = found if action is None else await self._look(target, wanted, reader)
+        return await self._conclude(target, found, after, wanted, reader, action)
+
+    async def _reader(self, wanted: Sequence[Wanted]) -> Reader:
+        if self.watches is None:
+            return DirectReader(self.view.cluster)
+        scopes = {(one.resource, one.manifest.ref.namespace) for one in wanted if one.resource is not None}
+        return await self.watches.need(self.app.name, scopes, {one.manifest.ref for one in wanted})
+
+    async def _look(self, target: Target, wanted: Sequence[Wanted], reader: Reader) -> Report:
+        verdicts = await self._survey.verdicts(target.desired.revision, wanted, reader)
+        declared = {one.manifest.ref for one in wanted}
+        dropped = await self._inventory.dropped(declared, target.desired.digest)
+        gone = await orphans(dropped, self.app, self.view) if dropped else ()
+        return self._survey.report(target.desired, (*verdicts, *gone), self.now())
+
+    # -- acting --------------------------------------------------------------------------------------------------
+
+    async def _act(
+        self, target: Target, report: Report, wanted: Sequence[Wanted], reader: Reader, ask: Ask | None
+    ) -> Action | None:
+        decision = self._decision(report, target, ask)
+        if not decision.act_on:
+            return None
+        trigger = self._trigger(target, ask)
+        if trigger is Trigger.HEAL:
+            if self._heals.wait(self.now()):
+                return None
+            self._heals = self._heals.healed(self.now())
+        plan = Plan(
+            app=self.app.name,
+            trigger=trigger,
+            revision=target.desired.revision.sha,
+            manifests=to_apply(decision.act_on, wanted),
+            by=ask.by if ask else BY_ITSELF,
+        )
+        wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
+        action = await Executor(self.view, self.app, self.now, wrote).run(plan, _extra_fields(decision.act_on))
+        await self.store.record_action(action)
+        return action
+
+    def _decision(self, report: Report, target: Target, ask: Ask | None) -> Decision:
+        rolled_back = target.hold is not None and target.hold.by == BY_ITSELF and self.app.mode is not Mode.OBSERVE
+        if ask is not None or rolled_back:
+            return sync_decision(report)
+        return decide(self.app.mode, report)
+
+    def _trigger(self, target: Target, ask: Ask | None) -> Trigger:
+        if ask is not None:
+            return ask.trigger
+        return Trigger.SYNC if target.record.applied_at is None else Trigger.HEAL
+
+    async def _roll_back(self, target: Target, reason: str) -> PassResult | None:
+        """Goes back to the last good revision, where the app allows it and there is one."""
+        if self.app.rollback is not RollbackMode.AUTO or self.app.mode is Mode.OBSERVE:
+            return None
+        try:
+            held = await self._targets.roll_back(target.desired, to=None, by=BY_ITSELF, reason=reason)
+        except DriftdError as error:
+            bad = target.desired.revision
+            await self.recorder.no_way_back(self.app.name, bad, self.view.name, f"{reason}; {error}")
+            return None
+        return await self._compare_and_act(held, Ask(Trigger.ROLLBACK, BY_ITSELF))
+
+    # -- what follows from it ------------------------------------------------------------------------------------
+
+    async def _conclude(
+        self,
+        target: Target,
+        found: Report,
+        after: Report,
+        wanted: Sequence[Wanted],
+        reader: Reader,
+        action: Action | None,
+    ) -> PassResult:
+        now = self.now()
+        well = await _health(wanted, reader)
+        self._remember(after, well, now)
+        was_applied = target.record.applied_at is not None
+        record = await self._applied(target.record, after, action, now)
+        judged = judge_revision(
+            record.state,
+            after,
+            well,
+            applied_at=record.applied_at,
+            steady_since=self._steady[1] if self._steady else None,
+            now=now,
+            settle=self.app.settle,
+            deadline=self.app.deadline,
+        )
+        if judged.state is not record.state:
+            await self.store.set_revision_state(
+                self.app.name, record.revision.sha, judged.state, reason=judged.reason, time=now
+            )
+        await self.recorder.passed(
+            found,
+            after,
+            health=self._lasting_trouble(well, now),
+            action=action,
+            hold=target.hold,
+            planned=not was_applied and self.app.mode is Mode.HEAL,
+        )
+        if judged.state is RevisionState.BAD and target.hold is None:
+            rolled_back = await self._roll_back(target, judged.reason)
+            if rolled_back is not None:
+                return rolled_back
+        waits = [judged.look_again, None if after.in_sync else self._heals.wait(now) or None]
+        return PassResult(
+            report=after,
+            health=tuple(well),
+            state=judged.state,
+            hold=target.hold,
+            action=action,
+            look_again=min((wait for wait in waits if wait is not None), default=None),
+        )
+
+    async def _applied(
+        self, record: RevisionRecord, after: Report, action: Action | None, now: datetime
+    ) -> RevisionRecord:
+        """The record once all of the revision is in the cluster."""
+        carried_out = action is not None and not action.failed
+        if record.applied_at is not None or after.undecided or not (after.in_sync or carried_out):
+            return record
+        await self.store.set_revision_state(self.app.name, record.revision.sha, RevisionState.APPLIED, time=now)
+        return replace(record, state=RevisionState.APPLIED, applied_at=now)
+
+    def _remember(self, report: Report, well: Sequence[Health], now: datetime) -> None:
+        ailing = unhealthy(well)
+        sha = report.revision.sha if report.revision else ""
+        if not report.in_sync or ailing:
+            self._steady = None
+        elif self._steady is None or self._steady[0] != sha:
+            self._steady = (sha, now)
+        if not ailing:
+            self._ailing_since = None
+        elif self._ailing_since is None:
+            self._ailing_since = now
+
+    def _lasting_trouble(self, well: Sequence[Health], now: datetime) -> tuple[Health, ...]:
+        """What to tell people: not every rollout that is under way, only one that has failed or takes too long."""
+        too_long = self._ailing_since is not None and now - self._ailing_since >= self.app.deadline
+        return tuple(one for one in unhealthy(well) if one.state.failed or too_long)
+
+
+async def _health(wanted: Sequence[Wanted], reader: Reader) -> list[Health]:
+    """The health of every object that could be read."""
+    readings = await reader.read([one for one in wanted if one.resource is not None])
+    return [health(ref, reading.body) for ref, reading in readings.items() if reading.error is None]
+
+
+def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:
+    """The fields that somebody added: server-side apply alone would leave them."""
+    return {
+        verdict.ref: [drift.path for drift in verdict.fields if drift.change is Change.ADDED]
+        for verdict in verdicts
+        if verdict.status is Status.DRIFTED
+    }
+
+
+def _forget(_ref: ResourceRef, _body: JsonObject) -> None:
+    """Straight from the API server there is nothing to remember: the next reading asks it again."""

@@ -1,0 +1,58 @@
+"""Looking at an app: what is declared against what is live, with Git's side of every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from driftd.diff.compare import Comparison, unknown
+from driftd.git.mirror import Mirror
+from driftd.model.drift import Report, Verdict
+from driftd.model.errors import KubeError
+from driftd.model.revision import Revision
+from driftd.reconcile.app import App
+from driftd.reconcile.attribution import attribute
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.desired import Desired, Wanted, place
+from driftd.reconcile.judging import Judge
+from driftd.reconcile.reading import DirectReader, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Makes the reports on one app. Reads, and never writes (with the `server` engine: dry-runs)."""
+
+    app: App
+    view: ClusterView
+    mirror: Mirror
+    comparison: Comparison
+
+    async def check(self, desired: Desired, now: datetime) -> Report:
+        """The report of one look at the cluster, straight from the API server."""
+        try:
+            wanted = await place(desired.manifests, self.app, self.view)
+        except KubeError as error:
+            return self.unreadable(desired, error, now)
+        verdicts = await self.verdicts(desired.revision, wanted, DirectReader(self.view.cluster))
+        return self.report(desired, verdicts, now)
+
+    async def verdicts(self, revision: Revision, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
+        """A verdict for each object that is wanted, with the lines that declare what differs."""
+        judge = Judge(self.view, self.comparison, self.app.engine)
+        found = await judge.verdicts(wanted, reader)
+        return await attribute(found, self.mirror, revision.sha)
+
+    def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
+        return Report(
+            app=self.app.name,
+            cluster=self.view.name,
+            revision=desired.revision,
+            verdicts=tuple(verdicts),
+            time=now,
+            error=desired.error,
+        )
+
+    def unreadable(self, desired: Desired, error: KubeError, now: datetime) -> Report:
+        """The report where the cluster as a whole cannot be asked: nothing is known of any object."""
+        return self.report(desired, [unknown(manifest, str(error)) for manifest in desired.manifests], now)

@@ -1,0 +1,102 @@
+"""What an app is compared with: what Git declares, or the earlier revision that it is held at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from driftd.model.errors import DriftdError
+from driftd.model.plan import Hold
+from driftd.model.revision import RevisionState
+from driftd.reconcile.app import App
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.recording import Recorder
+from driftd.store.records import RevisionRecord
+from driftd.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The manifests to compare with, what the history knows of their revision, and the hold that chose them."""
+
+    desired: Desired
+    record: RevisionRecord
+    hold: Hold | None
+
+
+class Targets:
+    """Chooses the target of each pass over one app, and keeps its holds."""
+
+    def __init__(self, app: App, cluster: str, store: Store, recorder: Recorder, now: Callable[[], datetime]) -> None:
+        self._app = app
+        self._cluster = cluster
+        self._store = store
+        self._recorder = recorder
+        self._now = now
+        self._recorded: tuple[str, str] | None = None
+
+    async def choose(self, desired: Desired, *, release: bool = False) -> Target:
+        """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad."""
+        record = await self._record(desired)
+        hold = await self._store.hold(self._app.name)
+        if hold is not None and (release or desired.digest != hold.bad_digest):
+            await self._store.release_hold(self._app.name)
+            hold = None
+        return await self._held(hold) if hold is not None else Target(desired, record, None)
+
+    async def roll_back(self, desired: Desired, *, to: str | None, by: str, reason: str) -> Target:
+        """Holds the app at `to`, or at its last good revision.
+
+        Raises: DriftdError: there is no such revision, or none to go back to.
+        """
+        await self._record(desired)
+        record = await self._goal(desired, to)
+        hold = Hold(
+            app=self._app.name,
+            revision=record.revision.sha,
+            bad_revision=desired.revision.sha,
+            bad_digest=desired.digest,
+            reason=reason,
+            by=by,
+            since=self._now(),
+        )
+        await self._store.set_hold(hold)
+        await self._recorder.held(hold, record.revision, self._cluster)
+        return await self._held(hold)
+
+    async def _goal(self, desired: Desired, to: str | None) -> RevisionRecord:
+        name = self._app.name
+        if to is None:
+            record = await self._store.last_good(name, excluding_digest=desired.digest)
+            if record is None:
+                raise DriftdError(
+                    f"app {name} has no good revision to go back to: no other one was in sync and healthy for "
+                    f"{self._app.settle.total_seconds():.0f} s (see `driftd history {name}`)"
+                )
+            return record
+        record = await self._store.revision(name, to)
+        if record is None:
+            raise DriftdError(f"app {name} has no revision {to} in its history (see `driftd history {name}`)")
+        if record.digest == desired.digest:
+            raise DriftdError(f"revision {record.revision.short} declares what Git declares now: nothing to roll back")
+        return record
+
+    async def _held(self, hold: Hold) -> Target:
+        record = await self._store.revision(self._app.name, hold.revision)
+        if record is None:
+            raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
+        manifests = await self._store.manifests(record.digest)
+        return Target(Desired(record.revision, manifests, record.digest), record, hold)
+
+    async def _record(self, desired: Desired) -> RevisionRecord:
+        name, revision = self._app.name, desired.revision
+        if desired.errors:  # what does not parse can be neither good nor gone back to
+            return RevisionRecord(name, revision, desired.digest, RevisionState.SEEN, "", self._now(), None, None)
+        if self._recorded != (revision.sha, desired.digest):
+            await self._store.record_revision(name, revision, desired.digest, desired.manifests)
+            self._recorded = (revision.sha, desired.digest)
+        record = await self._store.revision(name, revision.sha)
+        if record is None:
+            raise DriftdError(f"app {name}: revision {revision.short} has just been recorded and is not there")
+        return record
