@@ -1,0 +1,5 @@
+"""`python -m driftd`."""
+
+from driftd.cli.main import main
+
+main()

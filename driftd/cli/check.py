@@ -1,0 +1,157 @@
+"""`driftd check`: one look, with or without a configuration file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from driftd.cli.output import Format, write_reports
+from driftd.cli.output.progress import Progress, progress
+from driftd.config import Config, cache_folder, load
+from driftd.daemon.assembly import app_of, cluster_access, git_source, mirror_of
+from driftd.diff.compare import Comparison
+from driftd.diff.redact import Redactor
+from driftd.git.mirror import Mirror
+from driftd.git.source import GitSource, Ref, RefKind
+from driftd.kube.connection import Cluster
+from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.openapi import SchemaSource
+from driftd.model.drift import Engine, Report
+from driftd.model.errors import DriftdError, GitError, RenderError
+from driftd.model.revision import Revision
+from driftd.reconcile.app import App
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.desired import Renderer
+from driftd.reconcile.survey import Survey
+from driftd.render.options import RenderOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What the command line asks for: either a repository, or a configuration and some of its apps."""
+
+    names: tuple[str, ...]
+    repo: str | None
+    revision: str | None
+    path: str
+    namespace: str | None
+    kubeconfig: Path | None
+    context: str | None
+    engine: Engine | None
+    config: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One app to look at."""
+
+    app: App
+    source: GitSource
+    access: ClusterAccess
+
+
+async def run_check(request: CheckRequest, output: Format, *, show_all: bool) -> int:
+    """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
+
+    Raises: DriftdError: nothing could be checked at all.
+    """
+    with progress() as shown:
+        reports = await _check(list(_subjects(request)), shown)
+    write_reports(reports, output, show_all=show_all)
+    if any(report.undecided for report in reports):
+        return 2
+    return 0 if all(report.in_sync for report in reports) else 1
+
+
+def _subjects(request: CheckRequest) -> list[_Subject]:
+    if request.repo is not None:
+        if request.config is not None or request.names:
+            raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
+        return [_of_repository(request, request.repo)]
+    if request.config is None:
+        raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE")
+    config = load(request.config)
+    known = [app.name for app in config.apps]
+    for name in request.names:
+        if name not in known:
+            raise DriftdError(f"there is no app {name!r} in {request.config} (there are: {', '.join(known) or 'none'})")
+    return [_of_config(name, config, request) for name in request.names or known]
+
+
+def _of_repository(request: CheckRequest, repo: str) -> _Subject:
+    ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
+    source = GitSource(name="repository", url=_local(repo), ref=ref, allow_file=True)
+    name = request.path.strip("/").rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
+    app = App(
+        name=name,
+        source=source.name,
+        cluster=request.context or "default",
+        path=request.path.strip("/").removeprefix("./"),
+        namespace=request.namespace,
+        engine=request.engine or Engine.CLIENT,
+        rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
+    )
+    return _Subject(app, source, ClusterAccess(app.cluster, request.kubeconfig, request.context))
+
+
+def _of_config(name: str, config: Config, request: CheckRequest) -> _Subject:
+    found = config.app(name)
+    assert found is not None  # noqa: S101  # the caller has looked
+    app = app_of(found, config)
+    source = git_source(config.source_of(found))
+    if request.revision:
+        source = replace(source, ref=Ref(RefKind.ANY, request.revision))
+    if request.engine is not None:
+        app = replace(app, engine=request.engine)
+    return _Subject(app, source, cluster_access(config.cluster_of(found)))
+
+
+def _local(repo: str) -> str:
+    """A path as an absolute one; an address as it is."""
+    path = Path(repo).expanduser()
+    return str(path.resolve()) if path.exists() else repo
+
+
+async def _check(subjects: list[_Subject], shown: Progress) -> list[Report]:
+    comparison = Comparison(Redactor(secrets.token_bytes(32)))
+    mirrors: dict[GitSource, tuple[Mirror, Revision]] = {}
+    reports = []
+    async with _clusters() as view_of:
+        for subject in subjects:
+            if subject.source not in mirrors:
+                shown.step(f"fetching {subject.source.address}")
+                mirror = mirror_of(subject.source, cache_folder() / "check")
+                mirrors[subject.source] = (mirror, await mirror.fetch())
+            mirror, revision = mirrors[subject.source]
+            shown.step(f"comparing {subject.app.name}")
+            reports.append(await _look(subject.app, mirror, revision, await view_of(subject.access), comparison))
+    return reports
+
+
+async def _look(app: App, mirror: Mirror, revision: Revision, view: ClusterView, comparison: Comparison) -> Report:
+    try:
+        desired = await Renderer(app, mirror).desired(revision)
+    except (GitError, RenderError) as error:
+        return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
+    return await Survey(app, view, mirror, comparison).check(desired, datetime.now(UTC))
+
+
+@asynccontextmanager
+async def _clusters() -> AsyncIterator[Callable[[ClusterAccess], Awaitable[ClusterView]]]:
+    views: dict[ClusterAccess, ClusterView] = {}
+
+    async def view_of(access: ClusterAccess) -> ClusterView:
+        if access not in views:
+            cluster = await Cluster.connect(access)
+            views[access] = ClusterView(cluster, SchemaSource(cluster, cache_folder() / "openapi"))
+        return views[access]
+
+    try:
+        yield view_of
+    finally:
+        for view in views.values():
+            await view.cluster.close()

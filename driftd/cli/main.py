@@ -1,0 +1,212 @@
+"""The `driftd` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from driftd import __version__
+from driftd.cli.output import Format
+from driftd.model.drift import Engine
+from driftd.model.errors import ConfigError, DriftdError
+
+CONFIG = Path("driftd.yaml")
+
+app = typer.Typer(
+    name="driftd",
+    help="Knows what differs between Git and a Kubernetes cluster, who did it, and puts it right.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Looks at the configuration file.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", help="The configuration file.", show_default=True)
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
+
+
+def main() -> None:
+    """The entry point: errors that the user can mend are one message on stderr, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(mistake, file=sys.stderr)
+        sys.exit(2)
+    except DriftdError as error:
+        print(f"driftd: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"driftd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Knows what differs between Git and a Kubernetes cluster, who did it, and puts it right."""
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[APP]...", help="With --config: only these apps.")
+    ] = None,
+    repo: Annotated[
+        str | None, typer.Option(help="A Git repository: a path or an address.", metavar="PATH_OR_URL")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit. [default: HEAD]")] = None,
+    path: Annotated[str, typer.Option(help="The folder in the repository.", metavar="DIR")] = "",
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="For objects that name none.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="The kubeconfig file.")] = None,
+    context: Annotated[str | None, typer.Option(help="The context in the kubeconfig.")] = None,
+    engine: Annotated[Engine | None, typer.Option(help="Who compares. [default: client]")] = None,
+    output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TABLE,
+    show_all: Annotated[bool, typer.Option("--all", help="Also list what is in sync.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Check the apps of this configuration.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Compares what Git declares with what is live.
+
+    Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
+    """
+    from driftd.cli.check import CheckRequest, run_check
+
+    request = CheckRequest(
+        names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace, kubeconfig=kubeconfig,
+        context=context, engine=engine, config=config,
+    )  # fmt: skip
+    _logs(debug=debug)
+    raise typer.Exit(_asyncio(run_check(request, output, show_all=show_all)))
+
+
+@app.command()
+def run(config: ConfigOption = CONFIG) -> None:
+    """Runs the daemon: watches, compares, reports, and heals where it may."""
+    from driftd.cli.daemon import run_daemon
+
+    raise typer.Exit(_asyncio(run_daemon(config)))
+
+
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="APP")],
+    config: ConfigOption = CONFIG,
+    release: Annotated[bool, typer.Option("--release", help="End a hold, and follow Git again.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Applies what Git declares for an app, where something differs."""
+    from driftd.cli.operate import run_sync
+
+    _logs(debug=debug)
+    raise typer.Exit(_asyncio(run_sync(config, name, release=release)))
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="APP")],
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="REV", help="A revision of its history. [default: the last good one]")
+    ] = None,
+    config: ConfigOption = CONFIG,
+    debug: Debug = False,
+) -> None:
+    """Applies an earlier revision of an app, and holds it there until Git moves on."""
+    from driftd.cli.operate import run_rollback
+
+    _logs(debug=debug)
+    raise typer.Exit(_asyncio(run_rollback(config, name, to=to)))
+
+
+@app.command()
+def status(
+    config: ConfigOption = CONFIG,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+) -> None:
+    """Shows the apps as the daemon saw them last."""
+    from driftd.cli.operate import run_status
+
+    raise typer.Exit(_asyncio(run_status(config, output)))
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(metavar="APP")],
+    config: ConfigOption = CONFIG,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many entries at the most.")] = 50,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+) -> None:
+    """Shows what happened to an app: revisions, verdicts, actions, incidents."""
+    from driftd.cli.operate import run_history
+
+    raise typer.Exit(_asyncio(run_history(config, name, limit, output)))
+
+
+@config_app.command("validate")
+def config_validate(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The configuration file.")] = CONFIG,
+) -> None:
+    """Checks a configuration file, and names the place of every mistake."""
+    from driftd.config import load, unusable_files
+
+    loaded = load(file)
+    problems = unusable_files(loaded)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(2)
+    typer.echo(f"{file}: valid, with {_count(len(loaded.sources), 'source')} and {_count(len(loaded.apps), 'app')}")
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Prints the JSON Schema of the configuration, for editors."""
+    from driftd.config import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the show, also on a terminal.")] = False,
+) -> None:
+    """Shows the main job on an embedded cluster: drift, who and where, Slack, heal, a bad commit, rollback."""
+    from driftd.cli.demo.show import run_demo
+
+    raise typer.Exit(_asyncio(run_demo(stay=sys.stdout.isatty() and not once)))
+
+
+def _asyncio(work: Any) -> int:
+    import asyncio
+
+    return int(asyncio.run(work))
+
+
+def _logs(*, debug: bool) -> None:
+    from driftd.cli.logs import set_up_logging
+    from driftd.config import LogLevel
+
+    set_up_logging(LogLevel.DEBUG if debug else LogLevel.WARNING)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""From the configuration to the rooms: what each of them is told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from driftd.config import AppConfig, ClusterConfig, Config, SourceConfig
+from driftd.git.mirror import Mirror
+from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
+from driftd.kube.kubeconfig import ClusterAccess
+from driftd.reconcile.app import App
+from driftd.render.options import RenderOptions
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def git_source(source: SourceConfig) -> GitSource:
+    """What git/ is told of a source. Raises: GitError."""
+    auth = source.auth
+    return GitSource(
+        name=source.name,
+        url=source.url,
+        ref=_ref(source),
+        auth=_auth(source),
+        timeout=source.timeout.total_seconds(),
+        allow_file=True,  # the configuration was validated: a path in there is meant
+        ca_file=auth.ca_file if auth else None,
+    )
+
+
+def mirror_of(source: GitSource, cache: Path) -> Mirror:
+    """The mirror of a source, in a folder of its own below `cache`: another address is another folder."""
+    name = hashlib.sha256(f"{source.url}\n{source.ref}".encode()).hexdigest()[:12]
+    return Mirror(source, cache / f"{source.name}-{name}")
+
+
+def cluster_access(cluster: ClusterConfig) -> ClusterAccess:
+    return ClusterAccess(cluster.name, cluster.kubeconfig, cluster.context)
+
+
+def app_of(app: AppConfig, config: Config) -> App:
+    """What the engine is told of an app."""
+    helm = app.helm
+    return App(
+        name=app.name,
+        source=app.source,
+        cluster=config.cluster_of(app).name,
+        path=app.path,
+        namespace=app.namespace,
+        mode=app.mode,
+        rollback=app.rollback,
+        engine=app.engine,
+        interval=app.interval,
+        settle=app.settle,
+        deadline=app.deadline,
+        rendering=RenderOptions(
+            release=(helm.release_name if helm else None) or app.name,
+            namespace=app.namespace or "default",
+            values_files=helm.values_files if helm else (),
+        ),
+    )
+
+
+def _ref(source: SourceConfig) -> Ref:
+    ref = source.ref
+    if ref is None:
+        return Ref()
+    for kind, value in (
+        (RefKind.BRANCH, ref.branch),
+        (RefKind.TAG, ref.tag),
+        (RefKind.SEMVER, ref.semver),
+        (RefKind.COMMIT, ref.commit),
+    ):
+        if value is not None:
+            return Ref(kind, value)
+    return Ref()
+
+
+def _auth(source: SourceConfig) -> Auth | None:
+    auth = source.auth
+    if auth is None:
+        return None
+    if auth.token is not None:
+        return TokenAuth(auth.token, auth.user.read()) if auth.user else TokenAuth(auth.token)
+    if auth.password is not None and auth.user is not None:
+        return BasicAuth(auth.user, auth.password)
+    if auth.ssh_key_file is not None or auth.known_hosts_file is not None:
+        return SshAuth(auth.ssh_key_file, auth.known_hosts_file)
+    return None

@@ -1,0 +1,51 @@
+"""The channels that a configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from driftd.config import Config
+from driftd.model.errors import NotifyError
+from driftd.model.incident import Notification
+from driftd.notify.channel import Channel
+
+
+class CountedChannel:
+    """A channel whose deliveries are counted: `counted` is told its name and whether one was taken."""
+
+    def __init__(self, channel: Channel, counted: Callable[[str, bool], None]) -> None:
+        self._channel = channel
+        self._counted = counted
+
+    @property
+    def name(self) -> str:
+        return self._channel.name
+
+    async def send(self, notification: Notification, receipt: str | None) -> str | None:
+        try:
+            answer = await self._channel.send(notification, receipt)
+        except NotifyError:
+            self._counted(self.name, False)  # the callback's one flag
+            raise
+        self._counted(self.name, True)  # the callback's one flag
+        return answer
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+def channels(config: Config) -> Iterator[Channel]:
+    """The channels that the configuration names."""
+    slack = config.notify.slack
+    if slack is not None and slack.token is not None and slack.channel is not None:
+        from driftd.notify.slack_channel import SlackChannel  # noqa: PLC0415  # slack_sdk is slow to import
+
+        yield SlackChannel(token=slack.token, channel=slack.channel, api_url=slack.api_url)
+    elif slack is not None and slack.webhook_url is not None:
+        from driftd.notify.slack_webhook import SlackWebhookChannel  # noqa: PLC0415  # as above
+
+        yield SlackWebhookChannel(url=slack.webhook_url)
+    for webhook in config.notify.webhooks:
+        from driftd.notify.webhook import WebhookChannel  # noqa: PLC0415  # as above
+
+        yield WebhookChannel(name=webhook.name, url=webhook.url, secret=webhook.secret)

@@ -1,0 +1,248 @@
+"""`driftd run`: the engine, its timers, its watches and its web server, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from driftd import __version__
+from driftd.config import Config, load
+from driftd.daemon.assembly import utc_now
+from driftd.daemon.workspace import Workspace, workspace
+from driftd.kube.cache import LiveCache
+from driftd.model.drift import Report
+from driftd.model.errors import ConfigError, DriftdError
+from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
+from driftd.reconcile.runner import PassResult
+from driftd.scheduler import Scheduler
+from driftd.web.app import create_app
+from driftd.web.metrics import Metrics
+from driftd.web.server import serve
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AT_CONFIG = 5.0
+"""Seconds between two looks at the configuration file."""
+
+_GRACE = 6.0
+"""Seconds that passes under way have to end; with the web server's own it stays under ten."""
+
+_STUCK = timedelta(minutes=10)
+"""How long one pass may take before the process counts as stuck."""
+
+_HOUSEKEEPING = timedelta(hours=6)
+
+
+class Daemon:
+    """One process of driftd. A changed configuration is taken up as a whole, or not at all."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._metrics = Metrics()
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._running: Running | None = None
+
+    async def run(self) -> None:
+        """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
+        config = load(self._file)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        watcher = asyncio.create_task(self._watch_file(), name="config")
+        try:
+            while not self._stopping.is_set():
+                async with serve(
+                    create_app(self, self._metrics), config.web.listen.host, config.web.listen.port
+                ) as server:
+                    log.info("started", version=__version__, web=server.url, apps=[app.name for app in config.apps])
+                    config = await self._run_same_address(config)
+        finally:
+            watcher.cancel()
+        log.info("stopped")
+
+    async def _run_same_address(self, config: Config) -> Config:
+        """Runs until the end, or until the web server has to listen elsewhere; returns the configuration in force."""
+        listen = config.web.listen
+        while not self._stopping.is_set() and config.web.listen == listen:
+            async with running(config, self._metrics) as self._running:
+                config = await self._until_changed(config)
+            self._running = None
+        return config
+
+    async def _until_changed(self, config: Config) -> Config:
+        while True:
+            self._changed.clear()
+            stop, change = (asyncio.create_task(event.wait()) for event in (self._stopping, self._changed))
+            await asyncio.wait({stop, change}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (stop, change):
+                task.cancel()
+            if self._stopping.is_set():
+                return config
+            try:
+                new = load(self._file)
+            except ConfigError as error:
+                log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake
+                self._metrics.observe_reload(ok=False)
+                continue
+            self._metrics.observe_reload(ok=True)
+            if new != config:
+                log.info("configuration reloaded", file=str(self._file))
+                return new
+
+    def _on_hangup(self) -> None:
+        self._changed.set()
+        if self._running is not None:
+            self._running.fetch_now()
+
+    async def _watch_file(self) -> None:
+        known = await asyncio.to_thread(_content, self._file)
+        while True:
+            await asyncio.sleep(_LOOK_AT_CONFIG)
+            content = await asyncio.to_thread(_content, self._file)
+            if content != known:
+                known = content
+                self._changed.set()
+
+    # -- what the web server asks ----------------------------------------------------------------------------------
+
+    def alive(self) -> bool:
+        return self._running is None or self._running.alive()
+
+    def ready(self) -> Sequence[str]:
+        return ["starting"] if self._running is None else self._running.not_ready()
+
+    def reports(self) -> Sequence[Report]:
+        return self._running.engine.reports if self._running is not None else ()
+
+
+class Running:
+    """The engine of one configuration at work."""
+
+    def __init__(self, space: Workspace, engine: ReconcileEngine, scheduler: Scheduler) -> None:
+        self.space = space
+        self.engine = engine
+        self.watches: dict[str, ClusterWatches] = {}
+        self._scheduler = scheduler
+        self.unreachable: dict[str, str] = {}
+        """Apps that could not be set up, with the reason."""
+
+    def fetch_now(self) -> None:
+        self._scheduler.fetch_now()
+
+    def alive(self) -> bool:
+        return not self.engine.stuck(_STUCK)
+
+    def not_ready(self) -> list[str]:
+        """Why not everything is known yet."""
+        reasons = [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
+        reasons += [
+            f"source {s.name} has not been fetched yet" for s in self.engine.sources.values() if s.tried is None
+        ]
+        reasons += [
+            f"app {name} has had no pass yet" for name in self.engine.runners if name not in self.engine.results
+        ]
+        return reasons
+
+
+@asynccontextmanager
+async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
+    """Everything of one configuration, started; stopped in the order that loses nothing."""
+    async with workspace(config, counted=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as space:
+        sources = {source.name: space.source(source.name) for source in config.sources}
+        engine = ReconcileEngine(sources, space.recorder, space.now, [_observer(metrics)])
+        scheduler = Scheduler(lambda name: _fetch(engine, name, metrics), engine.ask)
+        now_running = Running(space, engine, scheduler)
+        metrics.keep(
+            apps={app.name: config.cluster_of(app).name for app in config.apps},
+            sources=list(sources),
+            channels=[channel.name for channel in space.channels],
+        )
+        for state in sources.values():
+            await state.resume()
+        for app in config.apps:
+            await _add_app(now_running, app.name, config)
+            scheduler.every_app(app.name, app.interval)
+            if sources[app.source].revision is not None:
+                engine.ask(app.name)
+        for source in config.sources:
+            scheduler.every_source(source.name, source.interval)
+        dispatching = asyncio.create_task(space.dispatcher.run(), name="dispatcher")
+        tending = asyncio.create_task(_tend(space, engine, metrics), name="housekeeping")
+        engine.start()
+        scheduler.start()
+        try:
+            yield now_running
+        finally:
+            scheduler.stop()
+            await engine.stop(_GRACE)
+            await space.dispatcher.drain(1.0)
+            for task in (dispatching, tending):
+                task.cancel()
+            await asyncio.gather(dispatching, tending, return_exceptions=True)
+            for watches in now_running.watches.values():
+                await watches.close()
+
+
+async def _add_app(now_running: Running, name: str, config: Config) -> None:
+    space, engine = now_running.space, now_running.engine
+    app = space.app_config(name)
+    cluster = config.cluster_of(app).name
+    try:
+        view = await space.view(cluster)
+    except DriftdError as error:
+        now_running.unreachable[name] = str(error)
+        log.error("app cannot be set up", app=name, error=str(error))  # noqa: TRY400  # the text says it all
+        return
+    watches = now_running.watches.get(cluster)
+    if watches is None:
+        watches = ClusterWatches(lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.changed)
+        now_running.watches[cluster] = watches
+    engine.runners[name] = await space.runner(name, watches)
+
+
+async def _fetch(engine: ReconcileEngine, name: str, metrics: Metrics) -> float | None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    again = await engine.fetch(name)
+    source = engine.sources[name]
+    metrics.observe_fetch(name, ok=source.error is None, seconds=loop.time() - started, time=source.tried or utc_now())
+    return again
+
+
+def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
+    def observe(result: PassResult) -> None:
+        metrics.observe_pass(result.report, result.seconds, held=result.hold is not None)
+        if result.action is not None:
+            metrics.observe_action(result.action)
+
+    return observe
+
+
+async def _tend(space: Workspace, engine: ReconcileEngine, metrics: Metrics) -> None:
+    """Keeps the queue's depth in the metrics, and the store within its bounds."""
+    loop = asyncio.get_running_loop()
+    next_pruning = loop.time()
+    while True:
+        metrics.observe_queue(len(engine.queue))
+        if loop.time() >= next_pruning:
+            next_pruning = loop.time() + _HOUSEKEEPING.total_seconds()
+            try:
+                await space.store.prune()
+            except DriftdError as error:
+                log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
+        await asyncio.sleep(5)
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,108 @@
+"""The rooms of one configuration, opened together and closed together: for the daemon and for commands alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from driftd.config import AppConfig, Config, cache_folder
+from driftd.daemon.assembly import Clock, app_of, cluster_access, git_source, mirror_of, utc_now
+from driftd.daemon.channels import CountedChannel, channels
+from driftd.diff.compare import Comparison
+from driftd.diff.redact import Redactor
+from driftd.kube.connection import Cluster
+from driftd.kube.openapi import SchemaSource
+from driftd.model.errors import DriftdError
+from driftd.notify.channel import Channel
+from driftd.notify.dispatcher import Dispatcher
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.recording import Recorder
+from driftd.reconcile.runner import AppRunner, Watches
+from driftd.reconcile.source import SourceState
+from driftd.store.store import Store
+
+
+@dataclass(slots=True)
+class Workspace:
+    """What a configuration stands for, made on demand: a source or a cluster that no app needs is never touched."""
+
+    config: Config
+    store: Store
+    comparison: Comparison
+    channels: tuple[Channel, ...]
+    dispatcher: Dispatcher
+    recorder: Recorder
+    now: Clock
+    _stack: AsyncExitStack
+    _views: dict[str, ClusterView] = field(default_factory=dict)
+    _sources: dict[str, SourceState] = field(default_factory=dict)
+
+    def app_config(self, name: str) -> AppConfig:
+        """Raises: DriftdError: there is no such app; the text names those that there are."""
+        found = self.config.app(name)
+        if found is None:
+            known = ", ".join(app.name for app in self.config.apps) or "none"
+            raise DriftdError(f"there is no app {name!r} in the configuration (there are: {known})")
+        return found
+
+    def source(self, name: str) -> SourceState:
+        """The state of a source. Raises: GitError."""
+        if name not in self._sources:
+            source = next(source for source in self.config.sources if source.name == name)
+            mirror = mirror_of(git_source(source), self.config.cache_dir)
+            self._sources[name] = SourceState(name, mirror, source.interval, self.now)
+        return self._sources[name]
+
+    async def view(self, cluster: str) -> ClusterView:
+        """The view of a cluster. Raises: ConfigError, KubeError: its kubeconfig is of no use."""
+        if cluster not in self._views:
+            found = next(one for one in self.config.all_clusters if one.name == cluster)
+            connection = await Cluster.connect(cluster_access(found))
+            self._stack.push_async_callback(connection.close)
+            self._views[cluster] = ClusterView(connection, SchemaSource(connection, cache_folder() / "openapi"))
+        return self._views[cluster]
+
+    async def runner(self, name: str, watches: Watches | None = None) -> AppRunner:
+        """What runs the passes of an app; without `watches` it asks the API server each time."""
+        app = app_of(self.app_config(name), self.config)
+        return AppRunner(
+            app=app,
+            source=self.source(app.source),
+            view=await self.view(app.cluster),
+            store=self.store,
+            comparison=self.comparison,
+            recorder=self.recorder,
+            now=self.now,
+            watches=watches,
+        )
+
+
+def _uncounted(_channel: str, _ok: bool) -> None:  # as CountedChannel tells it
+    """A command has no metrics."""
+
+
+@asynccontextmanager
+async def workspace(
+    config: Config, *, now: Clock = utc_now, counted: Callable[[str, bool], None] = _uncounted
+) -> AsyncIterator[Workspace]:
+    """Opens the store and the channels of a configuration. `counted` hears of every delivery. Raises: StoreError."""
+    async with AsyncExitStack() as stack:
+        store = await Store.open(store_url(config))
+        stack.push_async_callback(store.close)
+        opened = tuple(CountedChannel(channel, counted) for channel in channels(config))
+        for channel in opened:
+            stack.push_async_callback(channel.close)
+        dispatcher = Dispatcher(store, opened, now)
+        recorder = Recorder(store, [channel.name for channel in opened], now, dispatcher.wake)
+        comparison = Comparison(Redactor(await store.redaction_key()))
+        yield Workspace(config, store, comparison, opened, dispatcher, recorder, now, stack)
+
+
+def store_url(config: Config) -> str:
+    """The store's address with its password, where it has one."""
+    from sqlalchemy import make_url  # noqa: PLC0415  # only where a store is opened
+
+    url = make_url(config.store.url)
+    password = config.store.password
+    return (url.set(password=password.read()) if password else url).render_as_string(hide_password=False)
