@@ -1,0 +1,97 @@
+# Everything that can be done with a checkout: `make` lists it.
+# It needs Python 3.11 or newer, git and make; all else is installed into .venv, pinned by the lock files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+HOME_OF := $(VENV)/.made-in
+BUILD := build
+PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet
+LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+# A .venv that was made elsewhere (its scripts hold paths), or whose Python is gone or too old, is made anew.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+SOUND := [ "$$(cat $(HOME_OF) 2>/dev/null || pwd)" = "$$(pwd)" ] && $(PY) -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null
+ifneq ($(shell $(SOUND) || echo no),)
+$(shell rm -f $(RUNTIME) $(DEV))
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv demo test lint format types contracts unit controlplane demo-test lock clean
+
+help: ## List what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+
+venv: $(DEV) ## Make .venv with everything that development needs
+
+demo: $(RUNTIME) ## Show the main job on an embedded cluster: drift, who did it, healed, rolled back
+	@$(BIN)/driftd demo
+
+test: lint types contracts unit controlplane demo-test ## Run all checks and tests, as CI does
+
+lint: $(DEV) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEV) ## Put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(DEV) ## Check types
+	$(PY) -m mypy -p driftd -p tests.support -m tests.conftest
+
+contracts: $(DEV) ## Check which room may import which
+	$(BIN)/lint-imports
+
+unit: $(DEV) ## Run the tests that need no control plane
+	$(PY) -m pytest -m "not controlplane" -n auto --tally=$(BUILD)/tally/unit.json
+
+controlplane: $(DEV) ## Run the tests on a real control plane (the first time it is built, about 9 minutes)
+	$(PY) -m tests.support.assets
+	$(PY) -m pytest -m controlplane -n0 --require-controlplane --tally=$(BUILD)/tally/controlplane.json
+
+demo-test: $(RUNTIME)
+	@mkdir -p $(BUILD)
+	$(BIN)/driftd demo </dev/null >$(BUILD)/demo.txt 2>&1 || { code=$$?; cat $(BUILD)/demo.txt; exit $$code; }
+	@cat $(BUILD)/demo.txt
+
+lock: $(DEV) ## Resolve the dependencies of pyproject.toml anew, within its bounds
+	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade --group build -c requirements.lock -o requirements-build.lock
+	$(LOCK) --upgrade pyproject.toml --group build --group dev -c requirements.lock -c requirements-build.lock \
+		-o requirements-dev.lock
+	$(LOCK) --upgrade --no-annotate tests/controlplane/go.in -o tests/controlplane/go.lock
+
+clean: ## Remove .venv and everything that was made here (the control plane's programs stay in the user's cache)
+	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
+	@set -e; found=; for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "driftd needs Python 3.11 or newer; '$(PYTHON)' is" \
+			"$$("$(PYTHON)" --version 2>&1 | head -n 1). Name another one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if ! { $(SOUND); }; then \
+		echo "Making $(VENV) with $$("$$found" --version)"; \
+		"$$found" -m venv --clear $(VENV) || { \
+			echo "'$$found -m venv' failed: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "Installing what driftd runs on"
+	@$(PIP) --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@pwd > $(HOME_OF)
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "Installing what development needs"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

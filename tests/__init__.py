@@ -1,0 +1,1 @@
+"""Tests of driftd, and the machinery that they stand on."""

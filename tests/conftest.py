@@ -1,0 +1,79 @@
+"""The real control plane as fixtures.
+
+Whatever asks for `assets` or a fixture built on it is marked `controlplane`: that tier, and only that, needs the
+control plane's programs. They are built before the first test runs, so that no test's timeout pays for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import TIER
+from tests.support import assets as control_plane_assets
+from tests.support.controlplane import ControlPlane
+from tests.support.kubelet import Kubelet
+
+pytest_plugins = ["tests.support.tally"]
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with etcd, kube-apiserver, kube-controller-manager, kubectl, kustomize and helm."""
+    return control_plane_assets.ensure()
+
+
+@pytest.fixture(scope="session")
+def control_plane(assets: Path) -> Iterator[ControlPlane]:
+    """A real Kubernetes cluster that all tests of the session share (under xdist: one for each worker).
+
+    Keep to a namespace of your own; a test that needs the whole cluster starts its own `ControlPlane(assets)`.
+    """
+    with ControlPlane(assets) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kubelet(control_plane: ControlPlane) -> Iterator[Kubelet]:
+    """Pods of the shared cluster run, fail and end while this is there."""
+    with Kubelet(control_plane) as running:
+        yield running
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`kubectl` as the shared cluster's administrator."""
+    return control_plane.kubectl
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace in the shared cluster that this test has for itself; it goes, with all that is in it, afterwards."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tier. First, so that `-m controlplane` sees the marks."""
+    for item in items:
+        if "assets" in getattr(item, "fixturenames", ()):
+            item.add_marker(TIER)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds the programs, with its progress shown, when a selected test will need them."""
+    if session.config.option.collectonly or not any(item.get_closest_marker(TIER) for item in session.items):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        control_plane_assets.ensure()
+        return
+    with capture.global_and_fixture_disabled():
+        control_plane_assets.ensure()

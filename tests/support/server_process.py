@@ -1,0 +1,73 @@
+"""One server of the control plane as a child process, with its log."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+LEASH = Path(__file__).with_name("leash.py")
+HOST = "127.0.0.1"
+
+
+class ServerFailed(Exception):
+    """A server ended, or did not become ready. The text ends with the tail of its log."""
+
+
+class ServerProcess:
+    """A program that runs until it is stopped, and never longer than this process.
+
+    Its output is appended to `log`. It has a session of its own, so Ctrl-C in a terminal does not reach it.
+    """
+
+    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+        self.name = Path(command[0]).name
+        self.log = log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-S", LEASH, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(log.parent)},
+            )
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    def check(self) -> None:
+        """Raises: ServerFailed: the program has ended."""
+        if not self.running:
+            raise ServerFailed(f"{self.name} ended with {self._child.returncode}:\n{self.tail()}")
+
+    def stop(self, grace: float = 10) -> None:
+        """Ask it to end, and kill it after `grace` seconds (0: at once). Harmless when it has ended."""
+        if grace > 0 and self.running:
+            self._child.terminate()
+            with suppress(subprocess.TimeoutExpired):  # then closing the pipe makes the leash kill it
+                self._child.wait(grace)
+        if self._child.stdin:
+            self._child.stdin.close()
+        self._child.wait()
+
+    def tail(self, lines: int = 25) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def free_ports(count: int) -> list[int]:
+    """That many loopback ports on which nothing listens now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
