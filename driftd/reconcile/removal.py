@@ -1,11 +1,13 @@
 """Taking fields out of a live object that Git does not declare: server-side apply leaves what it does not own.
 
-One JSON patch that first tests the resource version, so that it takes out what was looked at or nothing at all.
+One JSON patch that tests the identity of every list item on the way, so that it takes out what was looked at or nothing
+at all, whatever else of the object (its status, say) has changed in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from driftd.diff.schema import Schema
@@ -17,49 +19,65 @@ from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json, JsonObject
 from driftd.reconcile.app import FIELD_MANAGER
 
+Pointer = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class _Found:
+    """Where a field is in the live object, and what must still be true of the list items on the way to it."""
+
+    pointer: Pointer = ()
+    tests: dict[Pointer, Json] = field(default_factory=dict)
+
 
 async def remove_fields(
     cluster: Cluster, resource: ApiResource, live: JsonObject, paths: Sequence[FieldPath], schema: Schema | None
 ) -> JsonObject:
     """The object after the fields at `paths` were removed; those that are not there any more are passed over.
 
-    Raises: Invalid, if the object has changed since `live` was read; KubeError.
+    Raises: Invalid, if a list on the way has changed since `live` was read; KubeError.
     """
-    pointers = [p for path in paths if (p := _pointer(path, live, schema)) is not None]
-    if not pointers:
+    operations = removal(live, paths, schema)
+    if not operations:
         return live
     metadata = live["metadata"]
-    operations: list[dict[str, Any]] = [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
-    ]
-    # From the back, so that taking out one item of a list does not move the next.
-    operations += [{"op": "remove", "path": _text(p)} for p in sorted(pointers, key=_order, reverse=True)]
     answer: JsonObject = await json_patch(
         cluster, resource, metadata.get("namespace"), metadata["name"], operations, field_manager=FIELD_MANAGER
     )
     return answer
 
 
-Pointer = tuple[str | int, ...]
+def removal(live: JsonObject, paths: Sequence[FieldPath], schema: Schema | None) -> list[dict[str, Any]]:
+    """The operations of the JSON patch; empty where none of the fields is there. Source: RFC 6902."""
+    found = [place for path in paths if (place := _find(path, live, schema)) is not None]
+    tests = {pointer: value for place in found for pointer, value in place.tests.items()}
+    # From the back, so that taking out one item of a list does not move the next.
+    pointers = sorted({place.pointer for place in found}, key=_order, reverse=True)
+    return [{"op": "test", "path": _text(pointer), "value": value} for pointer, value in tests.items()] + [
+        {"op": "remove", "path": _text(pointer)} for pointer in pointers
+    ]
 
 
-def _pointer(path: FieldPath, live: Json, schema: Schema | None) -> Pointer | None:
-    """The position of a field in a live object, or None if it is not there."""
-    pointer: list[str | int] = []
+def _find(path: FieldPath, live: Json, schema: Schema | None) -> _Found | None:
+    found = _Found()
     value = live
     for segment in path:
-        found: str | int | None = None
+        part: str | int | None = None
         if isinstance(segment, str):
-            found = segment if isinstance(value, dict) and segment in value else None
+            part = segment if isinstance(value, dict) and segment in value else None
         elif isinstance(value, list):
-            found = next((i for i, item in enumerate(value) if _is(i, item, segment, schema)), None)
-        if found is None:
+            part = next((i for i, item in enumerate(value) if _is(i, item, segment, schema)), None)
+        if part is None:
             return None
-        pointer.append(found)
-        value = value[found]
+        value = value[part]
+        found.pointer = (*found.pointer, part)
+        if isinstance(segment, ListKey):
+            found.tests |= {(*found.pointer, name): value[name] for name, _ in segment.keys if name in value}
+        elif not isinstance(segment, str):
+            found.tests[found.pointer] = value
         if schema is not None:
-            schema = schema.child(found) if isinstance(found, str) else schema.items
-    return tuple(pointer)
+            schema = schema.child(part) if isinstance(part, str) else schema.items
+    return found
 
 
 def _is(index: int, item: Json, segment: int | ListKey | SetValue, schema: Schema | None) -> bool:

@@ -139,7 +139,7 @@ class AppRunner:
         found = await self._look(target, wanted, reader)
         action = await self._act(target, found, wanted, reader, ask)
         after = found if action is None else await self._look(target, wanted, reader)
-        return await self._conclude(target, found, after, wanted, reader, action)
+        return await self._conclude(target, found, after, wanted, reader, action, ask)
 
     async def _reader(self, wanted: Sequence[Wanted]) -> Reader:
         if self.watches is None:
@@ -212,6 +212,7 @@ class AppRunner:
         wanted: Sequence[Wanted],
         reader: Reader,
         action: Action | None,
+        ask: Ask | None,
     ) -> PassResult:
         now = self.now()
         well = await _health(wanted, reader)
@@ -232,18 +233,18 @@ class AppRunner:
             await self.store.set_revision_state(
                 self.app.name, record.revision.sha, judged.state, reason=judged.reason, time=now
             )
+        if judged.state is RevisionState.BAD and target.hold is None:
+            rolled_back = await self._roll_back(target, judged.reason)
+            if rolled_back is not None:
+                return rolled_back
         await self.recorder.passed(
             found,
             after,
             health=self._lasting_trouble(well, now),
             action=action,
             hold=target.hold,
-            planned=not was_applied and self.app.mode is Mode.HEAL,
+            planned=ask is not None or (not was_applied and self.app.mode is Mode.HEAL),
         )
-        if judged.state is RevisionState.BAD and target.hold is None:
-            rolled_back = await self._roll_back(target, judged.reason)
-            if rolled_back is not None:
-                return rolled_back
         waits = [judged.look_again, None if after.in_sync else self._heals.wait(now) or None]
         return PassResult(
             report=after,

@@ -1,0 +1,56 @@
+"""A Slack message in a terminal, about as it would look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+_SPAN = re.compile(
+    r"```\n?(?P<block>.*?)\n?```|`(?P<code>[^`\n]+)`|\*(?P<bold>[^*\n]+)\*|~(?P<gone>[^~\n]+)~", re.DOTALL
+)
+_STYLES = {"block": "cyan", "code": "bold cyan", "bold": "bold", "gone": "strike bright_black"}
+
+
+def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) -> RenderableType:
+    """The panel of one posted message: its blocks, or its text where it has none."""
+    parts: list[RenderableType] = []
+    for block in blocks:
+        if block["type"] == "section":
+            parts.append(mrkdwn(block["text"]["text"]))
+        elif block["type"] == "context":
+            context = mrkdwn("  ".join(element["text"] for element in block["elements"]))
+            context.stylize("bright_black")
+            parts.append(context)
+    if not parts:
+        parts.append(mrkdwn(text))
+    title = Text.assemble(("driftd", "bold"), (" APP ", "reverse"), f"  {channel}")
+    return Panel(Group(*parts), title=title, title_align="left", border_style="magenta", padding=(0, 1))
+
+
+def mrkdwn(text: str) -> Text:
+    """Slack's markup as styled text; what it escapes is written out again."""
+    result = Text()
+    position = 0
+    for match in _SPAN.finditer(text):
+        result.append(_plain(text[position : match.start()]))
+        kind = match.lastgroup or "bold"
+        if kind in ("bold", "gone"):
+            inner = mrkdwn(match[kind])
+            inner.stylize(_STYLES[kind])
+            result.append(inner)
+        else:
+            result.append(_plain(match[kind]), style=_STYLES[kind])
+        position = match.end()
+    result.append(_plain(text[position:]))
+    return result
+
+
+def _plain(text: str) -> str:
+    for escaped, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"), ("\N{WORD JOINER}", "")):
+        text = text.replace(escaped, character)
+    return re.sub(r"^> ", "▌ ", text, flags=re.MULTILINE)
