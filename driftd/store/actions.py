@@ -1,0 +1,41 @@
+"""Actions: what driftd wrote to a cluster, and on whose word."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from driftd.model.plan import Action
+from driftd.store import timeline
+from driftd.store.records import HistoryKind
+
+_LISTED = 200
+"""At most so many objects stand in one entry, failed ones first; the counts are always whole."""
+
+
+def record(connection: Connection, action: Action) -> None:
+    applied = sorted(action.applied, key=lambda a: a.error is None)
+    timeline.write(
+        connection,
+        action.app,
+        HistoryKind.ACTION,
+        time=action.finished,
+        summary=_summary(action),
+        details={
+            "trigger": action.trigger,
+            "revision": action.revision,
+            "by": action.by,
+            "started": action.started,
+            "finished": action.finished,
+            "written": len(action.written),
+            "failed": len(action.failed),
+            "total": len(action.applied),
+            "applied": [{"object": str(a.ref), "outcome": a.outcome, "error": a.error} for a in applied[:_LISTED]],
+        },
+    )
+
+
+def _summary(action: Action) -> str:
+    counts = f"{timeline.plural(len(action.written), 'object')} written"
+    if action.failed:
+        counts += f", {len(action.failed)} failed: {action.failed[0].ref}: {action.failed[0].error}"
+    return f"{action.trigger} to {action.revision[:8]} by {action.by}: {counts}"

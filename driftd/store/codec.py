@@ -1,0 +1,40 @@
+"""The nouns of the model as JSON, for the columns that hold documents.
+
+What a later driftd adds to a noun with a default is read from old documents as that default, and what it takes away
+is passed over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from driftd.model.drift import Verdict
+from driftd.model.incident import Incident, Notification
+from driftd.model.plan import Action, Hold
+from driftd.model.resource import Manifest
+from driftd.model.revision import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFrame:
+    """A report without its verdicts and its time."""
+
+    cluster: str
+    revision: Revision | None
+    error: str | None
+
+
+MANIFESTS: TypeAdapter[tuple[Manifest, ...]] = TypeAdapter(tuple[Manifest, ...])
+REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
+HOLD: TypeAdapter[Hold] = TypeAdapter(Hold)
+VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+FRAME: TypeAdapter[ReportFrame] = TypeAdapter(ReportFrame)
+ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+INCIDENT: TypeAdapter[Incident] = TypeAdapter(Incident)
+NOTIFICATION: TypeAdapter[Notification] = TypeAdapter(Notification)
+DETAILS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+TIME: TypeAdapter[datetime] = TypeAdapter(datetime)

@@ -1,0 +1,156 @@
+"""The last report of each app, and in the history each change of its verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from driftd.model.document import verdict_document
+from driftd.model.drift import Report, Status, Verdict
+from driftd.model.path import format_path
+from driftd.store import codec, timeline
+from driftd.store.records import HistoryKind
+from driftd.store.schema import reports, verdicts
+
+_LISTED = 50
+"""At most so many objects stand in one entry of the history; the counts are always whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What this process knows to be in the verdict rows of an app, for as long as the row of the app has `stamp`."""
+
+    stamp: str
+    verdicts: tuple[Verdict, ...]
+
+
+def fingerprint(report: Report) -> str:
+    """A hash of what is wrong, whoever did it, whenever and at whichever revision it was seen."""
+    hasher = hashlib.sha256((report.error or "").encode())
+    for verdict in report.verdicts:
+        if verdict.status is Status.IN_SYNC:
+            continue
+        fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
+        line = json.dumps([str(verdict.ref), verdict.status, verdict.error, fields], sort_keys=True)
+        hasher.update(line.encode() + b"\n")
+    return hasher.hexdigest()
+
+
+def record(connection: Connection, report: Report, known: Written | None) -> tuple[bool, Written]:
+    """Make this the app's last report.
+
+    Returns: whether the verdict is another one than before (the first one of an app always is), and what is written.
+    """
+    now = fingerprint(report)
+    row = connection.execute(
+        select(reports.c.stamp, reports.c.fingerprint).where(reports.c.app == report.app)
+    ).one_or_none()
+    frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
+    stamp = secrets.token_hex(8)
+    values = {"time": report.time, "fingerprint": now, "frame": frame}
+    if row is None:
+        connection.execute(insert(reports).values(app=report.app, stamp=stamp, **values))
+        _replace(connection, report)
+    else:
+        ours = known if known is not None and known.stamp == row.stamp else None
+        fresh = list(_fresh(report.verdicts, ours.verdicts)) if ours else []
+        if ours and not fresh and len(ours.verdicts) == len(report.verdicts):
+            stamp = ours.stamp
+        connection.execute(update(reports).where(reports.c.app == report.app).values(stamp=stamp, **values))
+        if ours is None:
+            _replace(connection, report)
+        else:
+            _patch(connection, report, fresh, len(ours.verdicts))
+    changed = row is None or row.fingerprint != now
+    if changed:
+        _tell(connection, report)
+    return changed, Written(stamp, report.verdicts)
+
+
+def last(connection: Connection, app: str) -> Report | None:
+    row = connection.execute(select(reports).where(reports.c.app == app)).one_or_none()
+    if row is None:
+        return None
+    frame = codec.FRAME.validate_json(row.frame)
+    documents = connection.execute(
+        select(verdicts.c.document).where(verdicts.c.app == app).order_by(verdicts.c.position)
+    ).scalars()
+    return Report(
+        app=app,
+        cluster=frame.cluster,
+        revision=frame.revision,
+        verdicts=tuple(codec.VERDICT.validate_json(document) for document in documents),
+        time=row.time,
+        error=frame.error,
+    )
+
+
+def summary(report: Report) -> str:
+    """One line: `2 drifted, 1 missing of 40 objects at 4f0c1234`."""
+    at = f" at {report.revision.short}" if report.revision else ""
+    if report.error is not None:
+        return f"could not tell{at}: {report.error}"
+    total = timeline.plural(len(report.verdicts), "object")
+    wrong = [f"{n} {status}" for status, n in report.counts.items() if n and status is not Status.IN_SYNC]
+    if report.in_sync:
+        return f"in sync{at}: {total}" + (f" ({', '.join(wrong)})" if wrong else "")
+    return f"{', '.join(wrong)} of {total}{at}"
+
+
+def _tell(connection: Connection, report: Report) -> None:
+    wrong = [verdict for verdict in report.verdicts if verdict.status not in (Status.IN_SYNC, Status.IGNORED)]
+    timeline.write(
+        connection,
+        report.app,
+        HistoryKind.VERDICT,
+        time=report.time,
+        summary=summary(report),
+        details={
+            "revision": report.revision.sha if report.revision else None,
+            "in_sync": report.in_sync,
+            "counts": {str(status): count for status, count in report.counts.items()},
+            "error": report.error,
+            "resources": [verdict_document(verdict) for verdict in wrong[:_LISTED]],
+        },
+    )
+
+
+def _fresh(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
+    """The positions whose verdict is not the one that was written there."""
+    for position, (ours, theirs) in enumerate(zip_longest(new, old)):
+        if ours is None or ours is theirs:
+            continue
+        # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.
+        same = ours == theirs and (not ours.fields or codec.VERDICT.dump_json(ours) == codec.VERDICT.dump_json(theirs))
+        if not same:
+            yield position
+
+
+def _replace(connection: Connection, report: Report) -> None:
+    connection.execute(delete(verdicts).where(verdicts.c.app == report.app))
+    _insert(connection, report, range(len(report.verdicts)))
+
+
+def _patch(connection: Connection, report: Report, fresh: list[int], written: int) -> None:
+    kept = len(report.verdicts)
+    if kept < written:
+        connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position >= kept))
+    for start in range(0, len(fresh), 500):
+        stale = fresh[start : start + 500]
+        connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position.in_(stale)))
+    _insert(connection, report, fresh)
+
+
+def _insert(connection: Connection, report: Report, positions: Sequence[int]) -> None:
+    if not positions:
+        return
+    rows = [
+        {"app": report.app, "position": i, "document": codec.VERDICT.dump_json(report.verdicts[i])} for i in positions
+    ]
+    connection.execute(insert(verdicts), rows)

@@ -1,0 +1,197 @@
+"""Revisions per app, the manifests they declare, and holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select, update
+
+from driftd.model.errors import StoreError
+from driftd.model.plan import Hold
+from driftd.model.resource import Manifest
+from driftd.model.revision import Revision, RevisionState
+from driftd.store import codec, timeline
+from driftd.store.records import HistoryKind, RevisionRecord
+from driftd.store.schema import holds, manifest_sets, revisions
+
+
+def record(
+    connection: Connection,
+    app: str,
+    revision: Revision,
+    digest: str,
+    manifests: Sequence[Manifest],
+    now: datetime,
+) -> None:
+    """Make this the app's current revision; the manifests are written unless a set of this digest is there."""
+    if not connection.execute(select(exists().where(manifest_sets.c.digest == digest))).scalar_one():
+        document = codec.MANIFESTS.dump_json(tuple(manifests))
+        connection.execute(insert(manifest_sets).values(digest=digest, document=document))
+    turn = connection.execute(select(func.max(revisions.c.turn)).where(revisions.c.app == app)).scalar() or 0
+    known = connection.execute(
+        select(revisions.c.id, revisions.c.turn).where(
+            revisions.c.app == app, revisions.c.sha == revision.sha, revisions.c.digest == digest
+        )
+    ).one_or_none()
+    if known is not None and known.turn == turn:
+        return
+    if known is not None:
+        connection.execute(update(revisions).where(revisions.c.id == known.id).values(turn=turn + 1))
+    else:
+        connection.execute(
+            insert(revisions).values(
+                app=app,
+                sha=revision.sha,
+                digest=digest,
+                turn=turn + 1,
+                document=codec.REVISION.dump_json(revision),
+                state=RevisionState.SEEN,
+                reason="",
+                first_seen=now,
+            )
+        )
+    again = " again" if known is not None else ""
+    timeline.write(
+        connection,
+        app,
+        HistoryKind.REVISION,
+        time=now,
+        summary=f"{revision.short} seen{again}: {revision.subject}",
+        details={
+            "revision": revision.sha,
+            "state": RevisionState.SEEN,
+            "author": revision.author,
+            "subject": revision.subject,
+            "ref": revision.ref,
+            "digest": digest,
+        },
+    )
+
+
+def set_state(connection: Connection, app: str, sha: str, state: RevisionState, reason: str, time: datetime) -> None:
+    """Move the latest row of this commit to a state. Saying the same again changes nothing."""
+    row = connection.execute(_of(app).where(revisions.c.sha == sha).limit(1)).one_or_none()
+    if row is None:
+        raise StoreError(f"{app}: revision {sha[:8]} is not in the history, so it cannot become {state}")
+    if row.state == state and row.reason == reason:
+        return
+    decided = state in (RevisionState.GOOD, RevisionState.BAD)
+    applied_at = None if state is RevisionState.SEEN else time if state is RevisionState.APPLIED else row.applied_at
+    if state is RevisionState.GOOD and applied_at is None:
+        applied_at = time
+    connection.execute(
+        update(revisions)
+        .where(revisions.c.id == row.id)
+        .values(state=state, reason=reason, applied_at=applied_at, decided_at=time if decided else None)
+    )
+    verb = {RevisionState.SEEN: "to be applied", RevisionState.APPLIED: "applied"}.get(state, f"is {state}")
+    timeline.write(
+        connection,
+        app,
+        HistoryKind.REVISION,
+        time=time,
+        summary=f"{sha[:8]} {verb}" + (f": {reason}" if reason else ""),
+        details={"revision": sha, "state": state, "reason": reason, "digest": row.digest},
+    )
+
+
+def latest(connection: Connection, app: str, limit: int) -> list[RevisionRecord]:
+    return [_record(row) for row in connection.execute(_of(app).limit(limit))]
+
+
+def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None:
+    if not prefix:
+        return None
+    matches = revisions.c.sha.startswith(prefix.lower(), autoescape=True)
+    rows = connection.execute(_of(app).where(matches)).all()
+    shas = sorted({row.sha for row in rows})
+    if len(shas) > 1 and prefix.lower() not in shas:
+        some = ", ".join(sha[:12] for sha in shas[:5])
+        raise StoreError(f"{app}: {prefix!r} could be {len(shas)} revisions ({some}…): give more of the commit's name")
+    return next((_record(row) for row in rows if len(shas) == 1 or row.sha == prefix.lower()), None)
+
+
+def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
+    kept = exists().where(manifest_sets.c.digest == revisions.c.digest)
+    query = _of(app).where(revisions.c.state == RevisionState.GOOD, kept).limit(1)
+    if excluding_digest is not None:
+        query = query.where(revisions.c.digest != excluding_digest)
+    row = connection.execute(query).one_or_none()
+    return _record(row) if row is not None else None
+
+
+def applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
+    """The digests of the revisions that were in the cluster and whose manifests are kept, the latest first."""
+    kept = exists().where(manifest_sets.c.digest == revisions.c.digest)
+    rows = connection.execute(_of(app).where(revisions.c.applied_at.is_not(None), kept)).all()
+    return list(dict.fromkeys(row.digest for row in rows))[:limit]
+
+
+def manifests(connection: Connection, digest: str) -> tuple[Manifest, ...]:
+    document = connection.execute(
+        select(manifest_sets.c.document).where(manifest_sets.c.digest == digest)
+    ).scalar_one_or_none()
+    if document is None:
+        raise StoreError(f"the manifests of {digest[:12]} are not kept: only current and good revisions keep theirs")
+    return codec.MANIFESTS.validate_json(document)
+
+
+def hold_of(connection: Connection, app: str) -> Hold | None:
+    document = connection.execute(select(holds.c.document).where(holds.c.app == app)).scalar_one_or_none()
+    return codec.HOLD.validate_json(document) if document is not None else None
+
+
+def set_hold(connection: Connection, hold: Hold) -> None:
+    if hold_of(connection, hold.app) == hold:
+        return
+    connection.execute(delete(holds).where(holds.c.app == hold.app))
+    document = codec.HOLD.dump_json(hold)
+    connection.execute(insert(holds).values(app=hold.app, revision=hold.revision, document=document))
+    timeline.write(
+        connection,
+        hold.app,
+        HistoryKind.HOLD,
+        time=hold.since,
+        summary=f"held at {hold.revision[:8]} instead of {hold.bad_revision[:8]} by {hold.by}: {hold.reason}",
+        details={
+            "held": True,
+            "revision": hold.revision,
+            "bad_revision": hold.bad_revision,
+            "by": hold.by,
+            "reason": hold.reason,
+        },
+    )
+
+
+def release_hold(connection: Connection, app: str, now: datetime) -> None:
+    hold = hold_of(connection, app)
+    if hold is None:
+        return
+    connection.execute(delete(holds).where(holds.c.app == app))
+    timeline.write(
+        connection,
+        app,
+        HistoryKind.HOLD,
+        time=now,
+        summary=f"no longer held at {hold.revision[:8]}",
+        details={"held": False, "revision": hold.revision, "bad_revision": hold.bad_revision},
+    )
+
+
+def _of(app: str) -> Select[tuple[object, ...]]:
+    """The revisions of an app, the current one first."""
+    return select(revisions).where(revisions.c.app == app).order_by(revisions.c.turn.desc())
+
+
+def _record(row: Row[tuple[object, ...]]) -> RevisionRecord:
+    return RevisionRecord(
+        app=row.app,
+        revision=codec.REVISION.validate_json(row.document),
+        digest=row.digest,
+        state=RevisionState(row.state),
+        reason=row.reason,
+        first_seen=row.first_seen,
+        applied_at=row.applied_at,
+        decided_at=row.decided_at,
+    )

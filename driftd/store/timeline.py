@@ -1,0 +1,49 @@
+"""The history: one line of time for everything that happens to an app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from driftd.store import codec
+from driftd.store.records import HistoryEntry, HistoryKind
+from driftd.store.schema import history
+
+
+def write(
+    connection: Connection,
+    app: str,
+    kind: HistoryKind,
+    *,
+    time: datetime,
+    summary: str,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an entry. Part of the transaction of what it tells about."""
+    document = codec.DETAILS.dump_json(dict(details or {}))
+    connection.execute(insert(history).values(app=app, time=time, kind=kind, summary=summary, details=document))
+
+
+def read(connection: Connection, app: str, limit: int, before: int | None) -> list[HistoryEntry]:
+    query = select(history).where(history.c.app == app).order_by(history.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(history.c.id < before)
+    return [
+        HistoryEntry(
+            id=row.id,
+            app=row.app,
+            time=row.time,
+            kind=HistoryKind(row.kind),
+            summary=row.summary,
+            details=codec.DETAILS.validate_json(row.details),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 object`, `2 objects`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
