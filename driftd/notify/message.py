@@ -1,0 +1,227 @@
+"""What is said of an incident, before any channel's own form of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
+from driftd.model.path import format_path
+from driftd.model.revision import GitLine
+from driftd.notify import wording
+
+OBJECTS = 10
+FIELDS = 30
+_NOTE_LINES = 10
+_NOTE_WIDTH = 300
+
+_MARKS = {
+    IncidentType.DRIFT: "⚠️",
+    IncidentType.UNHEALTHY: "💔",
+    IncidentType.SYNC_FAILED: "❌",
+    IncidentType.ROLLBACK: "⏪",
+    IncidentType.SOURCE: "🔌",
+}
+
+_STATES = {
+    Status.DRIFTED: "drifted",
+    Status.MISSING: "missing from the cluster",
+    Status.ORPHANED: "in the cluster, not in Git",
+    Status.UNKNOWN: "could not be read",
+    Status.IN_SYNC: "in sync",
+    Status.IGNORED: "ignored",
+}
+
+_ENDINGS = {
+    Resolution.HEALED: "healed by driftd",
+    Resolution.REVERTED: "no longer so, without driftd",
+    Resolution.ACCEPTED: "accepted: Git now declares what is live",
+    Resolution.IGNORED: "ignored by a rule",
+    Resolution.SUPERSEDED: "superseded: Git has moved on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPart:
+    """One field that differs. `diff` stands in place of the two values when they take several lines."""
+
+    path: str
+    desired: str | None
+    live: str | None
+    diff: tuple[str, ...] | None
+    by: str | None
+    git: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPart:
+    """One object: its kind and name, what is the matter with it, where Git declares it, and its fields."""
+
+    kind: str
+    name: str
+    state: str
+    place: str | None
+    fields: tuple[FieldPart, ...]
+    more_fields: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `headline` says it all in a line; `ending` is there once the incident is resolved.
+
+    All texts come from clusters and repositories: they are unescaped, and free of characters that do not show.
+    """
+
+    mark: str
+    headline: str
+    ending: str | None
+    notes: tuple[str, ...]
+    objects: tuple[ObjectPart, ...]
+    more_objects: int
+    footer: str
+
+
+def compose(notification: Notification) -> Message:
+    """The message for what happened to an incident: at most 10 objects and 30 fields, the rest as a number."""
+    incident = notification.incident
+    ending = _ending(notification) if notification.event is IncidentEvent.RESOLVED else None
+    objects: list[ObjectPart] = []
+    budget = FIELDS
+    for verdict in incident.resources[:OBJECTS]:
+        part = _object(verdict, budget)
+        budget -= len(part.fields)
+        objects.append(part)
+    lines = [line for line in incident.message.splitlines() if line.strip()]
+    notes = [wording.one_line(line, _NOTE_WIDTH) for line in lines[:_NOTE_LINES]]
+    if len(lines) > _NOTE_LINES:
+        notes.append(f"… {wording.count(len(lines) - _NOTE_LINES, 'more line')}")
+    return Message(
+        mark="✅" if ending else _MARKS.get(incident.type, "❗"),
+        headline=_headline(notification, ending),
+        ending=ending,
+        notes=tuple(notes),
+        objects=tuple(objects),
+        more_objects=max(0, len(incident.resources) - OBJECTS),
+        footer=_footer(notification),
+    )
+
+
+def _headline(notification: Notification, ending: str | None) -> str:
+    incident = notification.incident
+    where = wording.one_line(incident.app, 60)
+    if incident.cluster:
+        where += f" on {wording.one_line(incident.cluster, 60)}"
+    revision = f" {incident.revision[:8]}" if incident.revision else ""
+    if ending is not None:
+        return f"{where}: {_PAST[incident.type]} is over: {ending}"
+    changed = notification.event is IncidentEvent.CHANGED
+    match incident.type:
+        case IncidentType.DRIFT:
+            verb = "differs in another way from" if changed else "has drifted from"
+            return f"{where} {verb} Git{revision}: {_counts(incident)}"
+        case IncidentType.UNHEALTHY:
+            at = f" at{revision}" if revision else ""
+            return f"{where} is {'still ' if changed else ''}not healthy{at}"
+        case IncidentType.SYNC_FAILED:
+            return f"{where} could {'still ' if changed else ''}not be synced to Git{revision}"
+        case IncidentType.ROLLBACK:
+            return f"{where} was rolled back{' again' if changed else ''} from Git{revision}"
+        case IncidentType.SOURCE:
+            at = f" (in use:{revision})" if revision else ""
+            return f"{where}: what Git declares can{' still ' if changed else ''}not be read{at}"
+
+
+_PAST = {
+    IncidentType.DRIFT: "drift",
+    IncidentType.UNHEALTHY: "bad health",
+    IncidentType.SYNC_FAILED: "failed sync",
+    IncidentType.ROLLBACK: "rollback",
+    IncidentType.SOURCE: "trouble with Git",
+}
+
+
+def _counts(incident: Incident) -> str:
+    by_status = {status: sum(v.status is status for v in incident.resources) for status in Status}
+    kinds = ", ".join(
+        f"{number} {status}"
+        for status, number in by_status.items()
+        if number and status not in (Status.IN_SYNC, Status.IGNORED)
+    )
+    fields = sum(len(verdict.fields) for verdict in incident.resources)
+    total = wording.count(len(incident.resources), "object")
+    return f"{total} ({kinds})" + (f", {wording.count(fields, 'field')}" if fields else "")
+
+
+def _ending(notification: Notification) -> str:
+    incident = notification.incident
+    how = _ENDINGS[incident.resolution] if incident.resolution else "over"
+    if incident.type is IncidentType.DRIFT and incident.resolution is Resolution.REVERTED:
+        how = "put back by somebody else"
+    return f"{how} after {wording.duration((incident.resolved or notification.time) - incident.first_seen)}"
+
+
+def _footer(notification: Notification) -> str:
+    incident = notification.incident
+    seen = f"first seen {wording.clock_time(incident.first_seen)}"
+    if incident.resolved is not None:
+        return f"{seen} · resolved {wording.clock_time(incident.resolved)} · incident {incident.id[:8]}"
+    if notification.event is IncidentEvent.CHANGED:
+        return f"{seen} · changed {wording.clock_time(notification.time)} · incident {incident.id[:8]}"
+    return f"{seen} · incident {incident.id[:8]}"
+
+
+def _object(verdict: Verdict, budget: int) -> ObjectPart:
+    ref = verdict.ref
+    name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    shown = verdict.fields[:budget]
+    return ObjectPart(
+        kind=wording.one_line(ref.kind, 60),
+        name=wording.one_line(name, 120),
+        state=_STATES[verdict.status],
+        place=_place(verdict.source.file, verdict.source.line) if verdict.source else None,
+        fields=tuple(_field(field) for field in shown),
+        more_fields=len(verdict.fields) - len(shown),
+        error=wording.one_line(verdict.error, 300) if verdict.error else None,
+    )
+
+
+def _field(field: FieldDrift) -> FieldPart:
+    desired: str | None = None
+    live: str | None = None
+    diff: tuple[str, ...] | None = None
+    if field.change is Change.CHANGED:
+        diff = wording.line_diff(field.desired, field.live)
+        if not diff:
+            desired, live = wording.pair(field.desired, field.live)
+    elif field.change is Change.REMOVED:
+        desired = wording.one_line(wording.value(field.desired))
+    else:
+        live = wording.one_line(wording.value(field.live))
+    return FieldPart(
+        path=wording.one_line(format_path(field.path), 160),
+        desired=desired,
+        live=live,
+        diff=diff or None,
+        by=_by(field.by) if field.by else None,
+        git=_git(field.git) if field.git else None,
+    )
+
+
+def _by(owner: FieldOwner) -> str:
+    who = f"{owner.user} with {owner.manager}" if owner.user else owner.manager
+    on = f" on {owner.subresource}" if owner.subresource else ""
+    when = f", {wording.clock_time(owner.time)}" if owner.time else ""
+    return wording.one_line(f"{who}{on}", 120) + when
+
+
+def _git(line: GitLine) -> str:
+    place = _place(line.file, line.line)
+    if line.commit is None:
+        return place
+    author = f" by {line.author}" if line.author else ""
+    return f"{place}, {line.commit[:8]}{wording.one_line(author, 80)}"
+
+
+def _place(file: str, line: int) -> str:
+    return f"{wording.one_line(file, 160)}:{line}"

@@ -1,0 +1,43 @@
+"""Slack, by an incoming webhook: it can only post, so every event is a message of its own."""
+
+from __future__ import annotations
+
+import orjson
+
+from driftd.model.errors import NotifyError
+from driftd.model.incident import Notification
+from driftd.notify import slack
+from driftd.notify.channel import Credential, read_credential
+from driftd.notify.message import compose
+from driftd.notify.posting import Poster
+
+
+class SlackWebhookChannel:
+    """Posts every event. The webhook's whole address is the secret."""
+
+    def __init__(self, *, url: Credential, name: str = "slack") -> None:
+        self._name = name
+        self._url = url
+        self._poster = Poster()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (a webhook cannot update)
+        message = compose(notification)
+        text, blocks = slack.fallback(message), slack.blocks(message)
+        url = await read_credential(self._url)
+        try:
+            await self._post(url, {"text": text, "blocks": blocks})
+        except NotifyError as e:
+            if not e.permanent:
+                raise
+            await self._post(url, {"text": text})  # it may be the blocks; a plain message beats none
+        return None
+
+    async def close(self) -> None:
+        await self._poster.close()
+
+    async def _post(self, url: str, body: dict[str, object]) -> None:
+        await self._poster.post(url, orjson.dumps(body), {"Content-Type": "application/json"}, to=self._name)

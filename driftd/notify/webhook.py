@@ -1,0 +1,68 @@
+"""The signed webhook: every event as JSON, for whatever wants to act on it.
+
+The receiver checks `Driftd-Signature: t=UNIX,v1=HEX`: HEX is the HMAC-SHA256, under the shared secret, of the bytes
+`UNIX`, a dot, and the body. It refuses an old `t`, and takes a repeated `Driftd-Delivery` for the one it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+
+from driftd import __version__
+from driftd.model.document import notification_document
+from driftd.model.incident import Notification
+from driftd.notify.channel import Credential, read_credential
+from driftd.notify.posting import Poster
+
+
+def signature(secret: str, body: bytes, unix: int) -> str:
+    """The header's value for a body sent at a time, in seconds since 1970."""
+    digest = hmac.new(secret.encode(), f"{unix}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={unix},v1={digest}"
+
+
+class WebhookChannel:
+    """Posts notifications as JSON to one address.
+
+    2xx is delivered. Everything that may pass (no answer, 5xx, a rate limit with its Retry-After, a refused key) is
+    tried again later; any other 4xx says that this body will never be taken. Redirects are not followed.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        url: str,
+        secret: Credential,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._name = name
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+        self._poster = Poster()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (nothing to update)
+        body = orjson.dumps(notification_document(notification))
+        secret = await read_credential(self._secret)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"driftd/{__version__}",
+            "Driftd-Signature": signature(secret, body, int(self._clock().timestamp())),
+            "Driftd-Delivery": notification.id,
+            "Idempotency-Key": notification.id,
+        }
+        await self._poster.post(self._url, body, headers, to=self._name)
+        return None
+
+    async def close(self) -> None:
+        await self._poster.close()

@@ -1,0 +1,103 @@
+"""How values, times and durations are put into a few readable characters. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from driftd.model.resource import Json
+
+SHORT = 80
+"""Characters of a value that stands inside a line."""
+
+_DIFF_LINES = 8
+_DIFF_WIDTH = 120
+_DIFF_REACH = 200
+"""Lines on each side, after what is equal at both ends was cut away, that are compared line by line."""
+
+# Control characters, and those that turn the direction of what follows: they can make a line read as another one.
+_UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """The text with a mark in place of every character that would not show, and line breaks as they are."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\t", "    "))
+
+
+def one_line(text: str, limit: int = SHORT) -> str:
+    """At most `limit` characters, with `⏎` for each line break."""
+    line = visible(text[: 4 * limit].strip("\n")).replace("\n", "⏎")
+    return clip(line, limit)
+
+
+def clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def value(json_value: Json) -> str:
+    """A value as in YAML's flow style: texts bare where nothing is hidden by that, everything else as JSON."""
+    if isinstance(json_value, str):
+        bare = json_value and json_value == json_value.strip()
+        return json_value if bare else json.dumps(json_value, ensure_ascii=False)
+    return json.dumps(json_value, ensure_ascii=False, default=str)
+
+
+def pair(desired: Json, live: Json) -> tuple[str, str]:
+    """Both values on one line each; of long ones, the part around the first difference."""
+    left, right = value(desired), value(live)
+    if len(left) <= SHORT and len(right) <= SHORT:
+        return one_line(left), one_line(right)
+    equal = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    start = max(0, equal - SHORT // 4)
+    lead = "…" if start else ""
+    return one_line(lead + left[start:]), one_line(lead + right[start:])
+
+
+def line_diff(desired: Json, live: Json) -> tuple[str, ...] | None:
+    """A few `-`/`+` lines for two values that take several lines to write; None for those that do not."""
+    left, right = _lines(desired), _lines(live)
+    if left is None or right is None or (len(left) < 2 and len(right) < 2):
+        return None
+    while left and right and left[0] == right[0]:
+        left, right = left[1:], right[1:]
+    while left and right and left[-1] == right[-1]:
+        left, right = left[:-1], right[:-1]
+    matcher = difflib.unified_diff(left[:_DIFF_REACH], right[:_DIFF_REACH], n=0, lineterm="")
+    changed = [line for line in matcher if not line.startswith(("---", "+++", "@@"))]
+    shown = [clip(visible(line[: 4 * _DIFF_WIDTH]), _DIFF_WIDTH) for line in changed[:_DIFF_LINES]]
+    hidden = len(changed) - len(shown) + max(0, len(left) - _DIFF_REACH) + max(0, len(right) - _DIFF_REACH)
+    if hidden:
+        shown.append(f"… {hidden} more lines")
+    return tuple(shown)
+
+
+def clock_time(time: datetime) -> str:
+    """`2026-11-22 08:52:11 UTC`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(span: timedelta) -> str:
+    """`42 s`, `5 min 3 s`, `2 h 5 min`, `3 d 4 h`."""
+    seconds = max(0, round(span.total_seconds()))
+    units: Sequence[tuple[str, int]] = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    for (name, size), (smaller, part) in pairwise(units):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _lines(json_value: Json) -> list[str] | None:
+    if isinstance(json_value, str):
+        return json_value.splitlines()
+    if isinstance(json_value, dict | list) and json_value:
+        return json.dumps(json_value, indent=2, ensure_ascii=False, default=str, sort_keys=True).splitlines()
+    return None
