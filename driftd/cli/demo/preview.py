@@ -13,7 +13,7 @@ from rich.text import Text
 _SPAN = re.compile(
     r"```\n?(?P<block>.*?)\n?```|`(?P<code>[^`\n]+)`|\*(?P<bold>[^*\n]+)\*|~(?P<gone>[^~\n]+)~", re.DOTALL
 )
-_STYLES = {"block": "cyan", "code": "bold cyan", "bold": "bold", "gone": "strike bright_black"}
+_STYLES = {"block": "cyan", "code": "cyan", "bold": "bold", "gone": "strike bright_black"}
 
 
 def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) -> RenderableType:
