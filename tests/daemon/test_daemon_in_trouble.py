@@ -1,0 +1,95 @@
+"""The daemon through outages, on a control plane of its own: nothing missed, nothing told twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.test_daemon_on_a_real_cluster import CONFIG, DEPLOYMENT
+from tests.support.controlplane import ControlPlane
+from tests.support.driftd_process import Driftd, WebhookReceiver, app_config, wait_until
+from tests.support.gitserver import GitRepo
+
+NAMESPACE = "shop"
+
+
+@pytest.fixture
+def cluster(assets: Path) -> Iterator[ControlPlane]:
+    with ControlPlane(assets) as cluster:
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        yield cluster
+
+
+def test_outages_of_git_and_of_the_api_server_lose_nothing_and_double_nothing(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    """Edits before, between and after; a commit while Git is away; an edit while the API server restarts."""
+    repository = GitRepo(tmp_path / "repository")
+    repository.write({"app/deployment.yaml": DEPLOYMENT.replace("IMAGE", "shop/web:1"), "app/config.yaml": CONFIG})
+    repository.commit("Deploy web")
+    folder = tmp_path / "driftd"
+    with WebhookReceiver() as hooks:
+        config = app_config(
+            repository=repository.url, kubeconfig=cluster.kubeconfig(), namespace=NAMESPACE, webhook=hooks,
+            folder=folder, settle="1s", deadline="60s", mode="observe",
+        )  # fmt: skip
+        with Driftd(folder, config) as driftd:
+            _kubectl(cluster, "apply", "--server-side", "-f", str(repository.folder / "app"))
+            driftd.start()
+            wait_until(lambda: _in_sync(driftd), "the first verdict")
+
+            away = repository.folder.rename(tmp_path / "away")
+            wait_until(lambda: hooks.events("source", "opened"), "the word that Git is away")
+            _kubectl(cluster, "patch", "configmap", "web", "-p", '{"data":{"currency":"USD"}}')
+            opened = wait_until(lambda: hooks.events("drift", "opened"), "drift while Git is away")[0]
+            assert opened["resources"][0]["fields"][0]["by"]["manager"] == "kubectl-patch"
+
+            away.rename(repository.folder)
+            repository.write({"app/config.yaml": CONFIG.replace("EUR", "USD")}).commit("Accept the dollar")
+            wait_until(lambda: hooks.events("source", "resolved"), "the word that Git is back")
+            accepted = wait_until(lambda: hooks.events("drift", "resolved"), "the end of the drift")[0]
+            assert (accepted["incident"], accepted["resolution"]) == (opened["incident"], "accepted")
+
+            cluster.stop_apiserver()
+            cluster.start_apiserver()
+            _kubectl(cluster, "set", "image", "deployment/web", "web=shop/web:2")
+            second = wait_until(lambda: hooks.events("drift", "opened")[1:], "the edit after the restart", 90)[0]
+            assert second["resources"][0]["fields"][0]["live"] == "shop/web:2"
+            _kubectl(cluster, "set", "image", "deployment/web", "web=shop/web:1")
+            wait_until(lambda: len(hooks.events("drift", "resolved")) == 2, "the end of the second drift")
+            assert driftd.stop() < 10
+
+        events = [(body["incident"], body["event"]) for body in hooks.bodies]
+        assert len(events) == len(set(events)), "something was told twice"
+        assert [body["event"] for body in hooks.events("drift")] == ["opened", "resolved"] * 2
+        assert [body["event"] for body in hooks.events("source")] == ["opened", "resolved"]
+
+
+def test_an_api_server_that_is_away_makes_verdicts_unknown_and_never_in_sync(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    """`check` exits with 2 and says what to look at; the daemon stays up and says so in its metrics."""
+    repository = GitRepo(tmp_path / "repository")
+    repository.write({"app/config.yaml": CONFIG}).commit("Deploy web")
+    kubeconfig = cluster.kubeconfig()
+    with Driftd(tmp_path / "driftd", {}) as driftd:
+        cluster.stop_apiserver()
+        arguments = ("check", "--repo", repository.url, "--path", "app", "-n", NAMESPACE)
+        answer = driftd.run(*arguments, "--kubeconfig", str(kubeconfig), "-o", "json")
+        assert answer.returncode == 2
+        app: dict[str, Any] = json.loads(answer.stdout)["apps"][0]
+        assert app["in_sync"] is False
+        assert [resource["status"] for resource in app["resources"]] == ["unknown"]
+        assert cluster.server in app["resources"][0]["error"]
+
+
+def _kubectl(cluster: ControlPlane, *arguments: str) -> None:
+    cluster.kubectl("-n", NAMESPACE, *arguments)
+
+
+def _in_sync(driftd: Driftd) -> bool:
+    return any(line["in_sync"] for line in driftd.lines("pass"))
