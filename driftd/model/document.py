@@ -13,21 +13,23 @@ from driftd.model.revision import GitLine
 
 
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
-    """The one document of `check -o json`. `error` at the app's level is there beside the contract's keys."""
-    return {
-        "version": 1,
-        "apps": [
-            {
-                "app": report.app,
-                "revision": report.revision.sha if report.revision else None,
-                "in_sync": report.in_sync,
-                "counts": {str(status): count for status, count in report.counts.items()},
-                "resources": [verdict_document(verdict) for verdict in report.verdicts],
-                "error": report.error,
-            }
-            for report in reports
-        ],
+    """The one document of `check -o json`.
+
+    Keys beyond the contract's are there only where they say something: an app's `error`, an object's or a field's
+    `behind`.
+    """
+    return {"version": 1, "apps": [_report(report) for report in reports]}
+
+
+def _report(report: Report) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "app": report.app,
+        "revision": report.revision.sha if report.revision else None,
+        "in_sync": report.in_sync,
+        "counts": {str(status): count for status, count in report.counts.items()},
+        "resources": [verdict_document(verdict) for verdict in report.verdicts],
     }
+    return document if report.error is None else {**document, "error": report.error}
 
 
 def notification_document(notification: Notification) -> dict[str, Any]:
@@ -51,8 +53,8 @@ def notification_document(notification: Notification) -> dict[str, Any]:
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
-    source = verdict.source
-    return {
+    source, behind = verdict.source, verdict.behind
+    document: dict[str, Any] = {
         "api_version": verdict.api_version,
         "kind": verdict.ref.kind,
         "namespace": verdict.ref.namespace,
@@ -62,10 +64,19 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "fields": [field_document(field) for field in verdict.fields],
         "error": verdict.error,
     }
+    if behind is not None:
+        revision = behind.revision
+        document["behind"] = {
+            "commits": behind.commits,
+            "revision": revision.sha,
+            "time": timestamp(revision.time),
+            "subject": revision.subject,
+        }
+    return document
 
 
 def field_document(field: FieldDrift) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "path": format_path(field.path),
         "change": str(field.change),
         "desired": field.desired,
@@ -73,6 +84,7 @@ def field_document(field: FieldDrift) -> dict[str, Any]:
         "by": _owner(field.by) if field.by else None,
         "git": _line(field.git) if field.git else None,
     }
+    return {**document, "behind": True} if field.behind else document
 
 
 def timestamp(time: datetime) -> str:

@@ -65,11 +65,24 @@ class FieldDrift:
     at: DocumentPath
     by: FieldOwner | None = None
     git: GitLine | None = None
+    behind: bool = False
+    """Nobody's hand: the live value is what the revision of the verdict's `behind` declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Live is what an earlier revision declared: `commits` later ones that touch the object's file are not applied."""
+
+    commits: int
+    revision: Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What driftd knows of one object. `error` is set exactly when `status` is UNKNOWN."""
+    """What driftd knows of one object. `error` is set exactly when `status` is UNKNOWN.
+
+    `behind` is set where all that differs, or the part of it whose fields say so, is Git having moved on.
+    """
 
     ref: ResourceRef
     api_version: str
@@ -77,6 +90,7 @@ class Verdict:
     source: Source | None = None
     fields: tuple[FieldDrift, ...] = ()
     error: str | None = None
+    behind: Behind | None = None
 
 
 @dataclass(frozen=True, slots=True)

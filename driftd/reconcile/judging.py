@@ -26,6 +26,16 @@ _BREATH = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what it was reached by: the object as it was read, and the type of its kind."""
+
+    wanted: Wanted
+    verdict: Verdict
+    live: JsonObject | None = None
+    schema: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judge:
     """Compares what is wanted with what is there, by the client's own comparison or by asking the API server."""
 
@@ -33,18 +43,18 @@ class Judge:
     comparison: Comparison
     engine: Engine
 
-    async def verdicts(self, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
+    async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
         """One verdict for each object, in the given order. One object's trouble is only its own."""
         readings = await reader.read(wanted)
         schemas = await self._schemas({one.resource for one in wanted if one.resource is not None})
         if self.engine is Engine.SERVER:
-            return tuple(await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted)))
+            return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted))
         found = []
         for count, one in enumerate(wanted):
             if count % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
             found.append(self._by_client(one, readings, schemas))
-        return tuple(found)
+        return found
 
     async def _schemas(self, resources: set[ApiResource]) -> SchemaAnswers:
         async def one(resource: ApiResource) -> Schema | KubeError | None:
@@ -57,32 +67,25 @@ class Judge:
         return dict(zip(ordered, await asyncio.gather(*(one(r) for r in ordered)), strict=True))
 
     def _by_client(
-        self,
-        one: Wanted,
-        readings: Readings,
-        schemas: SchemaAnswers,
-        dry_run: JsonObject | None = None,
-    ) -> Verdict:
+        self, one: Wanted, readings: Readings, schemas: SchemaAnswers, dry_run: JsonObject | None = None
+    ) -> Judged:
         manifest = one.manifest
         if one.error is not None:
-            return unknown(manifest, one.error)
+            return Judged(one, unknown(manifest, one.error))
         if one.resource is None:
-            return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
+            return Judged(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
         reading = readings[manifest.ref]
         if reading.error is not None:
-            return unknown(manifest, reading.error)
+            return Judged(one, unknown(manifest, reading.error))
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
-            return unknown(manifest, f"its schema could not be read: {schema}")
-        return self.comparison.verdict(
-            manifest,
-            reading.body,
-            schema,
-            status_is_server_owned=one.resource.has_status,
-            dry_run=dry_run,
+            return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"))
+        verdict = self.comparison.verdict(
+            manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
         )
+        return Judged(one, verdict, reading.body, schema)
 
-    async def _by_server(self, one: Wanted, readings: Readings, schemas: SchemaAnswers) -> Verdict:
+    async def _by_server(self, one: Wanted, readings: Readings, schemas: SchemaAnswers) -> Judged:
         if one.resource is None or one.error is not None:
             return self._by_client(one, readings, schemas)
         ref = one.manifest.ref
@@ -95,7 +98,7 @@ class Judge:
                 reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
                 answer = await dry_run(self.view, one)
         except DriftdError as error:
-            return unknown(one.manifest, f"the API server refuses the manifest: {error}")
+            return Judged(one, unknown(one.manifest, f"the API server refuses the manifest: {error}"))
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
 
 

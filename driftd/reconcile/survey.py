@@ -16,6 +16,7 @@ from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Wanted, place
 from driftd.reconcile.judging import Judge
+from driftd.reconcile.lag import find_lag
 from driftd.reconcile.reading import DirectReader, Reader
 
 
@@ -39,8 +40,8 @@ class Survey:
 
     async def verdicts(self, revision: Revision, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
         """A verdict for each object that is wanted, with the lines that declare what differs."""
-        judge = Judge(self.view, self.comparison, self.app.engine)
-        found = await judge.verdicts(wanted, reader)
+        judged = await Judge(self.view, self.comparison, self.app.engine).judge(wanted, reader)
+        found = await find_lag(judged, self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
