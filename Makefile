@@ -22,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test lint format types contracts unit controlplane demo-test lock clean
+.PHONY: help venv demo test lint format types contracts unit controlplane demo-test pictures lock clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -59,6 +59,9 @@ demo-test: $(RUNTIME)
 	@mkdir -p $(BUILD)
 	$(BIN)/driftd demo </dev/null >$(BUILD)/demo.txt 2>&1 || { code=$$?; cat $(BUILD)/demo.txt; exit $$code; }
 	@cat $(BUILD)/demo.txt
+
+pictures: $(DEV) ## Draw the pictures of the README anew
+	$(PY) -m tools.pictures
 
 lock: $(DEV) ## Resolve the dependencies of pyproject.toml anew, within its bounds
 	$(LOCK) --upgrade pyproject.toml -o requirements.lock

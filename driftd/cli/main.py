@@ -65,7 +65,7 @@ def root(
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[APP]...", help="With --config: only these apps.")
+        list[str] | None, typer.Argument(metavar="APP", help="With --config: only these apps.")
     ] = None,
     repo: Annotated[
         str | None, typer.Option(help="A Git repository: a path or an address.", metavar="PATH_OR_URL")
@@ -159,7 +159,7 @@ def history(
 
 @config_app.command("validate")
 def config_validate(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The configuration file.")] = CONFIG,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file.")] = CONFIG,
 ) -> None:
     """Checks a configuration file, and names the place of every mistake."""
     from driftd.config import load, unusable_files

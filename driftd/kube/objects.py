@@ -10,7 +10,7 @@ from driftd.kube.answers import NoSuchPath
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.loading import gc_held
-from driftd.model.errors import Gone, Invalid, KubeError, NotFound, UnknownKind
+from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 
 FIELD_MANAGER = "driftd"
 _APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it too, JSON being YAML
@@ -29,6 +29,7 @@ class Listing:
 async def get(cluster: Cluster, resource: ApiResource, namespace: str | None, name: str) -> dict[str, Any] | None:
     """One object, or None when there is none of that name.
 
+    Where `get` is not allowed, `list` will do: `get` on every kind would open exec and proxies (docs/adr/0008).
     Raises: UnknownKind: the server does not serve the kind (any more). KubeError: it could not be read.
     """
     try:
@@ -37,7 +38,23 @@ async def get(cluster: Cluster, resource: ApiResource, namespace: str | None, na
         raise _not_served(resource) from error
     except NotFound:
         return None
+    except Forbidden as refused:
+        return await _the_one_listed(cluster, resource, namespace, name, refused)
     return _an_object(found, resource)
+
+
+async def _the_one_listed(
+    cluster: Cluster, resource: ApiResource, namespace: str | None, name: str, refused: Forbidden
+) -> dict[str, Any] | None:
+    query = {"fieldSelector": f"metadata.name={name}"}
+    try:
+        answer = await cluster.request("GET", resource.path(namespace), query=query)
+    except Forbidden:
+        raise refused from None  # what was asked for is what the user has to allow
+    for item in answer.get("items") or []:
+        item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+        return _an_object(item, resource)
+    return None
 
 
 async def list_objects(
