@@ -100,14 +100,17 @@ def deployer(
 ) -> Deployer:
     """The manager that holds the most of what is declared; of two that hold the same, the one that applies.
 
-    kubectl's verbs for a single change (`edit`, `patch`, `scale`…) do not deploy, unless nobody else is there.
+    kubectl's verbs for a single change (`edit`, `patch`, `scale`…) do not deploy.
     An object that nobody but controllers wrote has none (`manager` is None).
     """
     recorded = last_applied(body)
-    candidates = [e for e in among if e.owner.subresource is None and not managers.trusted(e.owner)]
+    candidates = [
+        e
+        for e in among
+        if e.owner.subresource is None and e.owner.manager not in _HANDS and not managers.trusted(e.owner)
+    ]
     if not candidates:
         return Deployer(None, None, recorded)
-    candidates = [e for e in candidates if e.owner.manager not in _HANDS] or candidates
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = max(candidates, key=lambda e: (held(e.fields, declared, schema), e.applies))
