@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -176,6 +177,8 @@ def _build(folder: Path, binaries: Sequence[Binary]) -> None:
     _say(f"Building {names} (Kubernetes {KUBERNETES}) into {folder}")
     _say(f"This is done once; on 2 cores it usually takes about {minutes} min.")
     started = time.monotonic()
+    for leftover in folder.glob(".build-*"):  # of a build that was killed: we hold the lock, nobody works there
+        shutil.rmtree(leftover)
     try:
         go = find_go(cache_folder() / "go", _say)
     except GoMissing as error:

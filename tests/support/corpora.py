@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+from itertools import groupby
 from pathlib import Path
 
 PACKED = Path(__file__).resolve().parent.parent / "corpora"
@@ -22,9 +23,10 @@ def corpus(name: str, into: Path) -> Path:
     return into
 
 
-def layers(repository: Path) -> list[Path]:
-    """The corpus' folders in groups that apply one after the other: CRDs, namespaces, classes, accounts, the rest."""
-    return sorted(folder for folder in repository.iterdir() if folder.name[0].isdigit())
+def layers(repository: Path) -> list[list[Path]]:
+    """The corpus' folders in groups that apply one after the other: CRDs, namespaces, accounts, the rest."""
+    folders = sorted(folder for folder in repository.iterdir() if folder.name[0].isdigit())
+    return [list(group) for _, group in groupby(folders, key=lambda folder: folder.name[0])]
 
 
 def commit(repository: Path, subject: str) -> str:

@@ -1,0 +1,124 @@
+"""Where a repository is: an https or ssh address, or a local path where those are allowed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from driftd.model.errors import GitError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]+")
+_SCP_LIKE = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:]+):(?P<path>[^:].*)")
+
+
+class Transport(StrEnum):
+    """How to get there, in the words of GIT_ALLOW_PROTOCOL."""
+
+    HTTPS = "https"
+    SSH = "ssh"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`url` is what Git is given and what a user may see: it never holds a secret."""
+
+    transport: Transport
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def path(self) -> Path:
+        """The folder of a local repository."""
+        return Path(self.url)
+
+    @classmethod
+    def parse(cls, text: str, *, allow_file: bool) -> Address:
+        """Raises: GitError: no address, one of another protocol, or one with credentials in it.
+
+        The errors do not quote an address that may hold credentials.
+        """
+        if not text or text.startswith("-") or _CONTROL.search(text):
+            raise GitError("the url must be an https or ssh address, or a local path, without control characters")
+        scheme, separator, _ = text.partition("://")
+        if not separator:
+            if "::" in text.split("/", maxsplit=1)[0]:
+                raise GitError("the url must be an https or ssh address: Git's remote helpers are not allowed")
+            scp_like = _SCP_LIKE.fullmatch(text)
+            return _scp_like(scp_like, text) if scp_like else _local(text, allow_file)
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError:
+            raise GitError("the url cannot be read as an address") from None
+        match scheme.lower():
+            case "https":
+                return _https(parts)
+            case "ssh":
+                return _ssh(parts)
+            case "file":
+                if parts.netloc not in ("", "localhost"):
+                    raise GitError("a file:// url must name a local path: file:///path/to/repository")
+                return _local(unquote(parts.path), allow_file)
+            case "http":
+                raise GitError("http would show the credentials and the manifests to anyone on the way: use https")
+            case _:
+                raise GitError("the url must start with https:// or ssh://: other protocols are not allowed")
+
+
+def _https(parts: SplitResult) -> Address:
+    if "@" in parts.netloc:
+        raise GitError(
+            "the url holds credentials, which would show up in logs and messages: "
+            "take them out, and give a token, or a user's name and password, as the source's auth"
+        )
+    if parts.query or parts.fragment:
+        raise GitError("the url must not have a query (?...) or a fragment (#...)")
+    return Address(Transport.HTTPS, f"https://{_checked_host(parts)}{parts.path}")
+
+
+def _ssh(parts: SplitResult) -> Address:
+    if parts.password is not None:
+        raise GitError("the url holds a password: take it out, and use a key")
+    user = f"{_checked_user(parts.username)}@" if parts.username is not None else ""
+    if parts.path.strip("/") == "" or parts.query or parts.fragment:
+        raise GitError("an ssh url must be ssh://USER@HOST/PATH")
+    return Address(Transport.SSH, f"ssh://{user}{_checked_host(parts)}{parts.path}")
+
+
+def _scp_like(match: re.Match[str], text: str) -> Address:
+    if match["user"] is not None:
+        _checked_user(match["user"])
+    if not _HOST.fullmatch(match["host"]) or match["path"].startswith("-"):
+        raise GitError("the url must be USER@HOST:PATH, an https or ssh address, or a local path")
+    return Address(Transport.SSH, text)
+
+
+def _local(text: str, allow_file: bool) -> Address:
+    if not allow_file:
+        raise GitError("the url is a local path, which is not allowed here: use an https or ssh address")
+    if not text:
+        raise GitError("the url names no path")
+    # Absolute, so that it is neither an option nor a host to Git, and the same from every folder.
+    return Address(Transport.FILE, str(Path(text).absolute()))
+
+
+def _checked_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host):
+        raise GitError("the url names no host, or one with characters that no host has")
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if parts.port is None else f"{bracketed}:{parts.port}"
+
+
+def _checked_user(user: str) -> str:
+    if not _USER.fullmatch(user):
+        raise GitError("the url's user name has characters that are not allowed there")
+    return user

@@ -1,0 +1,168 @@
+"""The mirror of one source: what Git has, kept on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from driftd.git.blame import Blame
+from driftd.git.command import NoRepository, Shell, create, opened
+from driftd.git.commits import existing_commit, history, revision_of
+from driftd.git.deadline import Deadline, TimedOut, in_thread
+from driftd.git.environment import Login, login
+from driftd.git.failure import CommandFailed, advice, condensed
+from driftd.git.folder import MirrorFolder, Resolved, State
+from driftd.git.paths import clean_path
+from driftd.git.repository import Fetch, key_of
+from driftd.git.source import GitSource
+from driftd.git.tree import RevisionTree
+from driftd.model.errors import GitError, RefNotFound, SourceUnreachable
+from driftd.model.revision import GitLine, Revision
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+_READING = 60.0
+_READERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="git-read")
+
+
+class _Damaged(GitError):
+    """The repository of the mirror has lost something that it needs."""
+
+
+class Mirror:
+    """A bare mirror of a source in a folder, made when it is first fetched, and made anew when it is damaged.
+
+    All methods may be called at the same time, and from several processes with one folder: fetches follow each other,
+    reading waits for nobody. When a call is cancelled, the Git behind it is killed.
+    """
+
+    def __init__(self, source: GitSource, folder: Path) -> None:
+        self.source = source
+        self._folder = MirrorFolder(folder)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"git-{source.name}")
+        self._blame = Blame()
+
+    async def fetch(self) -> Revision:
+        """Asks the remote for the source's reference and gives its commit. What was there stays when this fails.
+
+        Raises: SourceUnreachable; RefNotFound: the remote does not have the reference (any more); GitError: the
+        folder cannot be written, the credentials cannot be read, or there is no git.
+        """
+        return await in_thread(self._writer, self.source.timeout, self._fetch)
+
+    async def resolve(self) -> Revision:
+        """The commit that the last fetch of the source's reference gave. Raises: RefNotFound: there was none."""
+        return await self._read(self._resolve)
+
+    async def revision(self, sha: str) -> Revision:
+        """A commit that the mirror has, by its hash or the beginning of it. Raises: RefNotFound."""
+        return await self._read(lambda shell: revision_of(shell, existing_commit(shell, sha), sha))
+
+    async def tree(self, sha: str, path: str = "") -> RevisionTree:
+        """The files of a commit. `path` is the app's folder, or its one file; the empty string is the root.
+
+        Raises: PathNotFound: the commit has no such path, or it leads out of the repository; RefNotFound.
+        """
+        wanted = clean_path(path)
+        return await self._read(
+            lambda shell: RevisionTree.open(self._folder, shell, existing_commit(shell, sha), wanted)
+        )
+
+    async def blame(self, sha: str, file: str, lines: Collection[int]) -> dict[int, GitLine]:
+        """Who wrote these lines of a file, as a commit has it. Lines count from 1; those past the end are left out.
+
+        A line that is older than the history that the remote gave (a shallow one) has no commit.
+        Raises: PathNotFound; RefNotFound.
+        """
+        wanted = clean_path(file)
+        return await self._read(lambda shell: self._blame.lines(shell, existing_commit(shell, sha), wanted, lines))
+
+    async def log(self, sha: str, path: str, limit: int) -> list[Revision]:
+        """The commits up to `sha` that touched a path, newest first, `limit` at most. Raises: RefNotFound."""
+        wanted = clean_path(path)
+        return await self._read(lambda shell: history(shell, sha, wanted, limit))
+
+    async def _read(self, work: Callable[[Shell], T]) -> T:
+        def reading(deadline: Deadline) -> T:
+            try:
+                with opened(self._folder.repository, deadline) as shell:
+                    return work(shell)
+            except NoRepository as error:
+                raise RefNotFound(f"{self.source}: {self.source.ref} was not fetched yet") from error
+
+        return await in_thread(_READERS, _READING, reading)
+
+    def _resolve(self, shell: Shell) -> Revision:
+        state = self._state()
+        resolved = state.refs.get(key_of(self.source.ref)) if state else None
+        if resolved is None:
+            raise RefNotFound(f"{self.source}: {self.source.ref} was not fetched yet")
+        return revision_of(shell, existing_commit(shell, resolved.sha), resolved.name)
+
+    def _state(self) -> State | None:
+        """What the folder holds, if it is of this source's address."""
+        state = self._folder.state()
+        return state if state is not None and state.url == self.source.address.url else None
+
+    def _fetch(self, deadline: Deadline) -> Revision:
+        with self._folder.exclusive(deadline):
+            self._folder.clear()
+            credentials = login(self.source, self._folder.global_config)
+            try:
+                resolved = self._update(deadline, credentials)
+            except TimedOut as error:
+                raise SourceUnreachable(
+                    f"{self.source}: {error}: check that the server can be reached from here; "
+                    "if the repository is large, raise the source's timeout"
+                ) from error
+            except CommandFailed as error:
+                raise self._unreachable(error) from error
+            with opened(self._folder.repository, deadline) as shell:
+                return revision_of(shell, resolved.sha, resolved.name)
+
+    def _update(self, deadline: Deadline, credentials: Login) -> Resolved:
+        state = self._state()
+        if state is None or self._folder.suspect:
+            return self._rebuild(deadline, credentials)
+        try:
+            with opened(self._folder.repository, deadline) as shell:
+                return self._into(Fetch(self.source, shell, shell.logged_in(credentials)), state)
+        except (NoRepository, _Damaged) as error:
+            _log.warning("git mirror is damaged and built anew", source=self.source.name, error=str(error))
+            return self._rebuild(deadline, credentials)
+
+    def _into(self, fetch: Fetch, state: State) -> Resolved:
+        """Fetches into the repository that is there. Raises: _Damaged, and what Fetch.run raises."""
+        before = state.refs.get(key_of(self.source.ref))
+        try:
+            resolved = fetch.run(before)
+        except CommandFailed as error:
+            if fetch.is_sound(after=error):
+                raise
+            raise _Damaged(str(error)) from error
+        if before != resolved:
+            if before is not None and not fetch.follows(before.sha, resolved.sha):
+                _log.info("git reference was rewritten", source=self.source.name, old=before.sha, new=resolved.sha)
+            self._folder.remember(replace(state, refs={**state.refs, key_of(self.source.ref): resolved}))
+            fetch.keep_in_order()
+        return resolved
+
+    def _rebuild(self, deadline: Deadline, credentials: Login) -> Resolved:
+        incoming = self._folder.incoming()
+        create(incoming, deadline)
+        with opened(incoming, deadline) as shell:
+            resolved = Fetch(self.source, shell, shell.logged_in(credentials)).run(None)
+        self._folder.install(incoming)
+        self._folder.remember(State(self.source.address.url, {key_of(self.source.ref): resolved}))
+        return resolved
+
+    def _unreachable(self, error: CommandFailed) -> SourceUnreachable:
+        hint = advice(error.stderr)
+        return SourceUnreachable(f"{self.source}: {condensed(error.stderr)}" + (f" ({hint})" if hint else ""))
