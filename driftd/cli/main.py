@@ -64,9 +64,7 @@ def root(
 
 @app.command()
 def check(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="APP", help="With --config: only these apps.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="APP", help="With --config: only these apps.")] = None,
     repo: Annotated[
         str | None, typer.Option(help="A Git repository: a path or an address.", metavar="PATH_OR_URL")
     ] = None,

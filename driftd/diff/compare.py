@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from driftd.diff.added import added_drift
 from driftd.diff.deployer import DEFAULT_MANAGERS, Managers, deployer
+from driftd.diff.detail import detail
 from driftd.diff.normalise import Declared, declared, is_secret
 from driftd.diff.normalise import live as live_part
 from driftd.diff.ownership import Entry, entries, owner_of
@@ -91,8 +92,8 @@ class Comparison:
     def _presented(self, drift: FieldDrift, manifest: Manifest, wanted: Declared) -> FieldDrift:
         drift = replace(drift, at=wanted.at(drift.at))
         if is_secret(manifest.body) and drift.path[0] in ("data", "stringData"):
-            return replace(drift, desired=self.redactor.value(drift.desired), live=self.redactor.value(drift.live))
-        return drift
+            drift = replace(drift, desired=self.redactor.value(drift.desired), live=self.redactor.value(drift.live))
+        return replace(drift, detail=detail(drift.desired, drift.live)) if drift.change is Change.CHANGED else drift
 
 
 def unknown(manifest: Manifest, reason: str) -> Verdict:

@@ -65,6 +65,8 @@ class FieldDrift:
     at: DocumentPath
     by: FieldOwner | None = None
     git: GitLine | None = None
+    detail: tuple[str, ...] = ()
+    """What differs inside two lists or maps, a line for each difference; empty for other values."""
     behind: bool = False
     """Nobody's hand: the live value is what the revision of the verdict's `behind` declared."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.path import format_path
 from driftd.model.revision import GitLine
@@ -178,7 +178,7 @@ def _object(verdict: Verdict, budget: int) -> ObjectPart:
     return ObjectPart(
         kind=wording.one_line(ref.kind, 60),
         name=wording.one_line(name, 120),
-        state=_STATES[verdict.status],
+        state=_STATES[verdict.status] + (_behind(verdict.behind) if verdict.behind else ""),
         place=_place(verdict.source.file, verdict.source.line) if verdict.source else None,
         fields=tuple(_field(field) for field in shown),
         more_fields=len(verdict.fields) - len(shown),
@@ -186,12 +186,16 @@ def _object(verdict: Verdict, budget: int) -> ObjectPart:
     )
 
 
+def _behind(lag: Behind) -> str:
+    return f", behind by {wording.count(lag.commits, 'commit')} (live is what {lag.revision.short} declared)"
+
+
 def _field(field: FieldDrift) -> FieldPart:
     desired: str | None = None
     live: str | None = None
     diff: tuple[str, ...] | None = None
     if field.change is Change.CHANGED:
-        diff = wording.line_diff(field.desired, field.live)
+        diff = field.detail or wording.line_diff(field.desired, field.live)
         if not diff:
             desired, live = wording.pair(field.desired, field.live)
     elif field.change is Change.REMOVED:
@@ -203,7 +207,7 @@ def _field(field: FieldDrift) -> FieldPart:
         desired=desired,
         live=live,
         diff=diff or None,
-        by=_by(field.by) if field.by else None,
+        by="nobody: Git has moved on" if field.behind else _by(field.by) if field.by else None,
         git=_git(field.git) if field.git else None,
     )
 

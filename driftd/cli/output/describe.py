@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Report, Status, Verdict
 from driftd.model.path import FieldPath, format_path
 from driftd.model.resource import Json
 from driftd.model.revision import GitLine
@@ -133,10 +133,20 @@ def conclusion(report: Report) -> str:
     return "could not tell"
 
 
+def behind(lag: Behind, now: datetime) -> str:
+    """`behind by 2 commits: live is what 4f0c1234 declared (3 days ago “Deploy web”)`."""
+    commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
+    revision = lag.revision
+    return (
+        f"behind by {commits}: live is what {revision.short} declared "
+        f"({ago(revision.time, now)} “{one_line(revision.subject)}”)"
+    )
+
+
 def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
     """One field in one line, for outputs that have no layout of their own; without `values` only what happened."""
-    parts = [owner(field.by)]
-    if field.by and field.by.time:
+    parts = ["Git has moved on" if field.behind else owner(field.by)]
+    if field.by and not field.behind and field.by.time:
         parts.append(timestamp(field.by.time))
     if field.git:
         parts.append(" ".join(part for part in (git_line(field.git), commit(field.git), subject(field.git)) if part))

@@ -26,6 +26,7 @@ class Side(StrEnum):
     LIVE = "+"
     BOTH = " "
     NOTE = "@"
+    WITHIN = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,13 @@ class DiffLine:
 
 def needs_lines(field: FieldDrift, width: int) -> bool:
     """Whether the field's values do not fit side by side in `width` characters."""
-    return any(_is_long(value, width) for value in (field.desired, field.live))
+    return bool(field.detail) or any(_is_long(value, width) for value in (field.desired, field.live))
 
 
 def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
     """The lines that differ, with two of context around them, safe to show, and at most `max_lines` of them."""
+    if field.detail:
+        return [_detailed(line) for line in field.detail[:max_lines]]
     desired = [] if field.change is Change.ADDED else _lines(field.desired)
     live = [] if field.change is Change.REMOVED else _lines(field.live)
     if len(desired) + len(live) > _MAX_COMPARED:
@@ -53,6 +56,12 @@ def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
         rest = len(lines) - max_lines + 1
         lines = [*lines[: max_lines - 1], DiffLine(Side.NOTE, f"{rest} more lines")]
     return lines
+
+
+def _detailed(line: str) -> DiffLine:
+    """A line of a field's detail: its first character says which side it is about."""
+    side = Side(line[0]) if line[:2] in ("- ", "+ ", "~ ") else Side.BOTH
+    return DiffLine(side, one_line(line[1:]))
 
 
 def _compared(desired: list[str], live: list[str]) -> Iterator[DiffLine]:

@@ -109,6 +109,11 @@ def _object(verdict: Verdict) -> str:
 def _details(verdict: Verdict) -> Iterator[str]:
     if verdict.error:
         yield fenced(visible(verdict.error).split("\n"))
+    if verdict.behind:
+        lag = verdict.behind
+        commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
+        then = describe.absolute(lag.revision.time)
+        yield f"Behind by {commits}: live is what {code(lag.revision.short)} declared, {then}."
     if verdict.fields:
         rows = [_row(field) for field in verdict.fields]
         yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])
@@ -127,8 +132,8 @@ def _row(field: FieldDrift) -> str:
         desired = "*not in Git*"
     elif field.change is Change.REMOVED:
         live = "*gone*"
-    by = "*nobody named*"
-    if field.by:
+    by = "*nobody: Git has moved on*" if field.behind else "*nobody named*"
+    if field.by and not field.behind:
         by = code(describe.owner(field.by), in_table=True)
         by += f" {describe.absolute(field.by.time)}" if field.by.time else ""
     declared = ""

@@ -25,7 +25,13 @@ STATUS_STYLES = {
     Status.UNKNOWN: "red",
 }
 _CHANGE_STYLES = {Change.CHANGED: "yellow", Change.REMOVED: "red", Change.ADDED: "green"}
-_SIDE_STYLES = {Side.GIT: "red", Side.LIVE: "green", Side.BOTH: "bright_black", Side.NOTE: "cyan"}
+_SIDE_STYLES = {
+    Side.GIT: "red",
+    Side.LIVE: "green",
+    Side.BOTH: "bright_black",
+    Side.NOTE: "cyan",
+    Side.WITHIN: "yellow",
+}
 _DIM = "bright_black"
 _QUIET = (Status.IN_SYNC, Status.IGNORED)
 
@@ -139,6 +145,8 @@ class _Layout:
         yield from self._with_right(left, describe.place(verdict))
         if verdict.error:
             yield from self._trouble(verdict.error, 4)
+        if verdict.behind:
+            yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
         for field in verdict.fields:
             yield from self._field(field)
 
@@ -169,8 +177,11 @@ class _Layout:
 
     def _hands(self, field: FieldDrift) -> Iterator[Line]:
         """Who changed it in the cluster and when; and who declared it in Git, where that is known."""
-        who = Text.assemble(("by  ", _DIM), (describe.owner(field.by), "" if field.by else _DIM))
-        if field.by and field.by.time:
+        if field.behind:
+            who = Text("by  nobody: Git has moved on", style="cyan")
+        else:
+            who = Text.assemble(("by  ", _DIM), (describe.owner(field.by), "" if field.by else _DIM))
+        if field.by and field.by.time and not field.behind:
             who.append(f", {describe.ago(field.by.time, self.now)}")
             who.append(f" · {describe.absolute(field.by.time)}", style=_DIM)
         yield Line(who, indent=6, hang=10)
