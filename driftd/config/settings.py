@@ -50,12 +50,29 @@ class StoreConfig(Section):
         return secret("store.password", self.password_file, self.password_env)
 
 
+class AuditConfig(Section):
+    """Taking the API server's audit events, which name the user behind a change."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("tokenFile", "tokenEnv"), required=True),)
+
+    token_file: FilePath | None = Field(default=None, description="A file that holds the token to be shown.")
+    token_env: Variable | None = Field(default=None, description="A variable that holds the token to be shown.")
+
+    @property
+    def token(self) -> Secret:
+        found = secret("web.audit.token", self.token_file, self.token_env)
+        if found is None:
+            raise AssertionError("the rules of this section ask for one of the two")
+        return found
+
+
 class WebConfig(Section):
     """The HTTP server for health, metrics and the read-only API."""
 
     listen: Listen = Field(
         default=Address("127.0.0.1", 8080), description="HOST:PORT. In a cluster: 0.0.0.0:8080.", validate_default=False
     )
+    audit: AuditConfig | None = Field(default=None, description="Who did it: audit events, taken at /audit.")
 
 
 class LogLevel(StrEnum):
@@ -127,6 +144,8 @@ class Config(Section):
         yield from self.notify.secrets()
         if password := self.store.password:
             yield password.key, password
+        if self.web.audit:
+            yield self.web.audit.token.key, self.web.audit.token
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every file that is named, secret or not, with the place of its key."""

@@ -20,8 +20,10 @@ from driftd.model.drift import Report
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
 from driftd.reconcile.runner import PassResult
+from driftd.reconcile.witness import AuditEvent
 from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
+from driftd.web.audit import AuditWrite
 from driftd.web.metrics import Metrics
 from driftd.web.server import serve
 
@@ -119,6 +121,13 @@ class Daemon:
     def ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
 
+    def audit_token(self) -> str | None:
+        audit = self._running.space.config.web.audit if self._running is not None else None
+        return audit.token.read() if audit is not None else None
+
+    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
+        return self._running is not None and self._running.audit(cluster, writes)
+
     def reports(self) -> Sequence[Report]:
         return self._running.engine.reports if self._running is not None else ()
 
@@ -136,6 +145,20 @@ class Running:
 
     def fetch_now(self) -> None:
         self._scheduler.fetch_now()
+
+    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
+        """Takes in the writes that a cluster's audit log tells of. False: there is no such cluster."""
+        clusters = [one.name for one in self.space.config.all_clusters]
+        name = cluster or clusters[0]
+        if name not in clusters:
+            return False
+        watches = self.watches.get(name)
+        if watches is not None:
+            for write in writes:
+                ref = watches.ref_of(write.group, write.plural, write.namespace, write.name)
+                if ref is not None:
+                    watches.heard(AuditEvent(ref, write.verb, write.user, write.source, write.manager, write.time))
+        return True
 
     def alive(self) -> bool:
         return not self.engine.stuck(_STUCK)
@@ -203,7 +226,9 @@ async def _add_app(now_running: Running, name: str, config: Config) -> None:
         return
     watches = now_running.watches.get(cluster)
     if watches is None:
-        watches = ClusterWatches(lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.changed)
+        watches = ClusterWatches(
+            lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.changed, space.now
+        )
         now_running.watches[cluster] = watches
     engine.runners[name] = await space.runner(name, watches)
 

@@ -16,7 +16,7 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The one document of `check -o json`.
 
     Keys beyond the contract's are there only where they say something: an app's `error`, an object's or a field's
-    `behind`.
+    `behind`, the `by` of an object that was deleted, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -72,6 +72,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
             "time": timestamp(revision.time),
             "subject": revision.subject,
         }
+    if verdict.by is not None:
+        document["by"] = _owner(verdict.by)
     return document
 
 
@@ -93,13 +95,15 @@ def timestamp(time: datetime) -> str:
 
 
 def _owner(owner: FieldOwner) -> dict[str, Any]:
-    return {
+    document = {
         "manager": owner.manager,
         "operation": owner.operation,
         "subresource": owner.subresource,
         "user": owner.user,
         "time": timestamp(owner.time) if owner.time else None,
     }
+    told = {"source": owner.source, "verb": owner.verb}
+    return document | {key: value for key, value in told.items() if value is not None}
 
 
 def _line(line: GitLine) -> dict[str, Any]:

@@ -41,13 +41,18 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldOwner:
-    """Who last set a field, from `metadata.managedFields` (and from audit events, where `user` is known)."""
+    """Who last set a field, from `metadata.managedFields`.
+
+    `user`, `source` (an address) and `verb` are known where audit events arrive.
+    """
 
     manager: str
     operation: str
     subresource: str | None = None
     user: str | None = None
     time: datetime | None = None
+    source: str | None = None
+    verb: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ class Verdict:
     fields: tuple[FieldDrift, ...] = ()
     error: str | None = None
     behind: Behind | None = None
+    by: FieldOwner | None = None
+    """Who deleted a missing object, where the audit log tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from driftd.reconcile.reading import CachedReader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult, Scope
 from driftd.reconcile.source import SourceState
+from driftd.reconcile.witness import AuditEvent, Witness
 from driftd.reconcile.workqueue import WorkQueue
 
 _AT_ONCE = 4
@@ -37,13 +38,15 @@ CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], N
 class ClusterWatches:
     """The live cache of one cluster, shared by the apps that deploy to it."""
 
-    def __init__(self, cache_of: CacheMaker, changed: Callable[[str], None]) -> None:
+    def __init__(self, cache_of: CacheMaker, changed: Callable[[str], None], now: Callable[[], datetime]) -> None:
         self._cache = cache_of(self._on_change, self._on_freshness)
         self._changed = changed
         self._scopes: dict[str, set[Scope]] = {}
         self._refs: dict[str, set[ResourceRef]] = {}
         self._apps: dict[ResourceRef, set[str]] = defaultdict(set)
         self._readers: dict[str, CachedReader] = {}
+        self._now = now
+        self.witness = Witness()
 
     async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader:
         """Watches what an app declares, and no longer what it does not."""
@@ -66,8 +69,28 @@ class ClusterWatches:
     async def close(self) -> None:
         await self._cache.close()
 
+    def ref_of(self, group: str, plural: str, namespace: str | None, name: str) -> ResourceRef | None:
+        """The object that a URL names, if it is of a kind that some app declares."""
+        for scopes in self._scopes.values():
+            for resource, _ in scopes:
+                if (resource.group, resource.plural) == (group, plural):
+                    return ResourceRef(group, resource.kind, namespace if resource.namespaced else None, name)
+        return None
+
+    def heard(self, event: AuditEvent) -> None:
+        """Takes in an audit event; what no app declares is not remembered."""
+        if event.ref in self._apps:
+            self.witness.heard(event)
+            self._look_at(event.ref)
+
     def _on_change(self, change: Changed) -> None:
-        for app in self._apps.get(change.ref, ()):
+        if change.ref in self._apps:
+            old, new = (cached.object if cached else None for cached in (change.old, change.new))
+            self.witness.saw(change.ref, old, new, self._now())
+            self._look_at(change.ref)
+
+    def _look_at(self, ref: ResourceRef) -> None:
+        for app in self._apps.get(ref, ()):
             self._changed(app)
 
     def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:

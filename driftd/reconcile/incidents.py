@@ -36,8 +36,10 @@ class Trouble:
 
 def follow(
     incident: Incident | None, trouble: Trouble | None, now: datetime, resolution: Resolution
-) -> tuple[Incident, Notification] | None:
-    """What is new: None if nothing is, else the incident as it is now and what to tell of it.
+) -> tuple[Incident, Notification | None] | None:
+    """What is new: None if nothing is, else the incident as it is now and what to tell of it, if anything.
+
+    The same trouble at another revision is nothing to tell, but is kept: how it ends is seen from the latest revision.
 
     `resolution` says how it ended, should the trouble be over.
     """
@@ -61,7 +63,9 @@ def follow(
         )
         return opened, _notification(IncidentEvent.OPENED, opened, now)
     if incident.fingerprint == trouble.fingerprint:
-        return None
+        if trouble.revision in (None, incident.revision):
+            return None
+        return replace(incident, revision=trouble.revision), None
     changed = replace(
         incident,
         revision=trouble.revision,
@@ -85,7 +89,9 @@ def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> No
 def _essence(verdict: Verdict) -> object:
     document = verdict_document(verdict)
     document.pop("source")
+    document.pop("behind", None)
     for field in document["fields"]:
         field.pop("git")
-        field.pop("by")
+        # When a field was set is no other drift; that its user came to be known is news.
+        field["by"] = (field.pop("by") or {}).get("user")
     return document

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
@@ -17,6 +19,8 @@ from driftd.reconcile.app import FIELD_MANAGER
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Wanted
 from driftd.reconcile.reading import Reader, Reading
+
+log = structlog.get_logger(__name__)
 
 Readings = Mapping[ResourceRef, Reading]
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
@@ -80,9 +84,14 @@ class Judge:
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
             return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"))
-        verdict = self.comparison.verdict(
-            manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
-        )
+        try:
+            verdict = self.comparison.verdict(
+                manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
+            )
+        except Exception as error:
+            # A defect of ours in the comparison of one object must not cost the verdicts on the others.
+            log.exception("comparison crashed", object=str(manifest.ref))
+            verdict = unknown(manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect")
         return Judged(one, verdict, reading.body, schema)
 
     async def _by_server(self, one: Wanted, readings: Readings, schemas: SchemaAnswers) -> Judged:

@@ -31,15 +31,23 @@ from driftd.reconcile.recording import Recorder
 from driftd.reconcile.source import SourceState
 from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
+from driftd.reconcile.witness import Witness
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store
 
 BY_ITSELF = "driftd"
+
+_ASK_AGAIN = timedelta(seconds=30)
+"""How long until a cluster that could not say what it serves is asked again: no watch tells when it can."""
+
 Scope = tuple[ApiResource, str | None]
 
 
 class Watches(Protocol):
     """Keeps the live side of what the apps of one cluster declare."""
+
+    @property
+    def witness(self) -> Witness: ...
 
     async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader: ...
 
@@ -86,6 +94,7 @@ class AppRunner:
     _steady: tuple[str, datetime] | None = None
     _ailing_since: datetime | None = None
     _heals: HealHistory = field(default_factory=HealHistory)
+    _healed: str = ""
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.app, self.source.mirror)
@@ -134,10 +143,13 @@ class AppRunner:
                 raise
             report = self._survey.unreadable(target.desired, error, self.now())
             await self.recorder.passed(report, report, health=(), action=None, hold=target.hold)
-            return PassResult(report, state=target.record.state, hold=target.hold)
+            return PassResult(report, state=target.record.state, hold=target.hold, look_again=_ASK_AGAIN)
         reader = await self._reader(wanted)
         found = await self._look(target, wanted, reader)
         action = await self._act(target, found, wanted, reader, ask)
+        if action is not None and any(one.resource is None for one in wanted):
+            wanted = await place(target.desired.manifests, self.app, self.view)  # a CRD may have brought kinds since
+            reader = await self._reader(wanted)
         after = found if action is None else await self._look(target, wanted, reader)
         return await self._conclude(target, found, after, wanted, reader, action, ask)
 
@@ -149,6 +161,8 @@ class AppRunner:
 
     async def _look(self, target: Target, wanted: Sequence[Wanted], reader: Reader) -> Report:
         verdicts = await self._survey.verdicts(target.desired.revision, wanted, reader)
+        if self.watches is not None:
+            verdicts = self.watches.witness.name(verdicts)
         declared = {one.manifest.ref for one in wanted}
         dropped = await self._inventory.dropped(declared, target.desired.digest)
         gone = await orphans(dropped, self.app, self.view) if dropped else ()
@@ -163,7 +177,9 @@ class AppRunner:
         if not decision.act_on:
             return None
         trigger = self._trigger(target, ask)
-        if trigger is Trigger.HEAL:
+        if ask is None:
+            if self._healed != target.desired.digest:  # what is new is not made to wait for an old fight
+                self._healed, self._heals = target.desired.digest, HealHistory()
             if self._heals.wait(self.now()):
                 return None
             self._heals = self._heals.healed(self.now())
@@ -188,18 +204,16 @@ class AppRunner:
     def _trigger(self, target: Target, ask: Ask | None) -> Trigger:
         if ask is not None:
             return ask.trigger
-        return Trigger.SYNC if target.record.applied_at is None else Trigger.HEAL
+        return Trigger.SYNC if target.is_new else Trigger.HEAL
 
-    async def _roll_back(self, target: Target, reason: str) -> PassResult | None:
-        """Goes back to the last good revision, where the app allows it and there is one."""
+    async def _roll_back(self, target: Target, reason: str) -> PassResult | str:
+        """Goes back to the last good revision; or says why it could not, which is empty where the app forbids it."""
         if self.app.rollback is not RollbackMode.AUTO or self.app.mode is Mode.OBSERVE:
-            return None
+            return ""
         try:
             held = await self._targets.roll_back(target.desired, to=None, by=BY_ITSELF, reason=reason)
         except DriftdError as error:
-            bad = target.desired.revision
-            await self.recorder.no_way_back(self.app.name, bad, self.view.name, f"{reason}; {error}")
-            return None
+            return f"{reason}; {error}"
         return await self._compare_and_act(held, Ask(Trigger.ROLLBACK, BY_ITSELF))
 
     # -- what follows from it ------------------------------------------------------------------------------------
@@ -217,7 +231,6 @@ class AppRunner:
         now = self.now()
         well = await _health(wanted, reader)
         self._remember(after, well, now)
-        was_applied = target.record.applied_at is not None
         record = await self._applied(target.record, after, action, now)
         judged = judge_revision(
             record.state,
@@ -233,19 +246,26 @@ class AppRunner:
             await self.store.set_revision_state(
                 self.app.name, record.revision.sha, judged.state, reason=judged.reason, time=now
             )
-        if judged.state is RevisionState.BAD and target.hold is None:
-            rolled_back = await self._roll_back(target, judged.reason)
-            if rolled_back is not None:
+        no_way_back = ""
+        if judged.state is RevisionState.BAD and target.hold is None and unhealthy(well):
+            rolled_back = await self._roll_back(target, judged.reason or record.reason)
+            if isinstance(rolled_back, PassResult):
                 return rolled_back
+            no_way_back = rolled_back
         await self.recorder.passed(
             found,
             after,
             health=self._lasting_trouble(well, now),
             action=action,
             hold=target.hold,
-            planned=ask is not None or (not was_applied and self.app.mode is Mode.HEAL),
+            planned=ask is not None or (target.is_new and self.app.mode is Mode.HEAL),
+            no_way_back=no_way_back,
         )
-        waits = [judged.look_again, None if after.in_sync else self._heals.wait(now) or None]
+        waits = [
+            judged.look_again,
+            None if after.in_sync else self._heals.wait(now) or None,
+            _ASK_AGAIN if any(one.error for one in wanted) else None,
+        ]
         return PassResult(
             report=after,
             health=tuple(well),
@@ -284,9 +304,9 @@ class AppRunner:
 
 
 async def _health(wanted: Sequence[Wanted], reader: Reader) -> list[Health]:
-    """The health of every object that could be read."""
+    """The health of every object that is there. One that is missing is drift, and told as such."""
     readings = await reader.read([one for one in wanted if one.resource is not None])
-    return [health(ref, reading.body) for ref, reading in readings.items() if reading.error is None]
+    return [health(ref, reading.body) for ref, reading in readings.items() if reading.body is not None]
 
 
 def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:

@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 import driftd
 from driftd.model.document import check_document
+from driftd.web.audit_receiver import audit_receiver
 from driftd.web.metrics import Metrics
 from driftd.web.port import WebPort
-from driftd.web.response import JsonResponse
+from driftd.web.response import HEADERS, JsonResponse
 
 _INDEX = """driftd {version}
 
@@ -20,33 +21,33 @@ _INDEX = """driftd {version}
 /readyz       is it ready, and if not, why
 /metrics      for Prometheus
 /api/v1/apps  the last report of every app, as `driftd check -o json` prints it
+/audit        takes the API server's audit events (POST, with the token of web.audit; ?cluster=NAME)
 """
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def create_app(port: WebPort, metrics: Metrics) -> Starlette:
-    """The application. Every path only reads; nothing here changes what driftd does."""
+    """The application. Nothing here changes what driftd does to a cluster."""
 
     async def index(_: Request) -> Response:
-        return PlainTextResponse(_INDEX.format(version=driftd.__version__), headers=_HEADERS)
+        return PlainTextResponse(_INDEX.format(version=driftd.__version__), headers=HEADERS)
 
     async def healthz(_: Request) -> Response:
         if port.alive():
-            return PlainTextResponse("ok\n", headers=_HEADERS)
-        return PlainTextResponse("the daemon's loop has stopped turning\n", 503, headers=_HEADERS)
+            return PlainTextResponse("ok\n", headers=HEADERS)
+        return PlainTextResponse("the daemon's loop has stopped turning\n", 503, headers=HEADERS)
 
     async def readyz(_: Request) -> Response:
         reasons = list(port.ready())
-        return JsonResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers=_HEADERS)
+        return JsonResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers=HEADERS)
 
     async def prometheus(request: Request) -> Response:
         body, content_type = metrics.render(request.headers.get("accept", ""))
-        return Response(body, headers={**_HEADERS, "Content-Type": content_type})
+        return Response(body, headers={**HEADERS, "Content-Type": content_type})
 
     async def apps(_: Request) -> Response:
         # A thread, since a report of thousands of objects takes long enough to keep /healthz waiting.
         document = await run_in_threadpool(check_document, port.reports())
-        return await run_in_threadpool(JsonResponse, document, headers=_HEADERS)
+        return await run_in_threadpool(JsonResponse, document, headers=HEADERS)
 
     return Starlette(
         routes=[
@@ -55,5 +56,6 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", prometheus),
             Route("/api/v1/apps", apps),
+            Route("/audit", audit_receiver(port), methods=["POST"]),
         ]
     )

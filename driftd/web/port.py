@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from driftd.model.drift import Report
+from driftd.web.audit import AuditWrite
 
 
 class WebPort(Protocol):
@@ -22,3 +23,9 @@ class WebPort(Protocol):
 
     def reports(self) -> Sequence[Report]:
         """The last report of each app that has one."""
+
+    def audit_token(self) -> str | None:
+        """What an audit webhook must show; None where none is taken. Raises: DriftdError: it cannot be read."""
+
+    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
+        """Takes in what the audit log of a cluster (None: the default one) tells. False: there is no such cluster."""

@@ -8,6 +8,9 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""What every answer carries."""
+
 
 class JsonResponse(Response):
     """Any JSON document, integers past 64 bits and lone surrogates among it."""

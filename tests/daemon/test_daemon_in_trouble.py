@@ -13,6 +13,7 @@ from tests.daemon.test_daemon_on_a_real_cluster import CONFIG, DEPLOYMENT
 from tests.support.controlplane import ControlPlane
 from tests.support.driftd_process import Driftd, WebhookReceiver, app_config, wait_until
 from tests.support.gitserver import GitRepo
+from tests.support.server_process import free_ports
 
 NAMESPACE = "shop"
 
@@ -93,3 +94,52 @@ def _kubectl(cluster: ControlPlane, *arguments: str) -> None:
 
 def _in_sync(driftd: Driftd) -> bool:
     return any(line["in_sync"] for line in driftd.lines("pass"))
+
+
+def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: Path, tmp_path: Path) -> None:
+    """A key that was taken away leaves no manager: the audit log knows who it was, with what, and from where."""
+    port = free_ports(1)[0]
+    policy, webhook = tmp_path / "policy.yaml", tmp_path / "webhook.yaml"
+    policy.write_text(json.dumps({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}],
+    }))  # fmt: skip
+    webhook.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "driftd", "cluster": {"server": f"http://127.0.0.1:{port}/audit"}}],
+        "users": [{"name": "driftd", "user": {"token": "the-audit-token"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "driftd", "user": "driftd"}}],
+    }))  # fmt: skip
+    flags = (
+        f"--audit-policy-file={policy}", f"--audit-webhook-config-file={webhook}",
+        "--audit-webhook-batch-max-wait=1s", "--audit-webhook-initial-backoff=1s",
+    )  # fmt: skip
+    repository = GitRepo(tmp_path / "repository")
+    repository.write({"app/config.yaml": CONFIG}).commit("Deploy web")
+    folder = tmp_path / "driftd"
+    with ControlPlane(assets, apiserver_flags=flags) as cluster, WebhookReceiver() as hooks:
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        config = app_config(
+            repository=repository.url,
+            kubeconfig=cluster.kubeconfig(),
+            namespace=NAMESPACE,
+            webhook=hooks,
+            folder=folder,
+        )
+        config["web"] = {"listen": f"127.0.0.1:{port}", "audit": {"tokenEnv": "DRIFTD_TEST_AUDIT_TOKEN"}}
+        with Driftd(folder, config, DRIFTD_TEST_AUDIT_TOKEN="the-audit-token") as driftd:
+            _kubectl(cluster, "apply", "--server-side", "-f", str(repository.folder / "app"))
+            driftd.start()
+            wait_until(lambda: _in_sync(driftd), "the first verdict")
+            grace = cluster.kubeconfig_for("grace", ["system:masters"])
+            removal = '[{"op":"remove","path":"/data/currency"}]'
+            arguments = ("patch", "configmap", "web", "--type=json", "-p", removal)
+            _kubectl(cluster, "--kubeconfig", str(grace), *arguments)
+            named = wait_until(lambda: _users(hooks), "the user's name", 60)
+            assert named["user"] == "grace"
+            assert named["manager"] == "kubectl-patch"
+            assert (named["verb"], named["source"]) == ("patch", "127.0.0.1")
+
+
+def _users(hooks: WebhookReceiver) -> dict[str, Any] | None:
+    fields = [f for body in hooks.events("drift") for r in body["resources"] for f in r["fields"]]
+    return next((field["by"] for field in fields if field["by"] and field["by"]["user"]), None)

@@ -35,10 +35,11 @@ def wait_until(condition: Callable[[], Any], what: str, within: float = 30.0) ->
 
 
 class Driftd:
-    """A folder with a configuration in it, and the commands that use it."""
+    """A folder with a configuration in it, and the commands that use it, in an environment of the caller's."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], **environment: str) -> None:
         self.folder = folder
+        self._given = environment
         self.file = folder / "driftd.yaml"
         self.log = folder / "driftd.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -143,6 +144,7 @@ class Driftd:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "XDG_STATE_HOME": str(self.folder / "state"),
             "PYTHONUNBUFFERED": "1",
+            **self._given,
         }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,6 +25,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.resource import ResourceRef, Source
 from driftd.web import Metrics, create_app, serve
+from driftd.web.audit import AuditWrite
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 REF = ResourceRef("", "ConfigMap", "web", "web")
@@ -45,6 +47,15 @@ class Daemon:
     turning: bool = True
     reasons: list[str] = field(default_factory=list)
     last: list[Report] = field(default_factory=list)
+    token: str | None = None
+    written: list[tuple[str | None, AuditWrite]] = field(default_factory=list)
+
+    def audit_token(self) -> str | None:
+        return self.token
+
+    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
+        self.written += [(cluster, write) for write in writes]
+        return cluster in (None, "prod")
 
     def alive(self) -> bool:
         return self.turning

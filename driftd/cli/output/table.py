@@ -145,6 +145,8 @@ class _Layout:
         yield from self._with_right(left, describe.place(verdict))
         if verdict.error:
             yield from self._trouble(verdict.error, 4)
+        if verdict.by:
+            yield Line(Text(f"deleted by {describe.owner(verdict.by)}"), indent=4, hang=6)
         if verdict.behind:
             yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
         for field in verdict.fields:

@@ -1,0 +1,167 @@
+"""Who did it, where the object itself does not tell: what was seen between two versions, and what the audit log says.
+
+A field that was taken away leaves no owner behind; `kubectl scale` leaves one without a time; managedFields never names
+a user. The watch saw both versions, and the API server's audit log knows the user.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from driftd.diff.ownership import Entry, entries, field_key
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.path import FieldPath
+from driftd.model.resource import JsonObject, ResourceRef
+
+_KEPT = 16
+"""So many sightings and audit events of one object are remembered."""
+
+_OBJECTS = 50_000
+"""So many objects are remembered, the latest that changed."""
+
+_CLOSE = timedelta(seconds=2)
+"""managedFields tells seconds; the audit log's clock is that of the same API server, or of one beside it."""
+
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """A write that the API server's audit log tells of. `source` is the address that it came from."""
+
+    ref: ResourceRef
+    verb: str
+    user: str
+    source: str | None
+    manager: str | None
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """One change of an object: the fields that lost their last owner, and the entries of managedFields that are new."""
+
+    time: datetime
+    lost: frozenset[Keys]
+    owners: tuple[FieldOwner, ...]
+
+
+class Witness:
+    """Remembers, within bounds, and names who it was. Only what happened since the start is known."""
+
+    def __init__(self) -> None:
+        self._sightings: OrderedDict[ResourceRef, deque[_Sighting]] = OrderedDict()
+        self._audit: OrderedDict[ResourceRef, deque[AuditEvent]] = OrderedDict()
+
+    def saw(self, ref: ResourceRef, old: JsonObject | None, new: JsonObject | None, now: datetime) -> None:
+        """Takes in two versions of an object, as the watch brought them."""
+        if old is None or new is None:
+            return
+        before, after = entries(old), entries(new)
+        known = {entry.owner: entry.fields for entry in before}
+        changed = tuple(e.owner for e in after if e.owner.subresource != "status" and _is_news(e, known))
+        lost = frozenset(_leaves(before)) - frozenset(_leaves(after))
+        if changed or lost:
+            _remember(self._sightings, ref, _Sighting(now, lost, changed))
+
+    def heard(self, event: AuditEvent) -> None:
+        """Takes in an event of the audit log."""
+        _remember(self._audit, event.ref, event)
+
+    def name(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+        """The verdicts with what is known beyond managedFields of who it was."""
+        return tuple(self._named(v) if v.ref in self._sightings or v.ref in self._audit else v for v in verdicts)
+
+    def _named(self, verdict: Verdict) -> Verdict:
+        if verdict.status is Status.MISSING:
+            return replace(verdict, by=self._deleted(verdict.ref))
+        if not verdict.fields:
+            return verdict
+        return replace(verdict, fields=tuple(replace(f, by=self._owner(verdict.ref, f)) for f in verdict.fields))
+
+    def _owner(self, ref: ResourceRef, drift: FieldDrift) -> FieldOwner | None:
+        by = drift.by
+        if by is None and drift.change is Change.REMOVED:
+            by = self._remover(ref, drift.path)
+        elif by is not None and by.time is None:
+            by = replace(by, time=self._observed(ref, by))
+        return self._with_user(ref, by) if by is not None else None
+
+    def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
+        keys = tuple(field_key(segment) for segment in path)
+        for sighting in reversed(self._sightings.get(ref, ())):
+            if any(_within(lost, keys) for lost in sighting.lost):
+                if len(sighting.owners) == 1:
+                    return sighting.owners[0]
+                event = self._event(ref, sighting.time, None)
+                if event is not None:
+                    return FieldOwner(event.manager or "unknown", "Update", time=event.time)
+                return None
+        return None
+
+    def _observed(self, ref: ResourceRef, owner: FieldOwner) -> datetime | None:
+        for sighting in reversed(self._sightings.get(ref, ())):
+            if owner in sighting.owners:
+                return sighting.time
+        return None
+
+    def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
+        event = self._event(ref, owner.time, owner.manager) if owner.time else None
+        if event is None:
+            return owner
+        return replace(owner, user=event.user, source=event.source, verb=event.verb)
+
+    def _event(self, ref: ResourceRef, time: datetime, manager: str | None) -> AuditEvent | None:
+        """The write nearest in time: by that manager, where one is named."""
+        near = [
+            event
+            for event in self._audit.get(ref, ())
+            if event.verb != "delete" and abs(event.time - time) <= _CLOSE and manager in (None, event.manager)
+        ]
+        return min(near, key=lambda event: abs(event.time - time), default=None)
+
+    def _deleted(self, ref: ResourceRef) -> FieldOwner | None:
+        for event in reversed(self._audit.get(ref, ())):
+            if event.verb == "delete":
+                manager = event.manager or "unknown"
+                return FieldOwner(manager, "Delete", None, event.user, event.time, event.source, event.verb)
+        return None
+
+
+def _remember(memory: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, what: object) -> None:
+    memory.setdefault(ref, deque(maxlen=_KEPT)).append(what)
+    memory.move_to_end(ref)
+    if len(memory) > _OBJECTS:
+        memory.popitem(last=False)
+
+
+def _is_news(entry: Entry, known: Mapping[FieldOwner, Mapping[str, Any]]) -> bool:
+    """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
+    before = known.get(entry.owner)
+    return before is None or not set(_paths(entry.fields, ())) <= set(_paths(before, ()))
+
+
+def _leaves(among: Iterable[Entry]) -> Iterator[Keys]:
+    for entry in among:
+        if entry.owner.subresource != "status":
+            yield from _paths(entry.fields, ())
+
+
+def _paths(fields: Mapping[str, Any], above: Keys) -> Iterator[Keys]:
+    for key, below in fields.items():
+        if key == ".":
+            yield above
+        elif below:
+            yield from _paths(below, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def _within(lost: Keys, path: Keys) -> bool:
+    """Whether losing one is losing the other: it is the same field, or one of them is inside the other."""
+    shorter = min(len(lost), len(path))
+    return lost[:shorter] == path[:shorter]
