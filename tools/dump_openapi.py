@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 TARGET = Path(__file__).resolve().parent.parent / "driftd" / "sandbox" / "schemas" / "kubernetes.json.xz"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -67,20 +68,20 @@ class Server:
         self._command = [kubectl, "--kubeconfig", kubeconfig]
 
     def get(self, path: str) -> Any:
-        return json.loads(subprocess.check_output([*self._command, "get", "--raw", path]))
+        content = subprocess.check_output([*self._command, "get", "--raw", path])  # noqa: S603 - the user's kubectl
+        return json.loads(content)
 
     def discovery(self, path: str) -> Any:
         """Aggregated discovery wants an Accept header, which `kubectl get --raw` can't send: go through a proxy."""
-        proxy = subprocess.Popen([*self._command, "proxy", "--port=0"], stdout=subprocess.PIPE, text=True)
-        try:
-            assert proxy.stdout is not None
-            address = proxy.stdout.readline().rsplit(" ", 1)[1].strip()
-            from urllib.request import Request, urlopen
-
-            with urlopen(Request(f"http://{address}{path}", headers={"Accept": AGGREGATED})) as answer:
-                return json.loads(answer.read())
-        finally:
-            proxy.terminate()
+        command = [*self._command, "proxy", "--port=0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:  # noqa: S603 - the user's kubectl
+            first_line = proxy.stdout.readline() if proxy.stdout else ""
+            address = first_line.rsplit(" ", 1)[-1].strip()
+            try:
+                with urlopen(Request(f"http://{address}{path}", headers={"Accept": AGGREGATED})) as answer:
+                    return json.loads(answer.read())
+            finally:
+                proxy.terminate()
 
 
 def go_structs(version: str) -> Structs:
@@ -89,7 +90,8 @@ def go_structs(version: str) -> Structs:
     Codes: `o` omitted when empty, `v` always written, `p` a pointer omitted when nil, `P` a pointer written as null,
     `z` a struct omitted when it is all zero.
     """
-    cache = Path(subprocess.check_output(["go", "env", "GOMODCACHE"], text=True).strip())
+    command = ["go", "env", "GOMODCACHE"]
+    cache = Path(subprocess.check_output(command, text=True).strip())  # noqa: S603 - a command of constants
     structs: Structs = {}
     for prefix, (module, folder) in SOURCES.items():
         root = cache / f"{module}@{version}" / folder

@@ -1,0 +1,121 @@
+"""The kinds that the sandbox serves: Kubernetes' own, as a real API server describes them, and those of CRDs."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from driftd.sandbox.codec import Codec
+from driftd.sandbox.fields.atoms import Types
+
+_UNSERVED = {"resource.k8s.io", "storagemigration.k8s.io", "events.k8s.io", "authentication.k8s.io"}
+_VERBS = frozenset({"create", "get", "list"})
+_SUBRESOURCES = ("status", "scale")
+_REVIEWS = {"selfsubjectaccessreviews"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource in the one version in which it is served."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    singular: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    definition: str = ""
+    """The OpenAPI name of its type; empty for the kind of a CRD."""
+    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a collection is stored under: one, whatever the number of versions."""
+        return self.group, self.plural
+
+    @property
+    def custom(self) -> bool:
+        return not self.definition
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """What is known of Kubernetes' own kinds."""
+
+    version: Mapping[str, Any]
+    resources: tuple[Resource, ...]
+    documents: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Mapping[str, Any]]
+    types: Types
+    codec: Codec
+    groups: tuple[str, ...] = field(default=())
+    """API groups in the order of a real API server's discovery."""
+
+
+@cache
+def builtin() -> Builtin:
+    """Reads the dump of tools/dump_openapi.py, once."""
+    dump = orjson.loads(lzma.decompress((files("driftd.sandbox") / "schemas" / "kubernetes.json.xz").read_bytes()))
+    schemas: dict[str, Mapping[str, Any]] = {}
+    for document in dump["openapi"].values():
+        schemas.update(document.get("components", {}).get("schemas", {}))
+    definitions = {
+        (gvk["group"], gvk["version"], gvk["kind"]): name
+        for name, schema in schemas.items()
+        for gvk in schema.get("x-kubernetes-group-version-kind", ())
+    }
+    resources: list[Resource] = []
+    groups: list[str] = []
+    for group in (*dump["discovery"]["api"]["items"], *dump["discovery"]["apis"]["items"]):
+        name = group["metadata"].get("name", "")
+        if name in _UNSERVED:
+            continue
+        groups.append(name)
+        version = group["versions"][0]
+        resources.extend(
+            _resource(name, version["version"], entry, definitions)
+            for entry in version["resources"]
+            if set(entry["verbs"]) >= _VERBS or entry["resource"] in _REVIEWS
+        )
+    return Builtin(
+        version=dump["version"],
+        resources=tuple(resources),
+        documents=dump["openapi"],
+        schemas=schemas,
+        types=Types(schemas),
+        codec=Codec(schemas, dump["structs"]),
+        groups=tuple(groups),
+    )
+
+
+def _resource(
+    group: str, version: str, entry: Mapping[str, Any], definitions: Mapping[tuple[str, str, str], str]
+) -> Resource:
+    kind = entry["responseKind"]["kind"]
+    served = [sub["subresource"] for sub in entry.get("subresources", ())]
+    return Resource(
+        group=group,
+        version=version,
+        plural=entry["resource"],
+        kind=kind,
+        namespaced=entry["scope"] == "Namespaced",
+        singular=entry["singularResource"],
+        short_names=tuple(entry.get("shortNames", ())),
+        categories=tuple(entry.get("categories", ())),
+        subresources=tuple(name for name in _SUBRESOURCES if name in served),
+        definition=definitions[group, version, kind],
+        verbs=tuple(entry["verbs"]),
+    )

@@ -1,0 +1,40 @@
+"""ReplicaSets keep as many pods as they are told to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftd.sandbox.controllers.access import Access, is_finished, is_ready, pod_from
+from driftd.sandbox.store import Name
+
+Object = dict[str, Any]
+
+_KEY = ("apps", "replicasets")
+_PODS = ("", "pods")
+
+
+class ReplicaSets:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def reconcile(self, name: Name) -> float | None:
+        replica_set = self._access.get(_KEY, name)
+        if replica_set is None:
+            return None
+        spec = replica_set["spec"]
+        pods = [pod for pod in self._access.owned(replica_set, _PODS) if not is_finished(pod)]
+        wanted = spec.get("replicas", 1)
+        for _ in range(wanted - len(pods)):
+            body = pod_from(spec["template"], {"generateName": f"{name[1]}-"})
+            pods.append(self._access.create(_PODS, replica_set, body))
+        surplus = sorted(pods, key=is_ready)[: max(len(pods) - wanted, 0)]
+        for pod in surplus:
+            self._access.delete(_PODS, pod)
+        pods = [pod for pod in pods if pod not in surplus]
+        ready = sum(map(is_ready, pods))
+        status: Object = {"replicas": len(pods), "observedGeneration": replica_set["metadata"]["generation"]}
+        for key, value in (("fullyLabeledReplicas", len(pods)), ("readyReplicas", ready), ("availableReplicas", ready)):
+            if value:
+                status[key] = value
+        self._access.set_status(_KEY, replica_set, status)
+        return None

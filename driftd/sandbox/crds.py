@@ -1,0 +1,91 @@
+"""CustomResourceDefinitions at work: their kinds are served as long as they are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftd.sandbox.custom import CustomKind
+from driftd.sandbox.deletion import DeleteOptions, Deletion
+from driftd.sandbox.kinds import Kind
+from driftd.sandbox.registry import CRDS
+from driftd.sandbox.status import method_not_allowed
+from driftd.sandbox.store import Change, CollectionKey
+from driftd.sandbox.strategy import stamp
+from driftd.sandbox.world import World
+from driftd.sandbox.writes import Options, Writes
+
+Object = dict[str, Any]
+
+_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+
+
+class Definitions:
+    """Serves the kinds of CRDs as these come and go, and writes their status."""
+
+    def __init__(self, world: World, writes: Writes, deletion: Deletion) -> None:
+        self._world = world
+        self._writes = writes
+        self._deletion = deletion
+
+    def note(self, key: CollectionKey, change: Change) -> None:
+        """Called after every write."""
+        if key != CRDS:
+            return
+        if change.after is not None:
+            self._world.registry.define(change.after)
+        elif change.before is not None:
+            self._world.registry.forget(change.before["metadata"]["name"])
+
+    def reconcile(self, name: str) -> None:
+        """Accepts a definition's names, and empties the collection of one in deletion."""
+        obj = self._world.store.get(CRDS, ("", name))
+        if obj is None:
+            return
+        kind = self._world.registry.preferred(CRDS)
+        if obj["metadata"].get("deletionTimestamp"):
+            self._empty(obj)
+            return
+        status = obj.get("status") or {}
+        accepted = obj["spec"]["names"]
+        if status.get("acceptedNames") == accepted and status.get("conditions"):
+            return
+        now = stamp(self._world.clock())
+        conditions = [
+            {"type": kind_, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}
+            for kind_, reason, message in (
+                ("NamesAccepted", "NoConflicts", "no conflicts found"),
+                ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+            )
+        ]
+        self._writes.replace_with(
+            kind, ("", name),
+            lambda live: {
+                **live,
+                "status": {**(live.get("status") or {}), "acceptedNames": accepted, "conditions": conditions},
+            },
+            Options(manager="kube-apiserver", subresource="status"),
+        )  # fmt: skip
+
+    def _empty(self, definition: Object) -> None:
+        group, plural = definition["spec"]["group"], definition["spec"]["names"]["plural"]
+        key = (group, plural)
+        if self._world.registry.served(key):
+            kind = self._world.registry.preferred(key)
+            for name, obj in self._world.store.collection(key).in_namespace(None):
+                if not obj["metadata"].get("deletionTimestamp"):
+                    self._deletion.delete(kind, name, DeleteOptions())
+        if self._world.store.collection(key).objects:
+            return
+        name = definition["metadata"]["name"]
+        left = [f for f in definition["metadata"].get("finalizers") or () if f != _CLEANUP]
+        changed = {**definition, "metadata": {**definition["metadata"], "finalizers": left}}
+        if not left:
+            self._deletion.finish(self._world.registry.preferred(CRDS), ("", name), changed)
+
+
+def check_custom_allowed(world: World, kind: Kind) -> None:
+    """Raises: ApiError (405): the kind's definition is being deleted."""
+    if isinstance(kind, CustomKind):
+        definition = world.store.get(CRDS, ("", kind.definition_name))
+        if definition is not None and definition["metadata"].get("deletionTimestamp"):
+            raise method_not_allowed("create not allowed while custom resource definition is terminating")

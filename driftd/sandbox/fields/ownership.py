@@ -1,0 +1,373 @@
+"""Who owns which field: what `metadata.managedFields` becomes when an object is written.
+
+Source: structured-merge-diff, "merge" (Updater); k8s.io/apimachinery/pkg/util/managedfields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from driftd.sandbox.fields.atoms import Ref
+from driftd.sandbox.fields.checking import validate
+from driftd.sandbox.fields.comparing import Comparison, compare, same
+from driftd.sandbox.fields.fieldset import EMPTY, FieldFilter, FieldPath, FieldSet, path_of, path_text
+from driftd.sandbox.fields.merging import merge, remove
+from driftd.sandbox.fields.typed import TypedError, field_set, with_named_fields
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_MAX_UPDATERS = 10
+_STRIPPED = FieldSet.of(
+    *(path_of(name) for name in ("apiVersion", "kind", "metadata")),
+    *(
+        path_of("metadata", name)
+        for name in (
+            "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+            "resourceVersion",
+        )
+    ),
+)  # fmt: skip
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ManagerId:
+    """What makes two entries the same: an applier is known by its name, an updater also by the version it used."""
+
+    name: str
+    operation: str
+    api_version: str = ""
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        text = json.dumps(self.name, ensure_ascii=False)
+        if self.subresource:
+            text += f" with subresource {json.dumps(self.subresource)}"
+        return f"{text} using {self.api_version}" if self.operation == "Update" else text
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    fields: FieldSet
+    api_version: str
+    applied: bool
+    time: str | None = None
+
+
+Owners = dict[ManagerId, Owned]
+
+
+class FieldConflict(Exception):
+    """An applied field belongs to somebody else."""
+
+    def __init__(self, conflicts: list[tuple[ManagerId, FieldPath]]) -> None:
+        self.conflicts = conflicts
+        super().__init__(_conflict_text(conflicts))
+
+
+class MergeRefused(Exception):
+    """The applied configuration is not one. The text is the API server's."""
+
+    def __init__(self, message: str, *, bad_request: bool = False) -> None:
+        self.bad_request = bad_request
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """Merges objects of one kind and version, written through one (sub)resource.
+
+    `type_of` gives the type in a version, None where the kind is not served in it; `keep` drops the fields that this
+    (sub)resource does not write; `decode` reads a merged object as the API does; `empty` is an object of
+    the kind with nothing in it.
+    """
+
+    type_of: Callable[[str], Ref | None]
+    api_version: str
+    subresource: str = ""
+    keep: FieldFilter | None = None
+    decode: Callable[[Object], Object] = lambda obj: obj
+    empty: Object = field(default_factory=dict)
+
+    def update(self, live: Object, new: Object, manager: str, now: datetime) -> Object:
+        """`new` with the managedFields that it has after being written over `live` by `manager`.
+
+        `live` is the empty object of the kind on creation.
+        """
+        owners = self._owners_for_update(live, new)
+        mine = decode_owners(live.get("metadata", {}).get("managedFields"))
+        live, new = _bare(live), _bare(new)
+        if owners or not live.get("metadata", {}).get("uid"):
+            identity = ManagerId(manager or "unknown", "Update", self.api_version, self.subresource)
+            try:
+                owners = _capped(self._updated(live, new, owners, identity, now))
+            except TypedError:  # as the API server has it: an object that does not fit its schema keeps its owners
+                owners = mine
+        return _with_owners(new, owners)
+
+    def apply(self, live: Object, config: Object, manager: str, now: datetime, *, force: bool) -> Object:
+        """`config` merged into `live` by server-side apply.
+
+        Raises: FieldConflict; MergeRefused.
+        """
+        owners = decode_owners(live.get("metadata", {}).get("managedFields"))
+        live = _bare(live)
+        if not owners and live.get("metadata", {}).get("uid"):
+            identity = ManagerId("before-first-apply", "Update", self.api_version, self.subresource)
+            owners = self._updated(self.empty, live, {}, identity, now)
+        identity = ManagerId(manager, "Apply", "", self.subresource)
+        self._check_config(config)
+        try:
+            merged, after = self._applied(live, config, dict(owners), identity, force=force)
+        except FieldConflict as conflict:
+            if manager != "kubectl" or not self._settled_by_last_applied(live, conflict):
+                raise
+            merged, after = self._applied(live, config, dict(owners), identity, force=True)
+        if merged is None:
+            return _with_owners(live, after)
+        if identity in after:
+            after[identity] = replace(after[identity], time=_stamp(now))
+        merged = self.decode(merged)
+        if manager == "kubectl" and merged.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED):
+            _set_last_applied(merged, config)
+        return _with_owners(merged, after)
+
+    def _owners_for_update(self, live: Object, new: Object) -> Owners:
+        """A request may set managedFields itself, and empty them; a subresource may not."""
+        mine = live.get("metadata", {}).get("managedFields")
+        if self.subresource:
+            return decode_owners(mine)
+        asked = new.get("metadata", {}).get("managedFields")
+        if asked in ([], [{}]):
+            return {}
+        return decode_owners(asked) or decode_owners(mine)
+
+    def _updated(self, live: Object, new: Object, owners: Owners, identity: ManagerId, now: datetime) -> Owners:
+        ref = self._type()
+        owners, comparison = self._taken(live, new, dict(owners), None, ref, force=True)
+        mine = comparison.modified.union(comparison.added)
+        if self.keep is not None:
+            mine = self.keep(mine)
+        mine = mine.difference(_STRIPPED)
+        if mine:
+            previous = owners.get(identity)
+            fields = mine.union(previous.fields) if previous else mine
+            owners[identity] = Owned(fields, self.api_version, False, _stamp(now))
+        return owners
+
+    def _applied(
+        self, live: Object, config: Object, owners: Owners, identity: ManagerId, *, force: bool
+    ) -> tuple[Object | None, Owners]:
+        ref = self._type()
+        try:
+            merged = merge(live, config, ref)
+            fields = field_set(config, ref)
+        except TypedError as error:
+            raise MergeRefused(f"failed to merge config: {error}") from error
+        if self.keep is not None:
+            fields = self.keep(fields)
+        last = owners.get(identity)
+        owners[identity] = Owned(fields, self.api_version, True, last.time if last else None)
+        if last is not None and last.fields:
+            merged = self._pruned(merged, owners, last)
+        owners, _ = self._taken(live, merged, owners, identity, ref, force=force)
+        mine = owners.get(identity)
+        if mine is not None:
+            stripped = mine.fields.difference(_STRIPPED)
+            if stripped:
+                owners[identity] = replace(mine, fields=stripped)
+            else:
+                del owners[identity]
+        return (None if same(live, merged) else merged), owners
+
+    def _taken(
+        self, live: Object, new: Object, owners: Owners, identity: ManagerId | None, ref: Ref, *, force: bool
+    ) -> tuple[Owners, Comparison]:
+        """What the others still own after the change, and the change. Raises: FieldConflict, unless forced."""
+        comparison = compare(live, new, ref).filtered(self.keep)
+        changed = comparison.modified.union(comparison.added)
+        conflicts: dict[ManagerId, FieldSet] = {}
+        for manager, owned in list(owners.items()):
+            if manager == identity:
+                continue
+            if owned.api_version != self.api_version and self.type_of(owned.api_version) is None:
+                del owners[manager]
+                continue
+            if taken := owned.fields.intersection(changed):
+                conflicts[manager] = taken
+        if conflicts and not force:
+            raise FieldConflict([(m, path) for m, taken in sorted(conflicts.items()) for path in taken.paths()])
+        for manager, owned in list(owners.items()):
+            if manager == identity:
+                continue
+            left = owned.fields.difference(conflicts.get(manager, EMPTY)).difference(comparison.removed)
+            owners[manager] = replace(owned, fields=left)
+        return {manager: owned for manager, owned in owners.items() if owned.fields}, comparison
+
+    def _pruned(self, merged: Object, owners: Owners, last: Owned) -> Object:
+        """Takes out what the applier declared last time, declares no more, and nobody else owns."""
+        ref = self._type()
+        named_last = with_named_fields(last.fields, ref)
+        managed = EMPTY
+        for owned in owners.values():
+            managed = managed.union(owned.fields)
+        pruned = remove(merged, named_last, ref) or {}
+        all_fields = with_named_fields(field_set(merged, ref), ref)
+        kept = with_named_fields(field_set(pruned, ref), ref).union(with_named_fields(managed, ref))
+        pruned = remove(merged, all_fields.difference(kept), ref) or {}
+        left = with_named_fields(field_set(pruned, ref), ref)
+        result: Object = remove(merged, all_fields.difference(left).intersection(named_last), ref) or {}
+        return result
+
+    def _check_config(self, config: Object) -> None:
+        if config.get("metadata", {}).get("managedFields") is not None:
+            raise MergeRefused("metadata.managedFields must be nil", bad_request=True)
+        try:
+            validate(config, self._type())
+        except TypedError as error:
+            metadata = config.get("metadata", {})
+            kind = f"{config['apiVersion']}, Kind={config['kind']}"
+            if "/" not in config["apiVersion"]:
+                kind = f"/{kind}"
+            where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind}"
+            raise MergeRefused(f"failed to create typed patch object ({where}): {error}") from error
+
+    def _settled_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
+        """kubectl's own client-side apply may be taken over by its server-side apply without force.
+
+        Otherwise the conflicts that last-applied does not explain are the ones to be reported.
+        """
+        annotation = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED)
+        if not annotation:
+            return False
+        try:
+            last = json.loads(annotation)
+            if not isinstance(last, dict) or last.get("apiVersion") != self.api_version:
+                return False
+            ref = self._type()
+            validate(last, ref)
+            fields, comparison = field_set(last, ref), compare(last, live, ref)
+        except (ValueError, TypedError):
+            return False
+        allowed = fields.difference(comparison.modified).difference(comparison.added).difference(comparison.removed)
+        left = [(manager, path) for manager, path in conflict.conflicts if not allowed.has(path)]
+        if left:
+            raise FieldConflict(left) from conflict
+        return True
+
+    def _type(self) -> Ref:
+        ref = self.type_of(self.api_version)
+        assert ref is not None, "a kind is served in its own version"  # noqa: S101 - for the type checker
+        return ref
+
+
+def decode_owners(entries: list[Object] | None) -> Owners:
+    """The entries of managedFields; none at all where one of them can't be read, as the API server has it."""
+    owners: Owners = {}
+    for entry in entries or ():
+        operation = entry.get("operation")
+        if operation not in ("Apply", "Update") or entry.get("fieldsType") != "FieldsV1" or not entry.get("apiVersion"):
+            return {}
+        applied = operation == "Apply"
+        identity = ManagerId(
+            entry.get("manager", ""), operation, "" if applied else entry["apiVersion"], entry.get("subresource", "")
+        )
+        fields = FieldSet.from_fields_v1(entry.get("fieldsV1") or {})
+        owners[identity] = Owned(fields, entry["apiVersion"], applied, entry.get("time"))
+    return owners
+
+
+def encode_owners(owners: Owners) -> list[Object]:
+    entries = []
+    for identity, owned in owners.items():
+        entry: Object = {
+            "manager": identity.name,
+            "operation": identity.operation,
+            "apiVersion": owned.api_version,
+            "time": owned.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": owned.fields.to_fields_v1(),
+            "subresource": identity.subresource,
+        }
+        entries.append({key: value for key, value in entry.items() if value or key == "fieldsV1"})
+    entries.sort(
+        key=lambda e: (
+            e["operation"],
+            e.get("time", ""),
+            e.get("manager", ""),
+            e["apiVersion"],
+            e.get("subresource", ""),
+        )
+    )
+    return entries
+
+
+def _bare(obj: Object) -> Object:
+    metadata = obj.get("metadata")
+    if not metadata or "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
+
+
+def _with_owners(obj: Object, owners: Owners) -> Object:
+    metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}
+    if owners:
+        metadata["managedFields"] = encode_owners(owners)
+    return {**obj, "metadata": metadata}
+
+
+def _capped(owners: Owners) -> Owners:
+    """The oldest updaters are merged into one entry when there are more than ten."""
+    updaters = [manager for manager, owned in owners.items() if not owned.applied]
+    surplus = len(updaters) - _MAX_UPDATERS
+    if surplus <= 0:
+        return owners
+    updaters.sort(key=lambda m: (owners[m].time or "", m))
+    first: dict[str, ManagerId] = {}
+    for manager in updaters:
+        if surplus <= 0:
+            break
+        owned = owners[manager]
+        bucket = ManagerId("ancient-changes", "Update", owned.api_version)
+        if owned.api_version not in first:
+            first[owned.api_version] = manager
+            continue
+        if bucket not in owners:
+            owners[bucket] = owners.pop(first[owned.api_version])
+        owners[bucket] = replace(owned, fields=owned.fields.union(owners[bucket].fields))
+        del owners[manager]
+        surplus -= 1
+    return owners
+
+
+def _set_last_applied(merged: Object, config: Object) -> None:
+    metadata = dict(config.get("metadata", {}))
+    annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k != LAST_APPLIED}
+    metadata.pop("annotations", None)
+    if annotations:
+        metadata["annotations"] = annotations
+    text = json.dumps({**config, "metadata": metadata}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    held = merged["metadata"]
+    merged["metadata"] = {**held, "annotations": {**held["annotations"], LAST_APPLIED: text + "\n"}}
+
+
+def _conflict_text(conflicts: list[tuple[ManagerId, FieldPath]]) -> str:
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        return f"Apply failed with 1 conflict: conflict with {manager}: {path_text(path)}"
+    grouped: dict[ManagerId, list[FieldPath]] = {}
+    for manager, path in conflicts:
+        grouped.setdefault(manager, []).append(path)
+    lines = []
+    for manager in sorted(grouped):
+        lines.append(f"conflicts with {manager}:")
+        lines.extend(f"- {path_text(path)}" for path in grouped[manager])
+    return f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,20 @@
+"""SelfSubjectAccessReviews: everything is allowed but what a fault forbids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftd.sandbox.faults import Faults
+from driftd.sandbox.status import bad_request
+
+Object = dict[str, Any]
+
+
+def review(faults: Faults, body: Object) -> Object:
+    """The review with its answer. Raises: ApiError (400): it asks for nothing."""
+    spec = body.get("spec") or {}
+    attributes = spec.get("resourceAttributes")
+    if attributes is None and spec.get("nonResourceAttributes") is None:
+        raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
+    allowed = attributes is None or faults.allows(attributes.get("verb", "*"), attributes.get("resource", "*"))
+    return {**body, "status": {"allowed": allowed}}

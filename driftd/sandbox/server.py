@@ -1,0 +1,162 @@
+"""The sandbox: a Kubernetes API in memory, served over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from driftd.sandbox.api import Api
+from driftd.sandbox.controllers import Controllers, RolloutSettings
+from driftd.sandbox.faults import Faults
+from driftd.sandbox.hosting import hosted
+from driftd.sandbox.loading import load
+from driftd.sandbox.status import internal
+from driftd.sandbox.strategy import stamp
+from driftd.sandbox.world import Clock, World, utc_now
+from driftd.sandbox.writes import Options
+
+Object = dict[str, Any]
+
+_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class Sandbox:
+    """An in-memory cluster. What it holds outlives `serve`: serving again is an API server that restarts.
+
+    `clock` gives the times that objects carry. `rollout` says how long pods take. `history_limit` is how many changes
+    of a kind a watch may go back, `bookmark_interval` how many seconds lie between bookmarks.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = utc_now,
+        rollout: RolloutSettings | None = None,
+        history_limit: int = 20_000,
+        bookmark_interval: float = 60.0,
+    ) -> None:
+        self._world = World.new(clock, history_limit=history_limit)
+        self._token = secrets.token_urlsafe(24)
+        self._api = Api(self._world, token=self._token, bookmark_interval=bookmark_interval)
+        self._controllers = Controllers(self._world, self._api.writes, self._api.deletion, rollout or RolloutSettings())
+        self._url: str | None = None
+        self._seed()
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong."""
+        return self._world.faults
+
+    @property
+    def url(self) -> str:
+        """Where the API is. Raises: RuntimeError: it is not served now."""
+        if self._url is None:
+            raise RuntimeError("the sandbox is not served: use it within serve()")
+        return self._url
+
+    @property
+    def token(self) -> str:
+        """The bearer token that it knows. Another one is refused; none at all is let in."""
+        return self._token
+
+    @property
+    def resource_version(self) -> int:
+        return self._world.store.revision
+
+    def kubeconfig(self) -> str:
+        """A kubeconfig, as YAML, that leads here."""
+        return yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "sandbox", "cluster": {"server": self.url}}],
+                "users": [{"name": "sandbox", "user": {"token": self._token}}],
+                "contexts": [
+                    {"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": "default"}}
+                ],
+                "current-context": "sandbox",
+            },
+            sort_keys=False,
+        )
+
+    def write_kubeconfig(self, path: Path) -> Path:
+        """Writes the kubeconfig for its owner's eyes only, and returns its path."""
+        path.touch(mode=0o600)
+        path.write_text(self.kubeconfig())
+        return path
+
+    def compact(self) -> None:
+        """Forgets the history: what resumes a watch or a page from before now gets 410."""
+        self._world.store.compact()
+
+    def load(self, objects: Iterable[Mapping[str, Any]], *, manager: str = "sandbox") -> int:
+        """Puts many objects in at once, with defaults and ownership, without events, validation and rollouts.
+
+        Ownership is worked out once for objects that have the same fields. Objects that bring their own
+        managedFields or status keep them. Namespaces that are missing are made. Returns how many objects there were.
+        Raises: ApiError: an object can't be read, or is of a kind that is not served.
+        """
+        return load(self._world, objects, manager)
+
+    @contextlib.asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Sandbox]:
+        """Serves the API for as long as the context lasts. Port 0 takes a free one."""
+        faults = self._world.faults
+
+        class Protocol(H11Protocol):
+            """Hangs up on everyone while connections are to be refused."""
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn asks for a narrower type
+                if faults.refusing:
+                    self.transport.abort()
+
+            def data_received(self, data: bytes) -> None:
+                if faults.refusing:
+                    self.transport.abort()
+                else:
+                    super().data_received(data)
+
+        async with hosted(self._api, host, port, protocol=Protocol) as url:
+            self._url = url
+            controlling = asyncio.create_task(self._controllers.run())
+            try:
+                yield self
+            finally:
+                self._url = None
+                self._api.watches.close_all()
+                controlling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await controlling
+
+    def _seed(self) -> None:
+        """What every cluster has from the start."""
+        namespaces = self._world.registry.of_kind("", "Namespace")
+        if namespaces is None:
+            raise internal("namespaces are not served")
+        for name in _NAMESPACES:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            self._api.writes.create(namespaces, "", body, Options(manager="kube-apiserver"))
+        node = self._world.registry.of_kind("", "Node")
+        if node is not None:
+            now = stamp(self._world.clock())
+            ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now,
+                     "lastTransitionTime": now, "message": "kubelet is posting ready status"}  # fmt: skip
+            capacity = {"cpu": "8", "memory": "32Gi", "pods": "110"}
+            body = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {
+                    "name": "sandbox",
+                    "labels": {"kubernetes.io/hostname": "sandbox", "kubernetes.io/os": "linux"},
+                },
+                "status": {"capacity": capacity, "conditions": [ready]},
+            }
+            self._api.writes.create(node, "", body, Options(manager="kubelet"))

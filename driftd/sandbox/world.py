@@ -1,0 +1,32 @@
+"""The one state of a sandbox, which the HTTP API and the controllers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from driftd.sandbox.catalog import builtin
+from driftd.sandbox.faults import Faults
+from driftd.sandbox.registry import Registry
+from driftd.sandbox.store import Store
+from driftd.sandbox.strategy import Addresses
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class World:
+    clock: Clock
+    store: Store
+    registry: Registry
+    faults: Faults
+    addresses: Addresses = field(default_factory=Addresses)
+
+    @classmethod
+    def new(cls, clock: Clock = utc_now, *, history_limit: int = 20_000) -> World:
+        return cls(clock, Store(history_limit=history_limit), Registry(builtin()), Faults())

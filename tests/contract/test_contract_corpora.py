@@ -1,0 +1,112 @@
+"""Hundreds of real objects: both API servers default them, refuse them and say who owns their fields alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.client import ApiServer, differences, normalised
+from tests.contract.conftest import real_server, sandbox_server
+from tests.support.controlplane import ControlPlane
+from tests.support.corpora import NAMES, corpus
+
+Object = dict[str, Any]
+
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_FIRST = ("Namespace", "CustomResourceDefinition")
+
+
+@pytest.fixture(scope="module")
+def own_control_plane(assets: Path) -> Iterator[ControlPlane]:
+    """The corpora bring CRDs and cluster roles: a cluster of their own keeps those from the other tests."""
+    with ControlPlane(assets) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def pair(own_control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[tuple[ApiServer, ApiServer]]:
+    async with sandbox_server(tmp_path) as fake, real_server(own_control_plane) as real:
+        yield fake, real
+
+
+def _objects(folder: Path) -> list[Object]:
+    """The manifests of a folder as JSON, those that others need first."""
+    files = sorted(folder.rglob("*.y*ml"))
+    documents = [d for file in files for d in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)]
+    objects = [d for d in documents if isinstance(d, dict) and d.get("kind") and d.get("metadata", {}).get("name")]
+    plain: list[Object] = json.loads(json.dumps(objects, default=str))
+    return sorted(plain, key=lambda obj: obj["kind"] not in _FIRST)
+
+
+async def _paths(server: ApiServer) -> dict[tuple[str, str], tuple[str, bool]]:
+    """Where each kind is served, and whether it is namespaced."""
+    served = {}
+    for root in ("/api", "/apis"):
+        for group in (await server.get(root, Accept=_AGGREGATED))["items"]:
+            for version in group["versions"]:
+                name = group["metadata"].get("name")
+                api_version = f"{name}/{version['version']}" if name else version["version"]
+                for resource in version["resources"]:
+                    path = f"{root}/{api_version}" + "{namespace}/" + resource["resource"]
+                    served[api_version, resource["responseKind"]["kind"]] = path, resource["scope"] == "Namespaced"
+    return served
+
+
+async def _settled(server: ApiServer, definitions: list[Object]) -> dict[tuple[str, str], tuple[str, bool]]:
+    for definition in definitions:
+        group, spec = definition["spec"]["group"], definition["spec"]
+        version = next(v["name"] for v in spec["versions"] if v["storage"])
+        await server.eventually(f"/apis/{group}/{version}/{spec['names']['plural']}", lambda body: "items" in body)
+    return await _paths(server)
+
+
+def _judged(answer: Object) -> Object:
+    """A refusal by its code and reason: the words of the usual ones are compared elsewhere."""
+    return answer if "object" in answer else {"code": answer["code"], "reason": answer["reason"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.timeout(300)
+async def test_the_sandbox_takes_real_manifests_as_a_real_api_server_does(
+    name: str, pair: tuple[ApiServer, ApiServer], tmp_path: Path
+) -> None:
+    """Applied by server-side apply: object by object, the two answers are the same."""
+    fake, real = pair
+    objects = _objects(corpus(name, tmp_path / name))
+    namespaces = {obj["metadata"].get("namespace") for obj in objects} - {None}
+    for server in pair:
+        for namespace in namespaces:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            await server.request("POST", "/api/v1/namespaces", body)
+    wrong: list[str] = []
+    accepted: list[Object] = []
+    paths: list[dict[tuple[str, str], tuple[str, bool]]] = []
+    compared = 0
+    for obj in objects:
+        if obj["kind"] not in _FIRST and not paths:
+            paths = [await _settled(server, accepted) for server in pair]
+        known = paths or [await _paths(server) for server in pair]
+        key = obj["apiVersion"], obj["kind"]
+        if key not in known[1]:
+            continue  # the real one does not serve it either
+        assert key in known[0], f"the sandbox does not serve {key}"
+        path, namespaced = known[1][key]
+        namespace = f"/namespaces/{obj['metadata'].get('namespace', '{ns}')}" if namespaced else ""
+        path = f"{path.replace('{namespace}', namespace)}/{obj['metadata']['name']}"
+        expected = await real.apply(path, obj, force=True)
+        found = await fake.apply(path, obj, force=True)
+        compared += 1
+        answers = [
+            _judged(normalised(answer, server.namespace)) for answer, server in ((expected, real), (found, fake))
+        ]
+        lines = differences(*answers)
+        wrong.extend(f"{obj['kind']}/{obj['metadata']['name']} {line}" for line in lines)
+        if obj["kind"] == "CustomResourceDefinition" and expected.code < 300:
+            accepted.append(obj)
+    assert not wrong, "\n".join(wrong)
+    assert compared > 100

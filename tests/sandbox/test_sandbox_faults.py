@@ -1,0 +1,188 @@
+"""What goes wrong with an API server can be made to go wrong here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from driftd.sandbox.server import Sandbox
+
+Object = dict[str, Any]
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(bookmark_interval=0.05).serve() as running:
+        yield running
+
+
+@pytest.fixture
+async def http(sandbox: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(sandbox.url, headers={"Authorization": f"Bearer {sandbox.token}"}) as session:
+        yield session
+
+
+async def _create(http: aiohttp.ClientSession, name: str) -> int:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": "v"}}
+    async with http.post(MAPS, json=body) as answer:
+        return answer.status
+
+
+async def _get(http: aiohttp.ClientSession, path: str) -> tuple[int, Object]:
+    async with http.get(path) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_wrong_token_is_refused_and_none_is_let_in(sandbox: Sandbox) -> None:
+    """kubectl sends no token over plain HTTP; whoever sends one has to have the right one."""
+    async with aiohttp.ClientSession(sandbox.url) as session:
+        assert (await _get(session, MAPS))[0] == 200
+    async with aiohttp.ClientSession(sandbox.url, headers={"Authorization": "Bearer wrong"}) as session:
+        code, body = await _get(session, MAPS)
+    assert (code, body["reason"]) == (401, "Unauthorized")
+
+
+async def test_a_forbidden_verb_is_forbidden_and_an_access_review_says_so(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    """403 in the API's words, for that verb and resource only."""
+    sandbox.faults.forbid("list", "secrets")
+    code, body = await _get(http, "/api/v1/namespaces/default/secrets")
+    assert (code, body["reason"]) == (403, "Forbidden")
+    assert body["message"] == (
+        'secrets is forbidden: User "sandbox-admin" cannot list resource "secrets" in API group "" '
+        'in the namespace "default"'
+    )
+    assert (await _get(http, MAPS))[0] == 200
+    for verb, allowed in (("list", False), ("get", True)):
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"verb": verb, "resource": "secrets"}},
+        }
+        async with http.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json=review) as answer:
+            assert (await answer.json())["status"]["allowed"] is allowed
+    sandbox.faults.clear()
+    assert (await _get(http, "/api/v1/namespaces/default/secrets"))[0] == 200
+
+
+async def test_too_many_requests_come_with_a_time_to_wait(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """As often as asked for, and then no more."""
+    sandbox.faults.throttle(retry_after=3, times=2)
+    for _ in range(2):
+        async with http.get(MAPS) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
+    assert (await _get(http, MAPS))[0] == 200
+
+
+async def test_the_server_fails_on_demand(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """A 500 for one verb leaves the others alone."""
+    sandbox.faults.fail(verb="create")
+    assert (await _get(http, MAPS))[0] == 200
+    assert await _create(http, "a") == 500
+    assert await _create(http, "a") == 201
+
+
+async def test_a_paused_server_answers_when_it_goes_on(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """Requests hang, and none is lost."""
+    sandbox.faults.pause()
+    waiting = asyncio.create_task(_create(http, "late"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+    sandbox.faults.resume()
+    assert await waiting == 201
+
+
+async def test_a_server_that_refuses_closes_connections(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """No answer at all, on new connections and on old ones, until it is back."""
+    assert (await _get(http, MAPS))[0] == 200
+    sandbox.faults.refusing = True
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await _get(http, MAPS)
+    sandbox.faults.refusing = False
+    assert (await _get(http, MAPS))[0] == 200
+
+
+async def test_dropped_watches_end_without_an_error(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """A clean end of the stream: whoever watches has to notice."""
+    async with http.get(f"{MAPS}?watch=true&resourceVersion={sandbox.resource_version}") as watch:
+        sandbox.faults.drop_watches()
+        assert await watch.content.read() == b""
+
+
+async def test_bookmarks_come_between_changes(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """They carry the newest resource version, and come only to those who ask."""
+    async with http.get(
+        f"{MAPS}?watch=true&allowWatchBookmarks=true&resourceVersion={sandbox.resource_version}"
+    ) as watch:
+        line = await asyncio.wait_for(watch.content.readline(), 5)
+    assert b'"BOOKMARK"' in line
+    assert str(sandbox.resource_version).encode() in line
+
+
+async def test_forgotten_history_is_gone_for_watches_and_pages(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """410 for the token of a page, 410 in the stream of a watch."""
+    for name in "abc":
+        await _create(http, name)
+    _, page = await _get(http, f"{MAPS}?limit=1")
+    version = page["metadata"]["resourceVersion"]
+    await _create(http, "d")
+    sandbox.compact()
+    code, body = await _get(http, f"{MAPS}?limit=1&continue={page['metadata']['continue']}")
+    assert (code, body["reason"]) == (410, "Expired")
+    async with http.get(f"{MAPS}?watch=true&resourceVersion={version}") as watch:
+        assert b'"code":410' in await watch.content.readline()
+
+
+async def test_history_is_bounded(http: aiohttp.ClientSession) -> None:
+    """A watch may go back as far as the limit, and no further."""
+    async with Sandbox(history_limit=3).serve() as small, aiohttp.ClientSession(small.url) as session:
+        first = small.resource_version
+        for number in range(5):
+            await _create(session, f"m{number}")
+        async with session.get(f"{MAPS}?watch=true&resourceVersion={first}") as watch:
+            assert b'"code":410' in await watch.content.readline()
+        async with session.get(f"{MAPS}?watch=true&resourceVersion={small.resource_version - 2}") as watch:
+            assert b'"m3"' in await watch.content.readline()
+
+
+async def test_what_was_there_outlives_a_restart_at_the_same_address() -> None:
+    """Serving again is an API server that restarts: same objects, same resource versions."""
+    sandbox = Sandbox()
+    async with sandbox.serve() as running, aiohttp.ClientSession(running.url) as session:
+        url = running.url
+        assert await _create(session, "kept") == 201
+        version = sandbox.resource_version
+    port = int(url.rsplit(":", 1)[1])
+    async with sandbox.serve(port=port) as running, aiohttp.ClientSession(url) as session:
+        assert running.url == url
+        code, body = await _get(session, f"{MAPS}/kept")
+        assert (code, body["data"]) == (200, {"k": "v"})
+        assert sandbox.resource_version == version
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+async def test_what_is_not_served_is_not_pretended(http: aiohttp.ClientSession, method: str) -> None:
+    """404 for a kind, a subresource and a version that are not there; nothing succeeds by accident."""
+    for path in (
+        "/api/v1/namespaces/default/pods/p/log",
+        "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers",
+        "/apis/resource.k8s.io/v1/resourceclaims",
+        "/openapi/v2",
+    ):
+        async with http.request(method, path, json={}) as answer:
+            assert answer.status in (404, 405), path
+
+
+async def test_a_body_that_is_not_json_is_refused(http: aiohttp.ClientSession) -> None:
+    """415 for protobuf, 400 for a text that is no JSON."""
+    headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    async with http.post(MAPS, data=b"k8s\x00", headers=headers) as answer:
+        assert answer.status == 415
+    async with http.post(MAPS, data=b"{", headers={"Content-Type": "application/json"}) as answer:
+        assert answer.status == 400

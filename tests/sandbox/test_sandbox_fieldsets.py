@@ -1,0 +1,86 @@
+"""Sets of field paths obey the laws of sets, and survive FieldsV1."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.sandbox.catalog import builtin
+from driftd.sandbox.fields.comparing import compare
+from driftd.sandbox.fields.fieldset import FieldSet, item, path_of, path_text
+from driftd.sandbox.fields.merging import merge, remove
+from driftd.sandbox.fields.typed import field_set
+
+_ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"', "i:0"])
+_SETS = st.lists(st.lists(_ELEMENTS, min_size=1, max_size=4).map(tuple)).map(lambda paths: FieldSet.of(*paths))
+
+
+@given(_SETS)
+def test_a_set_survives_its_written_form(fields: FieldSet) -> None:
+    """FieldsV1 there and back."""
+    assert FieldSet.from_fields_v1(fields.to_fields_v1()) == fields
+
+
+@given(_SETS, _SETS)
+def test_union_intersection_and_difference_are_those_of_paths(left: FieldSet, right: FieldSet) -> None:
+    """The trie does what sets of paths do."""
+    a, b = set(left.paths()), set(right.paths())
+    assert set(left.union(right).paths()) == a | b
+    assert set(left.intersection(right).paths()) == a & b
+    assert set(left.difference(right).paths()) == a - b
+    below = {path for path in a if not any(path[: len(other)] == other for other in b)}
+    assert set(left.recursive_difference(right).paths()) == below
+
+
+_NAMES = st.sampled_from(["a", "b", "c", "d"])
+_CONTAINERS = st.lists(
+    st.fixed_dictionaries({"name": _NAMES}, optional={"image": _NAMES, "args": st.lists(_NAMES, max_size=2)}),
+    max_size=4, unique_by=lambda container: container["name"],
+)  # fmt: skip
+_PODS = st.fixed_dictionaries(
+    {
+        "spec": st.fixed_dictionaries(
+            {"containers": _CONTAINERS}, optional={"nodeSelector": st.dictionaries(_NAMES, _NAMES)}
+        )
+    }
+)
+_POD = builtin().types.ref("io.k8s.api.core.v1.Pod")
+
+
+@given(_PODS)
+def test_an_object_does_not_differ_from_itself(pod: dict[str, object]) -> None:
+    """Neither it nor a copy of it, and merging it into itself changes nothing."""
+    comparison = compare(pod, {**pod}, _POD)
+    assert not comparison.added
+    assert not comparison.modified
+    assert not comparison.removed
+    assert merge(pod, pod, _POD) == pod
+
+
+@given(_PODS, _PODS)
+def test_a_merged_object_has_all_that_was_declared(live: dict[str, object], config: dict[str, object]) -> None:
+    """Nothing of the configuration is missing or different afterwards, and nothing of live is lost but for atoms."""
+    merged = merge(live, config, _POD)
+    comparison = compare(config, merged, _POD)
+    assert not comparison.removed
+    assert not comparison.modified
+    assert not set(field_set(live, _POD).paths()) - set(field_set(merged, _POD).paths())
+
+
+@given(_PODS)
+def test_what_is_removed_is_gone(pod: dict[str, object]) -> None:
+    """Taking out all fields of one container takes that container, and no other."""
+    containers = pod["spec"]["containers"]  # type: ignore[index]
+    if not containers:
+        return
+    path = (*path_of("spec", "containers"), item({"name": containers[0]["name"]}))
+    left = remove(pod, FieldSet.of(path), _POD) or {}
+    names = [container["name"] for container in (left.get("spec") or {}).get("containers") or ()]
+    assert names == [container["name"] for container in containers[1:]]
+
+
+def test_a_path_reads_as_the_api_server_writes_it() -> None:
+    """Fields with dots, items with their keys."""
+    path = (*path_of("spec", "containers"), item({"name": "web"}), "f:image")
+    assert path_text(path) == '.spec.containers[name="web"].image'
+    assert path_text(('v:"x"',)) == '[="x"]'
