@@ -52,6 +52,18 @@ def test_everything_is_built_once(built: list[str], capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == ""
 
 
+def test_a_build_that_was_killed_goes_on_where_it_was(built: list[str]) -> None:
+    """What it had finished is kept, what it left half-made is cleared away."""
+    folder = assets.ensure()
+    built.clear()
+    (folder / "helm").unlink()
+    (folder / ".build-killed").mkdir()
+    (folder / ".build-killed" / "helm").write_bytes(b"half")
+    assets.ensure()
+    assert built == ["helm"]
+    assert not (folder / ".build-killed").exists()
+
+
 @pytest.mark.parametrize("harm", ["gone", "broken", "other version"])
 def test_a_program_that_does_not_run_is_built_again_alone(built: list[str], harm: str) -> None:
     """Gone, cut short, or not of the pinned version."""

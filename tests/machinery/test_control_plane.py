@@ -130,14 +130,14 @@ def test_requests_are_counted(control_plane: ControlPlane, namespace: str) -> No
             sample.value
             for sample in control_plane.apiserver_metrics()
             if sample.name == "apiserver_request_total"
-            and sample.labels["verb"] == "LIST"
+            and sample.labels["verb"] == "GET"
             and sample.labels["resource"] == "podtemplates"
-            and sample.labels["scope"] == "namespace"
+            and sample.labels["scope"] == "resource"
         )
 
     before = reads()
     for _ in range(3):
-        control_plane.kubectl("get", "podtemplates", "-n", namespace)
+        control_plane.kubectl("get", "podtemplate", "none", "--ignore-not-found", "-n", namespace)
     assert reads() == before + 3
 
 

@@ -26,7 +26,10 @@ def test_definitions_come_before_what_they_define(tmp_path: Path) -> None:
     """The order of applying starts with CRDs and namespaces."""
     for name in NAMES:
         first, second, *_ = layers(corpus(name, tmp_path / name))
-        assert (first.name, second.name) == ("0-customresourcedefinition", "1-namespace")
+        assert ([folder.name for folder in first], [folder.name for folder in second]) == (
+            ["0-customresourcedefinition"],
+            ["1-namespace"],
+        )
 
 
 def test_a_change_is_another_commit(tmp_path: Path) -> None:

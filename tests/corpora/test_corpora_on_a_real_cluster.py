@@ -1,0 +1,247 @@
+"""`driftd check` tells the truth about real manifests, however they were applied to a real cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.corpora.corpus_edits import BY_HAND, Edit, edits_of
+from tests.support.controlplane import ControlPlane
+from tests.support.corpora import commit, corpus, layers
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+
+WAYS = {
+    "server-side apply": ("apply", "--server-side"),
+    "apply": ("apply",),
+    "create": ("create",),
+}
+
+REFUSED_ALWAYS = {
+    "kube-prometheus": set[str](),
+    "kapp-examples": {
+        "CustomResourceDefinition/k8srequiredlabels.constraints.gatekeeper.sh",  # a fragment, invalid by itself
+        "HorizontalPodAutoscaler/knative-serving/webhook",
+        "K8sRequiredLabels/pod-must-have-gk",  # of that fragment's kind
+    },
+}
+OF_AN_UNSERVED_VERSION = {"HorizontalPodAutoscaler/knative-serving/webhook"}  # autoscaling/v2beta2
+REFUSED_BY_APPLY = {  # kubectl's last-applied annotation has no room for these, nor are their kinds there then
+    "CustomResourceDefinition/alertmanagers.monitoring.coreos.com",
+    "CustomResourceDefinition/prometheusagents.monitoring.coreos.com",
+    "CustomResourceDefinition/prometheuses.monitoring.coreos.com",
+    "CustomResourceDefinition/scrapeconfigs.monitoring.coreos.com",
+    "CustomResourceDefinition/thanosrulers.monitoring.coreos.com",
+    "Alertmanager/monitoring/main",
+    "Prometheus/monitoring/k8s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A corpus on a cluster of its own. `main` declares what is there, `everything` also what was refused."""
+
+    name: str
+    way: tuple[str, ...]
+    cluster: ControlPlane
+    repository: Path
+    everything: str
+    refused: set[str]
+
+    def check(self, *options: str, kubeconfig: Path | None = None) -> tuple[int, dict[str, Any], str]:
+        """Exit code, the app's part of the document, and everything that was printed."""
+        config = kubeconfig or self.cluster.kubeconfig()
+        command = ["check", "--repo", str(self.repository), "--kubeconfig", str(config), "-o", "json", *options]
+        home = self.cluster.folder / "home"
+        home.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "driftd", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)},
+        )
+        try:
+            document = json.loads(done.stdout)
+        except ValueError:
+            pytest.fail(f"driftd check ended with {done.returncode} and printed no JSON:\n{done.stdout}{done.stderr}")
+        assert document["version"] == 1
+        (app,) = document["apps"]
+        assert app["in_sync"] == (done.returncode == 0)
+        assert sum(app["counts"].values()) == len(app["resources"])
+        return done.returncode, app, done.stdout + done.stderr
+
+    def file_of(self, thing: str) -> Path:
+        """The file that declares this object: its folder is the kind, its name `NAMESPACE--NAME-NUMBER.yaml`."""
+        kind, *namespace, name = thing.split("/")
+        pattern = f"*-{kind.lower()}/{namespace[0] if namespace else '_'}--{name}-*.yaml"
+        (file,) = (f for f in self.repository.glob(pattern) if f.stem.rpartition("-")[0].endswith(f"--{name}"))
+        return file
+
+    @contextmanager
+    def put_back(self, things: set[str]) -> Iterator[None]:
+        """Whatever happens to these objects inside, they are as deployed afterwards."""
+        files = [str(self.file_of(thing)) for thing in sorted(things)]
+        try:
+            yield
+        finally:
+            for file in files:
+                self.cluster.kubectl("delete", "--ignore-not-found", "-f", file)
+                self.cluster.kubectl(*self.way, "-f", file)
+
+
+def named(resource: dict[str, Any]) -> str:
+    parts = (resource["kind"], resource["namespace"], resource["name"])
+    return "/".join(part for part in parts if part)
+
+
+def with_status(app: dict[str, Any], *statuses: str) -> set[str]:
+    return {named(resource) for resource in app["resources"] if resource["status"] in statuses}
+
+
+def apart_from_in_sync(app: dict[str, Any]) -> dict[str, Any]:
+    """What to show when a check should have found nothing."""
+    return {
+        f"{named(resource)} is {resource['status']}": resource["fields"] or resource["error"]
+        for resource in app["resources"]
+        if resource["status"] != "in_sync"
+    }
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, way) for name in REFUSED_ALWAYS for way in WAYS],
+    ids=lambda param: f"{param[0]} by {param[1]}",
+)
+def deployed(
+    request: pytest.FixtureRequest, assets: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    """Each corpus, deployed in each of the three ways that people have."""
+    name, way = request.param
+    repository = corpus(name, tmp_path_factory.mktemp("corpus") / name)
+    refused = REFUSED_ALWAYS[name] | (REFUSED_BY_APPLY if (name, way) == ("kube-prometheus", "apply") else set())
+    with ControlPlane(assets) as cluster:
+        for layer in layers(repository):
+            files = [argument for folder in layer for argument in ("-f", str(folder))]
+            cluster.kubectl(*WAYS[way], *files, check=False)
+            if layer[0].name.endswith("-customresourcedefinition"):
+                cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        everything = commit(repository, "Declare everything")
+        found = Deployed(name, WAYS[way], cluster, repository, everything, refused)
+        for thing in refused:
+            found.file_of(thing).unlink()
+        commit(repository, "Declare only what a cluster takes")
+        yield found
+
+
+@pytest.mark.parametrize("engine", ["client", "server"])
+def test_what_was_applied_is_in_sync(deployed: Deployed, engine: str) -> None:
+    """Not one false drift in hundreds of objects, and exit code 0."""
+    code, app, printed = deployed.check("--engine", engine)
+    assert apart_from_in_sync(app) == {}
+    assert code == 0, printed
+    assert app["counts"]["in_sync"] == len(list(deployed.repository.glob("*/*.yaml")))
+
+
+def test_what_the_cluster_refused_is_missing(deployed: Deployed) -> None:
+    """Exactly those objects that the API server did not take are named, and all others are in sync.
+
+    They are missing, but for one of a version that the cluster serves no more: nothing can be told of that one.
+    """
+    code, app, _ = deployed.check("--revision", deployed.everything)
+    unserved = deployed.refused & OF_AN_UNSERVED_VERSION
+    assert with_status(app, "missing") == deployed.refused - unserved
+    assert with_status(app, "unknown") == unserved
+    assert with_status(app, "drifted", "orphaned", "ignored") == set()
+    assert all("it serves it as autoscaling/v2" in r["error"] for r in app["resources"] if r["error"])
+    assert code == (2 if unserved else 1 if deployed.refused else 0)
+
+
+def test_what_was_deleted_is_missing(deployed: Deployed) -> None:
+    """A workload, a configuration and a cluster-wide role that somebody deleted."""
+    things = {edit.thing for edit in edits_of(deployed.name)[:4]} | {cluster_role(deployed)}
+    with deployed.put_back(things):
+        for thing in things:
+            deployed.cluster.kubectl("delete", "-f", deployed.file_of(thing))
+        code, app, _ = deployed.check()
+        assert with_status(app, "missing") == things
+        assert with_status(app, "drifted", "unknown", "orphaned", "ignored") == set()
+        assert code == 1
+    assert deployed.check()[0] == 0
+
+
+def cluster_role(deployed: Deployed) -> str:
+    file = min((deployed.repository / "5-clusterrole").iterdir())
+    return f"ClusterRole/{file.stem.removeprefix('_--').rpartition('-')[0]}"
+
+
+@pytest.mark.parametrize("engine", ["client", "server"])
+def test_hand_edits_are_named_to_the_field_and_the_hand(deployed: Deployed, engine: str) -> None:
+    """Every edited field is reported with who did it, nothing else is, and a Secret's new value is never shown."""
+    edits = edits_of(deployed.name)
+    with deployed.put_back({edit.thing for edit in edits}):
+        for edit in edits:
+            deployed.cluster.kubectl(*edit.command)
+        code, app, _ = deployed.check("--engine", engine)
+        assert code == 1
+        assert with_status(app, "missing", "unknown", "orphaned", "ignored") == set()
+        found = {
+            (named(resource), field["path"]): field for resource in app["resources"] for field in resource["fields"]
+        }
+        assert set(found) == {(edit.thing, edit.path) for edit in edits}
+        for edit in edits:
+            matches(found[edit.thing, edit.path], edit)
+        if any(edit.thing.startswith("Secret/") and edit.path.startswith("data") for edit in edits):
+            secret = next(r for r in app["resources"] if r["kind"] == "Secret" and r["status"] == "drifted")
+            assert BY_HAND not in json.dumps(secret)
+
+
+def matches(field: dict[str, Any], edit: Edit) -> None:
+    assert field["change"] == edit.change
+    if edit.manager is not None:
+        assert field["by"]["manager"] == edit.manager, field
+    if edit.desired is not None:
+        assert field["desired"] == edit.desired
+    if edit.live is not None:
+        assert field["live"] == edit.live
+    if edit.thing.startswith("Secret/") and edit.path.startswith("data"):
+        assert field["desired"].startswith("<redacted:")
+        assert field["live"].startswith("<redacted:")
+        assert field["desired"] != field["live"]
+
+
+def test_what_may_not_be_read_is_unknown_and_never_in_sync(deployed: Deployed) -> None:
+    """Without permission for Secrets, all Secrets and only they are unknown; 2 wins over the 1 of a missing object."""
+    config = deployed.cluster.kubeconfig_for("nosy", ("readers-of-all-but-secrets",))
+    listable = deployed.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").stdout.split()
+    kinds = ",".join(kind for kind in listable if kind != "secrets")
+    verbs = "--verb=get,list,watch"
+    deployed.cluster.kubectl("create", "clusterrole", "all-but-secrets", verbs, f"--resource={kinds}")
+    bind = ("--clusterrole=all-but-secrets", "--group=readers-of-all-but-secrets")
+    deployed.cluster.kubectl("create", "clusterrolebinding", "all-but-secrets", *bind)
+    gone = next(edit.thing for edit in edits_of(deployed.name) if edit.thing.startswith("ConfigMap/"))
+    try:
+        with deployed.put_back({gone}):
+            deployed.cluster.kubectl("delete", "-f", deployed.file_of(gone))
+            code, app, _ = deployed.check(kubeconfig=config)
+    finally:
+        deployed.cluster.kubectl("delete", "clusterrole,clusterrolebinding", "all-but-secrets")
+    secrets = {named(resource) for resource in app["resources"] if resource["kind"] == "Secret"}
+    assert secrets
+    assert with_status(app, "unknown") == secrets
+    assert all("orbidden" in r["error"] or "may not" in r["error"] for r in app["resources"] if r["error"])
+    assert with_status(app, "missing") == {gone}
+    assert with_status(app, "drifted", "orphaned", "ignored") == set()
+    assert code == 2
