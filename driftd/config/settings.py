@@ -51,12 +51,21 @@ class StoreConfig(Section):
 
 
 class AuditConfig(Section):
-    """Taking the API server's audit events, which name the user behind a change."""
+    """Taking the API server's audit events, which name the user behind a change, at https://LISTEN/audit.
+
+    By TLS only: the API server shows its token to nobody else.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (OneOf(("tokenFile", "tokenEnv"), required=True),)
 
     token_file: FilePath | None = Field(default=None, description="A file that holds the token to be shown.")
     token_env: Variable | None = Field(default=None, description="A variable that holds the token to be shown.")
+
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 8443), description="HOST:PORT. In a cluster: 0.0.0.0:8443.", validate_default=False
+    )
+    cert_file: FilePath = Field(description="The certificate to show, with its chain, as PEM.")
+    key_file: FilePath = Field(description="The private key of the certificate, as PEM.")
 
     @property
     def token(self) -> Secret:
@@ -72,7 +81,7 @@ class WebConfig(Section):
     listen: Listen = Field(
         default=Address("127.0.0.1", 8080), description="HOST:PORT. In a cluster: 0.0.0.0:8080.", validate_default=False
     )
-    audit: AuditConfig | None = Field(default=None, description="Who did it: audit events, taken at /audit.")
+    audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
 
 
 class LogLevel(StrEnum):
@@ -152,6 +161,9 @@ class Config(Section):
         for key, found in self.secrets():
             if isinstance(found, SecretFile):
                 yield key, found.path
+        if audit := self.web.audit:
+            yield "web.audit.certFile", audit.cert_file
+            yield "web.audit.keyFile", audit.key_file
         for index, cluster in enumerate(self.clusters):
             if cluster.kubeconfig:
                 yield f"clusters[{index}].kubeconfig", cluster.kubeconfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from driftd.reconcile.witness import AuditEvent
 from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
 from driftd.web.audit import AuditWrite
+from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
-from driftd.web.server import serve
+from driftd.web.server import Certificate, serve
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,9 @@ _LOOK_AT_CONFIG = 5.0
 
 _GRACE = 6.0
 """Seconds that passes under way have to end; with the web server's own it stays under ten."""
+
+_SET_UP_AGAIN = 10.0
+"""Seconds until an app whose cluster cannot be logged in to is tried again."""
 
 _STUCK = timedelta(minutes=10)
 """How long one pass may take before the process counts as stuck."""
@@ -61,19 +65,24 @@ class Daemon:
         watcher = asyncio.create_task(self._watch_file(), name="config")
         try:
             while not self._stopping.is_set():
-                async with serve(
-                    create_app(self, self._metrics), config.web.listen.host, config.web.listen.port
-                ) as server:
+                async with AsyncExitStack() as stack:
+                    server = await stack.enter_async_context(
+                        serve(create_app(self, self._metrics), config.web.listen.host, config.web.listen.port)
+                    )
                     log.info("started", version=__version__, web=server.url, apps=[app.name for app in config.apps])
+                    if audit := config.web.audit:
+                        certificate = Certificate(audit.cert_file, audit.key_file)
+                        address = (audit.listen.host, audit.listen.port)
+                        await stack.enter_async_context(serve(create_audit_app(self), *address, certificate))
                     config = await self._run_same_address(config)
         finally:
             watcher.cancel()
         log.info("stopped")
 
     async def _run_same_address(self, config: Config) -> Config:
-        """Runs until the end, or until the web server has to listen elsewhere; returns the configuration in force."""
-        listen = config.web.listen
-        while not self._stopping.is_set() and config.web.listen == listen:
+        """Runs until the end, or until the web servers have to change; returns the configuration in force."""
+        web = config.web
+        while not self._stopping.is_set() and config.web == web:
             async with running(config, self._metrics) as self._running:
                 config = await self._until_changed(config)
             self._running = None
@@ -199,6 +208,7 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
             scheduler.every_source(source.name, source.interval)
         dispatching = asyncio.create_task(space.dispatcher.run(), name="dispatcher")
         tending = asyncio.create_task(_tend(space, engine, metrics), name="housekeeping")
+        setting_up = asyncio.create_task(_set_up_late(now_running, config), name="late apps")
         engine.start()
         scheduler.start()
         try:
@@ -207,9 +217,9 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
             scheduler.stop()
             await engine.stop(_GRACE)
             await space.dispatcher.drain(1.0)
-            for task in (dispatching, tending):
+            for task in (dispatching, tending, setting_up):
                 task.cancel()
-            await asyncio.gather(dispatching, tending, return_exceptions=True)
+            await asyncio.gather(dispatching, tending, setting_up, return_exceptions=True)
             for watches in now_running.watches.values():
                 await watches.close()
 
@@ -221,9 +231,11 @@ async def _add_app(now_running: Running, name: str, config: Config) -> None:
     try:
         view = await space.view(cluster)
     except DriftdError as error:
+        if now_running.unreachable.get(name) != str(error):
+            log.error("app cannot be set up", app=name, error=str(error))  # noqa: TRY400  # the text says it all
         now_running.unreachable[name] = str(error)
-        log.error("app cannot be set up", app=name, error=str(error))  # noqa: TRY400  # the text says it all
         return
+    now_running.unreachable.pop(name, None)
     watches = now_running.watches.get(cluster)
     if watches is None:
         watches = ClusterWatches(
@@ -231,6 +243,15 @@ async def _add_app(now_running: Running, name: str, config: Config) -> None:
         )
         now_running.watches[cluster] = watches
     engine.runners[name] = await space.runner(name, watches)
+
+
+async def _set_up_late(now_running: Running, config: Config) -> None:
+    """Tries again what could not be set up at the start: a kubeconfig or a login may come later."""
+    while True:
+        await asyncio.sleep(_SET_UP_AGAIN)
+        for name in list(now_running.unreachable):
+            await _add_app(now_running, name, config)
+            now_running.engine.ask(name)
 
 
 async def _fetch(engine: ReconcileEngine, name: str, metrics: Metrics) -> float | None:

@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 import driftd
 from driftd.model.document import check_document
-from driftd.web.audit_receiver import audit_receiver
 from driftd.web.metrics import Metrics
 from driftd.web.port import WebPort
 from driftd.web.response import HEADERS, JsonResponse
@@ -21,7 +20,6 @@ _INDEX = """driftd {version}
 /readyz       is it ready, and if not, why
 /metrics      for Prometheus
 /api/v1/apps  the last report of every app, as `driftd check -o json` prints it
-/audit        takes the API server's audit events (POST, with the token of web.audit; ?cluster=NAME)
 """
 
 
@@ -56,6 +54,5 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", prometheus),
             Route("/api/v1/apps", apps),
-            Route("/audit", audit_receiver(port), methods=["POST"]),
         ]
     )

@@ -1,4 +1,7 @@
-"""`POST /audit`: authenticated by a token, since what is said there ends up as "who did it"."""
+"""`POST /audit`: authenticated by a token, since what is said there ends up as "who did it".
+
+It is an application of its own, served by TLS: the API server (its client-go) shows a token to no other server.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 
 import orjson
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from driftd.model.errors import DriftdError
 from driftd.web.audit import MAX_BYTES, writes
@@ -16,7 +21,12 @@ from driftd.web.port import WebPort
 from driftd.web.response import HEADERS
 
 
-def audit_receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
+def create_audit_app(port: WebPort) -> Starlette:
+    """The application that takes audit events at `/audit` (`?cluster=NAME` where there are several)."""
+    return Starlette(routes=[Route("/audit", _receiver(port), methods=["POST"])])
+
+
+def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. It answers 204 once the events are taken in; otherwise the API server sends them again."""
 
     async def audit(request: Request) -> Response:

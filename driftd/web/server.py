@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,6 +31,14 @@ class Server:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the server shows: PEM files."""
+
+    cert_file: Path
+    key_file: Path
+
+
 class _Uvicorn(uvicorn.Server):
     """Leaves the process's signals alone: they are the daemon's. Says when it listens."""
 
@@ -46,11 +56,13 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[Server]:
+async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = None) -> AsyncIterator[Server]:
     """Serves `app` on `host` and `port` (0: any free one) while the context is open, then stops gracefully.
 
-    Raises: DriftdError: the address cannot be listened on.
+    With a certificate by TLS, else in the clear.
+    Raises: DriftdError: the address cannot be listened on, or the certificate is of no use.
     """
+    context = _tls(tls) if tls else None
     listener = _bind(host, port)
     config = uvicorn.Config(
         app,
@@ -60,6 +72,7 @@ async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[Server]:
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=30,
+        ssl_context_factory=(lambda _config, _default: context) if context else None,
     )
     server = _Uvicorn(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
@@ -80,6 +93,18 @@ async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[Server]:
             await task
         finally:
             listener.close()
+
+
+def _tls(certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate.cert_file, certificate.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise DriftdError(
+            f"the certificate {certificate.cert_file} with the key {certificate.key_file} (web.audit) is of no use: "
+            f"{error}"
+        ) from error
+    return context
 
 
 def _bind(host: str, port: int) -> socket.socket:

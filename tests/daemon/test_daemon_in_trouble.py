@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_daemon_on_a_real_cluster import CONFIG, DEPLOYMENT
+from tests.support.certificates import Authority
 from tests.support.controlplane import ControlPlane
 from tests.support.driftd_process import Driftd, WebhookReceiver, app_config, wait_until
 from tests.support.gitserver import GitRepo
@@ -99,13 +100,21 @@ def _in_sync(driftd: Driftd) -> bool:
 def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: Path, tmp_path: Path) -> None:
     """A key that was taken away leaves no manager: the audit log knows who it was, with what, and from where."""
     port = free_ports(1)[0]
+    (tmp_path / "certificates").mkdir()
+    authority = Authority(tmp_path / "certificates")
+    pair = authority.server("driftd", ["127.0.0.1"])
     policy, webhook = tmp_path / "policy.yaml", tmp_path / "webhook.yaml"
     policy.write_text(json.dumps({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}],
     }))  # fmt: skip
     webhook.write_text(json.dumps({
         "apiVersion": "v1", "kind": "Config", "current-context": "x",
-        "clusters": [{"name": "driftd", "cluster": {"server": f"http://127.0.0.1:{port}/audit"}}],
+        "clusters": [{
+            "name": "driftd",
+            "cluster": {
+                "server": f"https://127.0.0.1:{port}/audit", "certificate-authority": str(authority.certificate),
+            },
+        }],
         "users": [{"name": "driftd", "user": {"token": "the-audit-token"}}],
         "contexts": [{"name": "x", "context": {"cluster": "driftd", "user": "driftd"}}],
     }))  # fmt: skip
@@ -125,7 +134,13 @@ def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: 
             webhook=hooks,
             folder=folder,
         )
-        config["web"] = {"listen": f"127.0.0.1:{port}", "audit": {"tokenEnv": "DRIFTD_TEST_AUDIT_TOKEN"}}
+        config["web"] = {
+            "listen": "127.0.0.1:0",
+            "audit": {
+                "listen": f"127.0.0.1:{port}", "tokenEnv": "DRIFTD_TEST_AUDIT_TOKEN",
+                "certFile": str(pair.certificate), "keyFile": str(pair.key),
+            },
+        }  # fmt: skip
         with Driftd(folder, config, DRIFTD_TEST_AUDIT_TOKEN="the-audit-token") as driftd:
             _kubectl(cluster, "apply", "--server-side", "-f", str(repository.folder / "app"))
             driftd.start()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -201,10 +201,9 @@ def app_config(
     *, repository: str, kubeconfig: Path, namespace: str, webhook: WebhookReceiver, folder: Path, **app: Any
 ) -> dict[str, Any]:
     """A configuration with one app, `web`, from the folder `app` of a repository."""
-    ref: Sequence[str] = ("branch", "main")
     return {
         "clusters": [{"name": "test", "kubeconfig": str(kubeconfig)}],
-        "sources": [{"name": "shop", "url": repository, "ref": dict([ref]), "interval": "1s", "timeout": "10s"}],
+        "sources": [{"name": "shop", "url": repository, "ref": {"branch": "main"}, "interval": "1s", "timeout": "10s"}],
         "apps": [{"name": "web", "source": "shop", "path": "app", "namespace": namespace, **app}],
         "notify": {"webhooks": [{"name": "test", "url": webhook.url, "secretFile": str(folder / "webhook-secret")}]},
     }

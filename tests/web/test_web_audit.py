@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from driftd.web import Metrics, create_app, serve
+from driftd.web import serve
 from driftd.web.audit import writes
+from driftd.web.audit_receiver import create_audit_app
 from tests.web.test_web_app import Daemon
 
 EVENT: dict[str, Any] = {
@@ -63,7 +64,7 @@ def test_without_a_field_manager_the_user_agent_names_it_as_the_api_server_would
 async def test_only_who_shows_the_token_is_heard() -> None:
     """No token configured: not there. A wrong one: refused. The right one: taken."""
     daemon = Daemon()
-    async with serve(create_app(daemon, Metrics()), "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
+    async with serve(create_audit_app(daemon), "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
 
         async def post(token: str | None, body: Any = LIST, query: str = "") -> int:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
