@@ -1,0 +1,92 @@
+"""The daemon's engine of one configuration, in this process, on the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.config import Config, load
+from driftd.daemon import daemon
+from driftd.daemon.daemon import running
+from driftd.web.metrics import Metrics
+from tests.reconcile.world import World, config_map, deployment, opened, until
+
+
+def configuration(world: World, *, kubeconfig: Path | None = None, **app: Any) -> Config:
+    """A configuration of the world's app, on the world's own store."""
+    file = world.folder / "driftd.yaml"
+    file.write_text(
+        json.dumps(
+            {
+                "apiVersion": "driftd.io/v1alpha1",
+                "kind": "Config",
+                "clusters": [{"name": "sandbox", "kubeconfig": str(kubeconfig or world.folder / "kubeconfig")}],
+                "sources": [{"name": "shop", "url": world.repository.url, "interval": "1s"}],
+                "apps": [{"name": "web", "source": "shop", "path": "app", "namespace": "web", "settle": "1s", **app}],
+                "store": {"url": f"sqlite:///{world.folder / 'history.db'}"},
+                "cacheDir": str(world.folder / "mirrors"),
+            }
+        )
+    )
+    return load(file)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    async with opened(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))]) as made:
+        yield made
+
+
+async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then the daemon is not ready, and says why."""
+    monkeypatch.setattr(daemon, "_SET_UP_AGAIN", 0.05)
+    late = world.folder / "late"
+    async with running(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
+        assert any(str(late) in reason for reason in now_running.not_ready())
+        late.write_text((world.folder / "kubeconfig").read_text())
+        await until(lambda: not now_running.not_ready(), "readiness")
+        await until(lambda: now_running.engine.reports[0].in_sync, "the deployment")
+
+
+async def test_another_configuration_goes_on_with_the_same_history(
+    a_world: Opened,  # noqa: F811  # the fixture
+) -> None:
+    """From observe to heal: the drift that was told is told once, and healed; nothing of the old one still runs."""
+    async with running(configuration(world), Metrics()) as first:
+        await until(lambda: first.engine.reports, "the first report")
+    assert world.requests.writes == []
+    assert await world.told() == ["drift opened"]
+    async with running(configuration(world, mode="heal"), Metrics()) as second:
+        await until(lambda: second.engine.reports and second.engine.reports[0].in_sync, "the deployment")
+        assert (await world.told())[0] == "drift opened"
+        await until(lambda: _no_incident(world), "the end of the incident")
+        assert (await world.told()).count("drift opened") == 1
+    seen = len(world.requests.seen)
+    await world.edit("ConfigMap", {"data": {"a": "2"}})
+    assert len(world.requests.seen) == seen + 1
+
+
+async def _no_incident(world: World) -> bool:
+    return not await world.incidents()
+
+
+async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(
+    a_world: Opened,  # noqa: F811  # the fixture
+) -> None:
+    """Nobody pushes, nobody asks."""
+    async with running(configuration(world, mode="heal"), Metrics()) as now_running:
+        await until(lambda: now_running.engine.reports and now_running.engine.reports[0].in_sync, "the deployment")
+        world.repository.write({"app/config.yaml": config_map(a="9")})
+        world.repository.commit("Nine")
+        await until(lambda: _nine(world), "the commit in the cluster")
+
+
+async def _nine(world: World) -> bool:
+    return bool((await world.get("ConfigMap"))["data"] == {"a": "9"})
