@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -85,12 +86,14 @@ def _subjects(request: CheckRequest) -> list[_Subject]:
 def _of_repository(request: CheckRequest, repo: str) -> _Subject:
     ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
     source = GitSource(name="repository", url=_local(repo), ref=ref, allow_file=True)
-    name = request.path.strip("/").rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
+    path = posixpath.normpath(request.path.strip("/"))
+    path = "" if path == "." else path
+    name = path.rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
     app = App(
         name=name,
         source=source.name,
         cluster=request.context or "default",
-        path=request.path.strip("/").removeprefix("./"),
+        path=path,
         namespace=request.namespace,
         engine=request.engine or Engine.CLIENT,
         rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
@@ -122,21 +125,31 @@ async def _check(subjects: list[_Subject], shown: Progress) -> list[Report]:
     reports = []
     async with _clusters() as view_of:
         for subject in subjects:
-            if subject.source not in mirrors:
-                shown.step(f"fetching {subject.source.address}")
-                mirror = mirror_of(subject.source, cache_folder() / "check")
-                mirrors[subject.source] = (mirror, await mirror.fetch())
-            mirror, revision = mirrors[subject.source]
-            shown.step(f"comparing {subject.app.name}")
-            reports.append(await _look(subject.app, mirror, revision, await view_of(subject.access), comparison))
+            revision = None
+            try:
+                if subject.source not in mirrors:
+                    shown.step(f"fetching {subject.source.address}")
+                    mirror = mirror_of(subject.source, cache_folder() / "check")
+                    mirrors[subject.source] = (mirror, await mirror.fetch())
+                mirror, revision = mirrors[subject.source]
+                shown.step(f"comparing {subject.app.name}")
+                reports.append(await _look(subject.app, mirror, revision, await view_of(subject.access), comparison))
+            except DriftdError as error:
+                if len(subjects) == 1:
+                    raise
+                reports.append(_unjudged(subject.app, revision, error))  # the others are judged all the same
     return reports
+
+
+def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report:
+    return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
 
 
 async def _look(app: App, mirror: Mirror, revision: Revision, view: ClusterView, comparison: Comparison) -> Report:
     try:
         desired = await Renderer(app, mirror).desired(revision)
     except (GitError, RenderError) as error:
-        return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
+        return _unjudged(app, revision, error)
     return await Survey(app, view, mirror, comparison).check(desired, datetime.now(UTC))
 
 

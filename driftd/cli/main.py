@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,14 @@ from driftd.model.drift import Engine
 from driftd.model.errors import ConfigError, DriftdError
 
 CONFIG = Path("driftd.yaml")
+
+
+class Listing(StrEnum):
+    """The formats of `status` and `history`."""
+
+    TABLE = "table"
+    JSON = "json"
+
 
 app = typer.Typer(
     name="driftd",
@@ -134,7 +144,7 @@ def rollback(
 @app.command()
 def status(
     config: ConfigOption = CONFIG,
-    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
 ) -> None:
     """Shows the apps as the daemon saw them last."""
     from driftd.cli.operate import run_status
@@ -147,7 +157,7 @@ def history(
     name: Annotated[str, typer.Argument(metavar="APP")],
     config: ConfigOption = CONFIG,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many entries at the most.")] = 50,
-    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
 ) -> None:
     """Shows what happened to an app: revisions, verdicts, actions, incidents."""
     from driftd.cli.operate import run_history
@@ -192,7 +202,14 @@ def demo(
 def _asyncio(work: Any) -> int:
     import asyncio
 
-    return int(asyncio.run(work))
+    try:
+        code = int(asyncio.run(work))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has gone (`driftd check | head`). Not 1, which would say that something differs.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    return code
 
 
 def _logs(*, debug: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +95,7 @@ async def _operate(file: Path, name: str, ask: Ask) -> int:
             if runner.source.error:
                 if runner.source.revision is None:
                     raise DriftdError(runner.source.error)
-                print(f"{runner.source.error}; going on with {runner.source.revision.short}", flush=True)
+                print(f"{runner.source.error}; going on with {runner.source.revision.short}", file=sys.stderr)
             shown.step("applying")
             result = await runner.run(ask)
         _show(result)

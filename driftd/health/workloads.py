@@ -55,7 +55,8 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
     if updated < wanted:
         return HealthState.PROGRESSING, f"{updated} of {wanted} replicas are updated"
     if total > updated:
-        return HealthState.PROGRESSING, f"{total - updated} old replicas are still there"
+        lacking = f", {_are(total - available, 'replica')} not available" if available < total else ""
+        return HealthState.PROGRESSING, f"{_are(total - updated, 'old replica')} still there{lacking}"
     if available < wanted:
         return HealthState.PROGRESSING, f"{available} of {wanted} replicas are available"
     return HealthState.HEALTHY, ""
@@ -71,9 +72,9 @@ def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type", "RollingUpdate") == "OnDelete":
         return HealthState.HEALTHY, ""
-    partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+    partition = (strategy.get("rollingUpdate") or {}).get("partition")
     updated = status.get("updatedReplicas") or 0
-    if partition:
+    if partition is not None:  # the API server fills in 0
         if updated < wanted - partition:
             return HealthState.PROGRESSING, f"{updated} of {wanted - partition} replicas are updated"
     elif status.get("updateRevision") != status.get("currentRevision"):
@@ -125,6 +126,10 @@ _RULES: dict[tuple[str, str], Callable[[Mapping[str, Any], Mapping[str, Any]], R
 def _replicas(spec: Mapping[str, Any]) -> int:
     replicas = spec.get("replicas")
     return 1 if replicas is None else int(replicas)
+
+
+def _are(count: int, noun: str) -> str:
+    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

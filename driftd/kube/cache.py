@@ -71,6 +71,13 @@ class LiveCache:
         reflector = self._trusted(resource, namespace)
         return reflector.objects.get((namespace if resource.namespaced else None, name))
 
+    def version(self, resource: ApiResource, namespace: str | None) -> str | None:
+        """The resource version up to which the scope is known; None while it has to be listed again.
+
+        Raises: as `get`.
+        """
+        return self._trusted(resource, namespace).version
+
     def items(self, scope: Scope) -> list[CachedObject]:
         """Every object of a scope. Raises: as `get`."""
         return list(self._trusted(*scope).objects.values())

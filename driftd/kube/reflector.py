@@ -117,6 +117,11 @@ class Reflector:
         error = str(self.failure) if self.failure is not None else None
         return Freshness(synced=self._is_synced(), error=error, last_contact=contact)
 
+    @property
+    def version(self) -> str | None:
+        """The resource version up to which the objects are known; None while they have to be listed again."""
+        return self._version
+
     async def settled(self) -> None:
         """Returns once the objects are there, or the last try to get them has failed."""
         await self._settled.wait()

@@ -13,7 +13,7 @@ from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import apply, get
 from driftd.model.drift import Engine, Status, Verdict
-from driftd.model.errors import DriftdError, KubeError
+from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.app import FIELD_MANAGER
 from driftd.reconcile.cluster_view import ClusterView
@@ -107,7 +107,7 @@ class Judge:
                 reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
                 answer = await dry_run(self.view, one)
         except DriftdError as error:
-            return Judged(one, unknown(one.manifest, f"the API server refuses the manifest: {error}"))
+            return Judged(one, unknown(one.manifest, _no_dry_run(error)))
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
 
 
@@ -118,6 +118,14 @@ async def dry_run(view: ClusterView, one: Wanted) -> JsonObject:
         view.cluster, one.resource, one.manifest.body, field_manager=FIELD_MANAGER, force=True, dry_run=True
     )
     return answer
+
+
+def _no_dry_run(error: DriftdError) -> str:
+    if isinstance(error, Forbidden):
+        return f"the server engine asks by dry-run, which takes the right to patch: {error}"
+    if isinstance(error, Invalid):
+        return f"the API server refuses the manifest: {error}"
+    return f"the API server could not be asked by dry-run: {error}"
 
 
 def _version(body: JsonObject) -> str | None:

@@ -34,9 +34,10 @@ def judge_revision(
     """What becomes of a revision after a pass.
 
     `applied_at` is when it was first wholly in the cluster, `steady_since` since when everything has been in sync and
-    healthy without a break. A revision that was good stays good: what breaks later is an incident, not its fault.
+    healthy without a break. A revision that was good stays good: what breaks later is an incident, not its fault. A
+    bad one that comes round after all is good.
     """
-    if state in (RevisionState.GOOD, RevisionState.BAD):
+    if state is RevisionState.GOOD:
         return Judgement(state)
     if applied_at is None:
         return Judgement(RevisionState.SEEN)
@@ -44,12 +45,14 @@ def judge_revision(
         left = settle - (now - steady_since)
         if left <= timedelta(0):
             return Judgement(RevisionState.GOOD)
-        return Judgement(RevisionState.APPLIED, look_again=left)
+        return Judgement(state if state is RevisionState.BAD else RevisionState.APPLIED, look_again=left)
+    if state is RevisionState.BAD:
+        return Judgement(state)
     left = deadline - (now - applied_at)
     ailing = unhealthy(health)
     if left <= timedelta(0) and ailing:
         return Judgement(RevisionState.BAD, f"not healthy within {_spoken(deadline)}: {describe(ailing)}")
-    return Judgement(RevisionState.APPLIED, look_again=max(left, timedelta(seconds=1)))
+    return Judgement(RevisionState.APPLIED, look_again=left if left > timedelta(0) else None)
 
 
 def unhealthy(health: Sequence[Health]) -> list[Health]:

@@ -117,24 +117,17 @@ class CachedReader:
     def _read(self, resource: ApiResource, ref: ResourceRef) -> Reading:
         try:
             cached = self._cache.get(resource, ref.namespace, ref.name)
+            known = self._cache.version(resource, ref.namespace)
         except DriftdError as error:
             return Reading(None, str(error))
-        body = cached.object if cached is not None else None
         written = self._written.get(ref)
-        if written is None:
-            return Reading(body)
-        if body is not None and _version(body) < _version(written) and _uid(body) == _uid(written):
-            return Reading(written)
-        del self._written[ref]
-        return Reading(body)
+        if written is not None:
+            if _number(known) < _number(written["metadata"].get("resourceVersion")):
+                return Reading(written)
+            del self._written[ref]
+        return Reading(cached.object if cached is not None else None)
 
 
-def _version(body: JsonObject) -> int:
+def _number(version: str | None) -> int:
     """Resource versions of one resource compare as numbers (KEP-5504)."""
-    version = body["metadata"].get("resourceVersion", "")
-    return int(version) if version.isdigit() else 0
-
-
-def _uid(body: JsonObject) -> str | None:
-    uid: str | None = body["metadata"].get("uid")
-    return uid
+    return int(version) if version is not None and version.isdigit() else 0

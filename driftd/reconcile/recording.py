@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from driftd.model.drift import Report
+from driftd.model.drift import Report, Status
 from driftd.model.health import Health
 from driftd.model.incident import IncidentType, Resolution
 from driftd.model.plan import Action, Hold
-from driftd.model.revision import Revision
 from driftd.reconcile.incidents import Trouble, follow, of_type
 from driftd.reconcile.lifecycle import describe
 from driftd.reconcile.source import SourceState
@@ -39,10 +38,12 @@ class Recorder:
         action: Action | None,
         hold: Hold | None,
         planned: bool = False,
+        no_way_back: str = "",
     ) -> None:
         """Takes in a pass: what it `found`, and what was left `after` it acted.
 
         `planned` marks the pass that brings a new revision in: what differs before it is the commit, not drift.
+        `no_way_back` says why a bad revision stays where it should have been rolled back: somebody has to look.
         """
         await self._store.record_report(after)
         sha = after.revision.sha if after.revision else None
@@ -54,7 +55,8 @@ class Recorder:
                 await self._tell(after, IncidentType.DRIFT, None, action)
         else:
             await self._tell(after, IncidentType.DRIFT, None, action)
-        await self._tell(after, IncidentType.SYNC_FAILED, _sync_failed(after, action, sha), action)
+        failure = _sync_failed(after, action, sha) or _stays_bad(after, no_way_back)
+        await self._tell(after, IncidentType.SYNC_FAILED, failure, action)
         await self._tell(after, IncidentType.SOURCE, _broken(after, sha), action)
         ailing = None
         if health:
@@ -63,22 +65,8 @@ class Recorder:
                 cause=" ".join(sorted(f"{one.ref}={one.state}" for one in health)),
             )  # fmt: skip
         await self._tell(after, IncidentType.UNHEALTHY, ailing, action)
-        if hold is None:
-            await self._tell(after, IncidentType.ROLLBACK, None, action)
-
-    async def held(self, hold: Hold, back_to: Revision, cluster: str) -> None:
-        """An app goes back to an earlier revision."""
-        trouble = Trouble(
-            IncidentType.ROLLBACK, hold.app, cluster, hold.bad_revision, cause=f"{hold.bad_revision}>{hold.revision}",
-            message=f"rolled back from {hold.bad_revision[:8]} to {back_to.short} ({back_to.subject}): {hold.reason}; "
-            "held there until what Git declares changes",
-        )  # fmt: skip
-        await self._follow(trouble.app, IncidentType.ROLLBACK, trouble, Resolution.SUPERSEDED)
-
-    async def no_way_back(self, app: str, bad: Revision, cluster: str, reason: str) -> None:
-        """A revision is bad and there is none to go back to: somebody has to look."""
-        trouble = Trouble(IncidentType.SYNC_FAILED, app, cluster, bad.sha, message=f"{bad.short} is bad: {reason}")
-        await self._follow(app, IncidentType.SYNC_FAILED, trouble, Resolution.SUPERSEDED)
+        if hold is None or action is not None or not after.undecided:  # what is not done yet is not told yet
+            await self._tell(after, IncidentType.ROLLBACK, _rolled_back(after, hold), action)
 
     async def fetched(self, source: SourceState) -> None:
         """A source was fetched, or could not be: told after the second failure in a row, under the source's name."""
@@ -95,10 +83,8 @@ class Recorder:
         await self._follow(f"source/{source.name}", IncidentType.SOURCE, trouble, Resolution.REVERTED)
 
     async def _tell(self, report: Report, type_: IncidentType, trouble: Trouble | None, action: Action | None) -> None:
-        if trouble is None and type_ is IncidentType.DRIFT and report.undecided:
-            return  # what cannot be read has not gone away
-        if trouble is None and type_ is IncidentType.SYNC_FAILED and action is None and report.drifted:
-            return  # not tried again yet
+        if trouble is None and _may_go_on(type_, report, action):
+            return
         incident = of_type(await self._store.open_incidents(report.app), type_)
         if incident is None and trouble is None:
             return
@@ -110,11 +96,28 @@ class Recorder:
         news = follow(incident, trouble, self._now(), resolution)
         if news is not None:
             await self._store.save_incident(news[0], news[1], self._channels)
-            self._told()
+            if news[1] is not None:
+                self._told()
+
+
+def _may_go_on(type_: IncidentType, report: Report, action: Action | None) -> bool:
+    """Whether a trouble that this pass did not see may be there all the same: what cannot be read has not gone away."""
+    match type_:
+        case IncidentType.DRIFT | IncidentType.UNHEALTHY:
+            return report.undecided
+        case IncidentType.SYNC_FAILED:  # without a new try, it is over once nothing is left to apply
+            to_apply = any(v.status in (Status.DRIFTED, Status.MISSING) for v in report.verdicts)
+            return action is None and (report.undecided or to_apply)
+        case IncidentType.SOURCE:
+            return report.revision is None
+        case IncidentType.ROLLBACK:
+            return False
 
 
 def _resolution(type_: IncidentType, action: Action | None, *, moved: bool) -> Resolution:
-    if action is not None and action.written:
+    if type_ is IncidentType.ROLLBACK:
+        return Resolution.SUPERSEDED
+    if type_ is not IncidentType.SOURCE and action is not None and action.written:
         return Resolution.HEALED
     if moved:
         return Resolution.ACCEPTED if type_ is IncidentType.DRIFT else Resolution.SUPERSEDED
@@ -130,7 +133,30 @@ def _sync_failed(report: Report, action: Action | None, sha: str | None) -> Trou
     )
 
 
+def _rolled_back(report: Report, hold: Hold | None) -> Trouble | None:
+    if hold is None or report.revision is None:
+        return None
+    back_to = report.revision
+    return Trouble(
+        IncidentType.ROLLBACK, report.app, report.cluster, hold.bad_revision,
+        message=f"rolled back from {hold.bad_revision[:8]} to {back_to.short} ({back_to.subject}): {hold.reason}; "
+        "held there until what Git declares changes",
+        cause=f"{hold.bad_revision}>{hold.revision}",
+    )  # fmt: skip
+
+
+def _stays_bad(report: Report, why: str) -> Trouble | None:
+    if not why or report.revision is None:
+        return None
+    bad = report.revision
+    return Trouble(
+        IncidentType.SYNC_FAILED, report.app, report.cluster, bad.sha,
+        message=f"{bad.short} ({bad.subject}) is bad: {why}", cause=f"no way back from {bad.sha}",
+    )  # fmt: skip
+
+
 def _broken(report: Report, sha: str | None) -> Trouble | None:
-    if report.error is None:
+    """What is wrong with a revision. Without one it is the source that is unreachable, which is told once for all."""
+    if report.error is None or report.revision is None:
         return None
     return Trouble(IncidentType.SOURCE, report.app, report.cluster, sha, message=report.error, cause=report.error)

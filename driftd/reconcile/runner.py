@@ -100,7 +100,7 @@ class AppRunner:
         self._renderer = Renderer(self.app, self.source.mirror)
         self._survey = Survey(self.app, self.view, self.source.mirror, self.comparison)
         self._inventory = Inventory(self.app.name, self.store)
-        self._targets = Targets(self.app, self.view.name, self.store, self.recorder, self.now)
+        self._targets = Targets(self.app, self.store, self.now)
 
     async def run(self, ask: Ask | None = None) -> PassResult:
         """One pass: idempotent, and complete whatever caused it.
@@ -193,6 +193,8 @@ class AppRunner:
         wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
         action = await Executor(self.view, self.app, self.now, wrote).run(plan, _extra_fields(decision.act_on))
         await self.store.record_action(action)
+        if trigger is Trigger.SYNC and not action.failed:
+            self._heals = HealHistory()  # a deployment is no fight
         return action
 
     def _decision(self, report: Report, target: Target, ask: Ask | None) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.model.errors import DriftdError
@@ -11,39 +11,55 @@ from driftd.model.plan import Hold
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.desired import Desired
-from driftd.reconcile.recording import Recorder
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The manifests to compare with, what the history knows of their revision, and the hold that chose them."""
+    """The manifests to compare with, what the history knows of their revision, and the hold that chose them.
+
+    `is_new` says that what they declare has yet to be brought in: until then a difference is the commit, not drift.
+    """
 
     desired: Desired
     record: RevisionRecord
     hold: Hold | None
+    is_new: bool
 
 
 class Targets:
     """Chooses the target of each pass over one app, and keeps its holds."""
 
-    def __init__(self, app: App, cluster: str, store: Store, recorder: Recorder, now: Callable[[], datetime]) -> None:
+    def __init__(self, app: App, store: Store, now: Callable[[], datetime]) -> None:
         self._app = app
-        self._cluster = cluster
         self._store = store
-        self._recorder = recorder
         self._now = now
         self._recorded: tuple[str, str] | None = None
 
     async def choose(self, desired: Desired, *, release: bool = False) -> Target:
-        """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad."""
+        """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad.
+
+        `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do not
+        end a hold: nobody knows what they declare.
+        """
+        name = self._app.name
         record = await self._record(desired)
-        hold = await self._store.hold(self._app.name)
-        if hold is not None and (release or desired.digest != hold.bad_digest):
-            await self._store.release_hold(self._app.name)
+        hold = await self._store.hold(name)
+        if hold is not None and release and record.state is RevisionState.BAD:
+            await self._store.set_revision_state(name, record.revision.sha, RevisionState.SEEN, time=self._now())
+            record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
+        if hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors)):
+            await self._store.release_hold(name)
             hold = None
-        return await self._held(hold) if hold is not None else Target(desired, record, None)
+        if hold is not None:
+            return await self._held(hold, desired.errors)
+        return Target(desired, record, None, await self._is_new(record))
+
+    async def _is_new(self, record: RevisionRecord) -> bool:
+        if record.applied_at is not None:
+            return False
+        return record.digest not in await self._store.applied_digests(self._app.name, limit=1)
 
     async def roll_back(self, desired: Desired, *, to: str | None, by: str, reason: str) -> Target:
         """Holds the app at `to`, or at its last good revision.
@@ -61,8 +77,10 @@ class Targets:
             by=by,
             since=self._now(),
         )
+        before = await self._store.hold(self._app.name)
+        if before is not None and replace(hold, since=before.since) == before:
+            return await self._held(before)  # asked for once more
         await self._store.set_hold(hold)
-        await self._recorder.held(hold, record.revision, self._cluster)
         return await self._held(hold)
 
     async def _goal(self, desired: Desired, to: str | None) -> RevisionRecord:
@@ -82,12 +100,13 @@ class Targets:
             raise DriftdError(f"revision {record.revision.short} declares what Git declares now: nothing to roll back")
         return record
 
-    async def _held(self, hold: Hold) -> Target:
+    async def _held(self, hold: Hold, errors: tuple[str, ...] = ()) -> Target:
         record = await self._store.revision(self._app.name, hold.revision)
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         manifests = await self._store.manifests(record.digest)
-        return Target(Desired(record.revision, manifests, record.digest), record, hold)
+        held = Desired(record.revision, manifests, record.digest, errors)
+        return Target(held, record, hold, await self._is_new(record))
 
     async def _record(self, desired: Desired) -> RevisionRecord:
         name, revision = self._app.name, desired.revision

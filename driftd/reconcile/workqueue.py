@@ -10,6 +10,9 @@ import heapq
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+_ROOM = 32
+"""So many times that do not count any more may wait to be cleared away, besides one for each key."""
+
 
 class WorkQueue:
     """A set of keys, each due at a time of the event loop's clock. Its size is bounded by the number of keys."""
@@ -31,6 +34,9 @@ class WorkQueue:
         waiting[key] = when
         if waiting is self._due:
             heapq.heappush(self._heap, (when, key))
+            if len(self._heap) > _ROOM + 2 * len(self._due):  # mostly times that an earlier one has replaced
+                self._heap = [(when, key) for key, when in self._due.items()]
+                heapq.heapify(self._heap)
             self._changed.set()
 
     def forget(self, key: str) -> None:

@@ -55,9 +55,7 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
         await until(lambda: now_running.engine.reports[0].in_sync, "the deployment")
 
 
-async def test_another_configuration_goes_on_with_the_same_history(
-    a_world: Opened,  # noqa: F811  # the fixture
-) -> None:
+async def test_another_configuration_goes_on_with_the_same_history(world: World) -> None:
     """From observe to heal: the drift that was told is told once, and healed; nothing of the old one still runs."""
     async with running(configuration(world), Metrics()) as first:
         await until(lambda: first.engine.reports, "the first report")
@@ -77,9 +75,7 @@ async def _no_incident(world: World) -> bool:
     return not await world.incidents()
 
 
-async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(
-    a_world: Opened,  # noqa: F811  # the fixture
-) -> None:
+async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(world: World) -> None:
     """Nobody pushes, nobody asks."""
     async with running(configuration(world, mode="heal"), Metrics()) as now_running:
         await until(lambda: now_running.engine.reports and now_running.engine.reports[0].in_sync, "the deployment")

@@ -1,0 +1,47 @@
+"""What every command does before it does anything: start quickly, and know what it is asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("aiohttp", "apscheduler", "deepdiff", "git", "kubernetes", "orjson", "rich", "slack_sdk", "sqlalchemy")
+"""What takes long to import, and what `--help` has no use for."""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"], ["config", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """It is there at once: a fresh interpreter, and none of the libraries that the work itself needs."""
+    script = (
+        "import sys\n"
+        "from driftd.cli.main import main\n"
+        f"sys.argv = ['driftd', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
+        f"print('loaded:', [m for m in {HEAVY!r} if m in sys.modules], code, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.splitlines()[-1] == "loaded: [] 0"
+    assert done.stdout
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "driftd", *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_help_names_every_command() -> None:
+    """With one line each."""
+    text = run("--help").stdout
+    for command in ("check", "run", "sync", "rollback", "status", "history", "config", "demo"):
+        assert f"\n  {command} " in text
+
+
+def test_the_schema_is_json_schema_on_standard_output() -> None:
+    """For an editor to read."""
+    done = run("config", "schema")
+    assert done.returncode == 0
+    assert "apps" in json.loads(done.stdout)["properties"]

@@ -1,0 +1,164 @@
+"""The engine: what makes a pass happen, with the cluster watched."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from driftd.model.drift import Status
+from driftd.model.plan import Mode, RollbackMode
+from driftd.reconcile.engine import ReconcileEngine
+from tests.reconcile.conftest import Opened
+from tests.reconcile.world import World, config_map, deployment, statuses, until
+
+
+def in_sync(engine: ReconcileEngine) -> bool:
+    return "web" in engine.results and engine.results["web"].report.in_sync
+
+
+def status(engine: ReconcileEngine, name: str) -> Status | None:
+    return statuses(engine.results["web"].report).get(name) if "web" in engine.results else None
+
+
+def revision(engine: ReconcileEngine) -> str | None:
+    found = engine.results["web"].report.revision
+    return found.sha if found else None
+
+
+async def test_what_changes_in_the_cluster_is_healed_without_anybody_asking(a_world: Opened) -> None:
+    """Edits, extra fields and deletions, by the watch alone."""
+    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+        await until(lambda: in_sync(engine), "the first deployment")
+        assert await world.told() == []
+        await world.edit("ConfigMap", {"data": {"a": "2", "b": "3"}})
+        await until(lambda: _told(world, 2), "the repair")
+        assert await _data(world, {"a": "1"})
+        await world.delete("ConfigMap")
+        await until(lambda: _told(world, 4), "its return")
+        assert await _data(world, {"a": "1"})
+        assert await world.told() == ["drift opened", "drift resolved (healed)"] * 2
+
+
+async def _told(world: World, count: int) -> bool:
+    return len(await world.told()) >= count and not await world.incidents()
+
+
+async def _data(world: World, wanted: dict[str, str]) -> bool:
+    listed = await world.request("GET", "/api/v1/namespaces/web/configmaps")
+    return [i["data"] for i in listed["items"] if i["metadata"]["name"] == "web"] == [wanted]
+
+
+async def test_a_deployment_under_watch_is_never_told_as_drift_whatever_it_brings(a_world: Opened) -> None:
+    """Many new objects at once, read back before their events have come: not one is missing."""
+    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+        await until(lambda: in_sync(engine), "the first deployment")
+        for number in range(4):
+            sha = await world.commit({f"{number}-{n}.yaml": config_map(f"c-{number}-{n}", a="1") for n in range(10)})
+            engine.ask("web")
+            await until(lambda sha=sha: revision(engine) == sha and in_sync(engine), "the new objects")
+        await until(lambda: in_sync(engine), "the end")
+        assert await world.told() == []
+
+
+async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> None:
+    """Its watches list and watch, and the drift is told as it comes and goes."""
+    for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
+        await observed.apply(kind, text)
+    observed.requests.seen.clear()
+    async with observed.engine() as engine:
+        await until(lambda: in_sync(engine), "the first pass")
+        ours = list(observed.requests.writes)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the drift")
+        await observed.edit("ConfigMap", {"data": {"a": "1"}})
+        await until(lambda: in_sync(engine), "the end of it")
+        assert ours == []
+        assert [w for w in observed.requests.writes if "kubectl-edit" not in w] == []
+    assert await observed.told() == ["drift opened", "drift resolved (reverted)"]
+
+
+async def test_an_outage_of_the_api_server_is_unknown_and_ends_no_incident(a_world: Opened) -> None:
+    """Once the watches cannot be trusted any more nothing is in sync; when it is back, all is known again."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE)
+        async with world.engine() as engine:
+            await until(lambda: in_sync(engine), "the first pass")
+            await world.edit("ConfigMap", {"data": {"a": "2"}})
+            await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the drift")
+            world.sandbox.faults.refusing = True
+            world.sandbox.faults.drop_watches()
+            await until(
+                lambda: set(statuses(engine.results["web"].report).values()) == {Status.UNKNOWN}, "the distrust"
+            )
+            assert set(await world.incidents()) == {"drift"}
+            world.sandbox.faults.refusing = False
+            back = {"Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.DRIFTED}
+            await until(lambda: statuses(engine.results["web"].report) == back, "the return")
+            assert await world.told() == ["drift opened"]
+
+
+async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -> None:
+    """No event comes at the deadline: the engine looks again by itself. The same for the settle time."""
+    times = {"settle": timedelta(seconds=0.2), "deadline": timedelta(seconds=1)}
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO, **times) as world, world.engine() as engine:
+        await until(lambda: "web" in engine.results and engine.results["web"].state == "good", "a good revision")
+        await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
+        engine.ask("web")
+        await until(lambda: engine.results["web"].hold is not None, "the rollback")
+        assert await world.image() == "shop/web:1"
+
+
+async def test_a_source_that_fails_twice_is_told_and_its_last_revision_stays_in_use(a_world: Opened) -> None:
+    """Drift is found as before; when Git is back it is told, once."""
+    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+        await until(lambda: in_sync(engine), "the first deployment")
+        away = world.folder / "elsewhere"
+        world.repository.folder.rename(away)
+        first = await engine.fetch("shop")
+        assert await world.told("source/shop") == []
+        second = await engine.fetch("shop")
+        assert first is not None
+        assert second is not None
+        assert first < second, "ever more patiently"
+        message = (await world.incidents("source/shop"))["source"]
+        assert "stays in use" in message
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(lambda: _data(world, {"a": "1"}), "the repair without Git")
+        away.rename(world.repository.folder)
+        assert await engine.fetch("shop") is None
+        assert await world.told("source/shop") == ["source opened", "source resolved (reverted)"]
+
+
+async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -> None:
+    """A defect is logged, and the pass is tried again."""
+    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+        await until(lambda: in_sync(engine), "the first deployment")
+
+        class Broken:
+            app = engine.runners["web"].app
+
+            async def run(self) -> None:
+                raise ZeroDivisionError
+
+        engine.runners["broken"] = Broken()  # type: ignore[assignment]  # it has what the engine asks for
+        for _ in range(8):
+            engine.ask("broken")
+            await asyncio.sleep(0.01)
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(lambda: _data(world, {"a": "1"}), "the other app's repair")
+
+
+async def test_stopping_lets_the_pass_under_way_finish(a_world: Opened) -> None:
+    """Nothing is half applied, and no other pass begins."""
+    async with a_world(mode=Mode.HEAL) as world:
+        async with world.engine() as engine:
+            world.sandbox.faults.delay = 0.02
+            await until(lambda: world.requests.writes, "the first write")
+        assert statuses(engine.results["web"].report) == {
+            "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC,
+        }  # fmt: skip
+        done = len(world.requests.seen)
+        engine.ask("web")
+        await asyncio.sleep(0.1)
+        assert len(world.requests.seen) <= done + 2

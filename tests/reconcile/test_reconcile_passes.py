@@ -1,0 +1,362 @@
+"""Passes over one app, on the sandbox: what differs, what is written, and what people are told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from driftd.model.drift import Engine, Status
+from driftd.model.errors import DriftdError
+from driftd.model.plan import Mode, Outcome, Trigger
+from driftd.reconcile.runner import Ask
+from tests.reconcile.conftest import Opened
+from tests.reconcile.world import World, config_map, deployment, statuses
+
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: widgets.example.com
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec: {type: object, properties: {size: {type: integer}}}
+"""
+WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: web\nspec:\n  size: 3\n"
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+async def test_an_observed_app_is_never_written_to(a_world: Opened, engine: Engine) -> None:
+    """Missing, in sync, drifted, gone from Git: not one request that could change something."""
+    async with a_world(engine=engine) as world:
+        first = await world.run()
+        assert statuses(first.report) == {"Deployment/web": Status.MISSING, "ConfigMap/web": Status.MISSING}
+        assert world.requests.writes == []
+        world.restart(mode=Mode.HEAL)
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE)
+        world.requests.seen.clear()
+        assert (await world.run()).report.in_sync
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        world.requests.seen.clear()
+        assert statuses((await world.run()).report)["ConfigMap/web"] is Status.DRIFTED
+        world.repository.remove("app/config.yaml")
+        await world.commit({}, "Drop the configuration")
+        assert statuses((await world.run()).report)["ConfigMap/web"] is Status.ORPHANED
+        assert world.requests.writes == []
+        assert world.requests.seen
+
+
+async def test_missing_objects_are_told_as_drift_and_not_as_sick_too(observed: World) -> None:
+    """One thing that is wrong, one message."""
+    await observed.run()
+    assert set(await observed.incidents()) == {"drift"}
+
+
+async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_with_one(a_world: Opened) -> None:
+    """A commit is no drift. An edit is: found, put back and told in one pass, with what was wrong."""
+    async with a_world(mode=Mode.HEAL) as world:
+        deployed = await world.run()
+        assert deployed.action is not None
+        assert deployed.action.trigger is Trigger.SYNC
+        assert {one.outcome for one in deployed.action.applied} == {Outcome.CREATED}
+        await world.settle()
+        assert await world.told() == []
+
+        await world.edit("ConfigMap", {"data": {"a": "2", "extra": "1"}, "metadata": {"labels": {"oops": "1"}}})
+        healed = await world.run()
+        assert healed.action is not None
+        assert healed.action.trigger is Trigger.HEAL
+        assert [str(one.ref) for one in healed.action.applied] == ["ConfigMap/web/web"]
+        assert healed.report.in_sync
+        live = await world.get("ConfigMap")
+        assert live["data"] == {"a": "1"}
+        assert "labels" not in live["metadata"]
+        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+
+
+async def test_what_is_in_sync_is_never_written(a_world: Opened) -> None:
+    """Not even an apply that would change nothing."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.requests.seen.clear()
+        await world.run()
+        await world.delete("ConfigMap")
+        result = await world.run()
+        assert result.report.in_sync
+        assert [w for w in world.requests.writes if "deployments" in w] == []
+
+
+async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(a_world: Opened) -> None:
+    """It is told, and nobody deletes it but a person."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.repository.remove("app/config.yaml")
+        await world.commit({}, "Drop the configuration")
+        result = await world.run()
+        assert statuses(result.report)["ConfigMap/web"] is Status.ORPHANED
+        assert await world.get("ConfigMap")
+        assert await world.told() == ["drift opened"]
+        await world.delete("ConfigMap")
+        assert (await world.run()).report.in_sync
+        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+
+
+async def test_a_kind_that_nobody_serves_is_unknown_and_the_others_are_judged(a_world: Opened) -> None:
+    """It says which kind, and is asked for again soon: its CRD may come from elsewhere."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.commit({"widget.yaml": WIDGET})
+        result = await world.run()
+        assert statuses(result.report) == {
+            "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC, "Widget/web": Status.UNKNOWN,
+        }  # fmt: skip
+        (verdict,) = [v for v in result.report.verdicts if v.status is Status.UNKNOWN]
+        assert "example.com/v1" in str(verdict.error)
+        assert "Widget" in str(verdict.error)
+        assert not result.report.in_sync
+        assert result.look_again is not None
+        assert result.look_again.total_seconds() <= 30
+
+
+async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_app_brings(a_world: Opened) -> None:
+    """In one pass, and nothing of it is drift."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.commit({"a-widget.yaml": WIDGET, "crd.yaml": CRD})
+        result = await world.run()
+        assert result.action is not None
+        assert result.action.failed == ()
+        assert result.report.in_sync, statuses(result.report)
+        widget = await world.request("GET", "/apis/example.com/v1/namespaces/web/widgets/web")
+        assert widget["spec"] == {"size": 3}
+        assert await world.told() == []
+
+
+async def test_a_definition_and_its_resource_are_missing_where_nobody_has_applied_them(observed: World) -> None:
+    """Missing, not unknown: the app brings the kind itself."""
+    await observed.commit({"widget.yaml": WIDGET, "crd.yaml": CRD})
+    found = statuses((await observed.run()).report)
+    assert found["Widget/web"] is Status.MISSING
+    assert found["CustomResourceDefinition/widgets.example.com"] is Status.MISSING
+
+
+async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world: Opened) -> None:
+    """Partial permissions: the drift that can be seen is told, the app is not in sync, and the reason is given."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE)
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        world.sandbox.faults.forbid("*", "deployments")
+        result = await world.run()
+        assert statuses(result.report) == {"Deployment/web": Status.UNKNOWN, "ConfigMap/web": Status.DRIFTED}
+        (verdict,) = [v for v in result.report.verdicts if v.status is Status.UNKNOWN]
+        assert "deployments" in str(verdict.error)
+        assert "get" in str(verdict.error)
+        world.sandbox.faults.clear()
+
+
+async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
+    """Without the right to patch it cannot ask: unknown, with the reason; a manifest that is refused is another."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
+        world.sandbox.faults.forbid("patch", "configmaps")
+        (verdict,) = [v for v in (await world.run()).report.verdicts if v.status is Status.UNKNOWN]
+        assert str(verdict.error).startswith("the server engine asks by dry-run, which takes the right to patch")
+        world.sandbox.faults.clear()
+        await world.commit({"config.yaml": config_map(a="1").replace("name: web", "name: web\n  labels: {a: 'no no'}")})
+        (verdict,) = [v for v in (await world.run()).report.verdicts if v.status is Status.UNKNOWN]
+        assert "the API server refuses the manifest" in str(verdict.error)
+        assert "no no" in str(verdict.error)
+
+
+async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: Opened) -> None:
+    """One object's refusal is its own."""
+    async with a_world(mode=Mode.HEAL) as world:
+        world.sandbox.faults.forbid("patch", "deployments")
+        result = await world.run()
+        assert result.action is not None
+        outcomes = {one.ref.kind: one.outcome for one in result.action.applied}
+        assert outcomes == {"Deployment": Outcome.FAILED, "ConfigMap": Outcome.CREATED}
+        assert "cannot patch" in (await world.incidents())["sync_failed"]
+        assert result.look_again is not None, "it is tried again"
+        world.sandbox.faults.clear()
+        world.clock.advance(seconds=5)
+        assert (await world.run()).report.in_sync
+        assert await world.incidents() == {}
+
+
+async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Opened) -> None:
+    """Also before it has ever succeeded; and the next commit does not wait for it."""
+    async with a_world(mode=Mode.HEAL) as world:
+        world.sandbox.faults.forbid("patch", "deployments")
+        await world.run()
+        waits = []
+        for _ in range(4):
+            result = await world.run()
+            assert result.action is None, "too early"
+            assert result.look_again is not None
+            waits.append(round(result.look_again.total_seconds()))
+            world.clock.advance(seconds=waits[-1] + 1)
+            assert (await world.run()).action is not None
+        assert waits == [1, 2, 4, 8]
+        await world.commit({"config.yaml": config_map(a="2")})
+        assert (await world.run()).action is not None
+        assert (await world.told()).count("sync_failed opened") == 1
+        world.sandbox.faults.clear()
+
+
+async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_incident(a_world: Opened) -> None:
+    """Never in sync, and what was wrong before may still be."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE)
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await world.run()
+        world.sandbox.faults.refusing = True
+        for runner in (world.runner, world.restart()):
+            result = await runner.run()
+            assert set(statuses(result.report).values()) == {Status.UNKNOWN}
+            assert not result.report.in_sync
+            assert "sandbox" in str(result.report.verdicts[0].error)
+        assert result.look_again is not None, "nothing else would tell when it is back"
+        world.sandbox.faults.refusing = False
+        assert set(await world.incidents()) == {"drift"}
+        await world.edit("ConfigMap", {"data": {"a": "1"}})
+        await world.run()
+        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+
+
+async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: Opened) -> None:
+    """The place of the mistake is told; what parses is compared, and nothing is put back."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await world.commit({"bad.yaml": "apiVersion: v1\nkind: [\n"})
+        world.requests.seen.clear()
+        result = await world.run()
+        assert "app/bad.yaml:" in str(result.report.error)
+        assert not result.report.in_sync
+        assert world.requests.writes == []
+        assert (await world.get("ConfigMap"))["data"] == {"a": "2"}
+        assert "app/bad.yaml:" in (await world.incidents())["source"]
+        await world.commit({"bad.yaml": "# nothing\n"})
+        assert (await world.run()).report.in_sync
+        assert await world.incidents() == {}
+
+
+async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_app(a_world: Opened) -> None:
+    """Somebody moved the folder: nothing is orphaned, nothing is written."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.repository.git("mv", "app", "apps")
+        world.repository.commit("Move the folder")
+        await world.source.fetch()
+        world.requests.seen.clear()
+        result = await world.run()
+        assert "app" in str(result.report.error)
+        assert result.report.verdicts == ()
+        assert not result.report.in_sync
+        assert world.requests.writes == []
+
+
+async def test_a_busy_api_server_is_asked_again(a_world: Opened) -> None:
+    """429s cost time, not verdicts."""
+    async with a_world(mode=Mode.HEAL) as world:
+        world.sandbox.faults.throttle(retry_after=0, times=3)
+        result = await world.run()
+        assert result.report.in_sync
+        assert result.action is not None
+        assert result.action.failed == ()
+
+
+async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_world: Opened) -> None:
+    """It undoes every heal at once. Between two tries it is told as drift, and the next try is announced."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        heals = 0
+        for _ in range(30):
+            await world.edit("ConfigMap", {"data": {"a": "2"}}, manager="other-operator")
+            result = await world.run()
+            heals += result.action is not None
+            if result.action is None:
+                assert result.look_again is not None
+                assert statuses(result.report)["ConfigMap/web"] is Status.DRIFTED
+                assert "drift" in await world.incidents()
+            world.clock.advance(seconds=2)
+        assert 3 <= heals <= 7, "in a minute: at 0, 1, 3, 7, 15, 31 s"
+        world.clock.advance(minutes=6)
+        assert (await world.run()).report.in_sync
+
+
+async def test_a_field_that_another_manager_owns_is_taken_back_by_force(a_world: Opened) -> None:
+    """Server-side apply by somebody else makes a conflict; Git wins."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        path = "/api/v1/namespaces/web/configmaps/web?fieldManager=other&force=true"
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"a": "theirs"}}
+        await world.request("PATCH", path, body, "application/apply-patch+yaml")
+        result = await world.run()
+        assert result.report.in_sync
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
+
+
+async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_world: Opened) -> None:
+    """Unasked it only reports."""
+    async with a_world(mode=Mode.APPROVE) as world:
+        assert (await world.run()).action is None
+        assert world.requests.writes == []
+        synced = await world.run(Ask(Trigger.SYNC, "ann@laptop"))
+        assert synced.report.in_sync
+        assert synced.action is not None
+        assert (synced.action.by, synced.action.trigger) == ("ann@laptop", Trigger.SYNC)
+        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+
+
+async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same(a_world: Opened) -> None:
+    """The commit did not change what the app declares: the difference cannot be its."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        world.repository.write({"README": "of no consequence"})
+        await world.commit({}, "Touch something else")
+        result = await world.run()
+        assert result.action is not None
+        assert result.action.trigger is Trigger.HEAL
+        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+
+
+async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Opened) -> None:
+    """By an error, and nothing is written."""
+    async with a_world(mode=Mode.APPROVE) as world:
+        with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
+            await world.run(Ask(Trigger.ROLLBACK, "ann"))
+        with pytest.raises(DriftdError, match="app web has no revision cafe in its history"):
+            await world.run(Ask(Trigger.ROLLBACK, "ann", to="cafe"))
+        with pytest.raises(DriftdError, match="nothing to roll back"):
+            await world.run(Ask(Trigger.ROLLBACK, "ann", to=world.repository.head))
+        world.sandbox.faults.refusing = True
+        with pytest.raises(DriftdError, match="sandbox"):
+            await world.restart().run(Ask(Trigger.SYNC, "ann"))
+        assert world.requests.writes == []
+
+
+async def test_a_job_or_deployment_that_is_on_its_way_is_no_sickness(a_world: Opened) -> None:
+    """A rollout that is under way is told to nobody; one that takes longer than the deadline is."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
+        result = await world.run()
+        assert {one.state for one in result.health if one.ref.kind == "Deployment"} == {"progressing"}
+        assert await world.incidents() == {}
+        world.clock.advance(minutes=11)
+        result = await world.run()
+        assert result.state == "bad"
+        assert "Deployment.apps/web/web" in (await world.incidents())["unhealthy"]

@@ -1,0 +1,235 @@
+"""Bad revisions: how they are found out, gone back from, and how an app is held and let go."""
+
+from __future__ import annotations
+
+import pytest
+
+from driftd.model.drift import Status
+from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
+from driftd.model.revision import RevisionState
+from driftd.reconcile.runner import Ask, PassResult
+from tests.reconcile.conftest import Opened
+from tests.reconcile.world import World, config_map, deployment, statuses
+
+BROKEN = deployment("shop/web:2-broken")
+
+
+async def fails(world: World, text: str = BROKEN) -> PassResult:
+    """Commits something that never becomes healthy, and lets its deadline pass."""
+    await world.commit({"deployment.yaml": text}, "Update to 2")
+    deployed = await world.run()
+    assert deployed.state == "applied"
+    world.clock.advance(minutes=10)
+    return await world.run()
+
+
+async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(a_world: Opened) -> None:
+    """The last good one comes back and is held; people are told from what, to what, and why."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        good = world.repository.head
+        result = await fails(world)
+        bad = world.repository.head
+        assert result.action is not None
+        assert (result.action.trigger, result.action.revision, result.action.by) == (Trigger.ROLLBACK, good, "driftd")
+        assert result.hold is not None
+        assert (result.hold.revision, result.hold.bad_revision) == (good, bad)
+        assert await world.image() == "shop/web:1"
+        assert result.report.in_sync
+        assert result.report.revision is not None
+        assert result.report.revision.sha == good
+        message = (await world.incidents())["rollback"]
+        assert f"rolled back from {bad[:8]} to {good[:8]}" in message
+        sick = "Deployment.apps/web/web: 1 old replica is still there, 1 replica is not available"
+        assert f"not healthy within 10m: {sick}; held there" in message
+        record = await world.store.revision("web", bad)
+        assert record is not None
+        assert record.state is RevisionState.BAD
+
+
+@pytest.mark.parametrize(
+    ("mode", "rollback"),
+    [(Mode.HEAL, RollbackMode.MANUAL), (Mode.OBSERVE, RollbackMode.AUTO)],
+    ids=["manual", "observed"],
+)
+async def test_a_bad_revision_stays_where_nobody_allowed_to_roll_back(
+    a_world: Opened, mode: Mode, rollback: RollbackMode
+) -> None:
+    """It is marked and told as sick, no more."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
+        await world.run()
+        world.restart(mode=mode, rollback=rollback)
+        world.requests.seen.clear()
+        await world.run()
+        world.clock.advance(minutes=10)
+        assert (await world.run()).state == "bad"
+        assert await world.image() == "shop/web:2-broken"
+        assert set(await world.incidents()) == {"unhealthy"}
+        assert world.requests.writes == []
+
+
+async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_defended(a_world: Opened) -> None:
+    """Until what Git declares is no longer what was bad."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await fails(world)
+        world.restart()
+        assert (await world.run()).hold is not None
+        world.repository.write({"README": "of no consequence"})
+        await world.commit({}, "Touch something else")
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        held = await world.run()
+        assert held.hold is not None
+        assert held.report.in_sync
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
+        assert await world.image() == "shop/web:1"
+
+        await world.commit({"deployment.yaml": deployment("shop/web:3")}, "Update to 3")
+        moved = await world.run()
+        assert moved.hold is None
+        assert await world.image() == "shop/web:3"
+        assert "rollback resolved (superseded)" in await world.told()
+        assert "rollback" not in await world.incidents()
+
+
+async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(a_world: Opened) -> None:
+    """Nobody knows whether that is past the bad one; the mistake is told."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await fails(world)
+        await world.commit({"bad.yaml": "kind: [\n"}, "Slip")
+        result = await world.run()
+        assert result.hold is not None
+        assert "app/bad.yaml" in str(result.report.error)
+        assert set(await world.incidents()) == {"rollback", "source"}
+        await world.commit({"bad.yaml": "# nothing\n"}, "Mend the slip")
+        assert (await world.run()).hold is not None
+        assert await world.image() == "shop/web:1"
+
+
+async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(a_world: Opened) -> None:
+    """Once, and until the next commit mends it."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        result = await fails(world)
+        assert result.state == "bad"
+        assert result.hold is None
+        for _ in range(3):
+            await world.run()
+            message = (await world.incidents())["sync_failed"]
+            assert "not healthy within 10m: Deployment.apps/web/web" in message
+            assert "no good revision to go back to" in message
+        assert (await world.told()).count("sync_failed opened") == 1
+        assert "sync_failed changed" not in await world.told()
+        await world.commit({"deployment.yaml": deployment("shop/web:3")}, "Update to 3")
+        await world.settle()
+        assert await world.incidents() == {}
+
+
+async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rolled_back(a_world: Opened) -> None:
+    """It was slow, and nobody could go back; now it is what one goes back to."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await fails(world)
+        # Somebody mends the outside: an image that can be pulled now.
+        path = "/api/v1/namespaces/web/pods"
+        await world.commit({"deployment.yaml": BROKEN})
+        for pod in (await world.request("GET", path))["items"]:
+            ready = [{**c, "status": "True"} for c in pod["status"]["conditions"]]
+            states = [{**c, "ready": True, "started": True} for c in pod["status"]["containerStatuses"]]
+            status = {**pod["status"], "phase": "Running", "conditions": ready, "containerStatuses": states}
+            await world.request("PUT", f"{path}/{pod['metadata']['name']}/status", {**pod, "status": status})
+        await world.settle()
+        assert await world.incidents() == {}
+        assert await world.image() == "shop/web:2-broken"
+
+
+async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Opened) -> None:
+    """The hold is in the store, the cluster still has the bad revision: the next process applies the good one."""
+    async with a_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        await world.settle()
+        good = world.repository.head
+        bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        record = await world.store.revision("web", bad)
+        assert record is not None
+        await world.store.set_hold(Hold("web", good, bad, record.digest, "not healthy", "driftd", world.clock()))
+        world.restart()
+        result = await world.run()
+        assert result.hold is not None
+        assert await world.image() == "shop/web:1"
+        assert "rollback" in await world.incidents()
+
+
+async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_world: Opened) -> None:
+    """The revision was marked bad, and then the process died."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
+        await world.run()
+        await world.store.set_revision_state(
+            "web", bad, RevisionState.BAD, reason="not healthy within 10m: web", time=world.clock()
+        )
+        world.restart()
+        result = await world.run()
+        assert result.hold is not None
+        assert result.hold.reason == "not healthy within 10m: web"
+        assert await world.image() == "shop/web:1"
+
+
+async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
+    """What a good revision declares is kept in the history."""
+    async with a_world(mode=Mode.APPROVE) as world:
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        await world.settle()
+        await world.commit({"deployment.yaml": deployment("shop/web:2")}, "Update to 2")
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        world.repository.folder.rename(world.folder / "elsewhere")
+        await world.source.fetch()
+        assert world.source.error
+        result = await world.run(Ask(Trigger.ROLLBACK, "ann"))
+        assert result.report.in_sync
+        assert await world.image() == "shop/web:1"
+
+
+async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
+    """The hold names the person; release follows Git again, and the bad revision has another try."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await fails(world)
+        released = await world.run(Ask(Trigger.SYNC, "ann", release=True))
+        assert released.hold is None
+        assert await world.image() == "shop/web:2-broken"
+        assert (await world.run()).hold is None, "it has until its deadline"
+        assert await world.image() == "shop/web:2-broken"
+        world.clock.advance(minutes=10)
+        again = await world.run()
+        assert again.hold is not None
+        assert await world.image() == "shop/web:1"
+        assert (await world.told()).count("rollback opened") == 2
+
+
+async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(a_world: Opened) -> None:
+    """It is told: driftd does not delete unasked."""
+    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await world.commit({"new.yaml": config_map("new", a="1")})
+        result = await fails(world)
+        assert statuses(result.report)["ConfigMap/new"] is Status.ORPHANED
+        assert not result.report.in_sync
+
+
+async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Opened) -> None:
+    """By the first digits of its commit, good or not."""
+    async with a_world(mode=Mode.APPROVE) as world:
+        first = world.repository.head
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        await world.commit({"config.yaml": config_map(a="2")}, "Second")
+        await world.run(Ask(Trigger.SYNC, "ann"))
+        result = await world.run(Ask(Trigger.ROLLBACK, "ann", to=first[:9]))
+        assert result.hold is not None
+        assert (result.hold.by, result.hold.revision) == ("ann", first)
+        assert result.hold.reason == "asked for by ann"
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
+        assert (await world.run()).hold is not None

@@ -1,0 +1,198 @@
+"""The queue of keys that wait for a pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftd.reconcile.workqueue import WorkQueue
+
+
+class Work:
+    """What the workers were given, and a gate that keeps them at it while it is closed."""
+
+    def __init__(self) -> None:
+        self.queue = WorkQueue()
+        self.begun: list[str] = []
+        self.times: list[float] = []
+        self.running: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, key: str) -> None:
+        self.begun.append(key)
+        self.times.append(asyncio.get_running_loop().time())
+        self.running[key] = self.running.get(key, 0) + 1
+        self.most[key] = max(self.most.get(key, 0), self.running[key])
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+        finally:
+            self.running[key] -= 1
+
+    @property
+    def busy(self) -> int:
+        return sum(self.running.values())
+
+
+@asynccontextmanager
+async def working(workers: int = 1) -> AsyncIterator[Work]:
+    work = Work()
+    tasks = [asyncio.create_task(work.queue.work(work)) for _ in range(workers)]
+    try:
+        yield work
+    finally:
+        work.gate.set()
+        work.queue.close()
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # what it waits for has no event
+            await asyncio.sleep(0.002)
+
+
+async def test_a_key_that_is_added_many_times_is_worked_on_once() -> None:
+    """Changes that come together are looked at together."""
+    async with working() as work:
+        for _ in range(50):
+            work.queue.add("web", 0.02)
+        await until(lambda: bool(work.begun))
+        await asyncio.sleep(0.05)
+        assert work.begun == ["web"]
+
+
+async def test_a_key_that_is_added_during_its_pass_has_one_more_pass_and_never_two_at_once() -> None:
+    """What changed while we looked is looked at again, afterwards."""
+    async with working(workers=4) as work:
+        work.gate.clear()
+        work.queue.add("web")
+        await until(lambda: work.busy == 1)
+        for _ in range(10):
+            work.queue.add("web")
+        await asyncio.sleep(0.02)
+        assert work.begun == ["web"]
+        work.gate.set()
+        await until(lambda: len(work.begun) == 2 and not work.busy)
+        await asyncio.sleep(0.02)
+        assert work.begun == ["web", "web"]
+        assert work.most == {"web": 1}
+
+
+async def test_different_keys_are_worked_on_at_once() -> None:
+    """One app's slow pass does not hold up another's."""
+    async with working(workers=2) as work:
+        work.gate.clear()
+        work.queue.add("slow")
+        work.queue.add("web")
+        await until(lambda: sorted(work.begun) == ["slow", "web"] and work.busy == 2)
+
+
+async def test_of_two_times_the_earlier_one_counts() -> None:
+    """Whether it is asked for first or last, and it makes one pass, not two."""
+    async with working() as work:
+        started = asyncio.get_running_loop().time()
+        work.queue.add("late then early", 60)
+        work.queue.add("late then early", 0.03)
+        work.queue.add("early then late", 0.03)
+        work.queue.add("early then late", 60)
+        await until(lambda: len(work.begun) == 2)
+        assert sorted(work.begun) == ["early then late", "late then early"]
+        assert all(0.02 < when - started < 1 for when in work.times)
+
+
+async def test_a_worker_that_waits_for_a_late_key_takes_an_earlier_one() -> None:
+    """A key that is due at once does not wait for the timer of another."""
+    async with working() as work:
+        work.queue.add("late", 60)
+        await asyncio.sleep(0.01)
+        work.queue.add("now")
+        await until(lambda: work.begun == ["now"])
+
+
+async def test_what_was_taken_back_is_not_worked_on() -> None:
+    """Not even when it was asked for during its pass."""
+    async with working() as work:
+        work.queue.add("gone", 0.02)
+        work.queue.forget("gone")
+        work.gate.clear()
+        work.queue.add("web")
+        await until(lambda: work.busy == 1)
+        work.queue.add("web")
+        work.queue.forget("web")
+        work.gate.set()
+        await asyncio.sleep(0.05)
+        assert work.begun == ["web"]
+
+
+async def test_closing_ends_every_worker_and_starts_no_other_pass() -> None:
+    """The pass under way is finished, what waits is left."""
+    work = Work()
+    tasks = [asyncio.create_task(work.queue.work(work)) for _ in range(3)]
+    work.gate.clear()
+    work.queue.add("running")
+    await until(lambda: work.busy == 1)
+    work.queue.add("running")
+    work.queue.add("later", 0.01)
+    work.queue.close()
+    work.gate.set()
+    await asyncio.wait_for(asyncio.gather(*tasks), 5)
+    await asyncio.sleep(0.03)
+    assert work.begun == ["running"]
+
+
+async def test_its_length_is_what_is_due_or_being_worked_on() -> None:
+    """What is to come later is not a backlog."""
+    queue = WorkQueue()
+    queue.add("due")
+    queue.add("later", 60)
+    assert len(queue) == 1
+    async with working() as work:
+        work.gate.clear()
+        work.queue.add("web")
+        await until(lambda: work.busy == 1)
+        assert len(work.queue) == 1
+
+
+async def test_its_memory_is_bounded_by_the_number_of_keys() -> None:
+    """A daemon whose app changes all day, with a timer for later each time, does not grow."""
+    async with working() as work:
+        work.queue.add("another", 60)
+        for number in range(2000):
+            work.queue.add("web", 300 - number * 0.01)
+        assert len(work.queue._heap) < 100
+        work.queue.add("web")
+        await until(lambda: work.begun == ["web"])
+
+
+adds = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.booleans()), max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(adds=adds, workers=st.integers(1, 3))
+def test_every_key_that_is_added_is_worked_on_after_it_was_added(
+    adds: list[tuple[str, int, bool]], workers: int
+) -> None:
+    """Whatever comes when: no key is lost, none is worked on twice at once, none more often than it was added."""
+
+    async def run() -> None:
+        async with working(workers) as work:
+            last_seen: dict[str, int] = {}
+            for key, delay, pause in adds:
+                last_seen[key] = work.begun.count(key)
+                work.queue.add(key, delay / 5000)
+                if pause:
+                    await asyncio.sleep(0)
+            await until(lambda: all(work.begun.count(key) > seen for key, seen in last_seen.items()))
+            await until(lambda: not work.busy and not len(work.queue))
+            assert all(most == 1 for most in work.most.values())
+            for key in last_seen:
+                assert work.begun.count(key) <= sum(1 for added, _, _ in adds if added == key)
+
+    asyncio.run(run())

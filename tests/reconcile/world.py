@@ -1,0 +1,254 @@
+"""Everything that a pass needs, for real but for the cluster: Git, a store, and the sandbox as the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from driftd.diff.compare import Comparison
+from driftd.diff.redact import Redactor
+from driftd.git.mirror import Mirror
+from driftd.git.source import GitSource
+from driftd.kube.cache import LiveCache, Timing
+from driftd.kube.connection import Cluster
+from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.openapi import SchemaSource
+from driftd.model.drift import Report, Status
+from driftd.model.plan import Mode
+from driftd.reconcile.app import App
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
+from driftd.reconcile.recording import Recorder
+from driftd.reconcile.runner import AppRunner, Ask, PassResult
+from driftd.reconcile.source import SourceState
+from driftd.sandbox.controllers import RolloutSettings
+from driftd.sandbox.server import Sandbox
+from driftd.store import HistoryKind, Store
+from tests.support.gitserver import GitRepo
+
+APPS = {"Deployment": "apis/apps/v1", "ConfigMap": "api/v1", "Secret": "api/v1"}
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def config_map(name: str = "web", **data: str) -> str:
+    values = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in data.items())
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n{values}"
+
+
+def deployment(image: str = "shop/web:1", name: str = "web") -> str:
+    return f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  replicas: 1
+  selector:
+    matchLabels: {{app: {name}}}
+  template:
+    metadata:
+      labels: {{app: {name}}}
+    spec:
+      containers:
+        - name: web
+          image: {image}
+"""
+
+
+class Requests:
+    """Stands before an ASGI application and keeps the method and path of each request."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.seen: list[tuple[str, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.seen.append((scope["method"], scope["path"] + "?" + scope["query_string"].decode()))
+        await self._api(scope, receive, send)
+
+    @property
+    def writes(self) -> list[str]:
+        """Everything that could have changed something."""
+        return [f"{method} {path}" for method, path in self.seen if method in WRITES and "dryRun" not in path]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def advance(self, **span: float) -> None:
+        self.ahead += timedelta(**span)
+
+
+@dataclass
+class World:
+    """One app, `web`, of the folder `app` of a repository."""
+
+    folder: Path
+    repository: GitRepo
+    sandbox: Sandbox
+    requests: Requests
+    cluster: Cluster
+    store: Store
+    source: SourceState
+    app: App
+    clock: Clock
+    runner: AppRunner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self, **app: Any) -> AppRunner:
+        """A new process on the same store, maybe with another configuration of the app."""
+        self.app = replace(self.app, **app)
+        self.runner = self.make_runner()
+        return self.runner
+
+    def make_runner(self, watches: ClusterWatches | None = None) -> AppRunner:
+        view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
+        return AppRunner(
+            app=self.app, source=self.source, view=view, store=self.store, comparison=Comparison(Redactor(b"k" * 32)),
+            recorder=self.recorder(), now=self.clock, watches=watches,
+        )  # fmt: skip
+
+    def recorder(self) -> Recorder:
+        return Recorder(self.store, ["chat"], self.clock, lambda: None)
+
+    async def commit(self, files: Mapping[str, str], subject: str = "Change things") -> str:
+        """Commits files below `app/`, and fetches."""
+        self.repository.write({f"app/{name}": text for name, text in files.items()})
+        sha = self.repository.commit(subject)
+        await self.source.fetch()
+        return sha
+
+    async def run(self, ask: Ask | None = None) -> PassResult:
+        return await self.runner.run(ask)
+
+    async def settle(self) -> PassResult:
+        """Passes until the app's revision is good: rolled out, and steady for its settle time."""
+        await until(self._is_well, "the rollout")
+        self.clock.advance(seconds=self.app.settle.total_seconds())
+        result = await self.run()
+        assert result.state == "good", result
+        return result
+
+    async def _is_well(self) -> bool:
+        result = await self.run()
+        return result.report.in_sync and all(one.state == "healthy" for one in result.health)
+
+    # -- the cluster, as others use it ---------------------------------------------------------------------------
+
+    async def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        return await self.cluster.request(method, path, body=json.dumps(body).encode() if body else None,
+                                          content_type=kind)  # fmt: skip
+
+    async def edit(self, kind: str, body: Any, name: str = "web", manager: str = "kubectl-edit") -> Any:
+        path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
+        return await self.request("PATCH", path, body, "application/merge-patch+json")
+
+    async def apply(self, kind: str, text: str, name: str = "web", manager: str = "pipeline") -> None:
+        """Server-side apply by somebody else."""
+        path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
+        await self.cluster.request("PATCH", path, body=text.encode(), content_type="application/apply-patch+yaml")
+
+    async def get(self, kind: str, name: str = "web") -> Any:
+        return await self.request("GET", f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}")
+
+    async def delete(self, kind: str, name: str = "web") -> None:
+        await self.request("DELETE", f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}")
+
+    async def image(self) -> str:
+        found = await self.get("Deployment")
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    # -- what is remembered --------------------------------------------------------------------------------------
+
+    async def told(self, app: str = "web") -> list[str]:
+        """What people were told, in order: `drift opened`, `drift resolved (healed)`."""
+        entries = [e for e in await self.store.history(app, 500) if e.kind is HistoryKind.INCIDENT]
+        return [
+            f"{e.details['type']} {e.details['event']}"
+            + (f" ({e.details['resolution']})" if e.details["resolution"] else "")
+            for e in reversed(entries)
+        ]
+
+    async def incidents(self, app: str = "web") -> dict[str, str]:
+        """The message of each open incident, by its type."""
+        return {str(one.type): one.message for one in await self.store.open_incidents(app)}
+
+    # -- the daemon ----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[ReconcileEngine]:
+        """The app under an engine that watches the cluster."""
+        engine = ReconcileEngine({"shop": self.source}, self.recorder(), self.clock)
+        watches = ClusterWatches(
+            lambda changed, fresh: LiveCache(self.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)),
+            engine.changed,
+            self.clock,
+        )
+        self.runner = engine.runners["web"] = self.make_runner(watches)
+        engine.start()
+        engine.ask("web")
+        try:
+            yield engine
+        finally:
+            await engine.stop(5)
+            await watches.close()
+
+
+def statuses(report: Report) -> dict[str, Status]:
+    """The status of each object, by its kind and name."""
+    return {f"{v.ref.kind}/{v.ref.name}": v.status for v in report.verdicts}
+
+
+async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, within: float = 15) -> Any:
+    """The first true answer of `condition`. Raises: AssertionError: none in time."""
+    end = asyncio.get_running_loop().time() + within
+    while True:
+        answer = condition()
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        if answer:
+            return answer
+        assert asyncio.get_running_loop().time() < end, f"waited in vain for {what}"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        repository = GitRepo(folder / "repository")
+        repository.write({f"app/{name}": text for name, text in files}).commit("Deploy web")
+        sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
+        requests = Requests(sandbox._api)
+        sandbox._api = requests  # type: ignore[assignment]  # it is what stands before the API
+        await stack.enter_async_context(sandbox.serve())
+        cluster = await Cluster.connect(ClusterAccess("sandbox", sandbox.write_kubeconfig(folder / "kubeconfig")))
+        stack.push_async_callback(cluster.close)
+        clock = Clock()
+        store = await Store.open(f"sqlite:///{folder / 'history.db'}", clock=clock)
+        stack.push_async_callback(store.close)
+        mirror = Mirror(GitSource("shop", repository.url, allow_file=True), folder / "mirror")
+        source = SourceState("shop", mirror, timedelta(seconds=60), clock)
+        await source.fetch()
+        described = App("web", "shop", "sandbox", path="app", namespace="web", **{"mode": Mode.OBSERVE, **app})
+        world = World(folder, repository, sandbox, requests, cluster, store, source, described, clock)
+        await world.request(
+            "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
+        )
+        requests.seen.clear()
+        yield world
