@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.model.drift import Verdict
+from driftd.model.path import format_path
+
 _QUIET = timedelta(minutes=10)
 _LONGEST = timedelta(minutes=5)
+
+_FREE = 30
+"""So many different things may happen to one object within ten minutes before it counts as a fight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +23,56 @@ class HealHistory:
     times: int = 0
     last: datetime | None = None
 
-    def wait(self, now: datetime) -> timedelta:
-        """How long to wait before the next heal: nothing at first, then 1, 2, 4… seconds, five minutes at most."""
-        if self.last is None or self.times == 0 or now - self.last >= _QUIET:
+    def wait(self, now: datetime, free: int = 0) -> timedelta:
+        """How long to wait before the next heal: nothing at first, then 1, 2, 4… seconds, five minutes at most.
+
+        `free` heals in a row are not counted.
+        """
+        if self.last is None or self.times <= free or now - self.last >= _QUIET:
             return timedelta(0)
-        pause = min(timedelta(seconds=2 ** min(self.times - 1, 20)), _LONGEST)
+        pause = min(timedelta(seconds=2 ** min(self.times - free - 1, 20)), _LONGEST)
         return max(timedelta(0), pause - (now - self.last))
 
     def healed(self, now: datetime) -> HealHistory:
         """The history after one more heal."""
         started_anew = self.last is None or now - self.last >= _QUIET
         return HealHistory(1 if started_anew else self.times + 1, now)
+
+
+class Fights:
+    """The heal histories of one app.
+
+    Of each difference, so that the same one is put back ever more slowly; and of each object, so that one that is
+    changed in ever new ways is, too. What happens to other objects does not slow down a heal.
+    """
+
+    def __init__(self) -> None:
+        self._histories: dict[Hashable, HealHistory] = {}
+
+    def due(self, verdicts: Iterable[Verdict], now: datetime) -> tuple[Verdict, ...]:
+        """Those that need not wait."""
+        return tuple(verdict for verdict in verdicts if not self._wait(verdict, now))
+
+    def wait(self, verdicts: Sequence[Verdict], now: datetime) -> timedelta | None:
+        """How long until the first of those that must wait is due; None where none must."""
+        return min((wait for verdict in verdicts if (wait := self._wait(verdict, now))), default=None)
+
+    def healed(self, verdicts: Iterable[Verdict], now: datetime) -> None:
+        """Remembers one more try to put these back."""
+        self._histories = {k: h for k, h in self._histories.items() if h.last is not None and now - h.last < _QUIET}
+        for key in {key for verdict in verdicts for key, _ in _keys(verdict)}:
+            self._histories[key] = self._histories.get(key, HealHistory()).healed(now)
+
+    def forget(self) -> None:
+        """Starts anew: what is deployed now is another thing."""
+        self._histories.clear()
+
+    def _wait(self, verdict: Verdict, now: datetime) -> timedelta:
+        waits = (self._histories[key].wait(now, free) for key, free in _keys(verdict) if key in self._histories)
+        return max(waits, default=timedelta(0))
+
+
+def _keys(verdict: Verdict) -> Iterator[tuple[Hashable, int]]:
+    yield verdict.ref, _FREE
+    differences = tuple((format_path(field.path), str(field.change), repr(field.live)) for field in verdict.fields)
+    yield (verdict.ref, verdict.status, differences), 0

@@ -18,7 +18,7 @@ from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Hold, Mode, Plan, RollbackMode, Trigger
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.model.revision import RevisionState
-from driftd.policy.backoff import HealHistory
+from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
 from driftd.reconcile.apply import Executor, to_apply
@@ -93,7 +93,7 @@ class AppRunner:
     _inventory: Inventory = field(init=False)
     _steady: tuple[str, datetime] | None = None
     _ailing_since: datetime | None = None
-    _heals: HealHistory = field(default_factory=HealHistory)
+    _fights: Fights = field(default_factory=Fights)
     _healed: str = ""
 
     def __post_init__(self) -> None:
@@ -177,24 +177,27 @@ class AppRunner:
         if not decision.act_on:
             return None
         trigger = self._trigger(target, ask)
+        act_on = decision.act_on
         if ask is None:
             if self._healed != target.desired.digest:  # what is new is not made to wait for an old fight
-                self._healed, self._heals = target.desired.digest, HealHistory()
-            if self._heals.wait(self.now()):
+                self._healed = target.desired.digest
+                self._fights.forget()
+            act_on = self._fights.due(act_on, self.now())
+            if not act_on:
                 return None
-            self._heals = self._heals.healed(self.now())
+            self._fights.healed(act_on, self.now())
         plan = Plan(
             app=self.app.name,
             trigger=trigger,
             revision=target.desired.revision.sha,
-            manifests=to_apply(decision.act_on, wanted),
+            manifests=to_apply(act_on, wanted),
             by=ask.by if ask else BY_ITSELF,
         )
         wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
-        action = await Executor(self.view, self.app, self.now, wrote).run(plan, _extra_fields(decision.act_on))
+        action = await Executor(self.view, self.app, self.now, wrote).run(plan, _extra_fields(act_on))
         await self.store.record_action(action)
         if trigger is Trigger.SYNC and not action.failed:
-            self._heals = HealHistory()  # a deployment is no fight
+            self._fights.forget()  # a deployment is no fight
         return action
 
     def _decision(self, report: Report, target: Target, ask: Ask | None) -> Decision:
@@ -265,7 +268,7 @@ class AppRunner:
         )
         waits = [
             judged.look_again,
-            None if after.in_sync else self._heals.wait(now) or None,
+            self._fights.wait(after.drifted, now),
             _ASK_AGAIN if any(one.error for one in wanted) else None,
         ]
         return PassResult(

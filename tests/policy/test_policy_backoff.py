@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.policy.backoff import HealHistory
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.resource import ResourceRef
+from driftd.policy.backoff import Fights, HealHistory
 
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 LONGEST = timedelta(minutes=5)
@@ -65,3 +67,29 @@ def test_a_fight_without_a_break_is_never_taken_up_faster(gaps: list[timedelta])
         history = history.healed(now)
         waits.append(history.wait(now))
     assert waits == sorted(waits)
+
+
+def drifted(live: object, name: str = "web") -> Verdict:
+    """The verdict on a ConfigMap whose one value is another."""
+    field = FieldDrift(("data", "k"), Change.CHANGED, "git", live, ("data", "k"))
+    return Verdict(ResourceRef("", "ConfigMap", "shop", name), "v1", Status.DRIFTED, None, (field,))
+
+
+def test_only_the_same_difference_again_is_a_fight() -> None:
+    """Another value, or another object, is put back at once."""
+    fights = Fights()
+    fights.healed([drifted("x")], T0)
+    assert fights.due([drifted("x"), drifted("y"), drifted("x", "other")], T0) == (drifted("y"), drifted("x", "other"))
+    assert fights.wait([drifted("x"), drifted("y")], T0) == timedelta(seconds=1)
+    assert fights.wait([drifted("y")], T0) is None
+
+
+def test_an_object_that_is_changed_in_ever_new_ways_is_slowed_down_in_the_end() -> None:
+    """A controller that counts would otherwise be written against without end."""
+    fights, healed = Fights(), 0
+    for number in range(100):
+        if fights.due([drifted(number)], T0):
+            fights.healed([drifted(number)], T0)
+            healed += 1
+    assert healed == 31
+    assert fights.due([drifted("later")], T0 + QUIET) == (drifted("later"),)
