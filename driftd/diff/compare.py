@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from driftd.diff.added import added_drift
-from driftd.diff.deployer import DEFAULT_MANAGERS, Managers, deployer
-from driftd.diff.detail import detail
-from driftd.diff.normalise import Declared, declared, is_secret
+from driftd.diff.added import Ownership, added_drift
+from driftd.diff.autoscaler import Range
+from driftd.diff.controllers import DEFAULT_MANAGERS, Managers
+from driftd.diff.deployer import deployer
+from driftd.diff.explain import Explanation, Hide, explanations
+from driftd.diff.ignore import Ignored, IgnoreRule
+from driftd.diff.locate import locate
+from driftd.diff.normalise import Declared, declared
 from driftd.diff.normalise import live as live_part
-from driftd.diff.ownership import Entry, entries, owner_of
+from driftd.diff.ownership import entries, owner_of
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import DEFAULT_RULES, Rule, matching
+from driftd.diff.rules import DEFAULT_RULES, Context, Rule, matching
 from driftd.diff.schema import Schema
-from driftd.diff.values import instant
 from driftd.diff.walk import declared_drift
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
+from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that differs, and the rule by which it does not count, if there is one."""
+
+    drift: FieldDrift
+    rule: Rule | IgnoreRule | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class Comparison:
     redactor: Redactor
     managers: Managers = DEFAULT_MANAGERS
     rules: tuple[Rule, ...] = field(default=DEFAULT_RULES)
+    ignored: Ignored = field(default_factory=Ignored)
 
     def verdict(
         self,
@@ -37,65 +49,119 @@ class Comparison:
         *,
         status_is_server_owned: bool = True,
         dry_run: JsonObject | None = None,
+        autoscaler: Range | None = None,
     ) -> Verdict:
         """What is to be said of one object that Git declares.
 
         `live` is the object as it was read, None if there is none. `schema` is its kind's type in the cluster, None
         where the cluster has none for it. `dry_run` is what the API server says that applying the manifest would
-        make of the object: then it decides what of the declared fields differs (the `server` engine).
+        make of the object: then it decides what of the declared fields differs (the `server` engine). `autoscaler`
+        is the range of the autoscaler that scales the object: its replicas are drift only outside of it.
         """
         if live is None:
             return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
         try:
-            fields = self._fields(manifest, live, schema, status_is_server_owned, dry_run)
+            found = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
         except SchemaMismatch as error:
             return unknown(manifest, str(error))
         except RecursionError:
             return unknown(manifest, "the object is nested too deeply to be compared")
-        status = Status.DRIFTED if fields else Status.IN_SYNC
-        return Verdict(manifest.ref, manifest.api_version, status, manifest.source, tuple(fields))
+        fields = tuple(one.drift for one in found if one.rule is None)
+        ignored = tuple(one.drift for one in found if isinstance(one.rule, IgnoreRule))
+        status = Status.DRIFTED if fields else Status.IGNORED if ignored else Status.IN_SYNC
+        return Verdict(manifest.ref, manifest.api_version, status, manifest.source, fields, ignored=ignored)
 
-    def _fields(
+    def explain(
+        self,
+        manifest: Manifest,
+        live: JsonObject,
+        schema: Schema | None,
+        *,
+        status_is_server_owned: bool = True,
+        dry_run: JsonObject | None = None,
+        autoscaler: Range | None = None,
+    ) -> list[Explanation]:
+        """Every field of one object: desired, live, owner, what is said of it, and by which rule.
+
+        Raises: SchemaMismatch; RecursionError: where `verdict` answers that the object is unknown.
+        """
+        found = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
+        wanted = declared(manifest.body, status_is_server_owned=status_is_server_owned)
+        actual = live_part(live, status_is_server_owned=status_is_server_owned)
+        owned = self._ownership(manifest, wanted, live, schema)
+        rules = {one.drift.path: (one.drift, one.rule) for one in found}
+        return explanations(wanted.body, actual, schema, owned, rules, self._hidden(manifest, live, schema))
+
+    def _hidden(self, manifest: Manifest, live: JsonObject, schema: Schema | None) -> Hide:
+        return lambda drift: self.redactor.drift(drift, schema, manifest.body, live)
+
+    def _differences(
         self,
         manifest: Manifest,
         live: JsonObject,
         schema: Schema | None,
         status_is_server_owned: bool,
         dry_run: JsonObject | None,
-    ) -> list[FieldDrift]:
+        autoscaler: Range | None,
+    ) -> list[Difference]:
         wanted = declared(manifest.body, status_is_server_owned=status_is_server_owned)
         actual = live_part(live, status_is_server_owned=status_is_server_owned)
-        if dry_run is None:
-            found = declared_drift(wanted.body, actual, schema)
-        else:
-            found = declared_drift(live_part(dry_run, status_is_server_owned=status_is_server_owned), actual, schema)
+        found = declared_drift(wanted.body, actual, schema)
+        if dry_run is not None:
+            served = declared_drift(live_part(dry_run, status_is_server_owned=status_is_server_owned), actual, schema)
+            found = _only_declared(served, wanted, schema)
+        owned = self._ownership(manifest, wanted, live, schema)
+        found = [_attributed(drift, owned, schema) for drift in found]
+        known = {drift.path for drift in found}
+        found.extend(d for d in added_drift(wanted.body, actual, schema, owned) if d.path not in known)
+        if not found:
+            return []
+        context = Context(
+            manifest.ref, manifest.body, autoscaler, frozenset(format_path(drift.path) for drift in found)
+        )
+        return [self._ruled(drift, context, wanted, live, schema) for drift in found]
+
+    def _ownership(self, manifest: Manifest, wanted: Declared, live: JsonObject, schema: Schema | None) -> Ownership:
         among = entries(live)
         by = deployer(live, wanted.body, schema, among, self.managers)
-        created = instant(live.get("metadata", {}).get("creationTimestamp") or "")
-        found = [
-            drift if drift.change is Change.REMOVED else replace(drift, by=self._owner(drift, among, by.manager))
-            for drift in found
-        ]
-        known = {drift.path for drift in found}
-        found.extend(
-            drift
-            for drift in added_drift(wanted.body, actual, schema, among, by, self.managers, created)
-            if drift.path not in known
-        )
-        counted = [drift for drift in found if matching(self.rules, manifest.ref, drift) is None]
-        return [self._presented(drift, manifest, wanted) for drift in counted]
+        return Ownership(manifest.ref.kind, str(live.get("apiVersion", "")), among, by, self.managers, schema)
 
-    @staticmethod
-    def _owner(drift: FieldDrift, among: Sequence[Entry], deployed_by: str | None) -> FieldOwner | None:
-        return owner_of(drift.path, among, rather_not=deployed_by)
-
-    def _presented(self, drift: FieldDrift, manifest: Manifest, wanted: Declared) -> FieldDrift:
-        drift = replace(drift, at=wanted.at(drift.at))
-        if is_secret(manifest.body) and drift.path[0] in ("data", "stringData"):
-            drift = replace(drift, desired=self.redactor.value(drift.desired), live=self.redactor.value(drift.live))
-        return replace(drift, detail=detail(drift.desired, drift.live)) if drift.change is Change.CHANGED else drift
+    def _ruled(
+        self, drift: FieldDrift, context: Context, wanted: Declared, live: JsonObject, schema: Schema | None
+    ) -> Difference:
+        rule: Rule | IgnoreRule | None = matching(self.rules, context, drift)
+        if rule is None:
+            rule = self.ignored.rule_for(context.ref, context.declared, drift)
+        placed = replace(drift, at=wanted.at(drift.at))
+        shown = self.redactor.drift(placed, schema, context.declared, live)
+        return Difference(shown, rule)
 
 
 def unknown(manifest: Manifest, reason: str) -> Verdict:
     """The verdict on an object that could not be judged: never in sync."""
     return Verdict(manifest.ref, manifest.api_version, Status.UNKNOWN, manifest.source, error=reason)
+
+
+def _attributed(drift: FieldDrift, owned: Ownership, schema: Schema | None) -> FieldDrift:
+    """With the owner of what is live. What is gone has none: nobody holds it any more."""
+    if drift.change is Change.REMOVED:
+        return drift
+    partly = isinstance(drift.live, dict) or drift.change is Change.ADDED
+    by = owner_of(drift.path, owned.among, schema, rather_not=owned.by.entry, partly=partly)
+    return replace(drift, by=by)
+
+
+def _only_declared(served: list[FieldDrift], wanted: Declared, schema: Schema | None) -> list[FieldDrift]:
+    """Of what an apply would change, what Git declares: by where it stands in the manifest, with the value there.
+
+    The rest are defaults that come with it.
+    """
+    found = []
+    for drift in served:
+        place = locate(drift.path, wanted.body, schema)
+        if place is None:
+            continue
+        order_only = isinstance(drift.desired, list) and isinstance(place.value, list) and bool(drift.desired)
+        keep = order_only and all(isinstance(item, str) for item in drift.desired) and drift.desired != place.value
+        found.append(replace(drift, at=place.at, desired=drift.desired if keep else place.value))
+    return found

@@ -1,94 +1,55 @@
-"""Which manager deploys an object, and which ones are controllers at their work."""
+"""Which manager deploys an object."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
+from driftd.diff.controllers import DEFAULT_MANAGERS, Managers, is_gitops
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import Entry
 from driftd.diff.schema import Schema
 from driftd.diff.step import step
-from driftd.model.drift import FieldOwner
 from driftd.model.resource import Json, JsonObject
-
-CONTROLLERS: tuple[str, ...] = (
-    "kube-controller-manager",
-    "kube-apiserver",
-    "kube-scheduler",
-    "kubelet",
-    "cloud-controller-manager",
-    "aws-cloud-controller-manager",
-    "azure-cloud-controller-manager",
-    "gce-cloud-controller-manager",
-    "cluster-autoscaler",
-    "vpa-*",
-    "horizontal-pod-autoscaler",
-    "keda*",
-    "cainjector",
-    "cert-manager-*",
-    "istiod*",
-    "pilot-discovery",
-    "linkerd-*",
-    "external-dns*",
-    "external-secrets*",
-    "nginx-ingress-controller",
-    "traefik*",
-    "gatekeeper*",
-    "kyverno*",
-    "PrometheusOperator",
-    "prometheus-operator",
-    "argo-rollouts*",
-    "rollouts-controller",
-    "endpoint-controller",
-    "deployment-controller",
-    "snapshot-controller",
-    "csi-*",
-    "speaker",
-    "metallb*",
-    "node-problem-detector",
-    "reloader*",
-    "sealed-secrets*",
-    "crossplane*",
-)
-"""Managers (by pattern) whose own fields are their work, not somebody's hand. Extensible by configuration."""
-
-_HANDS = frozenset({
-    "kubectl-annotate", "kubectl-autoscale", "kubectl-debug", "kubectl-edit", "kubectl-label", "kubectl-patch",
-    "kubectl-rollout", "kubectl-scale", "kubectl-set", "kubectl-taint",
-})  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Managers:
-    """Patterns of the managers that are trusted with fields that Git does not declare."""
-
-    controllers: tuple[str, ...] = CONTROLLERS
-
-    def trusted(self, owner: FieldOwner) -> bool:
-        """Whether that is a controller at its work: by its name, or because it writes the status."""
-        if owner.subresource == "status":
-            return True
-        return any(fnmatchcase(owner.manager, pattern) for pattern in self.controllers)
-
-
-DEFAULT_MANAGERS = Managers()
 
 
 @dataclass(frozen=True, slots=True)
 class Deployer:
-    """Who deploys an object: a manager by one operation, and what `kubectl apply` recorded of its last manifest."""
+    """Who deploys an object: a manager by one operation, and what `kubectl apply` recorded of its last manifest.
 
-    manager: str | None
-    operation: str | None
+    `entry` is None for an object that nobody but controllers and hands wrote. `creator` is the entry of whoever made
+    the object, where that was another one. `last_applied` is None where the deployer does not go by it.
+    """
+
+    entry: Entry | None
+    creator: Entry | None = None
     last_applied: JsonObject | None = None
 
-    def is_entry(self, entry: Entry) -> bool:
-        owner = entry.owner
-        return owner.manager == self.manager and owner.operation == self.operation and owner.subresource is None
+    @property
+    def manager(self) -> str | None:
+        return self.entry.owner.manager if self.entry else None
+
+    @property
+    def operation(self) -> str | None:
+        return self.entry.owner.operation if self.entry else None
+
+    def brought(self, entry: Entry) -> bool:
+        """Whether what an entry holds and nobody declares came with the deployer's own requests.
+
+        An Update by the deployer holds the server's defaults and what admission put in. So does one that bears the
+        name of a deployer that applies: that is how the API server writes down what admission did to an apply. A
+        person's tool may bear such a name as well: then it must be of the moment of that apply, or of the creation.
+        """
+        own = self.entry
+        if own is None or entry.applies:
+            return False
+        if entry is own or entry is self.creator:
+            return True
+        if not own.applies or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
+            return False
+        return is_gitops(own.owner.manager) or entry.owner.time == own.owner.time or entry.created
 
 
 def deployer(
@@ -98,29 +59,64 @@ def deployer(
     among: Sequence[Entry],
     managers: Managers = DEFAULT_MANAGERS,
 ) -> Deployer:
-    """The manager that holds the most of what is declared; of two that hold the same, the one that applies.
+    """The manager that deploys: by what it holds of what is declared, by how, by its name, and by who made the object.
 
-    kubectl's verbs for a single change (`edit`, `patch`, `scale`…) do not deploy.
-    An object that nobody but controllers wrote has none (`manager` is None).
+    Those that are known to deploy whole objects (by applying, by the last-applied annotation, or by their name) come
+    first, unless whoever created the object holds more than twice as much: then they only changed a part of it.
     """
-    recorded = last_applied(body)
     candidates = [
         e
         for e in among
-        if e.owner.subresource is None and e.owner.manager not in _HANDS and not managers.trusted(e.owner)
+        if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_hand(e.owner)
     ]
+    recorded = last_applied(body)
     if not candidates:
         return Deployer(None, None, recorded)
-    chosen = candidates[0]
-    if len(candidates) > 1:
-        chosen = max(candidates, key=lambda e: (held(e.fields, declared, schema), e.applies))
-    return Deployer(chosen.owner.manager, chosen.owner.operation, recorded)
+    if len(candidates) == 1:
+        chosen = candidates[0]
+        return Deployer(chosen, None, None if chosen.applies else recorded)
+    counts = {id(e): held(e.fields, declared, schema) for e in candidates}
+    creator = _best((e for e in candidates if e.created), counts)
+    applier = _best((e for e in candidates if _declares(e, recorded, managers)), counts)
+    if applier is not None and (creator is None or 2 * counts[id(applier)] >= counts[id(creator)]):
+        chosen = applier
+    else:
+        chosen = creator or max(candidates, key=lambda e: counts[id(e)])
+    if creator is not None and not _made_it(creator, chosen, counts):
+        creator = None
+    return Deployer(chosen, creator, None if chosen.applies else recorded)
+
+
+def _made_it(entry: Entry, chosen: Entry, counts: Mapping[int, int]) -> bool:
+    """Whether an update in the object's first second was its creation, and not a hand that was quick."""
+    if entry is chosen or entry.owner.time == chosen.owner.time:
+        return False
+    return 2 * counts[id(entry)] >= counts[id(chosen)]
+
+
+def _best(among: Any, counts: Mapping[int, int]) -> Entry | None:
+    """The one that holds the most; one that applies when it holds at least half as much, for it came after."""
+    holding = [entry for entry in among if counts[id(entry)] > 0]
+    if not holding:
+        return None
+    most = max(holding, key=lambda e: counts[id(e)])
+    applying = max((e for e in holding if e.applies), key=lambda e: counts[id(e)], default=most)
+    return applying if 2 * counts[id(applying)] >= counts[id(most)] else most
+
+
+def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> bool:
+    if entry.applies or managers.is_deployer(entry.owner):
+        return True
+    return recorded is not None and entry.owns(("metadata", "annotations", LAST_APPLIED))
 
 
 def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
-    """How many of the declared fields are in a set of owned ones."""
+    """How many of the declared fields, and of the maps and items that hold them, are in a set of owned ones."""
     count = 0
     for key, below in fields.items():
+        if key == ".":
+            count += 1
+            continue
         found = step(declared, schema, key)
         if found is None:
             continue
@@ -130,7 +126,9 @@ def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> in
 
 def last_applied(body: JsonObject) -> dict[str, Any] | None:
     """What `kubectl apply` recorded as its last manifest, or None."""
-    text = (body.get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
+    metadata = body.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    text = annotations.get(LAST_APPLIED) if isinstance(annotations, Mapping) else None
     if not isinstance(text, str):
         return None
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from driftd.diff.schema import Schema
 from driftd.diff.values import instant
 from driftd.model.drift import FieldOwner
 from driftd.model.path import FieldPath, ListKey, Segment, SetValue
@@ -24,33 +25,65 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of managedFields: the fields that one manager set by one kind of request."""
+    """One entry of managedFields: the fields that one manager set by one kind of request.
+
+    `created` says that it is an update of the very second in which the object was made.
+    """
 
     owner: FieldOwner
     api_version: str
     fields: FieldsV1
+    created: bool = False
 
     @property
     def applies(self) -> bool:
         return self.owner.operation == "Apply"
 
-    def owns(self, path: FieldPath) -> bool:
-        """Whether the entry holds the field at `path`, by itself or as part of a value that has one owner."""
+    def owns(self, path: FieldPath, schema: Schema | None = None, *, partly: bool = False) -> bool:
+        """Whether the entry holds the field at `path`, by itself or as part of a value that has one owner.
+
+        `schema` is the type of the whole object. With `partly`, holding something in the field is enough.
+        """
         node: Any = self.fields
         for depth, segment in enumerate(path):
             below = node.get(field_key(segment))
             if below is None:
-                # An atomic list or map has one owner for all that is in it: it has no members of its own.
-                return depth > 0 and not node
+                return depth > 0 and not node and _has_one_owner(path, depth, schema)
             node = below
+        return partly or not node  # who holds members has not set the whole: the order of a list is nobody's
+
+
+def _has_one_owner(path: FieldPath, depth: int, schema: Schema | None) -> bool:
+    """Whether the value at `path[:depth]` is owned as a whole, so that who holds it holds what is in it.
+
+    An empty set of fields may as well be a map of which only the map itself is held, and none of its members.
+    """
+    if isinstance(path[depth], int):
         return True
+    if not isinstance(path[depth], str) or schema is None:
+        return False
+    for position, segment in enumerate(path[:depth]):
+        if isinstance(segment, int) and position and isinstance(path[position - 1], ListKey):
+            continue  # which one of those that have the same key
+        below = schema.child(segment) if isinstance(segment, str) else schema.items
+        if below is None:
+            return False
+        if below.atomic:
+            return True
+        schema = below
+    return False
 
 
 def entries(body: JsonObject) -> tuple[Entry, ...]:
     """The entries of an object's managedFields, oldest first; those without a time come first."""
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return ()
+    made = metadata.get("creationTimestamp")
+    created = instant(made) if isinstance(made, str) else None
     found = []
-    for raw in body.get("metadata", {}).get("managedFields") or ():
-        fields = raw.get("fieldsV1")
+    for raw in metadata.get("managedFields") or ():
+        fields = raw.get("fieldsV1") if isinstance(raw, Mapping) else None
         if not isinstance(fields, Mapping):
             continue
         time = raw.get("time")
@@ -60,17 +93,25 @@ def entries(body: JsonObject) -> tuple[Entry, ...]:
             subresource=raw.get("subresource") or None,
             time=instant(time) if isinstance(time, str) else None,
         )
-        found.append(Entry(owner, raw.get("apiVersion") or "", fields))
-    return tuple(sorted(found, key=lambda entry: entry.owner.time or _BEGINNING))
+        first = owner.operation != "Apply" and owner.subresource is None and owner.time == created is not None
+        found.append(Entry(owner, raw.get("apiVersion") or "", fields, first))
+    found.sort(key=lambda entry: entry.owner.time or _BEGINNING)
+    return tuple(found)
 
 
-def owner_of(path: FieldPath, among: Sequence[Entry], *, rather_not: str | None = None) -> FieldOwner | None:
-    """Who set the field at `path` last: of several owners the latest, and rather not the manager that deploys."""
-    owning = [entry for entry in among if entry.owns(path)]
+def owner_of(
+    path: FieldPath,
+    among: Sequence[Entry],
+    schema: Schema | None = None,
+    *,
+    rather_not: Entry | None = None,
+    partly: bool = False,
+) -> FieldOwner | None:
+    """Who set the field at `path` last: of several owners the latest, and rather not the one that deploys."""
+    owning = [entry for entry in among if entry.owns(path, schema, partly=partly)]
     if not owning:
         return None
-    others = [entry for entry in owning if entry.owner.manager != rather_not]
-    return (others or owning)[-1].owner
+    return next((e for e in reversed(owning) if e is not rather_not), owning[-1]).owner
 
 
 def field_key(segment: Segment) -> str:

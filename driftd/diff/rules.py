@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
+from driftd.diff.autoscaler import Range
+from driftd.diff.globs import matches_any
+from driftd.diff.values import decoded
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import format_path
-from driftd.model.resource import ResourceRef
+from driftd.model.resource import Json, JsonObject, ResourceRef
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may look at besides the difference itself."""
+
+    ref: ResourceRef
+    declared: JsonObject
+    autoscaler: Range | None = None
+    drifted: frozenset[str] = field(default_factory=frozenset)
+
+
+Condition = Callable[[FieldDrift, Context], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +38,10 @@ class Rule:
     managers: tuple[str, ...] = ()
     subresource: str | None = None
     changes: frozenset[Change] = frozenset(Change)
+    when: Condition | None = None
 
-    def matches(self, ref: ResourceRef, drift: FieldDrift) -> bool:
-        if drift.change not in self.changes or (self.kinds and ref.kind not in self.kinds):
+    def matches(self, context: Context, drift: FieldDrift, path: str) -> bool:
+        if drift.change not in self.changes or (self.kinds and context.ref.kind not in self.kinds):
             return False
         if self.managers:
             manager = drift.by.manager if drift.by else ""
@@ -33,13 +49,60 @@ class Rule:
                 return False
         if self.subresource is not None and (drift.by is None or drift.by.subresource != self.subresource):
             return False
-        if not self.paths:
-            return True
-        path = format_path(drift.path)
-        return any(_pattern(pattern).fullmatch(path) for pattern in self.paths)
+        if self.paths and not matches_any(self.paths, path):
+            return False
+        return self.when is None or self.when(drift, context)
+
+
+def matching(rules: tuple[Rule, ...], context: Context, drift: FieldDrift) -> Rule | None:
+    """The first rule that says that this difference does not count, or None."""
+    path = format_path(drift.path)
+    return next((rule for rule in rules if rule.matches(context, drift, path)), None)
+
+
+def _is_blank(value: Json) -> bool:
+    """A placeholder: nothing, or base64 of nothing but white space, as generators write it."""
+    if value is None or value in ("", 0):
+        return not isinstance(value, bool)
+    raw = decoded(value) if isinstance(value, str) else None
+    return raw is not None and not raw.strip()
+
+
+def _declared_blank(drift: FieldDrift, _: Context) -> bool:
+    return _is_blank(drift.desired)
+
+
+def _in_range(drift: FieldDrift, context: Context) -> bool:
+    if context.autoscaler is None or isinstance(drift.live, bool) or not isinstance(drift.live, int):
+        return False
+    least, most = context.autoscaler
+    return least <= drift.live <= most
+
+
+def _range_unknown(_: FieldDrift, context: Context) -> bool:
+    return context.autoscaler is None
+
+
+def _aggregates(_: FieldDrift, context: Context) -> bool:
+    return bool(context.declared.get("aggregationRule"))
+
+
+def _allocated(drift: FieldDrift, context: Context) -> bool:
+    """A port comes with the type of the Service: who changed that has not chosen the port."""
+    return drift.by is None or "spec.type" in context.drifted
+
+
+def _own_name(drift: FieldDrift, context: Context) -> bool:
+    return bool(drift.live == context.ref.name)
 
 
 _ADDED = frozenset({Change.ADDED})
+_DECLARED = frozenset({Change.CHANGED, Change.REMOVED})
+_SCALERS = ("kube-controller-manager", "horizontal-pod-autoscaler", "keda*", "vpa-*")
+_INJECTORS = (
+    "cainjector", "cert-manager-cainjector", "kube-controller-manager", "gatekeeper*", "pilot-discovery", "istiod*",
+    "linkerd-*", "kyverno*",
+)  # fmt: skip
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(
@@ -49,70 +112,131 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         changes=_ADDED,
     ),
     Rule(
-        "autoscaler-replicas",
-        "an autoscaler owns the number of replicas",
+        "autoscaler-range",
+        "an autoscaler owns the number of replicas, and this one is within its range",
         paths=("spec.replicas",),
-        managers=("kube-controller-manager", "horizontal-pod-autoscaler", "keda*"),
+        when=_in_range,
+    ),
+    Rule(
+        "autoscaler-replicas",
+        "an autoscaler set the number of replicas",
+        paths=("spec.replicas",),
+        managers=_SCALERS,
         subresource="scale",
+        when=_range_unknown,
     ),
     Rule(
         "deployment-revision",
         "the Deployment controller counts revisions",
         paths=('metadata.annotations["deployment.kubernetes.io/*"]',),
+        kinds=("Deployment", "ReplicaSet"),
         changes=_ADDED,
     ),
     Rule(
-        "service-allocation",
-        "the API server allocates addresses and ports",
-        kinds=("Service",),
-        paths=(
-            "spec.clusterIP", "spec.clusterIPs", "spec.clusterIPs[*", "spec.ipFamilies*", "spec.ipFamilyPolicy",
-            "spec.ports[*].nodePort", "spec.healthCheckNodePort", "spec.sessionAffinity",
-            "spec.internalTrafficPolicy", "spec.externalTrafficPolicy", "spec.allocateLoadBalancerNodePorts",
-        ),
+        "daemonset-generation",
+        "the API server counts the versions of a DaemonSet's template",
+        paths=('metadata.annotations["deprecated.daemonset.template.generation"]',),
+        kinds=("DaemonSet",),
         changes=_ADDED,
+    ),
+    Rule(
+        "service-address",
+        "the API server allocates a Service's addresses",
+        kinds=("Service",),
+        paths=("spec.clusterIP", "spec.clusterIPs", "spec.clusterIPs[*"),
+        changes=_ADDED,
+    ),
+    Rule(
+        "service-port",
+        "the API server allocates a Service's ports when its type wants some",
+        kinds=("Service",),
+        paths=("spec.ports[*].nodePort", "spec.healthCheckNodePort"),
+        changes=_ADDED,
+        when=_allocated,
+    ),
+    Rule(
+        "left-to-the-server",
+        "Git declares an empty value, which leaves the choice to the API server",
+        kinds=("Service", "PersistentVolumeClaim"),
+        paths=("spec.clusterIP", "spec.ports[*].nodePort", "spec.healthCheckNodePort", "spec.volumeName"),
+        changes=_DECLARED,
+        when=_declared_blank,
     ),
     Rule(
         "service-account-secrets",
         "the token controller lists the secrets of a ServiceAccount",
         kinds=("ServiceAccount",),
-        paths=("secrets*",),
+        paths=("secrets", "secrets[*"),
+        managers=("kube-controller-manager", "openshift-*", ""),
         changes=_ADDED,
     ),
     Rule(
         "volume-binding",
         "a claim is bound to its volume by a controller",
-        kinds=("PersistentVolumeClaim",),
-        paths=("spec.volumeName", 'metadata.annotations["pv.kubernetes.io/*"]', 'metadata.annotations["volume.*"]'),
+        kinds=("PersistentVolumeClaim", "PersistentVolume"),
+        paths=(
+            "spec.volumeName", "spec.claimRef*", 'metadata.annotations["pv.kubernetes.io/*"]',
+            'metadata.annotations["volume.*"]',
+        ),
+        changes=_ADDED,
+    ),
+    Rule(
+        "protection-finalizer",
+        "Kubernetes protects what is in use from being deleted",
+        paths=tuple(f"metadata.finalizers[=kubernetes.io/{what}-protection]" for what in ("pv", "pvc", "vac")),
+        changes=_ADDED,
+    ),
+    Rule(
+        "namespace-itself",
+        "the API server labels a Namespace with its name, and finalizes it",
+        kinds=("Namespace",),
+        paths=('metadata.labels["kubernetes.io/metadata.name"]',),
+        changes=_ADDED,
+        when=_own_name,
+    ),
+    Rule(
+        "namespace-finalizer",
+        "the API server finalizes every Namespace",
+        kinds=("Namespace",),
+        paths=("spec", "spec.finalizers*"),
+        changes=_ADDED,
+    ),
+    Rule(
+        "job-selector",
+        "the API server makes a Job's selector, and labels its pods with it",
+        kinds=("Job",),
+        paths=(
+            "spec.selector", "spec.selector.matchLabels*", "spec.template.metadata.labels.controller-uid",
+            "spec.template.metadata.labels.job-name", 'spec.template.metadata.labels["batch.kubernetes.io/*"]',
+            "metadata.labels.controller-uid", "metadata.labels.job-name", 'metadata.labels["batch.kubernetes.io/*"]',
+        ),
         changes=_ADDED,
     ),
     Rule(
         "injected-ca",
         "certificates are injected where Git leaves them out",
-        paths=("*.caBundle", "*.clientConfig.caBundle"),
+        paths=("*.caBundle", "caBundle"),
         changes=_ADDED,
+    ),
+    Rule(
+        "injected-ca-placeholder",
+        "certificates are injected where Git has a placeholder",
+        paths=("*.caBundle",),
+        changes=_DECLARED,
+        when=_declared_blank,
     ),
     Rule(
         "injected-ca-by-controller",
         "a certificate injector owns the bundle",
         paths=("*.caBundle",),
-        managers=("cainjector", "cert-manager-cainjector", "kube-controller-manager", "gatekeeper*", "pilot-discovery"),
+        managers=_INJECTORS,
     ),
     Rule(
         "aggregated-cluster-role",
         "the rules of an aggregated ClusterRole come from the roles that it aggregates",
         kinds=("ClusterRole",),
         paths=("rules", "rules[*"),
-        managers=("clusterrole-aggregation-controller", "kube-controller-manager"),
+        managers=("clusterrole-aggregation-controller", "kube-controller-manager", ""),
+        when=_aggregates,
     ),
 )  # fmt: skip
-
-
-def matching(rules: tuple[Rule, ...], ref: ResourceRef, drift: FieldDrift) -> Rule | None:
-    """The first rule that says that this difference does not count, or None."""
-    return next((rule for rule in rules if rule.matches(ref, drift)), None)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))

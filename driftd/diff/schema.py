@@ -11,6 +11,7 @@ from driftd.model.path import Scalar
 
 _REF = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.Time"
 _DURATION = "io.k8s.apimachinery.pkg.apis.meta.v1.Duration"
 _GO_TYPES = (
     "io.k8s.api.",
@@ -23,6 +24,14 @@ _OPEN = frozenset({
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
 })  # fmt: skip
+
+
+_EMBEDDED: Mapping[str, Mapping[str, Any]] = {
+    "apiVersion": {"type": "string"},
+    "kind": {"type": "string"},
+    "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+}
+"""What every embedded resource may have, whether its schema names it or not."""
 
 
 class ListType(Enum):
@@ -93,6 +102,11 @@ class Schema:
                 return kind
         return ScalarType.PLAIN
 
+    @property
+    def whole_seconds(self) -> bool:
+        """Whether a time loses its fraction of a second when it is stored."""
+        return self._name == _TIME
+
     @cached_property
     def list_type(self) -> ListType:
         declared = self._raw.get("x-kubernetes-list-type")
@@ -117,11 +131,14 @@ class Schema:
     def open(self) -> bool:
         """Whether fields that the schema does not name are kept (`x-kubernetes-preserve-unknown-fields` and kin)."""
         raw = self._raw
-        if raw.get("x-kubernetes-preserve-unknown-fields") or raw.get("x-kubernetes-embedded-resource"):
+        if raw.get("x-kubernetes-preserve-unknown-fields"):
             return True
         if self._name in _OPEN or "additionalProperties" in raw:
             return True
-        return "properties" not in raw
+        if "properties" in raw:
+            return False
+        # What a CRD calls an object and does not describe is pruned; of any other type nothing is known.
+        return self._name is not None or self.type != "object"
 
     @cached_property
     def is_map(self) -> bool:
@@ -143,6 +160,8 @@ class Schema:
         raw = self._raw.get("properties", {}).get(key)
         if raw is None:
             raw = self._raw.get("additionalProperties")
+        if raw is None and key in _EMBEDDED and self._raw.get("x-kubernetes-embedded-resource"):
+            raw = _EMBEDDED[key]
         child = Schema(raw, self._components) if isinstance(raw, Mapping) else None
         self._children[slot] = child
         return child
@@ -154,6 +173,13 @@ class Schema:
 
     def key_default(self, key: str) -> Scalar:
         """The default of one of the keys of a map list (`protocol: TCP`), or None."""
+        return self._key_defaults.get(key)
+
+    @cached_property
+    def _key_defaults(self) -> Mapping[str, Scalar]:
+        return {key: self._key_default(key) for key in self.list_keys}
+
+    def _key_default(self, key: str) -> Scalar:
         child = self.items.child(key) if self.items else None
         default = child.default if child else None
         return default if isinstance(default, str | int | float | bool) else None

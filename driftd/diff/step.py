@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from driftd.diff.schema import Schema
@@ -31,7 +32,7 @@ def step(value: Json, schema: Schema | None, key: str) -> Step | None:
     if not isinstance(value, list) or kind not in ("k", "v", "i"):
         return None
     items = schema.items if schema else None
-    wanted = json.loads(rest)
+    wanted = _parsed(rest)
     for index, item in enumerate(value):
         if kind == "k":
             segment = _item_segment(item, wanted, schema)
@@ -44,11 +45,24 @@ def step(value: Json, schema: Schema | None, key: str) -> Step | None:
     return None
 
 
-def _item_segment(item: Json, wanted: dict[str, Any], schema: Schema | None) -> ListKey | None:
-    if not isinstance(item, dict):
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> Any:
+    """The keys or the value of an item. The same few stand in the entries of all objects of a kind."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _item_segment(item: Json, wanted: Json, schema: Schema | None) -> ListKey | None:
+    if not isinstance(item, dict) or not isinstance(wanted, dict):
         return None
     if schema is None or not schema.list_keys:
         matches = all(item.get(name) == value for name, value in wanted.items())
         return ListKey(tuple(wanted.items())) if matches else None
+    for name, value in wanted.items():
+        there = item.get(name)
+        if there != value and (there or schema.key_default(name) != value):
+            return None
     key = item_key(item, schema)
-    return key if dict(key.keys) == wanted else None
+    return key if len(key.keys) == len(wanted) else None

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from driftd.diff.defaults import stands_for_zero
 from driftd.diff.schema import ListType, ScalarType, Schema
-from driftd.diff.values import decoded, duration, instant, quantity
+from driftd.diff.values import decoded, duration, instant, quantity, second
 from driftd.diff.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
-from driftd.model.path import DocumentPath, FieldPath, ListKey, SetValue, format_path
+from driftd.model.path import DocumentPath, FieldPath, ListKey, Scalar, SetValue, format_path
 from driftd.model.resource import Json
 
+_SCALARS = frozenset({str, int, float, bool})
 _JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -69,11 +71,14 @@ def item_key(item: Json, schema: Schema) -> ListKey:
     """The identity of one item of a map list; a key that is left out has its default (`protocol: TCP`)."""
     if not isinstance(item, dict):
         return ListKey(tuple((name, None) for name in schema.list_keys))
-    keys = []
+    keys: list[tuple[str, Scalar]] = []
     for name in schema.list_keys:
         value = item.get(name)
-        keys.append((name, schema.key_default(name) if value is None else value))
-    return ListKey(tuple((n, v if isinstance(v, str | int | float | bool) else None) for n, v in keys))
+        if value is None or value == "":
+            default = schema.key_default(name)
+            value = value if default is None else default
+        keys.append((name, value if isinstance(value, str | int | float | bool) else None))
+    return ListKey(tuple(keys))
 
 
 def _value(
@@ -106,6 +111,10 @@ def _map(
             continue  # the server drops what its schema does not name
         actual = live.get(key)
         if actual is not None:
+            if value.__class__ is actual.__class__ and value.__class__ in _SCALARS and value == actual:
+                continue
+            if value.__class__ in _SCALARS and not value and stands_for_zero(value, actual, schema, key, live):
+                continue
             _value(value, actual, child, (*path, key), (*at, key), found)
             continue
         _check_type(value, child, (*path, key))
@@ -152,6 +161,10 @@ def _map_list(
                 _value(desired[index], live[there[nth]], items, here, (*at, index), found)
             else:
                 found.append(FieldDrift(here, Change.REMOVED, desired[index], None, (*at, index)))
+        found.extend(  # a key that is live more often than declared
+            FieldDrift((*path, key, nth), Change.ADDED, None, live[there[nth]], at)
+            for nth in range(len(positions), len(there))
+        )
     common = [key for key in wanted if key in actual]
     order = [key for key in actual if key in wanted]
     if common != order:
@@ -186,7 +199,7 @@ def _same_scalar(desired: Json, live: Json, schema: Schema | None) -> bool:
         case ScalarType.DURATION:
             return _same_by(duration, _text(desired), _text(live))
         case ScalarType.TIME:
-            return _same_by(instant, _text(desired), _text(live))
+            return _same_by(second if schema.whole_seconds else instant, _text(desired), _text(live))
         case ScalarType.BYTES:
             return _same_by(decoded, _text(desired), _text(live))
         case _:

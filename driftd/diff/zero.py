@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-_KEPT: frozenset[tuple[str, str]] = frozenset({
-    ("io.k8s.api.core.v1.PodSpec", "automountServiceAccountToken"),
-    ("io.k8s.api.core.v1.ServiceAccount", "automountServiceAccountToken"),
-})  # fmt: skip
+from driftd.diff.go_fields import KEPT
+
+_NONE: frozenset[str] = frozenset()
 
 
 def kept_when_zero(go_type: str | None, field: str) -> bool:
-    """Whether `false`, `0`, `""` or `[]` in that field of that Go type (by its OpenAPI name) is stored."""
-    return (go_type, field) in _KEPT
+    """Whether `false`, `0` or `""` in that field of that Go type (by its OpenAPI name) is stored.
+
+    Types that Kubernetes itself does not have are read as most of Kubernetes' own fields: zero is dropped.
+    """
+    return go_type is not None and field in KEPT.get(go_type, _NONE)

@@ -75,6 +75,11 @@ class FieldDrift:
     behind: bool = False
     """Nobody's hand: the live value is what the revision of the verdict's `behind` declared."""
 
+    @property
+    def of_pods(self) -> bool:
+        """Whether it is about a workload's pods (`pods[name=…]`): applying the workload again would not change it."""
+        return self.path[:1] == ("pods",)
+
 
 @dataclass(frozen=True, slots=True)
 class Behind:
@@ -100,6 +105,7 @@ class Verdict:
     behind: Behind | None = None
     by: FieldOwner | None = None
     """Who deleted a missing object, where the audit log tells."""
+    ignored: tuple[FieldDrift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

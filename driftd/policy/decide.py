@@ -31,5 +31,13 @@ def sync_decision(report: Report) -> Decision:
     """What a person who asks for a sync gets: all that differs, whatever the mode."""
     if report.error is not None:
         return Decision((), report.error)
-    differing = tuple(v for v in report.verdicts if v.status in (Status.DRIFTED, Status.MISSING))
+    differing = tuple(verdict for verdict in report.verdicts if _can_be_applied(verdict))
     return Decision(differing, "" if differing else "nothing differs")
+
+
+def _can_be_applied(verdict: Verdict) -> bool:
+    """Whether applying the manifest puts something right: what is only in the pods, it does not."""
+    if verdict.status is Status.MISSING:
+        return True
+    only_pods = bool(verdict.fields) and all(field.of_pods for field in verdict.fields)
+    return verdict.status is Status.DRIFTED and not only_pods

@@ -79,7 +79,7 @@ class Executor:
         until = loop.time() + _SERVED_WITHIN
         while True:
             (wanted,) = await place([manifest], self.app, self.view)
-            if wanted.resource is not None:
+            if wanted.resource is not None and wanted.error is None:
                 return wanted
             if loop.time() > until or (manifest.ref.group, manifest.ref.kind) not in brought:
                 raise UnknownKind(

@@ -36,8 +36,12 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One manifest and where the cluster serves it: `resource` is None for a kind whose CRD the app itself brings and
-    the cluster does not have yet. `error` says why nothing can be said of the object."""
+    """One manifest and where the cluster serves it.
+
+    `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no object of it can be there.
+    `error` says why nothing can be said of the object; beside a resource, that of another version, in which it can only
+    be told whether there is one.
+    """
 
     manifest: Manifest
     resource: ApiResource | None
@@ -79,22 +83,27 @@ async def place(manifests: Iterable[Manifest], app: App, view: ClusterView) -> l
     brought = scopes_brought(manifests)
     placed = []
     for manifest in manifests:
+        error = None
         try:
-            resource = await view.resource(manifest.api_version, manifest.ref.kind)
-        except UnknownKind as error:
-            namespaced = brought.get((manifest.ref.group, manifest.ref.kind))
-            if namespaced is None:
-                placed.append(Wanted(manifest, None, str(error)))
-            else:
-                placed.append(
-                    Wanted(manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None), None)
-                )
-        except KubeError as error:
-            placed.append(Wanted(manifest, None, str(error)))
-        else:
-            namespace = _namespace(manifest, app, view) if resource.namespaced else None
-            placed.append(Wanted(manifest.in_namespace(namespace), resource))
+            resource: ApiResource | None = await view.resource(manifest.api_version, manifest.ref.kind)
+        except UnknownKind as unserved:
+            resource, error = await _in_another_version(manifest, view), str(unserved)
+        except KubeError as unreadable:
+            placed.append(Wanted(manifest, None, str(unreadable)))
+            continue
+        namespaced = resource.namespaced if resource else brought.get((manifest.ref.group, manifest.ref.kind))
+        if namespaced is not None:
+            manifest = manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None)  # noqa: PLW2901  # the same one, in its place
+        placed.append(Wanted(manifest, resource, error if resource else None))
     return placed
+
+
+async def _in_another_version(manifest: Manifest, view: ClusterView) -> ApiResource | None:
+    """Where the kind is served all the same; None where it is not, so that no object of it can be there."""
+    try:
+        return (await view.discovery()).find_kind(manifest.ref.group, manifest.ref.kind)
+    except UnknownKind:
+        return None
 
 
 def _namespace(manifest: Manifest, app: App, view: ClusterView) -> str:

@@ -13,6 +13,7 @@ from driftd.kube.cache import Changed, Freshness, LiveCache
 from driftd.model.drift import Report
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
+from driftd.reconcile.pods import says_something_new, workload_of
 from driftd.reconcile.reading import CachedReader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult, Scope
@@ -84,8 +85,12 @@ class ClusterWatches:
             self._look_at(event.ref)
 
     def _on_change(self, change: Changed) -> None:
+        old, new = (cached.object if cached else None for cached in (change.old, change.new))
+        if (change.ref.group, change.ref.kind) == ("", "Pod"):
+            workload = workload_of(new or old or {})
+            if workload in self._apps and says_something_new(old, new):
+                self._look_at(workload)
         if change.ref in self._apps:
-            old, new = (cached.object if cached else None for cached in (change.old, change.new))
             self.witness.saw(change.ref, old, new, self._now())
             self._look_at(change.ref)
 

@@ -74,13 +74,15 @@ class Judge:
         self, one: Wanted, readings: Readings, schemas: SchemaAnswers, dry_run: JsonObject | None = None
     ) -> Judged:
         manifest = one.manifest
-        if one.error is not None:
+        if one.error is not None and one.resource is None:
             return Judged(one, unknown(manifest, one.error))
         if one.resource is None:
             return Judged(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
         reading = readings[manifest.ref]
         if reading.error is not None:
             return Judged(one, unknown(manifest, reading.error))
+        if one.error is not None and reading.body is not None:
+            return Judged(one, unknown(manifest, one.error))
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
             return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"))

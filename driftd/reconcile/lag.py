@@ -106,7 +106,10 @@ def _against(one: Judged, earlier: _Earlier, comparison: Comparison) -> Verdict:
     still = {field.path for field in then.fields}
     managed = entries(one.live)
     deployed_by = deployer(one.live, manifest.body, one.schema, managed, comparison.managers)
-    fields = tuple(replace(f, behind=f.path not in still and _by_deployer(f, deployed_by)) for f in verdict.fields)
+    fields = tuple(
+        replace(f, behind=f.path not in still and not f.of_pods and _by_deployer(f, deployed_by))
+        for f in verdict.fields
+    )
     return replace(verdict, fields=fields, behind=earlier.behind if any(f.behind for f in fields) else None)
 
 

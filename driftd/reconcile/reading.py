@@ -36,6 +36,10 @@ class Reader(Protocol):
         """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
         ...
 
+    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
+        """All objects of a kind in a namespace. Raises: DriftdError."""
+        ...
+
 
 class DirectReader:
     """Asks the API server, with as few requests as the objects allow."""
@@ -51,6 +55,9 @@ class DirectReader:
                 groups[one.resource].append(one.manifest.ref)
         await asyncio.gather(*(self._kind(resource, refs, readings) for resource, refs in groups.items()))
         return readings
+
+    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
+        return (await list_objects(self._cluster, resource, namespace)).items
 
     async def _kind(self, resource: ApiResource, refs: list[ResourceRef], readings: dict[ResourceRef, Reading]) -> None:
         by_namespace: dict[str | None, list[ResourceRef]] = defaultdict(list)
@@ -113,6 +120,9 @@ class CachedReader:
         return {
             one.manifest.ref: self._read(one.resource, one.manifest.ref) for one in wanted if one.resource is not None
         }
+
+    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
+        return [cached.object for cached in self._cache.items((resource, namespace))]
 
     def _read(self, resource: ApiResource, ref: ResourceRef) -> Reading:
         try:

@@ -26,6 +26,7 @@ from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Renderer, Wanted, place
 from driftd.reconcile.lifecycle import judge_revision, unhealthy
 from driftd.reconcile.orphans import Inventory, orphans
+from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import CachedReader, DirectReader, Reader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.source import SourceState
@@ -157,6 +158,7 @@ class AppRunner:
         if self.watches is None:
             return DirectReader(self.view.cluster)
         scopes = {(one.resource, one.manifest.ref.namespace) for one in wanted if one.resource is not None}
+        scopes |= await pod_scopes(wanted, self.view)
         return await self.watches.need(self.app.name, scopes, {one.manifest.ref for one in wanted})
 
     async def _look(self, target: Target, wanted: Sequence[Wanted], reader: Reader) -> Report:
@@ -269,7 +271,7 @@ class AppRunner:
         waits = [
             judged.look_again,
             self._fights.wait(after.drifted, now),
-            _ASK_AGAIN if any(one.error for one in wanted) else None,
+            _ASK_AGAIN if any(one.error or one.resource is None for one in wanted) else None,
         ]
         return PassResult(
             report=after,
@@ -317,7 +319,7 @@ async def _health(wanted: Sequence[Wanted], reader: Reader) -> list[Health]:
 def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:
     """The fields that somebody added: server-side apply alone would leave them."""
     return {
-        verdict.ref: [drift.path for drift in verdict.fields if drift.change is Change.ADDED]
+        verdict.ref: [drift.path for drift in verdict.fields if drift.change is Change.ADDED and not drift.of_pods]
         for verdict in verdicts
         if verdict.status is Status.DRIFTED
     }

@@ -17,6 +17,7 @@ from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Wanted, place
 from driftd.reconcile.judging import Judge
 from driftd.reconcile.lag import find_lag
+from driftd.reconcile.pods import with_pods
 from driftd.reconcile.reading import DirectReader, Reader
 
 
@@ -41,7 +42,7 @@ class Survey:
     async def verdicts(self, revision: Revision, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
         """A verdict for each object that is wanted, with the lines that declare what differs."""
         judged = await Judge(self.view, self.comparison, self.app.engine).judge(wanted, reader)
-        found = await find_lag(judged, self.comparison, self.mirror, revision)
+        found = await find_lag(await with_pods(judged, reader, self.view), self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:

@@ -151,6 +151,21 @@ def test_a_healed_app_is_deployed_and_put_back_whatever_is_done_to_it(world: Wor
     assert {b["resolution"] for b in world.hooks.events("drift", "resolved")} == {"healed"}
 
 
+def test_a_debug_container_in_a_running_pod_is_told_as_drift_of_its_workload(world: World) -> None:
+    """The Deployment itself is in sync: only its pod has something that the template does not."""
+    world.driftd.configure(world.config(mode="heal"))
+    world.driftd.start()
+    world.reaches("good")
+    pod = world.kubectl("get", "pods", "-l", "app=web", "-o", "name").strip()
+    world.kubectl("debug", pod, "--image=busybox", "--container=peek", "--", "sleep", "60")
+    opened = wait_until(lambda: world.hooks.events("drift", "opened"), "the message about the pod")[0]
+    ((field,),) = [resource["fields"] for resource in opened["resources"]]
+    assert field["path"] == f"pods[name={pod.removeprefix('pod/')}].spec.ephemeralContainers[name=peek]"
+    assert (field["by"]["manager"], field["by"]["subresource"]) == ("kubectl", "ephemeralcontainers")
+    world.kubectl("delete", pod, "--wait=false")
+    wait_until(lambda: world.hooks.events("drift", "resolved"), "the end of it, with the pod")
+
+
 def test_a_bad_commit_is_rolled_back_and_held_until_git_moves_on(world: World) -> None:
     """Its pods never become ready; the last good revision comes back by itself, and stays until the next commit."""
     world.driftd.configure(world.config(mode="heal", rollback="auto"))

@@ -110,17 +110,18 @@ async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it
         assert await world.told() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_a_kind_that_nobody_serves_is_unknown_and_the_others_are_judged(a_world: Opened) -> None:
-    """It says which kind, and is asked for again soon: its CRD may come from elsewhere."""
+async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_are_judged(a_world: Opened) -> None:
+    """None can be there. Its sync fails and says why, and it is asked for again soon: its CRD may come yet."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.commit({"widget.yaml": WIDGET})
         result = await world.run()
         assert statuses(result.report) == {
-            "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC, "Widget/web": Status.UNKNOWN,
+            "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC, "Widget/web": Status.MISSING,
         }  # fmt: skip
-        (verdict,) = [v for v in result.report.verdicts if v.status is Status.UNKNOWN]
-        assert "example.com/v1" in str(verdict.error)
-        assert "Widget" in str(verdict.error)
+        assert result.action is not None
+        (failed,) = result.action.failed
+        assert "example.com/v1" in str(failed.error)
+        assert "Widget" in str(failed.error)
         assert not result.report.in_sync
         assert result.look_again is not None
         assert result.look_again.total_seconds() <= 30

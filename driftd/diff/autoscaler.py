@@ -1,0 +1,39 @@
+"""Which autoscaler owns the number of a workload's replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from driftd.model.resource import JsonObject, ResourceRef, group_of
+
+Range = tuple[int, int]
+"""The least and the most replicas that an autoscaler may set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscalers:
+    """The HorizontalPodAutoscalers of a cluster, by what they scale."""
+
+    ranges: Mapping[ResourceRef, Range]
+
+    @classmethod
+    def of(cls, bodies: Iterable[JsonObject]) -> Autoscalers:
+        """From live HorizontalPodAutoscalers, of whatever version; others, and broken ones, are passed over."""
+        found: dict[ResourceRef, Range] = {}
+        for body in bodies:
+            spec, metadata = body.get("spec"), body.get("metadata")
+            if body.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):
+                continue
+            target, most = spec.get("scaleTargetRef"), spec.get("maxReplicas")
+            least = spec.get("minReplicas")
+            if not isinstance(target, Mapping) or not isinstance(metadata, Mapping) or not isinstance(most, int):
+                continue
+            group = group_of(str(target.get("apiVersion") or ""))
+            ref = ResourceRef(group, str(target.get("kind")), metadata.get("namespace"), str(target.get("name")))
+            found[ref] = (least if isinstance(least, int) else 1, most)
+        return cls(found)
+
+    def range_of(self, ref: ResourceRef) -> Range | None:
+        """Within what an autoscaler scales that object, or None if none does."""
+        return self.ranges.get(ref)

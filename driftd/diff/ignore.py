@@ -1,0 +1,159 @@
+"""What the user says does not matter: rules from the configuration, and from an object's annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from driftd.diff.globs import covers
+from driftd.model.drift import FieldDrift
+from driftd.model.errors import DriftdError
+from driftd.model.path import format_path
+from driftd.model.resource import JsonObject, ResourceRef
+
+ANNOTATION = "driftd.io/ignore"
+_KEYS = ("kind", "group", "name", "namespace", "path", "manager", "reason")
+_EVERYTHING = ("*", "true", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """Differences that do not matter to the user. Empty tuples match everything; `*` is any run of characters.
+
+    A path covers what lies below it: `spec.template` is all of the template, `metadata.annotations["a.io/*"]` some
+    annotations, `spec.template.spec.containers[name=*].image` the image of each container.
+    """
+
+    paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    reason: str = ""
+    origin: str = "configuration"
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], origin: str = "configuration") -> IgnoreRule:
+        """A rule of the configuration's `ignore:` list; each key takes a string or a list of them.
+
+        Raises: DriftdError: an unknown key, a value of another type, or a rule without any condition.
+        """
+        unknown = sorted(set(raw) - set(_KEYS))
+        if unknown:
+            raise DriftdError(f"{origin}: {unknown[0]!r} is no key of an ignore rule; use one of {', '.join(_KEYS)}")
+        values = {key: _texts(raw.get(key), f"{origin}.{key}") for key in _KEYS}
+        if not any(values[key] for key in _KEYS if key != "reason"):
+            raise DriftdError(f"{origin}: a rule that names nothing would ignore everything; give it a kind or a path")
+        return cls(
+            paths=values["path"],
+            kinds=values["kind"],
+            groups=values["group"],
+            names=values["name"],
+            namespaces=values["namespace"],
+            managers=values["manager"],
+            reason=" ".join(values["reason"]),
+            origin=origin,
+        )
+
+    def selects(self, ref: ResourceRef) -> bool:
+        """Whether the rule is about that object at all."""
+        return (
+            _any(self.kinds, ref.kind)
+            and _any(self.groups, ref.group)
+            and _any(self.names, ref.name)
+            and _any(self.namespaces, ref.namespace or "")
+        )
+
+    def matches(self, ref: ResourceRef, drift: FieldDrift) -> bool:
+        if not self.selects(ref):
+            return False
+        if self.managers and not (drift.by is not None and _any(self.managers, drift.by.manager)):
+            return False
+        if not self.paths:
+            return True
+        path = format_path(drift.path)
+        return any(covers(pattern, path) for pattern in self.paths)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{key} {', '.join(values)}"
+            for key, values in (
+                ("kind", self.kinds), ("group", self.groups), ("name", self.names), ("namespace", self.namespaces),
+                ("path", self.paths), ("manager", self.managers),
+            )
+            if values
+        ]  # fmt: skip
+        return f"{self.origin}: {'; '.join(parts) or 'everything'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The user's rules, and which of them have matched something since `Ignored` was made."""
+
+    rules: tuple[IgnoreRule, ...] = ()
+    _used: set[int] = field(default_factory=set, repr=False, compare=False)
+
+    def rule_for(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> IgnoreRule | None:
+        """The first rule that says that this difference does not matter, the configuration's before the object's."""
+        for index, rule in enumerate(self.rules):
+            if rule.matches(ref, drift):
+                self._used.add(index)
+                return rule
+        return next((rule for rule in annotated(declared) if rule.matches(ref, drift)), None)
+
+    def unused(self) -> tuple[IgnoreRule, ...]:
+        """The rules that have never matched anything: ask after a full pass."""
+        return tuple(rule for index, rule in enumerate(self.rules) if index not in self._used)
+
+
+def annotated(declared: JsonObject) -> tuple[IgnoreRule, ...]:
+    """The rules of the annotation `driftd.io/ignore` that Git declares: paths, one a line or separated by blanks.
+
+    `*`, `true` and `all` stand for the whole object. What is live does not count: a hand could write itself free.
+    """
+    metadata = declared.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    text = annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
+    if not isinstance(text, str):
+        return ()
+    paths = _split(text)
+    if not paths or paths == ("false",):
+        return ()
+    whole = any(path in _EVERYTHING for path in paths)
+    return (IgnoreRule(paths=() if whole else paths, origin=f"annotation {ANNOTATION}"),)
+
+
+def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
+    """The configuration's `ignore:` list. Raises: DriftdError: see `IgnoreRule.parse`."""
+    return tuple(IgnoreRule.parse(one, f"ignore[{index}]") for index, one in enumerate(raw))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    """Paths out of an annotation: separated by commas and white space that are not inside brackets."""
+    parts, depth, current = [], 0, ""
+    for char in text:
+        depth += (char == "[") - (char == "]")
+        if depth <= 0 and (char.isspace() or char == ","):
+            parts.append(current)
+            current = ""
+        else:
+            current += char
+    return tuple(part for part in (*parts, current) if part)
+
+
+def _texts(value: Any, place: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise DriftdError(f"{place}: give a string or a list of strings")
+
+
+def _any(patterns: Iterable[str], value: str) -> bool:
+    patterns = tuple(patterns)
+    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)

@@ -1,0 +1,72 @@
+"""Where a field that was found in one form of an object stands in another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from driftd.diff.schema import Schema
+from driftd.diff.walk import list_items
+from driftd.model.path import DocumentPath, FieldPath, ListKey, SetValue
+from driftd.model.resource import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value and its position."""
+
+    value: Json
+    at: DocumentPath
+
+
+def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
+    """The value at `path` in `body`, or None where there is none."""
+    at: list[str | int] = []
+    value = body
+    segments = iter(path)
+    ordinal = False
+    positions: list[int] = []
+    holder: list[Any] = []
+    for segment in segments:
+        if ordinal and isinstance(segment, int):
+            # After a list key that stands more than once comes which of them it is.
+            if segment >= len(positions):
+                return None
+            value = holder[positions[segment]]
+            at[-1] = positions[segment]
+            ordinal = False
+            continue
+        ordinal = False
+        match segment:
+            case str():
+                if not isinstance(value, dict) or value.get(segment) is None:
+                    return None
+                at.append(segment)
+                value = value[segment]
+                schema = schema.child(segment) if schema else None
+            case ListKey():
+                if not isinstance(value, list) or schema is None or not schema.list_keys:
+                    return None
+                positions = list_items(value, schema).get(segment, [])
+                if not positions:
+                    return None
+                holder, ordinal = value, True
+                at.append(positions[0])
+                value = value[positions[0]]
+                schema = schema.items
+            case _:
+                index = _index(value, segment)
+                if index is None:
+                    return None
+                at.append(index)
+                value = value[index]
+                schema = schema.items if schema else None
+    return Place(value, tuple(at))
+
+
+def _index(value: Json, segment: int | SetValue) -> int | None:
+    if not isinstance(value, list):
+        return None
+    if isinstance(segment, SetValue):
+        return next((i for i, item in enumerate(value) if item == segment.value), None)
+    return segment if segment < len(value) else None

@@ -1,0 +1,190 @@
+"""What differs by the nature of Kubernetes is nobody's drift; the same done by a hand is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftd.diff.autoscaler import Autoscalers
+from driftd.diff.compare import Comparison
+from driftd.diff.redact import Redactor
+from driftd.diff.rules import DEFAULT_RULES
+from driftd.model.resource import Manifest, ResourceRef, Source
+from tests.diff.objects import (
+    DEPLOYMENT,
+    JsonObject,
+    by_hand,
+    deployed,
+    deployment,
+    drifts,
+    owned,
+    schema_of,
+)
+
+SCHEMA = schema_of(*DEPLOYMENT)
+
+
+def test_a_restart_is_no_drift() -> None:
+    """`kubectl rollout restart` asks for new pods and changes nothing that Git declares."""
+    live = deployed(deployment(), SCHEMA)
+    note = {"kubectl.kubernetes.io/restartedAt": "now", "example.com/note": "x"}
+    live["spec"]["template"]["metadata"]["annotations"] = note
+    fields = {f"f:{key}": {} for key in note}
+    after = by_hand(live, {"f:spec": {"f:template": {"f:metadata": {"f:annotations": fields}}}}, "kubectl-rollout")
+    assert drifts(deployment(), after, SCHEMA) == [('spec.template.metadata.annotations["example.com/note"]', "added")]
+
+
+@pytest.mark.parametrize(
+    ("manager", "replicas", "autoscaler", "drift"),
+    [
+        ("kube-controller-manager", 5, None, False),
+        ("kubectl", 5, None, True),
+        ("kubectl", 5, (1, 6), False),
+        ("kubectl", 7, (1, 6), True),
+        ("kubectl", 0, (1, 6), True),
+        ("kube-controller-manager", 9, (1, 6), True),
+    ],
+)
+def test_replicas_under_an_autoscaler_are_drift_outside_its_range(
+    manager: str, replicas: int, autoscaler: tuple[int, int] | None, drift: bool
+) -> None:
+    """Whoever scaled; where no range is known, the autoscaler's own hand is trusted."""
+    live = deployed(deployment(), SCHEMA)
+    live["spec"]["replicas"] = replicas
+    after = by_hand(live, owned("f:spec", "f:replicas"), manager, subresource="scale")
+    expected = [("spec.replicas", "changed")] if drift else []
+    assert drifts(deployment(), after, SCHEMA, autoscaler=autoscaler) == expected
+
+
+def test_an_autoscalers_range_is_found_by_what_it_scales() -> None:
+    """In its own namespace, by group, kind and name; a minimum that is left out is 1."""
+    body = {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"namespace": "shop", "name": "h"},
+        "spec": {"maxReplicas": 4, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+    }
+    found = Autoscalers.of([body, {"kind": "HorizontalPodAutoscaler"}])
+    assert found.range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (1, 4)
+    assert found.range_of(ResourceRef("apps", "Deployment", "other", "web")) is None
+
+
+def _service(**spec: Any) -> JsonObject:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"},
+            "spec": {"selector": {"a": "b"}, "ports": [{"port": 80, "protocol": "TCP"}], **spec}}  # fmt: skip
+
+
+def test_what_the_server_allocates_to_a_service_is_no_drift() -> None:
+    """Whether Git leaves it out or declares it empty; another type by hand is drift, the port that came with it not."""
+    schema = schema_of("v1", "Service")
+    for declared in ({}, {"clusterIP": ""}):
+        desired = _service(**declared)
+        live = deployed(desired, schema)
+        live["spec"] |= {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]}
+        assert drifts(desired, live, schema) == []
+    live = deployed(_service(), schema)
+    live["spec"]["type"] = "NodePort"
+    live["spec"]["ports"][0]["nodePort"] = 30001
+    port = owned("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:nodePort")
+    both = {"f:spec": {**port["f:spec"], "f:type": {}}}
+    assert drifts(_service(), by_hand(live, both), schema) == [("spec.type", "added")]
+    declared = _service(type="NodePort")
+    moved = by_hand(deployed(declared, schema), port)
+    moved["spec"]["ports"][0]["nodePort"] = 30002
+    assert drifts(declared, moved, schema) == [("spec.ports[port=80,protocol=TCP].nodePort", "added")]
+
+
+def test_another_affinity_of_a_service_by_hand_is_drift() -> None:
+    """It has a default, and is not allocated."""
+    schema = schema_of("v1", "Service")
+    live = deployed(_service(), schema)
+    live["spec"]["sessionAffinity"] = "ClientIP"
+    after = by_hand(live, owned("f:spec", "f:sessionAffinity"))
+    assert drifts(_service(), after, schema) == [("spec.sessionAffinity", "added")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "manager", "drift"),
+    [
+        (None, "anybody", False),
+        ("", "anybody", False),
+        ("Cg==", "anybody", False),
+        ("cmVhbA==", "cainjector", False),
+        ("cmVhbA==", "kubectl-edit", True),
+    ],
+)
+def test_an_injected_certificate_is_no_drift(declared: str | None, manager: str, drift: bool) -> None:
+    """Left out of Git, or a placeholder there; a real one that a hand replaced is drift."""
+    schema = schema_of("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
+    client: JsonObject = {"url": "https://a.example.com"}
+    hook = {"name": "a.b.c", "clientConfig": client, "sideEffects": "None", "admissionReviewVersions": ["v1"]}
+    desired = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+               "metadata": {"name": "w"}, "webhooks": [hook]}  # fmt: skip
+    if declared is not None:
+        client["caBundle"] = declared
+    live = deployed(desired, schema)
+    live["webhooks"][0]["clientConfig"]["caBundle"] = "aW5qZWN0ZWQ="
+    after = by_hand(live, owned("f:webhooks", 'k:{"name":"a.b.c"}', "f:clientConfig", "f:caBundle"), manager)
+    expected = [("webhooks[name=a.b.c].clientConfig.caBundle", "changed")] if drift else []
+    assert drifts(desired, after, schema) == expected
+
+
+@pytest.mark.parametrize(("manager", "drift"), [("clusterrole-aggregation-controller", False), ("kubectl-edit", True)])
+def test_the_rules_of_an_aggregated_role_are_its_controllers(manager: str, drift: bool) -> None:
+    """A hand in them is drift, until the controller takes them back."""
+    schema = schema_of("rbac.authorization.k8s.io/v1", "ClusterRole")
+    desired = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"},
+               "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}, "rules": []}  # fmt: skip
+    live = deployed(desired, schema)
+    live["rules"] = [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
+    expected = [("rules", "changed")] if drift else []
+    assert drifts(desired, by_hand(live, owned("f:rules"), manager), schema) == expected
+
+
+SERVER_MADE: list[tuple[str, str, str, JsonObject, tuple[str, ...], Any, JsonObject]] = [
+    ("service-account-secrets", "v1", "ServiceAccount", {}, ("secrets",), [{"name": "t"}], {"f:secrets": {}}),
+    ("volume-binding", "v1", "PersistentVolumeClaim", {"spec": {"accessModes": ["ReadWriteOnce"]}}, ("spec", "volumeName"), "pv-1",
+     owned("f:spec", "f:volumeName")),
+    ("protection-finalizer", "v1", "PersistentVolumeClaim", {"spec": {}}, ("metadata", "finalizers"), ["kubernetes.io/pvc-protection"],
+     owned("f:metadata", "f:finalizers", 'v:"kubernetes.io/pvc-protection"')),
+    ("namespace-itself", "v1", "Namespace", {}, ("metadata", "labels"), {"kubernetes.io/metadata.name": "o"},
+     owned("f:metadata", "f:labels", "f:kubernetes.io/metadata.name")),
+    ("namespace-finalizer", "v1", "Namespace", {}, ("spec",), {"finalizers": ["kubernetes"]}, owned("f:spec", "f:finalizers")),
+    ("job-selector", "batch/v1", "Job", {"spec": {"template": {"spec": {}}}}, ("spec", "selector"), {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
+     owned("f:spec", "f:selector")),
+    ("deployment-revision", "apps/v1", "Deployment", {"spec": {}}, ("metadata", "annotations"), {"deployment.kubernetes.io/revision": "4"},
+     owned("f:metadata", "f:annotations", "f:deployment.kubernetes.io/revision")),
+    ("daemonset-generation", "apps/v1", "DaemonSet", {"spec": {}}, ("metadata", "annotations"), {"deprecated.daemonset.template.generation": "4"},
+     owned("f:metadata", "f:annotations", "f:deprecated.daemonset.template.generation")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "body", "place", "value", "fields"), [c[1:] for c in SERVER_MADE], ids=[c[0] for c in SERVER_MADE]
+)  # fmt: skip
+def test_what_the_server_and_its_controllers_make_is_no_drift(
+    api_version: str, kind: str, body: JsonObject, place: tuple[str, ...], value: Any, fields: JsonObject
+) -> None:
+    """Whichever manager it is written down for, and without managedFields as well."""
+    schema = schema_of(api_version, kind)
+    desired = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "o"}, **body}
+    live = deployed(desired, schema)
+    holder: Any = live
+    for part in place[:-1]:
+        holder = holder[part]
+    holder[place[-1]] = value
+    manager = "kube-controller-manager" if kind == "ServiceAccount" else "some-controller"
+    assert drifts(desired, by_hand(live, fields, manager), schema) == []
+    del live["metadata"]["managedFields"]
+    assert drifts(desired, live, schema) == []
+
+
+def test_every_rule_can_be_taken_away() -> None:
+    """Without it, what it covers is drift."""
+    live = deployed(deployment(), SCHEMA)
+    live["spec"]["replicas"] = 5
+    after = by_hand(live, owned("f:spec", "f:replicas"), "kube-controller-manager", subresource="scale")
+    rules = tuple(rule for rule in DEFAULT_RULES if rule.name != "autoscaler-replicas")
+    comparison = Comparison(Redactor(b"k" * 32), rules=rules)
+    found = comparison.verdict(Manifest.of(deployment(), Source("a.yaml", 1)), after, SCHEMA)
+    assert len(found.fields) == 1

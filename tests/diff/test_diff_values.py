@@ -1,0 +1,86 @@
+"""Values are equal when Kubernetes reads them as the same, and only then."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.diff.values import decoded, duration, instant, quantity, second
+from driftd.diff.walk import same
+from tests.diff.objects import DEPLOYMENT, deployment, drifts, schema_of
+
+SAME_QUANTITIES = [
+    ("1", "1000m"), ("0.2", "200m"), ("1024Mi", "1Gi"), ("1e3", "1k"), ("1E3", "1000"), ("0.5Gi", "512Mi"),
+    ("100M", "1e8"), ("+1", "1"), ("1.0", "1"), (".5", "500m"), ("0", "0m"), ("1.5", "1500m"), ("2Ki", "2048"),
+    ("1Ei", "1024Pi"), ("0.0000000001", "1n"),
+]  # fmt: skip
+OTHER_QUANTITIES = [("1", "2"), ("1G", "1Gi"), ("1m", "1M"), ("1", "1k"), ("100m", "0.11"), ("1", "one"), ("", "0")]
+
+
+@pytest.mark.parametrize(("left", "right"), SAME_QUANTITIES)
+def test_quantities_are_equal_by_value(left: str, right: str) -> None:
+    """However they are spelled."""
+    assert quantity(left) == quantity(right) is not None
+
+
+@pytest.mark.parametrize(("left", "right"), OTHER_QUANTITIES)
+def test_quantities_of_another_value_differ(left: str, right: str) -> None:
+    """A unit is part of the value, and what is no quantity equals none."""
+    assert quantity(left) != quantity(right)
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_a_quantity_in_thousandths_is_the_whole(number: int) -> None:
+    """`N` and `N000m` and the number itself are one quantity."""
+    assert quantity(str(number)) == quantity(f"{number}000m") == quantity(f"{number}e0")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("90s", "1m30s"), ("1h", "60m"), ("1.5h", "90m"), ("1000ms", "1s"), ("0", "0s"), ("-1m", "-60s")],
+)
+def test_durations_are_equal_by_value(left: str, right: str) -> None:
+    """As Go parses them."""
+    assert duration(left) == duration(right) is not None
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "1 h", "1d", "h1", "-"])
+def test_what_go_does_not_parse_is_no_duration(text: str) -> None:
+    """A bare number, a day, blanks."""
+    assert duration(text) is None
+
+
+def test_times_are_equal_by_moment() -> None:
+    """In whatever zone, and for metav1.Time without the fraction of the second."""
+    assert instant("2026-01-01T01:00:00+01:00") == instant("2026-01-01T00:00:00Z")
+    assert instant("2026-01-01T00:00:00Z") != instant("2026-01-01T00:00:01Z")
+    assert second("2026-01-01T00:00:00.5Z") == second("2026-01-01T00:00:00Z")
+    assert instant("yesterday") is None
+
+
+def test_base64_is_equal_by_what_it_means() -> None:
+    """Line breaks in it do not matter; what is no base64 has no bytes."""
+    assert decoded("YWJj\nZGVm") == decoded("YWJjZGVm") == b"abcdef"
+    assert decoded("not base64!") is None
+
+
+def test_a_port_number_is_not_the_port_of_that_name() -> None:
+    """`80` and `"80"` are different things to Kubernetes."""
+    port = schema_of("v1", "Service").child("spec").child("ports").items.child("targetPort")  # type: ignore[union-attr]
+    assert same(80, 80, port)
+    assert not same(80, "80", port)
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, "1"), (0.5, "500m"), ("1", "1000m"), (2, "2000m")])
+def test_the_cpu_of_a_container_is_a_quantity(left: object, right: str) -> None:
+    """Also where Git writes a number."""
+    desired, live = deployment(resources={"limits": {"cpu": left}}), deployment(resources={"limits": {"cpu": right}})
+    assert drifts(desired, live, schema_of(*DEPLOYMENT)) == []
+
+
+def test_true_is_not_one() -> None:
+    """Although Python thinks so."""
+    assert not same({"a": 1}, {"a": True}, None)
+    assert not same([True], [1], None)
+    assert same({"a": 1}, {"a": 1.0}, None)
