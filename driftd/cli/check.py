@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import posixpath
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from driftd.cli.output import Format, write_reports
+from driftd.cli.output.explain import explanation_json, print_explanation
 from driftd.cli.output.progress import Progress, progress
 from driftd.config import Config, cache_folder, load
-from driftd.daemon.assembly import app_of, cluster_access, git_source, mirror_of
+from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source, mirror_of
 from driftd.diff.compare import Comparison
-from driftd.diff.redact import Redactor
+from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.connection import Cluster
@@ -23,10 +27,11 @@ from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
 from driftd.model.drift import Engine, Report
 from driftd.model.errors import DriftdError, GitError, RenderError
+from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Renderer
+from driftd.reconcile.desired import Renderer, place
 from driftd.reconcile.survey import Survey
 from driftd.render.options import RenderOptions
 
@@ -44,6 +49,7 @@ class CheckRequest:
     context: str | None
     engine: Engine | None
     config: Path | None
+    explain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +61,44 @@ class _Subject:
     access: ClusterAccess
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One app, its mirror at a revision, and its cluster."""
+
+    app: App
+    mirror: Mirror
+    revision: Revision
+    view: ClusterView
+
+
 async def run_check(request: CheckRequest, output: Format, *, show_all: bool) -> int:
     """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
 
     Raises: DriftdError: nothing could be checked at all.
     """
+    config = load(request.config) if request.config is not None else None
+    how = comparison(config, secrets.token_bytes(32))
+    subjects = _subjects(request, config)
     with progress() as shown:
-        reports = await _check(list(_subjects(request)), shown)
+        if request.explain is not None:
+            return await _explain(request.explain, subjects, how, output, shown)
+        reports = await _check(subjects, how, shown)
     write_reports(reports, output, show_all=show_all)
+    if not request.names and not any(report.undecided for report in reports):
+        for rule in how.ignored.unused():
+            print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     if any(report.undecided for report in reports):
         return 2
     return 0 if all(report.in_sync for report in reports) else 1
 
 
-def _subjects(request: CheckRequest) -> list[_Subject]:
+def _subjects(request: CheckRequest, config: Config | None) -> list[_Subject]:
     if request.repo is not None:
         if request.config is not None or request.names:
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
         return [_of_repository(request, request.repo)]
-    if request.config is None:
+    if config is None:
         raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE")
-    config = load(request.config)
     known = [app.name for app in config.apps]
     for name in request.names:
         if name not in known:
@@ -119,8 +142,7 @@ def _local(repo: str) -> str:
     return str(path.resolve()) if path.exists() else repo
 
 
-async def _check(subjects: list[_Subject], shown: Progress) -> list[Report]:
-    comparison = Comparison(Redactor(secrets.token_bytes(32)))
+async def _check(subjects: list[_Subject], how: Comparison, shown: Progress) -> list[Report]:
     mirrors: dict[GitSource, tuple[Mirror, Revision]] = {}
     reports = []
     async with _clusters() as view_of:
@@ -133,7 +155,7 @@ async def _check(subjects: list[_Subject], shown: Progress) -> list[Report]:
                     mirrors[subject.source] = (mirror, await mirror.fetch())
                 mirror, revision = mirrors[subject.source]
                 shown.step(f"comparing {subject.app.name}")
-                reports.append(await _look(subject.app, mirror, revision, await view_of(subject.access), comparison))
+                reports.append(await _report(_Look(subject.app, mirror, revision, await view_of(subject.access)), how))
             except DriftdError as error:
                 if len(subjects) == 1:
                     raise
@@ -145,12 +167,44 @@ def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report
     return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
 
 
-async def _look(app: App, mirror: Mirror, revision: Revision, view: ClusterView, comparison: Comparison) -> Report:
+async def _report(look: _Look, how: Comparison) -> Report:
     try:
-        desired = await Renderer(app, mirror).desired(revision)
+        desired = await Renderer(look.app, look.mirror).desired(look.revision)
     except (GitError, RenderError) as error:
-        return _unjudged(app, revision, error)
-    return await Survey(app, view, mirror, comparison).check(desired, datetime.now(UTC))
+        return _unjudged(look.app, look.revision, error)
+    return await Survey(look.app, look.view, look.mirror, how).check(desired, datetime.now(UTC))
+
+
+async def _explain(wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress) -> int:
+    """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
+    if output not in (Format.TABLE, Format.JSON):
+        raise DriftdError("--explain prints a table or json")
+    async with _clusters() as view_of:
+        for subject in subjects:
+            shown.step(f"fetching {subject.source.address}")
+            mirror = mirror_of(subject.source, cache_folder() / "check")
+            desired = await Renderer(subject.app, mirror).desired(await mirror.fetch())
+            view = await view_of(subject.access)
+            for one in await place(desired.manifests, subject.app, view):
+                if _is_called(wanted, one.manifest.ref):
+                    fields = await Survey(subject.app, view, mirror, how).explain(one)
+                    return _show(one.manifest.ref, fields, output)
+    raise DriftdError(
+        f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
+    )
+
+
+def _show(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
+    if output is Format.JSON:
+        print(explanation_json(ref, fields), end="")
+    else:
+        print_explanation(Console(highlight=False), ref, fields)
+    return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1
+
+
+def _is_called(wanted: str, ref: ResourceRef) -> bool:
+    kind, *names = wanted.split("/")
+    return kind.lower() == ref.kind.lower() and names in ([ref.name], [ref.namespace, ref.name])
 
 
 @asynccontextmanager

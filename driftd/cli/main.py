@@ -85,6 +85,10 @@ def check(
     context: Annotated[str | None, typer.Option(help="The context in the kubeconfig.")] = None,
     engine: Annotated[Engine | None, typer.Option(help="Who compares. [default: client]")] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TABLE,
+    explain: Annotated[
+        str | None,
+        typer.Option(help="Show every field of one object and what is said of it.", metavar="KIND/NAME"),
+    ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Also list what is in sync.")] = False,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Check the apps of this configuration.")] = None,
     debug: Debug = False,
@@ -97,7 +101,7 @@ def check(
 
     request = CheckRequest(
         names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace, kubeconfig=kubeconfig,
-        context=context, engine=engine, config=config,
+        context=context, engine=engine, config=config, explain=explain,
     )  # fmt: skip
     _logs(debug=debug)
     raise typer.Exit(_asyncio(run_check(request, output, show_all=show_all)))

@@ -38,6 +38,20 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Of these keys at least one must be there."""
+
+    keys: tuple[str, ...]
+
+    def findings(self, present: Mapping[str, Any]) -> Iterator[Finding]:
+        if not any(key in present for key in self.keys):
+            yield (), mistake(f"needs at least one of {', '.join(self.keys)}: without, it would mean everything")
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"required": [key]} for key in self.keys]}
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """Where any of `keys` is, one of `others` must be too."""
 
@@ -58,7 +72,7 @@ class Needs:
         }
 
 
-Rule = OneOf | Needs
+Rule = OneOf | AnyOf | Needs
 
 
 def _schema_of_rules(schema: dict[str, Any], model: type[Any]) -> None:

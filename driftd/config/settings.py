@@ -11,6 +11,7 @@ from pydantic import Field
 
 from driftd.config.app import AppConfig
 from driftd.config.folders import cache_folder, state_folder
+from driftd.config.ignore import IgnoreConfig
 from driftd.config.notify import NotifyConfig
 from driftd.config.secret import Secret, SecretFile, secret
 from driftd.config.section import OneOf, Rule, Section
@@ -117,6 +118,9 @@ class Config(Section):
     )
     sources: tuple[SourceConfig, ...] = Field(default=(), description="The Git repositories.")
     apps: tuple[AppConfig, ...] = Field(default=(), description="What is kept in sync.")
+    ignore: tuple[IgnoreConfig, ...] = Field(
+        default=(), description="Differences that do not matter: counted as ignored, never hidden."
+    )
     notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who is told.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where history is kept.")
     web: WebConfig = Field(default_factory=WebConfig, description="The HTTP server.")

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from driftd.config import AppConfig, ClusterConfig, Config, SourceConfig
+from driftd.diff.compare import Comparison
+from driftd.diff.ignore import Ignored, parse_rules
+from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
@@ -66,6 +69,12 @@ def app_of(app: AppConfig, config: Config) -> App:
             values_files=helm.values_files if helm else (),
         ),
     )
+
+
+def comparison(config: Config | None, key: bytes) -> Comparison:
+    """How objects are compared: what does not matter by the configuration, and the key that hides secrets."""
+    raw = [rule.model_dump(exclude_none=True) for rule in config.ignore] if config else []
+    return Comparison(Redactor(key), ignored=Ignored(parse_rules(raw)))
 
 
 def _ref(source: SourceConfig) -> Ref:

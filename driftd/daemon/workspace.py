@@ -7,10 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from driftd.config import AppConfig, Config, cache_folder
-from driftd.daemon.assembly import Clock, app_of, cluster_access, git_source, mirror_of, utc_now
+from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, mirror_of, utc_now
 from driftd.daemon.channels import CountedChannel, channels
 from driftd.diff.compare import Comparison
-from driftd.diff.redact import Redactor
 from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource
 from driftd.model.errors import DriftdError
@@ -95,8 +94,8 @@ async def workspace(
             stack.push_async_callback(channel.close)
         dispatcher = Dispatcher(store, opened, now)
         recorder = Recorder(store, [channel.name for channel in opened], now, dispatcher.wake)
-        comparison = Comparison(Redactor(await store.redaction_key()))
-        yield Workspace(config, store, comparison, opened, dispatcher, recorder, now, stack)
+        how = comparison(config, await store.redaction_key())
+        yield Workspace(config, store, how, opened, dispatcher, recorder, now, stack)
 
 
 def store_url(config: Config) -> str:

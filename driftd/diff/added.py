@@ -16,7 +16,7 @@ from driftd.diff.deployer import Deployer
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import Entry, owner_of
 from driftd.diff.schema import ListType, Schema
-from driftd.diff.step import step
+from driftd.diff.step import positions, step
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import DocumentPath, FieldPath, SetValue, format_path
@@ -76,14 +76,15 @@ class _Search:
     ) -> None:
         """Of the fields that `owner` holds, those that are live and not in `desired`."""
         around = live if isinstance(live, dict) else beside
+        there_live, there_declared = positions(live, schema), positions(desired, schema)
         for key, below in fields.items():
-            actual = step(live, schema, key)
+            actual = step(live, schema, key, there_live)
             if actual is None or actual.value is None:
                 continue
             whole = not below and _is_whole(actual.value, actual.schema)
             if not below and not whole and (actual.value or _spreads(actual.value, actual.schema)):
                 continue  # who holds a map, and none of its members
-            wanted = step(desired, schema, key)
+            wanted = step(desired, schema, key, there_declared)
             if wanted is None and self._is_declared_null(desired, key, owner):
                 continue
             here: FieldPath = (*path, actual.segment)

@@ -20,8 +20,8 @@ from driftd.diff.schema import Schema
 from driftd.diff.walk import declared_drift
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
-from driftd.model.path import format_path
-from driftd.model.resource import JsonObject, Manifest
+from driftd.model.path import DocumentPath, format_path
+from driftd.model.resource import Json, JsonObject, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +164,14 @@ def _only_declared(served: list[FieldDrift], wanted: Declared, schema: Schema | 
         order_only = isinstance(drift.desired, list) and isinstance(place.value, list) and bool(drift.desired)
         keep = order_only and all(isinstance(item, str) for item in drift.desired) and drift.desired != place.value
         found.append(replace(drift, at=place.at, desired=drift.desired if keep else place.value))
+    found.sort(key=lambda drift: _position(drift.at, wanted.body))
     return found
+
+
+def _position(at: DocumentPath, body: Json) -> list[int]:
+    """Where a field stands in the manifest, to sort by."""
+    position = []
+    for part in at:
+        position.append(part if isinstance(part, int) else list(body).index(part))
+        body = body[part]
+    return position

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from driftd.diff.controllers import DEFAULT_MANAGERS, Managers, is_gitops
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import Entry
 from driftd.diff.schema import Schema
-from driftd.diff.step import step
+from driftd.diff.step import positions, step
 from driftd.model.resource import Json, JsonObject
 
 
@@ -94,7 +94,7 @@ def _made_it(entry: Entry, chosen: Entry, counts: Mapping[int, int]) -> bool:
     return 2 * counts[id(entry)] >= counts[id(chosen)]
 
 
-def _best(among: Any, counts: Mapping[int, int]) -> Entry | None:
+def _best(among: Iterable[Entry], counts: Mapping[int, int]) -> Entry | None:
     """The one that holds the most; one that applies when it holds at least half as much, for it came after."""
     holding = [entry for entry in among if counts[id(entry)] > 0]
     if not holding:
@@ -113,11 +113,12 @@ def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> 
 def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
     """How many of the declared fields, and of the maps and items that hold them, are in a set of owned ones."""
     count = 0
+    items = positions(declared, schema)
     for key, below in fields.items():
         if key == ".":
             count += 1
             continue
-        found = step(declared, schema, key)
+        found = step(declared, schema, key, items)
         if found is None:
             continue
         count += held(below, found.value, found.schema) if below else 1

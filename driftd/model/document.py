@@ -16,7 +16,7 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The one document of `check -o json`.
 
     Keys beyond the contract's are there only where they say something: an app's `error`, an object's or a field's
-    `behind`, the `by` of an object that was deleted, an owner's `source` and `verb`.
+    `behind`, an object's count of `ignored` fields, the `by` of one that was deleted, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -72,6 +72,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
             "time": timestamp(revision.time),
             "subject": revision.subject,
         }
+    if verdict.ignored:
+        document["ignored"] = len(verdict.ignored)
     if verdict.by is not None:
         document["by"] = _owner(verdict.by)
     return document

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import apply, get
+from driftd.kube.objects import apply, get, list_objects
 from driftd.model.drift import Engine, Status, Verdict
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
@@ -49,6 +50,10 @@ class Judge:
 
     async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
         """One verdict for each object, in the given order. One object's trouble is only its own."""
+        judged = await self._judge(wanted, reader)
+        return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in judged]
+
+    async def _judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
         readings = await reader.read(wanted)
         schemas = await self._schemas({one.resource for one in wanted if one.resource is not None})
         if self.engine is Engine.SERVER:
@@ -59,6 +64,27 @@ class Judge:
                 await asyncio.sleep(0)
             found.append(self._by_client(one, readings, schemas))
         return found
+
+    async def _under_autoscaler(self, one: Judged) -> Judged:
+        """The verdict once it is known which autoscaler scales the object: a LIST, and only where replicas differ."""
+        manifest, resource = one.wanted.manifest, one.wanted.resource
+        if one.live is None or resource is None:
+            return one
+        try:
+            scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
+            listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
+        except DriftdError as error:
+            log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
+            return one
+        within = Autoscalers.of(listed.items).range_of(manifest.ref)
+        if within is None:
+            return one
+        answer = await dry_run(self.view, one.wanted) if self.engine is Engine.SERVER else None
+        verdict = self.comparison.verdict(
+            manifest, one.live, one.schema,
+            status_is_server_owned=resource.has_status, dry_run=answer, autoscaler=within,
+        )  # fmt: skip
+        return replace(one, verdict=verdict)
 
     async def _schemas(self, resources: set[ApiResource]) -> SchemaAnswers:
         async def one(resource: ApiResource) -> Schema | KubeError | None:
@@ -111,6 +137,10 @@ class Judge:
         except DriftdError as error:
             return Judged(one, unknown(one.manifest, _no_dry_run(error)))
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
+
+
+def _replicas_differ(verdict: Verdict) -> bool:
+    return any(drift.path == ("spec", "replicas") for drift in verdict.fields)
 
 
 async def dry_run(view: ClusterView, one: Wanted) -> JsonObject:

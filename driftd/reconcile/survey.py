@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from driftd.diff.compare import Comparison, unknown
+from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
-from driftd.model.drift import Report, Verdict
-from driftd.model.errors import KubeError
+from driftd.kube.objects import get
+from driftd.model.drift import Engine, Report, Verdict
+from driftd.model.errors import DriftdError, KubeError
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Wanted, place
-from driftd.reconcile.judging import Judge
+from driftd.reconcile.judging import Judge, dry_run
 from driftd.reconcile.lag import find_lag
 from driftd.reconcile.pods import with_pods
 from driftd.reconcile.reading import DirectReader, Reader
@@ -44,6 +46,23 @@ class Survey:
         judged = await Judge(self.view, self.comparison, self.app.engine).judge(wanted, reader)
         found = await find_lag(await with_pods(judged, reader, self.view), self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
+
+    async def explain(self, one: Wanted) -> list[Explanation]:
+        """Every field of one object, and what is said of it.
+
+        Raises: DriftdError: it is not there, or cannot be read or judged.
+        """
+        if one.resource is None or one.error is not None:
+            raise DriftdError(one.error or f"{one.manifest.ref}: the cluster does not serve such objects")
+        ref = one.manifest.ref
+        live = await get(self.view.cluster, one.resource, ref.namespace, ref.name)
+        if live is None:
+            raise DriftdError(f"{ref} is missing: Git declares it, and it is not in the cluster")
+        answer = await dry_run(self.view, one) if self.app.engine is Engine.SERVER else None
+        schema = await self.view.schema(one.resource)
+        return self.comparison.explain(
+            one.manifest, live, schema, status_is_server_owned=one.resource.has_status, dry_run=answer
+        )
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
         return Report(

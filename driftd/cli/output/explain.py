@@ -1,0 +1,74 @@
+"""Every field of one object, and what is said of it: `check --explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from driftd.cli.output import describe
+from driftd.cli.output.json import dump
+from driftd.cli.output.visible import one_line
+from driftd.diff.explain import Explanation
+from driftd.model.document import timestamp
+from driftd.model.path import format_path
+from driftd.model.resource import ResourceRef
+
+_STYLES = {
+    "in_sync": "green",
+    "undeclared": "bright_black",
+    "ignored": "cyan",
+    "changed": "yellow",
+    "removed": "red",
+    "added": "yellow",
+}
+_WIDTH = 60
+
+
+def print_explanation(console: Console, ref: ResourceRef, fields: Sequence[Explanation]) -> None:
+    """One block for each field: path and verdict, the two values, who set the live one, and the rule that decided."""
+    console.print(Text(one_line(str(ref)), style="bold"))
+    for field in fields:
+        style = _STYLES.get(field.verdict, "")
+        head = Text.assemble((f"  {field.verdict:<11}", style), one_line(format_path(field.path)))
+        console.print(head, soft_wrap=True)
+        console.print(Text.assemble("             ", (_values(field), "")), soft_wrap=True)
+        owner = describe.owner(field.owner) if field.owner else "nobody"
+        when = f", {describe.absolute(field.owner.time)}" if field.owner and field.owner.time else ""
+        why = f"             {owner}{when} · {one_line(field.rule)}"
+        console.print(Text(why, style="bright_black"), soft_wrap=True)
+
+
+def explanation_json(ref: ResourceRef, fields: Sequence[Explanation]) -> str:
+    """The same for programs."""
+    return dump(
+        {
+            "version": 1,
+            "object": {"group": ref.group, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name},
+            "fields": [
+                {
+                    "path": format_path(field.path),
+                    "verdict": field.verdict,
+                    "desired": field.desired,
+                    "live": field.live,
+                    "owner": {
+                        "manager": field.owner.manager,
+                        "operation": field.owner.operation,
+                        "subresource": field.owner.subresource,
+                        "time": timestamp(field.owner.time) if field.owner.time else None,
+                    }
+                    if field.owner
+                    else None,
+                    "rule": field.rule,
+                }
+                for field in fields
+            ],
+        }
+    )
+
+
+def _values(field: Explanation) -> str:
+    desired = "not declared" if field.desired is None else describe.shorten(describe.scalar(field.desired), _WIDTH)
+    live = "not there" if field.live is None else describe.shorten(describe.scalar(field.live), _WIDTH)
+    return f"{desired} → {live}" if field.desired != field.live else live

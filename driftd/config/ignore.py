@@ -1,0 +1,31 @@
+"""Which differences do not matter to the user."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from driftd.config.section import AnyOf, Rule, Section
+
+Patterns = str | Annotated[list[str], Field(min_length=1)]
+
+_CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager")
+
+
+class IgnoreConfig(Section):
+    """Differences to pass over: all of the conditions must hold. `*` is any run of characters."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (AnyOf(_CONDITIONS),)
+
+    kind: Patterns | None = Field(default=None, description="The kind, or several.", examples=["Deployment"])
+    group: Patterns | None = Field(default=None, description="The API group, or several.", examples=["apps"])
+    name: Patterns | None = Field(default=None, description="The object's name, or several.")
+    namespace: Patterns | None = Field(default=None, description="Its namespace, or several.")
+    path: Patterns | None = Field(
+        default=None,
+        description="The field, with all that is below it, or several.",
+        examples=["spec.template.spec.containers[name=*].image", 'metadata.annotations["example.com/*"]'],
+    )
+    manager: Patterns | None = Field(default=None, description="Who set the live value, or several.")
+    reason: str | None = Field(default=None, description="Why, for whoever reads this next.")

@@ -1,0 +1,75 @@
+"""What the user says does not matter, and what is said of every field."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import World, config_map
+
+ANNOTATED = config_map().replace("name: web\n", "name: web\n  annotations:\n    driftd.io/ignore: data.a\n")
+
+
+def test_an_ignored_difference_is_counted_and_is_no_drift(world: World) -> None:
+    """By a rule of the configuration; a rule that matched nothing is named."""
+    world.commit(web=config_map(), other=config_map("other"))
+    for name in ("web", "other"):
+        world.apply(config_map(name))
+    world.apply(config_map("web", "by-hand"), manager="tuner")
+    rules = [{"kind": "ConfigMap", "path": "data.a", "manager": "tuner"}, {"kind": "Secret", "name": "x"}]
+    config = world.configure({"name": "web", "path": "app"}, ignore=rules)
+    answer = world.driftd("check", *config, "-o", "json")
+    assert answer.code == 0
+    app = json.loads(answer.out)["apps"][0]
+    assert (app["counts"]["ignored"], app["counts"]["in_sync"]) == (1, 1)
+    assert [resource.get("ignored") for resource in app["resources"] if resource["status"] == "ignored"] == [1]
+    assert "matched nothing" in answer.err
+    assert "kind Secret" in answer.err
+    assert "kind ConfigMap" not in answer.err
+
+
+def test_a_manifest_can_say_itself_what_of_it_does_not_matter(world: World) -> None:
+    """By the annotation that Git declares; what a hand writes into the live one does not count."""
+    world.commit(web=ANNOTATED)
+    world.apply(ANNOTATED)
+    world.apply(config_map("web", "by-hand"), manager="tuner")
+    assert world.check().code == 0
+    world.commit(web=config_map())
+    assert world.check().code == 1
+
+
+def test_a_rule_without_a_condition_is_refused(world: World) -> None:
+    """It would ignore everything."""
+    world.commit(web=config_map())
+    config = world.configure({"name": "web", "path": "app"}, ignore=[{"reason": "because"}])
+    answer = world.driftd("check", *config)
+    assert answer.code == 2
+    assert "ignore[0]: needs at least one of kind, group" in answer.err
+
+
+def test_every_field_of_an_object_can_be_explained(world: World) -> None:
+    """Desired, live, owner, verdict and rule; 1 where something differs."""
+    world.commit(web=config_map())
+    world.apply(config_map())
+    same = world.check("--explain", "configmap/web", "-o", "json")
+    assert same.code == 0
+    world.apply(config_map("web", "by-hand"), manager="tuner")
+    answer = world.check("--explain", "ConfigMap/web", "-o", "json")
+    assert answer.code == 1
+    fields = {field["path"]: field for field in json.loads(answer.out)["fields"]}
+    assert fields["data.a"]["verdict"] == "changed"
+    assert (fields["data.a"]["desired"], fields["data.a"]["live"]) == ("one", "by-hand")
+    assert fields["data.a"]["owner"]["manager"] == "tuner"
+    shown = world.check("--explain", "ConfigMap/web/web").out
+    assert "data.a" in shown
+    assert "one → by-hand" in shown
+
+
+def test_what_cannot_be_explained_says_why(world: World) -> None:
+    """Not declared; declared and missing."""
+    world.commit(web=config_map())
+    unknown = world.check("--explain", "ConfigMap/elsewhere")
+    assert unknown.code == 2
+    assert "Git declares no ConfigMap/elsewhere" in unknown.err
+    missing = world.check("--explain", "ConfigMap/web")
+    assert missing.code == 2
+    assert "missing" in missing.err
