@@ -247,6 +247,7 @@ DEFAULTS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "io.k8s.api.storage.v1.StorageClass": {'reclaimPolicy': ('Delete',), 'volumeBindingMode': ('Immediate',)},
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames": {'listKind': ('ProbeList',), 'singular': ('probe',)},
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec": {'conversion': ({'strategy': 'None'},)},
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference": {'port': (443,)},
     "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference": {'port': (443,)},
 }
 """By Go type and field, what the API server puts there where nothing, or a dropped zero value, is given."""

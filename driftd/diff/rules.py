@@ -92,6 +92,10 @@ def _allocated(drift: FieldDrift, context: Context) -> bool:
     return drift.by is None or "spec.type" in context.drifted
 
 
+def _is_token(_: FieldDrift, context: Context) -> bool:
+    return bool(context.declared.get("type") == "kubernetes.io/service-account-token")
+
+
 def _own_name(drift: FieldDrift, context: Context) -> bool:
     return bool(drift.live == context.ref.name)
 
@@ -124,6 +128,16 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         managers=_SCALERS,
         subresource="scale",
         when=_range_unknown,
+    ),
+    Rule(
+        "autoscaler-status",
+        "autoscaling/v1 has no room for an autoscaler's status but in annotations",
+        kinds=("HorizontalPodAutoscaler",),
+        paths=(
+            'metadata.annotations["autoscaling.alpha.kubernetes.io/conditions"]',
+            'metadata.annotations["autoscaling.alpha.kubernetes.io/current-metrics"]',
+        ),
+        changes=_ADDED,
     ),
     Rule(
         "deployment-revision",
@@ -169,6 +183,15 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         paths=("secrets", "secrets[*"),
         managers=("kube-controller-manager", "openshift-*", ""),
         changes=_ADDED,
+    ),
+    Rule(
+        "service-account-token",
+        "the token controller fills in the Secret of a ServiceAccount's token",
+        kinds=("Secret",),
+        paths=("data", "data*", 'metadata.annotations["kubernetes.io/service-account.uid"]'),
+        managers=("kube-controller-manager", ""),
+        changes=_ADDED,
+        when=_is_token,
     ),
     Rule(
         "volume-binding",

@@ -1,16 +1,22 @@
 """What Git does not declare counts when somebody put it there: by managedFields, whoever deploys and however."""
+# ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from driftd.diff.controllers import Managers
 from driftd.diff.normalise import LAST_APPLIED
+from driftd.model.drift import Status
 from driftd.model.path import format_path
+from driftd.model.resource import Manifest, Source
 from tests.diff.objects import (
+    COMPARISON,
     CREATED,
     DEPLOYMENT,
     LATER,
@@ -125,6 +131,17 @@ def test_a_controller_is_trusted_with_its_own_work_only(live: JsonObject) -> Non
     assert drifts(deployment(), after, SCHEMA) == [("spec.template.spec.hostPID", "added")]
 
 
+def test_a_controller_that_the_configuration_names_is_trusted() -> None:
+    """By a pattern of its name, with every field."""
+    live = deployed(deployment(), SCHEMA)
+    pod_spec(live)["hostPID"] = True
+    after = by_hand(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "our-operator-7")
+    manifest = Manifest.of(deployment(), Source("a.yaml", 1))
+    trusting = replace(COMPARISON, managers=Managers().extended(controllers=("our-operator-*",)))
+    assert COMPARISON.verdict(manifest, after, SCHEMA).status is Status.DRIFTED
+    assert trusting.verdict(manifest, after, SCHEMA).status is Status.IN_SYNC
+
+
 @pytest.mark.parametrize("manager", ["kubectl", "kustomize-controller", "Terraform"])
 def test_what_admission_put_in_with_an_apply_is_nobodys(manager: str) -> None:
     """The API server writes it down as an update by the same manager, at the same moment."""
@@ -209,7 +226,7 @@ def test_an_object_that_was_created_by_one_and_is_deployed_by_another() -> None:
     """kubectl create, then Flux: what the creation brought is nobody's, what a hand added later is."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     live["metadata"]["managedFields"][0]["time"] = LATER
-    created = fields_of({k: v for k, v in deployment().items() if k in ("spec",)}, SCHEMA)
+    created = fields_of({k: v for k, v in deployment().items() if k == "spec"}, SCHEMA)
     created["f:spec"]["f:template"]["f:spec"]["f:hostNetwork"] = {}
     pod_spec(live)["hostNetwork"] = True
     live["metadata"]["managedFields"].insert(0, entry("kubectl-create", created, apiVersion="apps/v1"))

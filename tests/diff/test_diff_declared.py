@@ -1,4 +1,5 @@
 """What Git declares is looked for in the live object, as the API server would have stored it."""
+# ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """No value of a Secret is ever in what a comparison says."""
+# ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
 
