@@ -1,4 +1,4 @@
-"""Which differences do not matter to the user."""
+"""Which differences do not matter to the user, and whose hand is none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from driftd.config.section import AnyOf, Rule, Section
 Patterns = str | Annotated[list[str], Field(min_length=1)]
 
 _CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager")
+
+
+class ManagersConfig(Section):
+    """Who is who in managedFields, beyond what driftd knows by itself. `*` is any run of characters."""
+
+    controllers: tuple[str, ...] = Field(
+        default=(),
+        description="Managers whose own fields are their work, and nobody's drift.",
+        examples=[["my-operator"]],
+    )
+    deployers: tuple[str, ...] = Field(
+        default=(), description="Managers that deploy manifests, as a pipeline of your own does.", examples=[["ci-*"]]
+    )
 
 
 class IgnoreConfig(Section):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from driftd.config.app import AppConfig
 from driftd.config.folders import cache_folder, state_folder
-from driftd.config.ignore import IgnoreConfig
+from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.notify import NotifyConfig
 from driftd.config.secret import Secret, SecretFile, secret
 from driftd.config.section import OneOf, Rule, Section
@@ -118,6 +118,9 @@ class Config(Section):
     )
     sources: tuple[SourceConfig, ...] = Field(default=(), description="The Git repositories.")
     apps: tuple[AppConfig, ...] = Field(default=(), description="What is kept in sync.")
+    managers: ManagersConfig = Field(
+        default_factory=ManagersConfig, description="Controllers and deployers of your own, by their field managers."
+    )
     ignore: tuple[IgnoreConfig, ...] = Field(
         default=(), description="Differences that do not matter: counted as ignored, never hidden."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from driftd.config import AppConfig, ClusterConfig, Config, SourceConfig
 from driftd.diff.compare import Comparison
+from driftd.diff.controllers import DEFAULT_MANAGERS
 from driftd.diff.ignore import Ignored, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
@@ -73,8 +74,12 @@ def app_of(app: AppConfig, config: Config) -> App:
 
 def comparison(config: Config | None, key: bytes) -> Comparison:
     """How objects are compared: what does not matter by the configuration, and the key that hides secrets."""
-    raw = [rule.model_dump(exclude_none=True) for rule in config.ignore] if config else []
-    return Comparison(Redactor(key), ignored=Ignored(parse_rules(raw)))
+    if config is None:
+        return Comparison(Redactor(key))
+    rules = parse_rules([rule.model_dump(exclude_none=True) for rule in config.ignore])
+    known = config.managers
+    managers = DEFAULT_MANAGERS.extended(controllers=known.controllers, deployers=known.deployers)
+    return Comparison(Redactor(key), managers, ignored=Ignored(rules))
 
 
 def _ref(source: SourceConfig) -> Ref:

@@ -73,13 +73,13 @@ class Judge:
         try:
             scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
             listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
+            answer = await dry_run(self.view, one.wanted) if self.engine is Engine.SERVER else None
         except DriftdError as error:
             log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
             return one
         within = Autoscalers.of(listed.items).range_of(manifest.ref)
         if within is None:
             return one
-        answer = await dry_run(self.view, one.wanted) if self.engine is Engine.SERVER else None
         verdict = self.comparison.verdict(
             manifest, one.live, one.schema,
             status_is_server_owned=resource.has_status, dry_run=answer, autoscaler=within,
@@ -134,6 +134,13 @@ class Judge:
             if _version(answer) != _version(reading.body):  # changed between the two requests: look again
                 reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
                 answer = await dry_run(self.view, one)
+        except Invalid as error:
+            # A hand may have made of the object what no manifest can be merged into (an immutable field, the second
+            # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync".
+            judged = self._by_client(one, {ref: reading}, schemas)
+            if judged.verdict.status is Status.DRIFTED:
+                return judged
+            return Judged(one, unknown(one.manifest, _no_dry_run(error)))
         except DriftdError as error:
             return Judged(one, unknown(one.manifest, _no_dry_run(error)))
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)

@@ -73,3 +73,14 @@ def test_what_cannot_be_explained_says_why(world: World) -> None:
     missing = world.check("--explain", "ConfigMap/web")
     assert missing.code == 2
     assert "missing" in missing.err
+
+
+def test_a_controller_that_the_configuration_names_adds_fields_that_are_nobody_s_drift(world: World) -> None:
+    """Without its name there, it is somebody's hand."""
+    world.commit(web=config_map())
+    world.apply(config_map())
+    added = config_map().replace("  a: one\n", "  operated: by-operator\n")
+    world.apply(added, manager="shop-operator")
+    app = {"name": "web", "path": "app"}
+    assert world.driftd("check", *world.configure(app)).code == 1
+    assert world.driftd("check", *world.configure(app, managers={"controllers": ["shop-*"]})).code == 0

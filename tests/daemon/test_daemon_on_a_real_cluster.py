@@ -166,6 +166,25 @@ def test_a_debug_container_in_a_running_pod_is_told_as_drift_of_its_workload(wor
     wait_until(lambda: world.hooks.events("drift", "resolved"), "the end of it, with the pod")
 
 
+def test_what_a_hand_made_unmergeable_is_drift_for_the_server_engine_too(world: World) -> None:
+    """A volume of another kind: the API server refuses to merge the manifest into it, and that is no excuse."""
+    volume = "      volumes:\n        - name: work\n          emptyDir: {}\n"
+    text = DEPLOYMENT.replace("IMAGE", "shop/web:1") + volume
+    world.repository.write({"app/deployment.yaml": text}).commit("Give it a folder")
+    world.kubectl("apply", "--server-side", "-f", str(world.repository.folder / "app"))
+    by_hand = (
+        '[{"op":"replace","path":"/spec/template/spec/volumes/0","value":{"name":"work","configMap":{"name":"web"}}}]'
+    )
+    world.kubectl("patch", "deployment", "web", "--type=json", "-p", by_hand)
+    arguments = ("check", "--repo", world.repository.url, "--path", "app", "-n", world.namespace)
+    kubeconfig = ("--kubeconfig", str(world.cluster.kubeconfig()))
+    for engine in ("client", "server"):
+        answer = world.driftd.run(*arguments, *kubeconfig, "--engine", engine, "-o", "json")
+        assert answer.returncode == 1, answer.stdout + answer.stderr
+        fields = [f for r in json.loads(answer.stdout)["apps"][0]["resources"] for f in r["fields"]]
+        assert any("volumes[name=work]" in field["path"] for field in fields)
+
+
 def test_a_bad_commit_is_rolled_back_and_held_until_git_moves_on(world: World) -> None:
     """Its pods never become ready; the last good revision comes back by itself, and stays until the next commit."""
     world.driftd.configure(world.config(mode="heal", rollback="auto"))
