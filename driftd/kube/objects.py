@@ -49,7 +49,7 @@ async def _the_one_listed(
     query = {"fieldSelector": f"metadata.name={name}"}
     try:
         answer = await cluster.request("GET", resource.path(namespace), query=query)
-    except Forbidden:
+    except KubeError:
         raise refused from None  # what was asked for is what the user has to allow
     for item in answer.get("items") or []:
         item["apiVersion"], item["kind"] = resource.api_version, resource.kind
