@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from driftd.config.mistake import mistake
 from driftd.config.section import AnyOf, Rule, Section
+from driftd.diff.expression import checked
+from driftd.model.errors import DriftdError
 
+
+def _checked(text: str) -> str:
+    try:
+        return checked(text)
+    except DriftdError as error:
+        raise mistake(str(error)) from error
+
+
+Expression = Annotated[str, AfterValidator(_checked)]
 Patterns = str | Annotated[list[str], Field(min_length=1)]
 
-_CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager")
+_CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager", "cel")
 
 
 class ManagersConfig(Section):
@@ -41,4 +53,10 @@ class IgnoreConfig(Section):
         examples=["spec.template.spec.containers[name=*].image", 'metadata.annotations["example.com/*"]'],
     )
     manager: Patterns | None = Field(default=None, description="Who set the live value, or several.")
+    cel: Expression | None = Field(
+        default=None,
+        description="A CEL expression over `object` (as Git declares it) and `field` (path, change, desired, live, "
+        "manager).",
+        examples=["field.live.startsWith('registry.example.com/')"],
+    )
     reason: str | None = Field(default=None, description="Why, for whoever reads this next.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from driftd.diff.expression import checked, holds
 from driftd.diff.globs import covers
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError
@@ -14,7 +15,7 @@ from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, ResourceRef
 
 ANNOTATION = "driftd.io/ignore"
-_KEYS = ("kind", "group", "name", "namespace", "path", "manager", "reason")
+_KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
 _EVERYTHING = ("*", "true", "all")
 
 
@@ -32,6 +33,7 @@ class IgnoreRule:
     names: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
+    cel: tuple[str, ...] = ()
     reason: str = ""
     origin: str = "configuration"
 
@@ -54,6 +56,7 @@ class IgnoreRule:
             names=values["name"],
             namespaces=values["namespace"],
             managers=values["manager"],
+            cel=tuple(_expression(one, f"{origin}.cel") for one in values["cel"]),
             reason=" ".join(values["reason"]),
             origin=origin,
         )
@@ -67,7 +70,11 @@ class IgnoreRule:
             and _any(self.namespaces, ref.namespace or "")
         )
 
-    def matches(self, ref: ResourceRef, drift: FieldDrift) -> bool:
+    def matches(self, ref: ResourceRef, drift: FieldDrift, declared: JsonObject | None = None) -> bool:
+        """Whether the rule says that this difference does not matter; CEL is asked last, of the `declared` object."""
+        return self._fits(ref, drift) and all(holds(one, declared or {}, drift) for one in self.cel)
+
+    def _fits(self, ref: ResourceRef, drift: FieldDrift) -> bool:
         if not self.selects(ref):
             return False
         if self.managers and not (drift.by is not None and _any(self.managers, drift.by.manager)):
@@ -82,7 +89,7 @@ class IgnoreRule:
             f"{key} {', '.join(values)}"
             for key, values in (
                 ("kind", self.kinds), ("group", self.groups), ("name", self.names), ("namespace", self.namespaces),
-                ("path", self.paths), ("manager", self.managers),
+                ("path", self.paths), ("manager", self.managers), ("cel", self.cel),
             )
             if values
         ]  # fmt: skip
@@ -99,7 +106,7 @@ class Ignored:
     def rule_for(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> IgnoreRule | None:
         """The first rule that says that this difference does not matter, the configuration's before the object's."""
         for index, rule in enumerate(self.rules):
-            if rule.matches(ref, drift):
+            if rule.matches(ref, drift, declared):
                 self._used.add(index)
                 return rule
         return next((rule for rule in annotated(declared) if rule.matches(ref, drift)), None)
@@ -129,6 +136,13 @@ def annotated(declared: JsonObject) -> tuple[IgnoreRule, ...]:
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
     """The configuration's `ignore:` list. Raises: DriftdError: see `IgnoreRule.parse`."""
     return tuple(IgnoreRule.parse(one, f"ignore[{index}]") for index, one in enumerate(raw))
+
+
+def _expression(text: str, place: str) -> str:
+    try:
+        return checked(text)
+    except DriftdError as error:
+        raise DriftdError(f"{place}: {error}") from error
 
 
 def _split(text: str) -> tuple[str, ...]:

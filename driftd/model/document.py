@@ -9,6 +9,7 @@ from typing import Any
 from driftd.model.drift import FieldDrift, FieldOwner, Report, Verdict
 from driftd.model.incident import Notification
 from driftd.model.path import format_path
+from driftd.model.resource import Source
 from driftd.model.revision import GitLine
 
 
@@ -16,7 +17,8 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The one document of `check -o json`.
 
     Keys beyond the contract's are there only where they say something: an app's `error`, an object's or a field's
-    `behind`, an object's count of `ignored` fields, the `by` of one that was deleted, an owner's `source` and `verb`.
+    `behind`, the `origin` of what Kustomize or Helm made, an object's count of `ignored` fields, the `by` of one that
+    was deleted, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -60,7 +62,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "namespace": verdict.ref.namespace,
         "name": verdict.ref.name,
         "status": str(verdict.status),
-        "source": {"file": source.file, "line": source.line} if source else None,
+        "source": _source(source) if source else None,
         "fields": [field_document(field) for field in verdict.fields],
         "error": verdict.error,
     }
@@ -77,6 +79,11 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
     if verdict.by is not None:
         document["by"] = _owner(verdict.by)
     return document
+
+
+def _source(source: Source) -> dict[str, Any]:
+    document: dict[str, Any] = {"file": source.file, "line": source.line}
+    return document if source.origin == "yaml" else {**document, "origin": source.origin}
 
 
 def field_document(field: FieldDrift) -> dict[str, Any]:

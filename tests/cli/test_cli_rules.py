@@ -84,3 +84,27 @@ def test_a_controller_that_the_configuration_names_adds_fields_that_are_nobody_s
     app = {"name": "web", "path": "app"}
     assert world.driftd("check", *world.configure(app)).code == 1
     assert world.driftd("check", *world.configure(app, managers={"controllers": ["shop-*"]})).code == 0
+
+
+def test_a_rule_can_ask_in_cel_what_the_other_keys_cannot(world: World) -> None:
+    """By the live value, and by what Git declares elsewhere in the object."""
+    world.commit(web=config_map())
+    world.apply(config_map())
+    app = {"name": "web", "path": "app"}
+    rule = "field.live.startsWith('by-') && object.metadata.name == 'web' && field.manager == 'tuner'"
+    for value, code in (("by-hand", 0), ("elsewise", 1)):
+        world.apply(config_map("web", value), manager="tuner")
+        assert world.driftd("check", *world.configure(app, ignore=[{"cel": rule}])).code == code
+
+
+def test_a_cel_expression_that_is_none_is_refused_with_its_place(world: World) -> None:
+    """When the configuration is read, and not when the first drift comes."""
+    world.commit(web=config_map())
+    for expression, says in (
+        ("field.live ==", "not a CEL expression"),
+        ("resource.kind == 'x'", "there is no resource"),
+    ):
+        answer = world.driftd("check", *world.configure({"name": "web", "path": "app"}, ignore=[{"cel": expression}]))
+        assert answer.code == 2
+        assert "ignore[0].cel" in answer.err
+        assert says in answer.err

@@ -6,6 +6,7 @@ import pytest
 
 from driftd.model.drift import Engine, Status
 from driftd.model.errors import DriftdError
+from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
 from driftd.reconcile.runner import Ask
 from tests.reconcile.conftest import Opened
@@ -164,18 +165,24 @@ async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world
 
 
 async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
-    """Without the right to patch it cannot ask: unknown, with the reason; a manifest that is refused is another."""
+    """Without the right to patch it cannot ask: unknown, with the reason."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         world.sandbox.faults.forbid("patch", "configmaps")
         (verdict,) = [v for v in (await world.run()).report.verdicts if v.status is Status.UNKNOWN]
         assert str(verdict.error).startswith("the server engine asks by dry-run, which takes the right to patch")
-        world.sandbox.faults.clear()
+
+
+async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifest(a_world: Opened) -> None:
+    """The label that Git declares is no label: it is not there, and that much is sure."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         await world.commit({"config.yaml": config_map(a="1").replace("name: web", "name: web\n  labels: {a: 'no no'}")})
-        (verdict,) = [v for v in (await world.run()).report.verdicts if v.status is Status.UNKNOWN]
-        assert "the API server refuses the manifest" in str(verdict.error)
-        assert "no no" in str(verdict.error)
+        (verdict,) = [v for v in (await world.run()).report.verdicts if v.ref.kind == "ConfigMap"]
+        assert verdict.status is Status.DRIFTED
+        assert [format_path(field.path) for field in verdict.fields] == ["metadata.labels"]
 
 
 async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: Opened) -> None:

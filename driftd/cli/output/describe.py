@@ -34,8 +34,12 @@ def object_name(verdict: Verdict) -> str:
 
 
 def place(verdict: Verdict) -> str | None:
-    """`apps/web/deploy.yaml:1`, or None for what Git does not declare."""
-    return one_line(f"{verdict.source.file}:{verdict.source.line}") if verdict.source else None
+    """`apps/web/deploy.yaml:1`, with the tool that made something else of it; None for what Git does not declare."""
+    source = verdict.source
+    if source is None:
+        return None
+    made_by = "" if source.origin == "yaml" else f" ({source.origin})"
+    return one_line(f"{source.file}:{source.line}{made_by}")
 
 
 def path(field_path: FieldPath) -> str:

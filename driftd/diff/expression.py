@@ -1,0 +1,53 @@
+"""Conditions in CEL, the Common Expression Language: the one that Kubernetes' own policies are written in.
+
+Source: https://github.com/google/cel-spec. Pure: an expression reads what it is given and nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from driftd.model.drift import FieldDrift
+from driftd.model.errors import DriftdError
+from driftd.model.path import format_path
+from driftd.model.resource import JsonObject
+
+
+def checked(expression: str) -> str:
+    """The expression, if it is one. Raises: DriftdError: it does not parse, or names what there is not."""
+    try:
+        program = _program(expression)
+    except ValueError as error:
+        raise DriftdError(f"not a CEL expression: {str(error).splitlines()[0]}") from error
+    unknown = sorted(set(program.variables()) - {"object", "field"})
+    if unknown:
+        raise DriftdError(f"CEL: there is no {unknown[0]}; an expression may use object and field")
+    return expression
+
+
+def holds(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
+    """Whether an expression is true of a difference.
+
+    It is given `object`, the manifest as Git declares it, and `field`, with `path`, `change`, `desired`, `live` and
+    `manager` (empty where nobody is named). What asks for a key that is not there, or is of another type than the
+    expression takes, does not hold.
+    """
+    field = {
+        "path": format_path(drift.path),
+        "change": str(drift.change),
+        "desired": drift.desired,
+        "live": drift.live,
+        "manager": drift.by.manager if drift.by else "",
+    }
+    try:
+        return _program(expression).execute({"object": dict(declared), "field": field}) is True
+    except Exception:  # noqa: BLE001  # the library raises what it likes for a value of another type
+        return False
+
+
+@lru_cache(maxsize=256)
+def _program(expression: str) -> Any:
+    import cel  # noqa: PLC0415  # slow to import, and seldom used
+
+    return cel.compile(expression)

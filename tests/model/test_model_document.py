@@ -1,0 +1,28 @@
+"""The JSON that programs read: the contract's keys always, others only where they say something."""
+
+from __future__ import annotations
+
+from driftd.model.document import verdict_document
+from driftd.model.drift import Status, Verdict
+from driftd.model.resource import ResourceRef, Source
+
+REF = ResourceRef("", "ConfigMap", "shop", "web")
+
+
+def _document(source: Source) -> dict[str, object]:
+    return verdict_document(Verdict(REF, "v1", Status.IN_SYNC, source))
+
+
+def test_an_object_in_sync_has_the_keys_of_the_contract_and_no_other() -> None:
+    """Whoever reads them by a strict schema is not surprised."""
+    document = _document(Source("app/a.yaml", 3))
+    assert set(document) == {
+        "api_version", "kind", "namespace", "name", "status", "source", "fields", "error",
+    }  # fmt: skip
+    assert document["source"] == {"file": "app/a.yaml", "line": 3}
+
+
+def test_what_a_tool_made_is_said_to_be_made() -> None:
+    """Its file is where it was made from, and not what is compared."""
+    document = _document(Source("base/a.yaml", 1, origin="kustomize"))
+    assert document["source"] == {"file": "base/a.yaml", "line": 1, "origin": "kustomize"}
