@@ -60,7 +60,10 @@ REFUSED: dict[str, list[Step]] = {
         create(SERVICES, with_(SERVICE, metadata__name="1web")),
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name=None)),
     ],
-    "bad labels": [create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"a b": "c", "ok": "no good!"}))],
+    "bad labels": [  # one at a time: Go goes through a map in no order
+        create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"a b": "c"})),
+        create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"ok": "no good!"})),
+    ],
     "missing fields": [
         create(DEPLOYMENTS, with_(DEPLOYMENT, spec__selector=None)),
         create(DEPLOYMENTS, with_(DEPLOYMENT, spec__template__spec__containers=[])),
