@@ -108,6 +108,12 @@ def test_pods_of_the_template_before_are_drift_once_the_rollout_has_ended() -> N
     assert next(iter(drift.values())).desired == "bbb"
 
 
+def test_while_a_rollout_goes_on_its_old_pods_are_not_held_against_the_new_template() -> None:
+    """The new ReplicaSet has no pods yet: all that are there are of the template before."""
+    assert _drift(_deployment("shop/web:2"), _pod(), settled=False) == {}
+    assert set(_drift(_deployment("shop/web:2"), _pod())) == {"pods[name=web-aaa-1].spec.containers[name=web].image"}
+
+
 def test_one_tag_with_two_digests_is_drift_that_names_the_pods() -> None:
     """The tag was moved between two pulls."""
     pods = [
