@@ -106,9 +106,16 @@ async def _one(one: Judged, listed: Mapping[str | None, Sequence[JsonObject] | N
         return one
     own = pods_of(one.live, pods)
     revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
-    settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY
+    settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _counted(one.live)
     found = pod_drift(one.live, own, revisions, settled=settled)
     return replace(one, verdict=_with_fields(one.verdict, found)) if found else one
+
+
+def _counted(workload: JsonObject) -> int | None:
+    """How many pods the workload's controller knows of: with another number, one of the two was read too early."""
+    status = workload.get("status") or {}
+    count: int | None = status.get("currentNumberScheduled", status.get("replicas"))
+    return count
 
 
 async def _revisions(one: Judged, view: ClusterView) -> Sequence[JsonObject]:
