@@ -79,7 +79,7 @@ def pod_drift(
             here = (*_named(pod), "metadata", "labels", _hash_label(pod))
             found.append(FieldDrift(here, Change.CHANGED, current, _hash(pod), _TEMPLATE))
         found.extend(_ephemeral(pod))
-        if settled and not outdated:  # until then, nobody can say which template the pod should be of
+        if settled and current is not None and not outdated:  # else nobody can say which template it should be of
             found.extend(_beside_the_template(pod, template))
     found.extend(_digests(pods))
     return found

@@ -114,6 +114,11 @@ def test_while_a_rollout_goes_on_its_old_pods_are_not_held_against_the_new_templ
     assert set(_drift(_deployment("shop/web:2"), _pod())) == {"pods[name=web-aaa-1].spec.containers[name=web].image"}
 
 
+def test_pods_of_two_templates_are_not_judged_where_nobody_tells_which_is_the_current_one() -> None:
+    """The ReplicaSets could not be read."""
+    assert _drift(_deployment("shop/web:2"), _pod(), _pod("web-bbb-1", "bbb"), revisions=()) == {}
+
+
 def test_one_tag_with_two_digests_is_drift_that_names_the_pods() -> None:
     """The tag was moved between two pulls."""
     pods = [
