@@ -31,7 +31,8 @@ from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Renderer, place
+from driftd.reconcile.desired import Renderer
+from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
 from driftd.render.options import RenderOptions
 

@@ -22,18 +22,26 @@ class Autoscalers:
         """From live HorizontalPodAutoscalers, of whatever version; others, and broken ones, are passed over."""
         found: dict[ResourceRef, Range] = {}
         for body in bodies:
-            spec, metadata = body.get("spec"), body.get("metadata")
-            if body.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):
+            ref = scaled_by(body)
+            if ref is None:
                 continue
-            target, most = spec.get("scaleTargetRef"), spec.get("maxReplicas")
-            least = spec.get("minReplicas")
-            if not isinstance(target, Mapping) or not isinstance(metadata, Mapping) or not isinstance(most, int):
-                continue
-            group = group_of(str(target.get("apiVersion") or ""))
-            ref = ResourceRef(group, str(target.get("kind")), metadata.get("namespace"), str(target.get("name")))
-            found[ref] = (least if isinstance(least, int) else 1, most)
+            most, least = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
+            if isinstance(most, int):
+                found[ref] = (least if isinstance(least, int) else 1, most)
         return cls(found)
 
     def range_of(self, ref: ResourceRef) -> Range | None:
         """Within what an autoscaler scales that object, or None if none does."""
         return self.ranges.get(ref)
+
+
+def scaled_by(autoscaler: JsonObject) -> ResourceRef | None:
+    """What a live HorizontalPodAutoscaler scales; None for what is none, and for a broken one."""
+    spec, metadata = autoscaler.get("spec"), autoscaler.get("metadata")
+    if autoscaler.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):
+        return None
+    target = spec.get("scaleTargetRef")
+    if not isinstance(target, Mapping) or not isinstance(metadata, Mapping):
+        return None
+    group = group_of(str(target.get("apiVersion") or ""))
+    return ResourceRef(group, str(target.get("kind")), metadata.get("namespace"), str(target.get("name")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +16,8 @@ from driftd.model.plan import Action, Applied, Outcome, Plan
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.reconcile.app import FIELD_MANAGER, App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Kind, Wanted, place, scopes_brought
 from driftd.reconcile.order import waves
+from driftd.reconcile.placement import Kind, Wanted, place, scopes_brought
 from driftd.reconcile.removal import remove_fields
 
 _SERVED_WITHIN = 15.0
@@ -97,7 +97,7 @@ def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
     return Outcome.CONFIGURED
 
 
-def to_apply(verdicts: Sequence[Verdict], wanted: Sequence[Wanted]) -> tuple[Manifest, ...]:
+def to_apply(verdicts: Sequence[Verdict], wanted: Iterable[Wanted]) -> tuple[Manifest, ...]:
     """The manifests of the objects that differ; of an object that does not, nothing is ever written."""
     differing = {v.ref for v in verdicts if v.status in (Status.DRIFTED, Status.MISSING)}
     return tuple(one.manifest for one in wanted if one.manifest.ref in differing)

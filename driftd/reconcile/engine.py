@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from driftd.diff.autoscaler import scaled_by
 from driftd.kube.cache import Changed, Freshness, LiveCache
 from driftd.model.drift import Report
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
-from driftd.reconcile.pods import says_something_new, workload_of
+from driftd.reconcile.pod_index import PodIndex, workload_of
+from driftd.reconcile.pods import says_something_new
 from driftd.reconcile.reading import CachedReader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult, Scope
@@ -24,7 +26,7 @@ from driftd.reconcile.workqueue import WorkQueue
 _AT_ONCE = 4
 """Passes that run at the same time, each over another app."""
 
-_TOGETHER = 0.05
+_TOGETHER = 0.01
 """Seconds to wait after a change in the cluster, so that changes that come together are looked at together."""
 
 _AFTER_ERROR = 30.0
@@ -46,6 +48,8 @@ class ClusterWatches:
         self._refs: dict[str, set[ResourceRef]] = {}
         self._apps: dict[ResourceRef, set[str]] = defaultdict(set)
         self._readers: dict[str, CachedReader] = {}
+        self._news: dict[str, set[ResourceRef] | None] = {}
+        self._pods = PodIndex()
         self._now = now
         self.witness = Witness()
 
@@ -59,8 +63,13 @@ class ClusterWatches:
             self._refs[app] = set(refs)
         if self._scopes.get(app) != scopes:
             self._scopes[app] = set(scopes)
+            self._pods.forget()
             await self._cache.ensure(set().union(*self._scopes.values()))
-        return self._readers.setdefault(app, CachedReader(self._cache))
+        return self._readers.setdefault(app, CachedReader(self._cache, self._pods))
+
+    def take(self, app: str) -> set[ResourceRef] | None:
+        """What an app declares and has changed since this was asked last; None where that cannot be told."""
+        return self._news.pop(app, set())
 
     async def forget(self, app: str) -> None:
         """Stops watching what only this app needed."""
@@ -86,21 +95,31 @@ class ClusterWatches:
 
     def _on_change(self, change: Changed) -> None:
         old, new = (cached.object if cached else None for cached in (change.old, change.new))
-        if (change.ref.group, change.ref.kind) == ("", "Pod"):
-            workload = workload_of(new or old or {})
-            if workload in self._apps and says_something_new(old, new):
-                self._look_at(workload)
+        match change.ref.group, change.ref.kind:
+            case "", "Pod":
+                self._pods.changed(change)
+                workload = workload_of(new or old or {})
+                if workload in self._apps and says_something_new(old, new):
+                    self._look_at(workload)
+            case "autoscaling", "HorizontalPodAutoscaler":
+                for autoscaler in (old, new):
+                    if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
+                        self._look_at(scaled)
         if change.ref in self._apps:
             self.witness.saw(change.ref, old, new, self._now())
             self._look_at(change.ref)
 
     def _look_at(self, ref: ResourceRef) -> None:
         for app in self._apps.get(ref, ()):
+            news = self._news.setdefault(app, set())
+            if news is not None:
+                news.add(ref)
             self._changed(app)
 
     def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
         for app, scopes in self._scopes.items():
             if scope in scopes:
+                self._news[app] = None
                 self._changed(app)
 
 
@@ -137,13 +156,15 @@ class ReconcileEngine:
             await asyncio.gather(*self._workers, return_exceptions=True)
 
     def ask(self, app: str, delay: float = 0.0) -> None:
-        """Asks for a pass over an app."""
+        """Asks for a pass over an app that looks at all of its objects."""
         if app in self.runners:
+            self.runners[app].look_at_all()
             self.queue.add(app, delay)
 
     def changed(self, app: str) -> None:
-        """Something that the app declares has changed in the cluster."""
-        self.ask(app, _TOGETHER)
+        """Something that the app declares has changed in the cluster: a pass looks at that."""
+        if app in self.runners:
+            self.queue.add(app, _TOGETHER)
 
     async def fetch(self, name: str) -> float | None:
         """Fetches a source, and asks for a pass over its apps where there is something new.
@@ -197,8 +218,8 @@ class ReconcileEngine:
         self._log(result)
         for observer in self._observers:
             observer(result)
-        if result.look_again is not None:
-            self.ask(name, max(0.05, result.look_again.total_seconds()))
+        if result.look_again is not None:  # what time alone changes needs no object to be read again
+            self.queue.add(name, max(0.05, result.look_again.total_seconds()))
 
     def _log(self, result: PassResult) -> None:
         report = result.report

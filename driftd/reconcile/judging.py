@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -18,7 +18,7 @@ from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.app import FIELD_MANAGER
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Wanted
+from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import Reader, Reading
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class Judge:
 
     async def _judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
         readings = await reader.read(wanted)
-        schemas = await self._schemas({one.resource for one in wanted if one.resource is not None})
+        schemas = await self.schemas({one.resource for one in wanted if one.resource is not None})
         if self.engine is Engine.SERVER:
             return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted))
         found = []
@@ -86,7 +86,9 @@ class Judge:
         )  # fmt: skip
         return replace(one, verdict=verdict)
 
-    async def _schemas(self, resources: set[ApiResource]) -> SchemaAnswers:
+    async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
+        """The type of each kind, or why it could not be read: the same one for as long as the cluster's is the same."""
+
         async def one(resource: ApiResource) -> Schema | KubeError | None:
             try:
                 return await self.view.schema(resource)
@@ -108,10 +110,10 @@ class Judge:
         if reading.error is not None:
             return Judged(one, unknown(manifest, reading.error))
         if one.error is not None and reading.body is not None:
-            return Judged(one, unknown(manifest, one.error))
+            return Judged(one, unknown(manifest, one.error), reading.body)
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
-            return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"))
+            return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"), reading.body)
         try:
             verdict = self.comparison.verdict(
                 manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
@@ -140,9 +142,9 @@ class Judge:
             judged = self._by_client(one, {ref: reading}, schemas)
             if judged.verdict.status is Status.DRIFTED:
                 return judged
-            return Judged(one, unknown(one.manifest, _no_dry_run(error)))
+            return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         except DriftdError as error:
-            return Judged(one, unknown(one.manifest, _no_dry_run(error)))
+            return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
 
 

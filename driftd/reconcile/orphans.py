@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 
-from driftd.kube.objects import get
 from driftd.model.drift import Status, Verdict
-from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Wanted, place
+from driftd.reconcile.placement import Placement, Wanted, place
+from driftd.reconcile.reading import Reader
 from driftd.store.store import Store
 
 _REVISIONS = 10
@@ -22,20 +19,26 @@ _REVISIONS = 10
 class Inventory:
     """What an app has had in its cluster, by its history."""
 
-    def __init__(self, app: str, store: Store) -> None:
+    def __init__(self, app: App, view: ClusterView, store: Store) -> None:
         self._app = app
+        self._view = view
         self._store = store
         self._manifests: dict[str, tuple[Manifest, ...]] = {}
+        self._last: tuple[list[str], Placement] | None = None
+        self._dropped: tuple[Wanted, ...] = ()
 
-    async def dropped(self, declared: AbstractSet[ResourceRef], current: str) -> list[Manifest]:
-        """The latest manifest of each object that was applied before and is not among those `declared` now.
+    async def dropped(self, declared: Placement, current: str) -> tuple[Wanted, ...]:
+        """Each object that was applied before and is not `declared` now, by its latest manifest, where it is served.
 
         `current` is the digest of what is declared. A manifest that names no namespace counts as declared where one of
         the same kind and name is, whatever its namespace.
         """
-        digests = [d for d in await self._store.applied_digests(self._app, limit=_REVISIONS) if d != current]
+        applied = await self._store.applied_digests(self._app.name, limit=_REVISIONS)
+        digests = [digest for digest in applied if digest != current]
+        if self._last is not None and self._last[0] == digests and self._last[1] is declared:
+            return self._dropped
         self._manifests = {d: self._manifests[d] for d in digests if d in self._manifests}
-        names = {(ref.group, ref.kind, ref.name) for ref in declared}
+        names = {(ref.group, ref.kind, ref.name) for ref in declared.by_ref} if digests else set()
         dropped: dict[ResourceRef, Manifest] = {}
         for digest in digests:
             if digest not in self._manifests:
@@ -44,25 +47,27 @@ class Inventory:
                 ref = manifest.ref
                 if ref.namespace is None and (ref.group, ref.kind, ref.name) in names:
                     continue
-                if ref not in declared:
+                if ref not in declared.by_ref:
                     dropped.setdefault(ref, manifest)
-        return list(dropped.values())
+        placed = await place(dropped.values(), self._app, self._view)
+        self._dropped = tuple(one for one in placed if one.resource is not None)
+        self._last = (digests, declared)
+        return self._dropped
 
 
-async def orphans(dropped: Iterable[Manifest], app: App, view: ClusterView) -> tuple[Verdict, ...]:
-    """A verdict for each object that should be gone and is not: orphaned, or unknown. Costs a GET for each."""
-    placed = await place(dropped, app, view)
-    found = await asyncio.gather(*(_look(one, view) for one in placed if one.resource is not None))
-    return tuple(verdict for verdict in found if verdict is not None)
-
-
-async def _look(one: Wanted, view: ClusterView) -> Verdict | None:
-    manifest, resource = one.manifest, one.resource
-    assert resource is not None  # noqa: S101  # the caller has looked
-    try:
-        live = await get(view.cluster, resource, manifest.ref.namespace, manifest.ref.name)
-    except DriftdError as error:
-        return Verdict(manifest.ref, manifest.api_version, Status.UNKNOWN, manifest.source, error=str(error))
-    if live is None or live["metadata"].get("deletionTimestamp"):
-        return None
-    return Verdict(manifest.ref, manifest.api_version, Status.ORPHANED, manifest.source)
+async def orphans(dropped: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
+    """A verdict for each object that should be gone and is not: orphaned, or unknown."""
+    if not dropped:
+        return ()
+    readings = await reader.read(dropped)
+    verdicts = []
+    for one in dropped:
+        manifest, reading = one.manifest, readings[one.manifest.ref]
+        if reading.error is not None:
+            status = Status.UNKNOWN
+        elif reading.body is None or reading.body["metadata"].get("deletionTimestamp"):
+            continue
+        else:
+            status = Status.ORPHANED
+        verdicts.append(Verdict(manifest.ref, manifest.api_version, status, manifest.source, error=reading.error))
+    return tuple(verdicts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -18,14 +19,17 @@ from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Wanted
 from driftd.reconcile.judging import Judged
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.pod_index import workload_of
 from driftd.reconcile.reading import Reader
 
 log = structlog.get_logger(__name__)
 
 WORKLOADS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")})
 _REVISIONS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
+
+_ByWorkload = dict[ResourceRef, list[JsonObject]]
 
 
 async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView) -> list[Judged]:
@@ -34,19 +38,23 @@ async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView)
     Costs a LIST of pods for each namespace with workloads in it, where there is no cache. Where pods may not be listed
     the verdicts stay as they are, and a warning says so: the declared objects themselves could be judged.
     """
-    namespaces = {one.verdict.ref.namespace for one in judged if _has_pods(one)}
-    if not namespaces:
+    workloads: dict[str | None, set[ResourceRef]] = defaultdict(set)
+    for one in judged:
+        if _has_pods(one):
+            workloads[one.verdict.ref.namespace].add(one.verdict.ref)
+    if not workloads:
         return list(judged)
     try:
         resource = await view.resource("v1", "Pod")
     except DriftdError as error:
         log.warning("pods not looked at", error=str(error))
         return list(judged)
-    listed = dict(zip(namespaces, await asyncio.gather(*(_pods(reader, resource, n) for n in namespaces)), strict=True))
+    answers = await asyncio.gather(*(_pods(reader, resource, where, some) for where, some in workloads.items()))
+    listed = dict(zip(workloads, answers, strict=True))
     return await asyncio.gather(*(_one(one, listed, view) for one in judged))
 
 
-async def pod_scopes(wanted: Sequence[Wanted], view: ClusterView) -> set[Scope]:
+async def pod_scopes(wanted: Collection[Wanted], view: ClusterView) -> set[Scope]:
     """The pods that have to be watched for the workloads among what is wanted."""
     namespaces = {one.manifest.ref.namespace for one in wanted if _is_workload(one.manifest.ref)}
     if not namespaces:
@@ -56,18 +64,6 @@ async def pod_scopes(wanted: Sequence[Wanted], view: ClusterView) -> set[Scope]:
     except DriftdError:
         return set()  # `with_pods` says so
     return {(resource, namespace) for namespace in namespaces}
-
-
-def workload_of(pod: JsonObject) -> ResourceRef | None:
-    """The workload that controls a pod; a Deployment by its ReplicaSet's name, which ends in the template's hash."""
-    metadata = pod["metadata"]
-    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
-    if owner is None:
-        return None
-    kind, name = owner.get("kind"), str(owner.get("name"))
-    if kind == "ReplicaSet":
-        kind, name = "Deployment", name.rpartition("-")[0]
-    return ResourceRef("apps", str(kind), metadata.get("namespace"), name)
 
 
 def says_something_new(old: JsonObject | None, new: JsonObject | None) -> bool:
@@ -92,19 +88,26 @@ def _has_pods(one: Judged) -> bool:
     return _is_workload(one.verdict.ref) and one.live is not None and one.verdict.status is not Status.UNKNOWN
 
 
-async def _pods(reader: Reader, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject] | None:
+async def _pods(
+    reader: Reader, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
+) -> _ByWorkload | None:
+    found: _ByWorkload = defaultdict(list)
     try:
-        return await reader.all_of(resource, namespace)
+        for pod in await reader.pods_of(resource, namespace, workloads):
+            workload = workload_of(pod)
+            if workload is not None:
+                found[workload].append(pod)
     except DriftdError as error:
         log.warning("pods not looked at", namespace=namespace, error=str(error))
         return None
+    return found
 
 
-async def _one(one: Judged, listed: Mapping[str | None, Sequence[JsonObject] | None], view: ClusterView) -> Judged:
+async def _one(one: Judged, listed: Mapping[str | None, _ByWorkload | None], view: ClusterView) -> Judged:
     pods = listed.get(one.verdict.ref.namespace)
     if not pods or one.live is None or not _has_pods(one):
         return one
-    own = pods_of(one.live, pods)
+    own = pods_of(one.live, pods.get(one.verdict.ref, ()))
     revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
     settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _counted(one.live)
     found = pod_drift(one.live, own, revisions, settled=settled)

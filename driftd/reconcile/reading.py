@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +14,18 @@ from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_objects
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.desired import Wanted
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.pod_index import PodIndex
 
 _WORTH_A_LIST = 4
 """From so many objects of a kind in a namespace on, one LIST costs less than a GET for each."""
 
 _WORTH_ALL_NAMESPACES = 8
 """From so many namespaces on, one LIST of all of them costs less than one for each."""
+
+
+ABSENT = ""
+"""The stamp of an object that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,21 @@ class Reading:
 
 
 class Reader(Protocol):
+    def stamp(self, one: Wanted) -> str | None:
+        """What the live object is known by, without reading it: equal for two moments only where it is the same.
+
+        None where nothing vouches for that: it cannot be told without reading.
+        """
+        ...
+
     async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
         """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
         ...
 
-    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
-        """All objects of a kind in a namespace. Raises: DriftdError."""
+    async def pods_of(
+        self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
+    ) -> Sequence[JsonObject]:
+        """The pods of a namespace, all or at least those of some workloads. Raises: DriftdError."""
         ...
 
 
@@ -46,6 +60,9 @@ class DirectReader:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+
+    def stamp(self, _one: Wanted) -> None:
+        """Nobody tells what happened since it was last asked."""
 
     async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
         readings: dict[ResourceRef, Reading] = {}
@@ -56,7 +73,9 @@ class DirectReader:
         await asyncio.gather(*(self._kind(resource, refs, readings) for resource, refs in groups.items()))
         return readings
 
-    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
+    async def pods_of(
+        self, resource: ApiResource, namespace: str | None, _workloads: Collection[ResourceRef]
+    ) -> Sequence[JsonObject]:
         return (await list_objects(self._cluster, resource, namespace)).items
 
     async def _kind(self, resource: ApiResource, refs: list[ResourceRef], readings: dict[ResourceRef, Reading]) -> None:
@@ -108,8 +127,9 @@ class DirectReader:
 class CachedReader:
     """Looks into the live cache, and knows what this process has written since: the cache may be a moment behind."""
 
-    def __init__(self, cache: LiveCache) -> None:
+    def __init__(self, cache: LiveCache, pods: PodIndex) -> None:
         self._cache = cache
+        self._pods = pods
         self._written: dict[ResourceRef, JsonObject] = {}
 
     def wrote(self, ref: ResourceRef, body: JsonObject) -> None:
@@ -121,21 +141,49 @@ class CachedReader:
             one.manifest.ref: self._read(one.resource, one.manifest.ref) for one in wanted if one.resource is not None
         }
 
-    async def all_of(self, resource: ApiResource, namespace: str | None) -> Sequence[JsonObject]:
-        return [cached.object for cached in self._cache.items((resource, namespace))]
+    def stamp(self, one: Wanted) -> str | None:
+        if one.resource is None:
+            return None
+        ref = one.manifest.ref
+        try:
+            written = self._ahead_of_the_cache(one.resource, ref)
+            cached = self._cache.get(one.resource, ref.namespace, ref.name)
+        except DriftdError:
+            return None
+        if written is not None:
+            return _version(written)
+        return cached.resource_version if cached is not None else ABSENT
+
+    async def pods_of(
+        self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
+    ) -> Sequence[JsonObject]:
+        found = [
+            self._cache.get(resource, namespace, name)
+            for name in self._pods.names((resource, namespace), self._cache, workloads)
+        ]
+        return [pod.object for pod in found if pod is not None]
 
     def _read(self, resource: ApiResource, ref: ResourceRef) -> Reading:
         try:
+            written = self._ahead_of_the_cache(resource, ref)
             cached = self._cache.get(resource, ref.namespace, ref.name)
-            known = self._cache.version(resource, ref.namespace)
         except DriftdError as error:
             return Reading(None, str(error))
-        written = self._written.get(ref)
         if written is not None:
-            if _number(known) < _number(written["metadata"].get("resourceVersion")):
-                return Reading(written)
-            del self._written[ref]
+            return Reading(written)
         return Reading(cached.object if cached is not None else None)
+
+    def _ahead_of_the_cache(self, resource: ApiResource, ref: ResourceRef) -> JsonObject | None:
+        """What was written, until the cache knows of it. Raises: DriftdError: the cache cannot be trusted."""
+        written = self._written.get(ref)
+        if written is not None and _number(self._cache.version(resource, ref.namespace)) >= _number(_version(written)):
+            del self._written[ref]
+            return None
+        return written
+
+
+def _version(body: JsonObject) -> str:
+    return str(body["metadata"].get("resourceVersion"))
 
 
 def _number(version: str | None) -> int:

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Protocol
 
 from driftd.diff.compare import Comparison
-from driftd.health.workloads import health
 from driftd.kube.discovery import ApiResource
 from driftd.model.drift import Change, Report, Status, Verdict
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
@@ -23,9 +22,11 @@ from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
 from driftd.reconcile.apply import Executor, to_apply
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Renderer, Wanted, place
+from driftd.reconcile.desired import Desired, Renderer
 from driftd.reconcile.lifecycle import judge_revision, unhealthy
+from driftd.reconcile.memory import Memory
 from driftd.reconcile.orphans import Inventory, orphans
+from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import CachedReader, DirectReader, Reader
 from driftd.reconcile.recording import Recorder
@@ -41,6 +42,9 @@ BY_ITSELF = "driftd"
 _ASK_AGAIN = timedelta(seconds=30)
 """How long until a cluster that could not say what it serves is asked again: no watch tells when it can."""
 
+_UNPACKED = 256
+"""So many objects of the cache are unpacked at a time."""
+
 Scope = tuple[ApiResource, str | None]
 
 
@@ -49,6 +53,8 @@ class Watches(Protocol):
 
     @property
     def witness(self) -> Witness: ...
+
+    def take(self, app: str) -> set[ResourceRef] | None: ...
 
     async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader: ...
 
@@ -65,7 +71,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What a pass found and did. `look_again` is when time alone may change something."""
+    """What a pass found and did. `health` is that of objects that are not healthy.
+
+    `look_again` is when time alone may change something.
+    """
 
     report: Report
     health: tuple[Health, ...] = ()
@@ -89,6 +98,7 @@ class AppRunner:
     now: Callable[[], datetime]
     watches: Watches | None = None
     _renderer: Renderer = field(init=False)
+    _placements: Placements = field(init=False)
     _survey: Survey = field(init=False)
     _targets: Targets = field(init=False)
     _inventory: Inventory = field(init=False)
@@ -96,11 +106,17 @@ class AppRunner:
     _ailing_since: datetime | None = None
     _fights: Fights = field(default_factory=Fights)
     _healed: str = ""
+    _memory: Memory = field(default_factory=Memory)
+    _rendered: Desired | None = None
+    _anything: bool = True
+    _watched: tuple[Placement, tuple[Wanted, ...]] | None = None
+    _watching: CachedReader = field(init=False)
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.app, self.source.mirror)
+        self._placements = Placements(self.app, self.view)
         self._survey = Survey(self.app, self.view, self.source.mirror, self.comparison)
-        self._inventory = Inventory(self.app.name, self.store)
+        self._inventory = Inventory(self.app, self.view, self.store)
         self._targets = Targets(self.app, self.store, self.now)
 
     async def run(self, ask: Ask | None = None) -> PassResult:
@@ -109,71 +125,119 @@ class AppRunner:
         Raises: DriftdError, where a person asked for something that cannot be done; StoreError.
         """
         started = perf_counter()
-        result = await self._run(ask)
+        changed = self._changed(ask)
+        try:
+            result = await self._run(ask, changed)
+        except BaseException:
+            self._anything = True  # what was to be looked at may not have been
+            raise
         return replace(result, seconds=perf_counter() - started)
 
-    async def _run(self, ask: Ask | None) -> PassResult:
+    def look_at_all(self) -> None:
+        """Lets the next pass look at every object, not only at those that the watches tell of."""
+        self._anything = True
+
+    def _changed(self, ask: Ask | None) -> set[ResourceRef] | None:
+        """The objects that may have changed since the last pass; None for all of them."""
+        changed = self.watches.take(self.app.name) if self.watches is not None else None
+        anything, self._anything = self._anything, False
+        return None if anything or ask is not None else changed
+
+    async def _run(self, ask: Ask | None, changed: set[ResourceRef] | None) -> PassResult:
         revision = self.source.revision
         if revision is None:
             return await self._undecided(
                 GitError(self.source.error or f"source {self.source.name} has not been fetched yet"), ask
             )
         try:
-            desired = await self._renderer.desired(revision)
+            if self._rendered is None or self._rendered.revision != revision:
+                self._rendered = await self._renderer.desired(revision)
         except (GitError, RenderError) as error:
             return await self._undecided(error, ask)
+        desired = self._rendered
         if ask is not None and ask.trigger is Trigger.ROLLBACK:
             target = await self._targets.roll_back(desired, to=ask.to, by=ask.by, reason=f"asked for by {ask.by}")
         else:
             target = await self._targets.choose(desired, release=ask is not None and ask.release)
-        return await self._compare_and_act(target, ask)
+        return await self._compare_and_act(target, ask, changed)
 
     async def _undecided(self, reason: DriftdError, ask: Ask | None) -> PassResult:
         if ask is not None:
             raise reason
+        self._anything = True
         hold = await self.store.hold(self.app.name)
         report = Report(self.app.name, self.view.name, self.source.revision, (), self.now(), error=str(reason))
         await self.recorder.passed(report, report, health=(), action=None, hold=hold)
         return PassResult(report, hold=hold)
 
-    async def _compare_and_act(self, target: Target, ask: Ask | None) -> PassResult:
+    async def _compare_and_act(
+        self, target: Target, ask: Ask | None, changed: set[ResourceRef] | None = None
+    ) -> PassResult:
         try:
-            wanted = await place(target.desired.manifests, self.app, self.view)
+            placement = await self._placements.of(target.desired.manifests)
+            dropped = await self._inventory.dropped(placement, target.desired.digest)
+            reader = await self._reader(placement, dropped)
         except KubeError as error:
             if ask is not None:
                 raise
+            self._anything = True
             report = self._survey.unreadable(target.desired, error, self.now())
             await self.recorder.passed(report, report, health=(), action=None, hold=target.hold)
             return PassResult(report, state=target.record.state, hold=target.hold, look_again=_ASK_AGAIN)
-        reader = await self._reader(wanted)
-        found = await self._look(target, wanted, reader)
-        action = await self._act(target, found, wanted, reader, ask)
-        if action is not None and any(one.resource is None for one in wanted):
-            wanted = await place(target.desired.manifests, self.app, self.view)  # a CRD may have brought kinds since
-            reader = await self._reader(wanted)
-        after = found if action is None else await self._look(target, wanted, reader)
-        return await self._conclude(target, found, after, wanted, reader, action, ask)
+        found = await self._look(target, placement, dropped, reader, changed)
+        action = await self._act(target, found, placement, reader, ask)
+        after = found
+        if action is not None:
+            if placement.incomplete:
+                placement = await self._placements.of(target.desired.manifests)  # a CRD may have brought kinds since
+                reader = await self._reader(placement, dropped)
+            after = await self._look(target, placement, dropped, reader, {one.ref for one in action.applied})
+        return await self._conclude(target, found, after, placement, action, ask)
 
-    async def _reader(self, wanted: Sequence[Wanted]) -> Reader:
+    async def _reader(self, placement: Placement, dropped: tuple[Wanted, ...]) -> Reader:
         if self.watches is None:
             return DirectReader(self.view.cluster)
-        scopes = {(one.resource, one.manifest.ref.namespace) for one in wanted if one.resource is not None}
-        scopes |= await pod_scopes(wanted, self.view)
-        return await self.watches.need(self.app.name, scopes, {one.manifest.ref for one in wanted})
+        if (placement, dropped) != self._watched:
+            scopes = {
+                (one.resource, one.manifest.ref.namespace)
+                for one in (*placement.wanted, *dropped)
+                if one.resource is not None
+            }
+            scopes |= await pod_scopes(placement.wanted, self.view)
+            refs = {*placement.by_ref, *(one.manifest.ref for one in dropped)}
+            self._watching = await self.watches.need(self.app.name, scopes, refs)
+            self._watched = (placement, dropped)
+        return self._watching
 
-    async def _look(self, target: Target, wanted: Sequence[Wanted], reader: Reader) -> Report:
-        verdicts = await self._survey.verdicts(target.desired.revision, wanted, reader)
-        if self.watches is not None:
-            verdicts = self.watches.witness.name(verdicts)
-        declared = {one.manifest.ref for one in wanted}
-        dropped = await self._inventory.dropped(declared, target.desired.digest)
-        gone = await orphans(dropped, self.app, self.view) if dropped else ()
-        return self._survey.report(target.desired, (*verdicts, *gone), self.now())
+    async def _look(
+        self,
+        target: Target,
+        placement: Placement,
+        dropped: tuple[Wanted, ...],
+        reader: Reader,
+        changed: set[ResourceRef] | None,
+    ) -> Report:
+        """Judges what may have changed, and reports on everything."""
+        revision = target.desired.revision
+        schemas = await self._survey.schemas(placement.wanted)
+        suspects = self._memory.suspects(placement, revision.sha, reader, schemas, changed)
+        # Straight from the API server it is all asked for at once; from the cache, so much is unpacked at a time.
+        at_a_time = len(suspects) if self.watches is None else _UNPACKED
+        for start in range(0, len(suspects), max(at_a_time, 1)):
+            some = suspects[start : start + at_a_time]
+            stamps = [reader.stamp(one) for one in some]
+            judged = await self._survey.judge(some, reader)
+            verdicts = await self._survey.told(revision, judged, reader)
+            if self.watches is not None:
+                verdicts = self.watches.witness.name(verdicts)
+            self._memory.keep(judged, stamps, verdicts)
+        gone = await orphans(dropped, reader)
+        return self._survey.report(target.desired, (*self._memory.verdicts, *gone), self.now())
 
     # -- acting --------------------------------------------------------------------------------------------------
 
     async def _act(
-        self, target: Target, report: Report, wanted: Sequence[Wanted], reader: Reader, ask: Ask | None
+        self, target: Target, report: Report, placement: Placement, reader: Reader, ask: Ask | None
     ) -> Action | None:
         decision = self._decision(report, target, ask)
         if not decision.act_on:
@@ -192,7 +256,7 @@ class AppRunner:
             app=self.app.name,
             trigger=trigger,
             revision=target.desired.revision.sha,
-            manifests=to_apply(act_on, wanted),
+            manifests=to_apply(act_on, placement.wanted),
             by=ask.by if ask else BY_ITSELF,
         )
         wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
@@ -230,14 +294,14 @@ class AppRunner:
         target: Target,
         found: Report,
         after: Report,
-        wanted: Sequence[Wanted],
-        reader: Reader,
+        placement: Placement,
         action: Action | None,
         ask: Ask | None,
     ) -> PassResult:
         now = self.now()
-        well = await _health(wanted, reader)
+        well = self._memory.ailing
         self._remember(after, well, now)
+        self._anything |= after.undecided  # what could not be told is tried again by every pass
         record = await self._applied(target.record, after, action, now)
         judged = judge_revision(
             record.state,
@@ -271,11 +335,11 @@ class AppRunner:
         waits = [
             judged.look_again,
             self._fights.wait(after.drifted, now),
-            _ASK_AGAIN if any(one.error or one.resource is None for one in wanted) else None,
+            _ASK_AGAIN if placement.incomplete else None,
         ]
         return PassResult(
             report=after,
-            health=tuple(well),
+            health=well,
             state=judged.state,
             hold=target.hold,
             action=action,
@@ -308,12 +372,6 @@ class AppRunner:
         """What to tell people: not every rollout that is under way, only one that has failed or takes too long."""
         too_long = self._ailing_since is not None and now - self._ailing_since >= self.app.deadline
         return tuple(one for one in unhealthy(well) if one.state.failed or too_long)
-
-
-async def _health(wanted: Sequence[Wanted], reader: Reader) -> list[Health]:
-    """The health of every object that is there. One that is missing is drift, and told as such."""
-    readings = await reader.read([one for one in wanted if one.resource is not None])
-    return [health(ref, reading.body) for ref, reading in readings.items() if reading.body is not None]
 
 
 def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,9 +16,10 @@ from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Desired, Wanted, place
-from driftd.reconcile.judging import Judge, dry_run
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.judging import Judge, Judged, SchemaAnswers, dry_run
 from driftd.reconcile.lag import find_lag
+from driftd.reconcile.placement import Wanted, place
 from driftd.reconcile.pods import with_pods
 from driftd.reconcile.reading import DirectReader, Reader
 
@@ -38,14 +39,26 @@ class Survey:
             wanted = await place(desired.manifests, self.app, self.view)
         except KubeError as error:
             return self.unreadable(desired, error, now)
-        verdicts = await self.verdicts(desired.revision, wanted, DirectReader(self.view.cluster))
-        return self.report(desired, verdicts, now)
+        reader = DirectReader(self.view.cluster)
+        judged = await self.judge(wanted, reader)
+        return self.report(desired, await self.told(desired.revision, judged, reader), now)
 
-    async def verdicts(self, revision: Revision, wanted: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:
-        """A verdict for each object that is wanted, with the lines that declare what differs."""
-        judged = await Judge(self.view, self.comparison, self.app.engine).judge(wanted, reader)
+    async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
+        """Each object that is wanted against the live one."""
+        return await self._judge.judge(wanted, reader)
+
+    async def told(self, revision: Revision, judged: Sequence[Judged], reader: Reader) -> tuple[Verdict, ...]:
+        """The verdicts with what their pods add, those that only lag said to be so, and the lines of what differs."""
         found = await find_lag(await with_pods(judged, reader, self.view), self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
+
+    async def schemas(self, wanted: Iterable[Wanted]) -> SchemaAnswers:
+        """The types of the kinds of what is wanted."""
+        return await self._judge.schemas({one.resource for one in wanted if one.resource is not None})
+
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self.view, self.comparison, self.app.engine)
 
     async def explain(self, one: Wanted) -> list[Explanation]:
         """Every field of one object, and what is said of it.

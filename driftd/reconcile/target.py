@@ -8,6 +8,7 @@ from datetime import datetime
 
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Hold
+from driftd.model.resource import Manifest
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.desired import Desired
@@ -36,6 +37,7 @@ class Targets:
         self._store = store
         self._now = now
         self._recorded: tuple[str, str] | None = None
+        self._kept: tuple[str, tuple[Manifest, ...]] | None = None
 
     async def choose(self, desired: Desired, *, release: bool = False) -> Target:
         """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad.
@@ -104,8 +106,9 @@ class Targets:
         record = await self._store.revision(self._app.name, hold.revision)
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
-        manifests = await self._store.manifests(record.digest)
-        held = Desired(record.revision, manifests, record.digest, errors)
+        if self._kept is None or self._kept[0] != record.digest:
+            self._kept = (record.digest, await self._store.manifests(record.digest))
+        held = Desired(record.revision, self._kept[1], record.digest, errors)
         return Target(held, record, hold, await self._is_new(record))
 
     async def _record(self, desired: Desired) -> RevisionRecord:

@@ -138,6 +138,9 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
         class Broken:
             app = engine.runners["web"].app
 
+            def look_at_all(self) -> None:
+                """There is nothing to look at."""
+
             async def run(self) -> None:
                 raise ZeroDivisionError
 

@@ -22,7 +22,8 @@ from driftd.model.document import verdict_document
 from driftd.model.drift import Report, Status
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Renderer, place
+from driftd.reconcile.desired import Renderer
+from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
 from driftd.sandbox.server import Sandbox
 from tests.support.gitserver import GitRepo

@@ -12,7 +12,8 @@ from driftd.kube.discovery import ApiResource
 from driftd.kube.reflector import CachedObject
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
-from driftd.reconcile.desired import Wanted
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.pod_index import PodIndex
 from driftd.reconcile.reading import CachedReader, Reading
 from tests.reconcile.samples import manifest
 
@@ -52,7 +53,7 @@ def body(version: int, uid: str = "1") -> dict[str, Any]:
 
 
 def reader(scope: Scope) -> CachedReader:
-    return CachedReader(scope)  # type: ignore[arg-type]  # what a reader needs of a cache
+    return CachedReader(scope, PodIndex())  # type: ignore[arg-type]  # what a reader needs of a cache
 
 
 async def read(source: CachedReader) -> Reading:

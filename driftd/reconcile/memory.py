@@ -1,0 +1,108 @@
+"""What the last looks at an app's objects found: an object is looked at again where either side of it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from driftd.health.workloads import health
+from driftd.model.drift import Status, Verdict
+from driftd.model.health import Health, HealthState
+from driftd.model.resource import Manifest, ResourceRef
+from driftd.reconcile.judging import Judged, SchemaAnswers
+from driftd.reconcile.placement import Placement, Wanted
+from driftd.reconcile.reading import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """By what an object was judged. A stamp of None vouches for nothing."""
+
+    manifest: Manifest
+    stamp: str | None
+    schema: object
+
+
+class Memory:
+    """The verdicts on one placement of an app, in its order, and what of it is not healthy.
+
+    Kept are verdicts, not objects: what a verdict was reached by is known by the manifest itself (the same one for as
+    long as its file is the same), the live object's stamp, and the schema of its kind.
+    """
+
+    def __init__(self) -> None:
+        self._placement = Placement()
+        self._commit = ""
+        self._schemas: SchemaAnswers = {}
+        self._looks: dict[ResourceRef, _Look] = {}
+        self._verdicts: list[Verdict] = []
+        self._positions: dict[ResourceRef, int] = {}
+        self._ailing: dict[ResourceRef, Health] = {}
+
+    def suspects(
+        self,
+        placement: Placement,
+        commit: str,
+        reader: Reader,
+        schemas: SchemaAnswers,
+        changed: AbstractSet[ResourceRef] | None,
+    ) -> list[Wanted]:
+        """Those that have to be judged again: all of them where `commit` or the kinds' types are others than before.
+
+        `changed` are the objects of which the watches have told something since the last look; with None everything may
+        have changed. Even then an object that was in sync stays so while both of its sides are the same; whatever was
+        not is judged again, since more than its two sides may count (its history, an autoscaler).
+        """
+        same = placement is self._placement and commit == self._commit and _same_types(schemas, self._schemas)
+        self._begin(placement, commit, schemas)
+        if same and changed is not None:
+            return [placement.by_ref[ref] for ref in changed if ref in placement.by_ref]
+        return [one for one in placement.wanted if not self._stands(one, reader, schemas)]
+
+    def keep(self, judged: Sequence[Judged], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
+        """Remembers the last `verdicts` on some objects, the `stamps` being those of before they were read."""
+        for one, stamp, verdict in zip(judged, stamps, verdicts, strict=True):
+            ref = verdict.ref
+            self._looks[ref] = _Look(one.wanted.manifest, stamp, one.schema)
+            self._verdicts[self._positions[ref]] = verdict
+            self._ailing.pop(ref, None)
+            if one.live is not None:
+                well = health(ref, one.live)
+                if well.state is not HealthState.HEALTHY:
+                    self._ailing[ref] = well
+
+    @property
+    def verdicts(self) -> Iterator[Verdict]:
+        """The verdict on each object of the placement, in its order."""
+        return iter(self._verdicts)
+
+    @property
+    def ailing(self) -> tuple[Health, ...]:
+        """What is there and not healthy."""
+        return tuple(self._ailing.values())
+
+    def _begin(self, placement: Placement, commit: str, schemas: SchemaAnswers) -> None:
+        self._commit = commit
+        self._schemas = schemas
+        if placement is self._placement:
+            return
+        before = dict(zip(self._positions, self._verdicts, strict=True))
+        self._placement = placement
+        self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
+        self._looks = {ref: look for ref, look in self._looks.items() if ref in self._positions}
+        self._ailing = {ref: well for ref, well in self._ailing.items() if ref in self._positions}
+        unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
+        self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
+
+    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers) -> bool:
+        look = self._looks.get(one.manifest.ref)
+        if look is None or look.manifest is not one.manifest or one.resource is None or one.error is not None:
+            return False
+        if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
+            return False
+        return look.stamp is not None and look.schema is schemas[one.resource] and look.stamp == reader.stamp(one)
+
+
+def _same_types(new: SchemaAnswers, old: SchemaAnswers) -> bool:
+    return new.keys() == old.keys() and all(schema is old[resource] for resource, schema in new.items())

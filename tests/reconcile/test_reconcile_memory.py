@@ -1,0 +1,124 @@
+"""What was found stands for as long as neither side of an object has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from driftd.kube.discovery import ApiResource
+from driftd.model.drift import Status, Verdict
+from driftd.model.errors import KubeError
+from driftd.model.resource import Manifest, ResourceRef, Source
+from driftd.reconcile.judging import Judged, SchemaAnswers
+from driftd.reconcile.memory import Memory
+from driftd.reconcile.placement import Placement, Wanted
+
+CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
+TYPES: SchemaAnswers = {CONFIG_MAPS: None}
+
+
+class Stamps:
+    """The live side: each object's version, by its name."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, str | None] = {"a": "1", "b": "1"}
+
+    def stamp(self, one: Wanted) -> str | None:
+        return self.versions[one.manifest.ref.name]
+
+
+def wanted(name: str) -> Wanted:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
+    return Wanted(Manifest.of(body, Source("app.yaml", 1)), CONFIG_MAPS)
+
+
+def ref(name: str) -> ResourceRef:
+    return ResourceRef("", "ConfigMap", "web", name)
+
+
+def names(some: Iterable[Wanted]) -> list[str]:
+    return [one.manifest.ref.name for one in some]
+
+
+class App:
+    """An app of two ConfigMaps, looked at by a memory."""
+
+    def __init__(self) -> None:
+        self.live = Stamps()
+        self.placement = Placement([wanted("a"), wanted("b")])
+        self.memory = Memory()
+
+    def suspects(
+        self, changed: set[ResourceRef] | None, commit: str = "c1", types: SchemaAnswers = TYPES
+    ) -> list[Wanted]:
+        return self.memory.suspects(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
+
+    def look(self, some: Iterable[Wanted], status: Status = Status.IN_SYNC) -> None:
+        some = list(some)
+        verdicts = [Verdict(one.manifest.ref, "v1", status) for one in some]
+        judged = [Judged(one, verdict) for one, verdict in zip(some, verdicts, strict=True)]
+        self.memory.keep(judged, [self.live.stamp(one) for one in some], verdicts)
+
+    @property
+    def statuses(self) -> list[Status]:
+        return [verdict.status for verdict in self.memory.verdicts]
+
+
+@pytest.fixture
+def app() -> App:
+    """One whose objects have all been found in sync."""
+    made = App()
+    assert made.suspects(set()) == list(made.placement.wanted)
+    made.look(made.placement.wanted)
+    return made
+
+
+def test_what_was_never_judged_is_unknown() -> None:
+    """Never in sync."""
+    made = App()
+    made.suspects(None)
+    assert made.statuses == [Status.UNKNOWN, Status.UNKNOWN]
+
+
+def test_only_what_the_watches_tell_of_is_judged_again(app: App) -> None:
+    """Nothing where they tell of nothing, or of what the app does not declare."""
+    assert app.suspects(set()) == []
+    assert names(app.suspects({ref("b"), ref("other")})) == ["b"]
+
+
+def test_a_look_at_everything_judges_what_is_not_the_same(app: App) -> None:
+    """Another version of the live object, or one that nothing vouches for."""
+    assert app.suspects(None) == []
+    app.live.versions["b"] = "2"
+    assert names(app.suspects(None)) == ["b"]
+    app.live.versions["b"] = None
+    assert names(app.suspects(None)) == ["b"]
+
+
+def test_another_commit_is_a_reason_to_look_at_everything(app: App) -> None:
+    """What is in sync stays so where the manifest and the live object are the same."""
+    app.live.versions["a"] = "2"
+    assert names(app.suspects(set(), commit="c2")) == ["a"]
+
+
+def test_another_manifest_is_judged_again(app: App) -> None:
+    """And nothing of the manifest before stays."""
+    app.placement = Placement([*list(app.placement.wanted)[:1], wanted("b")])
+    assert names(app.suspects(set())) == ["b"]
+    app.placement = Placement([wanted("b")])
+    assert names(app.suspects(set())) == ["b"]
+    assert len(app.statuses) == 1
+
+
+def test_what_is_not_in_sync_is_judged_again_by_each_look_at_everything(app: App) -> None:
+    """More than its two sides may count: its history, an autoscaler."""
+    app.look(app.suspects({ref("a")}), Status.DRIFTED)
+    assert app.statuses == [Status.DRIFTED, Status.IN_SYNC]
+    assert app.suspects(set()) == []
+    assert names(app.suspects(None)) == ["a"]
+
+
+def test_other_types_are_a_reason_to_judge_everything_again(app: App) -> None:
+    """A changed CRD, or a schema that cannot be read any more."""
+    assert names(app.suspects(set(), types={CONFIG_MAPS: KubeError("gone")})) == ["a", "b"]
