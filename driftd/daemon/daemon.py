@@ -44,6 +44,9 @@ _STUCK = timedelta(minutes=10)
 
 _HOUSEKEEPING = timedelta(hours=6)
 
+_LOOK_AROUND = 5.0
+"""Seconds between two looks at how the daemon itself is."""
+
 
 class Daemon:
     """One process of driftd. A changed configuration is taken up as a whole, or not at all."""
@@ -207,7 +210,7 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
         for source in config.sources:
             scheduler.every_source(source.name, source.interval)
         dispatching = asyncio.create_task(space.dispatcher.run(), name="dispatcher")
-        tending = asyncio.create_task(_tend(space, engine, metrics), name="housekeeping")
+        tending = asyncio.create_task(_tend(now_running, metrics), name="housekeeping")
         setting_up = asyncio.create_task(_set_up_late(now_running, config), name="late apps")
         engine.start()
         scheduler.start()
@@ -272,19 +275,27 @@ def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
     return observe
 
 
-async def _tend(space: Workspace, engine: ReconcileEngine, metrics: Metrics) -> None:
-    """Keeps the queue's depth in the metrics, and the store within its bounds."""
+async def _tend(now_running: Running, metrics: Metrics) -> None:
+    """Keeps the queue's depth in the metrics, tells of rules that are of no use, and keeps the store within bounds."""
     loop = asyncio.get_running_loop()
     next_pruning = loop.time()
+    told = False
     while True:
-        metrics.observe_queue(len(engine.queue))
+        metrics.observe_queue(len(now_running.engine.queue))
+        if not now_running.not_ready():
+            unused = now_running.space.comparison.ignored.unused()
+            metrics.observe_unused_rules(len(unused))
+            if not told:
+                told = True
+                for rule in unused:
+                    log.warning("ignore rule has matched nothing", rule=str(rule))
         if loop.time() >= next_pruning:
             next_pruning = loop.time() + _HOUSEKEEPING.total_seconds()
             try:
-                await space.store.prune()
+                await now_running.space.store.prune()
             except DriftdError as error:
                 log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
-        await asyncio.sleep(5)
+        await asyncio.sleep(_LOOK_AROUND)
 
 
 def _content(file: Path) -> bytes | None:

@@ -70,6 +70,11 @@ class Metrics:
             ("source",),
             registry=registry,
         )
+        self._unused_rules = Gauge(
+            "driftd_ignore_rules_unused",
+            "Ignore rules of the configuration that have matched nothing since it was taken up.",
+            registry=registry,
+        )
         self._notifications = Counter(
             "driftd_notifications", "Messages tried.", ("channel", "result"), registry=registry
         )
@@ -114,6 +119,10 @@ class Metrics:
     def observe_queue(self, depth: int) -> None:
         """So many apps wait for a pass."""
         self._queue.set(depth)
+
+    def observe_unused_rules(self, count: int) -> None:
+        """So many ignore rules have matched nothing yet, every app having been looked at."""
+        self._unused_rules.set(count)
 
     def observe_reload(self, *, ok: bool) -> None:
         """The configuration was read again; with `ok` false it was refused and the old one stays."""

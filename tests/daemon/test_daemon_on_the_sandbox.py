@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from driftd.web.metrics import Metrics
 from tests.reconcile.world import World, config_map, deployment, opened, until
 
 
-def configuration(world: World, *, kubeconfig: Path | None = None, **app: Any) -> Config:
+def configuration(
+    world: World, *, kubeconfig: Path | None = None, ignore: Sequence[Mapping[str, Any]] = (), **app: Any
+) -> Config:
     """A configuration of the world's app, on the world's own store."""
     file = world.folder / "driftd.yaml"
     file.write_text(
@@ -29,6 +31,7 @@ def configuration(world: World, *, kubeconfig: Path | None = None, **app: Any) -
                 "apps": [{"name": "web", "source": "shop", "path": "app", "namespace": "web", "settle": "1s", **app}],
                 "store": {"url": f"sqlite:///{world.folder / 'history.db'}"},
                 "cacheDir": str(world.folder / "mirrors"),
+                "ignore": list(ignore),
             }
         )
     )
@@ -86,3 +89,20 @@ async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(world: World)
 
 async def _nine(world: World) -> bool:
     return bool((await world.get("ConfigMap"))["data"] == {"a": "9"})
+
+
+async def test_ignore_rules_that_match_nothing_are_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once in the log, when every app has been looked at, and as a metric: one of the two rules is of use."""
+    monkeypatch.setattr(daemon, "_LOOK_AROUND", 0.05)
+    await world.apply("Deployment", deployment())
+    await world.apply("ConfigMap", config_map(a="2"))
+    metrics = Metrics()
+    rules = [{"kind": "ConfigMap", "path": "data.a"}, {"kind": "Widget"}]
+    async with running(configuration(world, ignore=rules), metrics) as now_running:
+        await until(lambda: not now_running.not_ready(), "the first pass")
+        await until(lambda: b"driftd_ignore_rules_unused 1.0" in metrics.render()[0], "the metric")
+    log = capsys.readouterr().out
+    assert log.count("ignore rule has matched nothing") == 1
+    assert "kind Widget" in log
