@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -122,26 +122,31 @@ class Report:
     verdicts: tuple[Verdict, ...]
     time: datetime
     error: str | None = None
+    notable: tuple[Verdict, ...] = field(init=False, repr=False, compare=False)
+    """The verdicts on objects that are not simply in sync: mostly few of many."""
+
+    def __post_init__(self) -> None:
+        notable = tuple([verdict for verdict in self.verdicts if verdict.status is not Status.IN_SYNC])
+        object.__setattr__(self, "notable", notable)
 
     @property
     def counts(self) -> Mapping[Status, int]:
         """How many objects have each status; every status is there."""
-        tally = Counter(verdict.status for verdict in self.verdicts)
+        tally = Counter(verdict.status for verdict in self.notable)
+        tally[Status.IN_SYNC] = len(self.verdicts) - len(self.notable)
         return {status: tally[status] for status in Status}
 
     @property
     def in_sync(self) -> bool:
         """True only when every object was read and none differs."""
-        return self.error is None and all(
-            verdict.status in (Status.IN_SYNC, Status.IGNORED) for verdict in self.verdicts
-        )
+        return self.error is None and all(verdict.status is Status.IGNORED for verdict in self.notable)
 
     @property
     def undecided(self) -> bool:
         """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
-        return self.error is not None or any(v.status is Status.UNKNOWN for v in self.verdicts)
+        return self.error is not None or any(v.status is Status.UNKNOWN for v in self.notable)
 
     @property
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
-        return tuple(v for v in self.verdicts if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED))
+        return tuple(v for v in self.notable if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED))

@@ -35,19 +35,15 @@ class Wanted:
 class Placement:
     """What an app declares, placed: in its order, and each object once."""
 
-    __slots__ = ("by_ref",)
-
     def __init__(self, wanted: Iterable[Wanted] = ()) -> None:
         self.by_ref = {one.manifest.ref: one for one in wanted}
+        self.resources = frozenset(one.resource for one in self.wanted if one.resource is not None)
+        self.incomplete = any(one.error is not None or one.resource is None for one in self.wanted)
+        """Whether the cluster may serve more of it soon."""
 
     @property
     def wanted(self) -> Collection[Wanted]:
         return self.by_ref.values()
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether the cluster may serve more of it soon."""
-        return any(one.error is not None or one.resource is None for one in self.wanted)
 
 
 class Placements:

@@ -106,7 +106,7 @@ def _may_go_on(type_: IncidentType, report: Report, action: Action | None) -> bo
         case IncidentType.DRIFT | IncidentType.UNHEALTHY:
             return report.undecided
         case IncidentType.SYNC_FAILED:  # without a new try, it is over once nothing is left to apply
-            to_apply = any(v.status in (Status.DRIFTED, Status.MISSING) for v in report.verdicts)
+            to_apply = any(v.status in (Status.DRIFTED, Status.MISSING) for v in report.notable)
             return action is None and (report.undecided or to_apply)
         case IncidentType.SOURCE:
             return report.revision is None

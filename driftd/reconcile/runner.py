@@ -219,7 +219,7 @@ class AppRunner:
     ) -> Report:
         """Judges what may have changed, and reports on everything."""
         revision = target.desired.revision
-        schemas = await self._survey.schemas(placement.wanted)
+        schemas = await self._survey.schemas(placement.resources)
         suspects = self._memory.suspects(placement, revision.sha, reader, schemas, changed)
         # Straight from the API server it is all asked for at once; from the cache, so much is unpacked at a time.
         at_a_time = len(suspects) if self.watches is None else _UNPACKED

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
+from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
 from driftd.model.drift import Engine, Report, Verdict
 from driftd.model.errors import DriftdError, KubeError
@@ -52,9 +53,9 @@ class Survey:
         found = await find_lag(await with_pods(judged, reader, self.view), self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
 
-    async def schemas(self, wanted: Iterable[Wanted]) -> SchemaAnswers:
-        """The types of the kinds of what is wanted."""
-        return await self._judge.schemas({one.resource for one in wanted if one.resource is not None})
+    async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
+        """The types of some kinds."""
+        return await self._judge.schemas(resources)
 
     @property
     def _judge(self) -> Judge:

@@ -33,9 +33,7 @@ class Written:
 def fingerprint(report: Report) -> str:
     """A hash of what is wrong, whoever did it, whenever and at whichever revision it was seen."""
     hasher = hashlib.sha256((report.error or "").encode())
-    for verdict in report.verdicts:
-        if verdict.status is Status.IN_SYNC:
-            continue
+    for verdict in report.notable:
         fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
         line = json.dumps([str(verdict.ref), verdict.status, verdict.error, fields], sort_keys=True)
         hasher.update(line.encode() + b"\n")
@@ -104,7 +102,7 @@ def summary(report: Report) -> str:
 
 
 def _tell(connection: Connection, report: Report) -> None:
-    wrong = [verdict for verdict in report.verdicts if verdict.status not in (Status.IN_SYNC, Status.IGNORED)]
+    wrong = [verdict for verdict in report.notable if verdict.status is not Status.IGNORED]
     timeline.write(
         connection,
         report.app,
