@@ -75,6 +75,13 @@ class Mirror:
             lambda shell: RevisionTree.open(self._folder, shell, existing_commit(shell, sha), wanted)
         )
 
+    def at(self, sha: str) -> RevisionTree:
+        """The files of a commit that the mirror has, by its full hash, to be read by path: costs nothing yet.
+
+        Unlike `tree` it does not look at what files there are, which takes the longer the more there are.
+        """
+        return RevisionTree(sha, "", sha, self._folder)
+
     async def blame(self, sha: str, file: str, lines: Collection[int]) -> dict[int, GitLine]:
         """Who wrote these lines of a file, as a commit has it. Lines count from 1; those past the end are left out.
 

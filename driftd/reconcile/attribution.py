@@ -46,8 +46,7 @@ async def attribute(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
 
 async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, bytes]:
     try:
-        tree = await mirror.tree(sha)
-        return await asyncio.to_thread(tree.read, sorted(names))
+        return await asyncio.to_thread(mirror.at(sha).read, sorted(names))
     except GitError:
         return {}
 

@@ -79,9 +79,8 @@ async def _of_file(
 
 
 async def _read(mirror: Mirror, file: str, behind: Behind) -> _Earlier:
-    tree = await mirror.tree(behind.revision.sha)
     try:
-        contents = await asyncio.to_thread(tree.read, [file])
+        contents = await asyncio.to_thread(mirror.at(behind.revision.sha).read, [file])
     except GitError:
         return _Earlier(behind, {})  # the commit that took the file away for a while
     objects = read_manifests(contents[file], file)
