@@ -7,11 +7,12 @@ from datetime import datetime
 
 from driftd.model.drift import Report, Status
 from driftd.model.health import Health
-from driftd.model.incident import IncidentType, Resolution
+from driftd.model.incident import Incident, IncidentType, Notification, Resolution
 from driftd.model.plan import Action, Hold
 from driftd.reconcile.incidents import Trouble, follow, of_type
 from driftd.reconcile.lifecycle import describe
 from driftd.reconcile.source import SourceState
+from driftd.store.incidents import News
 from driftd.store.store import Store
 
 _BLIPS = 2
@@ -80,24 +81,30 @@ class Recorder:
                 IncidentType.SOURCE, f"source/{source.name}", "", revision.sha if revision else None,
                 message=f"{source.error}{still}", cause="unreachable",
             )  # fmt: skip
-        await self._follow(f"source/{source.name}", IncidentType.SOURCE, trouble, Resolution.REVERTED)
+        now = self._now()
+        await self._follow(
+            f"source/{source.name}",
+            IncidentType.SOURCE,
+            lambda incident: follow(incident, trouble, now, Resolution.REVERTED),
+        )
 
     async def _tell(self, report: Report, type_: IncidentType, trouble: Trouble | None, action: Action | None) -> None:
         if trouble is None and _may_go_on(type_, report, action):
             return
-        incident = of_type(await self._store.open_incidents(report.app), type_)
-        if incident is None and trouble is None:
-            return
-        moved = incident is not None and report.revision is not None and incident.revision != report.revision.sha
-        await self._follow(report.app, type_, trouble, _resolution(type_, action, moved=moved))
+        now = self._now()
 
-    async def _follow(self, app: str, type_: IncidentType, trouble: Trouble | None, resolution: Resolution) -> None:
-        incident = of_type(await self._store.open_incidents(app), type_)
-        news = follow(incident, trouble, self._now(), resolution)
-        if news is not None:
-            await self._store.save_incident(news[0], news[1], self._channels)
-            if news[1] is not None:
-                self._told()
+        def news(incident: Incident | None) -> tuple[Incident, Notification | None] | None:
+            moved = incident is not None and report.revision is not None and incident.revision != report.revision.sha
+            return follow(incident, trouble, now, _resolution(type_, action, moved=moved))
+
+        await self._follow(report.app, type_, news)
+
+    async def _follow(self, app: str, type_: IncidentType, news: News) -> None:
+        known = of_type(await self._store.open_incidents(app), type_)
+        # Mostly there is nothing new, and nothing to write. Else the incident counts as it is when it is written: a
+        # command and the daemon may find the same at the same time.
+        if news(known) is not None and await self._store.follow_incident(app, type_, news, self._channels):
+            self._told()
 
 
 def _may_go_on(type_: IncidentType, report: Report, action: Action | None) -> bool:

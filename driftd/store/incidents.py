@@ -7,16 +7,19 @@ delivered or given up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, func, insert, select, update
 
 from driftd.model.errors import StoreError
-from driftd.model.incident import Incident, IncidentEvent, Notification
+from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.store import codec, timeline
 from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
 from driftd.store.schema import deliveries, incidents, notifications
+
+News = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
+"""From the open incident of an app and type, if there is one, to what becomes of it, and what is to be told: pure."""
 
 
 def still_open(connection: Connection, app: str | None) -> list[Incident]:
@@ -76,6 +79,16 @@ def save(
             "channels": list(channels),
         },
     )
+
+
+def follow(connection: Connection, app: str, type_: IncidentType, news: News, channels: Sequence[str]) -> bool:
+    """Write what becomes of the app's incident of one type. Returns: whether there is something to tell."""
+    known = next((incident for incident in still_open(connection, app) if incident.type is type_), None)
+    found = news(known)
+    if found is None:
+        return False
+    save(connection, *found, channels)
+    return found[1] is not None
 
 
 def claim(connection: Connection, now: datetime, limit: int, channel: str | None, lease: timedelta) -> list[Delivery]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, insert, select
 
 from driftd.model.drift import Report
-from driftd.model.incident import Incident, Notification
+from driftd.model.incident import Incident, IncidentType
 from driftd.model.plan import Action, Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
@@ -147,14 +147,15 @@ class Store:
         """The incidents that are not resolved, of one app or of all."""
         return await self._database.read(lambda c: incidents.still_open(c, app))
 
-    async def save_incident(
-        self, incident: Incident, notification: Notification | None, channels: Sequence[str]
-    ) -> None:
-        """Write an incident and, with it or not at all, one delivery of the notification for each channel.
+    async def follow_incident(
+        self, app: str, type_: IncidentType, news: incidents.News, channels: Sequence[str]
+    ) -> bool:
+        """Write what becomes of an app's incident of one type, as it is now: nobody else can come in between.
 
-        Raises: StoreError: another incident of this app and type is open.
+        Written is, with it or not at all, one delivery of the notification for each channel. `news` may be called more
+        than once. Returns: whether there is something to tell. Raises: StoreError: another such incident is open.
         """
-        await self._database.write(lambda c: incidents.save(c, incident, notification, channels))
+        return await self._database.write(lambda c: incidents.follow(c, app, type_, news, channels))
 
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from driftd.notify.dispatcher import Dispatcher, Schedule
 from driftd.notify.webhook import WebhookChannel
 from driftd.store import HistoryKind, Store
+from tests.support.incidents import save_incident
 
 DAY = timedelta(days=1)
 
@@ -21,7 +22,7 @@ DAY = timedelta(days=1)
 async def accept(store: Store, *channels: str, number: int = 1, events=(world.OPENED,)) -> None:
     for event in events:
         told = world.told(event, world.incident(number=number))
-        await store.save_incident(told.incident, told, channels)
+        await save_incident(store, told.incident, told, channels)
 
 
 async def test_what_was_accepted_before_a_crash_is_delivered_after_it(url):

@@ -16,6 +16,7 @@ from driftd.notify.dispatcher import Dispatcher
 from driftd.notify.slack_channel import SlackChannel
 from driftd.notify.slack_webhook import SlackWebhookChannel
 from driftd.store import Store
+from tests.support.incidents import save_incident
 
 
 @pytest.fixture
@@ -162,4 +163,4 @@ async def test_from_the_outbox_an_incident_becomes_one_updated_message(workspace
 
 async def _accept(store: Store, event) -> None:
     told = world.told(event)
-    await store.save_incident(replace(told.incident), told, ["slack"])
+    await save_incident(store, replace(told.incident), told, ["slack"])

@@ -13,6 +13,7 @@ from driftd.notify.slack_channel import SlackChannel
 from driftd.notify.slack_webhook import SlackWebhookChannel
 from driftd.sandbox.slack import SlackSandbox
 from driftd.store import Store
+from tests.support.incidents import save_incident
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_an_incident_is_one_message_and_a_reply(slack, channel, store: Sto
     slack.fail("internal_error")
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
         told = world.told(event)
-        await store.save_incident(told.incident, told, ["slack"])
+        await save_incident(store, told.incident, told, ["slack"])
     for _ in range(3):
         await dispatcher.drain(5)
         clock.pass_by(world.timedelta(minutes=1))

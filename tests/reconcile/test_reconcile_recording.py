@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,6 +83,19 @@ async def test_drift_is_told_once_and_its_end_once(passes: Passes) -> None:
     assert await passes.found(IN_SYNC) == ["drift resolved (reverted)"]
     assert await passes.found(IN_SYNC) == []
     assert passes.wakes == 3
+
+
+async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(passes: Passes) -> None:
+    """`driftd rollback` and the daemon's own pass may come to it at the same moment; people hear of it once."""
+    other = Recorder(passes.store, ["chat"], passes.now, lambda: None)
+    held = hold()
+    await asyncio.gather(
+        *(
+            one.passed(IN_SYNC, IN_SYNC, health=(), action=None, hold=held)
+            for one in (passes.recorder, other, passes.recorder, other)
+        )
+    )
+    assert await passes.told() == ["rollback opened"]
 
 
 async def test_what_is_healed_within_one_pass_is_told_from_beginning_to_end(passes: Passes) -> None:

@@ -12,6 +12,7 @@ from driftd.model.errors import StoreError
 from driftd.model.incident import IncidentEvent, IncidentType
 from driftd.model.revision import RevisionState
 from driftd.store import Backlog, HistoryKind, Retention, Store
+from tests.support.incidents import save_incident
 
 OPENED, CHANGED, RESOLVED = IncidentEvent.OPENED, IncidentEvent.CHANGED, IncidentEvent.RESOLVED
 LATER = world.T0 + timedelta(hours=1)
@@ -19,34 +20,34 @@ LATER = world.T0 + timedelta(hours=1)
 
 async def tell(store: Store, event: IncidentEvent, number: int, *channels: str, incident: int = 1) -> None:
     about = world.incident(incident, app=f"app-{incident}", resolved=event is RESOLVED)
-    await store.save_incident(about, world.notification(about, event, number), channels or ("slack",))
+    await save_incident(store, about, world.notification(about, event, number), channels or ("slack",))
 
 
 async def test_an_incident_outlives_a_restart_and_is_open_until_resolved(url):
     """What is wrong is still known as wrong after a crash."""
     store = await Store.open(url)
     about = world.incident()
-    await store.save_incident(about, None, ())
+    await save_incident(store, about, None, ())
     await store.close()
     store = await Store.open(url)
     assert await store.open_incidents("web") == [about]
     assert await store.open_incidents() == [about]
     assert await store.open_incidents("other") == []
-    await store.save_incident(world.incident(resolved=True), None, ())
+    await save_incident(store, world.incident(resolved=True), None, ())
     assert await store.open_incidents("web") == []
     await store.close()
 
 
 async def test_an_app_has_one_open_incident_of_a_type(store: Store):
     """Two processes that find the same drift do not open two incidents; another type or a later one is fine."""
-    await store.save_incident(world.incident(1), None, ())
+    await save_incident(store, world.incident(1), None, ())
     second = world.incident(2)
     with pytest.raises(StoreError, match="already open"):
-        await store.save_incident(second, world.notification(second, OPENED), ["slack"])
+        await save_incident(store, second, world.notification(second, OPENED), ["slack"])
     assert await store.claim_deliveries(LATER) == []
-    await store.save_incident(world.incident(3, about=IncidentType.UNHEALTHY), None, ())
-    await store.save_incident(world.incident(1, resolved=True), None, ())
-    await store.save_incident(second, None, ())
+    await save_incident(store, world.incident(3, about=IncidentType.UNHEALTHY), None, ())
+    await save_incident(store, world.incident(1, resolved=True), None, ())
+    await save_incident(store, second, None, ())
 
 
 async def test_a_notification_accepted_before_a_crash_is_delivered_after_it(url):
@@ -150,7 +151,7 @@ async def test_pruning_keeps_the_way_back_and_what_is_not_finished(url):
     await tell(store, OPENED, 1, incident=3)
     [*_, delivery] = await store.claim_deliveries(LATER, lease=timedelta())
     await store.delivered(delivery, None, world.T0)
-    await store.save_incident(world.incident(3, app="app-3", resolved=True), None, ())
+    await save_incident(store, world.incident(3, app="app-3", resolved=True), None, ())
 
     clock[0] = world.T0 + timedelta(days=365)
     pruned = await store.prune(Retention(good_revisions=3))
@@ -186,6 +187,6 @@ async def test_an_incident_keeps_every_word_of_its_verdicts(store: Store):
     """Values of any JSON type come back as they were."""
     fields = tuple(world.field(value) for value in (1, 1.0, True, None, "1", {"a": [None, 2**70]}))
     about = replace(world.incident(), resources=(world.verdict("x", world.Status.DRIFTED, *fields),))
-    await store.save_incident(about, None, ())
+    await save_incident(store, about, None, ())
     [back] = await store.open_incidents()
     assert [repr(f.live) for f in back.resources[0].fields] == [repr(f.live) for f in fields]
