@@ -16,13 +16,16 @@ from driftd.diff.deployer import Deployer
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import Entry, owner_of
 from driftd.diff.schema import ListType, Schema
-from driftd.diff.step import positions, step
+from driftd.diff.step import identity, positions, step
+from driftd.diff.trail import Trail, paths
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import DocumentPath, FieldPath, SetValue, format_path
 from driftd.model.resource import Json, JsonObject
 
 _NOTHING: Mapping[str, Any] = {}
+_CONTAINERS = frozenset({dict, list})
+_UNRECORDED = frozenset({"apiVersion", "kind", "status"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +39,32 @@ class Ownership:
     managers: Managers
     schema: Schema | None
 
+    @property
+    def applied(self) -> Mapping[str, Any] | None:
+        """The fields that the deployer holds because it applied them; None where it deploys in another way."""
+        own = self.by.entry
+        return own.fields if own is not None and own.applies else None
+
 
 def added_drift(
-    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Ownership
+    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Ownership, *, doubtful: bool = True
 ) -> list[FieldDrift]:
-    """The undeclared fields that somebody set, each at the topmost value that is wholly undeclared."""
+    """The undeclared fields that somebody set, each at the topmost value that is wholly undeclared.
+
+    Where the walk over what is declared and `owned.applied` was not `doubtful`, what the deployer applied is declared.
+    """
     search = _Search(owned)
     converted: FieldOwner | None = None
     for entry in owned.among:
         if entry.owner.subresource == "status" or owned.managers.trusted(entry.owner) or owned.by.brought(entry):
             continue
-        search.undeclared(entry.fields, desired, live, schema, (), (), _NOTHING, entry.owner)
+        if doubtful or entry is not owned.by.entry:
+            search.undeclared(entry.fields, desired, live, schema, None, _NOTHING, entry.owner)
         if entry.api_version != owned.api_version:
             converted = entry.owner
     recorded = owned.by.last_applied
-    if recorded is not None:
-        search.once_declared(recorded, desired, live, schema, (), ())
+    if recorded is not None and (doubtful or not _still_declared(recorded, desired)):
+        search.once_declared(recorded, desired, live, schema, None)
     if converted is not None or not owned.among:
         # Written in another version of the kind, the fields have other names; without managedFields they have none.
         search.unowned(desired, live, schema, (), (), converted)
@@ -69,35 +82,89 @@ class _Search:
         desired: Json,
         live: Json,
         schema: Schema | None,
-        path: FieldPath,
-        at: DocumentPath,
+        trail: Trail | None,
         beside: Mapping[str, Any],
         owner: FieldOwner,
     ) -> None:
         """Of the fields that `owner` holds, those that are live and not in `desired`."""
-        around = live if isinstance(live, dict) else beside
+        if live.__class__ is not dict:
+            self._undeclared_items(fields, desired, live, schema, trail, beside, owner)
+            return
+        declared = desired if desired.__class__ is dict else _NOTHING
+        for key, below in fields.items():
+            name = key[2:]
+            wanted = declared.get(name)
+            if wanted is not None and not below and wanted.__class__ not in _CONTAINERS:
+                continue  # a declared scalar: the most there is
+            actual = live.get(name)
+            if actual is None or wanted == actual or key[:2] != "f:":
+                continue
+            child = schema.child(name) if schema is not None else None
+            here = (trail, name, None if wanted is None else name, None)
+            self._held(key, below, desired, wanted, actual, child, schema, here, live, owner)
+
+    def _undeclared_items(
+        self,
+        fields: Mapping[str, Any],
+        desired: Json,
+        live: Json,
+        schema: Schema | None,
+        trail: Trail | None,
+        beside: Mapping[str, Any],
+        owner: FieldOwner,
+    ) -> None:
         there_live, there_declared = positions(live, schema), positions(desired, schema)
         for key, below in fields.items():
-            actual = step(live, schema, key, there_live)
-            if actual is None or actual.value is None:
-                continue
-            whole = not below and _is_whole(actual.value, actual.schema)
-            if not below and not whole and (actual.value or _spreads(actual.value, actual.schema)):
-                continue  # who holds a map, and none of its members
-            wanted = step(desired, schema, key, there_declared)
-            if wanted is None and self._is_declared_null(desired, key, owner):
-                continue
-            here: FieldPath = (*path, actual.segment)
-            if wanted is not None and wanted.value is not None:
-                there = (*at, wanted.at)
-                if whole:
-                    self._within_atomic(wanted.value, actual.value, actual.schema, here, there, owner)
-                else:
-                    self.undeclared(below, wanted.value, actual.value, actual.schema, here, there, around, owner)
-            elif below and (_spreads(actual.value, actual.schema) or "." not in below):
-                self.undeclared(below, None, actual.value, actual.schema, here, at, around, owner)
-            elif not self._is_default(actual.value, actual.schema, schema, actual.segment, around):
-                self._add(here, actual.value, at, owner)
+            here: Trail
+            if schema is not None and there_live is not None and key[:2] == "k:":
+                segment = identity(key, schema)
+                index = there_live.get(segment)
+                if index is None:
+                    continue
+                at = None if there_declared is None else there_declared.get(segment)
+                wanted = None if at is None else desired[at]
+                actual, child = live[index], schema.items
+                here = (trail, segment, None if wanted is None else at, schema)
+            else:
+                found, declared = step(live, schema, key), step(desired, schema, key)
+                if found is None:
+                    continue
+                wanted = None if declared is None else declared.value
+                actual, child = found.value, found.schema
+                here = (trail, found.segment, None if declared is None or wanted is None else declared.at, None)
+            if actual is not None and wanted != actual:
+                self._held(key, below, desired, wanted, actual, child, schema, here, beside, owner)
+
+    def _held(
+        self,
+        key: str,
+        below: Mapping[str, Any],
+        desired: Json,
+        wanted: Json,
+        actual: Json,
+        schema: Schema | None,
+        parent: Schema | None,
+        here: Trail,
+        around: Mapping[str, Any],
+        owner: FieldOwner,
+    ) -> None:
+        """One field that `owner` holds, by its key in the entry; `around` are the live fields beside it."""
+        whole = not below and _is_whole(actual, schema)
+        if not below and not whole and (actual or _spreads(actual, schema)):
+            return  # who holds a map, and none of its members
+        if wanted is not None:
+            if whole:
+                path, at = paths(here)
+                self._within_atomic(wanted, actual, schema, path, at, owner)
+            else:
+                self.undeclared(below, wanted, actual, schema, here, around, owner)
+        elif self._is_declared_null(desired, key, owner):
+            return
+        elif below and (_spreads(actual, schema) or "." not in below):
+            self.undeclared(below, None, actual, schema, here, around, owner)
+        elif not self._is_default(actual, schema, parent, here[1], around):
+            path, at = paths(here)
+            self._add(path, actual, at, owner)
 
     def _is_declared_null(self, desired: Json, key: str, owner: FieldOwner) -> bool:
         """Whether the deployer holds a field for the null that Git declares: what the server made of that is live."""
@@ -127,70 +194,57 @@ class _Search:
                 self._within_atomic(wanted, actual, items, (*path, index), (*at, index), owner)
 
     def once_declared(
-        self,
-        recorded: JsonObject,
-        desired: Json,
-        live: Json,
-        schema: Schema | None,
-        path: FieldPath,
-        at: DocumentPath,
+        self, recorded: JsonObject, desired: Json, live: Json, schema: Schema | None, trail: Trail | None
     ) -> None:
         """What `kubectl apply` recorded, Git no longer declares, and is live still."""
-        if not isinstance(live, dict):
+        if live.__class__ is not dict:
             return
+        declared = desired if desired.__class__ is dict else _NOTHING
         for key, value in recorded.items():
-            if value is None or (not path and key in ("apiVersion", "kind", "status")):
+            if value is None or (trail is None and key in _UNRECORDED) or key == LAST_APPLIED:
                 continue
-            if (path == ("metadata",) and key in SERVER_METADATA) or key == LAST_APPLIED:
+            wanted = declared.get(key)
+            if wanted is not None and value.__class__ not in _CONTAINERS:
                 continue
             actual = live.get(key)
-            if actual is None:
+            if actual is None or wanted == actual or (key in SERVER_METADATA and _is_metadata(trail)):
                 continue
-            here: FieldPath = (*path, key)
-            child = schema.child(key) if schema else None
-            wanted = desired.get(key) if isinstance(desired, dict) else None
-            below = (*at, key) if wanted is not None else at
+            child = schema.child(key) if schema is not None else None
+            here: Trail = (trail, key, None if wanted is None else key, None)
             both = isinstance(value, dict) and isinstance(actual, dict)
             if both and (wanted is not None or _spreads(actual, child)):
-                self.once_declared(value, wanted, actual, child, here, below)
+                self.once_declared(value, wanted, actual, child, here)
             elif isinstance(value, list) and isinstance(actual, list) and child is not None and child.list_keys:
-                self._once_declared_items(value, wanted, actual, child, here, below)
+                self._once_declared_items(value, wanted, actual, child, here)
             elif child is not None and child.list_type is ListType.SET and isinstance(value, list):
-                self._once_declared_set(value, wanted, actual, here, below)
+                self._once_declared_set(value, wanted, actual, here)
             elif wanted is None and value not in ({}, []) and not is_default(actual, child, schema, key, live):
-                self._once(here, actual, at)
+                self._once(here, actual)
 
     def _once_declared_items(
-        self,
-        recorded: list[Any],
-        desired: Json,
-        live: list[Any],
-        schema: Schema,
-        path: FieldPath,
-        at: DocumentPath,
+        self, recorded: list[Any], desired: Json, live: list[Any], schema: Schema, trail: Trail
     ) -> None:
-        wanted_items = {item_key(item, schema): (i, item) for i, item in enumerate(_list(desired))}
-        live_items = {item_key(item, schema): item for item in live}
-        for item in recorded:
-            key = item_key(item, schema)
+        declared = _list(desired)
+        identities = schema.identities(recorded)
+        among = identities if recorded == declared else schema.identities(declared)
+        at = dict(zip(among, range(len(declared)), strict=True))
+        live_items = dict(zip(schema.identities(live), live, strict=True))
+        for item, key in zip(recorded, identities, strict=True):
             actual = live_items.get(key)
             if actual is None:
                 continue
-            here: FieldPath = (*path, key)
-            if key in wanted_items:
-                index, wanted = wanted_items[key]
-                if isinstance(item, dict):
-                    self.once_declared(item, wanted, actual, schema.items, here, (*at, index))
-            else:
-                self._once(here, actual, at)
+            index = at.get(key)
+            here: Trail = (trail, key, index, schema)
+            if index is None:
+                self._once(here, actual)
+            elif isinstance(item, dict) and declared[index] != actual:
+                self.once_declared(item, declared[index], actual, schema.items, here)
 
-    def _once_declared_set(
-        self, recorded: list[Any], desired: Json, live: Json, path: FieldPath, at: DocumentPath
-    ) -> None:
+    def _once_declared_set(self, recorded: list[Any], desired: Json, live: Json, trail: Trail) -> None:
         for value in recorded:
             if isinstance(value, dict | list) or value in _list(desired) or value not in _list(live):
                 continue
-            self._once((*path, SetValue(value)), value, at)
+            self._once((trail, SetValue(value), None, None), value)
 
     def unowned(
         self,
@@ -204,7 +258,7 @@ class _Search:
         """What is live, not declared, no default, and in none of the entries of this version of the kind."""
         if isinstance(desired, dict) and isinstance(live, dict):
             for key, value in live.items():
-                if value is None or (path == ("metadata",) and key == "annotations" and not value):
+                if _says_nothing(value) or (path == ("metadata",) and key == "annotations" and not value):
                     continue
                 child = schema.child(key) if schema else None
                 wanted = desired.get(key)
@@ -254,11 +308,11 @@ class _Search:
     ) -> bool:
         return isinstance(key, str) and is_default(value, schema, parent, key, beside)
 
-    def _once(self, path: FieldPath, value: Json, at: DocumentPath) -> None:
+    def _once(self, here: Trail, value: Json) -> None:
+        path, at = paths(here)
         if path not in self.found:
-            self._add(
-                path, value, at, owner_of(path, self.owned.among, self.owned.schema, partly=True) or self._deployer()
-            )
+            owner = owner_of(path, self.owned.among, self.owned.schema, partly=True) or self._deployer()
+            self._add(path, value, at, owner)
 
     def _deployer(self) -> FieldOwner:
         by = self.owned.by
@@ -268,6 +322,11 @@ class _Search:
         if owner is not None and self.owned.managers.trusted(owner, self.owned.kind, format_path(path)):
             return
         self.found[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
+
+
+def _says_nothing(value: Json) -> bool:
+    """Null, or a struct in which all is null (`metadata: {creationTimestamp: null}` of a template, as Go wrote it)."""
+    return value is None or (isinstance(value, dict) and bool(value) and all(item is None for item in value.values()))
 
 
 def _is_whole(value: Json, schema: Schema | None) -> bool:
@@ -280,6 +339,22 @@ def _is_whole(value: Json, schema: Schema | None) -> bool:
 def _spreads(value: Json, schema: Schema | None) -> bool:
     """Whether each part of a value may have an owner of its own: then each is a drift of its own."""
     return isinstance(value, list) or (isinstance(value, dict) and (schema is None or schema.is_map))
+
+
+def _still_declared(recorded: JsonObject, desired: Mapping[str, Any]) -> bool:
+    """Whether what `kubectl apply` recorded is just what is declared now."""
+    for key, value in recorded.items():
+        if key == "metadata" and isinstance(value, dict):
+            named = desired.get("metadata") or _NOTHING
+            if any(v != named.get(k) for k, v in value.items() if v != {} and k not in SERVER_METADATA):
+                return False
+        elif key not in _UNRECORDED and value != desired.get(key):
+            return False
+    return True
+
+
+def _is_metadata(trail: Trail | None) -> bool:
+    return trail is not None and trail[0] is None and trail[1] == "metadata"
 
 
 def _list(value: Json) -> list[Any]:

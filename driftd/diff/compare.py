@@ -17,7 +17,7 @@ from driftd.diff.ownership import entries, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules import DEFAULT_RULES, Context, Rule, matching
 from driftd.diff.schema import Schema
-from driftd.diff.walk import declared_drift
+from driftd.diff.walk import declared_drift, walked
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import DocumentPath, format_path
@@ -86,14 +86,15 @@ class Comparison:
         Raises: SchemaMismatch; RecursionError: where `verdict` answers that the object is unknown.
         """
         found = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
-        wanted = declared(manifest.body, status_is_server_owned=status_is_server_owned)
+        body = manifest.body
+        wanted = declared(body, status_is_server_owned=status_is_server_owned)
         actual = live_part(live, status_is_server_owned=status_is_server_owned)
         owned = self._ownership(manifest, wanted, live, schema)
         rules = {one.drift.path: (one.drift, one.rule) for one in found}
-        return explanations(wanted.body, actual, schema, owned, rules, self._hidden(manifest, live, schema))
+        return explanations(wanted.body, actual, schema, owned, rules, self._hidden(body, live, schema))
 
-    def _hidden(self, manifest: Manifest, live: JsonObject, schema: Schema | None) -> Hide:
-        return lambda drift: self.redactor.drift(drift, schema, manifest.body, live)
+    def _hidden(self, declared: JsonObject, live: JsonObject, schema: Schema | None) -> Hide:
+        return lambda drift: self.redactor.drift(drift, schema, declared, live)
 
     def _differences(
         self,
@@ -104,21 +105,22 @@ class Comparison:
         dry_run: JsonObject | None,
         autoscaler: Range | None,
     ) -> list[Difference]:
-        wanted = declared(manifest.body, status_is_server_owned=status_is_server_owned)
+        body = manifest.body
+        wanted = declared(body, status_is_server_owned=status_is_server_owned)
         actual = live_part(live, status_is_server_owned=status_is_server_owned)
-        found = declared_drift(wanted.body, actual, schema)
+        owned = self._ownership(manifest, wanted, live, schema)
+        walk = walked(wanted.body, actual, schema, owned.applied)
+        found = walk.drifts
         if dry_run is not None:
             served = declared_drift(live_part(dry_run, status_is_server_owned=status_is_server_owned), actual, schema)
             found = _only_declared(served, wanted, schema)
-        owned = self._ownership(manifest, wanted, live, schema)
         found = [_attributed(drift, owned, schema) for drift in found]
         known = {drift.path for drift in found}
-        found.extend(d for d in added_drift(wanted.body, actual, schema, owned) if d.path not in known)
+        added = added_drift(wanted.body, actual, schema, owned, doubtful=walk.doubtful)
+        found.extend(drift for drift in added if drift.path not in known)
         if not found:
             return []
-        context = Context(
-            manifest.ref, manifest.body, autoscaler, frozenset(format_path(drift.path) for drift in found)
-        )
+        context = Context(manifest.ref, body, autoscaler, frozenset(format_path(drift.path) for drift in found))
         return [self._ruled(drift, context, wanted, live, schema) for drift in found]
 
     def _ownership(self, manifest: Manifest, wanted: Declared, live: JsonObject, schema: Schema | None) -> Ownership:

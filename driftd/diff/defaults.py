@@ -86,6 +86,10 @@ def _singular(value: Json, beside: Neighbours) -> bool:
     return bool(value == str(beside.get("kind", "")).lower())
 
 
+def _zero(value: Json, _beside: Neighbours) -> bool:
+    return value in ("0", 0) and not isinstance(value, bool)
+
+
 def _always(_value: Json, _beside: Neighbours) -> bool:
     return True
 
@@ -101,6 +105,7 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
     (f"{_CORE}LimitRangeItem", "default"): _range_default,
     (f"{_CORE}LimitRangeItem", "defaultRequest"): _range_default,
     (f"{_CORE}PodSpec", "serviceAccount"): _account,
+    (f"{_CORE}ResourceFieldSelector", "divisor"): _zero,
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     # A StatefulSet's claim templates are whole objects: the server writes down what they are, and a status.
     (_CLAIM, "apiVersion"): _always,

@@ -11,7 +11,7 @@ from driftd.diff.controllers import DEFAULT_MANAGERS, Managers, is_gitops
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import Entry
 from driftd.diff.schema import Schema
-from driftd.diff.step import positions, step
+from driftd.diff.step import identity, positions, step
 from driftd.model.resource import Json, JsonObject
 
 
@@ -69,12 +69,13 @@ def deployer(
         for e in among
         if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_hand(e.owner)
     ]
+    if len(candidates) == 1 and candidates[0].applies:
+        return Deployer(candidates[0])
     recorded = last_applied(body)
     if not candidates:
         return Deployer(None, None, recorded)
     if len(candidates) == 1:
-        chosen = candidates[0]
-        return Deployer(chosen, None, None if chosen.applies else recorded)
+        return Deployer(candidates[0], None, recorded)
     counts = {id(e): held(e.fields, declared, schema) for e in candidates}
     creator = _best((e for e in candidates if e.created), counts)
     applier = _best((e for e in candidates if _declares(e, recorded, managers)), counts)
@@ -113,15 +114,23 @@ def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> 
 def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
     """How many of the declared fields, and of the maps and items that hold them, are in a set of owned ones."""
     count = 0
+    if declared.__class__ is dict:
+        for key, below in fields.items():
+            if key == ".":
+                count += 1
+            elif key[:2] == "f:" and (value := declared.get(name := key[2:])) is not None:
+                count += held(below, value, schema.child(name) if schema is not None else None) if below else 1
+        return count
     items = positions(declared, schema)
     for key, below in fields.items():
         if key == ".":
             count += 1
-            continue
-        found = step(declared, schema, key, items)
-        if found is None:
-            continue
-        count += held(below, found.value, found.schema) if below else 1
+        elif items is not None and schema is not None and key[:2] == "k:":
+            index = items.get(identity(key, schema))
+            if index is not None:
+                count += held(below, declared[index], schema.items) if below else 1
+        elif (found := step(declared, schema, key)) is not None:
+            count += held(below, found.value, found.schema) if below else 1
     return count
 
 

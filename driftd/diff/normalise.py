@@ -18,8 +18,6 @@ SERVER_METADATA = frozenset({
 })  # fmt: skip
 """Fields of metadata that the API server sets, or that name the object itself."""
 
-_UNCOMPARED = frozenset({"apiVersion", "kind"})
-
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -63,7 +61,9 @@ def is_secret(body: JsonObject) -> bool:
 
 
 def _stripped(body: JsonObject, *, status_is_server_owned: bool) -> dict[str, Any]:
-    result = {k: v for k, v in body.items() if k not in _UNCOMPARED}
+    result = dict(body)
+    result.pop("apiVersion", None)
+    result.pop("kind", None)
     if status_is_server_owned:
         result.pop("status", None)
     metadata = result.get("metadata")

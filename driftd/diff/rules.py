@@ -204,6 +204,13 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         changes=_ADDED,
     ),
     Rule(
+        "endpoints-trigger-time",
+        "the endpoints controllers note when they last had a reason to write",
+        kinds=("Endpoints", "EndpointSlice"),
+        paths=('metadata.annotations["endpoints.kubernetes.io/last-change-trigger-time"]',),
+        changes=_ADDED,
+    ),
+    Rule(
         "protection-finalizer",
         "Kubernetes protects what is in use from being deleted",
         paths=tuple(f"metadata.finalizers[=kubernetes.io/{what}-protection]" for what in ("pv", "pvc", "vac")),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from driftd.model.path import Scalar
+from driftd.model.path import ListKey, Scalar
 
 _REF = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -34,6 +34,21 @@ _EMBEDDED: Mapping[str, Mapping[str, Any]] = {
 """What every embedded resource may have, whether its schema names it or not."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+_ANY: frozenset[type] = frozenset({str, int, float, bool, dict, list})
+_CLASSES: Mapping[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "object": frozenset({dict}),
+    "array": frozenset({list}),
+}
+
+Identity = Scalar | tuple[Scalar, ...]
+"""The values of a map list's keys in one of its items, in the schema's order; of a single key, that value itself."""
+
+
 class ListType(Enum):
     """How the items of a list are told apart (`x-kubernetes-list-type`)."""
 
@@ -54,135 +69,164 @@ class ScalarType(Enum):
 
 
 class Schema:
-    """The type of one value. Children are resolved when they are asked for, and kept.
+    """The type of one value. What it says is read once, when it is made; other types when they are asked for.
 
-    `go_type` is the name of the Go type behind it, or None for what a CRD describes: the API server reads and writes
-    the first through a struct, which drops some zero values, and keeps the second as it is.
+    Attributes:
+        type: `object`, `array`, `string`, `integer`, `number`, `boolean`, or None where several are allowed.
+        takes: The classes of Python whose values may be declared here. A float may be an integer all the same.
+        go_type: The name of the Go type behind it, or None for what a CRD describes: the API server reads and writes
+            the first through a struct, which drops some zero values, and keeps the second as it is.
+        whole_seconds: Whether a time loses its fraction of a second when it is stored.
+        atomic: Whether the value has one owner as a whole, whatever is in it.
+        open: Whether fields that the schema does not name are kept (`x-kubernetes-preserve-unknown-fields` and kin).
+        is_map: A map from any string to one type, as labels are: Go drops an empty one, and keeps an empty struct.
+        default: The value that the API server puts where none is given, or None.
     """
 
     def __init__(self, raw: Mapping[str, Any], components: Mapping[str, Any]) -> None:
-        name: str | None = None
-        merged: dict[str, Any] = dict(raw)
-        seen: set[str] = set()
-        while True:
-            target = merged.pop("$ref", None)
-            all_of = merged.get("allOf")
-            if target is None and isinstance(all_of, list) and len(all_of) == 1 and "$ref" in all_of[0]:
-                del merged["allOf"]
-                target = all_of[0]["$ref"]
-            if not isinstance(target, str) or not target.startswith(_REF) or target in seen:
-                break
-            seen.add(target)
-            name = target.removeprefix(_REF)
-            merged = {**components.get(name, {}), **merged}
+        merged, name = _resolved(raw, components)
+        kind = merged.get("type")
         self._raw = merged
         self._components = components
-        self._name = name
-        self._children: dict[str, Schema | None] = {}
+        self._children: dict[str, Schema] = {}
+        self.type: str | None = kind if isinstance(kind, str) else None
+        self.scalar = _scalar(merged, name)
+        self.takes = _classes(self.type, self.scalar)
         self.go_type = name if name is not None and name.startswith(_GO_TYPES) else None
-
-    @cached_property
-    def type(self) -> str | None:
-        """`object`, `array`, `string`, `integer`, `number`, `boolean`, or None where several are allowed."""
-        value = self._raw.get("type")
-        return value if isinstance(value, str) else None
-
-    @cached_property
-    def scalar(self) -> ScalarType:
-        raw = self._raw
-        if self._name == _QUANTITY:
-            return ScalarType.QUANTITY
-        if self._name == _DURATION:
-            return ScalarType.DURATION
-        if raw.get("format") == "int-or-string" or raw.get("x-kubernetes-int-or-string"):
-            # controller-gen writes a quantity as an int-or-string with the quantity's own pattern.
-            return ScalarType.QUANTITY if "[KMGTPE]i" in str(raw.get("pattern", "")) else ScalarType.INT_OR_STRING
-        for kind in (ScalarType.TIME, ScalarType.BYTES):
-            if raw.get("format") == kind.value:
-                return kind
-        return ScalarType.PLAIN
-
-    @property
-    def whole_seconds(self) -> bool:
-        """Whether a time loses its fraction of a second when it is stored."""
-        return self._name == _TIME
-
-    @cached_property
-    def list_type(self) -> ListType:
-        declared = self._raw.get("x-kubernetes-list-type")
-        if declared == "map" and self.list_keys:
-            return ListType.MAP
-        return ListType.SET if declared == "set" else ListType.ATOMIC
-
-    @cached_property
-    def list_keys(self) -> tuple[str, ...]:
-        return tuple(self._raw.get("x-kubernetes-list-map-keys", ()))
-
-    @cached_property
-    def atomic(self) -> bool:
-        """Whether the value has one owner as a whole, whatever is in it."""
-        if self.type == "array":
-            return self.list_type is ListType.ATOMIC
-        return self._raw.get("x-kubernetes-map-type") == "atomic" or (
-            self.type not in ("object", None) and "properties" not in self._raw
+        self.whole_seconds = name == _TIME
+        self.list_keys: tuple[str, ...] = tuple(merged.get("x-kubernetes-list-map-keys", ()))
+        self.list_type = _list_type(merged, self.list_keys)
+        self.atomic: bool = (
+            self.list_type is ListType.ATOMIC
+            if self.type == "array"
+            else merged.get("x-kubernetes-map-type") == "atomic"
+            or (self.type not in ("object", None) and "properties" not in merged)
         )
-
-    @cached_property
-    def open(self) -> bool:
-        """Whether fields that the schema does not name are kept (`x-kubernetes-preserve-unknown-fields` and kin)."""
-        raw = self._raw
-        if raw.get("x-kubernetes-preserve-unknown-fields"):
-            return True
-        if self._name in _OPEN or "additionalProperties" in raw:
-            return True
-        if "properties" in raw:
-            return False
-        # What a CRD calls an object and does not describe is pruned; of any other type nothing is known.
-        return self._name is not None or self.type != "object"
-
-    @cached_property
-    def is_map(self) -> bool:
-        """A map from any string to one type, as labels are: Go drops an empty one, and keeps an empty struct."""
-        return "properties" not in self._raw and isinstance(self._raw.get("additionalProperties"), Mapping)
-
-    @property
-    def default(self) -> Any:
-        """The value that the API server puts where none is given, or None."""
-        return self._raw.get("default")
+        self.open = _open(merged, name)
+        self.is_map = "properties" not in merged and isinstance(merged.get("additionalProperties"), Mapping)
+        self.default: Any = merged.get("default")
 
     def child(self, key: str) -> Schema | None:
         """The type of one field, or None where the schema says nothing of it."""
-        slot = "" if self.is_map else key  # a map has one type for all its keys
-        try:
-            return self._children[slot]
-        except KeyError:
-            pass
-        raw = self._raw.get("properties", {}).get(key)
+        known = self._children.get(key)
+        if known is not None:
+            return known
+        raw = self._raw.get("properties", _NOTHING).get(key)
         if raw is None:
             raw = self._raw.get("additionalProperties")
+            if isinstance(raw, Mapping):
+                return self._others  # one type for any number of keys: they are not kept
         if raw is None and key in _EMBEDDED and self._raw.get("x-kubernetes-embedded-resource"):
             raw = _EMBEDDED[key]
-        child = Schema(raw, self._components) if isinstance(raw, Mapping) else None
-        self._children[slot] = child
+        if not isinstance(raw, Mapping):
+            return None
+        child = self._children[key] = Schema(raw, self._components)
         return child
+
+    @cached_property
+    def _others(self) -> Schema:
+        return Schema(self._raw["additionalProperties"], self._components)
 
     @cached_property
     def items(self) -> Schema | None:
         raw = self._raw.get("items")
         return Schema(raw, self._components) if isinstance(raw, Mapping) else None
 
-    def key_default(self, key: str) -> Scalar:
-        """The default of one of the keys of a map list (`protocol: TCP`), or None."""
-        return self._key_defaults.get(key)
+    def identities(self, items: Iterable[Any]) -> list[Identity]:
+        """By what each item of a map list is told apart; a key that is left out has its default (`protocol: TCP`)."""
+        if len(self.list_keys) != 1:
+            return [tuple(self._key_values(item)) for item in items]
+        name = self.list_keys[0]
+        found: list[Identity] = []
+        for item in items:
+            value = item.get(name) if item.__class__ is dict else None
+            # All but a few keys are names.
+            found.append(value if value.__class__ is str and value else self._key_values(item)[0])
+        return found
+
+    def list_key(self, identity: Identity) -> ListKey:
+        """An identity as it is written in a path."""
+        names = self.list_keys
+        values = identity if isinstance(identity, tuple) else (identity,)
+        return ListKey(tuple(zip(names, values, strict=True)))
+
+    def _key_values(self, item: Any) -> list[Scalar]:
+        if not isinstance(item, dict):
+            return [None] * len(self.list_keys)
+        found: list[Scalar] = []
+        for name, default in self._key_defaults:
+            value = item.get(name)
+            if value is None or value == "":
+                value = value if default is None else default
+            found.append(value if isinstance(value, str | int | float) else None)
+        return found
 
     @cached_property
-    def _key_defaults(self) -> Mapping[str, Scalar]:
-        return {key: self._key_default(key) for key in self.list_keys}
+    def _key_defaults(self) -> tuple[tuple[str, Scalar], ...]:
+        return tuple([(key, self._key_default(key)) for key in self.list_keys])
 
     def _key_default(self, key: str) -> Scalar:
         child = self.items.child(key) if self.items else None
         default = child.default if child else None
-        return default if isinstance(default, str | int | float | bool) else None
+        return default if isinstance(default, str | int | float) else None
+
+
+def _resolved(raw: Mapping[str, Any], components: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """A schema with all that it refers to, and the name of the last of those."""
+    name: str | None = None
+    merged: dict[str, Any] = dict(raw)
+    seen: set[str] = set()
+    while True:
+        target = merged.pop("$ref", None)
+        all_of = merged.get("allOf")
+        if target is None and isinstance(all_of, list) and len(all_of) == 1 and "$ref" in all_of[0]:
+            del merged["allOf"]
+            target = all_of[0]["$ref"]
+        if not isinstance(target, str) or not target.startswith(_REF) or target in seen:
+            return merged, name
+        seen.add(target)
+        name = target.removeprefix(_REF)
+        merged = {**components.get(name, {}), **merged}
+
+
+def _scalar(raw: Mapping[str, Any], name: str | None) -> ScalarType:
+    if name == _QUANTITY:
+        return ScalarType.QUANTITY
+    if name == _DURATION:
+        return ScalarType.DURATION
+    if raw.get("format") == "int-or-string" or raw.get("x-kubernetes-int-or-string"):
+        # controller-gen writes a quantity as an int-or-string with the quantity's own pattern.
+        return ScalarType.QUANTITY if "[KMGTPE]i" in str(raw.get("pattern", "")) else ScalarType.INT_OR_STRING
+    for kind in (ScalarType.TIME, ScalarType.BYTES):
+        if raw.get("format") == kind.value:
+            return kind
+    return ScalarType.PLAIN
+
+
+def _classes(kind: str | None, scalar: ScalarType) -> frozenset[type]:
+    if kind is None:
+        return _ANY
+    if scalar in (ScalarType.INT_OR_STRING, ScalarType.QUANTITY):
+        return frozenset({str, int, float})
+    return _CLASSES.get(kind, _ANY - {bool})
+
+
+def _list_type(raw: Mapping[str, Any], keys: tuple[str, ...]) -> ListType:
+    declared = raw.get("x-kubernetes-list-type")
+    if declared == "map" and keys:
+        return ListType.MAP
+    return ListType.SET if declared == "set" else ListType.ATOMIC
+
+
+def _open(raw: Mapping[str, Any], name: str | None) -> bool:
+    if raw.get("x-kubernetes-preserve-unknown-fields"):
+        return True
+    if name in _OPEN or "additionalProperties" in raw:
+        return True
+    if "properties" in raw:
+        return False
+    # What a CRD calls an object and does not describe is pruned; of any other type nothing is known.
+    return name is not None or raw.get("type") != "object"
 
 
 class Schemas:

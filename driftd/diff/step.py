@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from driftd.diff.schema import Schema
-from driftd.diff.walk import item_key
+from driftd.diff.schema import Identity, Schema
 from driftd.model.path import ListKey, Segment, SetValue
 from driftd.model.resource import Json
 
+_NOBODY: Identity = ()
+"""The identity of no item: a map list has one key at least."""
 
-@dataclass(frozen=True, slots=True)
-class Step:
+
+class Step(NamedTuple):
     """What lies one step below: its value and type, how a FieldPath names it, and where it is in the document."""
 
     value: Json
@@ -24,21 +24,20 @@ class Step:
     at: str | int
 
 
-Positions = Mapping[ListKey, int]
-"""Where the items of a map list are."""
-
-
-def positions(value: Json, schema: Schema | None) -> Positions | None:
-    """The items of a map list by their keys, to be handed to `step` when many steps start at one list."""
+def positions(value: Json, schema: Schema | None) -> Mapping[Identity, int] | None:
+    """Where the items of a map list are, by what `identity` makes of a key: for many steps that start at one list."""
     if schema is None or not schema.list_keys or not isinstance(value, list):
         return None
-    found: dict[ListKey, int] = {}
-    for index, item in enumerate(value):
-        found.setdefault(item_key(item, schema), index)
-    return found
+    identities = schema.identities(value)
+    return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of equal ones
 
 
-def step(value: Json, schema: Schema | None, key: str, among: Positions | None = None) -> Step | None:
+def identity(key: str, schema: Schema) -> Identity:
+    """Which item of a map list a FieldsV1 key (`k:{…}`) is about; of one that names other keys, an identity of none."""
+    return _identity(key, schema.list_keys)
+
+
+def step(value: Json, schema: Schema | None, key: str) -> Step | None:
     """The value under a FieldsV1 key (`f:NAME`, `k:{…}`, `v:…`, `i:…`), or None if there is none."""
     kind = key[:2]
     if kind == "f:" and isinstance(value, dict):
@@ -48,7 +47,7 @@ def step(value: Json, schema: Schema | None, key: str, among: Positions | None =
     if not isinstance(value, list):
         return None
     if kind == "k:":
-        return _to_item(value, schema, key[2:], positions(value, schema) if among is None else among)
+        return _to_item(value, schema, key)
     items = schema.items if schema else None
     if kind == "v:":
         wanted = _parsed(key[2:])
@@ -62,12 +61,13 @@ def step(value: Json, schema: Schema | None, key: str, among: Positions | None =
     return None
 
 
-def _to_item(value: list[Any], schema: Schema | None, text: str, among: Positions | None) -> Step | None:
+def _to_item(value: list[Any], schema: Schema | None, key: str) -> Step | None:
+    among = positions(value, schema)
     if among is not None and schema is not None:
-        key = _list_key(text, schema.list_keys)
-        index = among.get(key) if key is not None else None
-        return None if key is None or index is None else Step(value[index], schema.items, key, index)
-    wanted = _parsed(text)
+        wanted_item = identity(key, schema)
+        index = among.get(wanted_item)
+        return None if index is None else Step(value[index], schema.items, schema.list_key(wanted_item), index)
+    wanted = _parsed(key[2:])
     if not isinstance(wanted, dict):
         return None
     for index, item in enumerate(value):
@@ -77,13 +77,13 @@ def _to_item(value: list[Any], schema: Schema | None, text: str, among: Position
 
 
 @lru_cache(maxsize=8192)
-def _list_key(text: str, names: tuple[str, ...]) -> ListKey | None:
-    wanted = _parsed(text)
+def _identity(key: str, names: tuple[str, ...]) -> Identity:
+    wanted = _parsed(key[2:])
     if not isinstance(wanted, dict) or set(wanted) != set(names):
-        return None
+        return _NOBODY
     if any(isinstance(part, dict | list) for part in wanted.values()):
-        return None
-    return ListKey(tuple((name, wanted[name]) for name in names))
+        return _NOBODY
+    return wanted[names[0]] if len(names) == 1 else tuple(wanted[name] for name in names)
 
 
 @lru_cache(maxsize=8192)

@@ -5,27 +5,46 @@ Source of the rules: structured-merge-diff ("typed.Compare"), and how the API se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.defaults import stands_for_zero
-from driftd.diff.schema import ListType, ScalarType, Schema
+from driftd.diff.defaults import is_default, stands_for_zero
+from driftd.diff.schema import Identity, ListType, ScalarType, Schema
+from driftd.diff.step import identity
+from driftd.diff.trail import Trail, paths
 from driftd.diff.values import decoded, duration, instant, quantity, second
 from driftd.diff.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
-from driftd.model.path import DocumentPath, FieldPath, ListKey, Scalar, SetValue, format_path
+from driftd.model.path import ListKey, SetValue, format_path
 from driftd.model.resource import Json
 
-_SCALARS = frozenset({str, int, float, bool})
-_JSON_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "object": dict,
-    "array": list,
-}
+_NUMBERS = frozenset({int, float, bool})
+_SCALARS = frozenset({str, *_NUMBERS})
+
+Held = Mapping[str, Any] | None
+"""The fields of a value that somebody holds, as FieldsV1 names them: none of them where it is held as a whole.
+
+None where nothing of it is held.
+"""
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk has found. It is `doubtful` where a drift was found or a map list has a key twice.
+
+    A walk that was told which fields somebody holds is doubtful as well where one of those may be live and not
+    declared: then somebody has to look for it. Where nothing is doubtful, whatever is held is declared.
+    """
+
+    drifts: list[FieldDrift] = field(default_factory=list)
+    doubtful: bool = False
+
+    def add(self, trail: Trail | None, change: Change, desired: Json, live: Json) -> None:
+        path, at = paths(trail)
+        self.drifts.append(FieldDrift(path, change, desired, live, at))
+        self.doubtful = True
 
 
 def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None) -> list[FieldDrift]:
@@ -33,16 +52,21 @@ def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema
 
     Raises: SchemaMismatch: a declared value cannot be of the schema's type (say, a map for a list).
     """
-    found: list[FieldDrift] = []
-    _map(desired, live, schema, (), (), found)
-    return found
+    return walked(desired, live, schema).drifts
+
+
+def walked(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, held: Held = None) -> Walk:
+    """The same, and whether what is `held` (FieldsV1) is all declared. Raises: SchemaMismatch."""
+    walk = Walk()
+    _map(desired, live, schema, None, walk, held)
+    return walk
 
 
 def same(desired: Json, live: Json, schema: Schema | None) -> bool:
     """Whether a live value is what the API server makes of the declared one."""
-    found: list[FieldDrift] = []
-    _value(desired, live, schema, (), (), found)
-    return not found
+    walk = Walk()
+    _value(desired, live, schema, None, walk, None)
+    return not walk.drifts
 
 
 def vanishes(value: Json, schema: Schema | None, parent: Schema | None = None, key: str = "") -> bool:
@@ -61,127 +85,171 @@ def vanishes(value: Json, schema: Schema | None, parent: Schema | None = None, k
 
 def list_items(items: Sequence[Json], schema: Schema) -> dict[ListKey, list[int]]:
     """The positions of a map list's items by their keys. More than one position means that the key stands twice."""
-    positions: dict[ListKey, list[int]] = {}
-    for index, item in enumerate(items):
-        positions.setdefault(item_key(item, schema), []).append(index)
-    return positions
+    return {schema.list_key(identity): found for identity, found in _positions(schema.identities(items)).items()}
 
 
 def item_key(item: Json, schema: Schema) -> ListKey:
     """The identity of one item of a map list; a key that is left out has its default (`protocol: TCP`)."""
-    if not isinstance(item, dict):
-        return ListKey(tuple((name, None) for name in schema.list_keys))
-    keys: list[tuple[str, Scalar]] = []
-    for name in schema.list_keys:
-        value = item.get(name)
-        if value is None or value == "":
-            default = schema.key_default(name)
-            value = value if default is None else default
-        keys.append((name, value if isinstance(value, str | int | float | bool) else None))
-    return ListKey(tuple(keys))
+    return schema.list_key(schema.identities((item,))[0])
 
 
-def _value(
-    desired: Json, live: Json, schema: Schema | None, path: FieldPath, at: DocumentPath, found: list[FieldDrift]
-) -> None:
+def _value(desired: Json, live: Json, schema: Schema | None, trail: Trail | None, walk: Walk, held: Held) -> None:
+    kind = desired.__class__
     if desired is None:
+        walk.doubtful |= held is not None
         return
-    _check_type(desired, schema, path)
-    if isinstance(desired, dict) and isinstance(live, dict):
-        _map(desired, live, schema, path, at, found)
-    elif isinstance(desired, list) and isinstance(live, list):
-        _list(desired, live, schema, path, at, found)
+    if schema is not None and kind not in schema.takes:
+        _check_type(desired, schema, trail)
+    if kind is dict and live.__class__ is dict:
+        _map(desired, live, schema, trail, walk, held)
+    elif kind is list and live.__class__ is list:
+        _list(desired, live, schema, trail, walk, held)
     elif not _same_scalar(desired, live, schema):
-        found.append(FieldDrift(path, Change.CHANGED, desired, live, at))
+        walk.add(trail, Change.CHANGED, desired, live)
 
 
 def _map(
-    desired: dict[str, Any],
-    live: dict[str, Any],
-    schema: Schema | None,
-    path: FieldPath,
-    at: DocumentPath,
-    found: list[FieldDrift],
+    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, trail: Trail | None, walk: Walk, held: Held
 ) -> None:
+    if held is not None and not walk.doubtful:
+        walk.doubtful = _holds_more(desired, live, schema, held)
     for key, value in desired.items():
-        if value is None:
-            continue
-        child = schema.child(key) if schema else None
-        if child is None and schema is not None and not schema.open:
-            continue  # the server drops what its schema does not name
         actual = live.get(key)
-        if actual is not None:
-            if value.__class__ is actual.__class__ and value.__class__ in _SCALARS and value == actual:
+        kind = value.__class__
+        if kind is str:
+            if value == actual:
                 continue
-            if value.__class__ in _SCALARS and not value and stands_for_zero(value, actual, schema, key, live):
+        elif kind in _NUMBERS:
+            if kind is actual.__class__ and value == actual:
                 continue
-            _value(value, actual, child, (*path, key), (*at, key), found)
+        elif value is None:
+            walk.doubtful |= held is not None
             continue
-        _check_type(value, child, (*path, key))
-        if not vanishes(value, child, schema, key):
-            found.append(FieldDrift((*path, key), Change.REMOVED, value, None, (*at, key)))
+        child = schema.child(key) if schema is not None else None
+        here: Trail = (trail, key, key, None)
+        below = held
+        if held:
+            below = held.get(f"f:{key}") if value != actual else None  # equal values hold nothing more
+        if kind is dict and actual.__class__ is dict and child is not None and dict in child.takes:
+            _map(value, actual, child, here, walk, below)
+        else:
+            _field(key, value, live, child, schema, here, walk, below)
+
+
+def _field(
+    key: str,
+    desired: Json,
+    beside: Mapping[str, Any],
+    schema: Schema | None,
+    parent: Schema | None,
+    here: Trail,
+    walk: Walk,
+    held: Held,
+) -> None:
+    """One declared field; `beside` is the live map that it should be in."""
+    live = beside.get(key)
+    if schema is None and parent is not None and not parent.open:
+        walk.doubtful |= held is not None
+        return  # the server drops what its schema does not name
+    if live is None:
+        _check_type(desired, schema, here)
+        no_bytes = desired == "" and key in beside and schema is not None and schema.scalar is ScalarType.BYTES
+        if not no_bytes and not vanishes(desired, schema, parent, key):  # Go may write no bytes as null
+            walk.add(here, Change.REMOVED, desired, None)
+    elif desired.__class__ in _SCALARS and not desired and stands_for_zero(desired, live, parent, key, beside):
+        walk.doubtful |= held is not None
+    else:
+        _value(desired, live, schema, here, walk, held)
+
+
+def _holds_more(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, held: Mapping[str, Any]) -> bool:
+    """Whether a live field may be undeclared and held. Who holds a map as a whole holds all but its defaults."""
+    for key, value in live.items():
+        if key in desired:
+            continue
+        if held:
+            if f"f:{key}" in held:
+                return True
+        elif not is_default(value, schema.child(key) if schema else None, schema, key, live):
+            return True
+    return False
 
 
 def _list(
-    desired: list[Any],
-    live: list[Any],
-    schema: Schema | None,
-    path: FieldPath,
-    at: DocumentPath,
-    found: list[FieldDrift],
+    desired: list[Any], live: list[Any], schema: Schema | None, trail: Trail | None, walk: Walk, held: Held
 ) -> None:
     if schema is not None and schema.list_type is ListType.MAP:
-        _map_list(desired, live, schema, path, at, found)
-    elif schema is not None and schema.list_type is ListType.SET:
-        _set(desired, live, path, at, found)
+        _map_list(desired, live, schema, trail, walk, held)
+        return
+    walk.doubtful |= bool(held) and desired != live
+    if schema is not None and schema.list_type is ListType.SET:
+        _set(desired, live, trail, walk)
     elif len(desired) != len(live):
-        found.append(FieldDrift(path, Change.CHANGED, desired, live, at))
+        walk.add(trail, Change.CHANGED, desired, live)
     else:
-        items = schema.items if schema else None
+        items, inside = schema.items if schema else None, None if held else held
         for index, (wanted, actual) in enumerate(zip(desired, live, strict=True)):
-            _value(wanted, actual, items, (*path, index), (*at, index), found)
+            _value(wanted, actual, items, (trail, index, index, None), walk, inside)
 
 
-def _map_list(
-    desired: list[Any],
-    live: list[Any],
-    schema: Schema,
-    path: FieldPath,
-    at: DocumentPath,
-    found: list[FieldDrift],
-) -> None:
+def _map_list(desired: list[Any], live: list[Any], schema: Schema, trail: Trail | None, walk: Walk, held: Held) -> None:
     items = schema.items
-    wanted, actual = list_items(desired, schema), list_items(live, schema)
-    for key, positions in wanted.items():
-        there = actual.get(key, [])
+    identities, others = schema.identities(desired), schema.identities(live)
+    if identities == others and len(set(identities)) == len(identities):  # nearly always: there is nothing to look for
+        inside = _held_items(schema, held, walk) if held else None
+        for index, key in enumerate(identities):
+            value, actual = desired[index], live[index]
+            below = held
+            if inside is not None:
+                below = inside.get(key) if value != actual else None
+            _value(value, actual, items, (trail, key, index, schema), walk, below)
+        return
+    wanted_at, there_at = _positions(identities), _positions(others)
+    walk.doubtful |= held is not None or len(wanted_at) < len(identities) or len(there_at) < len(others)
+    for key, positions in wanted_at.items():
+        there = there_at.get(key, [])
         for nth, index in enumerate(positions):
-            # A key that stands twice can only be told apart by its order.
-            here: FieldPath = (*path, key) if len(positions) == 1 else (*path, key, nth)
+            here: Trail = (trail, key, index, schema)
+            if len(positions) > 1:
+                here = (here, nth, None, None)  # a key that stands twice can only be told apart by its order
             if nth < len(there):
-                _value(desired[index], live[there[nth]], items, here, (*at, index), found)
+                _value(desired[index], live[there[nth]], items, here, walk, None)
             else:
-                found.append(FieldDrift(here, Change.REMOVED, desired[index], None, (*at, index)))
-        found.extend(  # a key that is live more often than declared
-            FieldDrift((*path, key, nth), Change.ADDED, None, live[there[nth]], at)
-            for nth in range(len(positions), len(there))
-        )
-    common = [key for key in wanted if key in actual]
-    order = [key for key in actual if key in wanted]
+                walk.add(here, Change.REMOVED, desired[index], None)
+        for nth in range(len(positions), len(there)):  # a key that is live more often than declared
+            extra: Trail = ((trail, key, None, schema), nth, None, None)
+            walk.add(extra, Change.ADDED, None, live[there[nth]])
+    common = [key for key in wanted_at if key in there_at]
+    order = [key for key in there_at if key in wanted_at]
     if common != order:
-        found.append(FieldDrift(path, Change.CHANGED, _labels(common), _labels(order), at))
+        walk.add(trail, Change.CHANGED, _labels(common, schema), _labels(order, schema))
 
 
-def _set(desired: list[Any], live: list[Any], path: FieldPath, at: DocumentPath, found: list[FieldDrift]) -> None:
+def _held_items(schema: Schema, held: Mapping[str, Any], walk: Walk) -> Mapping[Identity, Mapping[str, Any]]:
+    """What is held inside each item of a map list."""
+    inside = {identity(key, schema): below for key, below in held.items() if key[:2] == "k:"}
+    walk.doubtful |= len(inside) + ("." in held) < len(held)  # held as if it were another type of list
+    return inside
+
+
+def _positions(identities: Sequence[Identity]) -> dict[Identity, list[int]]:
+    positions: dict[Identity, list[int]] = {}
+    for index, key in enumerate(identities):
+        positions.setdefault(key, []).append(index)
+    return positions
+
+
+def _set(desired: list[Any], live: list[Any], trail: Trail | None, walk: Walk) -> None:
     for index, value in enumerate(desired):
         if isinstance(value, dict | list):
             if value not in live:
-                found.append(FieldDrift((*path, index), Change.REMOVED, value, None, (*at, index)))
+                walk.add((trail, index, index, None), Change.REMOVED, value, None)
         elif not any(_same_plain(value, other) for other in live):
-            found.append(FieldDrift((*path, SetValue(value)), Change.REMOVED, value, None, (*at, index)))
+            walk.add((trail, SetValue(value), index, None), Change.REMOVED, value, None)
 
 
-def _labels(keys: Iterable[ListKey]) -> list[str]:
-    return [str(key) for key in keys]
+def _labels(identities: Iterable[Identity], schema: Schema) -> list[str]:
+    return [str(schema.list_key(identity)) for identity in identities]
 
 
 def _same_plain(desired: Json, live: Json) -> bool:
@@ -221,22 +289,15 @@ def _text(value: Json) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _check_type(value: Json, schema: Schema | None, path: FieldPath) -> None:
-    if schema is None or schema.type is None or value is None:
+def _check_type(value: Json, schema: Schema | None, trail: Trail | None) -> None:
+    if schema is None or value.__class__ in schema.takes or value is None:
         return
-    if schema.scalar in (ScalarType.INT_OR_STRING, ScalarType.QUANTITY):
-        fits = isinstance(value, str | int | float) and not isinstance(value, bool)
-    elif isinstance(value, bool):
-        fits = schema.type == "boolean"
-    elif schema.type == "integer" and isinstance(value, float):
-        fits = value.is_integer()
-    else:
-        fits = isinstance(value, _JSON_TYPES.get(schema.type, object))
-    if not fits:
-        raise SchemaMismatch(
-            f"{format_path(path)}: the cluster's schema wants {_article(schema.type)}, Git declares "
-            f"{_described(value)}; the API server would refuse this manifest"
-        )
+    if schema.type == "integer" and isinstance(value, float) and value.is_integer():
+        return
+    raise SchemaMismatch(
+        f"{format_path(paths(trail)[0])}: the cluster's schema wants {_article(str(schema.type))}, Git declares "
+        f"{_described(value)}; the API server would refuse this manifest"
+    )
 
 
 def _article(name: str) -> str:

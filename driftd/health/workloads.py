@@ -13,6 +13,8 @@ from driftd.model.resource import JsonObject, ResourceRef
 
 Reading = tuple[HealthState, str]
 
+_NONE: Mapping[str, Any] = {}
+
 
 def health(ref: ResourceRef, live: JsonObject | None) -> Health:
     """The health of one object; `live` is None where it does not exist.
@@ -43,12 +45,12 @@ def has_health(ref: ResourceRef) -> bool:
 def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
     if "observedGeneration" not in status:
         return HealthState.PROGRESSING, "the rollout has not started"
-    for kind in ("Progressing", "ReplicaFailure"):
-        condition = _condition(status, kind)
-        if kind == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return HealthState.DEGRADED, _said(condition, "the rollout exceeded its progress deadline")
-        if kind == "ReplicaFailure" and condition.get("status") == "True":
-            return HealthState.DEGRADED, _said(condition, "pods cannot be created")
+    progressing = _condition(status, "Progressing")
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return HealthState.DEGRADED, _said(progressing, "the rollout exceeded its progress deadline")
+    failing = _condition(status, "ReplicaFailure")
+    if failing.get("status") == "True":
+        return HealthState.DEGRADED, _said(failing, "pods cannot be created")
     wanted = _replicas(spec)
     updated, total = status.get("updatedReplicas") or 0, status.get("replicas") or 0
     available = status.get("availableReplicas") or 0
@@ -135,8 +137,9 @@ def _are(count: int, noun: str) -> str:
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     for condition in status.get("conditions") or ():
         if condition.get("type") == kind:
-            return dict(condition)
-    return {}
+            found: Mapping[str, Any] = condition
+            return found
+    return _NONE
 
 
 def _said(condition: Mapping[str, Any], otherwise: str) -> str:
