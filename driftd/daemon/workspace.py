@@ -19,6 +19,7 @@ from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, Watches
 from driftd.reconcile.source import SourceState
+from driftd.render.parsed import ParsedFiles
 from driftd.store.store import Store
 
 
@@ -36,6 +37,7 @@ class Workspace:
     _stack: AsyncExitStack
     _views: dict[str, ClusterView] = field(default_factory=dict)
     _sources: dict[str, SourceState] = field(default_factory=dict)
+    _parsed: ParsedFiles = field(default_factory=ParsedFiles)
 
     def app_config(self, name: str) -> AppConfig:
         """Raises: DriftdError: there is no such app; the text names those that there are."""
@@ -74,6 +76,7 @@ class Workspace:
             recorder=self.recorder,
             now=self.now,
             watches=watches,
+            parsed=self._parsed,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,12 +54,35 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """An object as compressed JSON: a fifth of the memory, for some ten microseconds whenever it is looked at."""
+
+    data: bytes
+    digest: bytes
+
+    @classmethod
+    def of(cls, body: JsonObject | Packed) -> Packed:
+        if isinstance(body, Packed):
+            return body
+        return cls(zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 1), _digest(body))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The object, made anew."""
+        decoded: dict[str, Any] = json.loads(zlib.decompress(self.data))
+        return decoded
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """One object as Git declares it, read as kubectl would read it."""
+    """One object as Git declares it, read as kubectl would read it.
+
+    `content` is the object as it was read, or packed; `body` gives it, in the namespace of `ref`.
+    """
 
     ref: ResourceRef
     api_version: str
-    body: JsonObject
+    content: JsonObject | Packed
     source: Source
 
     @classmethod
@@ -72,16 +96,36 @@ class Manifest:
             namespace=metadata.get("namespace") or None,
             name=metadata["name"],
         )
-        return cls(ref=ref, api_version=api_version, body=body, source=source)
+        return cls(ref=ref, api_version=api_version, content=body, source=source)
+
+    @property
+    def body(self) -> JsonObject:
+        content = self.content
+        if not isinstance(content, Packed):
+            return content
+        body = content.body
+        if body["metadata"].get("namespace") != self.ref.namespace:
+            body["metadata"] = _in_namespace(body["metadata"], self.ref.namespace)
+        return body
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of the object as it was read (32 bytes): the namespace that it was placed in does not count."""
+        content = self.content
+        return content.digest if isinstance(content, Packed) else _digest(content)
+
+    def packed(self) -> Manifest:
+        """The same manifest in little memory, for as long as nobody looks at its body."""
+        return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content))
 
     def in_namespace(self, namespace: str | None) -> Manifest:
         """The same manifest with its namespace set (or, for None, taken away), in `ref` and in `body` alike."""
-        if self.ref.namespace == namespace and self.body["metadata"].get("namespace") == namespace:
+        content = self.content
+        if not isinstance(content, Packed) and content["metadata"].get("namespace") != namespace:
+            content = {**content, "metadata": _in_namespace(content["metadata"], namespace)}
+        if self.ref.namespace == namespace and content is self.content:
             return self
-        metadata = {k: v for k, v in self.body["metadata"].items() if k != "namespace"}
-        if namespace is not None:
-            metadata["namespace"] = namespace
-        return replace(self, ref=replace(self.ref, namespace=namespace), body={**self.body, "metadata": metadata})
+        return replace(self, ref=replace(self.ref, namespace=namespace), content=content)
 
 
 def group_of(api_version: str) -> str:
@@ -92,7 +136,13 @@ def group_of(api_version: str) -> str:
 
 def digest(manifests: Iterable[Manifest]) -> str:
     """A hash of what a set of manifests declares, whatever commit, file or order it came from (64 hex digits)."""
-    lines = sorted(
-        json.dumps(manifest.body, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for manifest in manifests
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(b"".join(sorted([manifest.digest for manifest in manifests]))).hexdigest()
+
+
+def _digest(body: JsonObject) -> bytes:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _in_namespace(metadata: JsonObject, namespace: str | None) -> dict[str, Any]:
+    kept = {key: value for key, value in metadata.items() if key != "namespace"}
+    return kept if namespace is None else {**kept, "namespace": namespace}

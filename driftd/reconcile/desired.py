@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 
 from driftd.git.mirror import Mirror
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.render.app import Rendering, render
+from driftd.render.parsed import ParsedFiles
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Desired:
     """The manifests of one revision as they were rendered. `errors` are those that could not be."""
 
     revision: Revision
     manifests: tuple[Manifest, ...]
-    digest: str
     errors: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what is declared, whatever commit, file or order it came from."""
+        return digest(self.manifests)
 
     @property
     def error(self) -> str | None:
@@ -28,11 +34,15 @@ class Desired:
 
 
 class Renderer:
-    """Renders revisions of one app. What the same tree gave is kept: a commit that does not touch it costs nothing."""
+    """Renders revisions of one app. What the same tree gave is kept: a commit that does not touch it costs nothing.
 
-    def __init__(self, app: App, mirror: Mirror) -> None:
+    With `parsed`, one that touches a file costs that file, and what is kept is packed.
+    """
+
+    def __init__(self, app: App, mirror: Mirror, parsed: ParsedFiles | None = None) -> None:
         self._app = app
         self._mirror = mirror
+        self._parsed = parsed
         self._last: tuple[str, Rendering] | None = None
 
     async def desired(self, revision: Revision) -> Desired:
@@ -42,11 +52,6 @@ class Renderer:
         if self._last is not None and self._last[1].kind == "yaml" and self._last[0] == tree.oid:
             rendering = self._last[1]
         else:
-            rendering = await asyncio.to_thread(render, tree, self._app.rendering)
+            rendering = await asyncio.to_thread(render, tree, self._app.rendering, self._parsed)
             self._last = (tree.oid, rendering)
-        return Desired(
-            revision=revision,
-            manifests=rendering.manifests,
-            digest=digest(rendering.manifests),
-            errors=tuple(str(error) for error in rendering.errors),
-        )
+        return Desired(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))

@@ -34,6 +34,7 @@ from driftd.reconcile.source import SourceState
 from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
 from driftd.reconcile.witness import Witness
+from driftd.render.parsed import ParsedFiles
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store
 
@@ -97,6 +98,7 @@ class AppRunner:
     recorder: Recorder
     now: Callable[[], datetime]
     watches: Watches | None = None
+    parsed: ParsedFiles = field(default_factory=ParsedFiles)
     _renderer: Renderer = field(init=False)
     _placements: Placements = field(init=False)
     _survey: Survey = field(init=False)
@@ -113,7 +115,7 @@ class AppRunner:
     _watching: CachedReader = field(init=False)
 
     def __post_init__(self) -> None:
-        self._renderer = Renderer(self.app, self.source.mirror)
+        self._renderer = Renderer(self.app, self.source.mirror, self.parsed)
         self._placements = Placements(self.app, self.view)
         self._survey = Survey(self.app, self.view, self.source.mirror, self.comparison)
         self._inventory = Inventory(self.app, self.view, self.store)

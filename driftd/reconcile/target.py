@@ -108,7 +108,7 @@ class Targets:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         if self._kept is None or self._kept[0] != record.digest:
             self._kept = (record.digest, await self._store.manifests(record.digest))
-        held = Desired(record.revision, self._kept[1], record.digest, errors)
+        held = Desired(record.revision, self._kept[1], errors)
         return Target(held, record, hold, await self._is_new(record))
 
     async def _record(self, desired: Desired) -> RevisionRecord:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from driftd.model.errors import RenderError
-from driftd.model.resource import Manifest, digest
+from driftd.model.resource import Manifest
 from driftd.render import helm, kustomize, plain
 from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.manifests import duplicates
 from driftd.render.options import Objects, RenderOptions
-from driftd.render.tree import FileTree
+from driftd.render.parsed import ParsedFiles
+from driftd.render.tree import FileTree, TreeFile
 
 __all__ = ["RenderKind", "RenderOptions", "Rendering", "render"]
 
@@ -29,45 +31,49 @@ class RenderKind(StrEnum):
 class Rendering:
     """What an app declares at one revision.
 
-    With `errors`, the manifests are only a part of it: what is missing from them says nothing about Git. `digest`
-    is that of the manifests, the same whatever commit, file or order they came from.
+    With `errors`, the manifests are only a part of it: what is missing from them says nothing about Git. `parts` are
+    what its files gave: as long as somebody holds these, nobody parses the files again.
     """
 
     kind: RenderKind
     manifests: tuple[Manifest, ...]
     errors: tuple[RenderError, ...]
-    digest: str
+    parts: tuple[Objects, ...] = field(default=(), repr=False, compare=False)
 
 
-def render(tree: FileTree, options: RenderOptions) -> Rendering:
+def render(tree: FileTree, options: RenderOptions, parsed: ParsedFiles | None = None) -> Rendering:
     """The manifests of the tree's folder: of Helm where a Chart.yaml stands in it, of Kustomize where a kustomization
     file does, of its plain files otherwise.
 
     Blocking: it reads files and may run a program. No RenderError is raised, they are in the result: a broken file
     is one error, and the other files' manifests are still there. An object that is declared twice counts once, as
-    it stands first, and the other is an error.
+    it stands first, and the other is an error. With `parsed`, what it knows is not parsed again, and manifests come
+    packed: for those who keep them.
 
     Raises: GitError: the tree itself could not be read.
     """
-    kind = kind_of(tree)
+    files = tree.files(tree.path)
+    kind = _kind(tree, files)
+    parts: tuple[Objects, ...] = ()
     try:
         match kind:
             case RenderKind.HELM:
-                objects = helm.render(tree, tree.path, options)
+                parts = (helm.render(tree, tree.path, options),)
             case RenderKind.KUSTOMIZE:
-                objects = kustomize.render(tree, tree.path, options)
+                parts = (kustomize.render(tree, tree.path, options),)
             case RenderKind.YAML:
-                objects = plain.render(tree, options)
+                parts = plain.render(tree, files, options, parsed)
     except RenderError as error:
-        objects = Objects(errors=(error,))
-    manifests, twice = duplicates(objects.manifests, options.namespace)
-    return Rendering(kind, manifests, (*objects.errors, *twice), digest(manifests))
+        parts = (Objects(errors=(error,)),)
+    manifests, twice = duplicates((m for part in parts for m in part.manifests), options.namespace)
+    if parsed is not None:
+        manifests = tuple([manifest.packed() for manifest in manifests])
+    return Rendering(kind, manifests, (*(error for part in parts for error in part.errors), *twice), parts)
 
 
-def kind_of(tree: FileTree) -> RenderKind:
-    """By what the tree's folder is rendered. Raises: GitError: it could not be read."""
+def _kind(tree: FileTree, files: Sequence[TreeFile]) -> RenderKind:
     base = f"{tree.path}/" if tree.path else ""
-    names = {file.path.removeprefix(base) for file in tree.files(tree.path) if file.path != tree.path}
+    names = {file.path.removeprefix(base) for file in files if file.path != tree.path}
     if CHART_FILE in names:
         return RenderKind.HELM
     return RenderKind.KUSTOMIZE if names.intersection(KUSTOMIZATION_FILES) else RenderKind.YAML

@@ -28,7 +28,7 @@ class RenderOptions:
     api_versions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Objects:
     """What a part of an app declares, and what of it could not be read."""
 

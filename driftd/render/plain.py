@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from posixpath import basename, dirname
 
 from driftd.model.errors import PathNotFound, RenderError
@@ -12,13 +12,19 @@ from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.manifests import read_manifests
 from driftd.render.options import Objects, RenderOptions
-from driftd.render.tree import FileTree
+from driftd.render.parsed import ParsedFiles
+from driftd.render.tree import FileTree, TreeFile
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
+_AT_A_TIME = 1000
+"""The contents of so many files are in memory at once."""
 
-def render(tree: FileTree, options: RenderOptions) -> Objects:
-    """What the files of the tree's folder declare, recursively, in the order of their paths.
+
+def render(
+    tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parsed: ParsedFiles | None = None
+) -> tuple[Objects, ...]:
+    """What the `files` of the tree's folder declare, recursively, in the order of their paths; and what cannot be read.
 
     Read are `*.yaml`, `*.yml` and `*.json` (and, where the tree's path is a file, that one whatever its name), but
     for hidden files and folders and what a `.driftdignore` leaves out, in the folder, below it or above it.
@@ -28,29 +34,44 @@ def render(tree: FileTree, options: RenderOptions) -> Objects:
 
     Raises: RenderError: there is no file to read at all.
     """
-    paths = [file.path for file in tree.files(tree.path)]
-    if paths == [tree.path]:
-        return read_manifests(tree.read(paths)[tree.path], tree.path)
-    base = f"{tree.path}/" if tree.path else ""
-    rules = IgnoreRules(base, _ignore_files(tree, base, paths))
-    kept = sorted(path for path in paths if not rules.leaves_out(path))
-    builds = _folders_with_builds(kept, base)
-    units = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
+    by_path = {file.path: file for file in files}
+    if list(by_path) == [tree.path]:
+        units, builds = [tree.path], dict[str, str]()
+    else:
+        base = f"{tree.path}/" if tree.path else ""
+        rules = IgnoreRules(base, _ignore_files(tree, base, by_path))
+        kept = sorted(path for path in by_path if not rules.leaves_out(path))
+        builds = _folders_with_builds(kept, base)
+        units = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
     if not units and not builds:
         raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
-    contents, unreadable = _contents(tree, units)
-    found = [
-        _build(tree, unit, builds[unit], options) if unit in builds else read_manifests(contents[unit], unit)
-        for unit in sorted([*contents, *builds])
-    ]
-    return Objects(
-        tuple(manifest for each in found for manifest in each.manifests),
-        (*unreadable, *(error for each in found for error in each.errors)),
-    )
+    found, unreadable = _read(tree, [by_path[unit] for unit in units], parsed)
+    found |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
+    parts = [found[unit] for unit in sorted(found)]
+    return (Objects(errors=tuple(unreadable)), *parts) if unreadable else tuple(parts)
+
+
+def _read(
+    tree: FileTree, files: Sequence[TreeFile], parsed: ParsedFiles | None
+) -> tuple[dict[str, Objects], list[RenderError]]:
+    """What each file declares, and what could not be read."""
+    found: dict[str, Objects] = {}
+    unreadable: list[RenderError] = []
+    for start in range(0, len(files), _AT_A_TIME):
+        some = {file.path: file for file in files[start : start + _AT_A_TIME]}
+        if parsed is not None:
+            known = {path: objects for path, file in some.items() if (objects := parsed.known(file)) is not None}
+            found |= known
+            some = {path: file for path, file in some.items() if path not in known}
+        contents, broken = _contents(tree, list(some))
+        unreadable += broken
+        for path, data in contents.items():
+            found[path] = read_manifests(data, path) if parsed is None else parsed.parse(some[path], data)
+    return found, unreadable
 
 
 def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes], list[RenderError]]:
-    """The files' contents, and an error for each link that leads nowhere or out of the repository."""
+    """The contents of files, and an error for each link that leads nowhere or out of the repository."""
     try:
         return tree.read(files), []
     except PathNotFound:
@@ -66,7 +87,7 @@ def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes]
         return contents, errors
 
 
-def _ignore_files(tree: FileTree, base: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+def _ignore_files(tree: FileTree, base: str, paths: Iterable[str]) -> Mapping[str, bytes]:
     files = dict(tree.read([path for path in paths if basename(path) == IGNORE_FILE]))
     above = base.rstrip("/")
     while above:

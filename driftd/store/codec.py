@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from driftd.model.drift import Verdict
 from driftd.model.incident import Incident, Notification
 from driftd.model.plan import Action, Hold
-from driftd.model.resource import Manifest
+from driftd.model.resource import Source
 from driftd.model.revision import Revision
 
 
@@ -28,7 +28,15 @@ class ReportFrame:
     error: str | None
 
 
-MANIFESTS: TypeAdapter[tuple[Manifest, ...]] = TypeAdapter(tuple[Manifest, ...])
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One manifest of a set: the digest of its object, and where in Git it was declared."""
+
+    digest: str
+    source: Source
+
+
+PLACED: TypeAdapter[tuple[Placed, ...]] = TypeAdapter(tuple[Placed, ...])
 REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 HOLD: TypeAdapter[Hold] = TypeAdapter(Hold)
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
 from driftd.model.revision import RevisionState
+from driftd.store import manifest_sets
 from driftd.store.records import DeliveryState, Pruned
-from driftd.store.schema import deliveries, history, holds, incidents, manifest_sets, notifications, revisions
+from driftd.store.schema import deliveries, history, holds, incidents, notifications, revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,7 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     digests = {
         row.digest for row in connection.execute(select(revisions.c.id, revisions.c.digest)).all() if row.id in kept
     }
-    stored = connection.execute(select(manifest_sets.c.digest)).scalars().all()
-    unused = [digest for digest in stored if digest not in digests]
-    for start in range(0, len(unused), 500):
-        connection.execute(delete(manifest_sets).where(manifest_sets.c.digest.in_(unused[start : start + 500])))
+    gone_sets = manifest_sets.keep_only(connection, digests)
     gone_history = _prune_history(connection, keep, now)
     gone_deliveries = _prune_deliveries(connection, now - keep.deliveries)
     gone_incidents = connection.execute(
@@ -49,7 +47,7 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
         )
     ).rowcount
     return Pruned(
-        manifest_sets=len(unused),
+        manifest_sets=gone_sets,
         revisions=gone_revisions,
         history=gone_history,
         incidents=gone_incidents,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from driftd.model.errors import StoreError
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
-from driftd.store import codec, timeline
+from driftd.store import codec, manifest_sets, timeline
 from driftd.store.records import HistoryKind, RevisionRecord
-from driftd.store.schema import holds, manifest_sets, revisions
+from driftd.store.schema import holds, revisions
 
 
 def record(
@@ -25,9 +25,7 @@ def record(
     now: datetime,
 ) -> None:
     """Make this the app's current revision; the manifests are written unless a set of this digest is there."""
-    if not connection.execute(select(exists().where(manifest_sets.c.digest == digest))).scalar_one():
-        document = codec.MANIFESTS.dump_json(tuple(manifests))
-        connection.execute(insert(manifest_sets).values(digest=digest, document=document))
+    manifest_sets.keep(connection, digest, manifests)
     turn = connection.execute(select(func.max(revisions.c.turn)).where(revisions.c.app == app)).scalar() or 0
     known = connection.execute(
         select(revisions.c.id, revisions.c.turn).where(
@@ -113,7 +111,7 @@ def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None
 
 
 def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
-    kept = exists().where(manifest_sets.c.digest == revisions.c.digest)
+    kept = manifest_sets.is_kept(revisions.c.digest)
     query = _of(app).where(revisions.c.state == RevisionState.GOOD, kept).limit(1)
     if excluding_digest is not None:
         query = query.where(revisions.c.digest != excluding_digest)
@@ -123,18 +121,9 @@ def last_good(connection: Connection, app: str, excluding_digest: str | None) ->
 
 def applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
     """The digests of the revisions that were in the cluster and whose manifests are kept, the latest first."""
-    kept = exists().where(manifest_sets.c.digest == revisions.c.digest)
+    kept = manifest_sets.is_kept(revisions.c.digest)
     rows = connection.execute(_of(app).where(revisions.c.applied_at.is_not(None), kept)).all()
     return list(dict.fromkeys(row.digest for row in rows))[:limit]
-
-
-def manifests(connection: Connection, digest: str) -> tuple[Manifest, ...]:
-    document = connection.execute(
-        select(manifest_sets.c.document).where(manifest_sets.c.digest == digest)
-    ).scalar_one_or_none()
-    if document is None:
-        raise StoreError(f"the manifests of {digest[:12]} are not kept: only current and good revisions keep theirs")
-    return codec.MANIFESTS.validate_json(document)
 
 
 def hold_of(connection: Connection, app: str) -> Hold | None:

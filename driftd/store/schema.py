@@ -85,6 +85,15 @@ keys = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
+# Each object that some set declares, once however many do, packed as `driftd.model.resource.Packed` has it.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+# Which objects a set has, and where in Git each was declared when the set was first seen.
 manifest_sets = Table(
     "manifest_sets",
     metadata,

@@ -13,7 +13,7 @@ from driftd.model.incident import Incident, IncidentType
 from driftd.model.plan import Action, Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
-from driftd.store import actions, incidents, reports, retention, revisions, timeline
+from driftd.store import actions, incidents, manifest_sets, reports, retention, revisions, timeline
 from driftd.store.database import Database
 from driftd.store.records import Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord
 from driftd.store.retention import Retention
@@ -71,8 +71,8 @@ class Store:
     async def record_revision(self, app: str, revision: Revision, digest: str, manifests: Sequence[Manifest]) -> None:
         """Say what Git declares for an app now. Saying the same again changes nothing.
 
-        `digest` is that of the manifests (`driftd.model.resource.digest`); they are stored once per digest, whole
-        (Secrets too: see the class). A commit that was current before and is so again keeps its state.
+        `digest` is that of the manifests (`driftd.model.resource.digest`); each is stored once, whole (Secrets too: see
+        the class), however many revisions declare it. A commit that was current before and is so again keeps its state.
         """
         now = self._clock()
         await self._database.write(lambda c: revisions.record(c, app, revision, digest, manifests, now))
@@ -101,7 +101,7 @@ class Store:
 
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
         """What a revision declares. Raises: StoreError: it is not kept (any more)."""
-        return await self._database.read(lambda c: revisions.manifests(c, digest))
+        return await self._database.read(lambda c: manifest_sets.read(c, digest))
 
     # Holds
 
