@@ -27,7 +27,8 @@ from driftd.config import load
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome, Trigger
-from driftd.reconcile.runner import Ask, PassResult
+from driftd.reconcile.repair import Ask
+from driftd.reconcile.runner import PassResult
 from driftd.store.records import HistoryEntry as Entry
 from driftd.store.records import HistoryKind
 

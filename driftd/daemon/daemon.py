@@ -245,7 +245,7 @@ async def _add_app(now_running: Running, name: str, config: Config) -> None:
             lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.changed, space.now
         )
         now_running.watches[cluster] = watches
-    engine.runners[name] = await space.runner(name, watches)
+    engine.runners[name] = await space.runner(name, watches, lambda: engine.changed(name))
 
 
 async def _set_up_late(now_running: Running, config: Config) -> None:

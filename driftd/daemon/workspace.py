@@ -64,8 +64,13 @@ class Workspace:
             self._views[cluster] = ClusterView(connection, SchemaSource(connection, cache_folder() / "openapi"))
         return self._views[cluster]
 
-    async def runner(self, name: str, watches: Watches | None = None) -> AppRunner:
-        """What runs the passes of an app; without `watches` it asks the API server each time."""
+    async def runner(
+        self, name: str, watches: Watches | None = None, wake: Callable[[], None] = lambda: None
+    ) -> AppRunner:
+        """What runs the passes of an app; without `watches` it asks the API server each time.
+
+        `wake` is to ask for one more pass.
+        """
         app = app_of(self.app_config(name), self.config)
         return AppRunner(
             app=app,
@@ -77,6 +82,7 @@ class Workspace:
             now=self.now,
             watches=watches,
             parsed=self._parsed,
+            wake=wake,
         )
 
 

@@ -55,6 +55,8 @@ class Fights:
 
     def wait(self, verdicts: Sequence[Verdict], now: datetime) -> timedelta | None:
         """How long until the first of those that must wait is due; None where none must."""
+        if not self._histories:
+            return None
         return min((wait for verdict in verdicts if (wait := self._wait(verdict, now))), default=None)
 
     def healed(self, verdicts: Iterable[Verdict], now: datetime) -> None:

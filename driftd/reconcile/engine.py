@@ -154,6 +154,8 @@ class ReconcileEngine:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+        for runner in self.runners.values():
+            await runner.close()
 
     def ask(self, app: str, delay: float = 0.0) -> None:
         """Asks for a pass over an app that looks at all of its objects."""

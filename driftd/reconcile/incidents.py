@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +10,13 @@ from datetime import datetime
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Verdict
+from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong now. `cause` takes the place of the verdicts in the fingerprint where there are none."""
+    """What is wrong now. `cause` is what it is known by: equal for two passes that found the same."""
 
     type: IncidentType
     app: str
@@ -29,9 +29,15 @@ class Trouble:
     @property
     def fingerprint(self) -> str:
         """Equal for two passes that found the same; times and texts that only count on do not matter."""
-        what = [_essence(verdict) for verdict in self.resources] or [self.cause or self.message]
-        text = json.dumps([str(self.type), what], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.type}\n{self.cause or self.message}".encode()).hexdigest()[:16]
+
+
+def drift_of(
+    app: str, cluster: str, revision: str | None, differing: tuple[Verdict, ...], prints: Fingerprints
+) -> Trouble:
+    """The trouble that objects of an app differ. `prints` are those of its drift before."""
+    cause = "\n".join(prints.of(differing))
+    return Trouble(IncidentType.DRIFT, app, cluster, revision, differing, cause=cause)
 
 
 def follow(
@@ -86,7 +92,8 @@ def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> No
     return Notification(id=uuid.uuid4().hex, event=event, incident=incident, time=now)
 
 
-def _essence(verdict: Verdict) -> object:
+def essence(verdict: Verdict) -> object:
+    """What of a verdict makes drift another one, for its fingerprint."""
     document = verdict_document(verdict)
     document.pop("source")
     document.pop("behind", None)

@@ -72,6 +72,12 @@ class Memory:
                 if well.state is not HealthState.HEALTHY:
                     self._ailing[ref] = well
 
+    def improve(self, known: Verdict, better: Verdict) -> None:
+        """Puts a verdict that says more in the place of one, unless another one has come since."""
+        position = self._positions.get(known.ref)
+        if position is not None and self._verdicts[position] is known:
+            self._verdicts[position] = better
+
     @property
     def verdicts(self) -> Iterator[Verdict]:
         """The verdict on each object of the placement, in its order."""

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from driftd.model.drift import Report, Status
+from driftd.model.drift import Report, Status, Verdict
+from driftd.model.fingerprint import Fingerprints
 from driftd.model.health import Health
-from driftd.model.incident import Incident, IncidentType, Notification, Resolution
+from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.plan import Action, Hold
-from driftd.reconcile.incidents import Trouble, follow, of_type
+from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
 from driftd.reconcile.lifecycle import describe
 from driftd.reconcile.source import SourceState
 from driftd.store.incidents import News
 from driftd.store.store import Store
+
+Change = tuple[Incident, Notification | None]
+
+_IN_A_ROW = frozenset({IncidentType.DRIFT, IncidentType.UNHEALTHY})
+_QUIET = timedelta(seconds=5)
+"""How long nobody is told that such trouble has changed again: many edits in a row are one message."""
 
 _BLIPS = 2
 """So many fetches in a row must fail before people are told."""
@@ -29,6 +37,8 @@ class Recorder:
         self._channels = tuple(channels)
         self._now = now
         self._told = told
+        self._seen: dict[str, tuple[Verdict, ...]] = {}
+        self._prints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(essence))
 
     async def passed(
         self,
@@ -40,34 +50,44 @@ class Recorder:
         hold: Hold | None,
         planned: bool = False,
         no_way_back: str = "",
-    ) -> None:
+        complete: bool = True,
+    ) -> timedelta | None:
         """Takes in a pass: what it `found`, and what was left `after` it acted.
 
         `planned` marks the pass that brings a new revision in: what differs before it is the commit, not drift.
         `no_way_back` says why a bad revision stays where it should have been rolled back: somebody has to look.
+        `complete` is false while more is about to be known of what differs: people are told then.
+
+        Returns: in how long there may be something to tell that was held back now, None if nothing was.
         """
         await self._store.record_report(after)
         sha = after.revision.sha if after.revision else None
-        if not planned or after.drifted:
-            drifted = after.drifted if planned else found.drifted or after.drifted
-            trouble = Trouble(IncidentType.DRIFT, after.app, after.cluster, sha, drifted) if drifted else None
-            await self._tell(after, IncidentType.DRIFT, trouble, action)
-            if trouble is not None and not after.drifted and not after.undecided:
-                await self._tell(after, IncidentType.DRIFT, None, action)
+        opened = await self._store.open_incidents(after.app)
+        waits: list[timedelta | None] = []
+
+        async def tell(type_: IncidentType, trouble: Trouble | None) -> None:
+            waits.append(await self._tell(after, type_, trouble, action, of_type(opened, type_)))
+
+        drifted = after.drifted if planned else found.drifted or after.drifted
+        if not complete:
+            if drifted:
+                self._seen[after.app] = drifted
         else:
-            await self._tell(after, IncidentType.DRIFT, None, action)
-        failure = _sync_failed(after, action, sha) or _stays_bad(after, no_way_back)
-        await self._tell(after, IncidentType.SYNC_FAILED, failure, action)
-        await self._tell(after, IncidentType.SOURCE, _broken(after, sha), action)
-        ailing = None
-        if health:
-            ailing = Trouble(
-                IncidentType.UNHEALTHY, after.app, after.cluster, sha, message=describe(health),
-                cause=" ".join(sorted(f"{one.ref}={one.state}" for one in health)),
-            )  # fmt: skip
-        await self._tell(after, IncidentType.UNHEALTHY, ailing, action)
+            over = not after.drifted and not after.undecided
+            seen = self._seen.pop(after.app, ())
+            if over and not drifted and of_type(opened, IncidentType.DRIFT) is None:
+                drifted = seen  # it came and went before all was known of it
+            trouble = drift_of(after.app, after.cluster, sha, drifted, self._prints[after.app]) if drifted else None
+            await tell(IncidentType.DRIFT, trouble)
+            if trouble is not None and over:
+                opened = await self._store.open_incidents(after.app)
+                await tell(IncidentType.DRIFT, None)
+        await tell(IncidentType.SYNC_FAILED, _sync_failed(after, action, sha) or _stays_bad(after, no_way_back))
+        await tell(IncidentType.SOURCE, _broken(after, sha))
+        await tell(IncidentType.UNHEALTHY, _unhealthy(after, health, sha))
         if hold is None or action is not None or not after.undecided:  # what is not done yet is not told yet
-            await self._tell(after, IncidentType.ROLLBACK, _rolled_back(after, hold), action)
+            await tell(IncidentType.ROLLBACK, _rolled_back(after, hold))
+        return min((wait for wait in waits if wait is not None), default=None)
 
     async def fetched(self, source: SourceState) -> None:
         """A source was fetched, or could not be: told after the second failure in a row, under the source's name."""
@@ -81,29 +101,46 @@ class Recorder:
                 IncidentType.SOURCE, f"source/{source.name}", "", revision.sha if revision else None,
                 message=f"{source.error}{still}", cause="unreachable",
             )  # fmt: skip
-        now = self._now()
-        await self._follow(
-            f"source/{source.name}",
-            IncidentType.SOURCE,
-            lambda incident: follow(incident, trouble, now, Resolution.REVERTED),
-        )
+        now, name = self._now(), f"source/{source.name}"
 
-    async def _tell(self, report: Report, type_: IncidentType, trouble: Trouble | None, action: Action | None) -> None:
-        if trouble is None and _may_go_on(type_, report, action):
-            return
+        def news(incident: Incident | None) -> Change | None:
+            return follow(incident, trouble, now, Resolution.REVERTED)
+
+        known = of_type(await self._store.open_incidents(name), IncidentType.SOURCE)
+        if news(known) is not None:
+            await self._write(name, IncidentType.SOURCE, news)
+
+    async def _tell(
+        self,
+        report: Report,
+        type_: IncidentType,
+        trouble: Trouble | None,
+        action: Action | None,
+        known: Incident | None,
+    ) -> timedelta | None:
+        """Follows one type of incident, `known` being the open one. Returns: in how long to look at it again."""
+        if trouble is None and (known is None or _may_go_on(type_, report, action)):
+            return None
         now = self._now()
 
-        def news(incident: Incident | None) -> tuple[Incident, Notification | None] | None:
+        def news(incident: Incident | None) -> Change | None:
             moved = incident is not None and report.revision is not None and incident.revision != report.revision.sha
             return follow(incident, trouble, now, _resolution(type_, action, moved=moved))
 
-        await self._follow(report.app, type_, news)
+        found = news(known)
+        if found is None:
+            return None
+        changed = found[1] is not None and found[1].event is IncidentEvent.CHANGED
+        if known is not None and changed and type_ in _IN_A_ROW:
+            wait = _QUIET - (now - known.updated)
+            if wait > timedelta(0):
+                return wait
+        await self._write(report.app, type_, news)
+        return None
 
-    async def _follow(self, app: str, type_: IncidentType, news: News) -> None:
-        known = of_type(await self._store.open_incidents(app), type_)
-        # Mostly there is nothing new, and nothing to write. Else the incident counts as it is when it is written: a
-        # command and the daemon may find the same at the same time.
-        if news(known) is not None and await self._store.follow_incident(app, type_, news, self._channels):
+    async def _write(self, app: str, type_: IncidentType, news: News) -> None:
+        """The incident counts as it is when it is written: a command and the daemon may find the same at once."""
+        if await self._store.follow_incident(app, type_, news, self._channels):
             self._told()
 
 
@@ -138,6 +175,15 @@ def _sync_failed(report: Report, action: Action | None, sha: str | None) -> Trou
     return Trouble(
         IncidentType.SYNC_FAILED, report.app, report.cluster, sha, message="\n".join(lines), cause="\n".join(lines)
     )
+
+
+def _unhealthy(report: Report, health: Sequence[Health], sha: str | None) -> Trouble | None:
+    if not health:
+        return None
+    return Trouble(
+        IncidentType.UNHEALTHY, report.app, report.cluster, sha, message=describe(health),
+        cause=" ".join(sorted(f"{one.ref}={one.state}" for one in health)),
+    )  # fmt: skip
 
 
 def _rolled_back(report: Report, hold: Hold | None) -> Trouble | None:

@@ -10,19 +10,16 @@ from typing import Protocol
 
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import ApiResource
-from driftd.model.drift import Change, Report, Status, Verdict
+from driftd.model.drift import Report
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
 from driftd.model.health import Health
-from driftd.model.path import FieldPath
-from driftd.model.plan import Action, Hold, Mode, Plan, RollbackMode, Trigger
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
+from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
-from driftd.policy.backoff import Fights
-from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
-from driftd.reconcile.apply import Executor, to_apply
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Renderer
+from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision, unhealthy
 from driftd.reconcile.memory import Memory
 from driftd.reconcile.orphans import Inventory, orphans
@@ -30,15 +27,15 @@ from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import CachedReader, DirectReader, Reader
 from driftd.reconcile.recording import Recorder
+from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
 from driftd.reconcile.source import SourceState
 from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
+from driftd.reconcile.telling import PATIENCE, Telling
 from driftd.reconcile.witness import Witness
 from driftd.render.parsed import ParsedFiles
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store
-
-BY_ITSELF = "driftd"
 
 _ASK_AGAIN = timedelta(seconds=30)
 """How long until a cluster that could not say what it serves is asked again: no watch tells when it can."""
@@ -58,16 +55,6 @@ class Watches(Protocol):
     def take(self, app: str) -> set[ResourceRef] | None: ...
 
     async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a person asked for. `to` is the revision of a rollback (None: the last good one), `release` ends a hold."""
-
-    trigger: Trigger
-    by: str
-    to: str | None = None
-    release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +86,7 @@ class AppRunner:
     now: Callable[[], datetime]
     watches: Watches | None = None
     parsed: ParsedFiles = field(default_factory=ParsedFiles)
+    wake: Callable[[], None] = field(default=lambda: None)
     _renderer: Renderer = field(init=False)
     _placements: Placements = field(init=False)
     _survey: Survey = field(init=False)
@@ -106,8 +94,8 @@ class AppRunner:
     _inventory: Inventory = field(init=False)
     _steady: tuple[str, datetime] | None = None
     _ailing_since: datetime | None = None
-    _fights: Fights = field(default_factory=Fights)
-    _healed: str = ""
+    _repair: Repair = field(init=False)
+    _telling: Telling = field(init=False)
     _memory: Memory = field(default_factory=Memory)
     _rendered: Desired | None = None
     _anything: bool = True
@@ -120,6 +108,8 @@ class AppRunner:
         self._survey = Survey(self.app, self.view, self.source.mirror, self.comparison)
         self._inventory = Inventory(self.app, self.view, self.store)
         self._targets = Targets(self.app, self.store, self.now)
+        self._repair = Repair(self.app, self.view, self.store, self.now)
+        self._telling = Telling(self._survey, self._memory, self.wake)
 
     async def run(self, ask: Ask | None = None) -> PassResult:
         """One pass: idempotent, and complete whatever caused it.
@@ -138,6 +128,10 @@ class AppRunner:
     def look_at_all(self) -> None:
         """Lets the next pass look at every object, not only at those that the watches tell of."""
         self._anything = True
+
+    async def close(self) -> None:
+        """Ends what goes on beside the passes."""
+        await self._telling.close()
 
     def _changed(self, ask: Ask | None) -> set[ResourceRef] | None:
         """The objects that may have changed since the last pass; None for all of them."""
@@ -186,14 +180,17 @@ class AppRunner:
             report = self._survey.unreadable(target.desired, error, self.now())
             await self.recorder.passed(report, report, health=(), action=None, hold=target.hold)
             return PassResult(report, state=target.record.state, hold=target.hold, look_again=_ASK_AGAIN)
-        found = await self._look(target, placement, dropped, reader, changed)
-        action = await self._act(target, found, placement, reader, ask)
+        at_once = ask is not None or self.watches is None or self.app.mode is Mode.HEAL
+        found = await self._look(target, placement, dropped, reader, changed, at_once=at_once)
+        action = await self._repair.act(target, found, placement, reader, ask)
         after = found
         if action is not None:
             if placement.incomplete:
                 placement = await self._placements.of(target.desired.manifests)  # a CRD may have brought kinds since
                 reader = await self._reader(placement, dropped)
-            after = await self._look(target, placement, dropped, reader, {one.ref for one in action.applied})
+            after = await self._look(
+                target, placement, dropped, reader, {one.ref for one in action.applied}, at_once=True
+            )
         return await self._conclude(target, found, after, placement, action, ask)
 
     async def _reader(self, placement: Placement, dropped: tuple[Wanted, ...]) -> Reader:
@@ -218,8 +215,10 @@ class AppRunner:
         dropped: tuple[Wanted, ...],
         reader: Reader,
         changed: set[ResourceRef] | None,
+        *,
+        at_once: bool,
     ) -> Report:
-        """Judges what may have changed, and reports on everything."""
+        """Judges what may have changed, and reports on everything; with Git's side of it at once, or later."""
         revision = target.desired.revision
         schemas = await self._survey.schemas(placement.resources)
         suspects = self._memory.suspects(placement, revision.sha, reader, schemas, changed)
@@ -229,55 +228,14 @@ class AppRunner:
             some = suspects[start : start + at_a_time]
             stamps = [reader.stamp(one) for one in some]
             judged = await self._survey.judge(some, reader)
-            verdicts = await self._survey.told(revision, judged, reader)
             if self.watches is not None:
-                verdicts = self.watches.witness.name(verdicts)
-            self._memory.keep(judged, stamps, verdicts)
+                judged = self._named(judged, self.watches.witness)
+            told = await self._survey.told(revision, judged) if at_once else [one.verdict for one in judged]
+            self._memory.keep(judged, stamps, told)
+            if not at_once:
+                await self._telling.add(revision, judged)
         gone = await orphans(dropped, reader)
         return self._survey.report(target.desired, (*self._memory.verdicts, *gone), self.now())
-
-    # -- acting --------------------------------------------------------------------------------------------------
-
-    async def _act(
-        self, target: Target, report: Report, placement: Placement, reader: Reader, ask: Ask | None
-    ) -> Action | None:
-        decision = self._decision(report, target, ask)
-        if not decision.act_on:
-            return None
-        trigger = self._trigger(target, ask)
-        act_on = decision.act_on
-        if ask is None:
-            if self._healed != target.desired.digest:  # what is new is not made to wait for an old fight
-                self._healed = target.desired.digest
-                self._fights.forget()
-            act_on = self._fights.due(act_on, self.now())
-            if not act_on:
-                return None
-            self._fights.healed(act_on, self.now())
-        plan = Plan(
-            app=self.app.name,
-            trigger=trigger,
-            revision=target.desired.revision.sha,
-            manifests=to_apply(act_on, placement.wanted),
-            by=ask.by if ask else BY_ITSELF,
-        )
-        wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
-        action = await Executor(self.view, self.app, self.now, wrote).run(plan, _extra_fields(act_on))
-        await self.store.record_action(action)
-        if trigger is Trigger.SYNC and not action.failed:
-            self._fights.forget()  # a deployment is no fight
-        return action
-
-    def _decision(self, report: Report, target: Target, ask: Ask | None) -> Decision:
-        rolled_back = target.hold is not None and target.hold.by == BY_ITSELF and self.app.mode is not Mode.OBSERVE
-        if ask is not None or rolled_back:
-            return sync_decision(report)
-        return decide(self.app.mode, report)
-
-    def _trigger(self, target: Target, ask: Ask | None) -> Trigger:
-        if ask is not None:
-            return ask.trigger
-        return Trigger.SYNC if target.is_new else Trigger.HEAL
 
     async def _roll_back(self, target: Target, reason: str) -> PassResult | str:
         """Goes back to the last good revision; or says why it could not, which is empty where the app forbids it."""
@@ -288,6 +246,11 @@ class AppRunner:
         except DriftdError as error:
             return f"{reason}; {error}"
         return await self._compare_and_act(held, Ask(Trigger.ROLLBACK, BY_ITSELF))
+
+    @staticmethod
+    def _named(judged: Sequence[Judged], witness: Witness) -> list[Judged]:
+        verdicts = witness.name([one.verdict for one in judged])
+        return [replace(one, verdict=verdict) for one, verdict in zip(judged, verdicts, strict=True)]
 
     # -- what follows from it ------------------------------------------------------------------------------------
 
@@ -325,7 +288,8 @@ class AppRunner:
             if isinstance(rolled_back, PassResult):
                 return rolled_back
             no_way_back = rolled_back
-        await self.recorder.passed(
+        complete = self._telling.complete
+        more_to_tell = await self.recorder.passed(
             found,
             after,
             health=self._lasting_trouble(well, now),
@@ -333,11 +297,14 @@ class AppRunner:
             hold=target.hold,
             planned=ask is not None or (target.is_new and self.app.mode is Mode.HEAL),
             no_way_back=no_way_back,
+            complete=complete,
         )
         waits = [
             judged.look_again,
-            self._fights.wait(after.drifted, now),
+            self._repair.wait(after, now),
             _ASK_AGAIN if placement.incomplete else None,
+            more_to_tell,
+            None if complete else PATIENCE,
         ]
         return PassResult(
             report=after,
@@ -374,16 +341,3 @@ class AppRunner:
         """What to tell people: not every rollout that is under way, only one that has failed or takes too long."""
         too_long = self._ailing_since is not None and now - self._ailing_since >= self.app.deadline
         return tuple(one for one in unhealthy(well) if one.state.failed or too_long)
-
-
-def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:
-    """The fields that somebody added: server-side apply alone would leave them."""
-    return {
-        verdict.ref: [drift.path for drift in verdict.fields if drift.change is Change.ADDED and not drift.of_pods]
-        for verdict in verdicts
-        if verdict.status is Status.DRIFTED
-    }
-
-
-def _forget(_ref: ResourceRef, _body: JsonObject) -> None:
-    """Straight from the API server there is nothing to remember: the next reading asks it again."""

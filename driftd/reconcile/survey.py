@@ -42,15 +42,15 @@ class Survey:
             return self.unreadable(desired, error, now)
         reader = DirectReader(self.view.cluster)
         judged = await self.judge(wanted, reader)
-        return self.report(desired, await self.told(desired.revision, judged, reader), now)
+        return self.report(desired, await self.told(desired.revision, judged), now)
 
     async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
-        """Each object that is wanted against the live one."""
-        return await self._judge.judge(wanted, reader)
+        """Each object that is wanted against the live one, and workloads against their pods."""
+        return await with_pods(await self._judge.judge(wanted, reader), reader, self.view)
 
-    async def told(self, revision: Revision, judged: Sequence[Judged], reader: Reader) -> tuple[Verdict, ...]:
-        """The verdicts with what their pods add, those that only lag said to be so, and the lines of what differs."""
-        found = await find_lag(await with_pods(judged, reader, self.view), self.comparison, self.mirror, revision)
+    async def told(self, revision: Revision, judged: Sequence[Judged]) -> tuple[Verdict, ...]:
+        """The verdicts with Git's side: those that only lag said to be so, and the lines of what differs."""
+        found = await find_lag(judged, self.comparison, self.mirror, revision)
         return await attribute(found, self.mirror, revision.sha)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:

@@ -7,6 +7,7 @@ delivered or given up.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -21,12 +22,36 @@ from driftd.store.schema import deliveries, incidents, notifications
 News = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
 """From the open incident of an app and type, if there is one, to what becomes of it, and what is to be told: pure."""
 
+_KEPT = 256
+"""So many open incidents are held as they were read."""
 
-def still_open(connection: Connection, app: str | None) -> list[Incident]:
-    query = select(incidents.c.document).where(incidents.c.resolved.is_(None)).order_by(incidents.c.app, incidents.c.id)
+
+def still_open(connection: Connection, app: str | None, read: Read) -> list[Incident]:
+    query = (
+        select(incidents.c.id, incidents.c.document)
+        .where(incidents.c.resolved.is_(None))
+        .order_by(incidents.c.app, incidents.c.id)
+    )
     if app is not None:
         query = query.where(incidents.c.app == app)
-    return [codec.INCIDENT.validate_json(document) for document in connection.execute(query).scalars()]
+    return [read(row.id, row.document) for row in connection.execute(query)]
+
+
+class Read:
+    """Reads the documents of incidents; one that is the same as before is not read again: every pass asks for it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[bytes, Incident]] = OrderedDict()
+
+    def __call__(self, name: str, document: bytes) -> Incident:
+        known = self._known.get(name)
+        if known is not None and known[0] == document:
+            return known[1]
+        incident = codec.INCIDENT.validate_json(document)
+        self._known[name] = (document, incident)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return incident
 
 
 def save(
@@ -81,9 +106,11 @@ def save(
     )
 
 
-def follow(connection: Connection, app: str, type_: IncidentType, news: News, channels: Sequence[str]) -> bool:
+def follow(
+    connection: Connection, app: str, type_: IncidentType, news: News, channels: Sequence[str], read: Read
+) -> bool:
     """Write what becomes of the app's incident of one type. Returns: whether there is something to tell."""
-    known = next((incident for incident in still_open(connection, app) if incident.type is type_), None)
+    known = next((incident for incident in still_open(connection, app, read) if incident.type is type_), None)
     found = news(known)
     if found is None:
         return False

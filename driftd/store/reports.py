@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Report, Status, Verdict
+from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
@@ -28,16 +28,19 @@ class Written:
 
     stamp: str
     verdicts: tuple[Verdict, ...]
+    prints: Fingerprints
 
 
-def fingerprint(report: Report) -> str:
-    """A hash of what is wrong, whoever did it, whenever and at whichever revision it was seen."""
-    hasher = hashlib.sha256((report.error or "").encode())
-    for verdict in report.notable:
-        fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
-        line = json.dumps([str(verdict.ref), verdict.status, verdict.error, fields], sort_keys=True)
-        hasher.update(line.encode() + b"\n")
-    return hasher.hexdigest()
+def _essence(verdict: Verdict) -> object:
+    """What is wrong, whoever did it, whenever and at whichever revision it was seen."""
+    fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
+    return [str(verdict.ref), verdict.status, verdict.error, fields]
+
+
+def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
+    """A hash of what is wrong with an app. `prints` are those of its report before."""
+    lines = [report.error or "", *(prints or Fingerprints(_essence)).of(report.notable)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def record(connection: Connection, report: Report, known: Written | None) -> tuple[bool, Written]:
@@ -45,7 +48,8 @@ def record(connection: Connection, report: Report, known: Written | None) -> tup
 
     Returns: whether the verdict is another one than before (the first one of an app always is), and what is written.
     """
-    now = fingerprint(report)
+    prints = known.prints if known is not None else Fingerprints(_essence)
+    now = fingerprint(report, prints)
     row = connection.execute(
         select(reports.c.stamp, reports.c.fingerprint).where(reports.c.app == report.app)
     ).one_or_none()
@@ -68,7 +72,7 @@ def record(connection: Connection, report: Report, known: Written | None) -> tup
     changed = row is None or row.fingerprint != now
     if changed:
         _tell(connection, report)
-    return changed, Written(stamp, report.verdicts)
+    return changed, Written(stamp, report.verdicts, prints)
 
 
 def last(connection: Connection, app: str) -> Report | None:

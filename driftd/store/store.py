@@ -39,6 +39,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._written: dict[str, reports.Written] = {}
+        self._read_incident = incidents.Read()
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], datetime] = _now) -> Store:
@@ -145,7 +146,7 @@ class Store:
 
     async def open_incidents(self, app: str | None = None) -> list[Incident]:
         """The incidents that are not resolved, of one app or of all."""
-        return await self._database.read(lambda c: incidents.still_open(c, app))
+        return await self._database.read(lambda c: incidents.still_open(c, app, self._read_incident))
 
     async def follow_incident(
         self, app: str, type_: IncidentType, news: incidents.News, channels: Sequence[str]
@@ -155,7 +156,9 @@ class Store:
         Written is, with it or not at all, one delivery of the notification for each channel. `news` may be called more
         than once. Returns: whether there is something to tell. Raises: StoreError: another such incident is open.
         """
-        return await self._database.write(lambda c: incidents.follow(c, app, type_, news, channels))
+        return await self._database.write(
+            lambda c: incidents.follow(c, app, type_, news, channels, self._read_incident)
+        )
 
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)

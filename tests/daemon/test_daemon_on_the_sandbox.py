@@ -61,7 +61,7 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
 async def test_another_configuration_goes_on_with_the_same_history(world: World) -> None:
     """From observe to heal: the drift that was told is told once, and healed; nothing of the old one still runs."""
     async with running(configuration(world), Metrics()) as first:
-        await until(lambda: first.engine.reports, "the first report")
+        await until(world.told, "the first message")
     assert world.requests.writes == []
     assert await world.told() == ["drift opened"]
     async with running(configuration(world, mode="heal"), Metrics()) as second:

@@ -72,6 +72,7 @@ async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> No
         await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the drift")
         await observed.edit("ConfigMap", {"data": {"a": "1"}})
         await until(lambda: in_sync(engine), "the end of it")
+        await until(lambda: _told(observed, 2), "the messages")
         assert ours == []
         assert [w for w in observed.requests.writes if "kubectl-edit" not in w] == []
     assert await observed.told() == ["drift opened", "drift resolved (reverted)"]
@@ -143,6 +144,9 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
 
             async def run(self) -> None:
                 raise ZeroDivisionError
+
+            async def close(self) -> None:
+                """There is nothing to end."""
 
         engine.runners["broken"] = Broken()  # type: ignore[assignment]  # it has what the engine asks for
         for _ in range(8):

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.model.drift import Status, Verdict
+from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Resolution
 from driftd.model.revision import GitLine
-from driftd.reconcile.incidents import Trouble, follow, of_type
+from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
 from tests.reconcile.samples import SECOND, T0, drifted, field, revision, verdict
 
 REVERTED = Resolution.REVERTED
 
 
 def trouble(*resources: Verdict, number: int = 1) -> Trouble:
-    return Trouble(IncidentType.DRIFT, "web", "prod", revision(number).sha, resources)
+    return drift_of("web", "prod", revision(number).sha, resources, Fingerprints(essence))
 
 
 def opened(*resources: Verdict) -> Incident:

@@ -8,7 +8,7 @@ from driftd.model.drift import Engine, Status
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
-from driftd.reconcile.runner import Ask
+from driftd.reconcile.repair import Ask
 from tests.reconcile.conftest import Opened
 from tests.reconcile.world import World, config_map, deployment, statuses
 

@@ -32,6 +32,7 @@ class Passes:
         self.store = store
         self.wakes = 0
         self.time = T0
+        self.look_again: timedelta | None = None
         self.recorder = Recorder(store, ["chat"], self.now, self._woken)
 
     def now(self) -> datetime:
@@ -53,7 +54,9 @@ class Passes:
     ) -> list[str]:
         """One pass; returns what people were told of it."""
         before = len(await self.told())
-        await self.recorder.passed(found, after or found, health=health, action=action, hold=hold, **more)
+        self.look_again = await self.recorder.passed(
+            found, after or found, health=health, action=action, hold=hold, **more
+        )
         return (await self.told())[before:]
 
     async def told(self, app: str = "web") -> list[str]:
@@ -79,10 +82,47 @@ async def test_drift_is_told_once_and_its_end_once(passes: Passes) -> None:
     """However many passes see it; each message wakes the dispatcher."""
     assert await passes.found(DRIFTED) == ["drift opened"]
     assert await passes.found(DRIFTED) == []
+    passes.time += timedelta(seconds=10)
     assert await passes.found(report(drifted(live="another"))) == ["drift changed"]
     assert await passes.found(IN_SYNC) == ["drift resolved (reverted)"]
     assert await passes.found(IN_SYNC) == []
     assert passes.wakes == 3
+
+
+async def test_many_edits_in_a_row_are_one_message(passes: Passes) -> None:
+    """The first is told at once; what follows within seconds is told together, and the pass says when to come back."""
+    assert await passes.found(DRIFTED) == ["drift opened"]
+    for value in ("a", "b", "c"):
+        assert await passes.found(report(drifted(live=value))) == []
+    assert passes.look_again is not None
+    passes.time += passes.look_again
+    assert await passes.found(report(drifted(live="c"))) == ["drift changed"]
+    assert passes.look_again is None
+    (incident,) = await passes.store.open_incidents("web")
+    assert [field.live for field in incident.resources[0].fields] == ["c"]
+
+
+async def test_an_end_is_told_at_once(passes: Passes) -> None:
+    """However short ago something changed."""
+    assert await passes.found(DRIFTED) == ["drift opened"]
+    assert await passes.found(report(drifted(live="another"))) == []
+    assert await passes.found(IN_SYNC) == ["drift resolved (reverted)"]
+
+
+async def test_nobody_is_told_of_half_of_what_is_about_to_be_known(passes: Passes) -> None:
+    """The report is there, and the message comes with the lines of Git."""
+    assert await passes.found(DRIFTED, complete=False) == []
+    last = await passes.store.last_report("web")
+    assert last is not None
+    assert [verdict.status for verdict in last.drifted] == [Status.DRIFTED]
+    assert await passes.found(DRIFTED) == ["drift opened"]
+
+
+async def test_what_came_and_went_before_all_was_known_is_told_all_the_same(passes: Passes) -> None:
+    """From beginning to end: whoever changes something for a moment is seen."""
+    assert await passes.found(DRIFTED, complete=False) == []
+    assert await passes.found(IN_SYNC) == ["drift opened", "drift resolved (reverted)"]
+    assert await passes.found(IN_SYNC) == []
 
 
 async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(passes: Passes) -> None:
@@ -202,6 +242,7 @@ async def test_sickness_is_told_until_it_is_over(passes: Passes) -> None:
     """A count that goes on is no news; a state that changes is."""
     assert await passes.found(IN_SYNC, health=[ailing(message="0 of 2")]) == ["unhealthy opened"]
     assert await passes.found(IN_SYNC, health=[ailing(message="1 of 2")]) == []
+    passes.time += timedelta(seconds=10)
     assert await passes.found(IN_SYNC, health=[ailing(HealthState.PROGRESSING)]) == ["unhealthy changed"]
     assert await passes.found(IN_SYNC) == ["unhealthy resolved (reverted)"]
 

@@ -7,7 +7,8 @@ import pytest
 from driftd.model.drift import Status
 from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
 from driftd.model.revision import RevisionState
-from driftd.reconcile.runner import Ask, PassResult
+from driftd.reconcile.repair import Ask
+from driftd.reconcile.runner import PassResult
 from tests.reconcile.conftest import Opened
 from tests.reconcile.world import World, config_map, deployment, statuses
 

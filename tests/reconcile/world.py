@@ -25,7 +25,8 @@ from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
 from driftd.reconcile.recording import Recorder
-from driftd.reconcile.runner import AppRunner, Ask, PassResult
+from driftd.reconcile.repair import Ask
+from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.reconcile.source import SourceState
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
@@ -117,11 +118,11 @@ class World:
         self.runner = self.make_runner()
         return self.runner
 
-    def make_runner(self, watches: ClusterWatches | None = None) -> AppRunner:
+    def make_runner(self, watches: ClusterWatches | None = None, wake: Callable[[], None] = lambda: None) -> AppRunner:
         view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
         return AppRunner(
             app=self.app, source=self.source, view=view, store=self.store, comparison=Comparison(Redactor(b"k" * 32)),
-            recorder=self.recorder(), now=self.clock, watches=watches,
+            recorder=self.recorder(), now=self.clock, watches=watches, wake=wake,
         )  # fmt: skip
 
     def recorder(self) -> Recorder:
@@ -200,7 +201,7 @@ class World:
             engine.changed,
             self.clock,
         )
-        self.runner = engine.runners["web"] = self.make_runner(watches)
+        self.runner = engine.runners["web"] = self.make_runner(watches, lambda: engine.changed("web"))
         engine.start()
         engine.ask("web")
         try:

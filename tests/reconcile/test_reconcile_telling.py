@@ -1,0 +1,109 @@
+"""Git's history is looked up beside the passes: it delays no verdict, and is there when people are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from driftd.git.mirror import Mirror
+from driftd.model.drift import Status, Verdict
+from driftd.model.errors import GitError
+from driftd.reconcile import telling
+from driftd.reconcile.engine import ReconcileEngine
+from tests.reconcile.test_reconcile_engine import in_sync, status
+from tests.reconcile.world import World, config_map, deployment, until
+
+
+class SlowHistory:
+    """Holds up every blame until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = asyncio.Event()
+        self.asked = 0
+        blame = Mirror.blame
+
+        async def slow(mirror: Mirror, *args: Any) -> Any:
+            self.asked += 1
+            await self.go.wait()
+            return await blame(mirror, *args)
+
+        monkeypatch.setattr(Mirror, "blame", slow)
+
+
+async def deployed(world: World, engine: ReconcileEngine) -> None:
+    for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
+        await world.apply(kind, text)
+    await until(lambda: in_sync(engine), "the first pass")
+
+
+async def recorded(world: World) -> Sequence[Verdict]:
+    report = await world.store.last_report("web")
+    return report.drifted if report else ()
+
+
+async def test_drift_is_recorded_before_its_line_in_git_is_known(
+    observed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People are told once all is known; while Git is slow, other drift is found all the same."""
+    history = SlowHistory(monkeypatch)
+    async with observed.engine() as engine:
+        await deployed(observed, engine)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(lambda: history.asked, "the question to Git")
+        await until(lambda: recorded(observed), "the record")
+        await observed.edit("Deployment", {"spec": {"replicas": 5}})
+        await until(lambda: status(engine, "Deployment/web") is Status.DRIFTED, "the other drift")
+        assert await observed.told() == []
+        history.go.set()
+        await until(observed.told, "the message")
+    for verdict in await recorded(observed):
+        assert [field.git is not None and field.git.commit for field in verdict.fields] == [observed.repository.head]
+    assert await observed.told() == ["drift opened"]
+
+
+async def test_people_are_not_kept_waiting_for_ever(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Git's history does not come, they hear of the drift without it."""
+    history = SlowHistory(monkeypatch)
+    monkeypatch.setattr(telling, "PATIENCE", telling.PATIENCE / 10)
+    monkeypatch.setattr("driftd.reconcile.runner.PATIENCE", telling.PATIENCE)
+    async with observed.engine() as engine:
+        await deployed(observed, engine)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(observed.told, "the message")
+        assert history.asked
+        assert not history.go.is_set()
+
+
+async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drift is told with what is known."""
+
+    async def broken(*_args: Any) -> Any:
+        raise GitError("the mirror is damaged")
+
+    monkeypatch.setattr("driftd.reconcile.survey.Survey.told", broken)
+    async with observed.engine() as engine:
+        await deployed(observed, engine)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(observed.told, "the message")
+    assert [verdict.status for verdict in await recorded(observed)] == [Status.DRIFTED]
+
+
+async def test_more_than_there_is_room_for_is_told_completely(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that finds much waits for room: nothing is left without its line."""
+    monkeypatch.setattr(telling, "_ROOM", 4)
+    monkeypatch.setattr(telling, "_AT_A_TIME", 3)
+    await observed.commit({f"{n}.yaml": config_map(f"c-{n}", a="1") for n in range(20)})
+    async with observed.engine() as engine:
+        await until(lambda: status(engine, "ConfigMap/c-19") is Status.MISSING, "the first pass")
+        for n in range(20):
+            await observed.apply("ConfigMap", config_map(f"c-{n}", a="2"), name=f"c-{n}")
+
+        async def complete() -> bool:
+            drifted = [v for v in await recorded(observed) if v.ref.name.startswith("c-")]
+            lines = [field.git for verdict in drifted for field in verdict.fields]
+            return len(lines) == 20 and all(line is not None and line.commit for line in lines)
+
+        await until(complete, "all lines")
