@@ -7,50 +7,128 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import TypeVar
 
 from driftd.git.command import Shell
+from driftd.git.failure import CommandFailed
+from driftd.git.past import boundary, differences
 from driftd.git.paths import Located, locate
 from driftd.model.errors import PathNotFound
 from driftd.model.revision import GitLine
 
 _KEPT = 20_000
+_WAYS = 100
+_LONGEST_WAY = 200
 _HEADER = re.compile(r"(?P<sha>[0-9a-f]{40,64}) \d+ (?P<line>\d+)(?: \d+)?")
 
-_Key = tuple[str, str, int]
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Blame:
-    """Blames lines, and keeps the answers: what a commit says of a line never changes.
+    """Blames lines, and keeps the answers: what a commit says of a line never changes, nor does a later commit say
+    otherwise that left the file alone.
 
-    Not by blob: where a change is reverted, the same content comes back by another hand.
+    Not by blob: where a change is reverted, the same content comes back by another hand. Nor by the last commit that
+    touched the file, which takes a run of Git for each file: an answer is carried from the commit that a file was last
+    blamed at to a later one, if none on the way between them changed it. The way is that of first parents, each
+    compared with the next, and one look at it (two runs of Git) does for all files. A merge that leaves a file as its
+    first parent has it is passed over by `git blame` itself in just that way; where the way is another one, or a long
+    one, the file is blamed anew.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_Key, GitLine] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, int], GitLine] = OrderedDict()
+        self._as_at: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._latest: OrderedDict[str, str] = OrderedDict()
+        self._ways: OrderedDict[tuple[str, str], frozenset[str] | None] = OrderedDict()
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+
+    def kept(self, sha: str, file: str, wanted: Collection[int]) -> dict[int, GitLine] | None:
+        """What is known of all these lines without asking Git, or None. `sha` is a full hash."""
+        with self._lock:
+            as_at = self._as_at.get((sha, file))
+            found = self._of(as_at, file, wanted) if as_at is not None else {}
+        return found if len(found) == len(set(wanted)) else None
 
     def lines(self, shell: Shell, sha: str, file: str, wanted: Collection[int]) -> dict[int, GitLine]:
         """Blocking. `sha` is a full hash. Raises: PathNotFound: the commit has no such file."""
-        found = self._kept(sha, file, wanted)
+        as_at = self._commit(shell, sha, file)
+        with self._lock:
+            found = self._of(as_at, file, wanted)
         unknown = sorted(set(wanted) - found.keys())
         if unknown:
             place = locate(shell, sha, file)
             if place.kind != "blob":
                 raise PathNotFound(f"{file} is a folder")
             fresh = _blame(shell, sha, file, place, unknown)
-            self._keep(sha, file, fresh)
             found |= fresh
+            # What a link leads to changes without it: its answers are carried to no other commit.
+            self._keep(sha, as_at if place.path == file else sha, file, fresh, carry=place.path == file)
         return found
 
-    def _kept(self, sha: str, file: str, wanted: Iterable[int]) -> dict[int, GitLine]:
+    def forget_what_was_cut_off(self) -> None:
+        """More of the history may be known now."""
         with self._lock:
-            return {line: known for line in wanted if (known := self._known.get((sha, file, line))) is not None}
+            for key in [key for key, line in self._known.items() if line.commit is None]:
+                del self._known[key]
 
-    def _keep(self, sha: str, file: str, fresh: dict[int, GitLine]) -> None:
+    def _commit(self, shell: Shell, sha: str, file: str) -> str:
+        """The commit under which the answers on a file, as `sha` has it, are kept."""
         with self._lock:
-            self._known |= {(sha, file, line): answer for line, answer in fresh.items() if answer.commit is not None}
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            if (as_at := self._as_at.get((sha, file))) is not None:
+                return as_at
+            before = self._latest.get(file)
+            as_at = self._as_at.get((before, file)) if before is not None else None
+        if before is None or as_at is None:
+            return sha
+        touched = self._touched(shell, before, sha)
+        if touched is None or file in touched:
+            return sha
+        self._keep(sha, as_at, file, {}, carry=True)
+        return as_at
+
+    def _touched(self, shell: Shell, old: str, new: str) -> frozenset[str] | None:
+        """The files that were changed on the way from one commit to another; None where that is no short way."""
+        with self._looking:  # many files are asked for at once, and one look does for all
+            if (old, new) not in self._ways:
+                _put(self._ways, (old, new), _touched(shell, old, new), _WAYS)
+            return self._ways[old, new]
+
+    def _of(self, as_at: str, file: str, wanted: Iterable[int]) -> dict[int, GitLine]:
+        return {line: known for line in wanted if (known := self._known.get((as_at, file, line))) is not None}
+
+    def _keep(self, sha: str, as_at: str, file: str, fresh: dict[int, GitLine], *, carry: bool) -> None:
+        with self._lock:
+            for line, answer in fresh.items():
+                _put(self._known, (as_at, file, line), answer, _KEPT)
+            _put(self._as_at, (sha, file), as_at, _KEPT)
+            if carry:
+                _put(self._latest, file, sha, _KEPT)
+            else:
+                self._latest.pop(file, None)
+
+
+def _put(into: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:
+    into[key] = value
+    into.move_to_end(key)
+    while len(into) > most:
+        into.popitem(last=False)
+
+
+def _touched(shell: Shell, old: str, new: str) -> frozenset[str] | None:
+    try:
+        listed = shell.run(
+            "rev-list", "--first-parent", "--parents", f"--max-count={_LONGEST_WAY}", f"{old}..{new}", "--"
+        )
+    except CommandFailed:
+        return None  # the mirror was built anew, and does not have the old one any more
+    way = [line.split() for line in listed.decode().splitlines()]
+    if not way or way[-1][1:2] != [old]:
+        return None
+    commits = [*(commit for commit, *_ in way), old]
+    return frozenset(file for files in differences(shell, commits) for file in files)
 
 
 def _blame(shell: Shell, sha: str, file: str, place: Located, wanted: list[int]) -> dict[int, GitLine]:
@@ -59,17 +137,10 @@ def _blame(shell: Shell, sha: str, file: str, place: Located, wanted: list[int])
     ranges = [f"-L{first},{end}" for first, end in _ranges(line for line in wanted if 1 <= line <= last)]
     if not ranges:
         return {}
+    # Looked at first: who deepens the history meanwhile makes an answer better, not worse.
+    cut_off = boundary(shell)
     out = shell.run("blame", "--porcelain", "--root", *ranges, sha, "--", place.path)
-    cut_off = _shallow(shell)
     return dict(_parse(out.decode(errors="replace"), file, cut_off))
-
-
-def _shallow(shell: Shell) -> frozenset[str]:
-    """The commits whose parents the remote did not give: Git would blame them for all that is older."""
-    try:
-        return frozenset((shell.repository / "shallow").read_text(encoding="ascii").split())
-    except FileNotFoundError:
-        return frozenset()
 
 
 def _ranges(lines: Iterable[int]) -> list[tuple[int, int]]:

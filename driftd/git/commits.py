@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -36,10 +36,10 @@ def revision_of(shell: Shell, sha: str, name: str) -> Revision:
     raise GitError(f"git log has nothing to say of commit {sha}")
 
 
-def history(shell: Shell, sha: str, path: str, limit: int) -> list[Revision]:
-    """The commits up to `sha` that touched a path, newest first."""
+def history(shell: Shell, sha: str, paths: Sequence[str], limit: int) -> list[Revision]:
+    """The commits up to `sha` that touched one of these paths, newest first; the empty string is the root."""
     start = existing_commit(shell, sha)
-    out = shell.run(*_LOG, f"--max-count={max(0, limit)}", start, "--", *([path] if path else []))
+    out = shell.run(*_LOG, f"--max-count={max(0, limit)}", start, "--", *([] if "" in paths else paths))
     return list(_revisions(out))
 
 

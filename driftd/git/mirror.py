@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from driftd.git.deadline import Deadline, TimedOut, in_thread
 from driftd.git.environment import Login, login
 from driftd.git.failure import CommandFailed, advice, condensed
 from driftd.git.folder import MirrorFolder, Resolved, State
+from driftd.git.past import Step, blobs, boundary, steps
 from driftd.git.paths import clean_path
 from driftd.git.repository import Fetch, key_of
 from driftd.git.source import GitSource
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _READING = 60.0
+_DEEPENING = 20.0
 _READERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="git-read")
 
 
@@ -48,6 +50,7 @@ class Mirror:
         self._folder = MirrorFolder(folder)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"git-{source.name}")
         self._blame = Blame()
+        self._no_deeper: frozenset[str] = frozenset()
 
     async def fetch(self) -> Revision:
         """Asks the remote for the source's reference and gives its commit. What was there stays when this fails.
@@ -89,12 +92,75 @@ class Mirror:
         Raises: PathNotFound; RefNotFound.
         """
         wanted = clean_path(file)
-        return await self._read(lambda shell: self._blame.lines(shell, existing_commit(shell, sha), wanted, lines))
+        if (known := self._blame.kept(sha, wanted, lines)) is not None:
+            return known
 
-    async def log(self, sha: str, path: str, limit: int) -> list[Revision]:
-        """The commits up to `sha` that touched a path, newest first, `limit` at most. Raises: RefNotFound."""
+        def blamed(shell: Shell) -> tuple[dict[int, GitLine], bool]:
+            found = self._blame.lines(shell, existing_commit(shell, sha), wanted, lines)
+            return found, any(line.commit is None for line in found.values())
+
+        return await self._deep(blamed)
+
+    async def log(self, sha: str, paths: Sequence[str], limit: int) -> list[Revision]:
+        """The last commits up to `sha` that touched one of these paths, newest first. Raises: RefNotFound."""
+        wanted = [clean_path(path) for path in paths]
+
+        def logged(shell: Shell) -> tuple[list[Revision], bool]:
+            found = history(shell, sha, wanted, limit)
+            return found, not boundary(shell).isdisjoint(commit.sha for commit in found)
+
+        return await self._deep(logged)
+
+    async def steps(self, sha: str, path: str, limit: int) -> list[Step]:
+        """As `log`, for one path, with the files that each of these commits has otherwise. Raises: RefNotFound."""
         wanted = clean_path(path)
-        return await self._read(lambda shell: history(shell, sha, wanted, limit))
+
+        def stepped(shell: Shell) -> tuple[list[Step], bool]:
+            found = steps(shell, sha, wanted, limit)
+            return found, not boundary(shell).isdisjoint(step.revision.sha for step in found)
+
+        return await self._deep(stepped)
+
+    async def blobs(self, wanted: Iterable[str], most: int) -> dict[str, bytes]:
+        """The contents of blobs by their hashes, in this order, until they are more than `most` bytes.
+
+        Raises: GitError: the mirror does not have one.
+        """
+        names = list(wanted)
+        return await self._read(lambda shell: blobs(shell, names, most))
+
+    async def _deep(self, work: Callable[[Shell], tuple[T, bool]]) -> T:
+        """The answer of `work`, which also says whether more history would make another one: then the remote is asked
+        for all that it has. Where it has no more, or cannot be reached, it is not asked again before a new commit.
+        """
+
+        def reading(shell: Shell) -> tuple[T, frozenset[str]]:
+            answer, cut_off = work(shell)
+            return answer, boundary(shell) if cut_off else frozenset()
+
+        answer, missing = await self._read(reading)
+        if not missing or missing == self._no_deeper:
+            return answer
+        if await in_thread(self._writer, min(self.source.timeout, _DEEPENING), self._deepen):
+            answer, _ = await self._read(reading)
+        return answer
+
+    def _deepen(self, deadline: Deadline) -> bool:
+        """Whether more of the history is there afterwards. Never a reason to fail: what is newer is known."""
+        try:
+            with self._folder.exclusive(deadline), opened(self._folder.repository, deadline) as shell:
+                before = boundary(shell)
+                if before and before != self._no_deeper:
+                    self._no_deeper = before
+                    credentials = login(self.source, self._folder.global_config)
+                    Fetch(self.source, shell, shell.logged_in(credentials)).deepen()
+                deeper = boundary(shell) != before or not before
+        except GitError as error:
+            _log.warning("git history is shallow and could not be deepened", source=self.source.name, error=str(error))
+            return False
+        if deeper:
+            self._blame.forget_what_was_cut_off()
+        return deeper
 
     async def _read(self, work: Callable[[Shell], T]) -> T:
         def reading(deadline: Deadline) -> T:
@@ -155,6 +221,7 @@ class Mirror:
                 raise
             raise _Damaged(str(error)) from error
         if before != resolved:
+            self._no_deeper = frozenset()
             if before is not None and not fetch.follows(before.sha, resolved.sha):
                 _log.info("git reference was rewritten", source=self.source.name, old=before.sha, new=resolved.sha)
             self._folder.remember(replace(state, refs={**state.refs, key_of(self.source.ref): resolved}))
@@ -168,6 +235,8 @@ class Mirror:
             resolved = Fetch(self.source, shell, shell.logged_in(credentials)).run(None)
         self._folder.install(incoming)
         self._folder.remember(State(self.source.address.url, {key_of(self.source.ref): resolved}))
+        self._no_deeper = frozenset()
+        self._blame.forget_what_was_cut_off()
         return resolved
 
     def _unreachable(self, error: CommandFailed) -> SourceUnreachable:

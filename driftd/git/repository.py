@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -63,6 +64,14 @@ class Fetch:
             same = before is not None and before.sha == resolved.sha
             return before if before and same else Resolved(self._listing().default or "HEAD", resolved.sha)
         return resolved
+
+    def deepen(self) -> None:
+        """Fetches the history that a shallow remote did not give before, as far as it has it by now.
+
+        Raises: as `run`. The references stay as they are.
+        """
+        target = self._target(self.source.ref)
+        self._fetch(*((f"+{target.remote}",) if target else _EVERYTHING), deepening=("--unshallow",))
 
     def keep_in_order(self) -> None:
         """Joins packs once there are many. Never drops an object: an older revision may be asked for."""
@@ -137,9 +146,10 @@ class Fetch:
     def _listing(self, *only: str) -> Listing:
         return Listing.of(self.remote, self.source.address.url, *only)
 
-    def _fetch(self, *refspecs: str) -> None:
+    def _fetch(self, *refspecs: str, deepening: Sequence[str] = ()) -> None:
         self.remote.run(
             "fetch",
+            *deepening,
             "--quiet",
             "--force",
             "--prune",

@@ -2,114 +2,163 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from driftd.diff.compare import Comparison
 from driftd.diff.deployer import Deployer, deployer
 from driftd.diff.ownership import entries
-from driftd.git.mirror import Mirror
-from driftd.model.drift import Behind, FieldDrift, Status, Verdict
+from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
+from driftd.model.path import FieldPath
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
+from driftd.reconcile.earlier import COMMITS, Earlier, Explanation
 from driftd.reconcile.judging import Judged
-from driftd.render.manifests import read_manifests
+from driftd.reconcile.past import Look, Past
 
-_COMMITS = 50
-"""So many commits of one file are looked back at."""
-
-_FILES = 100
-"""So many files are looked at in one pass: where more of them differ, it is no question of single commits."""
+_NEAR = 4
+_REACHES = (1, _NEAR, COMMITS)
+"""So many commits are looked back at, the more only where fewer explain too little."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What a file declared at an earlier commit; None for an object's manifest where it had none."""
+class _Case:
+    """An object that may be behind: with those of its fields that nobody's hand is known to have changed."""
 
-    behind: Behind
-    manifests: dict[tuple[str, str, str | None, str], Manifest]
+    judged: Judged
+    fields: frozenset[FieldPath] = frozenset()
 
-    def of(self, ref: ResourceRef) -> Manifest | None:
-        named = self.manifests.get((ref.group, ref.kind, ref.namespace, ref.name))
-        return named or self.manifests.get((ref.group, ref.kind, None, ref.name))
+    @property
+    def ref(self) -> ResourceRef:
+        return self.judged.verdict.ref
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.judged.wanted.manifest
+
+    @property
+    def missing(self) -> bool:
+        return self.judged.live is None
+
+    def look(self, revision: Revision) -> Look:
+        metadata = self.judged.live["metadata"] if self.judged.live is not None else {}
+        return revision.sha, self.judged.verdict, metadata.get("resourceVersion")
 
 
 async def find_lag(
-    judged: Sequence[Judged], comparison: Comparison, mirror: Mirror, revision: Revision
+    judged: Sequence[Judged], comparison: Comparison, past: Past, revision: Revision
 ) -> tuple[Verdict, ...]:
-    """The verdicts, with those that are behind said to be so.
+    """The verdicts, with those that are behind said to be so. `past` has seen what is in the cluster.
 
-    Only manifests that stand in a file of their own are looked back at: what Kustomize and Helm made has no one file.
-    Costs nothing where nothing differs, else a `git log` and a read for each commit of each file concerned.
+    Costs nothing where nothing differs, or only by hands that are known; else a few runs of Git or of the program that
+    renders, once for each revision, and a comparison with each state that Git had of the object, once for each state
+    that the cluster has of it.
     """
-    concerned: dict[str, list[Judged]] = defaultdict(list)
-    for one in judged:
-        source = one.verdict.source
-        if one.verdict.status in (Status.DRIFTED, Status.MISSING) and source is not None and source.origin == "yaml":
-            concerned[source.file].append(one)
-    if not concerned or len(concerned) > _FILES:
-        return tuple(one.verdict for one in judged)
-    answers = await asyncio.gather(
-        *(_of_file(file, some, comparison, mirror, revision) for file, some in concerned.items())
+    cases = [case for one in judged if (case := _case(one, comparison, past)) is not None]
+    try:
+        lags = await _explanations(cases, comparison, past, revision)
+    except GitError:
+        lags = {}  # no history is no reason to lose a verdict
+    return tuple(
+        lags[one.verdict.ref].marked(one.verdict) if one.verdict.ref in lags else one.verdict for one in judged
     )
-    found = {verdict.ref: verdict for answer in answers for verdict in answer}
-    return tuple(found.get(one.verdict.ref, one.verdict) for one in judged)
 
 
-async def _of_file(
-    file: str, judged: Sequence[Judged], comparison: Comparison, mirror: Mirror, revision: Revision
-) -> list[Verdict]:
-    best = {one.verdict.ref: one.verdict for one in judged}
-    try:
-        commits = await mirror.log(revision.sha, file, _COMMITS + 1)
-        for number, commit in enumerate(commits[1:], start=1):
-            earlier = await _read(mirror, file, Behind(number, commit))
-            for one in judged:
-                ref = one.verdict.ref
-                if not _settled(best[ref]):
-                    best[ref] = _better(best[ref], _against(one, earlier, comparison))
-            if all(_settled(verdict) for verdict in best.values()):
-                break
-    except GitError:
-        return list(best.values())  # no history is no reason to lose a verdict
-    return list(best.values())
+async def _explanations(
+    cases: Sequence[_Case], comparison: Comparison, past: Past, revision: Revision
+) -> dict[ResourceRef, Explanation]:
+    lags: dict[ResourceRef, Explanation] = {}
+    fresh = []
+    for case in cases:
+        look, lag = past.explained.get(case.ref, (None, None))
+        if look != case.look(revision):
+            fresh.append(case)
+        elif lag is not None:
+            lags[case.ref] = lag
+    waiting = fresh
+    for reach in _REACHES:
+        if not waiting:
+            break
+        history = await past.earlier(revision, [case.manifest for case in waiting], reach)
+        found = {case.ref: _explanation(case, history[case.ref], comparison) for case in waiting}
+        lags |= {ref: lag for ref, lag in found.items() if lag is not None}
+        waiting = [case for case in waiting if case.ref not in lags or lags[case.ref].fields != case.fields]
+    for case in fresh:
+        if not case.missing:
+            past.explained[case.ref] = (case.look(revision), lags.get(case.ref))
+        elif case.ref in lags and await _was_taken_away(case, lags[case.ref].earlier.position, past, revision):
+            del lags[case.ref]
+    return lags
 
 
-async def _read(mirror: Mirror, file: str, behind: Behind) -> _Earlier:
-    try:
-        contents = await asyncio.to_thread(mirror.at(behind.revision.sha).read, [file])
-    except GitError:
-        return _Earlier(behind, {})  # the commit that took the file away for a while
-    objects = read_manifests(contents[file], file)
-    return _Earlier(behind, {(m.ref.group, m.ref.kind, m.ref.namespace, m.ref.name): m for m in objects.manifests})
-
-
-def _against(one: Judged, earlier: _Earlier, comparison: Comparison) -> Verdict:
-    """The verdict with those of its fields marked that do not differ from an earlier revision."""
+def _case(one: Judged, comparison: Comparison, past: Past) -> _Case | None:
     verdict = one.verdict
-    manifest = earlier.of(verdict.ref)
-    if one.live is None:
-        return replace(verdict, behind=earlier.behind) if manifest is None else verdict
-    if manifest is None:
-        return verdict
-    manifest = manifest.in_namespace(verdict.ref.namespace)
+    if verdict.source is None:
+        return None
+    if verdict.status is Status.MISSING:
+        return _Case(one) if verdict.by is None and past.may_lack(verdict.ref) else None
+    if verdict.status is not Status.DRIFTED or one.live is None:
+        return None
+    deployed_by = _deployer(one, one.wanted.manifest, comparison)
+    fields = frozenset(f.path for f in verdict.fields if not f.of_pods and _by_deployer(f, deployed_by))
+    return _Case(one, fields) if fields else None
+
+
+def _explanation(case: _Case, history: Sequence[Earlier], comparison: Comparison) -> Explanation | None:
+    """The earlier revision that explains most; of several, the newest."""
+    if case.missing:
+        return next((Explanation(earlier) for earlier in history if earlier.manifest is None), None)
+    best: Explanation | None = None
+    for earlier in history:
+        fields = _explained(case, earlier.manifest, comparison) if earlier.manifest is not None else frozenset()
+        if len(fields) > (len(best.fields) if best else 0):
+            best = Explanation(earlier, fields)
+        if fields == case.fields:
+            break
+    return best
+
+
+def _explained(case: _Case, manifest: Manifest, comparison: Comparison) -> frozenset[FieldPath]:
+    """The fields that do not differ from what an earlier revision declared.
+
+    None, where the deployer has brought something in since: where live agrees with Git now and not with what was
+    declared then, that was not the revision that was deployed last.
+    """
+    then = _then(case.judged, manifest, comparison)
+    if then.status is Status.UNKNOWN:
+        return frozenset()
+    now = {field.path for field in case.judged.verdict.fields}
+    still = {field.path for field in then.fields}
+    deployed_by = _deployer(case.judged, manifest, comparison)
+    if any(_by_deployer(field, deployed_by) and not _is_among(field.path, now) for field in then.fields):
+        return frozenset()
+    return frozenset(
+        field.path
+        for field in case.judged.verdict.fields
+        if field.path in case.fields and not _is_among(field.path, still) and _by_deployer(field, deployed_by)
+    )
+
+
+async def _was_taken_away(case: _Case, absent: int, past: Past, revision: Revision) -> bool:
+    """Whether a missing object was not left out: a commit was applied that declares it, as every later one than the
+    one at `absent` does."""
+    for reach in sorted({min(_NEAR, absent), absent}):
+        if await past.was_applied(revision, case.manifest, reach):
+            return True
+    return False
+
+
+def _then(one: Judged, manifest: Manifest, comparison: Comparison) -> Verdict:
     resource = one.wanted.resource
-    then = comparison.verdict(
+    return comparison.verdict(
         manifest, one.live, one.schema, status_is_server_owned=resource is None or resource.has_status
     )
-    if then.status not in (Status.DRIFTED, Status.IN_SYNC):
-        return verdict
-    still = {field.path for field in then.fields}
-    managed = entries(one.live)
-    deployed_by = deployer(one.live, manifest.body, one.schema, managed, comparison.managers)
-    fields = tuple(
-        replace(f, behind=f.path not in still and not f.of_pods and _by_deployer(f, deployed_by))
-        for f in verdict.fields
-    )
-    return replace(verdict, fields=fields, behind=earlier.behind if any(f.behind for f in fields) else None)
+
+
+def _deployer(one: Judged, manifest: Manifest, comparison: Comparison) -> Deployer:
+    live = one.live or {}
+    return deployer(live, manifest.body, one.schema, entries(live), comparison.managers)
 
 
 def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
@@ -120,13 +169,6 @@ def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
     return (by.manager, by.operation, by.subresource) == (deployed_by.manager, deployed_by.operation, None)
 
 
-def _settled(verdict: Verdict) -> bool:
-    return verdict.behind is not None and all(field.behind for field in verdict.fields)
-
-
-def _better(known: Verdict, new: Verdict) -> Verdict:
-    return new if _lagging(new.fields) > _lagging(known.fields) or _settled(new) else known
-
-
-def _lagging(fields: Iterable[FieldDrift]) -> int:
-    return sum(1 for field in fields if field.behind)
+def _is_among(path: FieldPath, others: Collection[FieldPath]) -> bool:
+    """Whether it is one of these fields, or inside of one, or around one."""
+    return any(path[: len(other)] == other[: len(path)] for other in others)

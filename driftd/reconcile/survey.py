@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from driftd.diff.compare import Comparison, unknown
@@ -20,6 +20,7 @@ from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired
 from driftd.reconcile.judging import Judge, Judged, SchemaAnswers, dry_run
 from driftd.reconcile.lag import find_lag
+from driftd.reconcile.past import Past
 from driftd.reconcile.placement import Wanted, place
 from driftd.reconcile.pods import with_pods
 from driftd.reconcile.reading import DirectReader, Reader
@@ -33,6 +34,10 @@ class Survey:
     view: ClusterView
     mirror: Mirror
     comparison: Comparison
+    past: Past = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "past", Past(self.app, self.mirror))
 
     async def check(self, desired: Desired, now: datetime) -> Report:
         """The report of one look at the cluster, straight from the API server."""
@@ -46,11 +51,13 @@ class Survey:
 
     async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
         """Each object that is wanted against the live one, and workloads against their pods."""
-        return await with_pods(await self._judge.judge(wanted, reader), reader, self.view)
+        judged = await with_pods(await self._judge.judge(wanted, reader), reader, self.view)
+        self.past.saw(judged)
+        return judged
 
     async def told(self, revision: Revision, judged: Sequence[Judged]) -> tuple[Verdict, ...]:
         """The verdicts with Git's side: those that only lag said to be so, and the lines of what differs."""
-        found = await find_lag(judged, self.comparison, self.mirror, revision)
+        found = await find_lag(judged, self.comparison, self.past, revision)
         return await attribute(found, self.mirror, revision.sha)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:

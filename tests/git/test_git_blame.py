@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from driftd.git.command import Shell
 from driftd.git.source import Ref, RefKind
 from driftd.model.errors import PathNotFound, RefNotFound
 from driftd.model.revision import GitLine
@@ -104,13 +105,186 @@ async def test_the_log_is_of_the_commits_that_touched_a_path(mirror: MirrorMaker
     third = repo.write({FILE: "replicas: 5\n"}).commit("Scale up", author="Bo")
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
-    log = await tracked.log(third, "apps/web", 10)
+    log = await tracked.log(third, ["apps/web"], 10)
     assert [(one.sha, one.author, one.subject) for one in log] == [
         (third, "Bo", "Scale up"),
         (first, "Ann Author", "Add the web app"),
     ]
-    assert [one.sha for one in await tracked.log(third, "", 1)] == [third]
-    assert len(await tracked.log(third, "", 10)) == 3
-    assert await tracked.log(third, "nope", 10) == []
+    assert [one.sha for one in await tracked.log(third, [""], 1)] == [third]
+    assert len(await tracked.log(third, [""], 10)) == 3
+    assert await tracked.log(third, ["nope"], 10) == []
     with pytest.raises(RefNotFound):
-        await tracked.log("main", "", 1)
+        await tracked.log("main", [""], 1)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The Git commands that are run, as they are run."""
+    seen: list[str] = []
+    run = Shell.run
+
+    def noted(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
+        seen.append(arguments[0])
+        return run(shell, *arguments, stdin=stdin)
+
+    monkeypatch.setattr(Shell, "run", noted)
+    return seen
+
+
+async def test_a_commit_that_left_the_files_alone_costs_no_blame(
+    mirror: MirrorMaker, repo: GitRepo, runs: list[str]
+) -> None:
+    """However many files there are: the way from the commit before is looked at once, and then nothing is asked."""
+    names = [f"apps/web/{number}.yaml" for number in range(5)]
+    touched = repo.write(dict.fromkeys(names, "kind: ConfigMap\n")).commit("Many")
+    tracked = mirror()
+    await tracked.fetch()
+    before = [await tracked.blame(touched, name, [1]) for name in names]
+    newest = [repo.write({"README": text}).commit(text) for text in ("One", "Two", "Three")][-1]
+    await tracked.fetch()
+    runs.clear()
+    assert [await tracked.blame(newest, name, [1]) for name in names] == before
+    assert runs.count("rev-list") == runs.count("diff-tree") == 1
+    assert "blame" not in runs
+    runs.clear()
+    assert [await tracked.blame(newest, name, [1]) for name in names] == before
+    assert runs == []
+
+
+async def test_a_file_that_was_changed_and_reverted_between_two_looks_is_blamed_anew(
+    mirror: MirrorMaker, repo: GitRepo
+) -> None:
+    """Its content is the same at both, and the hand is another."""
+    first = repo.head
+    original = (repo.folder / FILE).read_text()
+    tracked = mirror()
+    await tracked.fetch()
+    assert (await tracked.blame(first, FILE, [2]))[2].commit == first
+    repo.write({FILE: original.replace("3", "5")}).commit("Scale up")
+    third = repo.write({FILE: original}).commit("Revert")
+    fourth = repo.write({"README": "words"}).commit("Words")
+    await tracked.fetch()
+    assert (await tracked.blame(fourth, FILE, [2]))[2].commit == third
+
+
+async def test_what_a_merge_brings_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Whichever side a file was changed on, and whatever was known of it before the merge."""
+    other = "other.yaml"
+    repo.write({other: "kind: Other\n"}).commit("Add another")
+    repo.switch("side", new=True)
+    side = repo.write({FILE: "kind: Deployment\nreplicas: 7\n"}).commit("On the side")
+    repo.switch("main")
+    main = repo.write({other: "kind: Another\n"}).commit("On main")
+    tracked = mirror(Ref(RefKind.BRANCH, "main"))
+    await tracked.fetch()
+    for file in (FILE, other):
+        await tracked.blame(main, file, [1, 2] if file == FILE else [1])
+    repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
+    assert (await tracked.fetch()).sha == repo.head
+    assert (await tracked.blame(repo.head, FILE, [2]))[2].commit == side
+    assert (await tracked.blame(repo.head, other, [1]))[1].commit == main
+
+
+async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Main changed a file and reverted it; for the merge's first parent, which never saw that, the old hand counts."""
+    first, original = repo.head, (repo.folder / FILE).read_text()
+    repo.branch("side")
+    repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
+    reverted = repo.write({FILE: original}).commit("Revert")
+    tracked = mirror(Ref(RefKind.BRANCH, "main"))
+    await tracked.fetch()
+    assert (await tracked.blame(reverted, FILE, [2]))[2].commit == reverted
+    repo.switch("side")
+    repo.write({"README": "words"}).commit("Words")
+    repo.git("merge", "--quiet", "--no-ff", "--no-edit", "main")
+    merge = repo.head
+    repo.branch("main", at=merge)
+    await tracked.fetch()
+    expected = repo.git("blame", "--porcelain", "-L2,2", merge, "--", FILE).split()[0]
+    assert expected == first
+    assert (await tracked.blame(merge, FILE, [2]))[2].commit == expected
+
+
+async def test_a_linked_file_is_blamed_anew_when_what_it_leads_to_changes(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Although no commit touched the link."""
+    before = repo.link("apps/link.yaml", "web/deploy.yaml").commit("Link")
+    tracked = mirror()
+    await tracked.fetch()
+    await tracked.blame(before, "apps/link.yaml", [2])
+    after = repo.write({FILE: "kind: Deployment\nreplicas: 9\n"}).commit("Scale up")
+    await tracked.fetch()
+    assert (await tracked.blame(after, "apps/link.yaml", [2]))[2].commit == after
+
+
+async def test_a_shallow_mirror_deepens_when_it_is_asked_and_not_before(
+    mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, runs: list[str]
+) -> None:
+    """The remote was shallow and has all of its history by now: a fetch leaves that, a question brings it."""
+    first = repo.head
+    newest = repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
+    served = tmp_path / "shallow"
+    repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(served))
+    tracked = mirror(url=str(served))
+    await tracked.fetch()
+    repo.git("-C", str(served), "fetch", "--quiet", "--unshallow")
+    assert (await tracked.fetch()).sha == newest
+    assert (tmp_path / "mirror" / "repository.git" / "shallow").exists()
+    lines = await tracked.blame(newest, FILE, [1, 2])
+    assert {number: line.commit for number, line in lines.items()} == {1: first, 2: newest}
+    assert [one.sha for one in await mirror(url=str(served)).log(newest, [FILE], 9)] == [newest, first]
+
+
+async def test_a_remote_that_has_no_more_history_is_asked_once(
+    mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, runs: list[str]
+) -> None:
+    """Neither every look nor every fetch asks again: only a new commit makes another attempt worth it."""
+    repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
+    served = tmp_path / "shallow"
+    repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(served))
+    tracked = mirror(url=str(served))
+    newest = (await tracked.fetch()).sha
+    runs.clear()
+    for _ in range(3):
+        assert await tracked.blame(newest, FILE, [2]) == {2: GitLine(FILE, 2)}
+        assert len(await tracked.log(newest, [FILE], 9)) == 1
+    assert runs.count("fetch") == 1
+    await tracked.fetch()
+    await tracked.log(newest, [FILE], 9)
+    assert runs.count("fetch") == 2
+
+
+async def test_a_remote_that_is_away_costs_no_answer(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
+    """What the mirror has is told all the same."""
+    repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
+    served = tmp_path / "shallow"
+    repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(served))
+    tracked = mirror(url=str(served))
+    newest = (await tracked.fetch()).sha
+    served.rename(tmp_path / "away")
+    assert await tracked.blame(newest, FILE, [2]) == {2: GitLine(FILE, 2)}
+
+
+async def test_steps_tell_what_each_commit_has_otherwise(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Against the next newer one that touched the path; the content of a blob can be read by its name."""
+    first, blob = repo.head, repo.git("rev-parse", f"HEAD:{FILE}")
+    repo.git("mv", FILE, "apps/web/other.yaml")
+    second = repo.commit("Move")
+    repo.write({"README": "words"}).commit("Elsewhere")
+    merge_base = repo.head
+    repo.switch("side", new=True)
+    repo.write({"apps/web/side.yaml": "kind: Side\n"}).commit("On the side")
+    repo.switch("main")
+    repo.write({"apps/web/main.yaml": "kind: Main\n"}).commit("On main")
+    repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
+    tracked = mirror(Ref(RefKind.BRANCH, "main"))
+    await tracked.fetch()
+    found = await tracked.steps(merge_base, "apps/web", 9)
+    assert [step.revision.sha for step in found] == [second, first]
+    assert found[0].differs == {}
+    assert found[1].differs == {"apps/web/other.yaml": None, FILE: blob}
+    assert await tracked.blobs([blob], 1 << 20) == {blob: b"kind: Deployment\nreplicas: 3\n"}
+    assert await tracked.blobs([blob], 5) == {}
+    merged = await tracked.steps(repo.head, "apps/web", 9)
+    assert merged[0].revision.sha == repo.head
+    assert len(merged) == 5
+    assert list(merged[1].differs.values()) == [None]

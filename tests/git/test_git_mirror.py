@@ -262,7 +262,7 @@ async def test_packs_do_not_pile_up_and_nothing_is_lost(mirror: MirrorMaker, rep
     packs = list((tmp_path / "mirror" / "repository.git" / "objects" / "pack").glob("*.pack"))
     assert len(packs) <= 32
     assert (await tracked.revision(orphan)).subject == "Soon gone"
-    assert len(await tracked.log(repo.head, "", 99)) == 37
+    assert len(await tracked.log(repo.head, [""], 99)) == 37
 
 
 async def test_a_hook_in_the_mirror_never_runs(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:

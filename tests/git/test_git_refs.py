@@ -201,7 +201,7 @@ async def test_a_force_push_wins(mirror: MirrorMaker, repo: GitRepo) -> None:
     third = repo.commit("Third, instead of second")
     assert (await tracked.fetch()).sha == third
     assert (await tracked.revision(second)).subject == "Second"
-    assert [one.sha for one in await tracked.log(third, "", 9)] == [third, first]
+    assert [one.sha for one in await tracked.log(third, [""], 9)] == [third, first]
 
 
 async def test_a_tag_on_a_file_is_no_revision(mirror: MirrorMaker, repo: GitRepo) -> None:

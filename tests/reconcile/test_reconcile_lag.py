@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from driftd.diff.compare import Comparison
+from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
+from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.kube.connection import Cluster
 from driftd.kube.json_patch import json_patch
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.kube.objects import apply
+from driftd.kube.objects import apply, delete
 from driftd.kube.openapi import SchemaSource
 from driftd.model.document import verdict_document
-from driftd.model.drift import Report, Status
+from driftd.model.drift import Report, Status, Verdict
+from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Renderer
 from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
+from driftd.render.app import Rendering, RenderOptions, render
+from driftd.render.tree import FileTree
 from driftd.sandbox.server import Sandbox
+from tests.reconcile.world import config_map
 from tests.support.gitserver import GitRepo
 
 FILE = "app/config.yaml"
@@ -41,26 +48,35 @@ class World:
     app: App
 
     def commit(self, subject: str, **data: str) -> str:
-        lines = "".join(f"  {key}: {value}\n" for key, value in data.items())
-        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: web\ndata:\n{lines}"
-        return self.repository.write({FILE: text}).commit(subject)
+        return self.repository.write({FILE: config_map("web", **data)}).commit(subject)
 
-    async def deploy(self) -> None:
-        """What a pipeline does with the newest commit."""
+    async def deploy(self, *names: str) -> None:
+        """What a pipeline does with the newest commit, or with some of its objects."""
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
         for one in await place(desired.manifests, self.app, self.view):
             assert one.resource is not None
-            await apply(self.view.cluster, one.resource, one.manifest.body, field_manager="pipeline")
+            if not names or one.manifest.ref.name in names:
+                await apply(self.view.cluster, one.resource, one.manifest.body, field_manager="pipeline")
 
     async def edit(self, key: str, value: str) -> None:
-        resource = await self.view.resource("v1", "ConfigMap")
-        change = {"op": "replace", "path": f"/data/{key}", "value": value}
-        await json_patch(self.view.cluster, resource, "default", "web", [change], field_manager="kubectl-patch")
+        await self.patch({"op": "replace", "path": f"/data/{key}", "value": value})
 
-    async def check(self) -> Report:
-        survey = Survey(self.app, self.view, self.mirror, Comparison(Redactor(b"key")))
+    async def patch(self, change: dict[str, str], name: str = "web") -> None:
+        resource = await self.view.resource("v1", "ConfigMap")
+        await json_patch(self.view.cluster, resource, "default", name, [change], field_manager="kubectl-patch")
+
+    async def take_away(self, name: str) -> None:
+        await delete(self.view.cluster, await self.view.resource("v1", "ConfigMap"), "default", name)
+
+    def survey(self, ignored: Ignored = Ignored()) -> Survey:  # noqa: B008  # immutable
+        return Survey(self.app, self.view, self.mirror, Comparison(Redactor(b"key"), ignored=ignored))
+
+    async def check(self, survey: Survey | None = None) -> Report:
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
-        return await survey.check(desired, datetime.now(UTC))
+        return await (survey or self.survey()).check(desired, datetime.now(UTC))
+
+    async def verdict(self, name: str = "web", survey: Survey | None = None) -> Verdict:
+        return next(one for one in (await self.check(survey)).verdicts if one.ref.name == name)
 
 
 @pytest.fixture
@@ -141,3 +157,238 @@ async def test_a_live_value_that_no_commit_ever_had_is_not_lag(world: World) -> 
     await world.deploy()
     await world.edit("a", "never-declared")
     assert (await world.check()).verdicts[0].behind is None
+
+
+async def test_an_object_that_moved_to_another_file_is_behind_all_the_same(world: World) -> None:
+    """With other objects or alone, once or twice, with a change on the way or without one."""
+    deployed = world.commit("One", a="v1")
+    await world.deploy()
+    world.repository.remove(FILE).write({"app/moved.yaml": config_map("web", a="v1")}).commit("Move")
+    world.repository.write({"app/moved.yaml": config_map("web", a="v2")}).commit("Change")
+    both = config_map("other") + "---\n" + config_map("web", a="v3")
+    world.repository.remove("app/moved.yaml").write({"app/all.yaml": both}).commit("Move again, and change")
+    verdict = await world.verdict()
+    assert verdict.behind is not None
+    assert verdict.behind.commits == 2
+    assert verdict.behind.revision.subject == "Move"
+    await world.edit("a", "by-hand")
+    assert (await world.verdict()).behind is None
+    assert deployed != verdict.behind.revision.sha
+
+
+async def test_an_object_that_was_moved_and_deleted_is_no_lag(world: World) -> None:
+    """Its file did not have it before; another one had."""
+    world.repository.write({FILE: config_map("web") + "---\n" + config_map("other")}).commit("One")
+    await world.deploy()
+    world.repository.write({FILE: config_map("web"), "app/other.yaml": config_map("other")}).commit("Move")
+    await world.take_away("other")
+    verdict = await world.verdict("other")
+    assert verdict.status is Status.MISSING
+    assert verdict.behind is None
+
+
+async def test_an_object_in_a_file_that_a_later_commit_brought_is_behind(world: World) -> None:
+    """The commit before had neither the file nor the object."""
+    deployed = world.commit("One", a="v1")
+    await world.deploy()
+    world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
+    world.repository.write({"app/other.yaml": config_map("other", b="v2")}).commit("Three")
+    verdict = await world.verdict("other")
+    assert verdict.status is Status.MISSING
+    assert verdict.behind is not None
+    assert (verdict.behind.commits, verdict.behind.revision.sha) == (2, deployed)
+
+
+async def test_where_nothing_was_ever_deployed_nothing_lags(world: World) -> None:
+    """The cluster has none of it: live is no earlier revision."""
+    world.commit("One", a="v1")
+    world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
+    assert [verdict.behind for verdict in (await world.check()).verdicts] == [None, None]
+
+
+async def test_what_was_deleted_after_a_later_commit_was_applied_was_not_left_out(world: World) -> None:
+    """An object that is in sync with a later commit shows that the one which brought the missing one was applied."""
+    world.commit("One", a="v1")
+    world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
+    world.commit("Three", a="v3")
+    await world.deploy()
+    await world.take_away("other")
+    assert (await world.verdict("other")).behind is None
+
+
+async def test_what_was_there_and_is_gone_was_not_left_out(world: World) -> None:
+    """Whoever has seen the object knows that it was deployed."""
+    world.commit("One", a="v1")
+    world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
+    await world.deploy()
+    survey = world.survey()
+    assert (await world.check(survey)).in_sync
+    await world.take_away("other")
+    assert (await world.verdict("other", survey)).behind is None
+
+
+async def test_a_field_taken_away_after_a_later_commit_was_applied_is_no_lag(world: World) -> None:
+    """An older commit lacks it as well; but the object has what came with it, so that somebody took it away."""
+    world.commit("One", a="v1")
+    world.commit("Two", a="v2", b="v2")
+    await world.deploy()
+    await world.patch({"op": "remove", "path": "/data/b"})
+    verdict = await world.verdict()
+    assert [field.path[-1] for field in verdict.fields] == ["b"]
+    assert verdict.behind is None
+
+
+async def test_what_does_not_matter_does_not_hide_the_lag(world: World) -> None:
+    """Live is an older revision but for a field that a rule ignores."""
+    world.commit("One", a="v1", b="v1")
+    await world.deploy()
+    world.commit("Two", a="v2", b="v1")
+    await world.edit("b", "by-hand")
+    rule = IgnoreRule.parse({"kind": "ConfigMap", "path": "data.b"})
+    verdict = await world.verdict(survey=world.survey(Ignored((rule,))))
+    assert verdict.behind is not None
+    assert [field.behind for field in verdict.fields] == [True]
+
+
+async def test_fifty_commits_are_looked_back_at(world: World) -> None:
+    """What is older than that is drift like any other."""
+    for number in range(52):
+        world.commit(f"Commit {number}", a=f"v{number}")
+        if number in (0, 1):
+            await world.deploy("web")
+        if number == 51:
+            verdict = await world.verdict()
+            assert verdict.behind is not None
+            assert verdict.behind.commits == 50
+    world.commit("One more", a="another")
+    assert (await world.verdict()).behind is None
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The Git commands that are run, as they are run."""
+    seen: list[str] = []
+    execute = Shell._start
+
+    def noted(shell: Shell, arguments: Sequence[str], with_input: bool) -> Any:
+        seen.append(arguments[0])
+        return execute(shell, arguments, with_input)
+
+    monkeypatch.setattr(Shell, "_start", noted)
+    return seen
+
+
+async def test_a_lag_that_lasts_is_looked_for_once(world: World, runs: list[str]) -> None:
+    """The next look at the same revision asks Git for no history, and neither does one at a hand's edit."""
+    for number in range(9):
+        world.commit(f"Commit {number}", a=f"v{number}", b="v1")
+        if number == 0:
+            await world.deploy()
+    survey = world.survey()
+    first = await world.verdict(survey=survey)
+    assert first.behind is not None
+    assert runs.count("log") < 9
+    desired = await Renderer(world.app, world.mirror).desired(await world.mirror.fetch())
+    runs.clear()
+    again = await survey.check(desired, datetime.now(UTC))
+    assert again.verdicts == (first,)
+    assert set(runs) <= {"cat-file"}
+    assert len(runs) <= 1  # the file, for the line of each field
+    await world.deploy()
+    await world.edit("a", "by-hand")
+    runs.clear()
+    assert (await survey.check(desired, datetime.now(UTC))).verdicts[0].behind is None
+    assert "diff-tree" not in runs
+
+
+KUSTOMIZED = {
+    "app/kustomization.yaml": "resources: [../base]\nnamePrefix: my-\n",
+    "base/kustomization.yaml": "resources: [web.yaml]\n",
+}
+CHART = {
+    "app/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    "app/templates/web.yaml": config_map("my-web", a="{{ .Values.a }}"),
+}
+
+
+@pytest.fixture
+def rendered(world: World, assets: Path) -> World:
+    """The same world, with the programs that render."""
+    options = RenderOptions(kustomize=str(assets / "kustomize"), helm=str(assets / "helm"))
+    return replace(world, app=replace(world.app, rendering=options))
+
+
+@pytest.mark.parametrize("way", ["kustomize", "helm"])
+async def test_what_kustomize_and_helm_made_is_behind_too(rendered: World, way: str) -> None:
+    """By as many commits as touched what it is made from: a base in another folder, or values beside the chart."""
+    rendered.repository.write(KUSTOMIZED if way == "kustomize" else CHART)
+
+    def commit(subject: str, value: str) -> str:
+        files = (
+            {"base/web.yaml": config_map("web", a=value)}
+            if way == "kustomize"
+            else {"values/web.yaml": f"a: {value}\n"}
+        )
+        return rendered.repository.write(files).commit(subject)
+
+    if way == "helm":
+        options = replace(rendered.app.rendering, values_files=("/values/web.yaml",))
+        rendered.app = replace(rendered.app, rendering=options)
+    deployed = commit("One", "v1")
+    await rendered.deploy()
+    for number in range(2, 9):
+        rendered.repository.write({"README": f"{number}"}).commit("Elsewhere")
+        commit(f"Commit {number}", f"v{number}")
+    verdict = await rendered.verdict("my-web")
+    assert verdict.source is not None
+    assert verdict.source.origin == way
+    assert verdict.behind is not None
+    assert (verdict.behind.commits, verdict.behind.revision.sha) == (7, deployed)
+    await rendered.patch({"op": "replace", "path": "/data/a", "value": "by-hand"}, "my-web")
+    assert (await rendered.verdict("my-web")).behind is None
+
+
+async def test_an_object_that_a_later_base_brings_is_missing_and_behind(rendered: World) -> None:
+    """One that was there, and was deleted, is not."""
+    rendered.repository.write({**KUSTOMIZED, "base/web.yaml": config_map("web", a="v1")}).commit("One")
+    await rendered.deploy()
+    rendered.repository.write({"base/web.yaml": config_map("web", a="v1") + "---\n" + config_map("other")}).commit(
+        "Two"
+    )
+    verdict = await rendered.verdict("my-other")
+    assert verdict.behind is not None
+    assert verdict.behind.commits == 1
+    assert (await rendered.verdict("my-web")).status is Status.IN_SYNC
+    rendered.repository.write({"base/web.yaml": config_map("web", a="v3") + "---\n" + config_map("other")}).commit(
+        "Three"
+    )
+    await rendered.deploy()
+    await rendered.take_away("my-other")
+    assert (await rendered.verdict("my-other")).behind is None
+
+
+async def test_no_commit_is_rendered_twice_and_few_are_at_all(rendered: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that somebody took away is looked for in half a hundred commits: where it stayed, nothing is rendered."""
+    built: list[str] = []
+
+    def noted(tree: FileTree, options: RenderOptions) -> Rendering:
+        built.append(tree.path)
+        return render(tree, options)
+
+    monkeypatch.setattr(past_renderings, "render", noted)
+    rendered.repository.write(KUSTOMIZED)
+    for number in range(40):
+        files = {"base/web.yaml": config_map("web", a="v1", b="v1"), "app/notes.txt": str(number)}
+        rendered.repository.write(files).commit(f"Commit {number}")
+    await rendered.deploy()
+    await rendered.patch({"op": "remove", "path": "/data/b"}, "my-web")
+    survey = rendered.survey()
+    for _ in range(3):
+        assert (await rendered.verdict("my-web", survey)).behind is None
+    assert len(built) == 6  # this revision, the four before it, and the oldest
+    rendered.repository.write({"README": "words"}).commit("Elsewhere")
+    await rendered.verdict("my-web", survey)
+    assert len(built) == 6
+    rendered.repository.write({"app/notes.txt": "more"}).commit("Here")
+    await rendered.verdict("my-web", survey)
+    assert len(built) <= 8
