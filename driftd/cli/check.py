@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from driftd.cli.output import Format, write_reports
 from driftd.cli.output.explain import explanation_json, print_explanation
 from driftd.cli.output.progress import Progress, progress
-from driftd.config import Config, cache_folder, load
+from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source, mirror_of
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
@@ -24,9 +26,10 @@ from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.loading import gc_held
 from driftd.kube.openapi import SchemaSource
 from driftd.model.drift import Engine, Report
-from driftd.model.errors import DriftdError, GitError, RenderError
+from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
@@ -35,6 +38,9 @@ from driftd.reconcile.desired import Renderer
 from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
 from driftd.render.options import RenderOptions
+
+if TYPE_CHECKING:
+    from driftd.config.settings import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +68,15 @@ class _Subject:
     access: ClusterAccess
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One app, its mirror at a revision, and its cluster."""
-
-    app: App
-    mirror: Mirror
-    revision: Revision
-    view: ClusterView
-
-
 async def run_check(request: CheckRequest, output: Format, *, show_all: bool) -> int:
     """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
 
     Raises: DriftdError: nothing could be checked at all.
     """
-    config = load(request.config) if request.config is not None else None
+    config = _configuration(request.config) if request.config is not None else None
     how = comparison(config, secrets.token_bytes(32))
     subjects = _subjects(request, config)
-    with progress() as shown:
+    with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown)
         reports = await _check(subjects, how, shown)
@@ -91,6 +87,12 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool) ->
     if any(report.undecided for report in reports):
         return 2
     return 0 if all(report.in_sync for report in reports) else 1
+
+
+def _configuration(file: Path) -> Config:
+    from driftd.config.loading import load  # noqa: PLC0415  # a quarter of a second that only some checks need
+
+    return load(file)
 
 
 def _subjects(request: CheckRequest, config: Config | None) -> list[_Subject]:
@@ -149,6 +151,7 @@ async def _check(subjects: list[_Subject], how: Comparison, shown: Progress) -> 
     async with _clusters() as view_of:
         for subject in subjects:
             revision = None
+            connecting = asyncio.create_task(_connected(view_of(subject.access)))  # while Git fetches
             try:
                 if subject.source not in mirrors:
                     shown.step(f"fetching {subject.source.address}")
@@ -156,24 +159,36 @@ async def _check(subjects: list[_Subject], how: Comparison, shown: Progress) -> 
                     mirrors[subject.source] = (mirror, await mirror.fetch())
                 mirror, revision = mirrors[subject.source]
                 shown.step(f"comparing {subject.app.name}")
-                reports.append(await _report(_Look(subject.app, mirror, revision, await view_of(subject.access)), how))
+                reports.append(await _report(subject.app, mirror, revision, connecting, how))
             except DriftdError as error:
                 if len(subjects) == 1:
                     raise
                 reports.append(_unjudged(subject.app, revision, error))  # the others are judged all the same
+            finally:
+                connecting.cancel()
+                await asyncio.wait([connecting])
     return reports
+
+
+async def _connected(view: Awaitable[ClusterView]) -> ClusterView:
+    connected = await view
+    with suppress(KubeError):  # whoever asks for a kind hears of it
+        await connected.discovery()
+    return connected
 
 
 def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report:
     return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
 
 
-async def _report(look: _Look, how: Comparison) -> Report:
+async def _report(
+    app: App, mirror: Mirror, revision: Revision, connecting: Awaitable[ClusterView], how: Comparison
+) -> Report:
     try:
-        desired = await Renderer(look.app, look.mirror).desired(look.revision)
+        desired = await Renderer(app, mirror).desired(revision)
     except (GitError, RenderError) as error:
-        return _unjudged(look.app, look.revision, error)
-    return await Survey(look.app, look.view, look.mirror, how).check(desired, datetime.now(UTC))
+        return _unjudged(app, revision, error)
+    return await Survey(app, await connecting, mirror, how).check(desired, datetime.now(UTC))
 
 
 async def _explain(wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from driftd.cli.logs import register_secret, set_up_logging
-from driftd.config import load
+from driftd.config.loading import load
 from driftd.daemon.daemon import Daemon
 from driftd.model.errors import ConfigError
 

@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from driftd.cli.output.visible import visible
-from driftd.config import LogFormat, LogLevel
+from driftd.config.logs import LogFormat, LogLevel
 from driftd.model.errors import DriftdError
 
 REDACTED = "<redacted>"

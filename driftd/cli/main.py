@@ -174,7 +174,7 @@ def config_validate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file.")] = CONFIG,
 ) -> None:
     """Checks a configuration file, and names the place of every mistake."""
-    from driftd.config import load, unusable_files
+    from driftd.config.loading import load, unusable_files
 
     loaded = load(file)
     problems = unusable_files(loaded)
@@ -188,7 +188,7 @@ def config_validate(
 @config_app.command("schema")
 def config_schema() -> None:
     """Prints the JSON Schema of the configuration, for editors."""
-    from driftd.config import schema_text
+    from driftd.config.schema import schema_text
 
     typer.echo(schema_text(), nl=False)
 
@@ -218,7 +218,7 @@ def _asyncio(work: Any) -> int:
 
 def _logs(*, debug: bool) -> None:
     from driftd.cli.logs import set_up_logging
-    from driftd.config import LogLevel
+    from driftd.config.logs import LogLevel
 
     set_up_logging(LogLevel.DEBUG if debug else LogLevel.WARNING)
 

@@ -23,7 +23,7 @@ from driftd.cli.output.overview import (
 )
 from driftd.cli.output.progress import progress
 from driftd.cli.output.table import print_reports
-from driftd.config import load
+from driftd.config.loading import load
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome, Trigger

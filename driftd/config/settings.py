@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field
 from driftd.config.app import AppConfig
 from driftd.config.folders import cache_folder, state_folder
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
+from driftd.config.logs import LogFormat, LogLevel
 from driftd.config.notify import NotifyConfig
 from driftd.config.secret import Secret, SecretFile, secret
 from driftd.config.section import OneOf, Rule, Section
@@ -83,19 +83,6 @@ class WebConfig(Section):
         default=Address("127.0.0.1", 8080), description="HOST:PORT. In a cluster: 0.0.0.0:8080.", validate_default=False
     )
     audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    JSON = "json"
-    LOGFMT = "logfmt"
-    TEXT = "text"
 
 
 class LogConfig(Section):

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from driftd.config import AppConfig, ClusterConfig, Config, SourceConfig
 from driftd.diff.compare import Comparison
 from driftd.diff.controllers import DEFAULT_MANAGERS
 from driftd.diff.ignore import Ignored, parse_rules
@@ -17,6 +17,11 @@ from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth,
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.reconcile.app import App
 from driftd.render.options import RenderOptions
+
+if TYPE_CHECKING:  # the configuration takes a quarter of a second to import, and not every command has one
+    from driftd.config.app import AppConfig
+    from driftd.config.settings import ClusterConfig, Config
+    from driftd.config.source import SourceConfig
 
 Clock = Callable[[], datetime]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from driftd.config import Config
+from driftd.config.settings import Config
 from driftd.model.errors import NotifyError
 from driftd.model.incident import Notification
 from driftd.notify.channel import Channel

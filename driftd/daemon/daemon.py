@@ -12,7 +12,8 @@ from pathlib import Path
 import structlog
 
 from driftd import __version__
-from driftd.config import Config, load
+from driftd.config.loading import load
+from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from driftd.config import AppConfig, Config, cache_folder
+from driftd.config.app import AppConfig
+from driftd.config.folders import cache_folder
+from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, mirror_of, utc_now
 from driftd.daemon.channels import CountedChannel, channels
 from driftd.diff.compare import Comparison

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from driftd.cli import logs
 from driftd.cli.logs import register_secret, set_up_logging
-from driftd.config import LogFormat, LogLevel
+from driftd.config.logs import LogFormat, LogLevel
 from driftd.model.errors import GitError
 from tests.cli_output.samples import texts
 

@@ -10,8 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
-from driftd.config import Address, Config, ConfigError, SecretEnv, SecretFile, json_schema, load, schema_text
+from driftd.config.loading import load
+from driftd.config.schema import json_schema, schema_text
+from driftd.config.secret import SecretEnv, SecretFile
+from driftd.config.settings import Config
+from driftd.config.values import Address
 from driftd.model.drift import Engine
+from driftd.model.errors import ConfigError
 from driftd.model.plan import Mode, RollbackMode
 
 ROOT = Path(__file__).parents[2]

@@ -11,18 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.config import (
-    Address,
-    ConfigError,
-    SecretEnv,
-    SecretFile,
-    format_duration,
-    load,
-    parse,
-    parse_address,
-    parse_duration,
-    unusable_files,
-)
+from driftd.config.duration import format_duration, parse_duration
+from driftd.config.loading import load, parse, unusable_files
+from driftd.config.secret import SecretEnv, SecretFile
+from driftd.config.values import Address, parse_address
+from driftd.model.errors import ConfigError
 
 
 @pytest.mark.parametrize(

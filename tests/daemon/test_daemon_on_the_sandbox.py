@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from driftd.config import Config, load
+from driftd.config.loading import load
+from driftd.config.settings import Config
 from driftd.daemon import daemon
 from driftd.daemon.daemon import running
 from driftd.web.metrics import Metrics
@@ -60,7 +61,7 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
 
 async def test_another_configuration_goes_on_with_the_same_history(world: World) -> None:
     """From observe to heal: the drift that was told is told once, and healed; nothing of the old one still runs."""
-    async with running(configuration(world), Metrics()) as first:
+    async with running(configuration(world), Metrics()):
         await until(world.told, "the first message")
     assert world.requests.writes == []
     assert await world.told() == ["drift opened"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from driftd.config import load
+from driftd.config.loading import load
 from tests.deploy.manifests import DEPLOY, build, objects, one, variant
 from tests.support.controlplane import ControlPlane
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from driftd.cli.main import app
-from driftd.config import json_schema
+from driftd.config.schema import json_schema
 from driftd.web.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from driftd.config import load
+from driftd.config.loading import load
 from driftd.notify.webhook import signature
 from tests.docs.examples import check_example, webhook_example
 from tests.docs.pages import Block, Link, anchors, blocks, commands, links
