@@ -1,4 +1,4 @@
-"""The real control plane as fixtures.
+"""The real control plane as fixtures, and how hypothesis runs.
 
 Whatever asks for `assets` or a fixture built on it is marked `controlplane`: that tier, and only that, needs the
 control plane's programs. They are built before the first test runs, so that no test's timeout pays for it.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import TIER
 from tests.support import assets as control_plane_assets
@@ -19,6 +20,10 @@ from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
 pytest_plugins = ["tests.support.tally"]
+
+# How quick this machine is just now is no property of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

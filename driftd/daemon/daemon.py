@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,8 +20,9 @@ from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
 from driftd.model.drift import Report
 from driftd.model.errors import ConfigError, DriftdError
-from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
+from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.runner import PassResult
+from driftd.reconcile.watches import ClusterWatches
 from driftd.reconcile.witness import AuditEvent
 from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
@@ -280,16 +282,18 @@ async def _tend(now_running: Running, metrics: Metrics) -> None:
     """Keeps the queue's depth in the metrics, tells of rules that are of no use, and keeps the store within bounds."""
     loop = asyncio.get_running_loop()
     next_pruning = loop.time()
-    told = False
+    settled = False
     while True:
         metrics.observe_queue(len(now_running.engine.queue))
         if not now_running.not_ready():
             unused = now_running.space.comparison.ignored.unused()
             metrics.observe_unused_rules(len(unused))
-            if not told:
-                told = True
+            if not settled:
+                settled = True
                 for rule in unused:
                     log.warning("ignore rule has matched nothing", rule=str(rule))
+                gc.collect()
+                gc.freeze()  # what is there now mostly stays: no collection has to walk it again
         if loop.time() >= next_pruning:
             next_pruning = loop.time() + _HOUSEKEEPING.total_seconds()
             try:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from driftd.kube.collection import Changed, Collection, Keep
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.reflector import CachedObject, Changed, Freshness, Reflector, Timing
+from driftd.kube.objects import get, list_as
+from driftd.kube.packing import CachedObject, Packer
+from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
 from driftd.model.errors import KubeError
 
-__all__ = ["CachedObject", "Changed", "Freshness", "LiveCache", "Scope", "Timing"]
+__all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Scope", "Timing"]
 
 Scope = tuple[ApiResource, str | None]
 """A kind in one namespace, or in all of them (None)."""
+
+_WORTH_A_LIST = 100
+"""From so many outlines in a namespace on, one LIST completes them for less than a GET for each."""
 
 
 @dataclass(slots=True)
@@ -28,7 +36,8 @@ class LiveCache:
 
     `on_change` hears of every object that came, changed or went after its scope was first listed; `on_freshness` of
     every scope that came to be trusted, or is not any more. Both are called on the event loop and must be quick:
-    enqueue a key, no more.
+    enqueue a key, no more. What `keep` says no to is held in outline: `trim` and `complete` follow its change of mind.
+    Another `keep` counts for scopes that are watched later.
     """
 
     def __init__(
@@ -37,11 +46,15 @@ class LiveCache:
         on_change: Callable[[Changed], None],
         on_freshness: Callable[[Scope, Freshness], None] = lambda _scope, _freshness: None,
         timing: Timing | None = None,
+        keep: Keep = lambda _ref, _content: True,
     ) -> None:
         self._cluster = cluster
         self._on_change = on_change
         self._on_freshness = on_freshness
         self._timing = timing or Timing()
+        self.keep = keep
+        self._loading = Loading()
+        self._packers: defaultdict[ApiResource, Packer] = defaultdict(Packer)
         self._running: dict[Scope, _Running] = {}
         self._ensuring = asyncio.Lock()
 
@@ -69,7 +82,7 @@ class LiveCache:
             watch broken for too long); Forbidden and the like as the server said it.
         """
         reflector = self._trusted(resource, namespace)
-        return reflector.objects.get((namespace if resource.namespaced else None, name))
+        return reflector.collection.objects.get((namespace if resource.namespaced else None, name))
 
     def version(self, resource: ApiResource, namespace: str | None) -> str | None:
         """The resource version up to which the scope is known; None while it has to be listed again.
@@ -80,7 +93,27 @@ class LiveCache:
 
     def items(self, scope: Scope) -> list[CachedObject]:
         """Every object of a scope. Raises: as `get`."""
-        return list(self._trusted(*scope).objects.values())
+        return list(self._trusted(*scope).collection.objects.values())
+
+    async def complete(self, resource: ApiResource, namespace: str | None, names: Sequence[str]) -> None:
+        """Reads what is held in outline of some objects, so that `get` has them whole, or not at all.
+
+        Raises: as `get`; KubeError, UnknownKind: they could not be read.
+        """
+        if len(names) >= _WORTH_A_LIST:
+            collection, asked = self._trusted(resource, namespace).collection, frozenset(names)
+
+            def take(item: dict[str, Any]) -> None:
+                if item["metadata"]["name"] in asked or collection.keeps(item):
+                    collection.complete(item)
+
+            await list_as(self._cluster, resource, namespace, take)
+        await asyncio.gather(*(self._complete(resource, namespace, name) for name in names))
+
+    async def trim(self) -> None:
+        """Holds in outline what `keep` says no to by now."""
+        for running in list(self._running.values()):
+            await running.reflector.collection.trim()
 
     def fresh(self, scope: Scope) -> Freshness:
         """How far a scope can be trusted. One that is not watched is not synced."""
@@ -101,9 +134,10 @@ class LiveCache:
             self._cluster,
             resource,
             namespace,
-            self._on_change,
+            Collection(resource, self._packers[resource], self.keep, self._on_change),
             lambda freshness: self._on_freshness(scope, freshness),
             self._timing,
+            self._loading,
         )
         return _Running(reflector, asyncio.create_task(reflector.run(), name=f"watch {resource} {namespace or '*'}"))
 
@@ -114,6 +148,17 @@ class LiveCache:
             running.reflector.give_up()
         if stopped:
             await asyncio.wait([running.task for running in stopped])
+
+    async def _complete(self, resource: ApiResource, namespace: str | None, name: str) -> None:
+        held = self.get(resource, namespace, name)
+        if held is None or held.is_whole:
+            return
+        found = await get(self._cluster, resource, namespace, name)
+        collection = self._trusted(resource, namespace).collection
+        if found is not None:
+            collection.complete(found)
+        else:
+            collection.gone(held)
 
     def _trusted(self, resource: ApiResource, namespace: str | None) -> Reflector:
         running = self._running.get((resource, namespace)) or self._running.get((resource, None))
@@ -126,5 +171,5 @@ class LiveCache:
                 raise type(reflector.failure)(
                     str(reflector.failure), status=reflector.failure.status, reason=reflector.failure.reason
                 )
-            raise KubeError(f"{where}: {reflector.failure or 'not listed yet'}")
+            raise KubeError(f"{where}: {reflector.doubt}")
         return reflector

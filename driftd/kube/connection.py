@@ -120,7 +120,7 @@ class Cluster:
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The body of a GET that lasts, as it arrives. `silence`: seconds without a byte after which it is given up.
 
-        Raises: as `request`, also while the body is read; nothing is tried again.
+        Raises: as `request`, also while the body is read; nothing is tried again (see `KubeError.retry_after`).
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=silence)
         headers = {"Accept": accept}
@@ -128,7 +128,9 @@ class Cluster:
         try:
             async with self._session.exchange("GET", target, headers, None, timeout) as response:
                 if response.status >= 300:
-                    raise self._refused(response.status, await response.read(), "GET", path)
+                    refused = self._refused(response.status, await response.read(), "GET", path)
+                    refused.retry_after = retry_after(response.headers.get("Retry-After"))
+                    raise refused
                 yield response.content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
@@ -158,7 +160,7 @@ class Cluster:
                 warnings.extend(_WARNING.findall(", ".join(response.headers.getall("Warning", ()))))
             return payload
         refused = self._refused(response.status, payload, method, path)
-        after = retry_after(response.headers.get("Retry-After"))
+        after = refused.retry_after = retry_after(response.headers.get("Retry-After"))
         if response.status == 429 or (response.status >= 500 and after is not None):
             raise Again(refused, tries=_BUSY_TRIES, after=after if after is not None else 1.0)
         if response.status in (502, 503, 504) and repeatable:

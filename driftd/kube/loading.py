@@ -1,10 +1,13 @@
-"""Holding the cyclic garbage collector while large lists are decoded."""
+"""Loading much at once, without the garbage collector's help and without keeping others waiting."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+BREATH = 64
+"""So many objects (a few milliseconds) between two moments in which other tasks may run."""
 
 
 class _Holders:

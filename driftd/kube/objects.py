@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from driftd.kube.answers import NoSuchPath
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.loading import gc_held
+from driftd.kube.loading import BREATH, gc_held
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 
 FIELD_MANAGER = "driftd"
@@ -17,12 +18,14 @@ _APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it 
 _LIST_RESTARTS = 3
 _LIST_TIMEOUT = 60.0
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[T]):
     """Every object of one collection at one `resource_version`, from which a watch can go on."""
 
-    items: list[dict[str, Any]] = field(repr=False)  # may be Secrets
+    items: list[T] = field(repr=False)  # may be Secrets
     resource_version: str
 
 
@@ -64,18 +67,33 @@ async def list_objects(
     *,
     label_selector: str | None = None,
     page_size: int = 500,
-) -> Listing:
+) -> Listing[dict[str, Any]]:
     """The whole collection, of one namespace or of all (None), page by page, as of one moment.
 
     Where the server has forgotten that moment midway (410), the list starts anew, at last without pages.
 
     Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
     """
+    return await list_as(
+        cluster, resource, namespace, lambda item: item, label_selector=label_selector, page_size=page_size
+    )
+
+
+async def list_as(
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    made_of: Callable[[dict[str, Any]], T],
+    *,
+    label_selector: str | None = None,
+    page_size: int = 500,
+) -> Listing[T]:
+    """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded."""
     for restart in range(_LIST_RESTARTS + 1):
         limit = page_size if restart < _LIST_RESTARTS else 0
         try:
             with gc_held():
-                return await _list_pages(cluster, resource, namespace, label_selector, limit)
+                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit)
         except NoSuchPath as error:
             raise _not_served(resource) from error
         except Gone:
@@ -187,28 +205,43 @@ async def delete(
 
 
 async def _list_pages(
-    cluster: Cluster, resource: ApiResource, namespace: str | None, label_selector: str | None, limit: int
-) -> Listing:
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    made_of: Callable[[dict[str, Any]], T],
+    label_selector: str | None,
+    limit: int,
+) -> Listing[T]:
     query = {"limit": str(limit)} if limit else {}
     if label_selector:
         query["labelSelector"] = label_selector
-    items: list[dict[str, Any]] = []
+    items: list[T] = []
     while True:
         page = await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
-        listed = page.get("items") if isinstance(page, dict) else None
-        metadata = page.get("metadata") or {} if isinstance(page, dict) else {}
-        if not isinstance(listed, list | None) or "metadata" not in page:
-            raise KubeError(f"cluster {cluster.name}: the list of {resource} is not a list")
-        for item in listed or ():
-            if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-                raise KubeError(f"cluster {cluster.name}: the list of {resource} holds something that is no object")
-            # Lists of built-in kinds leave these two out of their items.
-            item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-            items.append(item)
+        listed, metadata = _page(page, cluster, resource)
+        del page
+        for count, item in enumerate(listed):
+            if count % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+            items.append(made_of(item))
+        del listed  # before the next page is decoded
         token = metadata.get("continue")
         if not token:
             return Listing(items, str(metadata.get("resourceVersion") or ""))
         query["continue"] = token
+
+
+def _page(page: Any, cluster: Cluster, resource: ApiResource) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+    """The objects of one page, and its own metadata. Raises: KubeError: it is no page of a list."""
+    listed = page.get("items") if isinstance(page, dict) else None
+    if not isinstance(listed, list | None) or not isinstance(page, dict) or "metadata" not in page:
+        raise KubeError(f"cluster {cluster.name}: the list of {resource} is not a list")
+    for item in listed or ():
+        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+            raise KubeError(f"cluster {cluster.name}: the list of {resource} holds something that is no object")
+        # Lists of built-in kinds leave these two out of their items.
+        item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+    return listed or [], page["metadata"] or {}
 
 
 async def _write(

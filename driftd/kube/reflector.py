@@ -1,61 +1,34 @@
-"""One collection of the cluster, kept as it is there: list once, then watch, and list again only when need be."""
+"""One scope of the cluster, kept as it is there: list once, then watch, and list again only when need be."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-import traceback
-from collections.abc import Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
+from driftd.kube.burst import Burst
+from driftd.kube.collection import Collection, Key, keyed, log_defect
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import list_objects
+from driftd.kube.loading import BREATH, gc_held
+from driftd.kube.objects import list_as
+from driftd.kube.packing import CachedObject
 from driftd.kube.retry import jittered
 from driftd.kube.watch import EventType, WatchEvent, watch
-from driftd.model.errors import DriftdError, Forbidden, Gone, UnknownKind
-from driftd.model.resource import ResourceRef
+from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
 
 log = structlog.get_logger()
 
-Key = tuple[str | None, str]
-"""Namespace and name."""
+_SHORT = 1.0
+"""Seconds; a watch that ends sooner, with nothing told, is one that the server did not mean to serve."""
 
-
-class CachedObject:
-    """One live object. What it is kept as is this class's own affair; `object` gives it as decoded JSON."""
-
-    __slots__ = ("_object", "ref")
-
-    def __init__(self, ref: ResourceRef, content: dict[str, Any]) -> None:
-        self.ref = ref
-        self._object = content
-
-    @property
-    def object(self) -> dict[str, Any]:
-        """The whole object, managedFields and all. Not to be changed."""
-        return self._object
-
-    @property
-    def resource_version(self) -> str:
-        return str(self._object["metadata"]["resourceVersion"])
-
-    def __repr__(self) -> str:
-        return f"CachedObject({self.ref})"
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """One object before and after: `old` None when it came, `new` None when it went."""
-
-    ref: ResourceRef
-    old: CachedObject | None
-    new: CachedObject | None
+_LOADING_AT_ONCE = 8
+"""Lists under way of one cluster: each of them has some megabytes of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +55,16 @@ class Timing:
     backoff_cap: float = 30.0
 
 
+@dataclass(slots=True)
+class Loading:
+    """How the lists of one cluster are loaded, which its reflectors have in common."""
+
+    by_pages: set[str] = field(default_factory=set)
+    """The API versions whose server is known not to offer lists as streams: groups may be served by others."""
+
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LOADING_AT_ONCE))
+
+
 class Reflector:
     """Keeps one scope. `run` never ends by itself; whatever goes wrong is recorded in `freshness` and tried again."""
 
@@ -90,18 +73,20 @@ class Reflector:
         cluster: Cluster,
         resource: ApiResource,
         namespace: str | None,
-        on_change: Callable[[Changed], None],
+        collection: Collection,
         on_freshness: Callable[[Freshness], None],
         timing: Timing,
+        loading: Loading,
     ) -> None:
-        self.objects: dict[Key, CachedObject] = {}
+        self.collection = collection
         self.failure: DriftdError | None = None
         self._cluster = cluster
         self._resource = resource
         self._namespace = namespace
-        self._on_change = on_change
         self._on_freshness = on_freshness
         self._timing = timing
+        self._loading = loading
+        self._by_pages = False
         self._version: str | None = None
         self._listed = False
         self._broken_since: float | None = None
@@ -110,6 +95,7 @@ class Reflector:
         self._settled = asyncio.Event()
         self._wake = asyncio.Event()
         self._told: tuple[bool, str | None] = (False, None)
+        self._turning_stale: asyncio.TimerHandle | None = None
 
     @property
     def freshness(self) -> Freshness:
@@ -122,6 +108,13 @@ class Reflector:
         """The resource version up to which the objects are known; None while they have to be listed again."""
         return self._version
 
+    @property
+    def doubt(self) -> str:
+        """Why the scope cannot be trusted, where it cannot."""
+        if self.failure is not None:
+            return str(self.failure)
+        return "its watch is broken, and could not be opened again in time" if self._listed else "not listed yet"
+
     async def settled(self) -> None:
         """Returns once the objects are there, or the last try to get them has failed."""
         await self._settled.wait()
@@ -129,6 +122,8 @@ class Reflector:
     def give_up(self) -> None:
         """Lets go of whoever waits in `settled`: nobody runs this any more."""
         self._settled.set()
+        if self._turning_stale is not None:
+            self._turning_stale.cancel()
 
     def try_now(self) -> None:
         """Cuts a pause after a failure short; `settled` then waits for that try."""
@@ -139,12 +134,16 @@ class Reflector:
     async def run(self) -> None:
         while True:
             try:
-                if self._version is None:
-                    await self._list()
-                await self._follow()
+                if self._version is not None:
+                    await self._follow()
+                elif self._by_pages or self._resource.api_version in self._loading.by_pages:
+                    await self._load_by_pages()
+                else:
+                    await self._load_by_stream()
             except Gone as error:
                 # The objects stay until the new list tells what has changed since.
                 self._version = None
+                self._lost()
                 if self._attempts:
                     await self._rest(error)
                 self._attempts += 1
@@ -153,9 +152,130 @@ class Reflector:
                     self._version = None
                 await self._rest(error)
             except Exception as error:  # noqa: BLE001  a defect must show as distrusted objects, never as silence
-                _log_defect("watch failed unexpectedly", error, resource=str(self._resource))
+                log_defect("watch failed unexpectedly", error, resource=str(self._resource))
                 self._version = None
                 await self._rest(DriftdError(f"the watch of {self._resource} failed: {type(error).__name__}"))
+
+    # -- listing and watching --------------------------------------------------------------------------------------
+
+    async def _load_by_pages(self) -> None:
+        async with self._loading.turns:
+            listing = await list_as(self._cluster, self._resource, self._namespace, self.collection.packed)
+        self._loaded(keyed(listing.items), listing.resource_version)
+
+    async def _load_by_stream(self) -> None:
+        """A list, and the watch that goes on from it, over one connection."""
+        self._by_pages = True  # the next time: whatever breaks a long stream need not break pages
+        started = time.monotonic()
+        burst = Burst()
+        fresh: dict[Key, CachedObject] = {}
+        async with AsyncExitStack() as while_loading:
+            await while_loading.enter_async_context(self._loading.turns)
+            while_loading.enter_context(gc_held())
+            try:
+                async with aclosing(self._events(initial=True)) as events:
+                    async for event in events:
+                        if self._version is not None:
+                            self._take(event, burst)
+                        elif event.ends_list:
+                            self._loaded(fresh, event.resource_version)
+                            await while_loading.aclose()
+                        else:
+                            self._collect(fresh, event)
+            except (Invalid, Forbidden) as refused:
+                if fresh or self._version is not None:
+                    raise
+                if isinstance(refused, Invalid):
+                    version = self._resource.api_version
+                    log.info("lists are read by pages", api_version=version, because=str(refused))
+                    self._loading.by_pages.add(version)
+                return  # where it is forbidden, the words on a list are what people know
+        if self._version is None:
+            raise KubeError(f"the list of {self._resource} ended before it was complete")
+        self._lost()
+        if time.monotonic() - started >= _SHORT:
+            self._attempts = 0
+
+    async def _follow(self) -> None:
+        """One watch connection, from the last version on."""
+        self._lost()
+        opened = asyncio.Event()
+        started = time.monotonic()
+        heard = False
+        burst = Burst()
+        opening = asyncio.create_task(self._notice(opened))
+        try:
+            async with aclosing(self._events(opened=opened)) as events:
+                async for event in events:
+                    heard = True
+                    self._take(event, burst)
+        finally:
+            opening.cancel()
+            await asyncio.wait([opening])
+        if opened.is_set():
+            self._recovered()
+        self._lost()
+        if not heard and time.monotonic() - started < _SHORT:
+            # A server that accepts and hangs up at once is not to be asked without end.
+            self._attempts += 1
+            await self._sleep(self._attempts)
+        else:
+            self._attempts = 0
+
+    async def _events(
+        self, *, initial: bool = False, opened: asyncio.Event | None = None
+    ) -> AsyncGenerator[WatchEvent]:
+        """What a watch tells; where much is there at once, other tasks have their turn in between."""
+        stream = watch(
+            self._cluster,
+            self._resource,
+            self._namespace,
+            self._version or "",
+            initial=initial,
+            duration=self._timing.watch,
+            silence=self._timing.silence,
+            opened=opened,
+        )
+        count = 0
+        async with aclosing(stream) as following:
+            async for event in following:
+                count += 1
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
+                self._last_contact = time.time()
+                yield event
+
+    async def _notice(self, opened: asyncio.Event) -> None:
+        await opened.wait()
+        self._recovered()
+
+    def _collect(self, fresh: dict[Key, CachedObject], event: WatchEvent) -> None:
+        """Takes what is told before the list is complete: what is there, and perhaps what happens meanwhile."""
+        if event.type is EventType.BOOKMARK:
+            return
+        [(key, cached)] = keyed([self.collection.packed(event.object)]).items()
+        if event.type is EventType.DELETED:
+            fresh.pop(key, None)
+        else:
+            fresh[key] = cached
+
+    def _loaded(self, fresh: dict[Key, CachedObject], version: str) -> None:
+        first = not self._listed and self.failure is None
+        self._listed = True
+        self._version = version
+        self._by_pages = False
+        # Whoever asked for this scope waits for it, and looks at everything then.
+        self.collection.replace(fresh, announce=not first)
+        self._recovered()
+
+    def _take(self, event: WatchEvent, burst: Burst) -> None:
+        self._attempts = 0
+        for one in burst.add(event):
+            self.collection.take(one)
+        if not burst:  # else a break here has the server tell once more what is not taken in yet
+            self._version = event.resource_version
+
+    # -- what can be trusted ---------------------------------------------------------------------------------------
 
     def _is_synced(self) -> bool:
         if not self._listed:
@@ -164,119 +284,38 @@ class Reflector:
             return False  # the server's word, which waiting does not change
         return self._broken_since is None or time.monotonic() - self._broken_since <= self._timing.stale_after
 
-    async def _list(self) -> None:
-        listing = await list_objects(self._cluster, self._resource, self._namespace)
-        fresh: dict[Key, CachedObject] = {}
-        for item in listing.items:
-            cached = self._cached(item)
-            fresh[cached.ref.namespace, cached.ref.name] = cached
-        before, self.objects = self.objects, fresh
-        first = not self._listed and self.failure is None
-        self._listed = True
-        self._version = listing.resource_version
-        self._contact()
-        self._recovered()
-        if not first:  # whoever asked for this scope waits for it, and looks at everything then
-            self._announce_difference(before, fresh)
-
-    async def _follow(self) -> None:
-        """One watch connection, from the last version on."""
-        opened = asyncio.Event()
-        started = time.monotonic()
-        events = 0
-        stream = watch(
-            self._cluster,
-            self._resource,
-            self._namespace,
-            self._version or "",
-            duration=self._timing.watch,
-            silence=self._timing.silence,
-            opened=opened,
-        )
-        opening = asyncio.create_task(self._notice(opened))
-        try:
-            async with aclosing(stream) as following:
-                async for event in following:
-                    events += 1
-                    self._attempts = 0
-                    self._contact()
-                    self._take(event)
-        finally:
-            opening.cancel()
-            await asyncio.wait([opening])
-        if opened.is_set():
-            self._contact()
-            self._recovered()
-        if not events and time.monotonic() - started < 1.0:
-            # A server that accepts and hangs up at once is not to be asked without end.
-            self._attempts += 1
-            await self._sleep(self._attempts)
-        else:
-            self._attempts = 0
-
-    async def _notice(self, opened: asyncio.Event) -> None:
-        await opened.wait()
-        self._contact()
-        self._recovered()
-
-    def _take(self, event: WatchEvent) -> None:
-        if event.type is not EventType.BOOKMARK:
-            cached = self._cached(event.object)
-            key = (cached.ref.namespace, cached.ref.name)
-            if event.type is EventType.DELETED:
-                old = self.objects.pop(key, None)
-                self._announce(Changed(cached.ref, old or cached, None))
-            else:
-                old = self.objects.get(key)
-                self.objects[key] = cached
-                self._announce(Changed(cached.ref, old, cached))
-        self._version = event.resource_version
-
-    def _announce_difference(self, before: dict[Key, CachedObject], after: dict[Key, CachedObject]) -> None:
-        for key, old in before.items():
-            if key not in after:
-                self._announce(Changed(old.ref, old, None))
-        for key, new in after.items():
-            known = before.get(key)
-            if known is None or known.resource_version != new.resource_version:
-                self._announce(Changed(new.ref, known, new))
-
-    def _announce(self, change: Changed) -> None:
-        try:
-            self._on_change(change)
-        except Exception as error:  # noqa: BLE001  the listener's defect: the objects here must go on being right
-            _log_defect("a listener to changes failed", error, ref=str(change.ref))
-
-    def _cached(self, content: dict[str, Any]) -> CachedObject:
-        metadata = content["metadata"]
-        resource = self._resource
-        return CachedObject(
-            ResourceRef(resource.group, resource.kind, metadata.get("namespace"), metadata["name"]), content
-        )
-
-    def _contact(self) -> None:
-        self._last_contact = time.time()
-
     def _recovered(self) -> None:
         if self.failure is not None:
             log.info("watch works again", resource=str(self._resource), namespace=self._namespace)
         self.failure = None
+        self._last_contact = time.time()
         self._broken_since = None
+        if self._turning_stale is not None:
+            self._turning_stale.cancel()
+            self._turning_stale = None
         self._settled.set()
         self._tell()
 
+    def _lost(self) -> None:
+        """From now on nothing is heard of the objects. For a while they are believed all the same, and no longer."""
+        if self._broken_since is not None:
+            return
+        self._broken_since = time.monotonic()
+        after = self._timing.stale_after + 0.01
+        self._turning_stale = asyncio.get_running_loop().call_later(after, self._tell)
+
     async def _rest(self, error: DriftdError) -> None:
-        """Records what is wrong, and waits before the next try; tells when the objects turn stale meanwhile."""
+        """Records what is wrong, and waits before the next try."""
         self._attempts += 1
         if self.failure is None or str(self.failure) != str(error):
             log.warning("watch broken", resource=str(self._resource), namespace=self._namespace, error=str(error))
         self.failure = error
-        if self._broken_since is None:
-            self._broken_since = time.monotonic()
+        self._lost()
         self._settled.set()
         self._tell()
+        if isinstance(error, KubeError) and error.retry_after is not None:
+            await asyncio.sleep(error.retry_after)  # the server's wish, which nobody's haste cuts short
         await self._sleep(self._attempts)
-        self._tell()
 
     async def _sleep(self, attempt: int) -> None:
         self._wake.clear()
@@ -292,10 +331,4 @@ class Reflector:
             try:
                 self._on_freshness(freshness)
             except Exception as error:  # noqa: BLE001  as for a listener to changes
-                _log_defect("a listener to freshness failed", error, resource=str(self._resource))
-
-
-def _log_defect(what: str, error: Exception, **about: str) -> None:
-    """Says where it happened. No traceback: some renderers print its frames' variables, and those may be Secrets."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error(what, **about, error=type(error).__name__, at=f"{frame.filename}:{frame.lineno}")
+                log_defect("a listener to freshness failed", error, resource=str(self._resource))

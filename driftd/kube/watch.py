@@ -18,6 +18,7 @@ from driftd.kube.discovery import ApiResource
 from driftd.model.errors import KubeError, UnknownKind
 
 _QUEUED_CHUNKS = 64
+_END_OF_LIST = "k8s.io/initial-events-end"
 
 
 class EventType(StrEnum):
@@ -35,6 +36,14 @@ class WatchEvent:
     type: EventType
     object: dict[str, Any] = field(repr=False)  # may be a Secret
     resource_version: str
+    more: bool = False
+    """Whether another one has arrived together with it, and follows at once."""
+
+    @property
+    def ends_list(self) -> bool:
+        """Whether everything that there was has been told by now: of a watch that began with that (`initial`)."""
+        annotations = self.object["metadata"].get("annotations") or {}
+        return self.type is EventType.BOOKMARK and annotations.get(_END_OF_LIST) == "true"
 
 
 async def watch(
@@ -43,6 +52,7 @@ async def watch(
     namespace: str | None,
     resource_version: str,
     *,
+    initial: bool = False,
     label_selector: str | None = None,
     duration: float = 300.0,
     silence: float = 150.0,
@@ -55,6 +65,9 @@ async def watch(
     as dead; an idle watch has a bookmark about every minute. What arrives is read ahead of the consumer, since the
     server drops readers that are slow. `opened` is set once the server has accepted the watch.
 
+    With `initial` it first tells of everything that there is as ADDED, and says when that is all (`ends_list`): a
+    list and a watch in one (KEP-3157, "sendInitialEvents"). Servers that do not offer it refuse: Invalid.
+
     Raises: Gone: the version is too old, list again. UnknownKind: the kind is not served (any more). KubeError,
         ClusterUnreachable: the connection failed, or what came over it is not a watch.
     """
@@ -64,20 +77,25 @@ async def watch(
         "resourceVersion": resource_version,
         "timeoutSeconds": str(max(1, round(duration * random.uniform(0.8, 1.2)))),  # noqa: S311  spreads load only
     }
+    if initial:
+        query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
     if label_selector:
         query["labelSelector"] = label_selector
     try:
         async with cluster.stream(resource.path(namespace), query=query, silence=silence) as body:
             if opened is not None:
                 opened.set()
-            async for line in _lines(body):
-                yield _event(line, resource, cluster.name)
+            async for line, more in _lines(body):
+                yield _event(line, resource, cluster.name, more)
     except NoSuchPath as error:
         raise UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} any more") from error
 
 
-async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """The lines of a stream, of any length. A last one without its end was cut off, and is left out."""
+async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool]]:
+    """The lines of a stream, of any length, each with whether another one has arrived with it.
+
+    A last one without its end was cut off, and is left out.
+    """
     queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_QUEUED_CHUNKS)
     reader = asyncio.create_task(_read_ahead(body, queue))
     parts: list[bytes] = []
@@ -86,8 +104,8 @@ async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
             if isinstance(chunk, BaseException):
                 raise chunk
             *ended, rest = chunk.split(b"\n")
-            for line in ended:
-                yield b"".join((*parts, line))
+            for left, line in zip(reversed(range(len(ended))), ended, strict=True):
+                yield b"".join((*parts, line)), left > 0
                 parts.clear()
             if rest:
                 parts.append(rest)
@@ -106,7 +124,7 @@ async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | B
         await queue.put(None)
 
 
-def _event(line: bytes, resource: ApiResource, cluster: str) -> WatchEvent:
+def _event(line: bytes, resource: ApiResource, cluster: str, more: bool) -> WatchEvent:
     try:
         event = orjson.loads(line)
         type_, body = event["type"], event["object"]
@@ -114,7 +132,7 @@ def _event(line: bytes, resource: ApiResource, cluster: str) -> WatchEvent:
             raise stated(body)
         if type_ != EventType.BOOKMARK:
             body["apiVersion"], body["kind"] = resource.api_version, resource.kind
-        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]))
+        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]), more)
     except (ValueError, TypeError, KeyError):
         # from None: the line may be a Secret, and the decoder's error carries it.
         raise KubeError(f"cluster {cluster}: the watch of {resource} sent a line that is no event") from None

@@ -55,12 +55,21 @@ class SchemaMismatch(DriftdError):
 class KubeError(DriftdError):
     """The Kubernetes API said no, or nothing at all.
 
-    `status` is the HTTP code, or None where there was no answer; `reason` the API's own word ("Forbidden").
+    `status` is the HTTP code, or None where there was no answer; `reason` the API's own word ("Forbidden");
+    `retry_after` its wish, in seconds, of when to be asked again.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
         super().__init__(message)
 
 

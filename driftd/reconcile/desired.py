@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from driftd.git.mirror import Mirror
+from driftd.git.tree import RevisionTree
+from driftd.model.errors import PathNotFound
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.render.app import Rendering, render
+from driftd.render.app import Rendering, RenderKind, render
 from driftd.render.parsed import ParsedFiles
+from driftd.render.tree import TracedTree
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,39 @@ class Desired:
 
 
 class Renderer:
-    """Renders revisions of one app. What the same tree gave is kept: a commit that does not touch it costs nothing.
+    """Renders revisions of one app. A commit that touches nothing of what it is made from costs a look at that.
 
-    With `parsed`, one that touches a file costs that file, and what is kept is packed.
+    With `parsed`, one that touches a plain file costs that file, and what is kept is packed.
     """
 
     def __init__(self, app: App, mirror: Mirror, parsed: ParsedFiles | None = None) -> None:
         self._app = app
         self._mirror = mirror
         self._parsed = parsed
-        self._last: tuple[str, Rendering] | None = None
+        self._last: tuple[Mapping[str, str | None], Rendering] | None = None
 
     async def desired(self, revision: Revision) -> Desired:
         """The manifests of a revision. Raises: GitError, where the path is not there; RenderError."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
-        # Kustomize and Helm may look at other folders of the same revision.
-        if self._last is not None and self._last[1].kind == "yaml" and self._last[0] == tree.oid:
+        if self._last is not None and await self._contents(tree, self._last[0]) == self._last[0]:
             rendering = self._last[1]
         else:
-            rendering = await asyncio.to_thread(render, tree, self._app.rendering, self._parsed)
-            self._last = (tree.oid, rendering)
+            traced = TracedTree(tree)
+            rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parsed)
+            # A program that failed once may not fail again.
+            lasts = rendering.kind is RenderKind.YAML or not rendering.errors
+            self._last = (await self._contents(tree, traced.made_from), rendering) if lasts else None
         return Desired(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))
+
+    async def _contents(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:
+        """What the content of some paths of a revision is known by; None where there is nothing.
+
+        Bases, values files and rules of what to leave out stand elsewhere than the app's own folder.
+        """
+        found: dict[str, str | None] = {}
+        for path in paths:
+            try:
+                found[path] = tree.oid if path == tree.path else (await self._mirror.tree(tree.sha, path)).oid
+            except PathNotFound:
+                found[path] = None
+        return found

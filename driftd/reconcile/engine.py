@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from driftd.diff.autoscaler import scaled_by
-from driftd.kube.cache import Changed, Freshness, LiveCache
 from driftd.model.drift import Report
 from driftd.model.errors import DriftdError
-from driftd.model.resource import ResourceRef
-from driftd.reconcile.pod_index import PodIndex, workload_of
-from driftd.reconcile.pods import says_something_new
-from driftd.reconcile.reading import CachedReader
 from driftd.reconcile.recording import Recorder
-from driftd.reconcile.runner import AppRunner, PassResult, Scope
+from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.reconcile.source import SourceState
-from driftd.reconcile.witness import AuditEvent, Witness
 from driftd.reconcile.workqueue import WorkQueue
 
 _AT_ONCE = 4
@@ -33,94 +25,6 @@ _AFTER_ERROR = 30.0
 """Seconds until a pass that failed in itself is tried again."""
 
 log = structlog.get_logger(__name__)
-
-CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], None]], LiveCache]
-"""Makes a cache that tells of changed objects and of scopes that can be trusted, or not any more."""
-
-
-class ClusterWatches:
-    """The live cache of one cluster, shared by the apps that deploy to it."""
-
-    def __init__(self, cache_of: CacheMaker, changed: Callable[[str], None], now: Callable[[], datetime]) -> None:
-        self._cache = cache_of(self._on_change, self._on_freshness)
-        self._changed = changed
-        self._scopes: dict[str, set[Scope]] = {}
-        self._refs: dict[str, set[ResourceRef]] = {}
-        self._apps: dict[ResourceRef, set[str]] = defaultdict(set)
-        self._readers: dict[str, CachedReader] = {}
-        self._news: dict[str, set[ResourceRef] | None] = {}
-        self._pods = PodIndex()
-        self._now = now
-        self.witness = Witness()
-
-    async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader:
-        """Watches what an app declares, and no longer what it does not."""
-        if self._refs.get(app) != refs:
-            for ref in self._refs.get(app, set()) - refs:
-                self._apps[ref].discard(app)
-            for ref in refs:
-                self._apps[ref].add(app)
-            self._refs[app] = set(refs)
-        if self._scopes.get(app) != scopes:
-            self._scopes[app] = set(scopes)
-            self._pods.forget()
-            await self._cache.ensure(set().union(*self._scopes.values()))
-        return self._readers.setdefault(app, CachedReader(self._cache, self._pods))
-
-    def take(self, app: str) -> set[ResourceRef] | None:
-        """What an app declares and has changed since this was asked last; None where that cannot be told."""
-        return self._news.pop(app, set())
-
-    async def forget(self, app: str) -> None:
-        """Stops watching what only this app needed."""
-        await self.need(app, set(), set())
-        self._readers.pop(app, None)
-
-    async def close(self) -> None:
-        await self._cache.close()
-
-    def ref_of(self, group: str, plural: str, namespace: str | None, name: str) -> ResourceRef | None:
-        """The object that a URL names, if it is of a kind that some app declares."""
-        for scopes in self._scopes.values():
-            for resource, _ in scopes:
-                if (resource.group, resource.plural) == (group, plural):
-                    return ResourceRef(group, resource.kind, namespace if resource.namespaced else None, name)
-        return None
-
-    def heard(self, event: AuditEvent) -> None:
-        """Takes in an audit event; what no app declares is not remembered."""
-        if event.ref in self._apps:
-            self.witness.heard(event)
-            self._look_at(event.ref)
-
-    def _on_change(self, change: Changed) -> None:
-        old, new = (cached.object if cached else None for cached in (change.old, change.new))
-        match change.ref.group, change.ref.kind:
-            case "", "Pod":
-                self._pods.changed(change)
-                workload = workload_of(new or old or {})
-                if workload in self._apps and says_something_new(old, new):
-                    self._look_at(workload)
-            case "autoscaling", "HorizontalPodAutoscaler":
-                for autoscaler in (old, new):
-                    if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
-                        self._look_at(scaled)
-        if change.ref in self._apps:
-            self.witness.saw(change.ref, old, new, self._now())
-            self._look_at(change.ref)
-
-    def _look_at(self, ref: ResourceRef) -> None:
-        for app in self._apps.get(ref, ()):
-            news = self._news.setdefault(app, set())
-            if news is not None:
-                news.add(ref)
-            self._changed(app)
-
-    def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
-        for app, scopes in self._scopes.items():
-            if scope in scopes:
-                self._news[app] = None
-                self._changed(app)
 
 
 class ReconcileEngine:

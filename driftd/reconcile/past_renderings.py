@@ -6,7 +6,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from driftd.git.mirror import Mirror
 from driftd.model.errors import DriftdError
@@ -14,7 +13,7 @@ from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.earlier import COMMITS, Declared, History, Trail
 from driftd.render.app import RenderOptions, render
-from driftd.render.tree import FileTree, TreeFile
+from driftd.render.tree import TracedTree
 
 _ONE_BY_ONE = 4
 """So many commits are rendered one after the other: of those before, only where something must have changed."""
@@ -31,35 +30,6 @@ class _Rendered:
 
     declared: Declared
     made_from: tuple[str, ...]
-
-
-class _Read:
-    """A tree that remembers which of its paths were looked at."""
-
-    def __init__(self, tree: FileTree) -> None:
-        self._tree = tree
-        self.paths: set[str] = set()
-
-    @property
-    def path(self) -> str:
-        return self._tree.path
-
-    @property
-    def oid(self) -> str:
-        return self._tree.oid
-
-    def files(self, under: str | None = None) -> Sequence[TreeFile]:
-        self.paths.add(self.path if under is None else under)
-        return self._tree.files(under)
-
-    def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
-        wanted = list(files)
-        self.paths.update(wanted)
-        return self._tree.read(wanted)
-
-    def export(self, to: Path, under: str = "") -> None:
-        self.paths.add(under)
-        self._tree.export(to, under)
 
 
 class PastRenderings:
@@ -140,15 +110,13 @@ class PastRenderings:
     async def _render(self, sha: str) -> _Rendered:
         latest = next(reversed(self._kept.values()), None)
         try:
-            tree = _Read(await self._mirror.tree(sha, self._path))
+            tree = TracedTree(await self._mirror.tree(sha, self._path))
             rendering = await asyncio.to_thread(render, tree, self._options)
         except DriftdError:
             return _Rendered(Declared((), self._namespace, whole=False), (self._path,))
         # Most objects stay the same from commit to commit, and are kept once.
         manifests = [_the_same(manifest, latest) or manifest for manifest in rendering.manifests]
-        return _Rendered(
-            Declared(manifests, self._namespace, whole=not rendering.errors), tuple(sorted(_outermost(tree.paths)))
-        )
+        return _Rendered(Declared(manifests, self._namespace, whole=not rendering.errors), tree.made_from)
 
 
 def _the_same(manifest: Manifest, before: _Rendered | None) -> Manifest | None:
@@ -163,12 +131,3 @@ def _differ(one: Declared, other: Declared, refs: Iterable[ResourceRef]) -> bool
 def _body(declared: Declared, ref: ResourceRef) -> object:
     manifest = declared.of(ref)
     return manifest.body if manifest is not None else None
-
-
-def _outermost(paths: Collection[str]) -> set[str]:
-    """The paths that are not below another of them."""
-    return {path for path in paths if not any(_is_below(path, other) for other in paths)}
-
-
-def _is_below(path: str, other: str) -> bool:
-    return path != other and (other == "" or path.startswith(f"{other}/"))

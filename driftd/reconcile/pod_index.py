@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 
 from driftd.kube.cache import CachedObject, Changed, LiveCache, Scope
 from driftd.model.resource import JsonObject, ResourceRef
@@ -44,18 +44,18 @@ class PodIndex:
         for (_, namespace), known in self._scopes.items():
             if namespace in (None, change.ref.namespace):
                 if change.old is not None:
-                    workload = workload_of(change.old.object)
+                    workload = workload_of(change.old.outline)
                     if workload is not None:
                         known[workload].discard(change.ref.name)
                 if change.new is not None:
                     _put(known, change.new)
 
-    def forget(self) -> None:
-        """Other scopes are watched from now on: what comes is read through anew."""
-        self._scopes.clear()
+    def forget_all_but(self, watched: Container[Scope]) -> None:
+        """Lets go of scopes that are watched no longer: should they be again, they are read through anew."""
+        self._scopes = {scope: known for scope, known in self._scopes.items() if scope in watched}
 
 
 def _put(known: _ByWorkload, pod: CachedObject) -> None:
-    workload = workload_of(pod.object)
+    workload = workload_of(pod.outline)
     if workload is not None:
         known[workload].add(pod.ref.name)

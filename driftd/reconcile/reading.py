@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from driftd.kube.cache import LiveCache
+from driftd.kube.cache import LiveCache, Scope
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_objects
-from driftd.model.errors import DriftdError, Forbidden
+from driftd.model.errors import DriftdError, Forbidden, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.pod_index import PodIndex
@@ -23,6 +23,8 @@ _WORTH_A_LIST = 4
 _WORTH_ALL_NAMESPACES = 8
 """From so many namespaces on, one LIST of all of them costs less than one for each."""
 
+
+_IN_BETWEEN = "it changed while it was being read: the next pass looks again"
 
 ABSENT = ""
 """The stamp of an object that is not there."""
@@ -137,9 +139,13 @@ class CachedReader:
         self._written[ref] = body
 
     async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
-        return {
-            one.manifest.ref: self._read(one.resource, one.manifest.ref) for one in wanted if one.resource is not None
-        }
+        served = [(one.resource, one.manifest.ref) for one in wanted if one.resource is not None]
+        outlines: dict[Scope, list[str]] = defaultdict(list)
+        for resource, ref in served:
+            if self._is_outline(resource, ref):
+                outlines[resource, ref.namespace].append(ref.name)
+        troubles = dict(zip(outlines, await asyncio.gather(*map(self._complete, outlines.items())), strict=True))
+        return {ref: self._read(resource, ref, troubles.get((resource, ref.namespace))) for resource, ref in served}
 
     def stamp(self, one: Wanted) -> str | None:
         if one.resource is None:
@@ -157,13 +163,33 @@ class CachedReader:
     async def pods_of(
         self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
     ) -> Sequence[JsonObject]:
-        found = [
-            self._cache.get(resource, namespace, name)
-            for name in self._pods.names((resource, namespace), self._cache, workloads)
-        ]
-        return [pod.object for pod in found if pod is not None]
+        names = list(self._pods.names((resource, namespace), self._cache, workloads))
+        found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
+        outlines = [pod.ref.name for pod in found if not pod.is_whole]
+        if outlines:
+            await self._cache.complete(resource, namespace, outlines)
+            found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
+            if not all(pod.is_whole for pod in found):
+                raise KubeError(f"{resource} in {namespace}: {_IN_BETWEEN}")
+        return [pod.object for pod in found]
 
-    def _read(self, resource: ApiResource, ref: ResourceRef) -> Reading:
+    def _is_outline(self, resource: ApiResource, ref: ResourceRef) -> bool:
+        try:
+            cached = self._cache.get(resource, ref.namespace, ref.name)
+        except DriftdError:
+            return False  # `_read` says so
+        return cached is not None and not cached.is_whole
+
+    async def _complete(self, some: tuple[Scope, Sequence[str]]) -> str | None:
+        """Has objects of one scope read that were held in outline only; what went wrong, if something did."""
+        (resource, namespace), names = some
+        try:
+            await self._cache.complete(resource, namespace, names)
+        except DriftdError as error:
+            return str(error)
+        return None
+
+    def _read(self, resource: ApiResource, ref: ResourceRef, trouble: str | None) -> Reading:
         try:
             written = self._ahead_of_the_cache(resource, ref)
             cached = self._cache.get(resource, ref.namespace, ref.name)
@@ -171,6 +197,8 @@ class CachedReader:
             return Reading(None, str(error))
         if written is not None:
             return Reading(written)
+        if cached is not None and not cached.is_whole:
+            return Reading(None, trouble or f"{ref}: {_IN_BETWEEN}")
         return Reading(cached.object if cached is not None else None)
 
     def _ahead_of_the_cache(self, resource: ApiResource, ref: ResourceRef) -> JsonObject | None:

@@ -74,9 +74,10 @@ class Recorder:
                 self._seen[after.app] = drifted
         else:
             over = not after.drifted and not after.undecided
-            seen = self._seen.pop(after.app, ())
             if over and not drifted and of_type(opened, IncidentType.DRIFT) is None:
-                drifted = seen  # it came and went before all was known of it
+                drifted = self._seen.get(after.app, ())  # it came and went before all was known of it
+            if not after.undecided:
+                self._seen.pop(after.app, None)
             trouble = drift_of(after.app, after.cluster, sha, drifted, self._prints[after.app]) if drifted else None
             await tell(IncidentType.DRIFT, trouble)
             if trouble is not None and over:

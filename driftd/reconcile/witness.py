@@ -61,10 +61,10 @@ class Witness:
         """Takes in two versions of an object, as the watch brought them."""
         if old is None or new is None:
             return
-        before, after = entries(old), entries(new)
+        before, after = _of_the_object(old), _of_the_object(new)
         known = {entry.owner: entry.fields for entry in before}
-        changed = tuple(e.owner for e in after if e.owner.subresource != "status" and _is_news(e, known))
-        lost = frozenset(_leaves(before)) - frozenset(_leaves(after))
+        changed = tuple(entry.owner for entry in after if _is_news(entry, known))
+        lost = _lost(before, after)
         if changed or lost:
             _remember(self._sightings, ref, _Sighting(now, lost, changed))
 
@@ -139,16 +139,28 @@ def _remember(memory: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, wh
         memory.popitem(last=False)
 
 
+def _of_the_object(body: JsonObject) -> list[Entry]:
+    return [entry for entry in entries(body) if entry.owner.subresource != "status"]
+
+
 def _is_news(entry: Entry, known: Mapping[FieldOwner, Mapping[str, Any]]) -> bool:
     """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
     before = known.get(entry.owner)
-    return before is None or not set(_paths(entry.fields, ())) <= set(_paths(before, ()))
+    if before is None or before == entry.fields:
+        return before is None
+    return not set(_paths(entry.fields, ())) <= set(_paths(before, ()))
 
 
-def _leaves(among: Iterable[Entry]) -> Iterator[Keys]:
-    for entry in among:
-        if entry.owner.subresource != "status":
-            yield from _paths(entry.fields, ())
+def _lost(before: Sequence[Entry], after: Sequence[Entry]) -> frozenset[Keys]:
+    """The fields that had an owner, and have none. Most entries are the same in both, and need no walk."""
+    missing = _leaves(entry for entry in before if entry not in after)
+    if missing:
+        missing -= _leaves(after)
+    return frozenset(missing)
+
+
+def _leaves(among: Iterable[Entry]) -> set[Keys]:
+    return {path for entry in among for path in _paths(entry.fields, ())}
 
 
 def _paths(fields: Mapping[str, Any], above: Keys) -> Iterator[Keys]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -43,6 +43,46 @@ class FileTree(Protocol):
 
     def export(self, to: Path, under: str = "") -> None:
         """Write what is under a folder to `to`, at its path from the root; no link in it leads out of `to`."""
+
+
+class TracedTree:
+    """A tree that remembers which of its paths were looked at, whether or not there was anything."""
+
+    def __init__(self, tree: FileTree) -> None:
+        self._tree = tree
+        self._paths: set[str] = set()
+
+    @property
+    def path(self) -> str:
+        return self._tree.path
+
+    @property
+    def oid(self) -> str:
+        return self._tree.oid
+
+    @property
+    def made_from(self) -> tuple[str, ...]:
+        """The paths that were looked at, without those that are below another one."""
+        return tuple(sorted(path for path in self._paths if self._paths.isdisjoint(_above(path))))
+
+    def files(self, under: str | None = None) -> Sequence[TreeFile]:
+        self._paths.add(self.path if under is None else under)
+        return self._tree.files(under)
+
+    def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
+        wanted = list(files)
+        self._paths.update(wanted)
+        return self._tree.read(wanted)
+
+    def export(self, to: Path, under: str = "") -> None:
+        self._paths.add(under)
+        self._tree.export(to, under)
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,11 @@ class Seen:
 
 
 class ScriptedApi:
-    """Listens on loopback. Answers of one method and path are given in turn, the last one for ever."""
+    """Listens on loopback. Answers of one method and path are given in turn, the last one for ever.
+
+    The method of a watch is "watch GET", that of a list as a stream "stream GET". A server that is taught none does not
+    offer them, and to be asked whether it does is not worth a note in `seen`.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
@@ -76,9 +80,11 @@ class ScriptedApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        script = self._answers.get((_asked(request), request.path))
+        if script is None and _is_stream(request):
+            return await not_offered(request)
         self.seen.append(Seen(request.method, request.path, dict(request.query), CIMultiDict(request.headers), body))
-        watched = "watch " if request.query.get("watch") else ""
-        script = self._answers.get((watched + request.method, request.path)) or [page_not_found]
+        script = script or [page_not_found]
         answer = script.pop(0) if len(script) > 1 else script[0]
         return await answer(request)
 
@@ -92,6 +98,16 @@ class ScriptedApi:
             return response
 
         return answer
+
+
+def _is_stream(request: web.Request) -> bool:
+    return request.query.get("sendInitialEvents") == "true"
+
+
+def _asked(request: web.Request) -> str:
+    if _is_stream(request):
+        return f"stream {request.method}"
+    return f"watch {request.method}" if request.query.get("watch") else request.method
 
 
 def data(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -173,6 +189,7 @@ async def never(_: web.Request) -> web.StreamResponse:
 
 
 page_not_found = text("404 page not found\n", 404)
+not_offered = refused(422, "Invalid", "sendInitialEvents: Forbidden: is forbidden for watch")
 
 
 def config_map(name: str, version: int, **values: str) -> dict[str, Any]:
@@ -193,6 +210,12 @@ def event(type_: str, body: dict[str, Any]) -> bytes:
 
 def bookmark(version: int) -> bytes:
     return event("BOOKMARK", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": str(version)}})
+
+
+def end_of_list(version: int) -> bytes:
+    """The bookmark that ends what a list tells as a stream."""
+    metadata = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
+    return event("BOOKMARK", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata})
 
 
 def too_old() -> bytes:

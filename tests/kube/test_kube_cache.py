@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -96,6 +98,43 @@ async def test_every_change_is_told_with_its_before_and_after(api: ScriptedApi, 
     assert world.names() == {"b"}
 
 
+async def test_of_changes_of_status_that_come_together_the_last_is_told(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """Each version in which a hand was at work is told by itself, and so is a going and coming again."""
+    versions = [_by(6, "shop", 0), _by(7, "shop", 1), _by(8, "shop", 2), _by(9, "hand", 3), _by(10, "hand", 4)]
+    sent = [event("MODIFIED", version) for version in versions]
+    sent += [
+        event("DELETED", _by(11, "hand", 4)),
+        event("ADDED", _by(12, "hand", 0)),
+        event("ADDED", config_map("b", 13)),
+    ]
+    api.on("GET", ALL, listing(5, _by(3, "shop", 0)))
+    api.on("watch GET", ALL, api.hold(b"".join(sent)))
+    await world.cache.ensure([SHOP])
+    await until(lambda: any(change.ref.name == "b" for change in world.changes))
+    assert world.told == [("a", "3", "8"), ("a", "8", "10"), ("a", "10", None), ("a", None, "12"), ("b", None, "13")]
+
+
+def _by(version: int, manager: str, reports: int) -> dict[str, Any]:
+    """The object `a`, of which a manager set the data, and a controller has reported on so often."""
+    body = config_map("a", version)
+    status = {"manager": "controller", "subresource": "status", "time": f"2026-11-22T08:00:0{reports}Z"}
+    body["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {"f:data": {}}}, status]
+    return body
+
+
+async def test_a_watch_that_breaks_within_a_burst_misses_nothing(api: ScriptedApi, world: World, until: Until) -> None:
+    """What had arrived before the nonsense is asked for again."""
+    api.on("GET", ALL, listing(5))
+    broken = event("ADDED", config_map("a", 6)) + b"nonsense\n"
+    api.on("watch GET", ALL, lines(broken), api.hold(event("ADDED", config_map("a", 6))))
+    await world.cache.ensure([SHOP])
+    await until(lambda: bool(world.changes))
+    assert [s.query["resourceVersion"] for s in api.requests("GET", ALL) if "watch" in s.query] == ["5", "5"]
+    assert world.told == [("a", None, "6")]
+
+
 async def test_a_watch_that_ended_cleanly_goes_on_where_it_was(api: ScriptedApi, world: World, until: Until) -> None:
     """Without another list, from the last version that was heard of, bookmarks included."""
     api.on("GET", ALL, listing(5))
@@ -185,6 +224,20 @@ async def test_a_short_break_is_bridged_and_a_long_one_makes_the_cache_stale(
     await until(lambda: ("a", "6", "9") in world.told)
 
 
+@pytest.mark.parametrize("how", ["list", "watch"])
+async def test_a_cache_that_cannot_be_brought_up_to_date_in_time_turns_stale(
+    api: ScriptedApi, world: World, until: Until, how: str
+) -> None:
+    """Also where no error says so: after a 410 the list, or after a clean end the next watch, hangs."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)), never)
+    ended = lines(too_old()) if how == "list" else lines(event("MODIFIED", config_map("a", 6)))
+    api.on("watch GET", ALL, ended, never)
+    await world.cache.ensure([SHOP])
+    await until(lambda: bool(world.freshness) and not world.freshness[-1][1].synced)
+    with pytest.raises(KubeError, match="could not be opened again in time"):
+        world.names()
+
+
 async def test_a_silent_watch_is_noticed_and_made_anew(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
     """A connection that says nothing beyond the bound is not trusted to be alive."""
     changes: list[Changed] = []
@@ -207,6 +260,21 @@ async def test_what_may_not_be_read_is_forbidden_and_never_absent(api: ScriptedA
     freshness = world.cache.fresh(SHOP)
     assert (freshness.synced, freshness.error) == (False, 'configmaps is forbidden: User "jane" cannot list')
     assert world.cache.get(SECRETS, "shop", "a") is None
+
+
+async def test_a_busy_server_is_watched_again_when_it_asks_for_it(api: ScriptedApi, world: World, until: Until) -> None:
+    """Not before, although backing off would have it sooner, and whoever asks in between does not hasten it."""
+    api.on("GET", ALL, listing(5))
+    busy = refused(429, "TooManyRequests", "too many requests", {"Retry-After": "1"})
+    api.on("watch GET", ALL, busy, api.hold(event("ADDED", config_map("a", 6))))
+    await world.cache.ensure([SHOP])
+    await until(lambda: world.cache.fresh(SHOP).error is not None)
+    refused_at = time.monotonic()
+    await asyncio.sleep(0.1)
+    asking = asyncio.create_task(world.cache.ensure([SHOP]))
+    await until(lambda: world.told == [("a", None, "6")])
+    assert time.monotonic() - refused_at >= 0.9
+    await asking
 
 
 async def test_rights_that_were_taken_away_count_at_once(api: ScriptedApi, world: World, until: Until) -> None:

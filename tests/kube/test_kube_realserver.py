@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,25 @@ async def test_a_watch_resumes_after_the_last_event(real: Cluster, kinds: Discov
     assert [(e.type, e.object["kind"]) for e in second if e.type is not EventType.BOOKMARK] == [
         (EventType.DELETED, "ConfigMap")
     ]
+
+
+async def test_a_list_as_a_stream_is_what_pages_are(real: Cluster, kinds: Discovery, namespace: str) -> None:
+    """The same objects, the end is told, and what happens afterwards follows over the same connection."""
+    maps = kinds.find("v1", "ConfigMap")
+    for number in range(25):
+        await objects.apply(real, maps, config_map(namespace, f"m{number}"))
+    pages = {item["metadata"]["name"]: item for item in (await objects.list_objects(real, maps, namespace)).items}
+    told: dict[str, object] = {}
+    async with aclosing(watch(real, maps, namespace, "", initial=True, duration=30)) as events:
+        async for event in events:
+            if event.ends_list:
+                assert told == pages
+                await objects.apply(real, maps, config_map(namespace, "later"))
+            elif event.type is not EventType.BOOKMARK:
+                told[event.object["metadata"]["name"]] = event.object
+            if "later" in told:
+                break
+    assert told.keys() == {*pages, "later"}
 
 
 async def test_what_a_service_account_may_not_read_is_forbidden(

@@ -82,6 +82,14 @@ async def test_a_watch_that_is_refused_or_broken_says_so(api: ScriptedApi, clust
         assert "canary" not in f"{caught.value}{caught.value.__cause__}"
 
 
+async def test_a_busy_server_says_when_to_ask_again(api: ScriptedApi, cluster: Cluster) -> None:
+    """429 with Retry-After, as API Priority and Fairness answers."""
+    api.on("watch GET", ALL, refused(429, "TooManyRequests", "later", {"Retry-After": "7"}))
+    with pytest.raises(KubeError) as caught:
+        await follow(cluster)
+    assert (caught.value.status, caught.value.retry_after) == (429, 7)
+
+
 async def test_a_last_line_that_was_cut_off_is_left_out(api: ScriptedApi, cluster: Cluster) -> None:
     """Half an event is none: the next connection brings it whole."""
     api.on("watch GET", ALL, lines(event("ADDED", config_map("a", 6)), b'{"type": "ADD'))
@@ -123,6 +131,6 @@ def test_lines_do_not_depend_on_how_they_were_cut_into_chunks(content: list[byte
                 yield rest
 
     async def read() -> list[bytes]:
-        return [line async for line in _lines(Body())]  # type: ignore[arg-type]
+        return [line async for line, _ in _lines(Body())]  # type: ignore[arg-type]
 
     assert asyncio.run(read()) == content

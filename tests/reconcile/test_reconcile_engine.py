@@ -87,6 +87,7 @@ async def test_an_outage_of_the_api_server_is_unknown_and_ends_no_incident(a_wor
             await until(lambda: in_sync(engine), "the first pass")
             await world.edit("ConfigMap", {"data": {"a": "2"}})
             await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the drift")
+            await until(world.incidents, "the incident")
             world.sandbox.faults.refusing = True
             world.sandbox.faults.drop_watches()
             await until(

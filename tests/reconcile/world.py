@@ -23,11 +23,12 @@ from driftd.model.drift import Report, Status
 from driftd.model.plan import Mode
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.engine import ClusterWatches, ReconcileEngine
+from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.reconcile.source import SourceState
+from driftd.reconcile.watches import ClusterWatches
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store

@@ -1,0 +1,55 @@
+"""Events that have arrived together: of an object whose status alone goes on changing, the last one will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftd.kube.loading import BREATH
+from driftd.kube.watch import EventType, WatchEvent
+
+_Key = tuple[str | None, str]
+
+
+class Burst:
+    """Collects events until what arrived together is complete.
+
+    Only events that tell of the same hands become one: who took a field away is known by the versions in between.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[WatchEvent] = []
+        self._latest: dict[_Key, int] = {}
+
+    def __len__(self) -> int:
+        """How many events are still to be taken in."""
+        return len(self._events)
+
+    def add(self, event: WatchEvent) -> list[WatchEvent]:
+        """What is to be taken in now: nothing while more is about to come, then all, each object's in its order."""
+        if event.type is not EventType.BOOKMARK:
+            metadata = event.object["metadata"]
+            key = (metadata.get("namespace"), metadata["name"])
+            before = self._latest.get(key)
+            if before is not None and _one_will_do(self._events[before], event):
+                self._events[before] = event
+            else:
+                self._latest[key] = len(self._events)
+                self._events.append(event)
+        if event.more and len(self._events) < BREATH:
+            return []
+        complete, self._events = self._events, []
+        self._latest.clear()
+        return complete
+
+
+def _one_will_do(before: WatchEvent, after: WatchEvent) -> bool:
+    if EventType.DELETED in (before.type, after.type):
+        return False
+    return before.object["metadata"].get("uid") == after.object["metadata"].get("uid") and _hands(before) == _hands(
+        after
+    )
+
+
+def _hands(event: WatchEvent) -> list[Any]:
+    managed = event.object["metadata"].get("managedFields") or ()
+    return [entry for entry in managed if entry.get("subresource") != "status"]

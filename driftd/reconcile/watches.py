@@ -1,0 +1,164 @@
+"""The live side of what the apps of a cluster declare: what is watched, what is kept of it, whom a change concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+
+from driftd.diff.autoscaler import scaled_by
+from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache, Scope
+from driftd.model.resource import JsonObject, ResourceRef
+from driftd.reconcile.pod_index import PodIndex, workload_of
+from driftd.reconcile.pods import says_something_new
+from driftd.reconcile.reading import CachedReader
+from driftd.reconcile.witness import AuditEvent, Witness
+
+_TRIM_AFTER = 30.0
+"""Seconds without a new word from an app about what it declares, after which what nobody declares is cut down.
+
+Until then everything is kept whole: while a daemon starts, what one app does not declare the next one may.
+"""
+
+_POD = ("", "Pod")
+_AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
+
+
+CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], None]], LiveCache]
+"""Makes a cache that tells of changed objects and of scopes that can be trusted, or not any more."""
+
+
+class ClusterWatches:
+    """The live cache of one cluster, shared by the apps that deploy to it."""
+
+    def __init__(
+        self,
+        cache_of: CacheMaker,
+        changed: Callable[[str], None],
+        now: Callable[[], datetime],
+        *,
+        trim_after: float = _TRIM_AFTER,
+    ) -> None:
+        self._cache = cache_of(self._on_change, self._on_freshness)
+        self._cache.keep = self._keep
+        self._changed = changed
+        self._scopes: dict[str, set[Scope]] = {}
+        self._refs: dict[str, set[ResourceRef]] = {}
+        self._apps: defaultdict[ResourceRef, set[str]] = defaultdict(set)
+        self._readers: dict[str, CachedReader] = {}
+        self._news: dict[str, set[ResourceRef] | None] = {}
+        self._pods = PodIndex()
+        self._now = now
+        self._trim_after = trim_after
+        self._trimming: asyncio.Task[None] | None = None
+        self._keep_all = True
+        self.witness = Witness()
+
+    async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader:
+        """Watches what an app declares, and no longer what it does not."""
+        if self._refs.get(app) != refs:
+            self._declare(app, refs)
+        if self._scopes.get(app) != scopes:
+            self._scopes[app] = set(scopes)
+            watched = set().union(*self._scopes.values())
+            self._pods.forget_all_but(watched)
+            await self._cache.ensure(watched)
+        return self._readers.setdefault(app, CachedReader(self._cache, self._pods))
+
+    def take(self, app: str) -> set[ResourceRef] | None:
+        """What an app declares and has changed since this was asked last; None where that cannot be told."""
+        return self._news.pop(app, set())
+
+    async def forget(self, app: str) -> None:
+        """Stops watching what only this app needed."""
+        await self.need(app, set(), set())
+        self._readers.pop(app, None)
+
+    async def close(self) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
+            await asyncio.wait([self._trimming])
+        await self._cache.close()
+
+    def ref_of(self, group: str, plural: str, namespace: str | None, name: str) -> ResourceRef | None:
+        """The object that a URL names, if it is of a kind that some app declares."""
+        for scopes in self._scopes.values():
+            for resource, _ in scopes:
+                if (resource.group, resource.plural) == (group, plural):
+                    return ResourceRef(group, resource.kind, namespace if resource.namespaced else None, name)
+        return None
+
+    def heard(self, event: AuditEvent) -> None:
+        """Takes in an audit event; what no app declares is not remembered."""
+        if event.ref in self._apps:
+            self.witness.heard(event)
+            self._look_at(event.ref)
+
+    def _declare(self, app: str, refs: set[ResourceRef]) -> None:
+        for ref in self._refs.get(app, set()) - refs:
+            self._apps[ref].discard(app)
+            if not self._apps[ref]:
+                del self._apps[ref]
+        for ref in refs:
+            self._apps[ref].add(app)
+        self._refs[app] = set(refs)
+        self._keep_all = True
+        if self._trimming is not None:
+            self._trimming.cancel()
+        self._trimming = asyncio.create_task(self._trim(), name="trim the live cache")
+
+    async def _trim(self) -> None:
+        await asyncio.sleep(self._trim_after)
+        self._keep_all = False
+        await self._cache.trim()
+
+    def _keep(self, ref: ResourceRef, content: Callable[[], JsonObject]) -> bool:
+        """Whether more than the outline of an object is of interest to some app."""
+        if self._keep_all or ref in self._apps:
+            return True
+        kind = (ref.group, ref.kind)
+        return kind == _AUTOSCALER or (kind == _POD and workload_of(content()) in self._apps)
+
+    def _on_change(self, change: Changed) -> None:
+        old, new = change.old, change.new
+        kind = (change.ref.group, change.ref.kind)
+        if kind == _POD:
+            self._pods.changed(change)
+            workload = _workload(new or old)
+            if workload is not None and workload in self._apps and _is_news(old, new):
+                self._look_at(workload)
+        elif kind == _AUTOSCALER:
+            for autoscaler in (_whole(old), _whole(new)):
+                if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
+                    self._look_at(scaled)
+        if change.ref in self._apps:
+            self.witness.saw(change.ref, _whole(old), _whole(new), self._now())
+            self._look_at(change.ref)
+
+    def _look_at(self, ref: ResourceRef) -> None:
+        for app in self._apps.get(ref, ()):
+            news = self._news.setdefault(app, set())
+            if news is not None:
+                news.add(ref)
+            self._changed(app)
+
+    def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
+        for app, scopes in self._scopes.items():
+            if scope in scopes:
+                self._news[app] = None
+                self._changed(app)
+
+
+def _whole(cached: CachedObject | None) -> JsonObject | None:
+    """The object, where it is held whole: of an outline nothing can be said."""
+    return cached.object if cached is not None and cached.is_whole else None
+
+
+def _is_news(old: CachedObject | None, new: CachedObject | None) -> bool:
+    """Whether a pod's change can change what is said of its workload."""
+    return (old is not None and not old.is_whole) or says_something_new(_whole(old), _whole(new))
+
+
+def _workload(pod: CachedObject | None) -> ResourceRef | None:
+    return workload_of(pod.outline) if pod is not None else None

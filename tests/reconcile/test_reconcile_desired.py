@@ -1,0 +1,97 @@
+"""A commit costs what it changes: nothing is rendered again that is made from the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from driftd.git.mirror import Mirror
+from driftd.git.source import GitSource
+from driftd.reconcile.app import App
+from driftd.reconcile.desired import Desired, Renderer
+from driftd.render.options import RenderOptions
+from driftd.render.parsed import ParsedFiles
+from tests.reconcile.world import config_map
+from tests.support.gitserver import GitRepo
+
+KUSTOMIZE = """#!/bin/sh
+echo run >> "{runs}"
+/bin/cat "$2"/../base/*.yaml | /bin/sed "/^resources/d"
+"""
+
+
+@dataclass
+class Rendered:
+    """An app in the folder `app` of a repository, rendered at each commit; `program` stands for kustomize."""
+
+    repository: GitRepo
+    mirror: Mirror
+    renderer: Renderer
+    runs: Path
+
+    async def commit(self, files: Mapping[str, str]) -> Desired:
+        self.repository.write(files).commit("Change")
+        return await self.renderer.desired(await self.mirror.fetch())
+
+    def program(self, text: str) -> None:
+        file = Path(self.renderer._app.rendering.kustomize)
+        file.write_text(text.format(runs=self.runs))
+        file.chmod(0o755)
+
+    @property
+    def count(self) -> int:
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Rendered:
+    repository = GitRepo(tmp_path / "repository")
+    mirror = Mirror(GitSource("shop", repository.url, allow_file=True), tmp_path / "mirror")
+    described = App("web", "shop", "prod", path="app", rendering=RenderOptions(kustomize=str(tmp_path / "kustomize")))
+    made = Rendered(repository, mirror, Renderer(described, mirror, ParsedFiles()), tmp_path / "runs")
+    made.program(KUSTOMIZE)
+    return made
+
+
+OVERLAY = {
+    "base/kustomization.yaml": "resources: [c.yaml]\n",
+    "base/c.yaml": config_map("c", a="1"),
+    "app/kustomization.yaml": "resources: [../base]\n",
+}
+ELSEWHERE = {"other/d": "x"}
+
+
+async def test_kustomize_runs_once_for_what_stays_the_same(app: Rendered) -> None:
+    """A commit elsewhere in the repository runs nothing, and gives the very same manifests at a new revision."""
+    first = await app.commit(OVERLAY)
+    second = await app.commit(ELSEWHERE)
+    assert second.revision != first.revision
+    assert second.manifests is first.manifests
+    assert app.count == 1
+
+
+async def test_a_change_in_a_base_is_rendered(app: Rendered) -> None:
+    """What the app is made from stands in other folders, too."""
+    await app.commit(OVERLAY)
+    changed = await app.commit({"base/c.yaml": config_map("c", a="2")})
+    assert [manifest.body["data"] for manifest in changed.manifests] == [{"a": "2"}]
+    assert app.count == 2
+
+
+async def test_a_program_that_failed_is_run_again(app: Rendered) -> None:
+    """Its failure may have nothing to do with Git."""
+    app.program("#!/bin/sh\nexit 1\n")
+    assert (await app.commit(OVERLAY)).errors != ()
+    app.program(KUSTOMIZE)
+    assert (await app.commit(ELSEWHERE)).errors == ()
+
+
+async def test_what_is_left_out_above_the_folder_counts(app: Rendered) -> None:
+    """A rule that comes with another commit takes a file out, and gives it back when it goes."""
+    files = {"app/a.yaml": config_map("a", a="1"), "app/b.yaml": config_map("b", a="1")}
+    assert len((await app.commit(files)).manifests) == 2
+    assert len((await app.commit({".driftdignore": "b.yaml\n"})).manifests) == 1
+    assert len((await app.commit({".driftdignore": "\n"})).manifests) == 2

@@ -1,0 +1,118 @@
+"""What the apps of one cluster share of its live side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from driftd.kube.cache import CachedObject, LiveCache, Scope, Timing
+from driftd.kube.discovery import ApiResource, Discovery
+from driftd.model.resource import Manifest, ResourceRef, Source
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.reading import CachedReader, Reading
+from driftd.reconcile.watches import ClusterWatches
+from tests.reconcile.world import World, deployment, until
+
+VERBS = frozenset({"get", "list", "watch"})
+CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, VERBS)
+MAPS: Scope = (CONFIG_MAPS, "web")
+
+
+class Shared:
+    """The watches of the world's cluster, which keep whole at once only what somebody declares."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.looked_at: list[str] = []
+        self.caches: list[LiveCache] = []
+        self.watches = ClusterWatches(self._cache, self.looked_at.append, world.clock, trim_after=0)
+
+    def _cache(self, changed: Any, fresh: Any) -> LiveCache:
+        self.caches.append(LiveCache(self.world.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)))
+        return self.caches[-1]
+
+    def held(self, resource: ApiResource, name: str) -> CachedObject | None:
+        return self.caches[0].get(resource, "web", name)
+
+    async def outline(self, name: str) -> None:
+        """Returns once a ConfigMap is held in outline."""
+        await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and not held.is_whole, name)
+
+
+@pytest.fixture
+async def shared(observed: World) -> AsyncIterator[Shared]:
+    """Two ConfigMaps are there, `a` and `b`; an app declares `a`."""
+    for name in ("a", "b"):
+        await make(observed, name)
+    created = Shared(observed)
+    await created.watches.need("first", {MAPS}, {ref("a")})
+    await created.outline("b")
+    yield created
+    await created.watches.close()
+
+
+async def make(world: World, name: str) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}, "data": {"k": "1"}}
+    await world.request("POST", "/api/v1/namespaces/web/configmaps", body)
+
+
+def ref(name: str) -> ResourceRef:
+    return ResourceRef("", "ConfigMap", "web", name)
+
+
+async def read(reader: CachedReader, name: str) -> Reading:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
+    wanted = Wanted(Manifest.of(body, Source("app/config.yaml", 1)), CONFIG_MAPS)
+    return (await reader.read([wanted]))[ref(name)]
+
+
+async def test_what_becomes_declared_later_is_read_whole(shared: Shared) -> None:
+    """It was there before, in outline: it is neither judged by that nor missing."""
+    reader = await shared.watches.need("second", {MAPS}, {ref("b")})
+    reading = await read(reader, "b")
+    assert reading.error is None
+    assert reading.body is not None
+    assert reading.body["data"] == {"k": "1"}
+
+
+async def test_what_becomes_declared_later_is_unknown_where_it_cannot_be_read(shared: Shared) -> None:
+    """Never in sync, and never missing."""
+    reader = await shared.watches.need("second", {MAPS}, {ref("b")})
+    shared.world.sandbox.faults.fail(verb="*", resource="configmaps", times=50, message="etcd is away")
+    reading = await read(reader, "b")
+    assert reading.body is None
+    assert reading.error is not None
+
+
+async def test_what_is_no_longer_declared_is_cut_down(shared: Shared) -> None:
+    """A change of it concerns nobody any more."""
+    await shared.watches.need("first", {MAPS}, set())
+    await shared.outline("a")
+    shared.looked_at.clear()
+    await shared.world.edit("ConfigMap", {"data": {"k": "2"}}, name="a")
+    await make(shared.world, "c")
+    await shared.outline("c")
+    assert shared.looked_at == []
+
+
+async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> None:
+    """Also those of a workload that is declared only once its pods are there."""
+    world = shared.world
+    kinds = await Discovery.load(world.cluster)
+    pods, deployments = kinds.find("v1", "Pod"), kinds.find("apps/v1", "Deployment")
+    scopes: set[Scope] = {(pods, "web"), (deployments, "web")}
+    declared = {name: ResourceRef("apps", "Deployment", "web", name) for name in ("web", "other")}
+    await shared.watches.need("first", scopes, {declared["web"]})
+    for name in declared:
+        await world.apply("Deployment", deployment(name=name), name)
+
+    def whole(name: str) -> list[bool]:
+        return [pod.is_whole for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
+
+    await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
+    reader = await shared.watches.need("second", scopes, {declared["other"]})
+    [pod] = await reader.pods_of(pods, "web", [declared["other"]])
+    assert pod["spec"]["containers"][0]["image"] == "shop/web:1", json.dumps(pod)
