@@ -158,11 +158,11 @@ class _Search:
                 self._within_atomic(wanted, actual, schema, path, at, owner)
             else:
                 self.undeclared(below, wanted, actual, schema, here, around, owner)
-        elif self._is_declared_null(desired, key, owner):
+        elif self._is_declared_null(desired, key, owner) or self._is_default(actual, schema, parent, here[1], around):
             return
         elif below and (_spreads(actual, schema) or "." not in below):
             self.undeclared(below, None, actual, schema, here, around, owner)
-        elif not self._is_default(actual, schema, parent, here[1], around):
+        else:
             path, at = paths(here)
             self._add(path, actual, at, owner)
 
@@ -184,14 +184,25 @@ class _Search:
         if isinstance(desired, dict) and isinstance(live, dict):
             for key, value in live.items():
                 child = schema.child(key) if schema else None
-                if desired.get(key) is not None:
-                    self._within_atomic(desired[key], value, child, (*path, key), (*at, key), owner)
+                wanted = desired.get(key)
+                if wanted is not None:
+                    if not self._is_rest_default(wanted, value, child, schema, key, live):
+                        self._within_atomic(wanted, value, child, (*path, key), (*at, key), owner)
                 elif value is not None and not is_default(value, child, schema, key, live):
                     self._add((*path, key), value, at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and len(desired) == len(live):
             items = schema.items if schema else None
             for index, (wanted, actual) in enumerate(zip(desired, live, strict=True)):
                 self._within_atomic(wanted, actual, items, (*path, index), (*at, index), owner)
+
+    def _is_rest_default(
+        self, desired: Json, live: Json, schema: Schema | None, parent: Schema | None, key: str, beside: JsonObject
+    ) -> bool:
+        """Whether what a map has more than declared are defaults, made of the fields beside it."""
+        if schema is None or not schema.is_map or not isinstance(desired, dict) or not isinstance(live, dict):
+            return False
+        rest = {name: value for name, value in live.items() if desired.get(name) is None}
+        return bool(rest) and is_default(rest, schema, parent, key, beside)
 
     def once_declared(
         self, recorded: JsonObject, desired: Json, live: Json, schema: Schema | None, trail: Trail | None

@@ -112,8 +112,10 @@ class Comparison:
         walk = walked(wanted.body, actual, schema, owned.applied)
         found = walk.drifts
         if dry_run is not None:
-            served = declared_drift(live_part(dry_run, status_is_server_owned=status_is_server_owned), actual, schema)
-            found = _only_declared(served, wanted, schema)
+            answer = live_part(dry_run, status_is_server_owned=status_is_server_owned)
+            found = _only_declared(declared_drift(answer, actual, schema), wanted, schema)
+            found += _taken_out(found, walk.drifts, answer, schema)
+            found.sort(key=lambda drift: _position(drift.at, wanted.body))
         found = [_attributed(drift, owned, schema) for drift in found]
         known = {drift.path for drift in found}
         added = added_drift(wanted.body, actual, schema, owned, doubtful=walk.doubtful)
@@ -166,8 +168,24 @@ def _only_declared(served: list[FieldDrift], wanted: Declared, schema: Schema | 
         order_only = isinstance(drift.desired, list) and isinstance(place.value, list) and bool(drift.desired)
         keep = order_only and all(isinstance(item, str) for item in drift.desired) and drift.desired != place.value
         found.append(replace(drift, at=place.at, desired=drift.desired if keep else place.value))
-    found.sort(key=lambda drift: _position(drift.at, wanted.body))
     return found
+
+
+def _taken_out(
+    found: list[FieldDrift], by_client: list[FieldDrift], answer: JsonObject, schema: Schema | None
+) -> list[FieldDrift]:
+    """Of what the client's walk found, what an apply would take out: declared as nothing (`false`), live as something.
+
+    The server's answer does not have these fields: it drops their zero values.
+    """
+    known = {drift.path for drift in found}
+    return [
+        drift
+        for drift in by_client
+        if drift.change is Change.CHANGED
+        and locate(drift.path, answer, schema) is None
+        and not any(drift.path[:depth] in known for depth in range(len(drift.path) + 1))
+    ]
 
 
 def _position(at: DocumentPath, body: Json) -> list[int]:

@@ -1,7 +1,7 @@
 """Defaults of the API server that its OpenAPI documents do not tell.
 
 Most are constants (`go_fields.py`, asked of a real server). Those that are made of the object's other fields are
-here. Source: pkg/apis/*/v1/defaults.go of Kubernetes.
+here, and which are given to an object and not to a template of it. Source: pkg/apis/*/v1/defaults.go of Kubernetes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: s
 
     `schema` is the value's type, `parent` the type of the struct that holds it under `key`.
     """
-    if schema is not None and schema.default is not None and _same(schema.default, value):
+    member = parent is not None and (parent.is_map or parent.type == "array")  # nothing makes one by itself
+    if schema is not None and schema.default is not None and not member and _is_filled(schema.default, value, schema):
         return True
     go_type = parent.go_type if parent is not None else None
-    if go_type is None:
+    if parent is None or go_type is None or _is_left_out(parent, go_type, key):
         return False
     if any(_same(default, value) for default in DEFAULTS.get(go_type, _NONE).get(key, ())):
         return True
@@ -36,10 +37,26 @@ def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: s
 
 
 def stands_for_zero(declared: Json, live: Json, parent: Schema | None, key: str, beside: Neighbours) -> bool:
-    """Whether `live` is the default that the API server puts in the place of a declared zero value."""
-    if parent is None or parent.go_type is None or declared not in ("", 0) or isinstance(declared, bool):
+    """Whether `live` is the default that the API server puts in the place of a declared zero value or empty list."""
+    if parent is None or parent.go_type is None or declared not in ("", 0, []) or isinstance(declared, bool):
         return False
     return is_default(live, None, parent, key, beside)
+
+
+def _is_filled(default: Json, value: Json, schema: Schema) -> bool:
+    """Whether a value is a default of a schema, with the defaults of what is in it."""
+    if not isinstance(default, dict) or not isinstance(value, dict):
+        return _same(default, value)
+    return all(key in value for key in default) and all(
+        _same(default[key], item) if key in default else is_default(item, schema.child(key), schema, key, value)
+        for key, item in value.items()
+    )
+
+
+def _is_left_out(parent: Schema, go_type: str, key: str) -> bool:
+    """Whether the object that a field belongs to gets no default there: a template is no Pod, and no Job."""
+    kind, fields = _OF_OBJECTS_ONLY.get(go_type, (None, None))
+    return kind is not None and parent.within != kind and (fields is None or key in fields)
 
 
 def _same(left: Json, right: Json) -> bool:
@@ -86,8 +103,13 @@ def _singular(value: Json, beside: Neighbours) -> bool:
     return bool(value == str(beside.get("kind", "")).lower())
 
 
-def _zero(value: Json, _beside: Neighbours) -> bool:
-    return value in ("0", 0) and not isinstance(value, bool)
+def _is_true(value: Json, _beside: Neighbours) -> bool:
+    return bool(value == "True")
+
+
+def _labels_of_template(value: Json, beside: Neighbours) -> bool:
+    template = beside.get("template") or {}
+    return bool(value == (template.get("metadata") or {}).get("labels"))
 
 
 def _always(_value: Json, _beside: Neighbours) -> bool:
@@ -95,6 +117,7 @@ def _always(_value: Json, _beside: Neighbours) -> bool:
 
 
 _CORE = "io.k8s.api.core.v1."
+_BATCH = "io.k8s.api.batch.v1."
 _CLAIM = f"{_CORE}PersistentVolumeClaim"
 _NAMES = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames"
 _DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
@@ -105,7 +128,9 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
     (f"{_CORE}LimitRangeItem", "default"): _range_default,
     (f"{_CORE}LimitRangeItem", "defaultRequest"): _range_default,
     (f"{_CORE}PodSpec", "serviceAccount"): _account,
-    (f"{_CORE}ResourceFieldSelector", "divisor"): _zero,
+    (f"{_CORE}ReplicationControllerSpec", "selector"): _labels_of_template,
+    (f"{_BATCH}PodFailurePolicyOnPodConditionsPattern", "status"): _is_true,
+    ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"): _always,
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"): _policy_types,
     # A StatefulSet's claim templates are whole objects: the server writes down what they are, and a status.
     (_CLAIM, "apiVersion"): _always,
@@ -114,3 +139,13 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
     (_NAMES, "listKind"): _list_kind,
     (_NAMES, "singular"): _singular,
 }
+
+_OF_OBJECTS_ONLY: Mapping[str, tuple[str, frozenset[str] | None]] = {
+    f"{_CORE}PodSpec": (
+        f"{_CORE}Pod",
+        frozenset({"enableServiceLinks", "preemptionPolicy", "priority", "serviceAccountName"}),
+    ),
+    f"{_CORE}ResourceRequirements": (f"{_CORE}Pod", frozenset({"requests"})),
+    f"{_BATCH}JobSpec": (f"{_BATCH}Job", None),
+}
+"""By Go type, the kind of object in which fields (None: all of them) have a default, which a template of it has not."""

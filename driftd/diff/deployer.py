@@ -12,6 +12,8 @@ from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import Entry
 from driftd.diff.schema import Schema
 from driftd.diff.step import identity, positions, step
+from driftd.diff.walk import same
+from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Json, JsonObject
 
 
@@ -62,7 +64,9 @@ def deployer(
     """The manager that deploys: by what it holds of what is declared, by how, by its name, and by who made the object.
 
     Those that are known to deploy whole objects (by applying, by the last-applied annotation, or by their name) come
-    first, unless whoever created the object holds more than twice as much: then they only changed a part of it.
+    first, unless whoever created the object holds more than twice as much: then they only changed a part of it. Of an
+    object that nobody of these is known to have made, a manager that holds nothing as it is declared is a hand: the
+    entry of whoever deployed a single list, or only a name, goes when somebody else changes it.
     """
     candidates = [
         e
@@ -72,6 +76,9 @@ def deployer(
     if len(candidates) == 1 and candidates[0].applies:
         return Deployer(candidates[0])
     recorded = last_applied(body)
+    if not any(e.created or _declares(e, recorded, managers) for e in candidates):
+        as_declared = _agreed(declared, body, schema)
+        candidates = [e for e in candidates if held(e.fields, as_declared, schema)]
     if not candidates:
         return Deployer(None, None, recorded)
     if len(candidates) == 1:
@@ -86,6 +93,28 @@ def deployer(
     if creator is not None and not _made_it(creator, chosen, counts):
         creator = None
     return Deployer(chosen, creator, None if chosen.applies else recorded)
+
+
+def _agreed(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> dict[str, Any]:
+    """The part of what is declared that is live as it is declared."""
+    found: dict[str, Any] = {}
+    for key, value in declared.items():
+        actual = live.get(key) if isinstance(live, Mapping) else None
+        child = schema.child(key) if schema is not None else None
+        if isinstance(value, dict) and isinstance(actual, dict):
+            below: Json = _agreed(value, actual, child)
+        else:
+            below = value if _is_same(value, actual, child) else None
+        if below:
+            found[key] = below
+    return found
+
+
+def _is_same(declared: Json, live: Json, schema: Schema | None) -> bool:
+    try:
+        return live is not None and same(declared, live, schema)
+    except SchemaMismatch:
+        return False  # the comparison says so, with the field
 
 
 def _made_it(entry: Entry, chosen: Entry, counts: Mapping[int, int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -100,6 +101,37 @@ def _own_name(drift: FieldDrift, context: Context) -> bool:
     return bool(drift.live == context.ref.name)
 
 
+def _counted(drift: FieldDrift, _: Context) -> bool:
+    return drift.change is Change.ADDED or (drift.by is not None and drift.by.manager == "kube-controller-manager")
+
+
+def _more_tolerant(drift: FieldDrift, _: Context) -> bool:
+    declared = drift.desired if isinstance(drift.desired, list) else []
+    if not isinstance(drift.live, list):
+        return False
+    rest = drift.live[len(declared) :]
+    return drift.live[: len(declared)] == declared and rest == [one for one in _NODE_TROUBLE if one in rest]
+
+
+def _same_json(drift: FieldDrift, _: Context) -> bool:
+    if not isinstance(drift.desired, str) or not isinstance(drift.live, str):
+        return False
+    try:
+        return bool(_without_nulls(json.loads(drift.desired)) == _without_nulls(json.loads(drift.live)))
+    except ValueError:
+        return False
+
+
+def _without_nulls(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+_NODE_TROUBLE: tuple[Json, ...] = tuple(
+    {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    for trouble in ("not-ready", "unreachable")
+)
 _ADDED = frozenset({Change.ADDED})
 _DECLARED = frozenset({Change.CHANGED, Change.REMOVED})
 _SCALERS = ("kube-controller-manager", "horizontal-pod-autoscaler", "keda*", "vpa-*")
@@ -144,14 +176,24 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         "the Deployment controller counts revisions",
         paths=('metadata.annotations["deployment.kubernetes.io/*"]',),
         kinds=("Deployment", "ReplicaSet"),
-        changes=_ADDED,
+        when=_counted,
+    ),
+    Rule(
+        "autoscaler-fields",
+        "autoscaling/v1 keeps some of an autoscaler's fields in annotations, which the API server rewrites",
+        kinds=("HorizontalPodAutoscaler",),
+        paths=(
+            'metadata.annotations["autoscaling.alpha.kubernetes.io/behavior"]',
+            'metadata.annotations["autoscaling.alpha.kubernetes.io/metrics"]',
+        ),
+        changes=_DECLARED,
+        when=_same_json,
     ),
     Rule(
         "daemonset-generation",
         "the API server counts the versions of a DaemonSet's template",
         paths=('metadata.annotations["deprecated.daemonset.template.generation"]',),
         kinds=("DaemonSet",),
-        changes=_ADDED,
     ),
     Rule(
         "service-address",
@@ -192,6 +234,20 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         managers=("kube-controller-manager", ""),
         changes=_ADDED,
         when=_is_token,
+    ),
+    Rule(
+        "certificate-requester",
+        "the API server writes down who asks for a certificate",
+        kinds=("CertificateSigningRequest",),
+        paths=("spec.username", "spec.uid", "spec.groups", "spec.extra*"),
+        changes=_ADDED,
+    ),
+    Rule(
+        "pod-tolerations",
+        "the API server lets every pod stay on a node for its first minutes of trouble",
+        kinds=("Pod",),
+        paths=("spec.tolerations",),
+        when=_more_tolerant,
     ),
     Rule(
         "volume-binding",

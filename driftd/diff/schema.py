@@ -19,6 +19,7 @@ _GO_TYPES = (
     "io.k8s.apiextensions-apiserver.",
     "io.k8s.kube-aggregator.",
 )
+_KINDS = "x-kubernetes-group-version-kind"
 _OPEN = frozenset({
     "io.k8s.apimachinery.pkg.runtime.RawExtension",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
@@ -77,13 +78,18 @@ class Schema:
         go_type: The name of the Go type behind it, or None for what a CRD describes: the API server reads and writes
             the first through a struct, which drops some zero values, and keeps the second as it is.
         whole_seconds: Whether a time loses its fraction of a second when it is stored.
+        whole_millis: Whether a quantity is rounded up to thousandths, as those of a `ResourceList` are.
         atomic: Whether the value has one owner as a whole, whatever is in it.
         open: Whether fields that the schema does not name are kept (`x-kubernetes-preserve-unknown-fields` and kin).
         is_map: A map from any string to one type, as labels are: Go drops an empty one, and keeps an empty struct.
         default: The value that the API server puts where none is given, or None.
+        within: The name of the innermost type on the way here that is an object of its own (a Pod, not its spec), or
+            None: some defaults are given to a Pod, and not to a template of one.
     """
 
-    def __init__(self, raw: Mapping[str, Any], components: Mapping[str, Any]) -> None:
+    def __init__(
+        self, raw: Mapping[str, Any], components: Mapping[str, Any], within: str | None = None, *, in_map: bool = False
+    ) -> None:
         merged, name = _resolved(raw, components)
         kind = merged.get("type")
         self._raw = merged
@@ -93,7 +99,9 @@ class Schema:
         self.scalar = _scalar(merged, name)
         self.takes = _classes(self.type, self.scalar)
         self.go_type = name if name is not None and name.startswith(_GO_TYPES) else None
+        self.within = name if _KINDS in merged else within
         self.whole_seconds = name == _TIME
+        self.whole_millis = in_map and name == _QUANTITY
         self.list_keys: tuple[str, ...] = tuple(merged.get("x-kubernetes-list-map-keys", ()))
         self.list_type = _list_type(merged, self.list_keys)
         self.atomic: bool = (
@@ -120,17 +128,17 @@ class Schema:
             raw = _EMBEDDED[key]
         if not isinstance(raw, Mapping):
             return None
-        child = self._children[key] = Schema(raw, self._components)
+        child = self._children[key] = Schema(raw, self._components, self.within)
         return child
 
     @cached_property
     def _others(self) -> Schema:
-        return Schema(self._raw["additionalProperties"], self._components)
+        return Schema(self._raw["additionalProperties"], self._components, self.within, in_map=True)
 
     @cached_property
     def items(self) -> Schema | None:
         raw = self._raw.get("items")
-        return Schema(raw, self._components) if isinstance(raw, Mapping) else None
+        return Schema(raw, self._components, self.within) if isinstance(raw, Mapping) else None
 
     def identities(self, items: Iterable[Any]) -> list[Identity]:
         """By what each item of a map list is told apart; a key that is left out has its default (`protocol: TCP`)."""
@@ -236,7 +244,7 @@ class Schemas:
         self._components: Mapping[str, Any] = document.get("components", {}).get("schemas", {})
         self._names: dict[tuple[str, str, str], str] = {}
         for name, raw in self._components.items():
-            for gvk in raw.get("x-kubernetes-group-version-kind", ()):
+            for gvk in raw.get(_KINDS, ()):
                 key = (gvk.get("group", ""), gvk.get("version", ""), gvk.get("kind", ""))
                 self._names.setdefault(key, name)
         self._schemas: dict[str, Schema] = {}

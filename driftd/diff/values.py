@@ -24,6 +24,7 @@ _NANOSECONDS = {
     "h": 3600 * 10**9,
 }
 _NANO = Decimal(1).scaleb(-9)
+_MILLI = Decimal(1).scaleb(-3)
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +52,14 @@ def quantity(text: str) -> Decimal | None:
         return value.quantize(_NANO, rounding="ROUND_UP").normalize()
     except InvalidOperation:
         return value.normalize()
+
+
+def milli_quantity(text: str) -> Decimal | None:
+    """The same, rounded up to thousandths. Source: pkg/apis/core/v1/defaults.go, "SetDefaults_ResourceList"."""
+    value = quantity(text)
+    if value is None or value == value.to_integral_value():
+        return value
+    return value.quantize(_MILLI, rounding="ROUND_UP").normalize()
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from driftd.diff.defaults import is_default, stands_for_zero
 from driftd.diff.schema import Identity, ListType, ScalarType, Schema
 from driftd.diff.step import identity
 from driftd.diff.trail import Trail, paths
-from driftd.diff.values import decoded, duration, instant, quantity, second
+from driftd.diff.values import decoded, duration, instant, milli_quantity, quantity, second
 from driftd.diff.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
@@ -21,7 +21,6 @@ from driftd.model.path import ListKey, SetValue, format_path
 from driftd.model.resource import Json
 
 _NUMBERS = frozenset({int, float, bool})
-_SCALARS = frozenset({str, *_NUMBERS})
 
 Held = Mapping[str, Any] | None
 """The fields of a value that somebody holds, as FieldsV1 names them: none of them where it is held as a whole.
@@ -156,7 +155,7 @@ def _field(
         no_bytes = desired == "" and key in beside and schema is not None and schema.scalar is ScalarType.BYTES
         if not no_bytes and not vanishes(desired, schema, parent, key):  # Go may write no bytes as null
             walk.add(here, Change.REMOVED, desired, None)
-    elif desired.__class__ in _SCALARS and not desired and stands_for_zero(desired, live, parent, key, beside):
+    elif not desired and desired.__class__ is not dict and stands_for_zero(desired, live, parent, key, beside):
         walk.doubtful |= held is not None
     else:
         _value(desired, live, schema, here, walk, held)
@@ -263,7 +262,7 @@ def _same_scalar(desired: Json, live: Json, schema: Schema | None) -> bool:
         return False
     match schema.scalar:
         case ScalarType.QUANTITY:
-            return _same_by(quantity, _text(desired), _text(live))
+            return _same_by(milli_quantity if schema.whole_millis else quantity, _text(desired), _text(live))
         case ScalarType.DURATION:
             return _same_by(duration, _text(desired), _text(live))
         case ScalarType.TIME:

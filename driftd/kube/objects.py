@@ -14,6 +14,7 @@ from driftd.kube.loading import BREATH, gc_held
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 
 FIELD_MANAGER = "driftd"
+_EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
 _APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it too, JSON being YAML
 _LIST_RESTARTS = 3
 _LIST_TIMEOUT = 60.0
@@ -129,7 +130,7 @@ async def apply(
         "PATCH",
         resource.path(namespace, name),
         query,
-        manifest,
+        _of_git(manifest),
         dry_run=dry_run,
         content_type=_APPLY_PATCH,
         idempotent=True,  # the same apply twice is one apply
@@ -270,6 +271,14 @@ async def _write(
     except NoSuchPath as error:
         raise _not_served(resource) from error
     return _an_object(written, resource)
+
+
+def _of_git(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A manifest without what was exported along with it: of another object's life, for which an apply is refused."""
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, Mapping) or not _EXPORTED & metadata.keys():
+        return manifest
+    return {**manifest, "metadata": {key: value for key, value in metadata.items() if key not in _EXPORTED}}
 
 
 def _identity(resource: ApiResource, manifest: Mapping[str, Any]) -> tuple[str | None, str]:

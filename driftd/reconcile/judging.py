@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 Readings = Mapping[ResourceRef, Reading]
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 
+_DUPLICATE_KEYS = "duplicate entries for key"
+"""What server-side apply says of a map list that has a key twice, which every other way of writing takes."""
+
 _BREATH = 64
 """So many comparisons (a few milliseconds) between two moments in which other tasks may run."""
 
@@ -138,9 +141,10 @@ class Judge:
                 answer = await dry_run(self.view, one)
         except Invalid as error:
             # A hand may have made of the object what no manifest can be merged into (an immutable field, the second
-            # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync".
+            # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync",
+            # but where it is the apply alone that refuses: the same variable twice is served like anything else.
             judged = self._by_client(one, {ref: reading}, schemas)
-            if judged.verdict.status is Status.DRIFTED:
+            if judged.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
                 return judged
             return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         except DriftdError as error:

@@ -209,6 +209,39 @@ def test_the_deployer_is_not_whoever_changed_everything(live: JsonObject) -> Non
     ]
 
 
+def test_whoever_took_over_all_of_a_small_object_does_not_deploy_it() -> None:
+    """A role is a single list: once another client has changed it, nothing tells any more who deployed it."""
+    schema = schema_of("rbac.authorization.k8s.io/v1", "Role")
+    rules = [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
+    desired = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "r", "namespace": "n"},
+        "rules": rules,
+    }
+    live = deployed(desired, schema)
+    live["metadata"] |= {"labels": {"by": "hand"}, "managedFields": []}
+    live["rules"] = [{**rules[0], "verbs": ["*"]}]
+    fields = merged(owned("f:rules"), owned("f:metadata", "f:labels", "f:by"))
+    found = verdict(desired, by_hand(live, fields, "some-client"), schema)
+    assert [format_path(d.path) for d in found.fields] == ["rules[0].verbs[0]", "metadata.labels.by"]
+    assert {d.by.manager for d in found.fields if d.by} == {"some-client"}
+    created = by_hand(live, fields, "some-client")
+    created["metadata"]["managedFields"][0]["time"] = CREATED
+    created["rules"] = rules
+    assert drifts(desired, created, schema) == []
+
+
+def test_what_anybody_adds_to_an_object_that_is_only_a_name_is_drift() -> None:
+    """Whoever deployed it holds nothing of it."""
+    schema = schema_of("v1", "ServiceAccount")
+    desired = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "n"}}
+    live = deployed(desired, schema)
+    live["metadata"] |= {"labels": {"by": "hand"}, "managedFields": []}
+    after = by_hand(live, owned("f:metadata", "f:labels", "f:by"), "some-client")
+    assert drifts(desired, after, schema) == [("metadata.labels.by", "added")]
+
+
 def test_who_holds_a_map_does_not_hold_its_members() -> None:
     """After all of its keys were taken over, an entry says `f:data: {}`."""
     schema = schema_of("v1", "ConfigMap")

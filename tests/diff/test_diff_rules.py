@@ -158,6 +158,8 @@ SERVER_MADE: list[tuple[str, str, str, JsonObject, tuple[str, ...], Any, JsonObj
      {"autoscaling.alpha.kubernetes.io/conditions": "[]"}, owned("f:metadata", "f:annotations", "f:autoscaling.alpha.kubernetes.io/conditions")),
     ("deployment-revision", "apps/v1", "Deployment", {"spec": {}}, ("metadata", "annotations"), {"deployment.kubernetes.io/revision": "4"},
      owned("f:metadata", "f:annotations", "f:deployment.kubernetes.io/revision")),
+    ("certificate-requester", "certificates.k8s.io/v1", "CertificateSigningRequest", {"spec": {"request": "YQ=="}}, ("spec", "username"), "ann",
+     owned("f:spec", "f:username")),
     ("daemonset-generation", "apps/v1", "DaemonSet", {"spec": {}}, ("metadata", "annotations"), {"deprecated.daemonset.template.generation": "4"},
      owned("f:metadata", "f:annotations", "f:deprecated.daemonset.template.generation")),
 ]  # fmt: skip
@@ -181,6 +183,65 @@ def test_what_the_server_and_its_controllers_make_is_no_drift(
     assert drifts(desired, by_hand(live, fields, manager), schema) == []
     del live["metadata"]["managedFields"]
     assert drifts(desired, live, schema) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first", "names", "drift"),
+    [
+        (300, "mine", ("not-ready", "unreachable"), False),
+        (300, "mine", ("unreachable",), False),
+        (300, "mine", ("unreachable", "not-ready"), True),
+        (600, "mine", ("not-ready", "unreachable"), True),
+        (300, "another", ("not-ready", "unreachable"), True),
+    ],
+)
+def test_a_pod_tolerates_more_than_git_declares(seconds: int, first: str, names: tuple[str, ...], drift: bool) -> None:
+    """The API server lets every pod stay on a node for its first minutes of trouble; anything else is a hand's."""
+    schema = schema_of("v1", "Pod")
+    tolerations: list[JsonObject] = [{"key": "mine", "operator": "Exists"}]
+    containers = [{"name": "a", "image": "a:1"}]
+    desired = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"},
+               "spec": {"containers": containers, "tolerations": tolerations}}  # fmt: skip
+    live = deployed(desired, schema, "kubectl-create", "Update")
+    live["spec"]["tolerations"] = [
+        {"key": first, "operator": "Exists"},
+        *(
+            {
+                "key": f"node.kubernetes.io/{name}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": seconds,
+            }
+            for name in names
+        ),
+    ]
+    assert drifts(desired, live, schema) == ([("spec.tolerations", "changed")] if drift else [])
+
+
+@pytest.mark.parametrize(("manager", "drift"), [("kube-controller-manager", False), ("kubectl-annotate", True)])
+def test_a_revision_that_was_exported_to_git_is_counted_anew(manager: str, drift: bool) -> None:
+    """Manifests that were copied out of a cluster declare what the Deployment controller counts."""
+    note = "deployment.kubernetes.io/revision"
+    desired = deployment()
+    desired["metadata"]["annotations"] = {note: "3"}
+    live = deployed(desired, SCHEMA)
+    live["metadata"]["annotations"][note] = "1"
+    after = by_hand(live, owned("f:metadata", "f:annotations", f"f:{note}"), manager)
+    assert drifts(desired, after, SCHEMA) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
+
+
+@pytest.mark.parametrize(
+    ("live", "drift"), [('[{"value":1,"type":"Pods"}]', False), ('[{"value":2,"type":"Pods"}]', True), ("[", True)]
+)
+def test_fields_that_an_old_autoscaler_keeps_in_annotations_are_compared_as_json(live: str, drift: bool) -> None:
+    """The API server writes them anew: in its order, without what is null."""
+    note = "autoscaling.alpha.kubernetes.io/metrics"
+    schema = schema_of("autoscaling/v1", "HorizontalPodAutoscaler")
+    desired = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 2},
+               "metadata": {"name": "h", "annotations": {note: '[{"type": "Pods", "value": 1, "other": null}]'}}}  # fmt: skip
+    there = deployed(desired, schema)
+    there["metadata"]["annotations"][note] = live
+    assert drifts(desired, there, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
 
 
 def test_every_rule_can_be_taken_away() -> None:

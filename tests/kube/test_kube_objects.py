@@ -107,6 +107,15 @@ async def test_an_apply_is_json_with_the_field_manager_and_survives_a_broken_con
     assert sent.query == {"fieldManager": "driftd", "force": "true", "fieldValidation": "Warn", "dryRun": "All"}
 
 
+async def test_what_was_exported_with_a_manifest_is_not_sent(api: ScriptedApi, cluster: Cluster) -> None:
+    """A uid, a version and managedFields are of the object that it was exported from: an apply with them is refused."""
+    api.on("PATCH", ONE, data(config_map("a", 2)))
+    exported = config_map("a", 1, yes="y")
+    exported["metadata"] |= {"uid": "u", "creationTimestamp": None, "generation": 3, "managedFields": [{}]}
+    await objects.apply(cluster, CONFIG_MAPS, exported)
+    assert json.loads(api.seen[-1].body)["metadata"] == {"name": "a", "namespace": "shop"}
+
+
 async def test_a_manifest_that_cannot_be_addressed_is_not_sent(api: ScriptedApi, cluster: Cluster) -> None:
     """Without name or namespace there is no object to write."""
     for metadata in ({}, {"name": "a"}):

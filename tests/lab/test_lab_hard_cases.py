@@ -215,6 +215,8 @@ def test_the_same_key_twice(lab: Lab, namespace: str) -> None:
     manifest = _deployment(namespace, env=env, ports=ports)
     deploy(lab.api, manifest, "create")
     assert lab.client(manifest, lab.api.get(manifest)).status is Status.IN_SYNC
+    with pytest.raises(Refused, match="duplicate entries for key"):  # by which the server engine knows it
+        lab.api.dry_run(manifest)
     patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/env/1/value", "value": "3"}]
     lab.api.request("PATCH", lab.api.path(manifest), patch, JSON_PATCH, fieldManager="night-shift")
     found = lab.client(manifest, lab.api.get(manifest))

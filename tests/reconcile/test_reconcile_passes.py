@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from driftd.model.drift import Engine, Status
 from driftd.model.errors import DriftdError
@@ -183,6 +184,16 @@ async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifes
         (verdict,) = [v for v in (await world.run()).report.verdicts if v.ref.kind == "ConfigMap"]
         assert verdict.status is Status.DRIFTED
         assert [format_path(field.path) for field in verdict.fields] == ["metadata.labels"]
+
+
+async def test_the_same_variable_twice_is_in_sync_although_an_apply_refuses_it(observed: World) -> None:
+    """It was created so, and every write but server-side apply takes it: that refusal says nothing of the cluster."""
+    twice = deployment() + '          env: [{name: A, value: "1"}, {name: A, value: "2"}]\n'
+    await observed.request("POST", "/apis/apps/v1/namespaces/web/deployments", yaml.safe_load(twice))
+    observed.restart(engine=Engine.SERVER)
+    await observed.commit({"deployment.yaml": twice})
+    (verdict,) = [v for v in (await observed.run()).report.verdicts if v.ref.kind == "Deployment"]
+    assert (verdict.status, verdict.error) == (Status.IN_SYNC, None)
 
 
 async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: Opened) -> None:

@@ -33,6 +33,7 @@ _DERIVED = frozenset({
     ("io.k8s.api.core.v1.LimitRangeItem", "defaultRequest"),
     ("io.k8s.api.core.v1.ResourceRequirements", "requests"),
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"),
+    ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"),
 })  # fmt: skip
 """Fields whose default is made of the object's other fields, or of what is free (see `driftd/diff/defaults.py`)."""
 _SERVER_METADATA = frozenset({
