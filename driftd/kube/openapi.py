@@ -58,7 +58,9 @@ class SchemaSource:
         return _hash(url) if url else None
 
     async def document(self, group: str, version: str) -> dict[str, Any] | None:
-        """The OpenAPI document of one version, or None when the cluster publishes none for it.
+        """The types of one version's OpenAPI document, or None when the cluster publishes none for it.
+
+        The paths and the descriptions, which are most of a document, are left out.
 
         Raises: KubeError: the index or the document could not be read.
         """
@@ -117,15 +119,38 @@ class SchemaSource:
             raise KubeError(f"cluster {self._cluster.name}: {split.path} is not JSON") from error
         if not isinstance(document, dict):
             raise KubeError(f"cluster {self._cluster.name}: {split.path} is not an OpenAPI document")
-        return payload, document
+        types = _types(document)
+        return orjson.dumps(types), types
 
     def _file(self, key: str, url: str) -> Path | None:
         hash_ = _hash(url)
-        return self._folder / f"{key.replace('/', '_')}.{hash_}.json" if self._folder and hash_ else None
+        return self._folder / f"{key.replace('/', '_')}.{hash_}.types.json" if self._folder and hash_ else None
 
 
 def _key(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
+def _types(document: Mapping[str, Any]) -> dict[str, Any]:
+    schemas = (document.get("components") or {}).get("schemas") or {}
+    return {"components": {"schemas": {name: _undescribed(schema) for name, schema in schemas.items()}}}
+
+
+def _undescribed(schema: Any) -> Any:
+    """A schema without its descriptions. What is in a default or an enumeration is a value, and no schema."""
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "properties" and isinstance(value, dict):
+            kept[key] = {name: _undescribed(below) for name, below in value.items()}
+        elif key in ("items", "additionalProperties", "not"):
+            kept[key] = _undescribed(value)
+        elif key in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
+            kept[key] = [_undescribed(below) for below in value]
+        elif key != "description":
+            kept[key] = value
+    return kept
 
 
 def _hash(url: str) -> str | None:
@@ -148,7 +173,7 @@ def _write(file: Path, payload: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
             temporary.write(payload)
         Path(temporary.name).replace(file)
-        document = file.name.rsplit(".", 2)[0]
+        document = file.name.rsplit(".", 3)[0]
         for other in file.parent.glob(f"{document}.*.json"):
             if other != file:
                 other.unlink(missing_ok=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from driftd.model.packing import NOTHING_IN_COMMON, Dictionary, Samples
 from driftd.model.path import DocumentPath
 
 Json = Any
@@ -55,22 +55,32 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An object as compressed JSON: a fifth of the memory, for some ten microseconds whenever it is looked at."""
+    """An object as JSON, packed: some tens of microseconds whenever it is looked at, for a tenth of the memory."""
 
     data: bytes
     digest: bytes
+    dictionary: Dictionary = NOTHING_IN_COMMON
 
     @classmethod
-    def of(cls, body: JsonObject | Packed) -> Packed:
-        if isinstance(body, Packed):
-            return body
-        return cls(zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 1), _digest(body))
+    def of(cls, body: JsonObject, samples: Samples) -> Packed:
+        """Packs an object like those of `samples`."""
+        raw = json.dumps(body, separators=(",", ":")).encode()
+        packed = cls(samples.dictionary.pack(raw), _digest(body), samples.dictionary)
+        samples.add(raw)
+        return packed
 
     @property
     def body(self) -> dict[str, Any]:
         """The object, made anew."""
-        decoded: dict[str, Any] = json.loads(zlib.decompress(self.data))
+        decoded: dict[str, Any] = json.loads(self.dictionary.unpack(self.data))
         return decoded
+
+    @property
+    def alone(self) -> bytes:
+        """The object packed with nothing in common, to be kept by itself."""
+        if self.dictionary is NOTHING_IN_COMMON:
+            return self.data
+        return NOTHING_IN_COMMON.pack(self.dictionary.unpack(self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +124,9 @@ class Manifest:
         content = self.content
         return content.digest if isinstance(content, Packed) else _digest(content)
 
-    def packed(self) -> Manifest:
-        """The same manifest in little memory, for as long as nobody looks at its body."""
-        return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content))
+    def packed(self, samples: Samples) -> Manifest:
+        """The same manifest in little memory, like those of its kind that `samples` has, while nobody looks at it."""
+        return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content, samples))
 
     def in_namespace(self, namespace: str | None) -> Manifest:
         """The same manifest with its namespace set (or, for None, taken away), in `ref` and in `body` alike."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
@@ -45,7 +44,7 @@ class ClusterWatches:
         self._changed = changed
         self._scopes: dict[str, set[Scope]] = {}
         self._refs: dict[str, set[ResourceRef]] = {}
-        self._apps: defaultdict[ResourceRef, set[str]] = defaultdict(set)
+        self._apps: dict[ResourceRef, tuple[str, ...]] = {}
         self._readers: dict[str, CachedReader] = {}
         self._news: dict[str, set[ResourceRef] | None] = {}
         self._pods = PodIndex()
@@ -96,12 +95,14 @@ class ClusterWatches:
             self._look_at(event.ref)
 
     def _declare(self, app: str, refs: set[ResourceRef]) -> None:
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # most objects are of the same few apps
+        for ref in refs - self._refs.get(app, set()):
+            apps = (*self._apps.get(ref, ()), app)
+            self._apps[ref] = shared.setdefault(apps, apps)
         for ref in self._refs.get(app, set()) - refs:
-            self._apps[ref].discard(app)
+            self._apps[ref] = tuple([one for one in self._apps[ref] if one != app])
             if not self._apps[ref]:
                 del self._apps[ref]
-        for ref in refs:
-            self._apps[ref].add(app)
         self._refs[app] = set(refs)
         self._keep_all = True
         if self._trimming is not None:

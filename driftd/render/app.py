@@ -67,7 +67,7 @@ def render(tree: FileTree, options: RenderOptions, parsed: ParsedFiles | None = 
         parts = (Objects(errors=(error,)),)
     manifests, twice = duplicates((m for part in parts for m in part.manifests), options.namespace)
     if parsed is not None:
-        manifests = tuple([manifest.packed() for manifest in manifests])
+        manifests = parsed.packed(manifests)
     return Rendering(kind, manifests, (*(error for part in parts for error in part.errors), *twice), parts)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
 from driftd.model.errors import StoreError
+from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Packed
 from driftd.store import codec
 from driftd.store.schema import manifest_sets, manifests
@@ -33,9 +34,7 @@ def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> N
     for some in _some(list(by_digest)):
         known |= set(connection.execute(select(manifests.c.digest).where(manifests.c.digest.in_(some))).scalars())
     rows = [
-        {"digest": name, "packed": Packed.of(manifest.content).data}
-        for name, manifest in by_digest.items()
-        if name not in known
+        {"digest": name, "packed": _packed(manifest).alone} for name, manifest in by_digest.items() if name not in known
     ]
     if rows:
         connection.execute(insert(manifests), rows)
@@ -72,6 +71,11 @@ def keep_only(connection: Connection, digests: Collection[str]) -> int:
         for some in _some([name for name in objects if name not in declared]):
             connection.execute(delete(manifests).where(manifests.c.digest.in_(some)))
     return len(unused)
+
+
+def _packed(manifest: Manifest) -> Packed:
+    content = manifest.content
+    return content if isinstance(content, Packed) else Packed.of(content, Samples())
 
 
 def _manifest(placed: codec.Placed, data: bytes) -> Manifest:

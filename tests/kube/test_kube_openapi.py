@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,15 @@ from tests.kube.scripted import ScriptedApi, data, refused, text
 APPS = "/openapi/v3/apis/apps/v1"
 
 
+def types(name: str) -> dict[str, Any]:
+    """A document with one type of that name."""
+    return {"components": {"schemas": {name: {"type": "object"}}}}
+
+
 def teach(api: ScriptedApi, hash_: str) -> None:
     """The server's index names one document, whose content is its hash."""
     api.on("GET", "/openapi/v3", data({"paths": {"apis/apps/v1": {"serverRelativeURL": f"{APPS}?hash={hash_}"}}}))
-    api.on("GET", APPS, data({"info": hash_}))
+    api.on("GET", APPS, data(types(hash_)))
 
 
 async def test_a_document_is_fetched_once_for_many_askers(api: ScriptedApi, cluster: Cluster) -> None:
@@ -26,7 +32,7 @@ async def test_a_document_is_fetched_once_for_many_askers(api: ScriptedApi, clus
     teach(api, "A1")
     schemas = SchemaSource(cluster)
     documents = await asyncio.gather(*(schemas.document("apps", "v1") for _ in range(5)))
-    assert documents == [{"info": "A1"}] * 5
+    assert documents == [types("A1")] * 5
     assert len(api.seen) == 2
     assert api.requests("GET", APPS)[0].query == {"hash": "A1"}
 
@@ -35,10 +41,10 @@ async def test_the_next_start_reads_it_from_the_disk(api: ScriptedApi, cluster: 
     """Only the index is asked for; a changed hash fetches the document anew and forgets the old one."""
     teach(api, "A1")
     await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1")
-    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "A1"}
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == types("A1")
     assert len(api.requests("GET", APPS)) == 1
     teach(api, "B2")
-    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "B2"}
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == types("B2")
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
 
 
@@ -50,9 +56,9 @@ async def test_a_damaged_or_impossible_cache_costs_nothing_but_time(
     await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1")
     (file,) = (tmp_path / "cache").rglob("*.json")
     file.write_bytes(b'{"info": ')
-    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == {"info": "A1"}
+    assert await SchemaSource(cluster, tmp_path / "cache").document("apps", "v1") == types("A1")
     (tmp_path / "file").write_text("")
-    assert await SchemaSource(cluster, tmp_path / "file").document("apps", "v1") == {"info": "A1"}
+    assert await SchemaSource(cluster, tmp_path / "file").document("apps", "v1") == types("A1")
 
 
 async def test_a_refresh_notices_what_changed(api: ScriptedApi, cluster: Cluster) -> None:
@@ -62,9 +68,9 @@ async def test_a_refresh_notices_what_changed(api: ScriptedApi, cluster: Cluster
     await schemas.document("apps", "v1")
     before = await schemas.version_hash("apps", "v1")
     teach(api, "B2")
-    assert await schemas.document("apps", "v1") == {"info": "A1"}
+    assert await schemas.document("apps", "v1") == types("A1")
     await schemas.refresh()
-    assert await schemas.document("apps", "v1") == {"info": "B2"}
+    assert await schemas.document("apps", "v1") == types("B2")
     assert await schemas.version_hash("apps", "v1") != before
 
 
@@ -74,8 +80,8 @@ async def test_a_document_that_moved_while_we_looked_is_found(api: ScriptedApi, 
     schemas = SchemaSource(cluster)
     await schemas.refresh()
     teach(api, "B2")
-    api.on("GET", APPS, text("", 301, {"Location": f"{APPS}?hash=B2"}), data({"info": "B2"}))
-    assert await schemas.document("apps", "v1") == {"info": "B2"}
+    api.on("GET", APPS, text("", 301, {"Location": f"{APPS}?hash=B2"}), data(types("B2")))
+    assert await schemas.document("apps", "v1") == types("B2")
 
 
 async def test_no_schema_is_not_an_error_but_an_unread_one_is(api: ScriptedApi, cluster: Cluster) -> None:
@@ -100,3 +106,17 @@ def test_the_cache_folder_is_the_users() -> None:
     """XDG where it is set, else below the home."""
     assert usual_cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/driftd/openapi")
     assert usual_cache_folder({"HOME": "/h"}) == Path("/h/.cache/driftd/openapi")
+
+
+async def test_of_a_document_its_types_are_kept(api: ScriptedApi, cluster: Cluster) -> None:
+    """Not the paths, nor what is written for people; a property of that name and a default are no such thing."""
+    text = {"type": "string", "description": "A text."}
+    note = {"type": "object", "description": "A note.", "default": {"description": "none"}}
+    fields = {"description": text, "notes": {"type": "array", "items": {"allOf": [note]}}}
+    schema = {"type": "object", "description": "A thing.", "properties": fields}
+    teach(api, "A1")
+    api.on("GET", APPS, data({"paths": {"/x": {}}, "components": {"schemas": {"Thing": schema}}}))
+    document = await SchemaSource(cluster).document("apps", "v1")
+    bare = {"type": "object", "default": {"description": "none"}}
+    kept = {"description": {"type": "string"}, "notes": {"type": "array", "items": {"allOf": [bare]}}}
+    assert document == {"components": {"schemas": {"Thing": {"type": "object", "properties": kept}}}}

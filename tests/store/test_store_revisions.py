@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftd.model.errors import StoreError
+from driftd.model.packing import Samples
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest, Source
 from driftd.model.revision import RevisionState
@@ -154,6 +155,6 @@ def test_manifests_come_back_as_they_went_in(spec):
     """Whatever JSON a manifest holds, rollback applies exactly that: numbers keep their type, texts every character."""
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": spec}
     before = Manifest.of(body, Source("a.yaml", 1))
-    after = before.packed()
+    after = before.packed(Samples())
     assert repr(after.body) == repr(before.body)
     assert after.digest == before.digest
