@@ -22,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test lint format types contracts unit controlplane demo-test pictures lock clean
+.PHONY: help venv demo test lint format types contracts unit controlplane demo-test bench pictures lock clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -43,7 +43,7 @@ format: $(DEV) ## Put the code into its standard form
 	$(BIN)/ruff format .
 
 types: $(DEV) ## Check types
-	$(PY) -m mypy -p driftd -p tests.support -m tests.conftest
+	$(PY) -m mypy -p driftd -p benchmarks -p tests.support -m tests.conftest
 
 contracts: $(DEV) ## Check which room may import which
 	$(BIN)/lint-imports
@@ -59,6 +59,14 @@ demo-test: $(RUNTIME)
 	@mkdir -p $(BUILD)
 	$(BIN)/driftd demo </dev/null >$(BUILD)/demo.txt 2>&1 || { code=$$?; cat $(BUILD)/demo.txt; exit $$code; }
 	@cat $(BUILD)/demo.txt
+
+bench: $(DEV) ## Measure: cold checks beside other tools, the daemon, growth, the cost of a verdict (about an hour)
+	@mkdir -p $(BUILD)/bench
+	$(PY) -m benchmarks.compare --json $(BUILD)/bench/compare.json
+	$(PY) -m benchmarks.check --json $(BUILD)/bench/check-1000.json
+	$(PY) -m benchmarks.check --objects 10000 --peers flux,argo --json $(BUILD)/bench/check-10000.json
+	$(PY) -m benchmarks.daemon --json $(BUILD)/bench/daemon.json
+	$(PY) -m benchmarks.growth --json $(BUILD)/bench/growth.json
 
 pictures: $(DEV) ## Draw the pictures of the README anew
 	$(PY) -m tools.pictures

@@ -1,0 +1,236 @@
+"""What one cold look costs: `driftd check`, its floor and its peers, on a real API server where nothing has drifted.
+
+    python -m benchmarks.check [--objects 1000] [--rounds 3] [--peers kubectl,flux,argo] [--json FILE]
+
+Every row is a process of its own, from its start to its end, with nothing kept from before: no mirror of Git, no cached
+schemas (but for `again`). Rounds take turns, and the median counts. The figures of a row are its wall time, the CPU of
+its processes, their greatest memory, and on the side of the API server the requests and the CPU that it took. On a
+machine that does other work too, wall times say little: the last column compares the CPU of both sides.
+
+The floor does the least that any comparison has to: one LIST of each kind, unpaged, decoded by orjson, and the
+manifests read by PyYAML's C parser; it compares nothing.
+
+The peers: `kubectl diff` and `kubectl apply --server-side --dry-run=server`; Flux's own library (ResourceManager.Diff
+for each object, 32 at a time; the controller does one at a time); Argo CD's own engine (fills its cache of the
+cluster, then a structured merge diff). They read the manifests from a folder; driftd reads them from Git.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster import QuietControlPlane, Served
+from benchmarks.machine import machine
+from benchmarks.peer_programs import program
+from benchmarks.table import mebibytes, parser, say, seconds, show, write
+from benchmarks.usage import Usage, median, run
+from benchmarks.world import FOLDER, KINDS, Repository, declared
+from tests.support import assets
+
+PEERS = ("kubectl", "flux", "argo")
+_KUBECTL_ROUNDS = 1
+"""It takes a minute for a thousand objects, and always the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run: what it took, what the API server had to do for it, and what the program says of itself."""
+
+    usage: Usage
+    served: Served
+    says: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A command that compares a folder with the cluster. `read` gets from its output what it says, or raises."""
+
+    name: str
+    command: Sequence[str | Path]
+    read: Callable[[str], dict[str, Any]] = lambda _: {}
+    rounds: int | None = None
+    fresh: bool = False
+    """Whether it finds its cache folder empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the contenders find what they compare."""
+
+    cluster: QuietControlPlane
+    kubeconfig: Path
+    repository: Path
+    kubectl: Path
+    scratch: Path
+    paths: tuple[str, ...]
+    objects: int
+
+    @property
+    def manifests(self) -> Path:
+        return self.repository / FOLDER
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    command = parser(__doc__)
+    command.add_argument("--objects", type=int, default=1000, help="how many there are (default: 1000)")
+    command.add_argument("--kinds", default="deployment", help=f"of {','.join(KINDS)} (default: deployment)")
+    command.add_argument("--rounds", type=int, default=3, help="the median of which counts (default: 3)")
+    command.add_argument("--peers", default=",".join(PEERS), help="which of them to run (default: all)")
+    options = command.parse_args(arguments)
+    kinds = tuple(options.kinds.split(","))
+    peers = [peer for peer in options.peers.split(",") if peer]
+    if set(peers) - set(PEERS) or set(kinds) - set(KINDS):
+        command.error(f"there are the peers {', '.join(PEERS)} and the kinds {', '.join(KINDS)}")
+    found = measured(options.objects, kinds, options.rounds, peers)
+    here = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
+    show(
+        f"One cold look at {options.objects} objects ({options.kinds}), nothing drifted",
+        ("", "wall s", "CPU s", "API server CPU s", "RSS MiB", "requests", "x floor", "x driftd", "CPU x driftd"),
+        list(_rows(found)),
+        [f"Median of {options.rounds} rounds. {_steps(found)}"],
+        here,
+    )
+    figures = {name: [asdict(one) for one in rounds] for name, rounds in found.items()}
+    write(options.json, "check", here, {"objects": options.objects, "kinds": kinds, "runs": figures})
+    return 0
+
+
+def measured(objects: int, kinds: tuple[str, ...], rounds: int, peers: Sequence[str]) -> dict[str, list[Measured]]:
+    """Every contender's rounds. Raises: RuntimeError: one failed, or found something that is not there."""
+    programs = assets.ensure()
+    with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder, QuietControlPlane(programs) as cluster:
+        repository = Repository(Path(folder) / "repository")
+        say(f"Deploying {objects} objects …")
+        repository.make(declared(objects, kinds))
+        asyncio.run(cluster.fill(declared(objects, kinds)))
+        paths = sorted({_everywhere(one.collection) for one in declared(len(kinds), kinds)})
+        world = World(
+            cluster,
+            cluster.kubeconfig(),
+            repository.folder,
+            programs / "kubectl",
+            Path(folder),
+            tuple(paths),
+            objects,
+        )
+        return _rounds(world, [*_driftd(world), _floor(world), *_peers(world, peers)], rounds)
+
+
+def _rounds(world: World, contenders: Sequence[Contender], rounds: int) -> dict[str, list[Measured]]:
+    found: dict[str, list[Measured]] = {one.name: [] for one in contenders}
+    for one in contenders[:2]:
+        _run(world, one)  # bytecode is compiled, the API server's caches are warm, the second one knows what it may
+    for number in range(rounds):
+        for one in contenders:
+            if number < (one.rounds or rounds):
+                say(f"round {number + 1}: {one.name}")
+                found[one.name].append(_run(world, one))
+    return found
+
+
+def _run(world: World, contender: Contender) -> Measured:
+    with tempfile.TemporaryDirectory(dir=world.scratch) as folder:
+        cache = Path(folder) if contender.fresh else world.scratch / "cache"
+        output = Path(folder) / "output"
+        before = world.cluster.served()
+        usage = run(contender.command, output, environment={"XDG_CACHE_HOME": str(cache), "HOME": str(cache)})
+        return Measured(usage, world.cluster.served().since(before), contender.read(output.read_text()))
+
+
+def _driftd(world: World) -> Iterator[Contender]:
+    command: list[str | Path] = [
+        sys.executable, "-m", "driftd", "check", "--repo", world.repository, "--path", FOLDER,
+        "--kubeconfig", world.kubeconfig, "-o", "json",
+    ]  # fmt: skip
+
+    def read(output: str) -> dict[str, Any]:
+        counts: dict[str, int] = json.loads(output[output.index("{") :])["apps"][0]["counts"]
+        return _expected(counts, counts["in_sync"], world.objects)
+
+    yield Contender("driftd check", command, read, fresh=True)
+    yield Contender("driftd check, again", command, read)
+
+
+def _floor(world: World) -> Contender:
+    def read(output: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(output)
+        return _expected(said, min(said["objects"], said["live"]), world.objects)
+
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks.floor",
+        world.kubeconfig,
+        world.manifests,
+        *world.paths,
+    ]
+    return Contender("floor: LIST, decode, parse", command, read)
+
+
+def _peers(world: World, peers: Sequence[str]) -> Iterator[Contender]:
+    def read(output: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return _expected(said, said["objects"] - said["differing"], world.objects)
+
+    access: Sequence[str | Path] = ("-kubeconfig", world.kubeconfig, "-dir", world.manifests)
+    kubectl: Sequence[str | Path] = (world.kubectl, "--kubeconfig", world.kubeconfig)
+    files: Sequence[str | Path] = ("--recursive", "--filename", world.manifests)
+    if "flux" in peers:
+        yield Contender("Flux, 32 at a time", [program("flux"), *access, "-concurrency", "32"], read)
+    if "argo" in peers:
+        yield Contender("Argo CD's engine, cache included", [program("argo"), *access], read)
+    if "kubectl" in peers:
+        dry_run = [*kubectl, "apply", "--server-side", "--dry-run=server", *files]
+        yield Contender("kubectl apply, dry-run", dry_run, rounds=_KUBECTL_ROUNDS)
+        yield Contender("kubectl diff", [*kubectl, "diff", *files], rounds=_KUBECTL_ROUNDS)
+
+
+def _expected(said: dict[str, Any], in_sync: int, objects: int) -> dict[str, Any]:
+    if in_sync != objects:
+        raise RuntimeError(f"{objects} objects are in sync, and not what was found: {said}")
+    return said
+
+
+def _everywhere(collection: str) -> str:
+    """The path of a kind in all namespaces."""
+    before, _, after = collection.partition("/namespaces/")
+    return f"{before}/{after.partition('/')[2]}"
+
+
+def _rows(found: dict[str, list[Measured]]) -> Iterator[tuple[str, ...]]:
+    usages = {name: median([one.usage for one in rounds]) for name, rounds in found.items()}
+    asked = {name: statistics.median(one.served.cpu for one in rounds) for name, rounds in found.items()}
+    driftd, _, floor = list(usages)[:3]
+    for name, usage in usages.items():
+        yield (
+            name,
+            seconds(usage.wall),
+            seconds(usage.cpu),
+            seconds(asked[name]),
+            mebibytes(usage.memory),
+            str(found[name][-1].served.requests),
+            f"{usage.wall / usages[floor].wall:.1f}",
+            f"{usage.wall / usages[driftd].wall:.1f}",
+            f"{(usage.cpu + asked[name]) / (usages[driftd].cpu + asked[driftd]):.1f}",
+        )
+
+
+def _steps(found: dict[str, list[Measured]]) -> str:
+    """What programs say of their own steps, in their last round."""
+    said = []
+    for name, rounds in found.items():
+        if steps := rounds[-1].says.get("seconds"):
+            said.append(f"{name}: " + ", ".join(f"{step} {seconds(value)}" for step, value in steps.items()))
+    return "; ".join(said)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

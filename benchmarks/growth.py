@@ -1,0 +1,163 @@
+"""How the cost grows: 1,000 to 100,000 objects in one cluster, and 50 clusters in one daemon, on sandboxes.
+
+    python -m benchmarks.growth [--objects 1000,10000,100000] [--clusters 50x2000] [--rate 20] [--json FILE]
+
+The sandbox is an API server in memory, in a process of its own on the same machine, and written in Python: it is slower
+than a real one, and what it takes is part of every wall time here. CPU and memory are driftd's alone.
+
+Each line is a cold `driftd check` (of one cluster), then a daemon: from its start until it is ready, at rest, and with
+labels set by hand at a steady rate, in all of its clusters in turn. All clusters are deployed from one folder; each
+is an app of its own. "ms each" and "KiB each" are what an object adds to the CPU time of the cold pass and to the
+memory at rest, over the smallest size: they stay the same where the growth is linear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import yaml
+
+from benchmarks.api import Api
+from benchmarks.daemon import Quiet, configuration, rest
+from benchmarks.latency import Latencies, Target, measure
+from benchmarks.machine import machine
+from benchmarks.observed import Daemon, Memory
+from benchmarks.sandbox_server import SandboxServer
+from benchmarks.table import mebibytes, milliseconds, parser, say, seconds, show, write
+from benchmarks.usage import AS_INSTALLED, Usage, run
+from benchmarks.world import FOLDER, Repository, declared
+
+_READY_WITHIN = 1200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """So many clusters with so many objects each."""
+
+    clusters: int
+    objects: int
+
+    def __str__(self) -> str:
+        return f"{self.objects:,}" if self.clusters == 1 else f"{self.clusters} x {self.objects:,}"
+
+    @property
+    def total(self) -> int:
+        return self.clusters * self.objects
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`ready_cpu` is what the daemon's CPU did until it was ready, in seconds."""
+
+    size: Size
+    check: Usage | None
+    ready: float
+    ready_cpu: float
+    memory: Memory
+    quiet: Quiet
+    latencies: Latencies
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    command = parser(__doc__)
+    command.add_argument("--objects", default="1000,10000,100000", help="sizes of one cluster, with commas between")
+    command.add_argument("--clusters", default="50x2000", help="CLUSTERSxOBJECTS; empty: none")
+    command.add_argument("--rate", type=float, default=20, help="writes per second (default: 20)")
+    command.add_argument("--seconds", type=float, default=20, help="how long (default: 20)")
+    command.add_argument("--quiet", type=float, default=30, help="seconds to watch it doing nothing (default: 30)")
+    options = command.parse_args(arguments)
+    sizes = [Size(1, int(objects)) for objects in options.objects.split(",") if objects]
+    if options.clusters:
+        clusters, _, objects = options.clusters.partition("x")
+        sizes.append(Size(int(clusters), int(objects)))
+    found = [measured(size, options.rate, options.seconds, options.quiet) for size in sizes]
+    here = machine("driftd's sandbox in place of Kubernetes")
+    columns = (
+        "objects", "check s", "CPU s", "MiB", "ready s", "CPU s", "ms each", "RSS MiB", "peak", "KiB each",
+        "idle CPU %", "p50 ms", "p99 ms", "CPU ms",
+    )  # fmt: skip
+    notes = [
+        f"Last three: from sending a label to its verdict in the store, at {options.rate:g} a second, and CPU for each."
+    ]
+    show("Growth", columns, list(_rows(found)), notes, here)
+    write(options.json, "growth", here, {"rate": options.rate, "sizes": [asdict(one) for one in found]})
+    return 0
+
+
+def measured(size: Size, rate: float, lasting: float, quiet: float) -> Figures:
+    """The figures of one size. Raises: RuntimeError: something did not work."""
+    with tempfile.TemporaryDirectory(prefix="driftd-bench-") as name:
+        folder = Path(name)
+        repository = Repository(folder / "repository")
+        repository.make(declared(size.objects))
+        say(f"{size} objects: filling the sandbox …")
+        with SandboxServer(folder, size.objects, size.clusters) as server:
+            clusters = {file.stem: file for file in server.kubeconfigs}
+            check = None
+            if size.clusters == 1:
+                say(f"{size} objects: a cold check …")
+                check = _check(folder, repository.folder, server.kubeconfigs[0])
+            say(f"{size} objects: the daemon …")
+            with Daemon(folder / "driftd", configuration(repository.folder, clusters), **AS_INSTALLED) as daemon:
+                began = time.monotonic()
+                daemon.start().wait_ready(_READY_WITHIN)
+                ready, ready_cpu = time.monotonic() - began, daemon.cpu()
+                memory, idle = rest(daemon, quiet)
+                writes = min(size.total, int(rate * lasting))
+                targets = list(islice(_targets(clusters, size.objects), writes))
+                latencies = asyncio.run(measure(daemon, targets, "label", rate=rate, seconds=lasting))
+                return Figures(size, check, ready, ready_cpu, memory, idle, latencies)
+
+
+def _check(folder: Path, repository: Path, kubeconfig: Path) -> Usage:
+    command: list[str | Path] = ["-m", "driftd", "check", "--repo", repository, "--path", FOLDER]
+    command += ["--kubeconfig", kubeconfig, "-o", "json"]
+    return run([sys.executable, *command], folder / "check.json", environment={"XDG_CACHE_HOME": str(folder / "cache")})
+
+
+def _targets(clusters: dict[str, Path], objects: int) -> Iterator[Target]:
+    """The objects of all clusters, the clusters taking turns."""
+    apis = {app: _api(kubeconfig) for app, kubeconfig in clusters.items()}
+    streams = cycle([(app, declared(objects)) for app in clusters])
+    for app, stream in streams:
+        if (one := next(stream, None)) is None:
+            return
+        yield Target(apis[app], app, one)
+
+
+def _api(kubeconfig: Path) -> Api:
+    config = yaml.safe_load(kubeconfig.read_text())
+    return Api(config["clusters"][0]["cluster"]["server"], token=config["users"][0]["user"]["token"])
+
+
+def _rows(found: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
+    smallest = min(found, key=lambda one: one.size.total)
+    for one in found:
+        check = one.check
+        more = one.size.total - smallest.size.total
+        cpu = f"{(one.ready_cpu - smallest.ready_cpu) / more * 1000:.2f}" if more else ""
+        memory = f"{(one.memory.now - smallest.memory.now) / more / 1024:.1f}" if more else ""
+        latency = one.latencies
+        yield (
+            str(one.size),
+            *((seconds(check.wall), seconds(check.cpu), mebibytes(check.memory)) if check else ("", "", "")),
+            seconds(one.ready),
+            seconds(one.ready_cpu),
+            cpu,
+            mebibytes(one.memory.now),
+            mebibytes(one.memory.peak),
+            memory,
+            f"{one.quiet.cpu * 100:.2f}",
+            *(milliseconds(value) for value in (latency.sent_p50, latency.sent_p99, latency.cpu_per_write)),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""From a write in the cluster to its drift in the store: writes at a steady rate, and a watch on the verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+from benchmarks.api import MERGE, STRATEGIC, Api, Session
+from benchmarks.observed import Daemon, StoreProbe
+from benchmarks.world import Declared
+
+LOOK = 0.001
+"""Seconds between two looks at the store: the resolution of what is measured here."""
+
+_PATIENCE = 60.0
+"""Seconds after the last write until what has not been recorded counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object that is written to, where, and by which app it is declared."""
+
+    api: Api
+    app: str
+    one: Declared
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds until the drift is recorded: from sending a write (`sent`), and from the answer to it (`answered`).
+
+    The first is more than the daemon's own delay, the second less. `write_p50` is the API server's own time.
+    `late_p50` is that of the last fifth of the writes: where it is much more than `sent_p50`, work piles up.
+    `reached` is the rate at which writes were answered, `cpu_per_write` the daemon's seconds of CPU for each.
+    """
+
+    writes: int
+    lost: int
+    reached: float
+    write_p50: float
+    sent_p50: float
+    sent_p99: float
+    answered_p50: float
+    answered_p99: float
+    worst: float
+    late_p50: float
+    cpu_per_write: float
+
+
+@dataclass(slots=True)
+class _Write:
+    app: str
+    position: int
+    token: bytes
+    sent: float = 0.0
+    answered: float = 0.0
+    recorded: float = 0.0
+
+
+async def measure(daemon: Daemon, targets: Sequence[Target], edit: str, *, rate: float, seconds: float) -> Latencies:
+    """Writes to the targets in turn, so many a second, whether or not what came before has been recorded.
+
+    Raises: RuntimeError: a write was refused. KeyError: an object has no verdict.
+    """
+    with StoreProbe(daemon.store) as probe:
+        writes = _writes(probe, targets, edit, int(rate * seconds))
+        waiting: set[int] = set()
+        before = daemon.cpu()
+        watching = asyncio.create_task(_watch(probe, writes, waiting))
+        try:
+            await _write_all(targets, edit, writes, waiting, rate)
+            with suppress(TimeoutError):  # what is still missing then is counted as lost
+                await asyncio.wait_for(watching, _PATIENCE)
+        finally:
+            watching.cancel()
+    return _summary(writes, daemon.cpu() - before)
+
+
+def _writes(probe: StoreProbe, targets: Sequence[Target], edit: str, count: int) -> list[_Write]:
+    positions = {app: probe.positions(app) for app in {target.app for target in targets}}
+    writes = []
+    for number, target in enumerate(islice(cycle(targets), count)):
+        position = positions[target.app][f"{target.one.namespace}/{target.one.name}"]
+        writes.append(_Write(target.app, position, f"{edit[0]}{number:06d}".encode()))
+    return writes
+
+
+async def _write_all(
+    targets: Sequence[Target], edit: str, writes: Sequence[_Write], waiting: set[int], rate: float
+) -> None:
+    async with AsyncExitStack() as stack:
+        sessions = {api: await stack.enter_async_context(api.session()) for api in {target.api for target in targets}}
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number, write in enumerate(writes):
+                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+                target = targets[number % len(targets)]
+                waiting.add(number)
+                group.create_task(_send(sessions[target.api], target.one, edit, write))
+
+
+async def _send(session: Session, one: Declared, edit: str, write: _Write) -> None:
+    write.sent = time.monotonic()
+    await EDITS[edit](session, one, write.token.decode())
+    write.answered = time.monotonic()
+
+
+async def _watch(probe: StoreProbe, writes: Sequence[_Write], waiting: set[int]) -> None:
+    """Notes when each write is recorded. A moment is that of the look which finds the news, before it is read."""
+    left = len(writes)
+    while left:
+        now = time.monotonic()
+        if probe.has_news():
+            for number in sorted(waiting):
+                write = writes[number]
+                if write.token in probe.verdict(write.app, write.position):
+                    write.recorded = now
+                    waiting.discard(number)
+                    left -= 1
+        await asyncio.sleep(LOOK)
+
+
+def _summary(writes: Sequence[_Write], cpu: float) -> Latencies:
+    recorded = [write for write in writes if write.recorded]
+    if len(recorded) < 2:
+        raise RuntimeError(f"of {len(writes)} writes {len(recorded)} were recorded")
+    sent = [write.recorded - write.sent for write in recorded]
+    # an answer may come after the drift was recorded: the watch heard of the write first
+    answered = [max(0.0, write.recorded - write.answered) for write in recorded]
+    took = max(write.answered for write in writes) - writes[0].sent
+    return Latencies(
+        writes=len(writes),
+        lost=len(writes) - len(recorded),
+        reached=len(writes) / took,
+        write_p50=statistics.median(write.answered - write.sent for write in writes),
+        sent_p50=statistics.median(sent),
+        sent_p99=_p99(sent),
+        answered_p50=statistics.median(answered),
+        answered_p99=_p99(answered),
+        worst=max(sent),
+        late_p50=statistics.median(sent[-max(1, len(sent) // 5) :]),
+        cpu_per_write=cpu / len(writes),
+    )
+
+
+def _p99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
+
+
+async def _label(session: Session, one: Declared, token: str) -> None:
+    """A label that Git does not declare, as `kubectl label` sets it."""
+    body = json.dumps({"metadata": {"labels": {"bench": token}}})
+    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-label", body, MERGE)
+
+
+async def _image(session: Session, one: Declared, token: str) -> None:
+    """Another image than Git declares, as `kubectl set image` sets it: its line and its history are looked up."""
+    container = {"name": "server", "image": f"registry.example.com/{one.namespace}/{one.name}:{token}"}
+    body = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
+    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-set", body, STRATEGIC)
+
+
+EDITS = {"label": _label, "image": _image}
+"""What a hand may do to an object."""

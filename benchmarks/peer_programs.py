@@ -1,0 +1,42 @@
+"""The peers' own libraries as small programs, built once from `benchmarks/peers` into the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from benchmarks.table import say
+from tests.support.assets import cache_folder
+from tests.support.go_toolchain import find_go
+
+SOURCES = Path(__file__).resolve().parent / "peers"
+
+
+def program(name: str) -> Path:
+    """The program of one peer, which is built where it is not there yet.
+
+    Raises: GoMissing: there is no Go. RuntimeError: it could not be built; the compiler's words are in the text.
+    """
+    target = cache_folder().parent / "peers" / f"{name}-{_key(name)}"
+    if os.access(target, os.X_OK):
+        return target
+    say(f"Building what {name} compares with (once; a few minutes) …")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    go = find_go(cache_folder() / "go", say)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
+        result = Path(scratch) / name
+        build = go.run(["build", "-ldflags", "-s -w", "-o", str(result), "."], cwd=SOURCES / name)
+        if build.returncode != 0:
+            raise RuntimeError(f"{name} could not be built with {go.program}:\n{build.stderr[-2000:]}")
+        result.replace(target)
+    return target
+
+
+def _key(name: str) -> str:
+    recipe = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
+    for file in sorted((SOURCES / name).iterdir()):
+        recipe.update(file.name.encode() + file.read_bytes())
+    return recipe.hexdigest()[:12]

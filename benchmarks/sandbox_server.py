@@ -1,0 +1,96 @@
+"""Sandboxes in a process of their own: `python -m benchmarks.sandbox_server FOLDER OBJECTS [CLUSTERS]`.
+
+Each holds the same objects as a real cluster would after their deployment. Kubeconfigs are written to FOLDER, their
+paths are printed as a line of JSON once all of them answer. The process ends when its standard input is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from benchmarks.api import Api
+from benchmarks.world import Declared, declare, declared
+from driftd.sandbox.controllers import RolloutSettings
+from driftd.sandbox.server import Sandbox
+
+_SAMPLE = declare("deployment", "sample-namespace", "sample-name")
+_HELD = RolloutSettings(enabled=False)
+
+
+async def serve(folder: Path, objects: int, clusters: int) -> None:
+    """Serves until standard input is closed."""
+    sample = await _deployed_sample()
+    gc.disable()
+    async with AsyncExitStack() as stack:
+        kubeconfigs = []
+        for number in range(clusters):
+            sandbox = await stack.enter_async_context(Sandbox(rollout=_HELD).serve())
+            sandbox.load(_live(sample, declared(objects)))
+            kubeconfigs.append(str(sandbox.write_kubeconfig(folder / f"cluster-{number:02d}.kubeconfig")))
+        gc.collect()
+        gc.freeze()  # the world itself is no garbage, and is not to be walked while the daemon is measured
+        gc.enable()
+        print(json.dumps(kubeconfigs), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+async def _deployed_sample() -> str:
+    """One object as it is after its deployment, managedFields, defaults and status included, as JSON."""
+    async with Sandbox(rollout=_HELD).serve() as sandbox, Api(sandbox.url, token=sandbox.token).session() as session:
+        await session.namespace(_SAMPLE.namespace)
+        await session.deploy(_SAMPLE)
+        return (await session.get(_SAMPLE.item)).decode()
+
+
+def _live(sample: str, objects: Iterator[Declared]) -> Iterator[dict[str, Any]]:
+    for one in objects:
+        text = sample.replace(_SAMPLE.namespace, one.namespace).replace(_SAMPLE.name, one.name)
+        body: dict[str, Any] = orjson.loads(text)
+        for given_by_server in ("uid", "resourceVersion"):
+            del body["metadata"][given_by_server]
+        yield body
+
+
+class SandboxServer:
+    """The process, as a context. `kubeconfigs` are those of its clusters."""
+
+    def __init__(self, folder: Path, objects: int, clusters: int = 1) -> None:
+        self.kubeconfigs: list[Path] = []
+        arguments = (str(folder), str(objects), str(clusters))
+        self._command = [sys.executable, "-m", "benchmarks.sandbox_server", *arguments]
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(  # noqa: S603  # this module
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None  # noqa: S101  # it was asked for
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the sandbox ended with {self._process.wait()}")
+        self.kubeconfigs = [Path(path) for path in json.loads(line)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
