@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar
 
 from driftd.git.command import Shell
 from driftd.git.failure import CommandFailed
+from driftd.git.origin import Origin, is_short, origins
 from driftd.git.past import boundary, differences
 from driftd.git.paths import Located, locate
 from driftd.model.errors import PathNotFound
@@ -42,6 +43,7 @@ class Blame:
         self._as_at: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._latest: OrderedDict[str, str] = OrderedDict()
         self._ways: OrderedDict[tuple[str, str], frozenset[str] | None] = OrderedDict()
+        self._short: OrderedDict[str, bool] = OrderedDict()
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
@@ -51,6 +53,29 @@ class Blame:
             as_at = self._as_at.get((sha, file))
             found = self._of(as_at, file, wanted) if as_at is not None else {}
         return found if len(found) == len(set(wanted)) else None
+
+    def files(self, shell: Shell, sha: str, wanted: Mapping[str, Collection[int]]) -> dict[str, dict[int, GitLine]]:
+        """Blocking. As `lines` for several files; without those that the commit does not have."""
+        found: dict[str, dict[int, GitLine]] = {}
+        for file, lines in wanted.items():
+            as_at = self._commit(shell, sha, file)
+            with self._lock:
+                known = self._of(as_at, file, lines)
+            if len(known) == len(set(lines)):
+                found[file] = known
+        rest = [file for file in wanted if file not in found]
+        known_at_once = origins(shell, sha, rest) if len(rest) > 1 and self._is_short(shell, sha) else {}
+        for file in rest:
+            origin = known_at_once.get(file)
+            try:
+                if origin is None:
+                    found[file] = self.lines(shell, sha, file, wanted[file])
+                else:
+                    found[file] = {line: _of(origin, file, line) for line in wanted[file] if 1 <= line <= origin.lines}
+                    self._keep(sha, self._commit(shell, sha, file), file, found[file], carry=True)
+            except PathNotFound:
+                continue
+        return found
 
     def lines(self, shell: Shell, sha: str, file: str, wanted: Collection[int]) -> dict[int, GitLine]:
         """Blocking. `sha` is a full hash. Raises: PathNotFound: the commit has no such file."""
@@ -73,6 +98,15 @@ class Blame:
         with self._lock:
             for key in [key for key, line in self._known.items() if line.commit is None]:
                 del self._known[key]
+
+    def _is_short(self, shell: Shell, sha: str) -> bool:
+        with self._lock:
+            known = self._short.get(sha)
+        if known is None:
+            known = is_short(shell, sha)
+            with self._lock:
+                _put(self._short, sha, known, _WAYS)
+        return known
 
     def _commit(self, shell: Shell, sha: str, file: str) -> str:
         """The commit under which the answers on a file, as `sha` has it, are kept."""
@@ -141,6 +175,10 @@ def _blame(shell: Shell, sha: str, file: str, place: Located, wanted: list[int])
     cut_off = boundary(shell)
     out = shell.run("blame", "--porcelain", "--root", *ranges, sha, "--", place.path)
     return dict(_parse(out.decode(errors="replace"), file, cut_off))
+
+
+def _of(origin: Origin, file: str, line: int) -> GitLine:
+    return GitLine(file, line, origin.commit, origin.author, origin.time, origin.subject)
 
 
 def _ranges(lines: Iterable[int]) -> list[tuple[int, int]]:

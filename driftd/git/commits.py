@@ -47,10 +47,10 @@ def _revisions(log: bytes) -> Iterator[Revision]:
     for record in log.decode(errors="replace").split("\0"):
         if record:
             sha, author, time, subject = record.split("\n", 3)
-            yield Revision(sha=sha, author=author, time=_time(time), subject=subject.rstrip("\n"), ref=sha)
+            yield Revision(sha=sha, author=author, time=time_of(time), subject=subject.rstrip("\n"), ref=sha)
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
     """When the commit was written; the epoch where its date is none that a calendar has."""
     try:
         return datetime.fromisoformat(text)

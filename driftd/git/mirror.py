@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -85,21 +85,25 @@ class Mirror:
         """
         return RevisionTree(sha, "", sha, self._folder)
 
-    async def blame(self, sha: str, file: str, lines: Collection[int]) -> dict[int, GitLine]:
-        """Who wrote these lines of a file, as a commit has it. Lines count from 1; those past the end are left out.
+    async def blame(self, sha: str, lines: Mapping[str, Collection[int]]) -> dict[str, dict[int, GitLine]]:
+        """Who wrote these lines of files, as a commit has them. Lines count from 1; those past the end are left out.
 
-        A line that is older than the history that the remote gave (a shallow one) has no commit.
-        Raises: PathNotFound; RefNotFound.
+        A file that the commit does not have is left out. A line that is older than the history that the remote gave (a
+        shallow one) has no commit. Raises: PathNotFound: a path leads out of the repository; RefNotFound.
         """
-        wanted = clean_path(file)
-        if (known := self._blame.kept(sha, wanted, lines)) is not None:
-            return known
+        wanted = {clean_path(file): numbers for file, numbers in lines.items()}
+        found = {
+            file: known
+            for file, numbers in wanted.items()
+            if (known := self._blame.kept(sha, file, numbers)) is not None
+        }
+        rest = {file: numbers for file, numbers in wanted.items() if file not in found}
 
-        def blamed(shell: Shell) -> tuple[dict[int, GitLine], bool]:
-            found = self._blame.lines(shell, existing_commit(shell, sha), wanted, lines)
-            return found, any(line.commit is None for line in found.values())
+        def blamed(shell: Shell) -> tuple[dict[str, dict[int, GitLine]], bool]:
+            answer = self._blame.files(shell, existing_commit(shell, sha), rest)
+            return answer, any(line.commit is None for lines in answer.values() for line in lines.values())
 
-        return await self._deep(blamed)
+        return found | await self._deep(blamed) if rest else found
 
     async def log(self, sha: str, paths: Sequence[str], limit: int) -> list[Revision]:
         """The last commits up to `sha` that touched one of these paths, newest first. Raises: RefNotFound."""

@@ -43,6 +43,21 @@ def differences(shell: Shell, commits: Sequence[str], path: str = "") -> list[di
     return list(_differences(shell.run("diff-tree", "--stdin", *options, "--", *below, stdin=pairs.encode())))
 
 
+def differences_at(
+    shell: Shell, commits: Sequence[str], files: Sequence[str] = (), only: str = ""
+) -> list[dict[str, str | None]]:
+    """What each of these commits has otherwise than its parent, in the form of `Step`; of a merge, nothing.
+
+    `only` limits it to some kinds of changes, as Git's `--diff-filter` does. What the first commit of all has is new.
+    """
+    if not commits:
+        return []
+    options = ("--always", "--root", "-r", "-z", "--raw", "--no-abbrev", "--no-renames")
+    filters = (f"--diff-filter={only}",) if only else ()
+    names = "".join(f"{commit}\n" for commit in commits)
+    return list(_differences(shell.run("diff-tree", "--stdin", *options, *filters, "--", *files, stdin=names.encode())))
+
+
 def _differences(raw: bytes) -> Iterator[dict[str, str | None]]:
     """Source: git-diff-tree(1), "RAW OUTPUT FORMAT"; each pair of commits is headed by the newer one's hash."""
     found: dict[str, str | None] | None = None

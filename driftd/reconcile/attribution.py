@@ -67,14 +67,12 @@ async def _blame(places: Iterable[Place], mirror: Mirror, sha: str) -> Mapping[P
     for file, line in places:
         lines[file].add(line)
 
-    async def one(file: str, wanted: set[int]) -> dict[int, GitLine]:
-        try:
-            return await mirror.blame(sha, file, wanted)
-        except GitError:
-            return {}
-
-    found: dict[Place, GitLine] = {}
-    for file, answer in zip(lines, await asyncio.gather(*(one(f, w) for f, w in lines.items())), strict=True):
-        for line in lines[file]:
-            found[file, line] = answer.get(line) or GitLine(file, line)
-    return found
+    try:
+        answers = await mirror.blame(sha, lines)
+    except GitError:
+        answers = {}
+    return {
+        (file, line): answers.get(file, {}).get(line) or GitLine(file, line)
+        for file, numbers in lines.items()
+        for line in numbers
+    }

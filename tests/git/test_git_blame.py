@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from driftd.git.command import Shell
+from driftd.git.mirror import Mirror
 from driftd.git.source import Ref, RefKind
-from driftd.model.errors import PathNotFound, RefNotFound
+from driftd.model.errors import RefNotFound
 from driftd.model.revision import GitLine
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
@@ -18,13 +20,18 @@ FILE = "apps/web/deploy.yaml"
 INDIA = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=5, minutes=30)))
 
 
+async def blame(mirror: Mirror, sha: str, file: str, lines: Collection[int]) -> dict[int, GitLine]:
+    """Who wrote lines of one file."""
+    return (await mirror.blame(sha, {file: lines})).get(file, {})
+
+
 async def test_a_line_is_blamed_on_who_wrote_it_last(mirror: MirrorMaker, repo: GitRepo) -> None:
     """With the author's time in the author's time zone; other lines stay with their own."""
     first = repo.head
     second = repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up", author="Bo Büld", date=INDIA)
     tracked = mirror()
     await tracked.fetch()
-    lines = await tracked.blame(second, FILE, {1, 2, 3, 0, -4})
+    lines = await blame(tracked, second, FILE, {1, 2, 3, 0, -4})
     assert lines[2] == GitLine(FILE, 2, second, "Bo Büld", INDIA, "Scale up")
     assert lines[2].time is not None
     assert lines[2].time.isoformat() == "2026-02-03T04:05:06+05:30"
@@ -40,9 +47,9 @@ async def test_a_reverted_line_is_blamed_on_the_revert(mirror: MirrorMaker, repo
     third = repo.write({FILE: original}).commit("Revert")
     tracked = mirror()
     await tracked.fetch()
-    assert (await tracked.blame(first, FILE, [2]))[2].commit == first
-    assert (await tracked.blame(third, FILE, [2]))[2].commit == third
-    assert (await tracked.blame(first, FILE, [2]))[2].commit == first
+    assert (await blame(tracked, first, FILE, [2]))[2].commit == first
+    assert (await blame(tracked, third, FILE, [2]))[2].commit == third
+    assert (await blame(tracked, first, FILE, [2]))[2].commit == first
 
 
 async def test_many_lines_are_blamed_at_once(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -52,12 +59,12 @@ async def test_many_lines_are_blamed_at_once(mirror: MirrorMaker, repo: GitRepo)
     tracked = mirror()
     await tracked.fetch()
     wanted = [1, 2, 3, 50, 199, 200, 201]
-    lines = await tracked.blame(sha, FILE, wanted)
+    lines = await blame(tracked, sha, FILE, wanted)
     assert sorted(lines) == [1, 2, 3, 50, 199, 200]
     assert {line.commit for line in lines.values()} == {sha}
     assert all(number == line.line for number, line in lines.items())
-    assert await tracked.blame(sha, FILE, wanted) == lines
-    assert await tracked.blame(sha, FILE, []) == {}
+    assert await blame(tracked, sha, FILE, wanted) == lines
+    assert await blame(tracked, sha, FILE, []) == {}
 
 
 async def test_a_renamed_file_and_a_linked_one_are_followed(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -69,7 +76,7 @@ async def test_a_renamed_file_and_a_linked_one_are_followed(mirror: MirrorMaker,
     tracked = mirror()
     await tracked.fetch()
     for name in ("moved.yaml", "apps/link.yaml"):
-        line = (await tracked.blame(sha, name, [2]))[2]
+        line = (await blame(tracked, sha, name, [2]))[2]
         assert (line.file, line.commit) == (name, first)
 
 
@@ -82,20 +89,19 @@ async def test_a_shallow_history_blames_nobody_for_what_is_older(
     repo.git("clone", "--quiet", "--depth=2", f"file://{repo.folder}", str(tmp_path / "shallow"))
     tracked = mirror(url=str(tmp_path / "shallow"))
     assert (await tracked.fetch()).sha == newest
-    lines = await tracked.blame(newest, FILE, [1, 2])
+    lines = await blame(tracked, newest, FILE, [1, 2])
     assert lines[1] == GitLine(FILE, 1)
     assert lines[2].commit == newest
 
 
-async def test_a_file_or_a_commit_that_is_not_there_is_not_found(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Nor is a folder a file."""
+async def test_a_file_that_is_not_there_has_no_lines(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Nor has a folder; the others are blamed all the same. A commit that is not there is an error."""
     tracked = mirror()
     await tracked.fetch()
     for path in ("nope.yaml", "apps", "apps/web/deploy.yaml/x"):
-        with pytest.raises(PathNotFound):
-            await tracked.blame(repo.head, path, [1])
+        assert await tracked.blame(repo.head, {path: [1], FILE: [1]}) == await tracked.blame(repo.head, {FILE: [1]})
     with pytest.raises(RefNotFound):
-        await tracked.blame("0" * 40, FILE, [1])
+        await blame(tracked, "0" * 40, FILE, [1])
 
 
 async def test_the_log_is_of_the_commits_that_touched_a_path(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -139,15 +145,15 @@ async def test_a_commit_that_left_the_files_alone_costs_no_blame(
     touched = repo.write(dict.fromkeys(names, "kind: ConfigMap\n")).commit("Many")
     tracked = mirror()
     await tracked.fetch()
-    before = [await tracked.blame(touched, name, [1]) for name in names]
+    before = [await blame(tracked, touched, name, [1]) for name in names]
     newest = [repo.write({"README": text}).commit(text) for text in ("One", "Two", "Three")][-1]
     await tracked.fetch()
     runs.clear()
-    assert [await tracked.blame(newest, name, [1]) for name in names] == before
+    assert [await blame(tracked, newest, name, [1]) for name in names] == before
     assert runs.count("rev-list") == runs.count("diff-tree") == 1
     assert "blame" not in runs
     runs.clear()
-    assert [await tracked.blame(newest, name, [1]) for name in names] == before
+    assert [await blame(tracked, newest, name, [1]) for name in names] == before
     assert runs == []
 
 
@@ -159,12 +165,12 @@ async def test_a_file_that_was_changed_and_reverted_between_two_looks_is_blamed_
     original = (repo.folder / FILE).read_text()
     tracked = mirror()
     await tracked.fetch()
-    assert (await tracked.blame(first, FILE, [2]))[2].commit == first
+    assert (await blame(tracked, first, FILE, [2]))[2].commit == first
     repo.write({FILE: original.replace("3", "5")}).commit("Scale up")
     third = repo.write({FILE: original}).commit("Revert")
     fourth = repo.write({"README": "words"}).commit("Words")
     await tracked.fetch()
-    assert (await tracked.blame(fourth, FILE, [2]))[2].commit == third
+    assert (await blame(tracked, fourth, FILE, [2]))[2].commit == third
 
 
 async def test_what_a_merge_brings_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -178,11 +184,11 @@ async def test_what_a_merge_brings_in_is_blamed_as_git_does(mirror: MirrorMaker,
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
     for file in (FILE, other):
-        await tracked.blame(main, file, [1, 2] if file == FILE else [1])
+        await blame(tracked, main, file, [1, 2] if file == FILE else [1])
     repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
     assert (await tracked.fetch()).sha == repo.head
-    assert (await tracked.blame(repo.head, FILE, [2]))[2].commit == side
-    assert (await tracked.blame(repo.head, other, [1]))[1].commit == main
+    assert (await blame(tracked, repo.head, FILE, [2]))[2].commit == side
+    assert (await blame(tracked, repo.head, other, [1]))[1].commit == main
 
 
 async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -193,7 +199,7 @@ async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMa
     reverted = repo.write({FILE: original}).commit("Revert")
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
-    assert (await tracked.blame(reverted, FILE, [2]))[2].commit == reverted
+    assert (await blame(tracked, reverted, FILE, [2]))[2].commit == reverted
     repo.switch("side")
     repo.write({"README": "words"}).commit("Words")
     repo.git("merge", "--quiet", "--no-ff", "--no-edit", "main")
@@ -202,7 +208,7 @@ async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMa
     await tracked.fetch()
     expected = repo.git("blame", "--porcelain", "-L2,2", merge, "--", FILE).split()[0]
     assert expected == first
-    assert (await tracked.blame(merge, FILE, [2]))[2].commit == expected
+    assert (await blame(tracked, merge, FILE, [2]))[2].commit == expected
 
 
 async def test_a_linked_file_is_blamed_anew_when_what_it_leads_to_changes(mirror: MirrorMaker, repo: GitRepo) -> None:
@@ -210,10 +216,10 @@ async def test_a_linked_file_is_blamed_anew_when_what_it_leads_to_changes(mirror
     before = repo.link("apps/link.yaml", "web/deploy.yaml").commit("Link")
     tracked = mirror()
     await tracked.fetch()
-    await tracked.blame(before, "apps/link.yaml", [2])
+    await blame(tracked, before, "apps/link.yaml", [2])
     after = repo.write({FILE: "kind: Deployment\nreplicas: 9\n"}).commit("Scale up")
     await tracked.fetch()
-    assert (await tracked.blame(after, "apps/link.yaml", [2]))[2].commit == after
+    assert (await blame(tracked, after, "apps/link.yaml", [2]))[2].commit == after
 
 
 async def test_a_shallow_mirror_deepens_when_it_is_asked_and_not_before(
@@ -229,7 +235,7 @@ async def test_a_shallow_mirror_deepens_when_it_is_asked_and_not_before(
     repo.git("-C", str(served), "fetch", "--quiet", "--unshallow")
     assert (await tracked.fetch()).sha == newest
     assert (tmp_path / "mirror" / "repository.git" / "shallow").exists()
-    lines = await tracked.blame(newest, FILE, [1, 2])
+    lines = await blame(tracked, newest, FILE, [1, 2])
     assert {number: line.commit for number, line in lines.items()} == {1: first, 2: newest}
     assert [one.sha for one in await mirror(url=str(served)).log(newest, [FILE], 9)] == [newest, first]
 
@@ -245,7 +251,7 @@ async def test_a_remote_that_has_no_more_history_is_asked_once(
     newest = (await tracked.fetch()).sha
     runs.clear()
     for _ in range(3):
-        assert await tracked.blame(newest, FILE, [2]) == {2: GitLine(FILE, 2)}
+        assert await blame(tracked, newest, FILE, [2]) == {2: GitLine(FILE, 2)}
         assert len(await tracked.log(newest, [FILE], 9)) == 1
     assert runs.count("fetch") == 1
     await tracked.fetch()
@@ -261,7 +267,7 @@ async def test_a_remote_that_is_away_costs_no_answer(mirror: MirrorMaker, repo: 
     tracked = mirror(url=str(served))
     newest = (await tracked.fetch()).sha
     served.rename(tmp_path / "away")
-    assert await tracked.blame(newest, FILE, [2]) == {2: GitLine(FILE, 2)}
+    assert await blame(tracked, newest, FILE, [2]) == {2: GitLine(FILE, 2)}
 
 
 async def test_steps_tell_what_each_commit_has_otherwise(mirror: MirrorMaker, repo: GitRepo) -> None:

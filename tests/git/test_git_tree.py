@@ -62,7 +62,7 @@ async def test_a_path_that_leads_out_or_is_an_option_is_refused(mirror: MirrorMa
     """Wherever a path is taken."""
     tracked: Mirror = mirror()
     sha = (await tracked.fetch()).sha
-    for call in (tracked.tree(sha, path), tracked.blame(sha, path, [1]), tracked.log(sha, [path], 1)):
+    for call in (tracked.tree(sha, path), tracked.blame(sha, {path: [1]}), tracked.log(sha, [path], 1)):
         with pytest.raises(PathNotFound):
             await call
 

@@ -1,0 +1,105 @@
+"""What one look says of many files is what `git blame` says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from driftd.git import origin
+from driftd.model.revision import GitLine
+from tests.git.conftest import MirrorMaker
+from tests.support.gitserver import GitRepo
+
+FILES = {f"apps/{name}.yaml": f"kind: ConfigMap\nname: {name}\nlast: line" for name in "abcdef"}
+LINES = (1, 2, 3, 4)
+
+Answers = Mapping[str, Mapping[int, GitLine]]
+
+
+async def both(mirror: MirrorMaker, files: list[str]) -> tuple[Answers, Answers]:
+    """All files asked for together, and each by itself."""
+    together, alone = mirror(), mirror()
+    sha = (await together.fetch()).sha
+    await alone.fetch()
+    one_by_one: dict[str, dict[int, GitLine]] = {}
+    for file in files:
+        one_by_one |= await alone.blame(sha, {file: LINES})
+    return await together.blame(sha, dict.fromkeys(files, LINES)), one_by_one
+
+
+def edited(repo: GitRepo) -> None:
+    repo.write({"apps/b.yaml": "kind: ConfigMap\nname: other\nlast: line"}).commit("Change b")
+
+
+def renamed(repo: GitRepo) -> None:
+    repo.git("mv", "apps/c.yaml", "apps/moved.yaml")
+    repo.commit("Move c")
+
+
+def made_anew(repo: GitRepo) -> None:
+    """Away and back: the file is older than its second coming."""
+    repo.git("rm", "--quiet", "apps/d.yaml")
+    repo.commit("Take d away")
+    repo.write({"apps/d.yaml": FILES["apps/d.yaml"]}).commit("Bring d back")
+
+
+def merged(repo: GitRepo) -> None:
+    repo.git("checkout", "--quiet", "-b", "side")
+    repo.write({"apps/new.yaml": "from: side\n", "apps/a.yaml": "kind: Side\n"}).commit("On the side")
+    repo.git("checkout", "--quiet", "main")
+    repo.write({"apps/e.yaml": "kind: Main\n"}).commit("On main")
+    repo.git("merge", "--quiet", "--no-ff", "-m", "Merge side", "side")
+
+
+def linked(repo: GitRepo) -> None:
+    repo.link("apps/link.yaml", "a.yaml").commit("Link")
+
+
+def worded(repo: GitRepo) -> None:
+    """A subject over two lines, and an author that the mailmap knows by another name."""
+    repo.write({".mailmap": "Right Name <right@example.com> Wrong <dev@example.com>\n", "apps/g.yaml": "a: b\n"})
+    repo.commit("First line\nsecond line\n\nBody", author="Wrong")
+
+
+@pytest.mark.parametrize("history", [edited, renamed, made_anew, merged, linked, worded])
+async def test_many_files_are_blamed_as_each_of_them_is(
+    mirror: MirrorMaker, repo: GitRepo, history: Callable[[GitRepo], None]
+) -> None:
+    """Whatever happened to them."""
+    repo.write(FILES).commit("Declare\n\nSix of them")
+    history(repo)
+    files = [line for line in repo.git("ls-files", "apps").split() if line]
+    together, alone = await both(mirror, [*files, "apps/nope.yaml"])
+    assert together == alone
+    assert set(together) == set(files)
+
+
+async def test_files_that_one_commit_wrote_take_no_blame(
+    mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are."""
+    repo.write(FILES).commit("Declare")
+    monkeypatch.setattr("driftd.git.blame._blame", _not_asked)
+    tracked = mirror()
+    sha = (await tracked.fetch()).sha
+    found = await tracked.blame(sha, dict.fromkeys(FILES, (2, 4)))
+    assert {(file, number): line.commit for file, lines in found.items() for number, line in lines.items()} == {
+        (file, 2): sha for file in FILES
+    }
+
+
+async def test_a_long_history_is_not_walked_through(
+    mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There each file is blamed by itself, with the same answer."""
+    repo.write(FILES).commit("Declare")
+    monkeypatch.setattr(origin, "_SHORT", 1)
+    monkeypatch.setattr("driftd.git.blame.origins", _not_asked)
+    together, alone = await both(mirror, list(FILES))
+    assert together == alone
+
+
+def _not_asked(*_args: Any) -> Any:
+    raise AssertionError("this must not be asked")
