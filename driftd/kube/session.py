@@ -19,8 +19,8 @@ from driftd.model.errors import DriftdError, KubeError
 if TYPE_CHECKING:
     from driftd.kube.login import Login, LoginSource, Tls  # it imports kubernetes: see Cluster.connect
 
-_READ_BUFFER = 2**20
-"""Bytes. A watch's line may be megabytes long; aiohttp's default of 64 KB would make its reader stop and go."""
+_READ_BUFFER = 2**18
+"""Bytes. A watch's line may be megabytes long: with aiohttp's default of 64 KB its reader would stop and go."""
 
 _LARGE_BODY = 2**20
 """Bytes above which aiohttp wants a body as a file, to send it in pieces."""

@@ -17,7 +17,7 @@ from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.model.errors import KubeError, UnknownKind
 
-_QUEUED_CHUNKS = 64
+_QUEUED_CHUNKS = 16
 _END_OF_LIST = "k8s.io/initial-events-end"
 
 
@@ -104,9 +104,13 @@ async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool
             if isinstance(chunk, BaseException):
                 raise chunk
             *ended, rest = chunk.split(b"\n")
-            for left, line in zip(reversed(range(len(ended))), ended, strict=True):
-                yield b"".join((*parts, line)), left > 0
+            ended.reverse()
+            del chunk  # a quiet watch waits for a long time, and is not to hold on to what came last
+            while ended:
+                line = b"".join((*parts, ended.pop()))
                 parts.clear()
+                yield line, bool(ended)
+                del line
             if rest:
                 parts.append(rest)
     finally:

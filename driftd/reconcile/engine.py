@@ -87,7 +87,7 @@ class ReconcileEngine:
         await self._recorder.fetched(source)
         if is_new or (known is None and source.error != had_error):
             for app in self.apps_of(name):
-                self.ask(app)
+                self.queue.add(app)  # which objects the commit concerns, the pass finds out
         return source.retry_in.total_seconds() if source.retry_in else None
 
     def stuck(self, after: timedelta) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
@@ -14,6 +15,9 @@ from driftd.reconcile.judging import Judged, SchemaAnswers
 from driftd.reconcile.placement import Placement, Wanted
 from driftd.reconcile.reading import Reader
 
+_IN_SYNC = frozenset({Status.IN_SYNC})
+_JUDGED = frozenset(Status) - {Status.UNKNOWN}
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -21,7 +25,7 @@ class _Look:
 
     manifest: Manifest
     stamp: str | None
-    schema: object
+    schema: Schema | None
 
 
 class Memory:
@@ -47,18 +51,28 @@ class Memory:
         reader: Reader,
         schemas: SchemaAnswers,
         changed: AbstractSet[ResourceRef] | None,
-    ) -> list[Wanted]:
-        """Those that have to be judged again: all of them where `commit` or the kinds' types are others than before.
+    ) -> tuple[list[Wanted], list[Judged]]:
+        """Those that have to be judged again, and those that differ as before from another revision.
 
         `changed` are the objects of which the watches have told something since the last look; with None everything may
-        have changed. Even then an object that was in sync stays so while both of its sides are the same; whatever was
-        not is judged again, since more than its two sides may count (its history, an autoscaler).
+        have changed. Then an object that was in sync stays so while both of its sides are the same, and whatever was
+        not is judged again, since more than its two sides may count (an autoscaler). Where only the commit is another
+        one, its other verdicts stand as well; but what Git's history says of them may not.
         """
         same = placement is self._placement and commit == self._commit and _same_types(schemas, self._schemas)
         self._begin(placement, commit, schemas)
-        if same and changed is not None:
-            return [placement.by_ref[ref] for ref in changed if ref in placement.by_ref]
-        return [one for one in placement.wanted if not self._stands(one, reader, schemas)]
+        if changed is None:
+            return [one for one in placement.wanted if not self._stands(one, reader, schemas, _IN_SYNC)], []
+        if same:
+            return [placement.by_ref[ref] for ref in changed if ref in placement.by_ref], []
+        suspects: list[Wanted] = []
+        standing: list[Judged] = []
+        for one in placement.wanted:
+            if one.manifest.ref in changed or not self._stands(one, reader, schemas, _JUDGED):
+                suspects.append(one)
+            elif differs(verdict := self._verdicts[self._positions[one.manifest.ref]]):
+                standing.append(Judged(one, verdict, None, self._looks[one.manifest.ref].schema))
+        return suspects, standing
 
     def keep(self, judged: Sequence[Judged], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
         """Remembers the last `verdicts` on some objects, the `stamps` being those of before they were read."""
@@ -101,13 +115,19 @@ class Memory:
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
 
-    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers) -> bool:
+    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers, among: AbstractSet[Status]) -> bool:
+        """Whether the verdict on an object is one of these, and both of its sides are as they were."""
         look = self._looks.get(one.manifest.ref)
         if look is None or look.manifest is not one.manifest or one.resource is None or one.error is not None:
             return False
-        if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
+        if self._verdicts[self._positions[one.manifest.ref]].status not in among:
             return False
         return look.stamp is not None and look.schema is schemas[one.resource] and look.stamp == reader.stamp(one)
+
+
+def differs(verdict: Verdict) -> bool:
+    """Whether Git has something to say of a verdict: a line, or an earlier revision."""
+    return bool(verdict.fields) or verdict.status is Status.MISSING
 
 
 def _same_types(new: SchemaAnswers, old: SchemaAnswers) -> bool:

@@ -221,7 +221,11 @@ class AppRunner:
         """Judges what may have changed, and reports on everything; with Git's side of it at once, or later."""
         revision = target.desired.revision
         schemas = await self._survey.schemas(placement.resources)
-        suspects = self._memory.suspects(placement, revision.sha, reader, schemas, changed)
+        suspects, standing = self._memory.suspects(placement, revision.sha, reader, schemas, changed)
+        if at_once:
+            suspects += [one.wanted for one in standing]
+        else:
+            self._telling.renew(revision, standing, reader)
         # Straight from the API server it is all asked for at once; from the cache, so much is unpacked at a time.
         at_a_time = len(suspects) if self.watches is None else _UNPACKED
         for start in range(0, len(suspects), max(at_a_time, 1)):
@@ -233,7 +237,7 @@ class AppRunner:
             told = await self._survey.told(revision, judged) if at_once else [one.verdict for one in judged]
             self._memory.keep(judged, stamps, told)
             if not at_once:
-                await self._telling.add(revision, judged)
+                self._telling.add(revision, judged, stamps, reader)
         gone = await orphans(dropped, reader)
         return self._survey.report(target.desired, (*self._memory.verdicts, *gone), self.now())
 

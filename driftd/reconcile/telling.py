@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
 import structlog
 
-from driftd.model.drift import Status
+from driftd.model.drift import Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.judging import Judged
-from driftd.reconcile.memory import Memory
+from driftd.reconcile.memory import Memory, differs
+from driftd.reconcile.reading import Reader
 from driftd.reconcile.survey import Survey
 
 log = structlog.get_logger(__name__)
-
-_ROOM = 512
-"""So many objects may wait with what they were judged by: a pass that finds more waits until there is room."""
 
 _AT_A_TIME = 32
 """So many objects are looked up together: one that comes behind them waits that long."""
 
 PATIENCE = timedelta(seconds=5)
 """How long people may not be told of drift, because more of it is still looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A verdict on an object that differs from what a revision declares.
+
+    The object itself is not held: it is read again, and is the same if its stamp is. `known` is the verdict that the
+    memory has.
+    """
+
+    revision: Revision
+    judged: Judged
+    stamp: str | None
+    known: Verdict
+    reader: Reader
+
+    @property
+    def holds(self) -> bool:
+        """Whether the object is still as it was judged; if not, it is judged anew and comes again."""
+        wanted = self.judged.wanted
+        return wanted.resource is None or (self.stamp is not None and self.reader.stamp(wanted) == self.stamp)
 
 
 class Telling:
@@ -39,29 +59,32 @@ class Telling:
         self._survey = survey
         self._memory = memory
         self._wake = wake
-        self._waiting: dict[ResourceRef, tuple[Revision, Judged]] = {}
+        self._waiting: dict[ResourceRef, _Waiting] = {}
         self._since: float | None = None
         self._task: asyncio.Task[None] | None = None
-        self._room = asyncio.Condition()
 
     @property
     def complete(self) -> bool:
         """Whether nothing is waiting; or whether people have been kept waiting for long enough."""
-        return self._since is None or asyncio.get_running_loop().time() - self._since >= PATIENCE.total_seconds()
+        if self._since is None:
+            return True
+        return asyncio.get_running_loop().time() - self._since >= PATIENCE.total_seconds()
 
-    async def add(self, revision: Revision, judged: Sequence[Judged]) -> None:
-        """Takes in those that differ, `revision` being what they were compared with. Waits while there is no room."""
-        for one in judged:
+    def add(self, revision: Revision, judged: Sequence[Judged], stamps: Sequence[str | None], reader: Reader) -> None:
+        """Takes in objects that were just judged, as `revision` declares them; the `stamps` are of before."""
+        for one, stamp in zip(judged, stamps, strict=True):
             self._waiting.pop(one.verdict.ref, None)
-            if one.verdict.fields or one.verdict.status is Status.MISSING:
-                self._waiting[one.verdict.ref] = (revision, one)
-        if not self._waiting:
-            return
-        if self._task is None or self._task.done():
-            self._since = asyncio.get_running_loop().time()
-            self._task = asyncio.create_task(self._run(), name="telling")
-        async with self._room:
-            await self._room.wait_for(lambda: len(self._waiting) < _ROOM)
+            if differs(one.verdict):
+                slim = replace(one, live=None)
+                self._waiting[one.verdict.ref] = _Waiting(revision, slim, stamp, one.verdict, reader)
+        self._start()
+
+    def renew(self, revision: Revision, standing: Sequence[Judged], reader: Reader) -> None:
+        """Takes in verdicts of which nothing has changed but the revision: Git may have another history of them."""
+        for one in standing:
+            slim = replace(one, verdict=_without_git(one.verdict))
+            self._waiting[one.verdict.ref] = _Waiting(revision, slim, reader.stamp(one.wanted), one.verdict, reader)
+        self._start()
 
     async def close(self) -> None:
         """Gives up what is waiting."""
@@ -69,15 +92,18 @@ class Telling:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def _start(self) -> None:
+        if self._waiting and (self._task is None or self._task.done()):
+            self._since = asyncio.get_running_loop().time()
+            self._task = asyncio.create_task(self._run(), name="telling")
+
     async def _run(self) -> None:
         try:
             while self._waiting:
                 some = dict(islice(self._waiting.items(), _AT_A_TIME))
                 for ref in some:
                     del self._waiting[ref]
-                async with self._room:
-                    self._room.notify_all()
-                await self._look_up(list(some.values()))
+                await self._look_up([one for one in some.values() if one.holds])
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:
@@ -85,13 +111,25 @@ class Telling:
             self._since = None
             self._wake()
 
-    async def _look_up(self, some: Sequence[tuple[Revision, Judged]]) -> None:
-        for revision in dict.fromkeys(revision for revision, _ in some):
-            judged = [one for at, one in some if at is revision]
+    async def _look_up(self, some: Sequence[_Waiting]) -> None:
+        for revision, reader in dict.fromkeys((one.revision, one.reader) for one in some):
+            among = [one for one in some if one.revision is revision and one.reader is reader]
+            readings = await reader.read([one.judged.wanted for one in among])
+            ready = [
+                (one, replace(one.judged, live=reading.body if reading else None))
+                for one in among
+                if one.holds
+                for reading in (readings.get(one.known.ref),)
+            ]
             try:
-                told = await self._survey.told(revision, judged)
+                told = await self._survey.told(revision, [judged for _, judged in ready])
             except DriftdError as error:  # the verdicts stand without it
                 log.warning("git history not looked at", revision=revision.sha, error=str(error))
                 continue
-            for one, verdict in zip(judged, told, strict=True):
-                self._memory.improve(one.verdict, verdict)
+            for (one, _), verdict in zip(ready, told, strict=True):
+                self._memory.improve(one.known, verdict)
+
+
+def _without_git(verdict: Verdict) -> Verdict:
+    fields = tuple([replace(field, git=None, behind=False) for field in verdict.fields])
+    return replace(verdict, fields=fields, behind=None)

@@ -48,11 +48,14 @@ class App:
         self.live = Stamps()
         self.placement = Placement([wanted("a"), wanted("b")])
         self.memory = Memory()
+        self.standing: list[str] = []
 
     def suspects(
         self, changed: set[ResourceRef] | None, commit: str = "c1", types: SchemaAnswers = TYPES
     ) -> list[Wanted]:
-        return self.memory.suspects(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
+        found = self.memory.suspects(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
+        self.standing = [one.verdict.ref.name for one in found[1]]
+        return found[0]
 
     def look(self, some: Iterable[Wanted], status: Status = Status.IN_SYNC) -> None:
         some = list(some)
@@ -100,6 +103,23 @@ def test_another_commit_is_a_reason_to_look_at_everything(app: App) -> None:
     """What is in sync stays so where the manifest and the live object are the same."""
     app.live.versions["a"] = "2"
     assert names(app.suspects(set(), commit="c2")) == ["a"]
+    assert app.standing == []
+
+
+def test_what_differs_as_before_from_another_commit_is_not_judged_again(app: App) -> None:
+    """But Git's history of it may be another one: what can be told of that is told anew. What is unknown is judged."""
+    app.look(app.suspects({ref("a")}), Status.MISSING)
+    app.look(app.suspects({ref("b")}), Status.UNKNOWN)
+    assert names(app.suspects(set(), commit="c2")) == ["b"]
+    assert app.standing == ["a"]
+    app.live.versions["a"] = "2"
+    assert names(app.suspects(set(), commit="c3")) == ["a", "b"]
+    assert app.standing == []
+
+
+def test_what_changes_with_a_commit_is_judged_again(app: App) -> None:
+    """Even where its version is the one that was seen: the watches say so."""
+    assert names(app.suspects({ref("b")}, commit="c2")) == ["b"]
 
 
 def test_another_manifest_is_judged_again(app: App) -> None:
@@ -112,7 +132,7 @@ def test_another_manifest_is_judged_again(app: App) -> None:
 
 
 def test_what_is_not_in_sync_is_judged_again_by_each_look_at_everything(app: App) -> None:
-    """More than its two sides may count: its history, an autoscaler."""
+    """More than its two sides may count: an autoscaler."""
     app.look(app.suspects({ref("a")}), Status.DRIFTED)
     assert app.statuses == [Status.DRIFTED, Status.IN_SYNC]
     assert app.suspects(set()) == []

@@ -91,9 +91,8 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
     assert [verdict.status for verdict in await recorded(observed)] == [Status.DRIFTED]
 
 
-async def test_more_than_there_is_room_for_is_told_completely(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass that finds much waits for room: nothing is left without its line."""
-    monkeypatch.setattr(telling, "_ROOM", 4)
+async def test_of_much_that_differs_every_line_is_found(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few at a time, in the order in which they came."""
     monkeypatch.setattr(telling, "_AT_A_TIME", 3)
     await observed.commit({f"{n}.yaml": config_map(f"c-{n}", a="1") for n in range(20)})
     async with observed.engine() as engine:
