@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -47,6 +48,9 @@ _STUCK = timedelta(minutes=10)
 
 _HOUSEKEEPING = timedelta(hours=6)
 
+_SWITCH = 0.001
+"""Seconds for which a thread that computes may keep the event loop waiting: a pass hands work to threads and back."""
+
 _LOOK_AROUND = 5.0
 """Seconds between two looks at how the daemon itself is."""
 
@@ -65,6 +69,7 @@ class Daemon:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
         config = load(self._file)
         loop = asyncio.get_running_loop()
+        sys.setswitchinterval(_SWITCH)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)

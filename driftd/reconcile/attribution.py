@@ -31,6 +31,7 @@ async def attribute(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
     for number, verdict in enumerate(drifted):
         for index, drift in enumerate(verdict.fields):
             places[number, index] = _place(verdict.source, drift, files)
+        await asyncio.sleep(0)  # the whole file is read for it, while others may have to hurry
     blamed = await _blame(places.values(), mirror, sha)
     attributed = {
         verdict.ref: replace(

@@ -12,9 +12,6 @@ from driftd.reconcile.placement import Placement, Wanted, place
 from driftd.reconcile.reading import Reader
 from driftd.store.store import Store
 
-_REVISIONS = 10
-"""So many of the latest revisions that were in the cluster make up an app's inventory."""
-
 
 class Inventory:
     """What an app has had in its cluster, by its history."""
@@ -27,13 +24,13 @@ class Inventory:
         self._last: tuple[list[str], Placement] | None = None
         self._dropped: tuple[Wanted, ...] = ()
 
-    async def dropped(self, declared: Placement, current: str) -> tuple[Wanted, ...]:
+    async def dropped(self, declared: Placement, current: str, applied: Sequence[str]) -> tuple[Wanted, ...]:
         """Each object that was applied before and is not `declared` now, by its latest manifest, where it is served.
 
-        `current` is the digest of what is declared. A manifest that names no namespace counts as declared where one of
-        the same kind and name is, whatever its namespace.
+        `current` is the digest of what is declared, `applied` are those of what was in the cluster, the latest first.
+        A manifest that names no namespace counts as declared where one of the same kind and name is, whatever its
+        namespace.
         """
-        applied = await self._store.applied_digests(self._app.name, limit=_REVISIONS)
         digests = [digest for digest in applied if digest != current]
         if self._last is not None and self._last[0] == digests and self._last[1] is declared:
             return self._dropped

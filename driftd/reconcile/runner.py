@@ -171,7 +171,7 @@ class AppRunner:
     ) -> PassResult:
         try:
             placement = await self._placements.of(target.desired.manifests)
-            dropped = await self._inventory.dropped(placement, target.desired.digest)
+            dropped = await self._inventory.dropped(placement, target.desired.digest, target.applied)
             reader = await self._reader(placement, dropped)
         except KubeError as error:
             if ask is not None:

@@ -12,7 +12,7 @@ from driftd.model.resource import Manifest
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.desired import Desired
-from driftd.store.records import RevisionRecord
+from driftd.store.records import RevisionRecord, Standing
 from driftd.store.store import Store
 
 
@@ -20,13 +20,18 @@ from driftd.store.store import Store
 class Target:
     """The manifests to compare with, what the history knows of their revision, and the hold that chose them.
 
-    `is_new` says that what they declare has yet to be brought in: until then a difference is the commit, not drift.
+    `applied` are the digests of what was in the cluster, the latest first.
     """
 
     desired: Desired
     record: RevisionRecord
     hold: Hold | None
-    is_new: bool
+    applied: tuple[str, ...]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether what is declared has yet to be brought in: until then a difference is the commit, not drift."""
+        return self.record.applied_at is None and self.record.digest not in self.applied[:1]
 
 
 class Targets:
@@ -46,8 +51,8 @@ class Targets:
         end a hold: nobody knows what they declare.
         """
         name = self._app.name
-        record = await self._record(desired)
-        hold = await self._store.hold(name)
+        standing = await self._standing(desired)
+        record, hold = self._record(desired, standing), standing.hold
         if hold is not None and release and record.state is RevisionState.BAD:
             await self._store.set_revision_state(name, record.revision.sha, RevisionState.SEEN, time=self._now())
             record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
@@ -56,19 +61,14 @@ class Targets:
             hold = None
         if hold is not None:
             return await self._held(hold, desired.errors)
-        return Target(desired, record, None, await self._is_new(record))
-
-    async def _is_new(self, record: RevisionRecord) -> bool:
-        if record.applied_at is not None:
-            return False
-        return record.digest not in await self._store.applied_digests(self._app.name, limit=1)
+        return Target(desired, record, None, standing.applied)
 
     async def roll_back(self, desired: Desired, *, to: str | None, by: str, reason: str) -> Target:
         """Holds the app at `to`, or at its last good revision.
 
         Raises: DriftdError: there is no such revision, or none to go back to.
         """
-        await self._record(desired)
+        await self._standing(desired)
         record = await self._goal(desired, to)
         hold = Hold(
             app=self._app.name,
@@ -103,22 +103,27 @@ class Targets:
         return record
 
     async def _held(self, hold: Hold, errors: tuple[str, ...] = ()) -> Target:
-        record = await self._store.revision(self._app.name, hold.revision)
+        standing = await self._store.standing(self._app.name, hold.revision)
+        record = standing.record
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         if self._kept is None or self._kept[0] != record.digest:
             self._kept = (record.digest, await self._store.manifests(record.digest))
         held = Desired(record.revision, self._kept[1], errors)
-        return Target(held, record, hold, await self._is_new(record))
+        return Target(held, record, hold, standing.applied)
 
-    async def _record(self, desired: Desired) -> RevisionRecord:
+    async def _standing(self, desired: Desired) -> Standing:
+        """How the app stands at a revision, which is recorded unless it cannot be read: that is no revision to be."""
+        name, revision = self._app.name, desired.revision
+        if not desired.errors and self._recorded != (revision.sha, desired.digest):
+            await self._store.record_revision(name, revision, desired.digest, desired.manifests)
+            self._recorded = (revision.sha, desired.digest)
+        return await self._store.standing(name, revision.sha)
+
+    def _record(self, desired: Desired, standing: Standing) -> RevisionRecord:
         name, revision = self._app.name, desired.revision
         if desired.errors:  # what does not parse can be neither good nor gone back to
             return RevisionRecord(name, revision, desired.digest, RevisionState.SEEN, "", self._now(), None, None)
-        if self._recorded != (revision.sha, desired.digest):
-            await self._store.record_revision(name, revision, desired.digest, desired.manifests)
-            self._recorded = (revision.sha, desired.digest)
-        record = await self._store.revision(name, revision.sha)
-        if record is None:
+        if standing.record is None:
             raise DriftdError(f"app {name}: revision {revision.short} has just been recorded and is not there")
-        return record
+        return standing.record

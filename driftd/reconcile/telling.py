@@ -98,12 +98,15 @@ class Telling:
             self._task = asyncio.create_task(self._run(), name="telling")
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 some = dict(islice(self._waiting.items(), _AT_A_TIME))
                 for ref in some:
                     del self._waiting[ref]
+                began = loop.time()
                 await self._look_up([one for one in some.values() if one.holds])
+                await asyncio.sleep(loop.time() - began)  # the passes are to have half of the time at the least
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:

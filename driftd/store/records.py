@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from driftd.model.incident import Notification
+from driftd.model.plan import Hold
 from driftd.model.resource import JsonObject
 from driftd.model.revision import Revision, RevisionState
 
@@ -26,6 +27,18 @@ class RevisionRecord:
     first_seen: datetime
     applied_at: datetime | None
     decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an app stands at a revision: what is known of that, what holds the app, and what it has had in its cluster.
+
+    `applied` are the digests of what was in the cluster, as far as it is kept, the latest first.
+    """
+
+    record: RevisionRecord | None
+    hold: Hold | None
+    applied: tuple[str, ...]
 
 
 class HistoryKind(StrEnum):

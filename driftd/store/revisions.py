@@ -12,7 +12,7 @@ from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import codec, manifest_sets, timeline
-from driftd.store.records import HistoryKind, RevisionRecord
+from driftd.store.records import HistoryKind, RevisionRecord, Standing
 from driftd.store.schema import holds, revisions
 
 
@@ -110,6 +110,13 @@ def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None
     return next((_record(row) for row in rows if len(shas) == 1 or row.sha == prefix.lower()), None)
 
 
+def standing(connection: Connection, app: str, sha: str, limit: int) -> Standing:
+    """How an app stands at a commit (a full hash). `limit` is that of what was applied."""
+    row = connection.execute(_of(app).where(revisions.c.sha == sha).limit(1)).one_or_none()
+    record = _record(row) if row is not None else None
+    return Standing(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)))
+
+
 def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
     kept = manifest_sets.is_kept(revisions.c.digest)
     query = _of(app).where(revisions.c.state == RevisionState.GOOD, kept).limit(1)
@@ -119,7 +126,7 @@ def last_good(connection: Connection, app: str, excluding_digest: str | None) ->
     return _record(row) if row is not None else None
 
 
-def applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
+def _applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
     """The digests of the revisions that were in the cluster and whose manifests are kept, the latest first."""
     kept = manifest_sets.is_kept(revisions.c.digest)
     rows = connection.execute(_of(app).where(revisions.c.applied_at.is_not(None), kept)).all()

@@ -15,7 +15,7 @@ from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import actions, incidents, manifest_sets, reports, retention, revisions, timeline
 from driftd.store.database import Database
-from driftd.store.records import Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord
+from driftd.store.records import Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord, Standing
 from driftd.store.retention import Retention
 from driftd.store.schema import keys
 
@@ -24,6 +24,10 @@ _REDACTION_KEY = "redaction"
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+_APPLIED = 10
+"""So many of the latest revisions that were in the cluster make up what an app has had there."""
 
 
 class Store:
@@ -96,9 +100,9 @@ class Store:
         """The latest good revision whose manifests are kept, other than one that declares `excluding_digest`."""
         return await self._database.read(lambda c: revisions.last_good(c, app, excluding_digest))
 
-    async def applied_digests(self, app: str, limit: int = 10) -> list[str]:
-        """What the app's latest revisions that were in the cluster declared, as far as it is kept, latest first."""
-        return await self._database.read(lambda c: revisions.applied_digests(c, app, limit))
+    async def standing(self, app: str, sha: str) -> Standing:
+        """How an app stands at a commit, by its full hash: all that a pass has to know, in one look."""
+        return await self._database.read(lambda c: revisions.standing(c, app, sha, _APPLIED))
 
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
         """What a revision declares. Raises: StoreError: it is not kept (any more)."""
