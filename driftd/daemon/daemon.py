@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +16,7 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
+from driftd.daemon.memory import settle_down
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
 from driftd.model.drift import Report
@@ -297,8 +297,7 @@ async def _tend(now_running: Running, metrics: Metrics) -> None:
                 settled = True
                 for rule in unused:
                     log.warning("ignore rule has matched nothing", rule=str(rule))
-                gc.collect()
-                gc.freeze()  # what is there now mostly stays: no collection has to walk it again
+                settle_down()
         if loop.time() >= next_pruning:
             next_pruning = loop.time() + _HOUSEKEEPING.total_seconds()
             try:

@@ -126,7 +126,8 @@ class Report:
     """The verdicts on objects that are not simply in sync: mostly few of many."""
 
     def __post_init__(self) -> None:
-        notable = tuple([verdict for verdict in self.verdicts if verdict.status is not Status.IN_SYNC])
+        in_sync = Status.IN_SYNC
+        notable = tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
         object.__setattr__(self, "notable", notable)
 
     @property

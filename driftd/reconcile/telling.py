@@ -106,7 +106,7 @@ class Telling:
                     del self._waiting[ref]
                 began = loop.time()
                 await self._look_up([one for one in some.values() if one.holds])
-                await asyncio.sleep(loop.time() - began)  # the passes are to have half of the time at the least
+                await asyncio.sleep(2 * (loop.time() - began))  # two thirds of the time are for the passes
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:

@@ -6,7 +6,8 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain
+from operator import is_
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -125,9 +126,10 @@ def _tell(connection: Connection, report: Report) -> None:
 
 def _fresh(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
     """The positions whose verdict is not the one that was written there."""
-    for position, (ours, theirs) in enumerate(zip_longest(new, old)):
-        if ours is None or ours is theirs:
-            continue
+    others = [position for position, same in enumerate(map(is_, new, old)) if not same]
+    for position in chain(others, range(len(old), len(new))):
+        ours = new[position]
+        theirs = old[position] if position < len(old) else None
         # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.
         same = ours == theirs and (not ours.fields or codec.VERDICT.dump_json(ours) == codec.VERDICT.dump_json(theirs))
         if not same:
