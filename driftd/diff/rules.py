@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from driftd.diff.autoscaler import Range
 from driftd.diff.globs import matches_any
+from driftd.diff.go_fields import DEFAULTS
 from driftd.diff.values import decoded
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import format_path
@@ -113,21 +114,35 @@ def _more_tolerant(drift: FieldDrift, _: Context) -> bool:
     return drift.live[: len(declared)] == declared and rest == [one for one in _NODE_TROUBLE if one in rest]
 
 
-def _same_json(drift: FieldDrift, _: Context) -> bool:
+def _filled_in(drift: FieldDrift, _: Context) -> bool:
     if not isinstance(drift.desired, str) or not isinstance(drift.live, str):
         return False
     try:
-        return bool(_without_nulls(json.loads(drift.desired)) == _without_nulls(json.loads(drift.live)))
+        declared, live = (_as_in_v2(json.loads(text)) for text in (drift.desired, drift.live))
     except ValueError:
         return False
+    return _is_filled_in(declared, live, _BEHAVIOR if "behavior" in str(drift.path[-1]) else None)
 
 
-def _without_nulls(value: Json) -> Json:
+def _as_in_v2(value: Json) -> Json:
+    """What an annotation of autoscaling/v1 holds, without nulls and with fields named as in v2 (`scaleUp`)."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+        return {f"{key[:1].lower()}{key[1:]}": _as_in_v2(item) for key, item in value.items() if item is not None}
+    return [_as_in_v2(item) for item in value] if isinstance(value, list) else value
 
 
+def _is_filled_in(declared: Json, live: Json, default: Json) -> bool:
+    """Whether a live value is the declared one, but for defaults in its maps."""
+    if not isinstance(declared, dict) or not isinstance(live, dict):
+        return bool(declared == live)
+    defaults = default if isinstance(default, dict) else {}
+    return declared.keys() <= live.keys() and all(
+        _is_filled_in(declared[key], item, defaults.get(key)) if key in declared else item == defaults.get(key)
+        for key, item in live.items()
+    )
+
+
+_BEHAVIOR: Json = DEFAULTS["io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec"]["behavior"][0]
 _NODE_TROUBLE: tuple[Json, ...] = tuple(
     {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for trouble in ("not-ready", "unreachable")
@@ -180,14 +195,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "autoscaler-fields",
-        "autoscaling/v1 keeps some of an autoscaler's fields in annotations, which the API server rewrites",
+        "autoscaling/v1 keeps some of an autoscaler's fields in annotations, which the API server fills in",
         kinds=("HorizontalPodAutoscaler",),
         paths=(
             'metadata.annotations["autoscaling.alpha.kubernetes.io/behavior"]',
             'metadata.annotations["autoscaling.alpha.kubernetes.io/metrics"]',
         ),
         changes=_DECLARED,
-        when=_same_json,
+        when=_filled_in,
     ),
     Rule(
         "daemonset-generation",

@@ -19,7 +19,7 @@ from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import reports, verdicts
 
-_LISTED = 50
+_LISTED = 20
 """At most so many objects stand in one entry of the history; the counts are always whole."""
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -241,6 +242,25 @@ def test_fields_that_an_old_autoscaler_keeps_in_annotations_are_compared_as_json
                "metadata": {"name": "h", "annotations": {note: '[{"type": "Pods", "value": 1, "other": null}]'}}}  # fmt: skip
     there = deployed(desired, schema)
     there["metadata"]["annotations"][note] = live
+    assert drifts(desired, there, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
+
+
+@pytest.mark.parametrize(("window", "drift"), [(0, False), (30, True)])
+def test_defaults_that_the_server_fills_into_such_an_annotation_are_no_drift(window: int, drift: bool) -> None:
+    """What a hand puts there is: it is not what the server would have filled in."""
+    note = "autoscaling.alpha.kubernetes.io/behavior"
+    schema = schema_of("autoscaling/v1", "HorizontalPodAutoscaler")
+    desired = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 2},
+               "metadata": {"name": "h", "annotations": {note: '{"ScaleUp": {"SelectPolicy": "Max"}}'}}}  # fmt: skip
+    policies = [
+        {"Type": "Pods", "Value": 4, "PeriodSeconds": 15},
+        {"Type": "Percent", "Value": 100, "PeriodSeconds": 15},
+    ]
+    there = deployed(desired, schema)
+    filled = {"ScaleUp": {"StabilizationWindowSeconds": window, "SelectPolicy": "Max", "Policies": policies}}
+    there["metadata"]["annotations"][note] = json.dumps(
+        {**filled, "ScaleDown": {"SelectPolicy": "Max", "Policies": policies[1:]}}
+    )
     assert drifts(desired, there, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
 
 

@@ -225,6 +225,29 @@ def test_the_same_key_twice(lab: Lab, namespace: str) -> None:
     ]
 
 
+def test_an_old_autoscalers_behavior_in_an_annotation(lab: Lab, namespace: str) -> None:
+    """The API server fills in what Git leaves out of it."""
+    behavior = '{"ScaleUp": {"Policies": [{"Type": "Pods", "Value": 4, "PeriodSeconds": 60}]}}'
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    manifest = Manifest.of(
+        {
+            "apiVersion": "autoscaling/v1",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {
+                "name": "it",
+                "namespace": namespace,
+                "annotations": {"autoscaling.alpha.kubernetes.io/behavior": behavior},
+            },
+            "spec": {"maxReplicas": 3, "scaleTargetRef": target, "targetCPUUtilizationPercentage": 70},
+        },
+        Source("it.yaml", 1),
+    )
+    deploy(lab.api, manifest, "apply")
+    live = lab.api.get(manifest)
+    assert live["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/behavior"] != behavior
+    assert lab.client(manifest, live).status is Status.IN_SYNC
+
+
 def test_an_autoscaler_edited_in_another_version(lab: Lab, namespace: str) -> None:
     """Git declares autoscaling/v1, the hand edits v2 (as `kubectl edit` does)."""
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
