@@ -106,3 +106,20 @@ async def test_of_much_that_differs_every_line_is_found(observed: World, monkeyp
             return len(lines) == 20 and all(line is not None and line.commit for line in lines)
 
         await until(complete, "all lines")
+
+
+async def test_drift_that_a_commit_does_not_touch_has_the_line_of_the_new_history(observed: World) -> None:
+    """The file is the same again, by another hand: the verdict stands, and who wrote the line is told anew."""
+    async with observed.engine() as engine:
+        await deployed(observed, engine)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(observed.told, "the message")
+        for value in ("3", "1"):
+            observed.repository.write({"app/config.yaml": config_map(a=value)}).commit(f"Set {value}")
+        await engine.fetch("shop")
+
+        async def renewed() -> bool:
+            lines = [field.git for verdict in await recorded(observed) for field in verdict.fields]
+            return [line.commit for line in lines if line is not None] == [observed.repository.head]
+
+        await until(renewed, "the line's new writer")
