@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from driftd.model.errors import RenderError
 from driftd.model.resource import Json
+from driftd.render.block_yaml import read_block
 from driftd.render.compose import ComposeError, Places, compose
 from driftd.render.json_stream import JsonError, next_value
 
@@ -103,6 +104,8 @@ def read_yaml(part: Part, file: str, limits: Limits, places: Places | None = Non
     """
     # kubectl reads line by line and ends each with a line feed: a block scalar at the end of a file gets one, too.
     text = part.text if part.text.endswith("\n") else part.text + "\n"
+    if (found := read_block(text, depth=limits.depth, places=places)) is not None:
+        return found
     try:
         return compose(text, depth=limits.depth, places=places) or (None, 0)
     except ComposeError as error:
