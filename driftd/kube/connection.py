@@ -16,6 +16,7 @@ import orjson
 from driftd import __version__
 from driftd.kube.answers import is_broken_connection, refusal, unreachable
 from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.login import LoginSource
 from driftd.kube.retry import Again, patiently, retry_after
 from driftd.kube.session import Session
 from driftd.model.errors import KubeError
@@ -52,8 +53,6 @@ class Cluster:
 
         Raises: ConfigError: the kubeconfig is missing or broken. KubeError: there are no credentials to be had.
         """
-        from driftd.kube.login import LoginSource  # noqa: PLC0415  kubernetes takes half a second to import
-
         session = Session(LoginSource(access, os.environ if environ is None else environ), user_agent)
         await session.open()
         return cls(access.name, session, concurrency)

@@ -1,7 +1,4 @@
-"""Who we are to an API server: from a kubeconfig's user or a pod's service account to headers and TLS material.
-
-The one module that imports `kubernetes`. That takes half a second, so import this one only where a login is made.
-"""
+"""Who we are to an API server: from a kubeconfig's user or a pod's service account to headers and TLS material."""
 
 from __future__ import annotations
 
@@ -14,18 +11,15 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import ConfigException
-from kubernetes.aio.config.incluster_config import InClusterConfigLoader
-from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 from driftd.kube.exec_plugin import ExecCredential, run_exec_plugin
 from driftd.kube.kubeconfig import ClusterAccess, Context, Entry, read_context, usual_files
 from driftd.model.errors import ConfigError, KubeError
+
+if TYPE_CHECKING:
+    from driftd.kube.auth_provider import AuthProvider
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REREAD = 60.0
@@ -43,24 +37,23 @@ class Tls:
     server_name: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The context of kubernetes.aio's client for this material. The key touches the disk only while it is read.
+        """A client's context for this material. The key touches the disk only while it is read.
 
         Raises: OSError, ValueError: the material is not what it says it is (ssl.SSLError is an OSError).
         """
-        configuration = Configuration(
-            verify_ssl=self.verify,
-            ca_cert_data=self.ca.decode("ascii") if self.ca else None,
-        )
+        context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
         # Python 3.13 reads certificates by RFC 5280's letter, which many a cluster's own CA does not pass.
-        configuration.disable_strict_ssl_verification = True
-        if self.certificate is None or self.key is None:
-            return _ssl_context(configuration)
-        with tempfile.TemporaryDirectory(prefix="driftd-") as folder:  # readable by its owner only
-            for name, content in (("cert_file", self.certificate), ("key_file", self.key)):
-                path = Path(folder, name)
-                path.write_bytes(content)
-                setattr(configuration, name, str(path))
-            return _ssl_context(configuration)
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.certificate is not None and self.key is not None:
+            with tempfile.TemporaryDirectory(prefix="driftd-") as folder:  # readable by its owner only
+                certificate, key = Path(folder, "certificate"), Path(folder, "key")
+                certificate.write_bytes(self.certificate)
+                key.write_bytes(self.key)
+                context.load_cert_chain(certificate, key)
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ class LoginSource:
         self._access = access
         self._environ = environ
         self._service_account = service_account
-        self._provider: Any = None  # keeps a refresh token that its issuer has rotated
+        self._provider: AuthProvider | None = None
 
     async def log_in(self) -> Login:
         """Reads the files, and runs the credential plugin where the user has one.
@@ -116,20 +109,20 @@ class LoginSource:
         return bool(self._environ.get("KUBERNETES_SERVICE_HOST")) and (self._service_account / "token").exists()
 
     def _as_service_account(self) -> Login:
-
+        """Source: kubernetes.io, "Accessing the Kubernetes API from a Pod"."""
         folder = self._service_account
-        configuration = Configuration()
-        make_loader: Any = InClusterConfigLoader  # untyped
+        host, port = (self._environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
         try:
-            loader = make_loader(str(folder / "token"), str(folder / "ca.crt"), environ=self._environ)
-            loader.load_and_set(configuration)
-            namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
+            token = (folder / "token").read_text().strip()
             ca = (folder / "ca.crt").read_bytes()
-        except (ConfigException, OSError) as error:
+            namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
+        except OSError as error:
             raise KubeError(f"the pod's service account in {folder} cannot be used: {error}") from error
-        token = configuration.api_key["BearerToken"].partition(" ")[2].strip()
+        if not (port and token and ca):
+            missing = "KUBERNETES_SERVICE_PORT is not set" if not port else "its token or its ca.crt is empty"
+            raise KubeError(f"the pod's service account in {folder} cannot be used: {missing}")
         return Login(
-            server=configuration.host,
+            server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
             origin=f"service account in {folder}",
             namespace=namespace,
             headers=(("Authorization", f"Bearer {token}"),),
@@ -140,42 +133,34 @@ class LoginSource:
         )
 
     async def _authorization(self, context: Context) -> str | None:
-        """The Authorization header by kubernetes.aio: token, token file, password, or an OIDC or GCP provider."""
+        """The Authorization header: of an auth-provider, a token, a token file, or a password."""
         user = context.user
-        if not user.fields.keys() & {"token", "tokenFile", "username", "auth-provider"}:
-            return None
+        if "auth-provider" in user.fields:
+            if self._provider is None:
+                from driftd.kube.auth_provider import AuthProvider  # noqa: PLC0415  # see there
 
-        if self._provider is None:
-            # Only what authenticates goes in: given keys and certificates it would leave them in temporary files.
-            fields = {key: value for key, value in user.fields.items() if not key.startswith("client-")}
-            make_loader: Any = KubeConfigLoader  # untyped
-            loader = make_loader(
-                {
-                    "current-context": "_",
-                    "contexts": [{"name": "_", "context": {"cluster": "_", "user": "_"}}],
-                    "clusters": [{"name": "_", "cluster": {"server": context.cluster.fields["server"]}}],
-                    "users": [{"name": "_", "user": fields}],
-                },
-                config_base_path=str(user.folder),
-            )
-            if "auth-provider" in fields:
-                self._provider = loader
-        else:
-            loader = self._provider
-        configuration = Configuration()
+                self._provider = AuthProvider(context)
+            return await self._provider.authorization()
+        if token := await asyncio.to_thread(_token, context):
+            return f"Bearer {token}"
+        name, password = user.fields.get("username"), user.fields.get("password")
+        if name is None or password is None:
+            return None
+        return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def _token(context: Context) -> str | None:
+    """What stands in `tokenFile`, else `token`. Source: client-go's `clientcmd/api`, AuthInfo."""
+    user = context.user
+    token = user.fields.get("token")
+    if file := user.fields.get("tokenFile"):
         try:
-            await loader.load_and_set(configuration)
+            return (user.folder / str(file)).read_text().strip()  # it usually ends with a newline
         except OSError as error:
-            raise KubeError(f"{context.origin}: user {user.name!r}: {error.filename}: {error.strerror}") from error
-        except ConfigException as error:
-            raise KubeError(f"{context.origin}: user {user.name!r}: {error}") from error
-        except Exception as error:
-            # The provider's own errors are of any type, and their text may quote its answer.
-            raise KubeError(
-                f"{context.origin}: user {user.name!r}: its auth-provider gave no token ({type(error).__name__})"
-            ) from error
-        header: str = configuration.api_key.get("BearerToken", "")
-        return header.strip() or None  # a token file usually ends with a newline
+            if not token:
+                where = f"{context.origin}: user {user.name!r}"
+                raise KubeError(f"{where}: {error.filename}: {error.strerror}") from error
+    return str(token).strip() if token else None
 
 
 def _login(context: Context, bearer: str | None, credential: ExecCredential | None, expires: float | None) -> Login:
@@ -239,7 +224,7 @@ def _material(entry: Entry, key: str) -> bytes | None:
 
 
 def _impersonation(user: Entry) -> Iterator[tuple[str, str]]:
-    """`as` of the kubeconfig, which kubernetes.aio drops: we would then act as somebody else than asked.
+    """`as` of the kubeconfig, which must not be dropped: we would then act as somebody else than asked.
 
     Source: kubernetes.io, "User impersonation".
     """
@@ -252,9 +237,3 @@ def _impersonation(user: Entry) -> Iterator[tuple[str, str]]:
     for key, values in (user.fields.get("as-user-extra") or {}).items():
         for value in values:
             yield f"Impersonate-Extra-{quote(key, safe='')}", str(value)
-
-
-def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
-    make_client: Any = RESTClientObject  # untyped
-    context: ssl.SSLContext = make_client(configuration).ssl_context
-    return context

@@ -7,17 +7,15 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import structlog
 from multidict import CIMultiDict
 from yarl import URL
 
+from driftd.kube.login import Login, LoginSource, Tls
 from driftd.model.errors import DriftdError, KubeError
-
-if TYPE_CHECKING:
-    from driftd.kube.login import Login, LoginSource, Tls  # it imports kubernetes: see Cluster.connect
 
 _READ_BUFFER = 2**18
 """Bytes. A watch's line may be megabytes long: with aiohttp's default of 64 KB its reader would stop and go."""

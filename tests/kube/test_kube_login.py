@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -186,6 +187,56 @@ async def test_a_token_file_is_read_again_when_it_was_rotated(api: ScriptedApi, 
     await cluster.request("GET", "/version")
     assert [seen.headers["Authorization"] for seen in api.seen] == ["Bearer first", "Bearer second"]
     await cluster.close()
+
+
+@pytest.mark.parametrize(("file", "expected"), [("file\n", "file"), (None, "token")])
+async def test_a_token_file_is_preferred_to_a_token_as_by_kubectl(
+    tmp_path: Path, file: str | None, expected: str
+) -> None:
+    """The token counts only while the file cannot be read."""
+    if file is not None:
+        (tmp_path / "given").write_text(file)
+    access = ClusterAccess("here", kubeconfig(tmp_path, "https://here", {"token": "token", "tokenFile": "given"}))
+    assert dict((await LoginSource(access, {}).log_in()).headers) == {"Authorization": f"Bearer {expected}"}
+
+
+async def test_a_token_of_an_oidc_provider_is_used_while_it_is_valid(tmp_path: Path) -> None:
+    """Its issuer is not asked before the token expires."""
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + 3600}).encode()).decode().rstrip("=")
+    user = {"auth-provider": {"name": "oidc", "config": {"id-token": f"a.{claims}.b"}}}
+    source = LoginSource(ClusterAccess("here", kubeconfig(tmp_path, "https://here", user)), {})
+    for _ in range(2):
+        assert dict((await source.log_in()).headers) == {"Authorization": f"Bearer a.{claims}.b"}
+
+
+def test_no_login_but_that_of_a_provider_loads_the_kubernetes_package(tmp_path: Path) -> None:
+    """It takes half a second, which every command would pay."""
+    file = kubeconfig(tmp_path, "https://here", {"token": "t"})
+    code = (
+        "import asyncio, pathlib, sys; from driftd.kube.connection import Cluster, ClusterAccess\n"
+        f"asyncio.run(Cluster.connect(ClusterAccess('here', pathlib.Path({str(file)!r}))))\n"
+        "sys.exit('kubernetes' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("port", "files", "says"),
+    [
+        ("", {"token": "t", "ca.crt": "c"}, "KUBERNETES_SERVICE_PORT is not set"),
+        ("443", {"token": "t", "ca.crt": ""}, "its token or its ca.crt is empty"),
+        ("443", {"token": "t"}, "No such file"),
+    ],
+)
+async def test_a_service_account_that_is_not_whole_says_what_is_missing(
+    tmp_path: Path, port: str, files: dict[str, str], says: str
+) -> None:
+    """As it happens when a pod has opted out of its token, or outside of a cluster with half of its environment."""
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": port}
+    with pytest.raises(KubeError, match=says):
+        await LoginSource(ClusterAccess("here"), environ, service_account=tmp_path).log_in()
 
 
 async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(tmp_path: Path) -> None:
