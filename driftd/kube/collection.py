@@ -6,7 +6,7 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -33,6 +33,8 @@ class Changed:
     ref: ResourceRef
     old: CachedObject | None
     new: CachedObject | None
+    content: JsonObject | None = field(default=None, repr=False)  # it may be a Secret
+    """The object after, where it has just been decoded: it need not be unpacked again."""
 
 
 class Collection:
@@ -67,7 +69,7 @@ class Collection:
             self._announce(Changed(cached.ref, held or cached, None))
         else:
             self.objects[key] = cached
-            self._announce(Changed(cached.ref, held, cached))
+            self._announce(Changed(cached.ref, held, cached, event.object))
 
     def replace(self, fresh: Mapping[Key, CachedObject], *, announce: bool) -> None:
         """Takes in a list of everything that there is."""

@@ -37,7 +37,7 @@ def _report(report: Report) -> dict[str, Any]:
 def notification_document(notification: Notification) -> dict[str, Any]:
     """The webhook's body."""
     incident = notification.incident
-    return {
+    document = {
         "version": 1,
         "id": notification.id,
         "incident": incident.id,
@@ -52,6 +52,8 @@ def notification_document(notification: Notification) -> dict[str, Any]:
         "message": incident.message,
         "resources": [verdict_document(verdict) for verdict in incident.resources],
     }
+    more = incident.objects - len(incident.resources)
+    return {**document, "more_resources": more} if more > 0 else document
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:

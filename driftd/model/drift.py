@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
@@ -108,7 +108,7 @@ class Verdict:
     ignored: tuple[FieldDrift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """The verdicts of one pass over one app, in the order of their sources.
 
@@ -122,32 +122,34 @@ class Report:
     verdicts: tuple[Verdict, ...]
     time: datetime
     error: str | None = None
-    notable: tuple[Verdict, ...] = field(init=False, repr=False, compare=False)
-    """The verdicts on objects that are not simply in sync: mostly few of many."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def notable(self) -> tuple[Verdict, ...]:
+        """The verdicts on objects that are not simply in sync: mostly few of many."""
         in_sync = Status.IN_SYNC
-        notable = tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
-        object.__setattr__(self, "notable", notable)
+        return tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
 
-    @property
+    @cached_property
     def counts(self) -> Mapping[Status, int]:
         """How many objects have each status; every status is there."""
-        tally = Counter(verdict.status for verdict in self.notable)
-        tally[Status.IN_SYNC] = len(self.verdicts) - len(self.notable)
-        return {status: tally[status] for status in Status}
+        notable = [verdict.status for verdict in self.notable]
+        in_sync = len(self.verdicts) - len(notable)
+        return {status: in_sync if status is Status.IN_SYNC else notable.count(status) for status in Status}
 
-    @property
+    @cached_property
     def in_sync(self) -> bool:
         """True only when every object was read and none differs."""
-        return self.error is None and all(verdict.status is Status.IGNORED for verdict in self.notable)
+        ignored = Status.IGNORED
+        return self.error is None and all(verdict.status is ignored for verdict in self.notable)
 
-    @property
+    @cached_property
     def undecided(self) -> bool:
         """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
-        return self.error is not None or any(v.status is Status.UNKNOWN for v in self.notable)
+        unknown = Status.UNKNOWN
+        return self.error is not None or any(verdict.status is unknown for verdict in self.notable)
 
-    @property
+    @cached_property
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
-        return tuple(v for v in self.notable if v.status in (Status.DRIFTED, Status.MISSING, Status.ORPHANED))
+        ignored, unknown = Status.IGNORED, Status.UNKNOWN
+        return tuple([v for v in self.notable if v.status is not ignored and v.status is not unknown])

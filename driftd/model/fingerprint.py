@@ -1,34 +1,50 @@
-"""Hashes of verdicts, to tell cheaply whether many of them still say the same."""
+"""A hash of verdicts, to tell cheaply whether many of them still say the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from operator import is_
 
 from driftd.model.drift import Verdict
-from driftd.model.resource import ResourceRef
+
+_MODULUS = 2**256
 
 
 class Fingerprints:
-    """Each verdict is hashed once, for as long as it is the very same one: of many that differ, few are new.
+    """Hashes verdicts again and again. What is the very same verdict in the same place as before costs next to nothing.
 
-    `essence` gives what of a verdict counts, as JSON.
+    `essence` gives what of a verdict counts, as JSON; None where nothing of it does. The order does not count: the hash
+    of many is the sum of the hashes of each (Bellare and Micciancio's AdHash), so a few can be taken out and put in.
     """
 
     def __init__(self, essence: Callable[[Verdict], object]) -> None:
         self._essence = essence
-        self._known: dict[ResourceRef, tuple[Verdict, str]] = {}
+        self._verdicts: Sequence[Verdict] = ()
+        self._hashes: list[int] = []
+        self._sum = 0
 
-    def of(self, verdicts: Iterable[Verdict]) -> list[str]:
-        """The hashes of these, in their order. Others are forgotten."""
-        fresh: dict[ResourceRef, tuple[Verdict, str]] = {}
-        for verdict in verdicts:
-            known = self._known.get(verdict.ref)
-            fresh[verdict.ref] = known if known is not None and known[0] is verdict else (verdict, self._hash(verdict))
-        self._known = fresh
-        return [value for _, value in fresh.values()]
+    def of(self, verdicts: Sequence[Verdict]) -> str:
+        """The hash of these, and of no others that were hashed before."""
+        if len(self._verdicts) == len(verdicts):
+            for place, same in enumerate(map(is_, self._verdicts, verdicts)):
+                if not same:
+                    fresh = self._hash(verdicts[place])
+                    self._sum += fresh - self._hashes[place]
+                    self._hashes[place] = fresh
+        else:
+            known = {id(verdict): value for verdict, value in zip(self._verdicts, self._hashes, strict=True)}
+            self._hashes = [
+                value if (value := known.get(id(verdict))) is not None else self._hash(verdict) for verdict in verdicts
+            ]
+            self._sum = sum(self._hashes)
+        self._verdicts = verdicts
+        return f"{self._sum % _MODULUS:064x}"
 
-    def _hash(self, verdict: Verdict) -> str:
-        text = json.dumps(self._essence(verdict), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def _hash(self, verdict: Verdict) -> int:
+        essence = self._essence(verdict)
+        if essence is None:
+            return 0
+        text = json.dumps(essence, sort_keys=True, default=str)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")

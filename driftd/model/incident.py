@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from driftd.model.drift import Verdict
+from driftd.model.drift import Status, Verdict
+
+LISTED = 500
+"""So many objects an incident lists: it is written and sent whole, each time that it changes."""
 
 
 class IncidentType(StrEnum):
@@ -41,6 +46,9 @@ class Resolution(StrEnum):
 class Incident:
     """One per app and type at a time. `fingerprint` changes when what is wrong changes, not when time passes.
 
+    `resources` are the first `LISTED` objects that it is about, `counts` all of them by status, and `fields` is how
+    many fields of them differ.
+
     `message` is a sentence for incidents that are not about fields. Times carry their timezone.
     """
 
@@ -56,6 +64,18 @@ class Incident:
     message: str = ""
     resolution: Resolution | None = None
     resolved: datetime | None = None
+    counts: Mapping[Status, int] = field(default_factory=dict)
+    fields: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.counts:
+            object.__setattr__(self, "counts", Counter(verdict.status for verdict in self.resources))
+            object.__setattr__(self, "fields", sum(len(verdict.fields) for verdict in self.resources))
+
+    @property
+    def objects(self) -> int:
+        """How many objects it is about."""
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)

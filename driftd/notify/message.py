@@ -102,7 +102,7 @@ def compose(notification: Notification) -> Message:
         ending=ending,
         notes=tuple(notes),
         objects=tuple(objects),
-        more_objects=max(0, len(incident.resources) - OBJECTS),
+        more_objects=max(0, incident.objects - OBJECTS),
         footer=_footer(notification),
     )
 
@@ -142,15 +142,13 @@ _PAST = {
 
 
 def _counts(incident: Incident) -> str:
-    by_status = {status: sum(v.status is status for v in incident.resources) for status in Status}
     kinds = ", ".join(
         f"{number} {status}"
-        for status, number in by_status.items()
-        if number and status not in (Status.IN_SYNC, Status.IGNORED)
+        for status in Status
+        if (number := incident.counts.get(status, 0)) and status not in (Status.IN_SYNC, Status.IGNORED)
     )
-    fields = sum(len(verdict.fields) for verdict in incident.resources)
-    total = wording.count(len(incident.resources), "object")
-    return f"{total} ({kinds})" + (f", {wording.count(fields, 'field')}" if fields else "")
+    total = wording.count(incident.objects, "object")
+    return f"{total} ({kinds})" + (f", {wording.count(incident.fields, 'field')}" if incident.fields else "")
 
 
 def _ending(notification: Notification) -> str:

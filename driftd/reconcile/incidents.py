@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Verdict
 from driftd.model.fingerprint import Fingerprints
-from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
+from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Notification, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ def drift_of(
     app: str, cluster: str, revision: str | None, differing: tuple[Verdict, ...], prints: Fingerprints
 ) -> Trouble:
     """The trouble that objects of an app differ. `prints` are those of its drift before."""
-    cause = "\n".join(prints.of(differing))
-    return Trouble(IncidentType.DRIFT, app, cluster, revision, differing, cause=cause)
+    return Trouble(IncidentType.DRIFT, app, cluster, revision, differing, cause=prints.of(differing))
 
 
 def follow(
@@ -64,8 +65,8 @@ def follow(
             fingerprint=trouble.fingerprint,
             first_seen=now,
             updated=now,
-            resources=trouble.resources,
             message=trouble.message,
+            **_extent(trouble.resources),
         )
         return opened, _notification(IncidentEvent.OPENED, opened, now)
     if incident.fingerprint == trouble.fingerprint:
@@ -77,8 +78,8 @@ def follow(
         revision=trouble.revision,
         fingerprint=trouble.fingerprint,
         updated=now,
-        resources=trouble.resources,
         message=trouble.message,
+        **_extent(trouble.resources),
     )
     return changed, _notification(IncidentEvent.CHANGED, changed, now)
 
@@ -86,6 +87,13 @@ def follow(
 def of_type(incidents: Sequence[Incident], type_: IncidentType) -> Incident | None:
     """The open incident of one type; there is at most one per app."""
     return next((incident for incident in incidents if incident.type is type_), None)
+
+
+def _extent(resources: tuple[Verdict, ...]) -> dict[str, Any]:
+    """The first objects, and the numbers of all."""
+    counts = Counter(verdict.status for verdict in resources)
+    fields = sum(len(verdict.fields) for verdict in resources)
+    return {"resources": resources[:LISTED], "counts": dict(counts), "fields": fields}
 
 
 def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:

@@ -63,24 +63,31 @@ class Recorder:
         await self._store.record_report(after)
         sha = after.revision.sha if after.revision else None
         opened = await self._store.open_incidents(after.app)
+        now = self._now()
         waits: list[timedelta | None] = []
 
         async def tell(type_: IncidentType, trouble: Trouble | None) -> None:
-            waits.append(await self._tell(after, type_, trouble, action, of_type(opened, type_)))
+            waits.append(await self._tell(after, type_, trouble, action, of_type(opened, type_), now))
 
         drifted = after.drifted if planned else found.drifted or after.drifted
         if not complete:
             if drifted:
                 self._seen[after.app] = drifted
         else:
+            known = of_type(opened, IncidentType.DRIFT)
             over = not after.drifted and not after.undecided
-            if over and not drifted and of_type(opened, IncidentType.DRIFT) is None:
+            if over and not drifted and known is None:
                 drifted = self._seen.get(after.app, ())  # it came and went before all was known of it
             if not after.undecided:
                 self._seen.pop(after.app, None)
-            trouble = drift_of(after.app, after.cluster, sha, drifted, self._prints[after.app]) if drifted else None
-            await tell(IncidentType.DRIFT, trouble)
-            if trouble is not None and over:
+            goes_on = known is not None and known.revision == sha and action is None and bool(after.drifted)
+            if goes_on and (wait := _quiet(known, now)):
+                waits.append(wait)  # whatever is new of it is told later: it need not be known yet
+            else:
+                prints = self._prints[after.app]
+                trouble = drift_of(after.app, after.cluster, sha, drifted, prints) if drifted else None
+                await tell(IncidentType.DRIFT, trouble)
+            if drifted and over:
                 opened = await self._store.open_incidents(after.app)
                 await tell(IncidentType.DRIFT, None)
         await tell(IncidentType.SYNC_FAILED, _sync_failed(after, action, sha) or _stays_bad(after, no_way_back))
@@ -118,11 +125,11 @@ class Recorder:
         trouble: Trouble | None,
         action: Action | None,
         known: Incident | None,
+        now: datetime,
     ) -> timedelta | None:
         """Follows one type of incident, `known` being the open one. Returns: in how long to look at it again."""
         if trouble is None and (known is None or _may_go_on(type_, report, action)):
             return None
-        now = self._now()
 
         def news(incident: Incident | None) -> Change | None:
             moved = incident is not None and report.revision is not None and incident.revision != report.revision.sha
@@ -132,10 +139,8 @@ class Recorder:
         if found is None:
             return None
         changed = found[1] is not None and found[1].event is IncidentEvent.CHANGED
-        if known is not None and changed and type_ in _IN_A_ROW:
-            wait = _QUIET - (now - known.updated)
-            if wait > timedelta(0):
-                return wait
+        if changed and type_ in _IN_A_ROW and (wait := _quiet(known, now)):
+            return wait
         await self._write(report.app, type_, news)
         return None
 
@@ -143,6 +148,12 @@ class Recorder:
         """The incident counts as it is when it is written: a command and the daemon may find the same at once."""
         if await self._store.follow_incident(app, type_, news, self._channels):
             self._told()
+
+
+def _quiet(known: Incident | None, now: datetime) -> timedelta | None:
+    """For how long nobody is told yet that an incident has changed again."""
+    wait = _QUIET - (now - known.updated) if known is not None else timedelta(0)
+    return wait if wait > timedelta(0) else None
 
 
 def _may_go_on(type_: IncidentType, report: Report, action: Action | None) -> bool:

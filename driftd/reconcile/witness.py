@@ -7,7 +7,7 @@ a user. The watch saw both versions, and the API server's audit log knows the us
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,8 +62,9 @@ class Witness:
         if old is None or new is None:
             return
         before, after = _of_the_object(old), _of_the_object(new)
-        known = {entry.owner: entry.fields for entry in before}
-        changed = tuple(entry.owner for entry in after if _is_news(entry, known))
+        known = {_hand(entry): entry.fields for entry in before}
+        times = {entry.owner for entry in before}
+        changed = tuple(entry.owner for entry in after if entry.owner not in times or _is_news(entry, known))
         lost = _lost(before, after)
         if changed or lost:
             _remember(self._sightings, ref, _Sighting(now, lost, changed))
@@ -143,34 +144,51 @@ def _of_the_object(body: JsonObject) -> list[Entry]:
     return [entry for entry in entries(body) if entry.owner.subresource != "status"]
 
 
-def _is_news(entry: Entry, known: Mapping[FieldOwner, Mapping[str, Any]]) -> bool:
-    """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
-    before = known.get(entry.owner)
-    if before is None or before == entry.fields:
-        return before is None
-    return not set(_paths(entry.fields, ())) <= set(_paths(before, ()))
+def _hand(entry: Entry) -> tuple[str, str, str | None]:
+    """Whose entry it is, whenever that hand was last at work."""
+    return entry.owner.manager, entry.owner.operation, entry.owner.subresource
+
+
+def _is_news(entry: Entry, known: Mapping[tuple[str, str, str | None], Mapping[str, Any]]) -> bool:
+    """Whether the entry has gained a field: losing one is no deed of its."""
+    before = known.get(_hand(entry))
+    return before is None or any(True for _ in _beyond(entry.fields, before, ()))
 
 
 def _lost(before: Sequence[Entry], after: Sequence[Entry]) -> frozenset[Keys]:
-    """The fields that had an owner, and have none. Most entries are the same in both, and need no walk."""
-    missing = _leaves(entry for entry in before if entry not in after)
-    if missing:
-        missing -= _leaves(after)
-    return frozenset(missing)
+    """The fields that had an owner, and have none."""
+    still = {_hand(entry): entry.fields for entry in after}
+    given_up = [path for entry in before for path in _beyond(entry.fields, still.get(_hand(entry)), ())]
+    return frozenset(path for path in given_up if not any(_has(entry.fields, path) for entry in after))
 
 
-def _leaves(among: Iterable[Entry]) -> set[Keys]:
-    return {path for entry in among for path in _paths(entry.fields, ())}
-
-
-def _paths(fields: Mapping[str, Any], above: Keys) -> Iterator[Keys]:
+def _beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
+    """The fields that are owned here and not there. What is the same in both, mostly nearly all, is not walked."""
+    if fields == others:
+        return
     for key, below in fields.items():
         if key == ".":
-            yield above
-        elif below:
-            yield from _paths(below, (*above, key))
-        else:
+            if not _is_owned(others):
+                yield above
+            continue
+        there = others.get(key) if others is not None else None
+        if below:
+            yield from _beyond(below, there, (*above, key))
+        elif not _is_owned(there):
             yield (*above, key)
+
+
+def _has(fields: Mapping[str, Any], path: Keys) -> bool:
+    """Whether the field at a path is among the owned ones."""
+    at: Mapping[str, Any] | None = fields
+    for key in path:
+        at = at.get(key) if at is not None else None
+    return _is_owned(at)
+
+
+def _is_owned(fields: Mapping[str, Any] | None) -> bool:
+    """Whether what stands below a field says that the field itself is owned, and not only fields inside of it."""
+    return fields is not None and (not fields or "." in fields)
 
 
 def _within(lost: Keys, path: Keys) -> bool:

@@ -273,7 +273,7 @@ def _latest_receipt() -> ScalarSelect[str | None]:
 
 def _summary(notification: Notification) -> str:
     incident = notification.incident
-    about = incident.message or timeline.plural(len(incident.resources), "object")
+    about = incident.message or timeline.plural(incident.objects, "object")
     if notification.event is IncidentEvent.RESOLVED:
         about = str(incident.resolution) if incident.resolution else "over"
     return f"{incident.type} {notification.event}: {about}"

@@ -34,14 +34,16 @@ class Written:
 
 def _essence(verdict: Verdict) -> object:
     """What is wrong, whoever did it, whenever and at whichever revision it was seen."""
+    if verdict.status is Status.IN_SYNC:
+        return None
     fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
     return [str(verdict.ref), verdict.status, verdict.error, fields]
 
 
 def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
     """A hash of what is wrong with an app. `prints` are those of its report before."""
-    lines = [report.error or "", *(prints or Fingerprints(_essence)).of(report.notable)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    verdicts = (prints or Fingerprints(_essence)).of(report.verdicts)
+    return hashlib.sha256(f"{report.error or ''}\n{verdicts}".encode()).hexdigest()
 
 
 def record(connection: Connection, report: Report, known: Written | None) -> tuple[bool, Written]:
