@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -18,6 +19,9 @@ from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger()
+
+_AT_HAND = 32
+"""So many objects are held decoded, besides packed."""
 
 Key = tuple[str | None, str]
 """Namespace and name."""
@@ -33,8 +37,6 @@ class Changed:
     ref: ResourceRef
     old: CachedObject | None
     new: CachedObject | None
-    content: JsonObject | None = field(default=None, repr=False)  # it may be a Secret
-    """The object after, where it has just been decoded: it need not be unpacked again."""
 
 
 class Collection:
@@ -46,6 +48,7 @@ class Collection:
         self._packer = packer
         self._keep = keep
         self._on_change = on_change
+        self._latest: deque[CachedObject] = deque(maxlen=_AT_HAND)
 
     def packed(self, content: JsonObject) -> CachedObject:
         """An object as it is to be held."""
@@ -69,7 +72,8 @@ class Collection:
             self._announce(Changed(cached.ref, held or cached, None))
         else:
             self.objects[key] = cached
-            self._announce(Changed(cached.ref, held, cached, event.object))
+            self._at_hand(cached, event.object)
+            self._announce(Changed(cached.ref, held, cached))
 
     def replace(self, fresh: Mapping[Key, CachedObject], *, announce: bool) -> None:
         """Takes in a list of everything that there is."""
@@ -110,6 +114,13 @@ class Collection:
                 continue
             if not self._keep(held.ref, lambda held=held: held.object):  # type: ignore[misc]  # it is bound here
                 self.objects[_key(held)] = self._packer.outline(held.ref, held.object)
+
+    def _at_hand(self, cached: CachedObject, content: JsonObject) -> None:
+        """Those that changed last are about to be looked at."""
+        if len(self._latest) == _AT_HAND:
+            self._latest[0].hold(None)
+        self._latest.append(cached)
+        cached.hold(content)
 
     def _ref(self, content: JsonObject) -> ResourceRef:
         metadata = content["metadata"]

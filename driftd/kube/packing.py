@@ -17,7 +17,7 @@ class CachedObject:
     version, and who owns it; not enough to compare it.
     """
 
-    __slots__ = ("_dictionary", "_packed", "is_whole", "ref", "resource_version")
+    __slots__ = ("_content", "_dictionary", "_packed", "is_whole", "ref", "resource_version")
 
     def __init__(
         self, ref: ResourceRef, content: JsonObject, dictionary: Dictionary | None = None, *, whole: bool = True
@@ -25,14 +25,15 @@ class CachedObject:
         self.ref = ref
         self.resource_version = str(content["metadata"]["resourceVersion"])
         self.is_whole = whole
+        self._content: JsonObject | None = None
         raw = orjson.dumps(content if whole else _outline(content))
         self._dictionary = dictionary
         # A copy: orjson's own bytes keep the room that they were written into, several times of what an outline takes.
         self._packed = dictionary.pack(raw) if dictionary is not None else bytes(memoryview(raw))
 
     @property
-    def object(self) -> dict[str, Any]:
-        """The whole object, managedFields and all, decoded for each asker.
+    def object(self) -> JsonObject:
+        """The whole object, managedFields and all, decoded where it is not held so. Not to be edited.
 
         Raises: LookupError: it is held in outline only (see `is_whole`), by which nothing may be judged.
         """
@@ -41,11 +42,18 @@ class CachedObject:
         return self.outline
 
     @property
-    def outline(self) -> dict[str, Any]:
+    def outline(self) -> JsonObject:
         """What is held of it: at least its kind and the outline of its metadata."""
+        if self._content is not None:
+            return self._content
         raw = self._packed if self._dictionary is None else self._dictionary.unpack(self._packed)
-        held: dict[str, Any] = orjson.loads(raw)
+        held: JsonObject = orjson.loads(raw)
         return held
+
+    def hold(self, content: JsonObject | None) -> None:
+        """Keeps the decoded object at hand for whoever asks next, until None is given: it takes a lot of room."""
+        if self.is_whole:
+            self._content = content
 
     def __repr__(self) -> str:
         return f"CachedObject({self.ref})"

@@ -60,9 +60,8 @@ class Recorder:
 
         Returns: in how long there may be something to tell that was held back now, None if nothing was.
         """
-        await self._store.record_report(after)
+        opened = await self._store.record_report(after)
         sha = after.revision.sha if after.revision else None
-        opened = await self._store.open_incidents(after.app)
         now = self._now()
         waits: list[timedelta | None] = []
 

@@ -11,13 +11,26 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    ScalarSelect,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from driftd.model.errors import StoreError
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.store import codec, timeline
 from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
-from driftd.store.schema import deliveries, incidents, notifications
+from driftd.store.schema import deliveries, incidents, notifications, unpacked
 
 News = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
 """From the open incident of an app and type, if there is one, to what becomes of it, and what is to be told: pure."""
@@ -26,28 +39,34 @@ _KEPT = 256
 """So many open incidents are held as they were read."""
 
 
+_OPEN = (
+    select(incidents.c.id, type_coerce(incidents.c.document, LargeBinary).label("document"))
+    .where(incidents.c.resolved.is_(None))
+    .order_by(incidents.c.app, incidents.c.id)
+)
+_OPEN_OF = _OPEN.where(incidents.c.app == bindparam("of"))
+
+
 def still_open(connection: Connection, app: str | None, read: Read) -> list[Incident]:
-    query = (
-        select(incidents.c.id, incidents.c.document)
-        .where(incidents.c.resolved.is_(None))
-        .order_by(incidents.c.app, incidents.c.id)
-    )
-    if app is not None:
-        query = query.where(incidents.c.app == app)
-    return [read(row.id, row.document) for row in connection.execute(query)]
+    rows = connection.execute(_OPEN) if app is None else connection.execute(_OPEN_OF, {"of": app})
+    return [read(row.id, row.document) for row in rows]
 
 
 class Read:
-    """Reads the documents of incidents; one that is the same as before is not read again: every pass asks for it."""
+    """Reads the documents of incidents as they lie in the database; one that is the same as before is not read again.
+
+    Every pass asks for those of its app.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[bytes, Incident]] = OrderedDict()
 
-    def __call__(self, name: str, document: bytes) -> Incident:
+    def __call__(self, name: str, stored: bytes) -> Incident:
+        document = bytes(stored)
         known = self._known.get(name)
         if known is not None and known[0] == document:
             return known[1]
-        incident = codec.INCIDENT.validate_json(document)
+        incident = codec.INCIDENT.validate_json(unpacked(document))
         self._known[name] = (document, incident)
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from operator import is_
+from itertools import chain, islice
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Report, Status, Verdict
-from driftd.model.fingerprint import Fingerprints
+from driftd.model.fingerprint import Fingerprints, others
 from driftd.model.path import format_path
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
@@ -21,6 +21,12 @@ from driftd.store.schema import reports, verdicts
 
 _LISTED = 20
 """At most so many objects stand in one entry of the history; the counts are always whole."""
+
+# Every pass over every app runs these: they are put together once.
+_SELECT = select(reports.c.stamp, reports.c.fingerprint).where(reports.c.app == bindparam("of"))
+_UPDATE = update(reports).where(reports.c.app == bindparam("of"))
+_INSERT = insert(verdicts)
+_DELETE = delete(verdicts).where(verdicts.c.app == bindparam("of"), verdicts.c.position == bindparam("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,8 @@ class Written:
     stamp: str
     verdicts: tuple[Verdict, ...]
     prints: Fingerprints
+    listed: dict[int, tuple[Verdict, dict[str, Any]]]
+    """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
 
 
 def _essence(verdict: Verdict) -> object:
@@ -46,16 +54,11 @@ def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
     return hashlib.sha256(f"{report.error or ''}\n{verdicts}".encode()).hexdigest()
 
 
-def record(connection: Connection, report: Report, known: Written | None) -> tuple[bool, Written]:
-    """Make this the app's last report.
-
-    Returns: whether the verdict is another one than before (the first one of an app always is), and what is written.
-    """
+def record(connection: Connection, report: Report, known: Written | None) -> Written:
+    """Make this the app's last report, with an entry in the history where the verdict is another one than before."""
     prints = known.prints if known is not None else Fingerprints(_essence)
     now = fingerprint(report, prints)
-    row = connection.execute(
-        select(reports.c.stamp, reports.c.fingerprint).where(reports.c.app == report.app)
-    ).one_or_none()
+    row = connection.execute(_SELECT, {"of": report.app}).one_or_none()
     frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
     stamp = secrets.token_hex(8)
     values = {"time": report.time, "fingerprint": now, "frame": frame}
@@ -67,15 +70,15 @@ def record(connection: Connection, report: Report, known: Written | None) -> tup
         fresh = list(_fresh(report.verdicts, ours.verdicts)) if ours else []
         if ours and not fresh and len(ours.verdicts) == len(report.verdicts):
             stamp = ours.stamp
-        connection.execute(update(reports).where(reports.c.app == report.app).values(stamp=stamp, **values))
+        connection.execute(_UPDATE, {"of": report.app, "stamp": stamp, **values})
         if ours is None:
             _replace(connection, report)
         else:
             _patch(connection, report, fresh, len(ours.verdicts))
-    changed = row is None or row.fingerprint != now
-    if changed:
-        _tell(connection, report)
-    return changed, Written(stamp, report.verdicts, prints)
+    listed = known.listed if known is not None else {}
+    if row is None or row.fingerprint != now:
+        listed = _tell(connection, report, listed)
+    return Written(stamp, report.verdicts, prints, listed)
 
 
 def last(connection: Connection, app: str) -> Report | None:
@@ -108,8 +111,11 @@ def summary(report: Report) -> str:
     return f"{', '.join(wrong)} of {total}{at}"
 
 
-def _tell(connection: Connection, report: Report) -> None:
-    wrong = [verdict for verdict in report.notable if verdict.status is not Status.IGNORED]
+def _tell(
+    connection: Connection, report: Report, known: Mapping[int, tuple[Verdict, dict[str, Any]]]
+) -> dict[int, tuple[Verdict, dict[str, Any]]]:
+    wrong = islice((verdict for verdict in report.notable if verdict.status is not Status.IGNORED), _LISTED)
+    listed = {id(one): known.get(id(one)) or (one, verdict_document(one)) for one in wrong}
     timeline.write(
         connection,
         report.app,
@@ -121,15 +127,15 @@ def _tell(connection: Connection, report: Report) -> None:
             "in_sync": report.in_sync,
             "counts": {str(status): count for status, count in report.counts.items()},
             "error": report.error,
-            "resources": [verdict_document(verdict) for verdict in wrong[:_LISTED]],
+            "resources": [document for _, document in listed.values()],
         },
     )
+    return listed
 
 
 def _fresh(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
     """The positions whose verdict is not the one that was written there."""
-    others = [position for position, same in enumerate(map(is_, new, old)) if not same]
-    for position in chain(others, range(len(old), len(new))):
+    for position in chain(others(old, new), range(len(old), len(new))):
         ours = new[position]
         theirs = old[position] if position < len(old) else None
         # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.
@@ -147,9 +153,8 @@ def _patch(connection: Connection, report: Report, fresh: list[int], written: in
     kept = len(report.verdicts)
     if kept < written:
         connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position >= kept))
-    for start in range(0, len(fresh), 500):
-        stale = fresh[start : start + 500]
-        connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position.in_(stale)))
+    if fresh:
+        connection.execute(_DELETE, [{"of": report.app, "at": position} for position in fresh])
     _insert(connection, report, fresh)
 
 
@@ -159,4 +164,4 @@ def _insert(connection: Connection, report: Report, positions: Sequence[int]) ->
     rows = [
         {"app": report.app, "position": i, "document": codec.VERDICT.dump_json(report.verdicts[i])} for i in positions
     ]
-    connection.execute(insert(verdicts), rows)
+    connection.execute(_INSERT, rows)

@@ -58,7 +58,12 @@ class Document(TypeDecorator[bytes]):
         return zlib.compress(value, 1) if value is not None else None
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        return zlib.decompress(value) if value is not None else None
+        return unpacked(value) if value is not None else None
+
+
+def unpacked(stored: bytes) -> bytes:
+    """The JSON of a document as it lies in the database."""
+    return zlib.decompress(stored)
 
 
 class PlainText(TypeDecorator[str]):

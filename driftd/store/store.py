@@ -124,16 +124,20 @@ class Store:
 
     # Passes and actions
 
-    async def record_report(self, report: Report) -> bool:
+    async def record_report(self, report: Report) -> list[Incident]:
         """Make this the app's last report. Only the verdicts that changed are written.
 
         The history gets an entry when what is wrong is another thing than before; who did it, when and at which
-        revision do not count. Returns: whether it got one.
+        revision do not count. Returns: the app's open incidents, as of then.
         """
         known = self._written.get(report.app)
-        changed, written = await self._database.write(lambda c: reports.record(c, report, known))
-        self._written[report.app] = written
-        return changed
+
+        def record(connection: Connection) -> tuple[reports.Written, list[Incident]]:
+            written = reports.record(connection, report, known)
+            return written, incidents.still_open(connection, report.app, self._read_incident)
+
+        self._written[report.app], still_open = await self._database.write(record)
+        return still_open
 
     async def last_report(self, app: str) -> Report | None:
         """The last report, with all its verdicts, whichever process recorded it."""

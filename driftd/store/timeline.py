@@ -12,6 +12,8 @@ from driftd.store import codec
 from driftd.store.records import HistoryEntry, HistoryKind
 from driftd.store.schema import history
 
+_INSERT = insert(history)
+
 
 def write(
     connection: Connection,
@@ -24,7 +26,8 @@ def write(
 ) -> None:
     """Add an entry. Part of the transaction of what it tells about."""
     document = codec.DETAILS.dump_json(dict(details or {}))
-    connection.execute(insert(history).values(app=app, time=time, kind=kind, summary=summary, details=document))
+    values = {"app": app, "time": time, "kind": kind, "summary": summary, "details": document}
+    connection.execute(_INSERT, values)
 
 
 def read(connection: Connection, app: str, limit: int, before: int | None) -> list[HistoryEntry]:

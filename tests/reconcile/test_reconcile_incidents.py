@@ -8,10 +8,12 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
-from driftd.model.incident import Incident, IncidentEvent, IncidentType, Resolution
+from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Resolution
 from driftd.model.revision import GitLine
+from driftd.notify.message import compose
 from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
 from tests.reconcile.samples import SECOND, T0, drifted, field, revision, verdict
 
@@ -53,6 +55,23 @@ def test_the_same_at_another_revision_is_kept_in_mind_and_not_told() -> None:
     assert news is not None
     assert news[0].revision == revision(2).sha
     assert news[1] is None
+
+
+def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> None:
+    """It is written and sent whole each time that it changes; the message and the webhook say how many there are."""
+    many = [replace(drifted(), ref=replace(drifted().ref, name=f"web-{number}")) for number in range(LISTED + 7)]
+    incident = opened(*many)
+    assert incident.resources == tuple(many[:LISTED])
+    assert (incident.counts, incident.objects, incident.fields) == ({Status.DRIFTED: 507}, 507, 507)
+    news = follow(incident, trouble(*many[:3]), T0 + SECOND, REVERTED)
+    assert news is not None
+    changed, notification = news
+    assert (changed.objects, changed.fields) == (3, 3)
+    assert notification is not None
+    assert "more_resources" not in notification_document(notification)
+    document = notification_document(replace(notification, incident=incident))
+    assert (len(document["resources"]), document["more_resources"]) == (500, 7)
+    assert "507 objects (507 drifted), 507 fields" in compose(replace(notification, incident=incident)).headline
 
 
 def test_another_value_changes_the_incident() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.diff.ownership import Entry
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
-from driftd.reconcile.witness import AuditEvent, Witness
+from driftd.reconcile.witness import AuditEvent, Keys, Witness, _lost
 
 REF = ResourceRef("", "ConfigMap", "shop", "web")
 T0 = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -93,3 +97,45 @@ def test_what_is_remembered_of_an_object_is_bounded() -> None:
         witness.heard(AuditEvent(REF, "patch", f"user-{second}", None, "kubectl", T0 + timedelta(seconds=10 * second)))
     by = FieldOwner("kubectl", "Update", time=T0)
     assert witness.name([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
+
+
+_FIELDS = st.recursive(
+    st.just({}), lambda below: st.dictionaries(st.sampled_from([".", "f:a", "f:b", "k:{}"]), below), max_leaves=8
+).map(lambda fields: _tidy(fields))  # noqa: PLW0108  # it is defined below
+_ENTRIES = st.lists(
+    st.builds(
+        lambda who, second, fields: Entry(FieldOwner(who, "Update", time=T0 + timedelta(seconds=second)), "v1", fields),
+        st.sampled_from(["one", "two"]),
+        st.integers(0, 1),
+        _FIELDS,
+    ),
+    max_size=3,
+    unique_by=lambda entry: entry.owner.manager,
+)
+
+
+def _tidy(fields: dict[str, Any]) -> dict[str, Any]:
+    """As FieldsV1 is: `.` holds nothing, and stands in a field."""
+    return {key: _below(below) for key, below in fields.items() if key != "."}
+
+
+def _below(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: {} if key == "." else _below(below) for key, below in fields.items()}
+
+
+def _owned(entries: list[Entry]) -> set[Keys]:
+    """Every field that some entry says is owned."""
+
+    def within(fields: dict[str, Any], above: Keys) -> set[Keys]:
+        found: set[Keys] = set()
+        for key, below in fields.items():
+            found |= {above} if key == "." else within(below, (*above, key)) if below else {(*above, key)}
+        return found
+
+    return set().union(*(within(dict(entry.fields), ()) for entry in entries))
+
+
+@given(_ENTRIES, _ENTRIES)
+def test_what_was_given_up_is_what_was_owned_and_is_not(before: list[Entry], after: list[Entry]) -> None:
+    """Whoever owned it, and whatever else they own."""
+    assert _lost(before, after) == _owned(before) - _owned(after)
