@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.model.drift import Status, Verdict
+from driftd.model.fingerprint import others
 from driftd.model.health import Health, HealthState
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.judging import Judged, SchemaAnswers
 from driftd.reconcile.placement import Placement, Wanted
 from driftd.reconcile.reading import Reader
-
-_IN_SYNC = frozenset({Status.IN_SYNC})
-_JUDGED = frozenset(Status) - {Status.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +54,30 @@ class Memory:
 
         `changed` are the objects of which the watches have told something since the last look; with None everything may
         have changed. Then an object that was in sync stays so while both of its sides are the same, and whatever was
-        not is judged again, since more than its two sides may count (an autoscaler). Where only the commit is another
-        one, its other verdicts stand as well; but what Git's history says of them may not.
+        not is judged again, since more than its two sides may count (an autoscaler).
+
+        Otherwise what counts is what has changed: these objects, and those that Git declares otherwise. Every other
+        verdict stands; but where the commit is another one, what Git's history says of it may not.
         """
-        same = placement is self._placement and commit == self._commit and _same_types(schemas, self._schemas)
-        self._begin(placement, commit, schemas)
+        if not _same_types(schemas, self._schemas):
+            changed = None
+        same = placement is self._placement and commit == self._commit
+        declared = self._begin(placement, commit, schemas)
         if changed is None:
-            return [one for one in placement.wanted if not self._stands(one, reader, schemas, _IN_SYNC)], []
+            return [one for one in placement.wanted if not self._stands(one, reader, schemas)], []
         if same:
             return [placement.by_ref[ref] for ref in changed if ref in placement.by_ref], []
-        suspects: list[Wanted] = []
+        again = {self._positions[one.manifest.ref] for one in declared}
+        again.update([self._positions[ref] for ref in changed if ref in self._positions])
+        wanted, in_sync = list(placement.wanted), Status.IN_SYNC
         standing: list[Judged] = []
-        for one in placement.wanted:
-            if one.manifest.ref in changed or not self._stands(one, reader, schemas, _JUDGED):
-                suspects.append(one)
-            elif differs(verdict := self._verdicts[self._positions[one.manifest.ref]]):
-                standing.append(Judged(one, verdict, None, self._looks[one.manifest.ref].schema))
-        return suspects, standing
+        for position in [at for at, verdict in enumerate(self._verdicts) if verdict.status is not in_sync]:
+            verdict = self._verdicts[position]
+            if verdict.status is Status.UNKNOWN:
+                again.add(position)
+            elif position not in again and differs(verdict):
+                standing.append(Judged(wanted[position], verdict, None, self._looks[verdict.ref].schema))
+        return [wanted[position] for position in sorted(again)], standing
 
     def keep(self, judged: Sequence[Judged], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
         """Remembers the last `verdicts` on some objects, the `stamps` being those of before they were read."""
@@ -102,11 +107,18 @@ class Memory:
         """What is there and not healthy."""
         return tuple(self._ailing.values())
 
-    def _begin(self, placement: Placement, commit: str, schemas: SchemaAnswers) -> None:
+    def _begin(self, placement: Placement, commit: str, schemas: SchemaAnswers) -> list[Wanted]:
+        """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
         self._commit = commit
         self._schemas = schemas
         if placement is self._placement:
-            return
+            return []
+        old, new = list(self._placement.wanted), list(placement.wanted)
+        places = others(old, new)
+        if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
+            self._placement = placement
+            return [new[at] for at in places]
+        known = {id(one) for one in old}
         before = dict(zip(self._positions, self._verdicts, strict=True))
         self._placement = placement
         self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
@@ -114,13 +126,14 @@ class Memory:
         self._ailing = {ref: well for ref, well in self._ailing.items() if ref in self._positions}
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
+        return [one for one in new if id(one) not in known]
 
-    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers, among: AbstractSet[Status]) -> bool:
-        """Whether the verdict on an object is one of these, and both of its sides are as they were."""
+    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers) -> bool:
+        """Whether an object was in sync, and both of its sides are as they were."""
         look = self._looks.get(one.manifest.ref)
         if look is None or look.manifest is not one.manifest or one.resource is None or one.error is not None:
             return False
-        if self._verdicts[self._positions[one.manifest.ref]].status not in among:
+        if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
             return False
         return look.stamp is not None and look.schema is schemas[one.resource] and look.stamp == reader.stamp(one)
 

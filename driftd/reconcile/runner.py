@@ -19,10 +19,11 @@ from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Renderer
+from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision, unhealthy
 from driftd.reconcile.memory import Memory
-from driftd.reconcile.orphans import Inventory, orphans
+from driftd.reconcile.orphans import orphans
 from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import CachedReader, DirectReader, Reader

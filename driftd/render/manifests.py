@@ -106,7 +106,7 @@ def duplicates(manifests: Iterable[Manifest], namespace: str) -> tuple[tuple[Man
     errors = []
     for manifest in manifests:
         ref, source = manifest.ref, manifest.source
-        first = seen.setdefault(replace(ref, namespace=ref.namespace or namespace), manifest)
+        first = seen.setdefault(ref if ref.namespace else replace(ref, namespace=namespace), manifest)
         if first is not manifest:
             message = f"{ref} is declared twice: also in {first.source.file}:{first.source.line}"
             errors.append(RenderError(message, file=source.file, line=source.line))

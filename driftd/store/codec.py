@@ -37,6 +37,7 @@ class Placed:
 
 
 PLACED: TypeAdapter[tuple[Placed, ...]] = TypeAdapter(tuple[Placed, ...])
+PLACED_ONE: TypeAdapter[Placed] = TypeAdapter(Placed)
 REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 HOLD: TypeAdapter[Hold] = TypeAdapter(Hold)
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
 from driftd.model.errors import StoreError
@@ -44,17 +45,37 @@ def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> N
 
 def read(connection: Connection, digest: str) -> tuple[Manifest, ...]:
     """The manifests of a set, packed, in the order in which they were declared. Raises: StoreError: it is not kept."""
+    return _manifests(connection, codec.PLACED.validate_json(_document(connection, digest)))
+
+
+def _document(connection: Connection, digest: str) -> bytes:
     document = connection.execute(
         select(manifest_sets.c.document).where(manifest_sets.c.digest == digest)
     ).scalar_one_or_none()
     if document is None:
         raise StoreError(f"the manifests of {digest[:12]} are not kept: only current and good revisions keep theirs")
-    placed = codec.PLACED.validate_json(document)
+    return bytes(document)
+
+
+def _manifests(connection: Connection, placed: Sequence[codec.Placed]) -> tuple[Manifest, ...]:
     packed: dict[str, bytes] = {}
     for some in _some(list({one.digest for one in placed})):
         rows = connection.execute(select(manifests).where(manifests.c.digest.in_(some)))
         packed |= {row.digest: row.packed for row in rows}
     return tuple([_manifest(one, packed[one.digest]) for one in placed])
+
+
+def apart(connection: Connection, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+    """The manifests of a set whose digests are not among `others`, and which of these are not in the set.
+
+    Raises: StoreError: it is not kept.
+    """
+    listed = orjson.loads(_document(connection, digest))
+    digests = [bytes.fromhex(one["digest"]) for one in listed]
+    placed = [
+        codec.PLACED_ONE.validate_python(one) for one, name in zip(listed, digests, strict=True) if name not in others
+    ]
+    return _manifests(connection, placed), {*others}.difference(digests)
 
 
 def keep_only(connection: Connection, digests: Collection[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
@@ -107,6 +107,13 @@ class Store:
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
         """What a revision declares. Raises: StoreError: it is not kept (any more)."""
         return await self._database.read(lambda c: manifest_sets.read(c, digest))
+
+    async def apart(self, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+        """What a revision declares whose digest is not among `others`, and which of these it does not declare.
+
+        Of two revisions that differ in little, only that little is read. Raises: StoreError: it is not kept (any more).
+        """
+        return await self._database.read(lambda c: manifest_sets.apart(c, digest, others))
 
     # Holds
 

@@ -99,10 +99,10 @@ def test_a_look_at_everything_judges_what_is_not_the_same(app: App) -> None:
     assert names(app.suspects(None)) == ["b"]
 
 
-def test_another_commit_is_a_reason_to_look_at_everything(app: App) -> None:
-    """What is in sync stays so where the manifest and the live object are the same."""
-    app.live.versions["a"] = "2"
-    assert names(app.suspects(set(), commit="c2")) == ["a"]
+def test_another_commit_is_no_reason_to_look_at_what_it_does_not_concern(app: App) -> None:
+    """What is in sync stays so where the manifest is the same, and the watches tell nothing of the live object."""
+    assert app.suspects(set(), commit="c2") == []
+    assert names(app.suspects({ref("a")}, commit="c3")) == ["a"]
     assert app.standing == []
 
 
@@ -112,9 +112,25 @@ def test_what_differs_as_before_from_another_commit_is_not_judged_again(app: App
     app.look(app.suspects({ref("b")}), Status.UNKNOWN)
     assert names(app.suspects(set(), commit="c2")) == ["b"]
     assert app.standing == ["a"]
-    app.live.versions["a"] = "2"
-    assert names(app.suspects(set(), commit="c3")) == ["a", "b"]
+    assert names(app.suspects({ref("a")}, commit="c3")) == ["a", "b"]
     assert app.standing == []
+
+
+def test_a_commit_that_changes_brings_and_takes_objects_costs_these() -> None:
+    """Whatever stands before and behind them."""
+    app = App()
+    app.placement = Placement([wanted(name) for name in "abcd"])
+    app.live.versions = dict.fromkeys("abcdef", "1")
+    app.look(app.suspects(None))
+    app.look(app.suspects({ref("d")}), Status.MISSING)
+    a, _, c, d = app.placement.wanted
+    app.placement = Placement([a, wanted("b"), c, d])
+    assert names(app.suspects(set(), commit="c2")) == ["b"]
+    assert (app.standing, app.statuses[3]) == (["d"], Status.MISSING)
+    app.placement = Placement([wanted("e"), a, c, d, wanted("f")])
+    assert names(app.suspects(set(), commit="c3")) == ["e", "f"]
+    assert app.standing == ["d"]
+    assert app.statuses == [Status.UNKNOWN, Status.IN_SYNC, Status.IN_SYNC, Status.MISSING, Status.UNKNOWN]
 
 
 def test_what_changes_with_a_commit_is_judged_again(app: App) -> None:

@@ -41,6 +41,19 @@ async def test_a_revision_outlives_a_restart_with_what_it_declares(url):
     await store.close()
 
 
+async def test_of_two_revisions_that_differ_in_little_that_little_can_be_read(store: Store):
+    """Both ways; and of a revision that is not kept that is said."""
+    digest, manifests = world.declared(1)
+    await see(store, 1)
+    declared = {one.digest for one in manifests}
+    assert await store.apart(digest, declared) == ((), set())
+    first, *others = manifests
+    (only,), missing = await store.apart(digest, {one.digest for one in others} | {b"other"})
+    assert (only.ref, only.body, only.source, missing) == (first.ref, first.body, first.source, {b"other"})
+    with pytest.raises(StoreError, match="are not kept"):
+        await store.apart("0" * 64, declared)
+
+
 async def test_recording_a_revision_twice_changes_nothing(store: Store):
     """Every pass may say what Git declares; the history tells it once."""
     await see(store, 1, APPLIED)

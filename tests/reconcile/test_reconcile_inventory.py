@@ -1,0 +1,101 @@
+"""What earlier revisions declared, and the current one does not, is known without reading all of them again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftd.kube.discovery import ApiResource
+from driftd.model.resource import Manifest, Source, digest
+from driftd.reconcile.app import App
+from driftd.reconcile.inventory import Inventory
+from driftd.reconcile.placement import Placement, Wanted
+
+CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
+
+NAMES = "abcd"
+
+
+def manifest(name: str, value: int) -> Manifest:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}, "value": value}
+    return Manifest.of(body, Source("app.yaml", 1))
+
+
+MANIFESTS = {(name, value): manifest(name, value) for name in NAMES for value in range(2)}
+
+
+class History:
+    """The revisions that a store keeps; it counts how often one is read."""
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, tuple[Manifest, ...]] = {}
+        self.reads = 0
+
+    async def apart(self, name: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+        self.reads += 1
+        here = {one.digest: one for one in self.revisions[name]}
+        return tuple([one for key, one in here.items() if key not in others]), {*others} - here.keys()
+
+
+class Cluster:
+    """It serves ConfigMaps."""
+
+    namespace = "default"
+    cluster = property(lambda self: self)
+
+    async def discovery(self) -> None:
+        return None
+
+    async def resource(self, _api_version: str, _kind: str) -> ApiResource:
+        return CONFIG_MAPS
+
+
+def inventory(history: History) -> Inventory:
+    app = App(name="web", source="shop", cluster="prod", path="app")
+    return Inventory(app, cast("Any", Cluster()), cast("Any", history))
+
+
+REVISIONS = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1)).map(
+    lambda chosen: tuple([MANIFESTS[one] for one in chosen.items()])
+)
+STEPS = st.lists(st.tuples(REVISIONS, st.lists(st.integers(0, 9), max_size=4)), min_size=1, max_size=8)
+
+
+@given(STEPS)
+@settings(deadline=None)
+async def test_what_is_dropped_is_what_some_applied_revision_declared_and_the_current_does_not(
+    steps: list[tuple[tuple[Manifest, ...], list[int]]],
+) -> None:
+    """By the latest manifest, however revisions come, go, and come back."""
+    history = History()
+    asked = inventory(history)
+    seen: list[str] = []
+    for declared, chosen in steps:
+        current = digest(declared)
+        history.revisions[current] = declared
+        seen.append(current)
+        applied = list(dict.fromkeys(seen[-1 - number % len(seen)] for number in chosen))
+        placement = Placement([Wanted(one, CONFIG_MAPS) for one in declared])
+        expected: dict[object, Manifest] = {}
+        for name in applied:
+            for one in history.revisions[name]:
+                if one.ref not in placement.by_ref:
+                    expected.setdefault(one.ref, one)
+        found = await asked.dropped(placement, current, applied)
+        assert {one.manifest.ref: one.manifest for one in found} == expected
+
+
+async def test_a_new_revision_is_not_read_from_the_history() -> None:
+    """What was declared a moment ago is known."""
+    history = History()
+    asked = inventory(history)
+    applied: list[str] = []
+    for value in range(2):
+        declared = (MANIFESTS["a", value], MANIFESTS["b", 0])
+        placement = Placement([Wanted(one, CONFIG_MAPS) for one in declared])
+        assert await asked.dropped(placement, digest(declared), applied) == ()
+        applied.insert(0, digest(declared))
+    assert history.reads == 0
