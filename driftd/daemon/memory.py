@@ -1,9 +1,20 @@
-"""What the daemon does about its own memory once all is loaded."""
+"""What the daemon does about its own memory."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+
+_COLLECT = (2_000, 10, 200)
+"""After so many new objects, so many of the former, and so many of these: the young, the older, everything."""
+
+
+def collect_seldom() -> None:
+    """Has the cyclic collector look less often, above all at everything: with 10,000 objects that takes 0.2 s.
+
+    Nearly everything here is freed by its reference count, and what has cycles (a failed task) is gone while young.
+    """
+    gc.set_threshold(*_COLLECT)
 
 
 def settle_down() -> None:
