@@ -35,8 +35,9 @@ _ByWorkload = dict[ResourceRef, list[JsonObject]]
 async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView) -> list[Judged]:
     """The verdicts, those on workloads with what of their pods differs.
 
-    Costs a LIST of pods for each namespace with workloads in it, where there is no cache. Where pods may not be listed
-    the verdicts stay as they are, and a warning says so: the declared objects themselves could be judged.
+    Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. Where
+    pods may not be listed the verdicts stay as they are, and a warning says so: the declared objects themselves could
+    be judged.
     """
     workloads: dict[str | None, set[ResourceRef]] = defaultdict(set)
     for one in judged:
@@ -49,9 +50,13 @@ async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView)
     except DriftdError as error:
         log.warning("pods not looked at", error=str(error))
         return list(judged)
-    answers = await asyncio.gather(*(_pods(reader, resource, where, some) for where, some in workloads.items()))
-    listed = dict(zip(workloads, answers, strict=True))
-    return await asyncio.gather(*(_one(one, listed, view) for one in judged))
+    listed = await _pods(reader, resource, workloads)
+    found = list(judged)
+    concerned = [at for at, one in enumerate(judged) if one.verdict.ref in listed and _has_pods(one)]
+    told = await asyncio.gather(*(_one(judged[at], listed[judged[at].verdict.ref], view) for at in concerned))
+    for at, one in zip(concerned, told, strict=True):
+        found[at] = one
+    return found
 
 
 async def pod_scopes(wanted: Collection[Wanted], view: ClusterView) -> set[Scope]:
@@ -89,25 +94,27 @@ def _has_pods(one: Judged) -> bool:
 
 
 async def _pods(
-    reader: Reader, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
-) -> _ByWorkload | None:
-    found: _ByWorkload = defaultdict(list)
-    try:
-        for pod in await reader.pods_of(resource, namespace, workloads):
-            workload = workload_of(pod)
-            if workload is not None:
-                found[workload].append(pod)
-    except DriftdError as error:
-        log.warning("pods not looked at", namespace=namespace, error=str(error))
-        return None
+    reader: Reader, resource: ApiResource, workloads: Mapping[str | None, Collection[ResourceRef]]
+) -> _ByWorkload:
+    """The pods of workloads. Those without any are there as well, unless nothing in their namespace has some."""
+    found: _ByWorkload = {}
+    for namespace, pods in (await reader.pods_of(resource, workloads)).items():
+        if isinstance(pods, DriftdError):
+            log.warning("pods not looked at", namespace=namespace, error=str(pods))
+            continue
+        controlled: _ByWorkload = defaultdict(list)
+        for pod in pods:
+            if (workload := workload_of(pod)) is not None:
+                controlled[workload].append(pod)
+        if controlled:
+            found |= {workload: controlled[workload] for workload in workloads[namespace]}
     return found
 
 
-async def _one(one: Judged, listed: Mapping[str | None, _ByWorkload | None], view: ClusterView) -> Judged:
-    pods = listed.get(one.verdict.ref.namespace)
-    if not pods or one.live is None or not _has_pods(one):
+async def _one(one: Judged, pods: Sequence[JsonObject], view: ClusterView) -> Judged:
+    if one.live is None:
         return one
-    own = pods_of(one.live, pods.get(one.verdict.ref, ()))
+    own = pods_of(one.live, pods)
     revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
     settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _counted(one.live)
     found = pod_drift(one.live, own, revisions, settled=settled)

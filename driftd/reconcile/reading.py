@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,13 @@ ABSENT = ""
 """The stamp of an object that is not there."""
 
 
+Workloads = Mapping[str | None, Collection[ResourceRef]]
+"""Workloads by their namespaces."""
+
+Pods = Sequence[JsonObject] | DriftdError
+"""Pods, or why they cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One object as it was read: `body` is None if there is none. `error` says why it could not be read."""
@@ -50,10 +58,8 @@ class Reader(Protocol):
         """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
         ...
 
-    async def pods_of(
-        self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
-    ) -> Sequence[JsonObject]:
-        """The pods of a namespace, all or at least those of some workloads. Raises: DriftdError."""
+    async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
+        """The pods of each namespace, all or at least those of some workloads in it."""
         ...
 
 
@@ -75,10 +81,22 @@ class DirectReader:
         await asyncio.gather(*(self._kind(resource, refs, readings) for resource, refs in groups.items()))
         return readings
 
-    async def pods_of(
-        self, resource: ApiResource, namespace: str | None, _workloads: Collection[ResourceRef]
-    ) -> Sequence[JsonObject]:
-        return (await list_objects(self._cluster, resource, namespace)).items
+    async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
+        if len(workloads) >= _WORTH_ALL_NAMESPACES:
+            found: dict[str | None, list[JsonObject]] = {namespace: [] for namespace in workloads}
+            with suppress(DriftdError):  # each namespace may be readable for all that
+                for pod in (await list_objects(self._cluster, resource, None)).items:
+                    if (namespace := pod["metadata"].get("namespace")) in found:
+                        found[namespace].append(pod)
+                return found
+        answers = await asyncio.gather(*(self._pods(resource, namespace) for namespace in workloads))
+        return dict(zip(workloads, answers, strict=True))
+
+    async def _pods(self, resource: ApiResource, namespace: str | None) -> Pods:
+        try:
+            return (await list_objects(self._cluster, resource, namespace)).items
+        except DriftdError as error:
+            return error
 
     async def _kind(self, resource: ApiResource, refs: list[ResourceRef], readings: dict[ResourceRef, Reading]) -> None:
         by_namespace: dict[str | None, list[ResourceRef]] = defaultdict(list)
@@ -160,7 +178,17 @@ class CachedReader:
             return _version(written)
         return cached.resource_version if cached is not None else ABSENT
 
-    async def pods_of(
+    async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
+        answers = await asyncio.gather(*(self._pods_of(resource, *one) for one in workloads.items()))
+        return dict(zip(workloads, answers, strict=True))
+
+    async def _pods_of(self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]) -> Pods:
+        try:
+            return await self._known_pods(resource, namespace, workloads)
+        except DriftdError as error:
+            return error
+
+    async def _known_pods(
         self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
     ) -> Sequence[JsonObject]:
         names = list(self._pods.names((resource, namespace), self._cache, workloads))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +14,10 @@ from driftd.kube.discovery import ApiResource
 from driftd.kube.reflector import CachedObject
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
+from driftd.reconcile import reading
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.pod_index import PodIndex
-from driftd.reconcile.reading import CachedReader, Reading
+from driftd.reconcile.reading import CachedReader, DirectReader, Reading
 from tests.reconcile.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
@@ -168,3 +171,37 @@ async def test_a_reader_never_goes_back_behind_its_own_write(script: list[tuple[
 def test_references_of_wanted_objects_have_their_namespace() -> None:
     """A manifest that names none would never be found in a cache."""
     assert ResourceRef("", "ConfigMap", "web", "web") == REF
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "asked"),
+    [
+        ((), [None]),
+        ((None,), [None, *(f"ns-{number}" for number in range(9))]),
+        ((None, "ns-3"), [None, *(f"ns-{number}" for number in range(9))]),
+    ],
+)
+async def test_the_pods_of_many_namespaces_are_listed_at_once_where_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, forbidden: tuple[str | None, ...], asked: list[str | None]
+) -> None:
+    """Otherwise one by one; and a namespace that may not be read is one that is said not to have been."""
+    namespaces = [f"ns-{number}" for number in range(9)]
+    requests: list[str | None] = []
+
+    async def listed(_cluster: object, _resource: ApiResource, namespace: str | None) -> object:
+        requests.append(namespace)
+        if namespace in forbidden:
+            raise Forbidden("no")
+        among = [*namespaces, "other"] if namespace is None else [namespace]
+        return SimpleNamespace(items=[{"metadata": {"namespace": one, "name": f"pod-{one}"}} for one in among])
+
+    monkeypatch.setattr(reading, "list_objects", listed)
+    found = await DirectReader(cast("Any", None)).pods_of(CONFIG_MAPS, {namespace: [] for namespace in namespaces})
+    assert requests == asked
+    assert list(found) == namespaces
+    for namespace, pods in found.items():
+        if namespace in forbidden:
+            assert isinstance(pods, Forbidden)
+        else:
+            assert not isinstance(pods, Exception)
+            assert [pod["metadata"]["name"] for pod in pods] == [f"pod-{namespace}"]

@@ -10,6 +10,7 @@ import pytest
 
 from driftd.kube.cache import CachedObject, LiveCache, Scope, Timing
 from driftd.kube.discovery import ApiResource, Discovery
+from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef, Source
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import CachedReader, Reading
@@ -114,5 +115,7 @@ async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> 
 
     await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
     reader = await shared.watches.need("second", scopes, {declared["other"]})
-    [pod] = await reader.pods_of(pods, "web", [declared["other"]])
+    [found] = (await reader.pods_of(pods, {"web": [declared["other"]]})).values()
+    assert not isinstance(found, DriftdError)
+    [pod] = found
     assert pod["spec"]["containers"][0]["image"] == "shop/web:1", json.dumps(pod)
