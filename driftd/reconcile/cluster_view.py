@@ -10,6 +10,7 @@ from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
 from driftd.model.errors import UnknownKind
+from driftd.reconcile.dry_runs import DryRuns
 
 _RENEW_AFTER = 10.0
 """Seconds that discovery is believed when it does not know a kind: CRDs come and go."""
@@ -23,6 +24,7 @@ class ClusterView:
 
     def __init__(self, cluster: Cluster, schemas: SchemaSource) -> None:
         self.cluster = cluster
+        self.dry_runs = DryRuns(cluster)
         self._source = schemas
         self._discovery: Discovery | None = None
         self._loaded_at = 0.0

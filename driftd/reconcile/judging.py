@@ -12,11 +12,10 @@ from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import apply, get, list_objects
+from driftd.kube.objects import get, list_objects
 from driftd.model.drift import Engine, Status, Verdict
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.app import FIELD_MANAGER
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import Reader, Reading
@@ -76,7 +75,8 @@ class Judge:
         try:
             scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
             listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
-            answer = await dry_run(self.view, one.wanted) if self.engine is Engine.SERVER else None
+            asks = self.engine is Engine.SERVER
+            answer = await self.view.dry_runs.ask(manifest, resource, one.live) if asks else None
         except DriftdError as error:
             log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
             return one
@@ -135,10 +135,12 @@ class Judge:
         if reading.error is not None or reading.body is None:
             return self._by_client(one, readings, schemas)
         try:
-            answer = await dry_run(self.view, one)
+            answer = await self.view.dry_runs.ask(one.manifest, one.resource, reading.body)
             if _version(answer) != _version(reading.body):  # changed between the two requests: look again
                 reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
-                answer = await dry_run(self.view, one)
+                if reading.body is None:
+                    return self._by_client(one, {ref: reading}, schemas)
+                answer = await self.view.dry_runs.ask(one.manifest, one.resource, reading.body)
         except Invalid as error:
             # A hand may have made of the object what no manifest can be merged into (an immutable field, the second
             # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync",
@@ -154,15 +156,6 @@ class Judge:
 
 def _replicas_differ(verdict: Verdict) -> bool:
     return any(drift.path == ("spec", "replicas") for drift in verdict.fields)
-
-
-async def dry_run(view: ClusterView, one: Wanted) -> JsonObject:
-    """What applying a manifest would make of its object, admission included. Raises: KubeError."""
-    assert one.resource is not None  # noqa: S101  # callers have looked
-    answer: JsonObject = await apply(
-        view.cluster, one.resource, one.manifest.body, field_manager=FIELD_MANAGER, force=True, dry_run=True
-    )
-    return answer
 
 
 def _no_dry_run(error: DriftdError) -> str:

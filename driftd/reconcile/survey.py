@@ -18,7 +18,7 @@ from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired
-from driftd.reconcile.judging import Judge, Judged, SchemaAnswers, dry_run
+from driftd.reconcile.judging import Judge, Judged, SchemaAnswers
 from driftd.reconcile.lag import find_lag
 from driftd.reconcile.past import Past
 from driftd.reconcile.placement import Wanted, place
@@ -79,7 +79,8 @@ class Survey:
         live = await get(self.view.cluster, one.resource, ref.namespace, ref.name)
         if live is None:
             raise DriftdError(f"{ref} is missing: Git declares it, and it is not in the cluster")
-        answer = await dry_run(self.view, one) if self.app.engine is Engine.SERVER else None
+        asks = self.app.engine is Engine.SERVER
+        answer = await self.view.dry_runs.ask(one.manifest, one.resource, live) if asks else None
         schema = await self.view.schema(one.resource)
         return self.comparison.explain(
             one.manifest, live, schema, status_is_server_owned=one.resource.has_status, dry_run=answer
