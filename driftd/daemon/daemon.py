@@ -16,7 +16,7 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
-from driftd.daemon.memory import collect_seldom, settle_down
+from driftd.daemon.memory import buffer_little, collect_seldom, settle_down
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
 from driftd.model.drift import Report
@@ -71,6 +71,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         sys.setswitchinterval(_SWITCH)
         collect_seldom()
+        buffer_little()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)

@@ -76,7 +76,7 @@ def _to_item(value: list[Any], schema: Schema | None, key: str) -> Step | None:
     return None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _identity(key: str, names: tuple[str, ...]) -> Identity:
     wanted = _parsed(key[2:])
     if not isinstance(wanted, dict) or set(wanted) != set(names):
@@ -86,7 +86,7 @@ def _identity(key: str, names: tuple[str, ...]) -> Identity:
     return wanted[names[0]] if len(names) == 1 else tuple(wanted[name] for name in names)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _parsed(text: str) -> Any:
     """The keys or the value of an item. The same few stand in the entries of all objects of a kind."""
     try:

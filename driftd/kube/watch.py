@@ -122,6 +122,7 @@ async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | B
     try:
         async for chunk in body.iter_any():
             await queue.put(chunk)
+            del chunk  # as above: until the next one comes
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         await queue.put(error)
     else:

@@ -41,7 +41,7 @@ from driftd.store.store import Store
 _ASK_AGAIN = timedelta(seconds=30)
 """How long until a cluster that could not say what it serves is asked again: no watch tells when it can."""
 
-_UNPACKED = 256
+_UNPACKED = 64
 """So many objects of the cache are unpacked at a time."""
 
 Scope = tuple[ApiResource, str | None]

@@ -22,7 +22,7 @@ from driftd.render.scalars import NOT_PLAIN_TEXT, UnreadableScalar, plain_key, p
 _DEPTH = 32
 """Deeper nesting, in lines or in brackets, is libyaml's to read, or to refuse."""
 
-_LINES_KNOWN = 8192
+_LINES_KNOWN = 2048
 
 _OPEN: Any = object()
 """The value stands on the lines that follow, or is null."""

@@ -17,7 +17,7 @@ from driftd.render.tree import FileTree, TreeFile
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
-_AT_A_TIME = 1000
+_AT_A_TIME = 250
 """The contents of so many files are in memory at once."""
 
 

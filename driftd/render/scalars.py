@@ -56,7 +56,7 @@ class UnreadableScalar(ValueError):
     """The scalar has no JSON form, or is not of the type that its tag says. The text says which."""
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def plain_value(text: str) -> Resolved:
     """The JSON value of an untagged plain scalar.
 
@@ -65,7 +65,7 @@ def plain_value(text: str) -> Resolved:
     return _as_json(_resolve(text, None)[1], text)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def plain_key(text: str) -> str:
     """The JSON key that an untagged plain scalar becomes.
 
