@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -119,7 +119,7 @@ class Report:
     app: str
     cluster: str
     revision: Revision | None
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     time: datetime
     error: str | None = None
 
@@ -127,6 +127,9 @@ class Report:
     def notable(self) -> tuple[Verdict, ...]:
         """The verdicts on objects that are not simply in sync: mostly few of many."""
         in_sync = Status.IN_SYNC
+        known: tuple[Verdict, ...] | None = getattr(self.verdicts, "notable", None)  # `Verdicts` has them at hand
+        if known is not None:
+            return known
         return tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
 
     @cached_property

@@ -5,22 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from operator import is_
 
 from driftd.model.drift import Verdict
+from driftd.model.verdicts import changed
 
 _MODULUS = 2**256
-
-
-def others(before: Sequence[object], after: Sequence[object]) -> list[int]:
-    """The places in which two sequences, as far as both go, do not hold the very same object. Quick where few do."""
-    same = bytes(map(is_, before, after))
-    places = []
-    place = same.find(0)
-    while place >= 0:
-        places.append(place)
-        place = same.find(0, place + 1)
-    return places
 
 
 class Fingerprints:
@@ -39,7 +28,7 @@ class Fingerprints:
     def of(self, verdicts: Sequence[Verdict]) -> str:
         """The hash of these, and of no others that were hashed before."""
         if len(self._verdicts) == len(verdicts):
-            for place in others(self._verdicts, verdicts):
+            for place in changed(self._verdicts, verdicts):
                 fresh = self._hash(verdicts[place])
                 self._sum += fresh - self._hashes[place]
                 self._hashes[place] = fresh

@@ -31,7 +31,7 @@ def sync_decision(report: Report) -> Decision:
     """What a person who asks for a sync gets: all that differs, whatever the mode."""
     if report.error is not None:
         return Decision((), report.error)
-    differing = tuple(verdict for verdict in report.verdicts if _can_be_applied(verdict))
+    differing = tuple(verdict for verdict in report.notable if _can_be_applied(verdict))
     return Decision(differing, "" if differing else "nothing differs")
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.model.drift import Status, Verdict
-from driftd.model.fingerprint import others
 from driftd.model.health import Health, HealthState
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.verdicts import SIZE, Chunk, Verdicts, others
 from driftd.reconcile.judging import Judged, SchemaAnswers
 from driftd.reconcile.placement import Placement, Wanted
 from driftd.reconcile.reading import Reader
@@ -39,6 +39,7 @@ class Memory:
         self._schemas: SchemaAnswers = {}
         self._looks: dict[ResourceRef, _Look] = {}
         self._verdicts: list[Verdict] = []
+        self._chunks: list[Chunk | None] = []
         self._positions: dict[ResourceRef, int] = {}
         self._ailing: dict[ResourceRef, Health] = {}
 
@@ -84,7 +85,7 @@ class Memory:
         for one, stamp, verdict in zip(judged, stamps, verdicts, strict=True):
             ref = verdict.ref
             self._looks[ref] = _Look(one.wanted.manifest, stamp, one.schema)
-            self._verdicts[self._positions[ref]] = verdict
+            self._put(self._positions[ref], verdict)
             self._ailing.pop(ref, None)
             if one.live is not None:
                 well = health(ref, one.live)
@@ -95,17 +96,24 @@ class Memory:
         """Puts a verdict that says more in the place of one, unless another one has come since."""
         position = self._positions.get(known.ref)
         if position is not None and self._verdicts[position] is known:
-            self._verdicts[position] = better
+            self._put(position, better)
 
     @property
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> Verdicts:
         """The verdict on each object of the placement, in its order."""
-        return iter(self._verdicts)
+        for number, chunk in enumerate(self._chunks):
+            if chunk is None:
+                self._chunks[number] = Chunk(self._verdicts[number * SIZE : (number + 1) * SIZE])
+        return Verdicts([chunk for chunk in self._chunks if chunk is not None])
 
     @property
     def ailing(self) -> tuple[Health, ...]:
         """What is there and not healthy."""
         return tuple(self._ailing.values())
+
+    def _put(self, position: int, verdict: Verdict) -> None:
+        self._verdicts[position] = verdict
+        self._chunks[position // SIZE] = None
 
     def _begin(self, placement: Placement, commit: str, schemas: SchemaAnswers) -> list[Wanted]:
         """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
@@ -126,6 +134,7 @@ class Memory:
         self._ailing = {ref: well for ref, well in self._ailing.items() if ref in self._positions}
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
+        self._chunks = [None] * -(-len(self._verdicts) // SIZE)
         return [one for one in new if id(one) not in known]
 
     def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers) -> bool:

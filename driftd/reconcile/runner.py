@@ -240,7 +240,7 @@ class AppRunner:
             if not at_once:
                 self._telling.add(revision, judged, stamps, reader)
         gone = await orphans(dropped, reader)
-        return self._survey.report(target.desired, (*self._memory.verdicts, *gone), self.now())
+        return self._survey.report(target.desired, self._memory.verdicts.followed_by(gone), self.now())
 
     async def _roll_back(self, target: Target, reason: str) -> PassResult | str:
         """Goes back to the last good revision; or says why it could not, which is empty where the app forbids it."""

@@ -14,6 +14,7 @@ from driftd.kube.objects import get
 from driftd.model.drift import Engine, Report, Verdict
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.revision import Revision
+from driftd.model.verdicts import Verdicts
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
@@ -91,7 +92,7 @@ class Survey:
             app=self.app.name,
             cluster=self.view.name,
             revision=desired.revision,
-            verdicts=tuple(verdicts),
+            verdicts=verdicts if isinstance(verdicts, Verdicts) else tuple(verdicts),
             time=now,
             error=desired.error,
         )

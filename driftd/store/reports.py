@@ -13,8 +13,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Report, Status, Verdict
-from driftd.model.fingerprint import Fingerprints, others
+from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
+from driftd.model.verdicts import changed
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import reports, verdicts
@@ -34,7 +35,7 @@ class Written:
     """What this process knows to be in the verdict rows of an app, for as long as the row of the app has `stamp`."""
 
     stamp: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     prints: Fingerprints
     listed: dict[int, tuple[Verdict, dict[str, Any]]]
     """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
@@ -135,7 +136,7 @@ def _tell(
 
 def _fresh(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
     """The positions whose verdict is not the one that was written there."""
-    for position in chain(others(old, new), range(len(old), len(new))):
+    for position in chain(changed(old, new), range(len(old), len(new))):
         ours = new[position]
         theirs = old[position] if position < len(old) else None
         # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.

@@ -1,0 +1,60 @@
+"""Verdicts in chunks are what a tuple of them is, and what has changed between two is found."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from driftd.model.drift import Report, Status, Verdict
+from driftd.model.resource import ResourceRef
+from driftd.model.verdicts import Chunk, Verdicts, changed
+from tests.reconcile.samples import T0
+
+
+def verdict(chance: random.Random) -> Verdict:
+    return Verdict(ResourceRef("", "ConfigMap", "web", str(chance.random())), "v1", chance.choice(list(Status)))
+
+
+def chunks(chance: random.Random, count: int) -> list[Chunk]:
+    return [Chunk([verdict(chance) for _ in range(chance.randint(1, 5))]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_it_is_a_sequence_like_a_tuple(count: int) -> None:
+    """In every respect that a report has use for."""
+    found = Verdicts(chunks(random.Random(count), count))
+    flat = tuple(found)
+    assert (len(found), hash(found), repr(found)) == (len(flat), hash(flat), repr(flat))
+    assert found == flat
+    assert flat == found
+    assert found != [*flat]
+    assert [found[at] for at in range(-len(flat), len(flat))] == [flat[at] for at in range(-len(flat), len(flat))]
+    assert found[1:3] == flat[1:3]
+    assert Report("web", "prod", None, found, T0) == Report("web", "prod", None, flat, T0)
+    assert Report("web", "prod", None, found, T0).notable == Report("web", "prod", None, flat, T0).notable
+    with pytest.raises(IndexError):
+        found[len(flat)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_has_changed_is_what_a_look_at_each_would_find(seed: int) -> None:
+    """Also where one has more, or is divided otherwise."""
+    chance = random.Random(seed)
+    before = chunks(chance, 6)
+    after = list(before)
+    for _ in range(chance.randint(0, 3)):
+        at = chance.randrange(len(after))
+        some = list(after[at].verdicts)
+        match chance.randrange(3):
+            case 0 if some:
+                some[chance.randrange(len(some))] = verdict(chance)
+            case 1:
+                some.append(verdict(chance))
+            case _:
+                del some[:1]
+        after[at] = Chunk(some)
+    old, new = Verdicts(before), Verdicts(after).followed_by([verdict(chance)] if chance.randrange(2) else [])
+    expected = [at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one is not other]
+    assert changed(old, new) == expected
+    assert changed(tuple(old), new) == expected
