@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from driftd.model.errors import StoreError
 from driftd.model.plan import Hold
@@ -14,6 +14,24 @@ from driftd.model.revision import Revision, RevisionState
 from driftd.store import codec, manifest_sets, timeline
 from driftd.store.records import HistoryKind, RevisionRecord, Standing
 from driftd.store.schema import holds, revisions
+
+# Every pass over every app runs these: they are put together once.
+_AT = (
+    select(revisions)
+    .where(revisions.c.app == bindparam("of"), revisions.c.sha == bindparam("at"))
+    .order_by(revisions.c.turn.desc())
+    .limit(1)
+)
+_APPLIED = (
+    select(revisions.c.digest)
+    .where(
+        revisions.c.app == bindparam("of"),
+        revisions.c.applied_at.is_not(None),
+        manifest_sets.is_kept(revisions.c.digest),
+    )
+    .order_by(revisions.c.turn.desc())
+)
+_HOLD = select(holds.c.document).where(holds.c.app == bindparam("of"))
 
 
 def record(
@@ -112,7 +130,7 @@ def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None
 
 def standing(connection: Connection, app: str, sha: str, limit: int) -> Standing:
     """How an app stands at a commit (a full hash). `limit` is that of what was applied."""
-    row = connection.execute(_of(app).where(revisions.c.sha == sha).limit(1)).one_or_none()
+    row = connection.execute(_AT, {"of": app, "at": sha}).one_or_none()
     record = _record(row) if row is not None else None
     return Standing(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)))
 
@@ -128,13 +146,11 @@ def last_good(connection: Connection, app: str, excluding_digest: str | None) ->
 
 def _applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
     """The digests of the revisions that were in the cluster and whose manifests are kept, the latest first."""
-    kept = manifest_sets.is_kept(revisions.c.digest)
-    rows = connection.execute(_of(app).where(revisions.c.applied_at.is_not(None), kept)).all()
-    return list(dict.fromkeys(row.digest for row in rows))[:limit]
+    return list(dict.fromkeys(connection.execute(_APPLIED, {"of": app}).scalars()))[:limit]
 
 
 def hold_of(connection: Connection, app: str) -> Hold | None:
-    document = connection.execute(select(holds.c.document).where(holds.c.app == app)).scalar_one_or_none()
+    document = connection.execute(_HOLD, {"of": app}).scalar_one_or_none()
     return codec.HOLD.validate_json(document) if document is not None else None
 
 
