@@ -22,7 +22,8 @@ from driftd.render.scalars import NOT_PLAIN_TEXT, UnreadableScalar, plain_key, p
 _DEPTH = 32
 """Deeper nesting, in lines or in brackets, is libyaml's to read, or to refuse."""
 
-_LINES_KNOWN = 2048
+_LINES_KNOWN, _LINE_KNOWN = 2048, 256
+"""So many lines are remembered, of so many characters at the most: a long one hardly comes twice."""
 
 _OPEN: Any = object()
 """The value stands on the lines that follow, or is null."""
@@ -102,7 +103,8 @@ def _read(  # noqa: C901, PLR0912, PLR0915  # the hot loop
     first = -1
     number, count = 0, len(lines)
     while number < count:
-        items, column, key, value = _understood(lines[number])
+        line = lines[number]
+        items, column, key, value = _remembered(line) if len(line) <= _LINE_KNOWN else _understood(line)
         if value is _NOTHING:
             number += 1
             continue
@@ -161,9 +163,8 @@ def _read(  # noqa: C901, PLR0912, PLR0915  # the hot loop
     return root[0], before + len(lines[first]) - len(lines[first].lstrip(" "))
 
 
-@lru_cache(_LINES_KNOWN)
 def _understood(line: str) -> _Line:
-    """Raises: _NotThisSubset."""
+    """What a line says by itself. Raises: _NotThisSubset."""
     content = line.strip(" ")
     if not content or content[0] == "#":
         return (), 0, None, _NOTHING
@@ -180,6 +181,9 @@ def _understood(line: str) -> _Line:
         raise _NotThisSubset
     opens = not text or text[0] == "#"
     return items, column, key, _OPEN if opens else _value(text)
+
+
+_remembered = lru_cache(_LINES_KNOWN)(_understood)
 
 
 def _key(start: re.Match[str]) -> str | None:

@@ -48,6 +48,9 @@ _TIME = re.compile(
     re.ASCII,
 )
 
+_SHORT = 100
+"""Longer scalars are not remembered: they may be megabytes, and secret."""
+
 _INT64_MIN, _INT64_MAX, _UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _JSON_EXPONENT_FROM = 1e21
 
@@ -56,21 +59,29 @@ class UnreadableScalar(ValueError):
     """The scalar has no JSON form, or is not of the type that its tag says. The text says which."""
 
 
-@lru_cache(maxsize=2048)
 def plain_value(text: str) -> Resolved:
     """The JSON value of an untagged plain scalar.
 
     Raises: UnreadableScalar: it is `.inf` or `.nan`.
     """
-    return _as_json(_resolve(text, None)[1], text)
+    return _known_value(text) if len(text) <= _SHORT else _as_json(_resolve(text, None)[1], text)
 
 
-@lru_cache(maxsize=1024)
 def plain_key(text: str) -> str:
     """The JSON key that an untagged plain scalar becomes.
 
     Raises: UnreadableScalar: it is null, or an integer past 64 bits.
     """
+    return _known_key(text) if len(text) <= _SHORT else _as_key(_resolve(text, None)[1], text)
+
+
+@lru_cache(maxsize=2048)
+def _known_value(text: str) -> Resolved:
+    return _as_json(_resolve(text, None)[1], text)
+
+
+@lru_cache(maxsize=1024)
+def _known_key(text: str) -> str:
     return _as_key(_resolve(text, None)[1], text)
 
 

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.world import TEMPLATES
+from driftd.render import block_yaml
 from driftd.render.block_yaml import read_block
 from driftd.render.compose import ComposeError, compose
 
@@ -163,6 +164,13 @@ def test_the_usual_manifests_need_no_libyaml() -> None:
 def test_what_is_not_of_this_kind_is_left_to_libyaml(text: str) -> None:
     """Whatever takes knowledge of the whole document, and every mistake, which libyaml words."""
     assert read_block(text, depth=DEPTH) is None
+
+
+def test_a_long_line_is_read_and_not_remembered() -> None:
+    """What a Secret holds as one line of megabytes must not stay."""
+    before = block_yaml._remembered.cache_info().currsize
+    assert assert_agrees(f"data:\n  blob: {'QUJD' * 100_000}\n")
+    assert block_yaml._remembered.cache_info().currsize <= before + 1
 
 
 def test_deep_nesting_is_left_to_libyaml() -> None:
