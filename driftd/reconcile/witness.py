@@ -62,9 +62,8 @@ class Witness:
         if old is None or new is None:
             return
         before, after = _of_the_object(old), _of_the_object(new)
-        known = {_hand(entry): entry.fields for entry in before}
-        times = {entry.owner for entry in before}
-        changed = tuple(entry.owner for entry in after if entry.owner not in times or _is_news(entry, known))
+        known = {(entry.owner, entry.api_version): entry.fields for entry in before}
+        changed = tuple(entry.owner for entry in after if _is_news(entry, known))
         lost = _lost(before, after)
         if changed or lost:
             _remember(self._sightings, ref, _Sighting(now, lost, changed))
@@ -144,14 +143,14 @@ def _of_the_object(body: JsonObject) -> list[Entry]:
     return [entry for entry in entries(body) if entry.owner.subresource != "status"]
 
 
-def _hand(entry: Entry) -> tuple[str, str, str | None]:
+def _hand(entry: Entry) -> tuple[str, str, str | None, str]:
     """Whose entry it is, whenever that hand was last at work."""
-    return entry.owner.manager, entry.owner.operation, entry.owner.subresource
+    return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
 
 
-def _is_news(entry: Entry, known: Mapping[tuple[str, str, str | None], Mapping[str, Any]]) -> bool:
-    """Whether the entry has gained a field: losing one is no deed of its."""
-    before = known.get(_hand(entry))
+def _is_news(entry: Entry, known: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
+    """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
+    before = known.get((entry.owner, entry.api_version))
     return before is None or any(True for _ in _beyond(entry.fields, before, ()))
 
 

@@ -99,6 +99,18 @@ def test_what_is_remembered_of_an_object_is_bounded() -> None:
     assert witness.name([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
 
 
+def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
+    """A manager that applied by two versions has two entries: neither is taken for a change of the other."""
+    one = {"f:spec": {"f:a": {}}}
+    two = {"f:spec": {"f:b": {}}}
+    old = _object(("helm", T0, one), ("helm", T0, two))
+    for entry, version in zip(old["metadata"]["managedFields"], ("v1", "v2"), strict=True):
+        entry["apiVersion"] = version
+    witness = Witness()
+    witness.saw(REF, old, old, T0)
+    assert not witness._sightings
+
+
 _FIELDS = st.recursive(
     st.just({}), lambda below: st.dictionaries(st.sampled_from([".", "f:a", "f:b", "k:{}"]), below), max_leaves=8
 ).map(lambda fields: _tidy(fields))  # noqa: PLW0108  # it is defined below
