@@ -128,6 +128,13 @@ class Manifest:
         """The same manifest in little memory, like those of its kind that `samples` has, while nobody looks at it."""
         return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content, samples))
 
+    def as_packed(self) -> Manifest:
+        """A packed manifest in the namespace that it names itself, wherever it was placed; others as they are."""
+        content = self.content
+        if not isinstance(content, Packed):
+            return self
+        return replace(self, ref=replace(self.ref, namespace=content.body["metadata"].get("namespace") or None))
+
     def in_namespace(self, namespace: str | None) -> Manifest:
         """The same manifest with its namespace set (or, for None, taken away), in `ref` and in `body` alike."""
         content = self.content

@@ -63,7 +63,8 @@ class Inventory:
     def _move(self, here: Mapping[bytes, Manifest]) -> None:
         """From what was declared to what is `here`."""
         before = _by_digest(self._declared)
-        gone = {digest: manifest for digest, manifest in before.items() if digest not in here}
+        # As the history would give them: which namespace they are in is said anew by `place`.
+        gone = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in here}
         came = here.keys() - before.keys()
         if self._current:
             self._apart[self._current] = _Apart({}, set())

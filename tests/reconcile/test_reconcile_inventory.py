@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
+from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Source, digest
 from driftd.reconcile.app import App
 from driftd.reconcile.inventory import Inventory
@@ -86,6 +87,24 @@ async def test_what_is_dropped_is_what_some_applied_revision_declared_and_the_cu
                     expected.setdefault(one.ref, one)
         found = await asked.dropped(placement, current, applied)
         assert {one.manifest.ref: one.manifest for one in found} == expected
+
+
+async def test_an_object_that_named_no_namespace_is_the_same_from_memory_and_from_history() -> None:
+    """It counts as declared where one of its name is: before a restart as after it."""
+
+    def placed(namespace: str | None, into: str) -> Manifest:
+        metadata = {"name": "a"} if namespace is None else {"name": "a", "namespace": namespace}
+        read = Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, Source("app.yaml", 1))
+        return read.packed(Samples()).in_namespace(into)
+
+    history = History()
+    before, after = placed(None, "default"), placed("web", "web")
+    history.revisions = {digest([before]): (before.as_packed(),), digest([after]): (after.as_packed(),)}
+    lived = inventory(history)
+    first, second = (Placement([Wanted(one, CONFIG_MAPS)]) for one in (before, after))
+    await lived.dropped(first, digest([before]), [])
+    found = [await one.dropped(second, digest([after]), [digest([before])]) for one in (lived, inventory(history))]
+    assert found == [(), ()]
 
 
 async def test_a_new_revision_is_not_read_from_the_history() -> None:
