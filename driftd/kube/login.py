@@ -116,7 +116,7 @@ class LoginSource:
             token = (folder / "token").read_text().strip()
             ca = (folder / "ca.crt").read_bytes()
             namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise KubeError(f"the pod's service account in {folder} cannot be used: {error}") from error
         if not (port and token and ca):
             missing = "KUBERNETES_SERVICE_PORT is not set" if not port else "its token or its ca.crt is empty"
@@ -154,12 +154,17 @@ def _token(context: Context) -> str | None:
     user = context.user
     token = user.fields.get("token")
     if file := user.fields.get("tokenFile"):
+        path = user.folder / str(file)
         try:
-            return (user.folder / str(file)).read_text().strip()  # it usually ends with a newline
+            if found := path.read_text().strip():  # it usually ends with a newline
+                return found
+            trouble = "is empty"
         except OSError as error:
-            if not token:
-                where = f"{context.origin}: user {user.name!r}"
-                raise KubeError(f"{where}: {error.filename}: {error.strerror}") from error
+            trouble = str(error.strerror)
+        except UnicodeDecodeError:
+            trouble = "is no text"
+        if not token:
+            raise KubeError(f"{context.origin}: user {user.name!r}: {path}: {trouble}")
     return str(token).strip() if token else None
 
 

@@ -189,7 +189,7 @@ async def test_a_token_file_is_read_again_when_it_was_rotated(api: ScriptedApi, 
     await cluster.close()
 
 
-@pytest.mark.parametrize(("file", "expected"), [("file\n", "file"), (None, "token")])
+@pytest.mark.parametrize(("file", "expected"), [("file\n", "file"), ("\n", "token"), (None, "token")])
 async def test_a_token_file_is_preferred_to_a_token_as_by_kubectl(
     tmp_path: Path, file: str | None, expected: str
 ) -> None:
@@ -283,6 +283,8 @@ async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi
         ({"client-certificate": "none.pem"}, {}, r"none.pem cannot be read: No such file"),
         ({"client-certificate-data": "Y2FuYXJ5"}, {}, "needs its key"),
         ({"tokenFile": "none"}, {}, "none: No such file"),
+        ({"tokenFile": "empty"}, {}, "empty: is empty"),
+        ({"tokenFile": "binary"}, {}, "binary: is no text"),
         ({"token": "canary\ncanary"}, {}, "the token has a line break"),
         ({}, {"proxy-url": "socks5://proxy:1"}, "proxy-url must be http or https"),
         ({}, {"server": "unix:///x"}, "is not an http"),
@@ -294,6 +296,8 @@ async def test_a_login_that_cannot_be_made_says_why_without_showing_it(
     tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], says: str
 ) -> None:
     """Each mistake names the kubeconfig and what is wrong; no key, certificate or token is in the text."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"canary\xff")
     file = kubeconfig(tmp_path, "https://127.0.0.1:1", user, cluster)
     with pytest.raises((ConfigError, KubeError), match=says) as caught:
         await connect(file)
