@@ -12,7 +12,7 @@ from driftd.kube.collection import Changed, Collection, Keep
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_as
-from driftd.kube.packing import CachedObject, Packer
+from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
 from driftd.model.errors import KubeError
 
@@ -55,6 +55,7 @@ class LiveCache:
         self.keep = keep
         self._loading = Loading()
         self._packers: defaultdict[ApiResource, Packer] = defaultdict(Packer)
+        self._at_hand = AtHand()
         self._running: dict[Scope, _Running] = {}
         self._ensuring = asyncio.Lock()
 
@@ -124,6 +125,7 @@ class LiveCache:
         """Ends every watch."""
         async with self._ensuring:
             await self._stop(set(self._running))
+        self._at_hand.let_go()
 
     def __repr__(self) -> str:
         return f"LiveCache({self._cluster.name!r}, {len(self._running)} scopes)"
@@ -134,7 +136,7 @@ class LiveCache:
             self._cluster,
             resource,
             namespace,
-            Collection(resource, self._packers[resource], self.keep, self._on_change),
+            Collection(resource, self._packers[resource], self.keep, self._on_change, self._at_hand),
             lambda freshness: self._on_freshness(scope, freshness),
             self._timing,
             self._loading,

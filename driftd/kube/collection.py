@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +13,11 @@ import structlog
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.loading import BREATH
-from driftd.kube.packing import CachedObject, Packer
+from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger()
-
-_AT_HAND = 32
-"""So many objects are held decoded, besides packed."""
 
 Key = tuple[str | None, str]
 """Namespace and name."""
@@ -42,13 +38,20 @@ class Changed:
 class Collection:
     """Holds each object as compactly as `keep` allows, and tells `on_change` what became of it."""
 
-    def __init__(self, resource: ApiResource, packer: Packer, keep: Keep, on_change: Callable[[Changed], None]) -> None:
+    def __init__(
+        self,
+        resource: ApiResource,
+        packer: Packer,
+        keep: Keep,
+        on_change: Callable[[Changed], None],
+        at_hand: AtHand,
+    ) -> None:
         self.objects: dict[Key, CachedObject] = {}
         self._resource = resource
         self._packer = packer
         self._keep = keep
         self._on_change = on_change
-        self._latest: deque[CachedObject] = deque(maxlen=_AT_HAND)
+        self._at_hand = at_hand
 
     def packed(self, content: JsonObject) -> CachedObject:
         """An object as it is to be held."""
@@ -72,7 +75,7 @@ class Collection:
             self._announce(Changed(cached.ref, held or cached, None))
         else:
             self.objects[key] = cached
-            self._at_hand(cached, event.object)
+            self._at_hand.hold(cached, event.object)
             self._announce(Changed(cached.ref, held, cached))
 
     def replace(self, fresh: Mapping[Key, CachedObject], *, announce: bool) -> None:
@@ -114,13 +117,6 @@ class Collection:
                 continue
             if not self._keep(held.ref, lambda held=held: held.object):  # type: ignore[misc]  # it is bound here
                 self.objects[_key(held)] = self._packer.outline(held.ref, held.object)
-
-    def _at_hand(self, cached: CachedObject, content: JsonObject) -> None:
-        """Those that changed last are about to be looked at."""
-        if len(self._latest) == _AT_HAND:
-            self._latest[0].hold(None)
-        self._latest.append(cached)
-        cached.hold(content)
 
     def _ref(self, content: JsonObject) -> ResourceRef:
         metadata = content["metadata"]

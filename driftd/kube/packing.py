@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from typing import Any
 
 import orjson
 
 from driftd.model.packing import Dictionary, Samples
 from driftd.model.resource import JsonObject, ResourceRef
+
+_AT_HAND, _FOR = 32, 5.0
+"""So many objects are held decoded, and for so many seconds: each takes some twenty kilobytes."""
 
 
 class CachedObject:
@@ -57,6 +62,30 @@ class CachedObject:
 
     def __repr__(self) -> str:
         return f"CachedObject({self.ref})"
+
+
+class AtHand:
+    """Those objects of a cluster that changed last, held decoded for a moment: they are about to be looked at."""
+
+    def __init__(self) -> None:
+        self._latest: deque[CachedObject] = deque()
+        self._ending: asyncio.TimerHandle | None = None
+
+    def hold(self, cached: CachedObject, content: JsonObject) -> None:
+        if len(self._latest) == _AT_HAND:
+            self._latest.popleft().hold(None)
+        self._latest.append(cached)
+        cached.hold(content)
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().call_later(_FOR, self.let_go)
+
+    def let_go(self) -> None:
+        """Holds them packed only."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+        while self._latest:
+            self._latest.popleft().hold(None)
 
 
 class Packer:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.kube.cache import CachedObject, Changed, LiveCache, Scope
+from driftd.kube import packing
+from driftd.kube.cache import Changed, LiveCache, Scope
 from driftd.kube.connection import Cluster
-from driftd.kube.packing import Packer
+from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
 from tests.kube.scripted import (
@@ -222,3 +223,19 @@ def _after(moment: asyncio.Event, answer: Answer) -> Answer:
         return await answer(request)
 
     return wait
+
+
+async def test_what_changed_last_is_held_decoded_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few objects of a cluster, however many scopes it has, and none once nothing changes."""
+    monkeypatch.setattr(packing, "_AT_HAND", 2)
+    monkeypatch.setattr(packing, "_FOR", 0.02)
+    at_hand = AtHand()
+    some = []
+    for number in range(3):
+        content = {"kind": "ConfigMap", "metadata": {"name": str(number), "resourceVersion": "1"}}
+        some.append((CachedObject(ResourceRef("", "ConfigMap", "web", str(number)), content), content))
+        at_hand.hold(*some[-1])
+    assert [cached.object is content for cached, content in some] == [False, True, True]
+    await asyncio.sleep(0.1)
+    assert [cached.object is content for cached, content in some] == [False, False, False]
+    assert [cached.object == content for cached, content in some] == [True, True, True]
