@@ -142,17 +142,15 @@ class Report:
     @cached_property
     def in_sync(self) -> bool:
         """True only when every object was read and none differs."""
-        ignored = Status.IGNORED
-        return self.error is None and all(verdict.status is ignored for verdict in self.notable)
+        return self.error is None and all(verdict.status is Status.IGNORED for verdict in self.notable)
 
     @cached_property
     def undecided(self) -> bool:
         """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
-        unknown = Status.UNKNOWN
-        return self.error is not None or any(verdict.status is unknown for verdict in self.notable)
+        return self.error is not None or any(verdict.status is Status.UNKNOWN for verdict in self.notable)
 
     @cached_property
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
-        ignored, unknown = Status.IGNORED, Status.UNKNOWN
-        return tuple([v for v in self.notable if v.status is not ignored and v.status is not unknown])
+        differing = (Status.DRIFTED, Status.MISSING, Status.ORPHANED)
+        return tuple([verdict for verdict in self.notable if verdict.status in differing])
