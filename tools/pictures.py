@@ -22,8 +22,9 @@ from driftd.cli.output.table import print_reports
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.diff.schema import Schemas
-from driftd.model.drift import FieldDrift, Report, Status, Verdict
+from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
+from driftd.model.report import Report
 from driftd.model.resource import Json, Manifest
 from driftd.model.revision import GitLine, Revision
 from driftd.notify import slack

@@ -28,8 +28,9 @@ from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.loading import gc_held
 from driftd.kube.openapi import SchemaSource
-from driftd.model.drift import Engine, Report
+from driftd.model.drift import Engine
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App

@@ -19,8 +19,8 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.memory import buffer_little, collect_seldom, settle_down
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
-from driftd.model.drift import Report
 from driftd.model.errors import ConfigError, DriftdError
+from driftd.model.report import Report
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.runner import PassResult
 from driftd.reconcile.watches import ClusterWatches

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftd.kube.loading import BREATH
+from driftd.kube.packing import hands
 from driftd.kube.watch import EventType, WatchEvent
 
 _Key = tuple[str | None, str]
@@ -45,11 +44,5 @@ class Burst:
 def _one_will_do(before: WatchEvent, after: WatchEvent) -> bool:
     if EventType.DELETED in (before.type, after.type):
         return False
-    return before.object["metadata"].get("uid") == after.object["metadata"].get("uid") and _hands(before) == _hands(
-        after
-    )
-
-
-def _hands(event: WatchEvent) -> list[Any]:
-    managed = event.object["metadata"].get("managedFields") or ()
-    return [entry for entry in managed if entry.get("subresource") != "status"]
+    same = before.object["metadata"].get("uid") == after.object["metadata"].get("uid")
+    return same and hands(before.object) == hands(after.object)

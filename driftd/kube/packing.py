@@ -22,7 +22,7 @@ class CachedObject:
     version, and who owns it; not enough to compare it.
     """
 
-    __slots__ = ("_content", "_dictionary", "_packed", "is_whole", "ref", "resource_version")
+    __slots__ = ("_content", "_dictionary", "_packed", "hands", "is_whole", "ref", "resource_version")
 
     def __init__(
         self, ref: ResourceRef, content: JsonObject, dictionary: Dictionary | None = None, *, whole: bool = True
@@ -30,6 +30,11 @@ class CachedObject:
         self.ref = ref
         self.resource_version = str(content["metadata"]["resourceVersion"])
         self.is_whole = whole
+        self.hands = hash(orjson.dumps(hands(content))) if whole else 0
+        """Equal for two versions of an object in which the same managers own the same fields, but those of the status.
+
+        0 where it is held in outline.
+        """
         self._content: JsonObject | None = None
         raw = orjson.dumps(content if whole else _outline(content))
         self._dictionary = dictionary
@@ -103,6 +108,12 @@ class Packer:
     def outline(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """The object in outline, which is short enough as it is."""
         return CachedObject(ref, content, whole=False)
+
+
+def hands(content: JsonObject) -> list[Any]:
+    """The entries of an object's managedFields that are about more than its status."""
+    managed = content["metadata"].get("managedFields") or ()
+    return [entry for entry in managed if entry.get("subresource") != "status"]
 
 
 def _outline(content: JsonObject) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.model.drift import FieldDrift, FieldOwner, Report, Verdict
+from driftd.model.drift import FieldDrift, FieldOwner, Verdict
 from driftd.model.incident import Notification
 from driftd.model.path import format_path
+from driftd.model.report import Report
 from driftd.model.resource import Source
 from driftd.model.revision import GitLine
 

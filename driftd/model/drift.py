@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 
 from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
@@ -106,51 +104,3 @@ class Verdict:
     by: FieldOwner | None = None
     """Who deleted a missing object, where the audit log tells."""
     ignored: tuple[FieldDrift, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdicts of one pass over one app, in the order of their sources.
-
-    `error` is why the app as a whole could not be judged (Git unreachable and never seen, a manifest that does not
-    parse): then there may be no verdicts at all, and the app is not in sync.
-    """
-
-    app: str
-    cluster: str
-    revision: Revision | None
-    verdicts: Sequence[Verdict]
-    time: datetime
-    error: str | None = None
-
-    @cached_property
-    def notable(self) -> tuple[Verdict, ...]:
-        """The verdicts on objects that are not simply in sync: mostly few of many."""
-        in_sync = Status.IN_SYNC
-        known: tuple[Verdict, ...] | None = getattr(self.verdicts, "notable", None)  # `Verdicts` has them at hand
-        if known is not None:
-            return known
-        return tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
-
-    @cached_property
-    def counts(self) -> Mapping[Status, int]:
-        """How many objects have each status; every status is there."""
-        notable = [verdict.status for verdict in self.notable]
-        in_sync = len(self.verdicts) - len(notable)
-        return {status: in_sync if status is Status.IN_SYNC else notable.count(status) for status in Status}
-
-    @cached_property
-    def in_sync(self) -> bool:
-        """True only when every object was read and none differs."""
-        return self.error is None and all(verdict.status is Status.IGNORED for verdict in self.notable)
-
-    @cached_property
-    def undecided(self) -> bool:
-        """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
-        return self.error is not None or any(verdict.status is Status.UNKNOWN for verdict in self.notable)
-
-    @cached_property
-    def drifted(self) -> tuple[Verdict, ...]:
-        """The objects that differ from Git."""
-        differing = (Status.DRIFTED, Status.MISSING, Status.ORPHANED)
-        return tuple([verdict for verdict in self.notable if verdict.status in differing])

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from driftd.model.drift import Verdict
-from driftd.model.verdicts import changed
+from driftd.model.report import changed
 
 _MODULUS = 2**256
 

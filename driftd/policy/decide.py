@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
 from driftd.model.plan import Mode
+from driftd.model.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from driftd.model.drift import Report
 from driftd.model.errors import DriftdError
+from driftd.model.report import Report
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.reconcile.source import SourceState

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from driftd.model.drift import Report
 from driftd.model.health import Health, HealthState
+from driftd.model.report import Report
 from driftd.model.revision import RevisionState
 
 
@@ -49,10 +49,11 @@ def judge_revision(
     if state is RevisionState.BAD:
         return Judgement(state)
     left = deadline - (now - applied_at)
-    ailing = unhealthy(health)
-    if left <= timedelta(0) and ailing:
+    if left > timedelta(0):
+        return Judgement(RevisionState.APPLIED, look_again=left)
+    if ailing := unhealthy(health):
         return Judgement(RevisionState.BAD, f"not healthy within {_spoken(deadline)}: {describe(ailing)}")
-    return Judgement(RevisionState.APPLIED, look_again=left if left > timedelta(0) else None)
+    return Judgement(RevisionState.APPLIED)
 
 
 def unhealthy(health: Sequence[Health]) -> list[Health]:

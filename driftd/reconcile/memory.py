@@ -10,8 +10,8 @@ from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
+from driftd.model.report import SIZE, Chunk, Verdicts, others
 from driftd.model.resource import Manifest, ResourceRef
-from driftd.model.verdicts import SIZE, Chunk, Verdicts, others
 from driftd.reconcile.judging import Judged, SchemaAnswers
 from driftd.reconcile.placement import Placement, Wanted
 from driftd.reconcile.reading import Reader
@@ -42,6 +42,7 @@ class Memory:
         self._chunks: list[Chunk | None] = []
         self._positions: dict[ResourceRef, int] = {}
         self._ailing: dict[ResourceRef, Health] = {}
+        self._failed: dict[ResourceRef, Health] = {}
 
     def suspects(
         self,
@@ -87,10 +88,13 @@ class Memory:
             self._looks[ref] = _Look(one.wanted.manifest, stamp, one.schema)
             self._put(self._positions[ref], verdict)
             self._ailing.pop(ref, None)
+            self._failed.pop(ref, None)
             if one.live is not None:
                 well = health(ref, one.live)
                 if well.state is not HealthState.HEALTHY:
                     self._ailing[ref] = well
+                if well.state.failed:
+                    self._failed[ref] = well
 
     def improve(self, known: Verdict, better: Verdict) -> None:
         """Puts a verdict that says more in the place of one, unless another one has come since."""
@@ -110,6 +114,11 @@ class Memory:
     def ailing(self) -> tuple[Health, ...]:
         """What is there and not healthy."""
         return tuple(self._ailing.values())
+
+    @property
+    def failed(self) -> tuple[Health, ...]:
+        """That part of it which waiting will not cure."""
+        return tuple(self._failed.values())
 
     def _put(self, position: int, verdict: Verdict) -> None:
         self._verdicts[position] = verdict
@@ -132,6 +141,7 @@ class Memory:
         self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
         self._looks = {ref: look for ref, look in self._looks.items() if ref in self._positions}
         self._ailing = {ref: well for ref, well in self._ailing.items() if ref in self._positions}
+        self._failed = {ref: well for ref, well in self._failed.items() if ref in self._positions}
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
         self._chunks = [None] * -(-len(self._verdicts) // SIZE)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from driftd.model.drift import Change, Report, Status, Verdict
+from driftd.model.drift import Change, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Mode, Plan, Trigger
+from driftd.model.report import Report
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision

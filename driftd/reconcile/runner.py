@@ -10,10 +10,10 @@ from typing import Protocol
 
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import ApiResource
-from driftd.model.drift import Report
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
 from driftd.model.health import Health
 from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
@@ -21,7 +21,7 @@ from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Renderer
 from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.judging import Judged
-from driftd.reconcile.lifecycle import judge_revision, unhealthy
+from driftd.reconcile.lifecycle import judge_revision
 from driftd.reconcile.memory import Memory
 from driftd.reconcile.orphans import orphans
 from driftd.reconcile.placement import Placement, Placements, Wanted
@@ -269,14 +269,14 @@ class AppRunner:
         ask: Ask | None,
     ) -> PassResult:
         now = self.now()
-        well = self._memory.ailing
-        self._remember(after, well, now)
+        ailing = self._memory.ailing
+        self._remember(after, ailing, now)
         self._anything |= after.undecided  # what could not be told is tried again by every pass
         record = await self._applied(target.record, after, action, now)
         judged = judge_revision(
             record.state,
             after,
-            well,
+            ailing,
             applied_at=record.applied_at,
             steady_since=self._steady[1] if self._steady else None,
             now=now,
@@ -288,7 +288,7 @@ class AppRunner:
                 self.app.name, record.revision.sha, judged.state, reason=judged.reason, time=now
             )
         no_way_back = ""
-        if judged.state is RevisionState.BAD and target.hold is None and unhealthy(well):
+        if judged.state is RevisionState.BAD and target.hold is None and ailing:
             rolled_back = await self._roll_back(target, judged.reason or record.reason)
             if isinstance(rolled_back, PassResult):
                 return rolled_back
@@ -297,7 +297,7 @@ class AppRunner:
         more_to_tell = await self.recorder.passed(
             found,
             after,
-            health=self._lasting_trouble(well, now),
+            health=self._lasting_trouble(ailing, now),
             action=action,
             hold=target.hold,
             planned=ask is not None or (target.is_new and self.app.mode is Mode.HEAL),
@@ -313,7 +313,7 @@ class AppRunner:
         ]
         return PassResult(
             report=after,
-            health=well,
+            health=ailing,
             state=judged.state,
             hold=target.hold,
             action=action,
@@ -330,8 +330,7 @@ class AppRunner:
         await self.store.set_revision_state(self.app.name, record.revision.sha, RevisionState.APPLIED, time=now)
         return replace(record, state=RevisionState.APPLIED, applied_at=now)
 
-    def _remember(self, report: Report, well: Sequence[Health], now: datetime) -> None:
-        ailing = unhealthy(well)
+    def _remember(self, report: Report, ailing: Sequence[Health], now: datetime) -> None:
         sha = report.revision.sha if report.revision else ""
         if not report.in_sync or ailing:
             self._steady = None
@@ -342,7 +341,7 @@ class AppRunner:
         elif self._ailing_since is None:
             self._ailing_since = now
 
-    def _lasting_trouble(self, well: Sequence[Health], now: datetime) -> tuple[Health, ...]:
+    def _lasting_trouble(self, ailing: tuple[Health, ...], now: datetime) -> tuple[Health, ...]:
         """What to tell people: not every rollout that is under way, only one that has failed or takes too long."""
         too_long = self._ailing_since is not None and now - self._ailing_since >= self.app.deadline
-        return tuple(one for one in unhealthy(well) if one.state.failed or too_long)
+        return ailing if too_long else self._memory.failed

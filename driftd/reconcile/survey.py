@@ -11,10 +11,10 @@ from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
-from driftd.model.drift import Engine, Report, Verdict
+from driftd.model.drift import Engine, Verdict
 from driftd.model.errors import DriftdError, KubeError
+from driftd.model.report import Report, Verdicts
 from driftd.model.revision import Revision
-from driftd.model.verdicts import Verdicts
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView

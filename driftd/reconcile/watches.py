@@ -134,7 +134,7 @@ class ClusterWatches:
                 if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
                     self._look_at(scaled)
         if change.ref in self._apps:
-            self.witness.saw(change.ref, _whole(old), _whole(new), self._now())
+            self.witness.saw(change.ref, old, new, self._now())
             self._look_at(change.ref)
 
     def _look_at(self, ref: ResourceRef) -> None:

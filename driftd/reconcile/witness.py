@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from driftd.diff.ownership import Entry, entries, field_key
+from driftd.kube.packing import CachedObject
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, ResourceRef
@@ -41,13 +42,34 @@ class AuditEvent:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class _Sighting:
-    """One change of an object: the fields that lost their last owner, and the entries of managedFields that are new."""
+    """One change of an object. What it was is looked at when it is asked for, which few ever are."""
 
-    time: datetime
-    lost: frozenset[Keys]
-    owners: tuple[FieldOwner, ...]
+    __slots__ = ("_found", "_versions", "time")
+
+    def __init__(self, time: datetime, before: CachedObject, after: CachedObject) -> None:
+        self.time = time
+        self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
+        self._found: tuple[frozenset[Keys], tuple[FieldOwner, ...]] = (frozenset(), ())
+
+    @property
+    def lost(self) -> frozenset[Keys]:
+        """The fields that lost their last owner."""
+        return self._look()[0]
+
+    @property
+    def owners(self) -> tuple[FieldOwner, ...]:
+        """Those whose entries of managedFields are new."""
+        return self._look()[1]
+
+    def _look(self) -> tuple[frozenset[Keys], tuple[FieldOwner, ...]]:
+        if self._versions is not None:
+            before, after = (_of_the_object(version.object) for version in self._versions)
+            known = {(entry.owner, entry.api_version): entry.fields for entry in before}
+            owners = tuple(entry.owner for entry in after if _is_news(entry, known))
+            self._found = (_lost(before, after), owners)
+            self._versions = None
+        return self._found
 
 
 class Witness:
@@ -57,16 +79,12 @@ class Witness:
         self._sightings: OrderedDict[ResourceRef, deque[_Sighting]] = OrderedDict()
         self._audit: OrderedDict[ResourceRef, deque[AuditEvent]] = OrderedDict()
 
-    def saw(self, ref: ResourceRef, old: JsonObject | None, new: JsonObject | None, now: datetime) -> None:
-        """Takes in two versions of an object, as the watch brought them."""
-        if old is None or new is None:
+    def saw(self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime) -> None:
+        """Takes in two versions of an object, as the watch brought them. Of an outline nothing can be said."""
+        if old is None or new is None or not (old.is_whole and new.is_whole):
             return
-        before, after = _of_the_object(old), _of_the_object(new)
-        known = {(entry.owner, entry.api_version): entry.fields for entry in before}
-        changed = tuple(entry.owner for entry in after if _is_news(entry, known))
-        lost = _lost(before, after)
-        if changed or lost:
-            _remember(self._sightings, ref, _Sighting(now, lost, changed))
+        if old.hands != new.hands:
+            _remember(self._sightings, ref, _Sighting(now, old, new))
 
     def heard(self, event: AuditEvent) -> None:
         """Takes in an event of the audit log."""

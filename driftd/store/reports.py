@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from driftd.model.document import verdict_document
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
-from driftd.model.verdicts import changed
+from driftd.model.report import Report, changed
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import reports, verdicts

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
 
-from driftd.model.drift import Report
 from driftd.model.incident import Incident, IncidentType
 from driftd.model.plan import Action, Hold
+from driftd.model.report import Report
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import actions, incidents, manifest_sets, reports, retention, revisions, timeline

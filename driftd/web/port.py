@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from driftd.model.drift import Report
+from driftd.model.report import Report
 from driftd.web.audit import AuditWrite
 
 

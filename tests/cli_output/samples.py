@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import ListKey
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
 

@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from driftd.cli.output import Format, junit, markdown, sarif, write_reports
 from driftd.cli.output import json as json_output
 from driftd.model.document import check_document
-from driftd.model.drift import Change, FieldDrift, Report, Status
+from driftd.model.drift import Change, FieldDrift, Status
+from driftd.model.report import Report
 from tests.cli_output.samples import ALL, BROKEN, DRIFTED, NOW, QUIET, reports, verdict
 
 # The OASIS schema as the npm package @microsoft/jest-sarif carries it (MIT licence).

@@ -28,9 +28,10 @@ from driftd.cli.output.progress import progress
 from driftd.cli.output.svg import terminal_svg
 from driftd.cli.output.table import print_reports
 from driftd.cli.output.visible import one_line, visible
-from driftd.model.drift import Change, FieldDrift, Report, Status
+from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
+from driftd.model.report import Report
 from driftd.model.revision import RevisionState
 from tests.cli_output.samples import ALL, DRIFTED, NOW, QUIET, REVISION, reports, texts, verdict
 

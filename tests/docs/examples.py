@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftd.model.document import check_document, notification_document
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.model.path import ListKey
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
 from driftd.model.plan import Mode
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.policy.decide import decide, sync_decision
 

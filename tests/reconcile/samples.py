@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.health import Health, HealthState
 from driftd.model.plan import Action, Applied, Hold, Outcome, Trigger
+from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef, Source
 from driftd.model.revision import Revision
 

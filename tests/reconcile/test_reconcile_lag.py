@@ -22,7 +22,8 @@ from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.objects import apply, delete
 from driftd.kube.openapi import SchemaSource
 from driftd.model.document import verdict_document
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
+from driftd.model.report import Report
 from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView

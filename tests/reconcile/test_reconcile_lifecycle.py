@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.model.drift import Report, Status
+from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
+from driftd.model.report import Report
 from driftd.model.revision import RevisionState
 from driftd.reconcile.lifecycle import Judgement, describe, judge_revision, unhealthy
 from tests.reconcile.samples import T0, ailing, drifted, report, verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.diff.ownership import Entry
+from driftd.kube.packing import CachedObject
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
@@ -19,12 +21,22 @@ T0 = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 PATH: FieldPath = ("data", "currency")
 
 
-def _object(*managed: tuple[str, datetime | None, dict[str, Any]]) -> dict[str, Any]:
+def _object(
+    *managed: tuple[str, datetime | None, dict[str, Any]], versions: Sequence[str] = (), subresource: str | None = None
+) -> CachedObject:
     fields = [
-        {"manager": manager, "operation": "Update", "fieldsV1": owned, "time": time.isoformat() if time else None}
-        for manager, time, owned in managed
+        {
+            "manager": manager,
+            "operation": "Update",
+            "fieldsV1": owned,
+            "time": time.isoformat() if time else None,
+            "apiVersion": versions[number] if versions else "v1",
+            "subresource": subresource,
+        }
+        for number, (manager, time, owned) in enumerate(managed)
     ]
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "managedFields": fields}}
+    metadata = {"name": "web", "resourceVersion": "1", "managedFields": fields}
+    return CachedObject(REF, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
 
 
 def _verdict(change: Change, by: FieldOwner | None = None) -> Verdict:
@@ -101,14 +113,33 @@ def test_what_is_remembered_of_an_object_is_bounded() -> None:
 
 def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
     """A manager that applied by two versions has two entries: neither is taken for a change of the other."""
-    one = {"f:spec": {"f:a": {}}}
-    two = {"f:spec": {"f:b": {}}}
-    old = _object(("helm", T0, one), ("helm", T0, two))
-    for entry, version in zip(old["metadata"]["managedFields"], ("v1", "v2"), strict=True):
-        entry["apiVersion"] = version
+    lost = {"f:data": {"f:currency": {}, "f:a": {}}}
+    one, two = {"f:data": {"f:a": {}}}, {"f:data": {"f:b": {}}}
+    versions = ("v1", "v2", "v1")
+    old = _object(("helm", T0, lost), ("helm", T0, two), versions=versions)
+    new = _object(
+        ("helm", T0, one), ("helm", T0, two), ("kubectl-edit", T0, {"f:data": {"f:c": {}}}), versions=versions
+    )
     witness = Witness()
-    witness.saw(REF, old, old, T0)
-    assert not witness._sightings
+    witness.saw(REF, old, new, T0)
+    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert by is not None
+    assert by.manager == "kubectl-edit"
+
+
+def test_a_change_of_the_status_alone_is_not_remembered() -> None:
+    """A controller's reports, of which there are many, do not push out what a hand did."""
+    old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
+    edited = _object(("pipeline", T0, {"f:data": {"f:other": {}}}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
+    witness = Witness()
+    witness.saw(REF, old, edited, T0)
+    for second in range(100):
+        report = [("controller", T0 + timedelta(seconds=at), {"f:status": {}}) for at in (second, second + 1)]
+        before, after = (_object(one, subresource="status") for one in report)
+        witness.saw(REF, before, after, T0)
+    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert by is not None
+    assert by.manager == "kubectl-edit"
 
 
 _FIELDS = st.recursive(

@@ -19,8 +19,9 @@ from driftd.kube.cache import LiveCache, Timing
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
-from driftd.model.drift import Report, Status
+from driftd.model.drift import Status
 from driftd.model.plan import Mode
+from driftd.model.report import Report
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.engine import ReconcileEngine

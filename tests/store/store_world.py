@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
-from driftd.model.drift import Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.path import ListKey
+from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef, Source, digest
 from driftd.model.revision import GitLine, Revision
 from driftd.store.schema import metadata

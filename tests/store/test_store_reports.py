@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from driftd.model.drift import Report, Status
+from driftd.model.drift import Status
 from driftd.model.plan import Action, Applied, Outcome, Trigger
+from driftd.model.report import Report
 from driftd.store import HistoryKind, Store
 from driftd.store.reports import fingerprint
 from driftd.store.schema import history, verdicts

@@ -20,9 +20,10 @@ from starlette.routing import Route
 
 import driftd
 from driftd.model.document import check_document
-from driftd.model.drift import Change, FieldDrift, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Applied, Outcome, Trigger
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.web import Metrics, create_app, serve
 from driftd.web.audit import AuditWrite

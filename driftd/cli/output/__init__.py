@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
-from driftd.model.drift import Report
+from driftd.model.report import Report
 
 
 class Format(StrEnum):

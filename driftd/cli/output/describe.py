@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
-from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Report, Status, Verdict
+from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath, format_path
+from driftd.model.report import Report
 from driftd.model.resource import Json
 from driftd.model.revision import GitLine
 

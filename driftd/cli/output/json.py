@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from driftd.model.document import check_document
-from driftd.model.drift import Report
+from driftd.model.report import Report
 
 _RAW = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """What JSON leaves as it is, and a terminal or an editor would act on."""

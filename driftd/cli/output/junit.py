@@ -10,7 +10,8 @@ from driftd.cli.output import describe
 from driftd.cli.output.difference import difference, needs_lines
 from driftd.cli.output.visible import visible
 from driftd.model.document import timestamp
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
+from driftd.model.report import Report
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 allows in no form, not even as a reference."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference, needs_lines
 from driftd.cli.output.visible import one_line, visible
-from driftd.model.drift import Change, FieldDrift, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.report import Report
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""

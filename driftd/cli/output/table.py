@@ -14,7 +14,8 @@ from driftd.cli.output.difference import Side, difference, needs_lines
 from driftd.cli.output.lines import NARROWEST, Line, print_lines
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
 from driftd.cli.output.visible import one_line, visible
-from driftd.model.drift import Change, FieldDrift, Report, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.report import Report
 
 STATUS_STYLES = {
     Status.IN_SYNC: "green",

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from driftd.model.drift import Report, Status, Verdict
+from driftd.model.drift import Status, Verdict
+from driftd.model.report import Chunk, Report, Verdicts, changed
 from driftd.model.resource import ResourceRef
-from driftd.model.verdicts import Chunk, Verdicts, changed
 from tests.reconcile.samples import T0
 
 

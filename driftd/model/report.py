@@ -1,28 +1,38 @@
-"""The verdicts of a report: many, of which each report changes few."""
+"""What one pass found of one app: a verdict on each of many objects, of which the next pass changes few."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from itertools import accumulate, chain
 from operator import is_
 from typing import overload
 
 from driftd.model.drift import Status, Verdict
+from driftd.model.revision import Revision
 
 SIZE = 256
 """So many verdicts are in a chunk."""
 
+_DIFFERING = frozenset({Status.DRIFTED, Status.MISSING, Status.ORPHANED})
+
 
 class Chunk:
-    """Some verdicts in a row, and those of them on objects that are not simply in sync."""
+    """Some verdicts in a row, those of them on objects that are not simply in sync, and how many have which status."""
 
-    __slots__ = ("notable", "verdicts")
+    __slots__ = ("counts", "differing", "notable", "verdicts")
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         in_sync = Status.IN_SYNC
         self.verdicts = tuple(verdicts)
         self.notable = tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
+        self.differing = tuple([verdict for verdict in self.notable if verdict.status in _DIFFERING])
+        statuses = [verdict.status for verdict in self.notable]
+        self.counts = {status: statuses.count(status) for status in frozenset(statuses)}
+        self.counts[in_sync] = len(self.verdicts) - len(statuses)
 
 
 class Verdicts(Sequence[Verdict]):
@@ -38,10 +48,32 @@ class Verdicts(Sequence[Verdict]):
         """These and, behind them, others."""
         return Verdicts([*self.chunks, Chunk(more)]) if more else self
 
+    @classmethod
+    def of(cls, verdicts: Iterable[Verdict]) -> Verdicts:
+        """The same verdicts; what is in chunks already stays as it is."""
+        if isinstance(verdicts, Verdicts):
+            return verdicts
+        some = tuple(verdicts)
+        return cls([Chunk(some[start : start + SIZE]) for start in range(0, len(some), SIZE)])
+
     @property
     def notable(self) -> tuple[Verdict, ...]:
-        """Those on objects that are not simply in sync."""
+        """Those on objects that are not simply in sync: mostly few of many."""
         return tuple(chain.from_iterable([chunk.notable for chunk in self.chunks]))
+
+    @property
+    def differing(self) -> tuple[Verdict, ...]:
+        """Those on objects that differ from Git."""
+        return tuple(chain.from_iterable([chunk.differing for chunk in self.chunks]))
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many objects have each status; every status is there."""
+        counts = dict.fromkeys(Status, 0)
+        for chunk in self.chunks:
+            for status, count in chunk.counts.items():
+                counts[status] += count
+        return counts
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -70,6 +102,53 @@ class Verdicts(Sequence[Verdict]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts of one pass over one app, in the order of their sources.
+
+    `error` is why the app as a whole could not be judged (Git unreachable and never seen, a manifest that does not
+    parse): then there may be no verdicts at all, and the app is not in sync.
+    """
+
+    app: str
+    cluster: str
+    revision: Revision | None
+    verdicts: Sequence[Verdict]
+    time: datetime
+    error: str | None = None
+
+    @cached_property
+    def counts(self) -> Mapping[Status, int]:
+        """How many objects have each status; every status is there."""
+        return self._chunked.counts
+
+    @property
+    def in_sync(self) -> bool:
+        """True only when every object was read and none differs."""
+        counts = self.counts
+        fine = counts[Status.IN_SYNC] + counts[Status.IGNORED]
+        return self.error is None and fine == len(self.verdicts)
+
+    @property
+    def undecided(self) -> bool:
+        """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
+        return self.error is not None or self.counts[Status.UNKNOWN] > 0
+
+    @cached_property
+    def notable(self) -> tuple[Verdict, ...]:
+        """The verdicts on objects that are not simply in sync."""
+        return self._chunked.notable
+
+    @cached_property
+    def drifted(self) -> tuple[Verdict, ...]:
+        """The objects that differ from Git."""
+        return self._chunked.differing
+
+    @cached_property
+    def _chunked(self) -> Verdicts:
+        return Verdicts.of(self.verdicts)
 
 
 def changed(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[int]:
