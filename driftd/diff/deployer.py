@@ -83,9 +83,12 @@ def deployer(
         return Deployer(None, None, recorded)
     if len(candidates) == 1:
         return Deployer(candidates[0], None, recorded)
+    appliers = [e for e in candidates if _declares(e, recorded, managers)]
+    if len(appliers) == 1 and not any(e.created for e in candidates) and _surely_holds(appliers[0], declared):
+        return Deployer(appliers[0], None, None if appliers[0].applies else recorded)
     counts = {id(e): held(e.fields, declared, schema) for e in candidates}
     creator = _best((e for e in candidates if e.created), counts)
-    applier = _best((e for e in candidates if _declares(e, recorded, managers)), counts)
+    applier = _best(appliers, counts)
     if applier is not None and (creator is None or 2 * counts[id(applier)] >= counts[id(creator)]):
         chosen = applier
     else:
@@ -138,6 +141,21 @@ def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> 
     if entry.applies or managers.is_deployer(entry.owner):
         return True
     return recorded is not None and entry.owns(("metadata", "annotations", LAST_APPLIED))
+
+
+def _surely_holds(entry: Entry, declared: Mapping[str, Any]) -> bool:
+    """Whether `held` would count something at all, as far as that shows at the top: nearly always it does."""
+    for key, below in entry.fields.items():
+        value = declared.get(key[2:]) if key[:2] == "f:" else None
+        if value is None:
+            continue
+        if not below or "." in below:
+            return True
+        if isinstance(value, dict):
+            single = [name[2:] for name, deeper in below.items() if not deeper]
+            if any(value.get(name) is not None for name in single):
+                return True
+    return False
 
 
 def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:

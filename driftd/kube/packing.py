@@ -11,7 +11,7 @@ import orjson
 from driftd.model.packing import Dictionary, Samples
 from driftd.model.resource import JsonObject, ResourceRef
 
-_AT_HAND, _FOR = 32, 5.0
+_AT_HAND, _FOR = 64, 5.0
 """So many objects are held decoded, and for so many seconds: each takes some twenty kilobytes."""
 
 

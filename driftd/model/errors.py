@@ -105,6 +105,10 @@ class StoreError(DriftdError):
     """The history could not be read or written."""
 
 
+class Superseded(StoreError):
+    """What was to be recorded rests on what is no longer so: somebody else has written in between."""
+
+
 class NotifyError(DriftdError):
     """A channel did not take a message. `retry_after` is its own wish, in seconds."""
 

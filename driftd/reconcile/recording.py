@@ -52,16 +52,19 @@ class Recorder:
         planned: bool = False,
         no_way_back: str = "",
         complete: bool = True,
+        mark: str | None = None,
     ) -> timedelta | None:
         """Takes in a pass: what it `found`, and what was left `after` it acted.
 
         `planned` marks the pass that brings a new revision in: what differs before it is the commit, not drift.
         `no_way_back` says why a bad revision stays where it should have been rolled back: somebody has to look.
         `complete` is false while more is about to be known of what differs: people are told then.
+        `mark` is that of the `Standing` by which the pass was made, where it must still hold.
 
         Returns: in how long there may be something to tell that was held back now, None if nothing was.
+        Raises: Superseded: the app stands otherwise by now; nothing was written.
         """
-        opened = await self._store.record_report(after)
+        opened = await self._store.record_report(after, mark)
         sha = after.revision.sha if after.revision else None
         now = self._now()
         waits: list[timedelta | None] = []

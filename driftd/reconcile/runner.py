@@ -10,7 +10,7 @@ from typing import Protocol
 
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import ApiResource
-from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
+from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
 from driftd.model.health import Health
 from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
 from driftd.model.report import Report
@@ -120,7 +120,11 @@ class AppRunner:
         started = perf_counter()
         changed = self._changed(ask)
         try:
-            result = await self._run(ask, changed)
+            try:
+                result = await self._run(ask, changed)
+            except Superseded:  # by a command, mostly; what has been judged need not be judged again
+                self._targets.forget()
+                result = await self._run(ask, set())
         except BaseException:
             self._anything = True  # what was to be looked at may not have been
             raise
@@ -155,8 +159,15 @@ class AppRunner:
         if ask is not None and ask.trigger is Trigger.ROLLBACK:
             target = await self._targets.roll_back(desired, to=ask.to, by=ask.by, reason=f"asked for by {ask.by}")
         else:
-            target = await self._targets.choose(desired, release=ask is not None and ask.release)
+            release = ask is not None and ask.release
+            target = await self._targets.choose(desired, release=release, believe=self._only_looks(ask))
         return await self._compare_and_act(target, ask, changed)
+
+    def _only_looks(self, ask: Ask | None) -> bool:
+        return ask is None and self.app.mode is Mode.OBSERVE
+
+    def _mark(self, ask: Ask | None) -> str | None:
+        return self._targets.mark if self._only_looks(ask) else None
 
     async def _undecided(self, reason: DriftdError, ask: Ask | None) -> PassResult:
         if ask is not None:
@@ -179,7 +190,7 @@ class AppRunner:
                 raise
             self._anything = True
             report = self._survey.unreadable(target.desired, error, self.now())
-            await self.recorder.passed(report, report, health=(), action=None, hold=target.hold)
+            await self.recorder.passed(report, report, health=(), action=None, hold=target.hold, mark=self._mark(ask))
             return PassResult(report, state=target.record.state, hold=target.hold, look_again=_ASK_AGAIN)
         at_once = ask is not None or self.watches is None or self.app.mode is Mode.HEAL
         found = await self._look(target, placement, dropped, reader, changed, at_once=at_once)
@@ -272,7 +283,7 @@ class AppRunner:
         ailing = self._memory.ailing
         self._remember(after, ailing, now)
         self._anything |= after.undecided  # what could not be told is tried again by every pass
-        record = await self._applied(target.record, after, action, now)
+        record = await self._applied(target, after, action, now)
         judged = judge_revision(
             record.state,
             after,
@@ -284,9 +295,7 @@ class AppRunner:
             deadline=self.app.deadline,
         )
         if judged.state is not record.state:
-            await self.store.set_revision_state(
-                self.app.name, record.revision.sha, judged.state, reason=judged.reason, time=now
-            )
+            await self._set_state(target, judged.state, now, judged.reason)
         no_way_back = ""
         if judged.state is RevisionState.BAD and target.hold is None and ailing:
             rolled_back = await self._roll_back(target, judged.reason or record.reason)
@@ -303,6 +312,7 @@ class AppRunner:
             planned=ask is not None or (target.is_new and self.app.mode is Mode.HEAL),
             no_way_back=no_way_back,
             complete=complete,
+            mark=self._mark(ask),
         )
         waits = [
             judged.look_again,
@@ -320,15 +330,21 @@ class AppRunner:
             look_again=min((wait for wait in waits if wait is not None), default=None),
         )
 
-    async def _applied(
-        self, record: RevisionRecord, after: Report, action: Action | None, now: datetime
-    ) -> RevisionRecord:
+    async def _applied(self, target: Target, after: Report, action: Action | None, now: datetime) -> RevisionRecord:
         """The record once all of the revision is in the cluster."""
+        record = target.record
         carried_out = action is not None and not action.failed
         if record.applied_at is not None or after.undecided or not (after.in_sync or carried_out):
             return record
-        await self.store.set_revision_state(self.app.name, record.revision.sha, RevisionState.APPLIED, time=now)
+        await self._set_state(target, RevisionState.APPLIED, now)
         return replace(record, state=RevisionState.APPLIED, applied_at=now)
+
+    async def _set_state(self, target: Target, state: RevisionState, now: datetime, reason: str = "") -> None:
+        """Writes what became of a revision. Raises: Superseded: first, how the app stands has to be read."""
+        if target.believed:
+            raise Superseded(f"app {self.app.name}: how it stands has to be read")
+        self._targets.forget()
+        await self.store.set_revision_state(self.app.name, target.record.revision.sha, state, reason=reason, time=now)
 
     def _remember(self, report: Report, ailing: Sequence[Health], now: datetime) -> None:
         sha = report.revision.sha if report.revision else ""

@@ -27,6 +27,8 @@ class Target:
     record: RevisionRecord
     hold: Hold | None
     applied: tuple[str, ...]
+    believed: bool = False
+    """Whether how the app stands was taken for granted: then nothing may be done by it."""
 
     @property
     def is_new(self) -> bool:
@@ -35,7 +37,11 @@ class Target:
 
 
 class Targets:
-    """Chooses the target of each pass over one app, and keeps its holds."""
+    """Chooses the target of each pass over one app, and keeps its holds.
+
+    How the app stands changes seldom, and is kept: whoever believes it has to check, as he writes, that it still holds
+    (`Store.record_report`), and to `forget` it if it does not.
+    """
 
     def __init__(self, app: App, store: Store, now: Callable[[], datetime]) -> None:
         self._app = app
@@ -43,25 +49,43 @@ class Targets:
         self._now = now
         self._recorded: tuple[str, str] | None = None
         self._kept: tuple[str, tuple[Manifest, ...]] | None = None
+        self._standings: dict[str, Standing] = {}
+        self._mark: str | None = None
 
-    async def choose(self, desired: Desired, *, release: bool = False) -> Target:
+    @property
+    def mark(self) -> str | None:
+        """That of the `Standing` by which the last target was chosen; None once it is forgotten."""
+        return self._mark
+
+    def forget(self) -> None:
+        """Has how the app stands read again."""
+        self._standings.clear()
+        self._mark = None
+
+    async def choose(self, desired: Desired, *, release: bool = False, believe: bool = False) -> Target:
         """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad.
 
         `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do not
-        end a hold: nobody knows what they declare.
+        end a hold: nobody knows what they declare. With `believe`, how the app stood before may be taken for granted.
         """
         name = self._app.name
+        if not believe:
+            self.forget()
+        believed = bool(self._standings)
         standing = await self._standing(desired)
         record, hold = self._record(desired, standing), standing.hold
-        if hold is not None and release and record.state is RevisionState.BAD:
+        ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
+        if ends and believed:
+            return await self.choose(desired, release=release)
+        if ends and release and record.state is RevisionState.BAD:
             await self._store.set_revision_state(name, record.revision.sha, RevisionState.SEEN, time=self._now())
             record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
-        if hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors)):
+        if ends:
             await self._store.release_hold(name)
-            hold = None
-        if hold is not None:
-            return await self._held(hold, desired.errors)
-        return Target(desired, record, None, standing.applied)
+            self.forget()
+        elif hold is not None:
+            return await self._held(hold, desired.errors, believed=believed)
+        return Target(desired, record, None, standing.applied, believed)
 
     async def roll_back(self, desired: Desired, *, to: str | None, by: str, reason: str) -> Target:
         """Holds the app at `to`, or at its last good revision.
@@ -83,6 +107,7 @@ class Targets:
         if before is not None and replace(hold, since=before.since) == before:
             return await self._held(before)  # asked for once more
         await self._store.set_hold(hold)
+        self.forget()
         return await self._held(hold)
 
     async def _goal(self, desired: Desired, to: str | None) -> RevisionRecord:
@@ -102,15 +127,15 @@ class Targets:
             raise DriftdError(f"revision {record.revision.short} declares what Git declares now: nothing to roll back")
         return record
 
-    async def _held(self, hold: Hold, errors: tuple[str, ...] = ()) -> Target:
-        standing = await self._store.standing(self._app.name, hold.revision)
+    async def _held(self, hold: Hold, errors: tuple[str, ...] = (), *, believed: bool = False) -> Target:
+        standing = await self._at(hold.revision)
         record = standing.record
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         if self._kept is None or self._kept[0] != record.digest:
             self._kept = (record.digest, await self._store.manifests(record.digest))
         held = Desired(record.revision, self._kept[1], errors)
-        return Target(held, record, hold, standing.applied)
+        return Target(held, record, hold, standing.applied, believed)
 
     async def _standing(self, desired: Desired) -> Standing:
         """How the app stands at a revision, which is recorded unless it cannot be read: that is no revision to be."""
@@ -118,7 +143,20 @@ class Targets:
         if not desired.errors and self._recorded != (revision.sha, desired.digest):
             await self._store.record_revision(name, revision, desired.digest, desired.manifests)
             self._recorded = (revision.sha, desired.digest)
-        return await self._store.standing(name, revision.sha)
+            self.forget()
+        return await self._at(revision.sha)
+
+    async def _at(self, sha: str) -> Standing:
+        """How the app stands at a revision, as it was read once."""
+        if (known := self._standings.get(sha)) is not None:
+            return known
+        standing = await self._store.standing(self._app.name, sha)
+        if standing.mark != self._mark:
+            self.forget()
+        if standing.mark is not None:
+            self._standings[sha] = standing
+        self._mark = standing.mark
+        return standing
 
     def _record(self, desired: Desired, standing: Standing) -> RevisionRecord:
         name, revision = self._app.name, desired.revision

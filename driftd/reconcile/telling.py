@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 _AT_A_TIME = 32
 """So many objects are looked up together: one that comes behind them waits that long."""
 
+_GATHER = 0.5
+"""Seconds between two looks, unless there is enough for one: what comes meanwhile needs no runs of Git of its own."""
+
 PATIENCE = timedelta(seconds=5)
 """How long people may not be told of drift, because more of it is still looked up."""
 
@@ -99,14 +102,17 @@ class Telling:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        took = 0.0
         try:
             while self._waiting:
+                # two thirds of the time are for the passes
+                await asyncio.sleep(2 * took if len(self._waiting) >= _AT_A_TIME else max(2 * took, _GATHER))
                 some = dict(islice(self._waiting.items(), _AT_A_TIME))
                 for ref in some:
                     del self._waiting[ref]
                 began = loop.time()
                 await self._look_up([one for one in some.values() if one.holds])
-                await asyncio.sleep(2 * (loop.time() - began))  # two thirds of the time are for the passes
+                took = loop.time() - began
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:

@@ -113,14 +113,8 @@ class Database:
             with engine.begin() as connection:
                 return work(connection)
 
-        retrying = Retrying(
-            retry=retry_if_exception(_is_conflict),
-            stop=stop_after_attempt(12),
-            wait=wait_random_exponential(multiplier=0.01, max=0.5),
-            reraise=True,
-        )
         try:
-            return retrying(attempt)
+            return _on_conflict_again(attempt)
         except SQLAlchemyError as e:
             raise StoreError(f"{self.place}: {_explain(e)}") from e
         except ValueError as e:  # a document that cannot be written as JSON, or not be read as what it should be
@@ -154,6 +148,7 @@ def _connect(url: URL, place: str) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True}  # an error must not quote what was to be stored
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_TIMEOUT}
+        options["pool_reset_on_return"] = None  # every use of a connection ends its own transaction
         if _in_memory(url):
             options["poolclass"] = StaticPool
             options["connect_args"]["check_same_thread"] = False
@@ -211,6 +206,14 @@ def _is_busy(error: BaseException) -> bool:
 
 def _is_conflict(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+_on_conflict_again = Retrying(
+    retry=retry_if_exception(_is_conflict),
+    stop=stop_after_attempt(12),
+    wait=wait_random_exponential(multiplier=0.01, max=0.5),
+    reraise=True,
+)
 
 
 def _explain(error: SQLAlchemyError) -> str:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from driftd.model.errors import StoreError
 from driftd.store.schema import SCHEMA_VERSION, metadata, schema_version
 
 Migration = Callable[[Connection], None]
 
-MIGRATIONS: Mapping[int, Migration] = {}
+
+def _with_standings(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE reports ADD COLUMN standing VARCHAR(32) NOT NULL DEFAULT ''"))
+
+
+MIGRATIONS: Mapping[int, Migration] = {2: _with_standings}
 
 
 def bring_up_to_date(

@@ -33,12 +33,14 @@ class RevisionRecord:
 class Standing:
     """How an app stands at a revision: what is known of that, what holds the app, and what it has had in its cluster.
 
-    `applied` are the digests of what was in the cluster, as far as it is kept, the latest first.
+    `applied` are the digests of what was in the cluster, as far as it is kept, the latest first. `mark` is another one
+    as soon as any of this may have changed; None where there is none yet.
     """
 
     record: RevisionRecord | None
     hold: Hold | None
     applied: tuple[str, ...]
+    mark: str | None = None
 
 
 class HistoryKind(StrEnum):

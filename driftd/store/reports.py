@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
+from driftd.model.errors import Superseded
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
 from driftd.model.report import Report, changed
@@ -24,10 +26,15 @@ _LISTED = 20
 """At most so many objects stand in one entry of the history; the counts are always whole."""
 
 # Every pass over every app runs these: they are put together once.
-_SELECT = select(reports.c.stamp, reports.c.fingerprint).where(reports.c.app == bindparam("of"))
+_SELECT = select(reports.c.stamp, reports.c.fingerprint, reports.c.standing).where(reports.c.app == bindparam("of"))
 _UPDATE = update(reports).where(reports.c.app == bindparam("of"))
+_UPDATE_OURS = _UPDATE.where(reports.c.stamp == bindparam("was"))
+_UPDATE_AS_IT_STANDS = _UPDATE_OURS.where(reports.c.standing == bindparam("mark"))
 _INSERT = insert(verdicts)
-_DELETE = delete(verdicts).where(verdicts.c.app == bindparam("of"), verdicts.c.position == bindparam("at"))
+_REPLACE = update(verdicts).where(verdicts.c.app == bindparam("of"), verdicts.c.position == bindparam("at"))
+
+
+_Listed = dict[int, tuple[Verdict, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class Written:
     stamp: str
     verdicts: Sequence[Verdict]
     prints: Fingerprints
-    listed: dict[int, tuple[Verdict, dict[str, Any]]]
+    fingerprint: str
+    listed: _Listed
     """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
 
 
@@ -55,31 +63,47 @@ def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
     return hashlib.sha256(f"{report.error or ''}\n{verdicts}".encode()).hexdigest()
 
 
-def record(connection: Connection, report: Report, known: Written | None) -> Written:
-    """Make this the app's last report, with an entry in the history where the verdict is another one than before."""
+def record(connection: Connection, report: Report, known: Written | None, mark: str | None = None) -> Written:
+    """Make this the app's last report, with an entry in the history where the verdict is another one than before.
+
+    Raises: Superseded: how the app stands is no longer what `mark` (see `Standing`) stood for; nothing is written.
+    """
     prints = known.prints if known is not None else Fingerprints(_essence)
     now = fingerprint(report, prints)
-    row = connection.execute(_SELECT, {"of": report.app}).one_or_none()
     frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
+    values = {"of": report.app, "time": report.time, "fingerprint": now, "frame": frame}
+    if known is not None and (written := _go_on(connection, report, known, mark, values)) is not None:
+        return written
+    row = connection.execute(_SELECT, {"of": report.app}).one_or_none()
+    if mark is not None and (row is None or row.standing != mark):
+        raise Superseded(f"app {report.app}: it was held, released or rolled back in between")
     stamp = secrets.token_hex(8)
-    values = {"time": report.time, "fingerprint": now, "frame": frame}
     if row is None:
+        del values["of"]
         connection.execute(insert(reports).values(app=report.app, stamp=stamp, **values))
-        _replace(connection, report)
     else:
-        ours = known if known is not None and known.stamp == row.stamp else None
-        fresh = list(_fresh(report.verdicts, ours.verdicts)) if ours else []
-        if ours and not fresh and len(ours.verdicts) == len(report.verdicts):
-            stamp = ours.stamp
-        connection.execute(_UPDATE, {"of": report.app, "stamp": stamp, **values})
-        if ours is None:
-            _replace(connection, report)
-        else:
-            _patch(connection, report, fresh, len(ours.verdicts))
+        connection.execute(_UPDATE, {"stamp": stamp, **values})
+    _replace(connection, report)
     listed = known.listed if known is not None else {}
     if row is None or row.fingerprint != now:
         listed = _tell(connection, report, listed)
-    return Written(stamp, report.verdicts, prints, listed)
+    return Written(stamp, report.verdicts, prints, now, listed)
+
+
+def _go_on(
+    connection: Connection, report: Report, known: Written, mark: str | None, values: dict[str, Any]
+) -> Written | None:
+    """Writes what is new since `known`; None where the rows are no longer what this process has written."""
+    fresh = list(_fresh(report.verdicts, known.verdicts))
+    same = not fresh and len(known.verdicts) == len(report.verdicts)
+    stamp = known.stamp if same else secrets.token_hex(8)
+    statement = _UPDATE_OURS if mark is None else _UPDATE_AS_IT_STANDS
+    if not connection.execute(statement, {"was": known.stamp, "mark": mark, "stamp": stamp, **values}).rowcount:
+        return None
+    _patch(connection, report, fresh, len(known.verdicts))
+    now = values["fingerprint"]
+    listed = known.listed if known.fingerprint == now else _tell(connection, report, known.listed)
+    return Written(stamp, report.verdicts, known.prints, now, listed)
 
 
 def last(connection: Connection, app: str) -> Report | None:
@@ -112,11 +136,9 @@ def summary(report: Report) -> str:
     return f"{', '.join(wrong)} of {total}{at}"
 
 
-def _tell(
-    connection: Connection, report: Report, known: Mapping[int, tuple[Verdict, dict[str, Any]]]
-) -> dict[int, tuple[Verdict, dict[str, Any]]]:
+def _tell(connection: Connection, report: Report, known: _Listed) -> _Listed:
     wrong = islice((verdict for verdict in report.notable if verdict.status is not Status.IGNORED), _LISTED)
-    listed = {id(one): known.get(id(one)) or (one, verdict_document(one)) for one in wrong}
+    listed = {id(one): known.get(id(one)) or (one, codec.DETAILS.dump_json(verdict_document(one))) for one in wrong}
     timeline.write(
         connection,
         report.app,
@@ -128,8 +150,8 @@ def _tell(
             "in_sync": report.in_sync,
             "counts": {str(status): count for status, count in report.counts.items()},
             "error": report.error,
-            "resources": [document for _, document in listed.values()],
         },
+        resources=[document for _, document in listed.values()],
     )
     return listed
 
@@ -154,9 +176,11 @@ def _patch(connection: Connection, report: Report, fresh: list[int], written: in
     kept = len(report.verdicts)
     if kept < written:
         connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position >= kept))
-    if fresh:
-        connection.execute(_DELETE, [{"of": report.app, "at": position} for position in fresh])
-    _insert(connection, report, fresh)
+    there = bisect_left(fresh, written)
+    if there:
+        documents = ((at, codec.VERDICT.dump_json(report.verdicts[at])) for at in fresh[:there])
+        connection.execute(_REPLACE, [{"of": report.app, "at": at, "document": text} for at, text in documents])
+    _insert(connection, report, fresh[there:])
 
 
 def _insert(connection: Connection, report: Report, positions: Sequence[int]) -> None:

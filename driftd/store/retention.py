@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
 from driftd.model.revision import RevisionState
 from driftd.store import manifest_sets
+from driftd.store import revisions as revisions_of
 from driftd.store.records import DeliveryState, Pruned
 from driftd.store.schema import deliveries, history, holds, incidents, notifications, revisions
 
@@ -39,6 +40,8 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
         row.digest for row in connection.execute(select(revisions.c.id, revisions.c.digest)).all() if row.id in kept
     }
     gone_sets = manifest_sets.keep_only(connection, digests)
+    if gone_revisions or gone_sets:
+        revisions_of.moved(connection)
     gone_history = _prune_history(connection, keep, now)
     gone_deliveries = _prune_deliveries(connection, now - keep.deliveries)
     gone_incidents = connection.execute(

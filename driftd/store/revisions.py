@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import codec, manifest_sets, timeline
 from driftd.store.records import HistoryKind, RevisionRecord, Standing
-from driftd.store.schema import holds, revisions
+from driftd.store.schema import holds, reports, revisions
 
 # Every pass over every app runs these: they are put together once.
 _AT = (
@@ -32,6 +33,7 @@ _APPLIED = (
     .order_by(revisions.c.turn.desc())
 )
 _HOLD = select(holds.c.document).where(holds.c.app == bindparam("of"))
+_MARK = select(reports.c.standing).where(reports.c.app == bindparam("of"))
 
 
 def record(
@@ -67,6 +69,7 @@ def record(
                 first_seen=now,
             )
         )
+    moved(connection, app)
     again = " again" if known is not None else ""
     timeline.write(
         connection,
@@ -101,6 +104,7 @@ def set_state(connection: Connection, app: str, sha: str, state: RevisionState, 
         .where(revisions.c.id == row.id)
         .values(state=state, reason=reason, applied_at=applied_at, decided_at=time if decided else None)
     )
+    moved(connection, app)
     verb = {RevisionState.SEEN: "to be applied", RevisionState.APPLIED: "applied"}.get(state, f"is {state}")
     timeline.write(
         connection,
@@ -132,7 +136,14 @@ def standing(connection: Connection, app: str, sha: str, limit: int) -> Standing
     """How an app stands at a commit (a full hash). `limit` is that of what was applied."""
     row = connection.execute(_AT, {"of": app, "at": sha}).one_or_none()
     record = _record(row) if row is not None else None
-    return Standing(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)))
+    mark = connection.execute(_MARK, {"of": app}).scalar_one_or_none()
+    return Standing(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)), mark)
+
+
+def moved(connection: Connection, app: str | None = None) -> None:
+    """How an app stands may be another way from now on; None for all apps."""
+    marked = update(reports).values(standing=secrets.token_hex(8))
+    connection.execute(marked if app is None else marked.where(reports.c.app == app))
 
 
 def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
@@ -158,6 +169,7 @@ def set_hold(connection: Connection, hold: Hold) -> None:
     if hold_of(connection, hold.app) == hold:
         return
     connection.execute(delete(holds).where(holds.c.app == hold.app))
+    moved(connection, hold.app)
     document = codec.HOLD.dump_json(hold)
     connection.execute(insert(holds).values(app=hold.app, revision=hold.revision, document=document))
     timeline.write(
@@ -181,6 +193,7 @@ def release_hold(connection: Connection, app: str, now: datetime) -> None:
     if hold is None:
         return
     connection.execute(delete(holds).where(holds.c.app == app))
+    moved(connection, app)
     timeline.write(
         connection,
         app,

@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Instant(TypeDecorator[datetime]):
@@ -135,7 +135,8 @@ holds = Table(
 )
 
 # The last report of each app: its frame here, its verdicts one row each, so that a pass writes only what changed.
-# `stamp` is made anew by every write of the verdicts, which tells a process whether the rows are still its own.
+# `stamp` is made anew by every write of the verdicts, which tells a process whether the rows are still its own;
+# `standing` by every write of what became of the app's revisions and of what holds it, whoever does it.
 reports = Table(
     "reports",
     metadata,
@@ -143,6 +144,7 @@ reports = Table(
     Column("time", Instant, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("stamp", String(32), nullable=False),
+    Column("standing", String(32), nullable=False, server_default=""),
     Column("frame", Document, nullable=False),
 )
 

@@ -131,16 +131,19 @@ class Store:
 
     # Passes and actions
 
-    async def record_report(self, report: Report) -> list[Incident]:
+    async def record_report(self, report: Report, mark: str | None = None) -> list[Incident]:
         """Make this the app's last report. Only the verdicts that changed are written.
 
         The history gets an entry when what is wrong is another thing than before; who did it, when and at which
         revision do not count. Returns: the app's open incidents, as of then.
+
+        `mark` is that of the `Standing` by which the report was made. Raises: Superseded: the app stands otherwise by
+        now; nothing is written then.
         """
         known = self._written.get(report.app)
 
         def record(connection: Connection) -> tuple[reports.Written, list[Incident]]:
-            written = reports.record(connection, report, known)
+            written = reports.record(connection, report, known, mark)
             return written, incidents.still_open(connection, report.app, self._read_incident)
 
         self._written[report.app], still_open = await self._database.write(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +23,12 @@ def write(
     time: datetime,
     summary: str,
     details: Mapping[str, Any] | None = None,
+    resources: Sequence[bytes] | None = None,
 ) -> None:
-    """Add an entry. Part of the transaction of what it tells about."""
+    """Add an entry. Part of the transaction of what it tells about. `resources` are more of the details, as JSON."""
     document = codec.DETAILS.dump_json(dict(details or {}))
+    if resources is not None:
+        document = b'%b,"resources":[%b]}' % (document[:-1], b",".join(resources))
     values = {"app": app, "time": time, "kind": kind, "summary": summary, "details": document}
     connection.execute(_INSERT, values)
 
