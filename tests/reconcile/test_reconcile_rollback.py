@@ -9,6 +9,7 @@ from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
 from driftd.model.revision import RevisionState
 from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import PassResult
+from driftd.store import HistoryKind, Store
 from tests.reconcile.conftest import Opened
 from tests.reconcile.world import World, config_map, deployment, statuses
 
@@ -234,3 +235,34 @@ async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Open
         assert result.hold.reason == "asked for by ann"
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
         assert (await world.run()).hold is not None
+
+
+async def test_what_a_command_does_between_two_passes_counts_at_once(a_world: Opened) -> None:
+    """A daemon that only looks believes how the app stood: never so far as to record what is no longer so."""
+    async with a_world(mode=Mode.OBSERVE) as world:
+        await world.apply("ConfigMap", config_map(a="1"))
+        await world.apply("Deployment", deployment())
+        first = (await world.run()).report.revision
+        await world.commit({"config.yaml": config_map(a="2")}, "Second")
+        await world.apply("ConfigMap", config_map(a="2"))
+        second = (await world.run()).report.revision
+        assert first is not None
+        assert second is not None
+        before = await world.store.history("web")
+        await world.run()
+        command = await Store.open(f"sqlite:///{world.folder / 'history.db'}", clock=world.clock)
+        bad = await command.revision("web", second.sha)
+        assert bad is not None
+        await command.set_hold(Hold("web", first.sha, second.sha, bad.digest, "asked for", "ann", world.clock()))
+        await world.apply("ConfigMap", config_map(a="1"))
+        held = await world.run()
+        assert held.hold is not None
+        assert held.report.revision == first
+        assert held.report.in_sync
+        since = [e.kind for e in await world.store.history("web")][: -len(before)]
+        assert since == [HistoryKind.INCIDENT, HistoryKind.HOLD], "that it is held, and no verdict"
+        await command.release_hold("web")
+        released = await world.run()
+        assert released.hold is None
+        assert released.report.revision == second
+        await command.close()

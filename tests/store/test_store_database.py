@@ -134,6 +134,23 @@ def test_an_older_database_goes_forward_step_by_step(tmp_path: Path):
     engine.dispose()
 
 
+async def test_a_database_of_the_first_schema_goes_on_being_used(url):
+    """What was recorded is there, and what is recorded next stands beside it."""
+    store = await Store.open(url)
+    await store.record_report(world.report(world.verdict("a")))
+    await store.close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE reports DROP COLUMN standing"))
+        connection.execute(update(schema_version).values(version=1))
+    engine.dispose()
+    store = await Store.open(url)
+    assert await store.last_report("web") == world.report(world.verdict("a"))
+    await store.record_report(world.report(world.verdict("b"), minute=1), (await store.standing("web", "f" * 40)).mark)
+    assert await store.last_report("web") == world.report(world.verdict("b"), minute=1)
+    await store.close()
+
+
 def test_somebody_elses_tables_are_left_alone(tmp_path: Path):
     """A database that has a table called history, but is not driftd's, is not written to."""
     engine = create_engine(f"sqlite:///{tmp_path}/other.db")

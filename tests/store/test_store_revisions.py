@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import store_world as world
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driftd.model.errors import StoreError
+from driftd.model.drift import Status
+from driftd.model.errors import StoreError, Superseded
 from driftd.model.packing import Samples
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest, Source
 from driftd.model.revision import RevisionState
 from driftd.store import HistoryKind, Store
+from driftd.store.retention import Retention
 
 GOOD, BAD, APPLIED, SEEN = RevisionState.GOOD, RevisionState.BAD, RevisionState.APPLIED, RevisionState.SEEN
 
@@ -171,3 +175,44 @@ def test_manifests_come_back_as_they_went_in(spec):
     after = before.packed(Samples())
     assert repr(after.body) == repr(before.body)
     assert after.digest == before.digest
+
+
+async def test_a_report_counts_only_as_the_app_stood(store: Store):
+    """Whatever is written about its revisions or its hold makes an older mark worthless, and nothing else does."""
+    await see(store, 1)
+    assert (await store.standing("web", world.revision(1).sha)).mark is None
+    await store.record_report(world.report(world.verdict()))
+    hold = Hold("web", "1" * 40, "2" * 40, "d" * 64, "not healthy within 5m", "driftd", world.T0)
+
+    async def forget_the_old() -> None:
+        await see(store, 2)
+        await store.prune(Retention(good_revisions=2, history=timedelta(0)))
+
+    for change in (
+        lambda: see(store, 1, GOOD),
+        lambda: store.set_hold(hold),
+        lambda: store.release_hold("web"),
+        forget_the_old,
+    ):
+        mark = (await store.standing("web", world.revision(1).sha)).mark
+        assert mark is not None
+        await store.record_report(world.report(world.verdict("a"), world.verdict("b"), minute=1), mark)
+        await store.record_report(world.report(world.verdict("a"), minute=2), mark)
+        await change()
+        before = await store.history("web")
+        with pytest.raises(Superseded):
+            await store.record_report(world.report(world.verdict("c", Status.MISSING), minute=3), mark)
+        last = await store.last_report("web")
+        assert last == world.report(world.verdict("a"), minute=2)
+        assert await store.history("web") == before
+
+
+async def test_two_processes_do_not_take_each_others_rows_for_their_own(url):
+    """Each writes what is new since its own last report, unless the other one has written since."""
+    one, other = await Store.open(url), await Store.open(url)
+    await one.record_report(world.report(world.verdict("a"), world.verdict("b")))
+    await other.record_report(world.report(world.verdict("c")))
+    await one.record_report(world.report(world.verdict("a"), world.verdict("b"), minute=1))
+    for store in (one, other):
+        assert await store.last_report("web") == world.report(world.verdict("a"), world.verdict("b"), minute=1)
+        await store.close()

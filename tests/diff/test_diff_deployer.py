@@ -1,0 +1,35 @@
+"""Who deploys an object is found without counting where a look at the top of what is held will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.diff.deployer import _surely_holds, held
+from driftd.diff.ownership import Entry
+from driftd.model.drift import FieldOwner
+
+_NAMES = st.sampled_from(["a", "b", "c"])
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers(0, 1) | st.lists(st.integers(), max_size=2),
+    lambda inner: st.dictionaries(_NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+_FIELDS: st.SearchStrategy[Any] = st.recursive(
+    st.just({}),
+    lambda inner: st.dictionaries(_NAMES.map("f:{}".format) | st.just("."), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(
+    fields=st.dictionaries(_NAMES.map("f:{}".format), _FIELDS, max_size=3),
+    declared=st.dictionaries(_NAMES, _VALUES, max_size=3),
+)
+def test_what_is_surely_held_is_held(fields: dict[str, Any], declared: dict[str, Any]) -> None:
+    """Of an entry that is looked at by its top alone, counting would find something as well."""
+    entry = Entry(FieldOwner("kubectl", "Apply"), "v1", fields)
+    if _surely_holds(entry, declared):
+        assert held(fields, declared, None) > 0
