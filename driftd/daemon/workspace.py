@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Workspace:
     _views: dict[str, ClusterView] = field(default_factory=dict)
     _sources: dict[str, SourceState] = field(default_factory=dict)
     _parsed: ParsedFiles = field(default_factory=ParsedFiles)
+    _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def app_config(self, name: str) -> AppConfig:
         """Raises: DriftdError: there is no such app; the text names those that there are."""
@@ -84,6 +86,7 @@ class Workspace:
             now=self.now,
             watches=watches,
             parsed=self._parsed,
+            turns=self._turns,
             wake=wake,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -88,6 +89,7 @@ class AppRunner:
     watches: Watches | None = None
     parsed: ParsedFiles = field(default_factory=ParsedFiles)
     wake: Callable[[], None] = field(default=lambda: None)
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     _renderer: Renderer = field(init=False)
     _placements: Placements = field(init=False)
     _survey: Survey = field(init=False)
@@ -110,7 +112,7 @@ class AppRunner:
         self._inventory = Inventory(self.app, self.view, self.store)
         self._targets = Targets(self.app, self.store, self.now)
         self._repair = Repair(self.app, self.view, self.store, self.now)
-        self._telling = Telling(self._survey, self._memory, self.wake)
+        self._telling = Telling(self._survey, self._memory, self.wake, self.turns)
 
     async def run(self, ask: Ask | None = None) -> PassResult:
         """One pass: idempotent, and complete whatever caused it.

@@ -55,13 +55,15 @@ class _Waiting:
 class Telling:
     """Adds to the verdicts in an app's memory which line says otherwise, who wrote it, and whether it only lags behind.
 
-    `wake` asks for a pass, which records and tells what has come to be known.
+    `wake` asks for a pass, which records and tells what has come to be known. `turns` is that of all apps of a daemon:
+    one of them looks up at a time, so that the passes have two thirds of the time, however many apps there are.
     """
 
-    def __init__(self, survey: Survey, memory: Memory, wake: Callable[[], None]) -> None:
+    def __init__(self, survey: Survey, memory: Memory, wake: Callable[[], None], turns: asyncio.Lock) -> None:
         self._survey = survey
         self._memory = memory
         self._wake = wake
+        self._turns = turns
         self._waiting: dict[ResourceRef, _Waiting] = {}
         self._since: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,24 +103,27 @@ class Telling:
             self._task = asyncio.create_task(self._run(), name="telling")
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        took = 0.0
         try:
             while self._waiting:
-                # two thirds of the time are for the passes
-                await asyncio.sleep(2 * took if len(self._waiting) >= _AT_A_TIME else max(2 * took, _GATHER))
-                some = dict(islice(self._waiting.items(), _AT_A_TIME))
-                for ref in some:
-                    del self._waiting[ref]
-                began = loop.time()
-                await self._look_up([one for one in some.values() if one.holds])
-                took = loop.time() - began
+                if len(self._waiting) < _AT_A_TIME:
+                    await asyncio.sleep(_GATHER)
+                async with self._turns:
+                    await self._look_up_some()
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:
             self._waiting.clear()
             self._since = None
             self._wake()
+
+    async def _look_up_some(self) -> None:
+        """Takes a turn, with the rest that the passes are due for it."""
+        began = asyncio.get_running_loop().time()
+        some = dict(islice(self._waiting.items(), _AT_A_TIME))
+        for ref in some:
+            del self._waiting[ref]
+        await self._look_up([one for one in some.values() if one.holds])
+        await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
 
     async def _look_up(self, some: Sequence[_Waiting]) -> None:
         for revision, reader in dict.fromkeys((one.revision, one.reader) for one in some):
