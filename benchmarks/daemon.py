@@ -39,6 +39,9 @@ _READY_WITHIN = 300.0
 _SETTLE = 5.0
 """Seconds between two measurements, so that none pays for the one before."""
 
+_AT_REST = 45.0
+"""Seconds after its start in which a daemon still has work: its revisions become good, and its cache is cut down."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
@@ -124,7 +127,7 @@ def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, obje
 
 def rest(daemon: Daemon, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
     """The daemon's memory, and what it does in some seconds in which nothing happens."""
-    time.sleep(_SETTLE)
+    time.sleep(_AT_REST)
     say(f"Watching it do nothing for {lasting:g} s …")
     begin, before, clock = datetime.now(UTC), daemon.cpu(), time.monotonic()
     time.sleep(lasting)

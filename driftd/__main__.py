@@ -1,5 +1,5 @@
 """`python -m driftd`."""
 
-from driftd.cli.main import main
+from driftd.cli.main import command
 
-main()
+command()

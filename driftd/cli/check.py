@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import posixpath
 import secrets
 import sys
@@ -81,6 +82,7 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool) ->
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown)
         reports = await _check(subjects, how, shown)
+        gc.freeze()  # else the collector walks all of it once more as it is let go
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
         for rule in how.ignored.unused():
