@@ -14,7 +14,6 @@ from driftd.git.failure import CommandFailed, advice
 from driftd.git.folder import Resolved
 from driftd.git.remote import FULL_HASH, Listing, Target, missing, named, typed
 from driftd.git.source import GitSource, Ref, RefKind, is_hash, is_name
-from driftd.git.versions import VersionRange
 from driftd.model.errors import GitError, RefNotFound
 
 _log = structlog.get_logger(__name__)
@@ -132,6 +131,8 @@ class Fetch:
             case RefKind.BRANCH | RefKind.TAG:
                 return named(ref.kind, ref.value)
             case RefKind.SEMVER:
+                from driftd.git.versions import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+
                 tag = VersionRange.parse(ref.value).highest(filter(is_name, self._listing("--tags").tags))
                 if tag is None:
                     raise RefNotFound(f"{self.source}: no tag is a version in {ref.value!r}: {self._listing()}")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from driftd.git.address import Address, Transport
-from driftd.git.versions import VersionRange
 from driftd.model.errors import GitError
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
@@ -48,6 +47,8 @@ class Ref:
             if self.value:
                 raise GitError("the default branch has no name of its own: leave it out, or name a branch")
         elif self.kind is RefKind.SEMVER:
+            from driftd.git.versions import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+
             VersionRange.parse(self.value)
         elif self.kind is RefKind.COMMIT:
             if not is_hash(self.value) or len(self.value) < _SHORTEST_COMMIT:
