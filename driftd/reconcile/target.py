@@ -51,6 +51,7 @@ class Targets:
         self._kept: tuple[str, tuple[Manifest, ...]] | None = None
         self._standings: dict[str, Standing] = {}
         self._mark: str | None = None
+        self._fresh = False
 
     @property
     def mark(self) -> str | None:
@@ -71,8 +72,9 @@ class Targets:
         name = self._app.name
         if not believe:
             self.forget()
-        believed = bool(self._standings)
+        self._fresh = False
         standing = await self._standing(desired)
+        believed = not self._fresh
         record, hold = self._record(desired, standing), standing.hold
         ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
         if ends and believed:
@@ -151,6 +153,7 @@ class Targets:
         if (known := self._standings.get(sha)) is not None:
             return known
         standing = await self._store.standing(self._app.name, sha)
+        self._fresh = True
         if standing.mark != self._mark:
             self.forget()
         if standing.mark is not None:
