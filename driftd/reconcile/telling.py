@@ -27,6 +27,9 @@ _AT_A_TIME = 32
 _GATHER = 0.5
 """Seconds between two looks, unless there is enough for one: what comes meanwhile needs no runs of Git of its own."""
 
+_TURN = 2.0
+"""Seconds after which a look is no matter of CPU any more, but waits for a remote."""
+
 PATIENCE = timedelta(seconds=5)
 """How long people may not be told of drift, because more of it is still looked up."""
 
@@ -107,8 +110,7 @@ class Telling:
             while self._waiting:
                 if len(self._waiting) < _AT_A_TIME:
                     await asyncio.sleep(_GATHER)
-                async with self._turns:
-                    await self._look_up_some()
+                await self._take_a_turn()
         except Exception:
             log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
         finally:
@@ -116,14 +118,23 @@ class Telling:
             self._since = None
             self._wake()
 
-    async def _look_up_some(self) -> None:
-        """Takes a turn, with the rest that the passes are due for it."""
-        began = asyncio.get_running_loop().time()
-        some = dict(islice(self._waiting.items(), _AT_A_TIME))
-        for ref in some:
-            del self._waiting[ref]
-        await self._look_up([one for one in some.values() if one.holds])
-        await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
+    async def _take_a_turn(self) -> None:
+        """Looks some up, with the rest that the passes are due for it. What takes long, others do not wait for."""
+        loop = asyncio.get_running_loop()
+        async with self._turns:
+            began = loop.time()
+            some = dict(islice(self._waiting.items(), _AT_A_TIME))
+            for ref in some:
+                del self._waiting[ref]
+            looking = asyncio.create_task(self._look_up([one for one in some.values() if one.holds]))
+            try:
+                done, _ = await asyncio.wait([looking], timeout=_TURN)
+                if done:
+                    await asyncio.sleep(2 * (loop.time() - began))
+            except asyncio.CancelledError:
+                looking.cancel()
+                raise
+        await looking
 
     async def _look_up(self, some: Sequence[_Waiting]) -> None:
         for revision, reader in dict.fromkeys((one.revision, one.reader) for one in some):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,10 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
 from driftd.reconcile import telling
 from driftd.reconcile.engine import ReconcileEngine
+from driftd.reconcile.judging import Judged
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.telling import Telling
+from tests.reconcile import samples
 from tests.reconcile.test_reconcile_engine import in_sync, status
 from tests.reconcile.world import World, config_map, deployment, until
 
@@ -123,3 +127,49 @@ async def test_drift_that_a_commit_does_not_touch_has_the_line_of_the_new_histor
             return [line.commit for line in lines if line is not None] == [observed.repository.head]
 
         await until(renewed, "the line's new writer")
+
+
+class Lookups:
+    """A survey, a memory and a reader in one: knows which look began, and how many are under way at once."""
+
+    def __init__(self, lasting: float) -> None:
+        self.lasting = lasting
+        self.begun: list[float] = []
+
+    def stamp(self, _one: Any) -> str:
+        return "1"
+
+    async def read(self, _wanted: Any) -> dict[Any, Any]:
+        return {}
+
+    async def told(self, _revision: Any, judged: Sequence[Judged]) -> list[Verdict]:
+        self.begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.lasting)
+        return [one.verdict for one in judged]
+
+    def improve(self, known: Verdict, better: Verdict) -> None:
+        assert known == better
+
+
+def looking_up(lookups: Lookups, turns: asyncio.Lock, over: asyncio.Event) -> Telling:
+    found = Telling(cast("Any", lookups), cast("Any", lookups), over.set, turns)
+    wanted = Wanted(cast("Any", object()), cast("Any", object()))
+    found.add(samples.revision(), [Judged(wanted, samples.drifted())], ["1"], cast("Any", lookups))
+    return found
+
+
+@pytest.mark.parametrize(("lasting", "apart"), [(0.05, 0.15), (30.0, 0.3)])
+async def test_apps_take_turns_but_wait_for_nobodys_remote(
+    monkeypatch: pytest.MonkeyPatch, lasting: float, apart: float
+) -> None:
+    """After each look the passes have twice its time; one that waits for a remote holds up no other."""
+    monkeypatch.setattr(telling, "_GATHER", 0.0)
+    monkeypatch.setattr(telling, "_TURN", 0.3)
+    turns, over = asyncio.Lock(), asyncio.Event()
+    apps = [Lookups(lasting), Lookups(0.0)]
+    looking = [looking_up(apps[0], turns, asyncio.Event()), looking_up(apps[1], turns, over)]
+    await asyncio.wait_for(over.wait(), 5)
+    (first,), (second,) = (one.begun for one in apps)
+    assert second - first >= apart
+    for one in looking:
+        await one.close()
