@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
 import os
 import sys
 from enum import StrEnum
@@ -50,7 +50,7 @@ def command() -> None:
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise
-        logging.shutdown()
+        atexit._run_exitfuncs()  # noqa: SLF001  # libraries take their temporary files away by these
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code or 0)

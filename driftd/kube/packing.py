@@ -42,6 +42,11 @@ class CachedObject:
         self._packed = dictionary.pack(raw) if dictionary is not None else bytes(memoryview(raw))
 
     @property
+    def size(self) -> int:
+        """The bytes that it is held in."""
+        return len(self._packed)
+
+    @property
     def object(self) -> JsonObject:
         """The whole object, managedFields and all, decoded where it is not held so. Not to be edited.
 

@@ -24,6 +24,9 @@ _KEPT = 16
 _OBJECTS = 50_000
 """So many objects are remembered, the latest that changed."""
 
+_LARGE = 4096
+"""Bytes from which on the two versions of an object are not kept, but looked at at once: most take some hundreds."""
+
 _CLOSE = timedelta(seconds=2)
 """managedFields tells seconds; the audit log's clock is that of the same API server, or of one beside it."""
 
@@ -51,6 +54,8 @@ class _Sighting:
         self.time = time
         self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
         self._found: tuple[frozenset[Keys], tuple[FieldOwner, ...]] = (frozenset(), ())
+        if before.size + after.size > _LARGE:
+            self._look()
 
     @property
     def lost(self) -> frozenset[Keys]:

@@ -8,7 +8,18 @@ import sys
 
 import pytest
 
-HEAVY = ("aiohttp", "apscheduler", "deepdiff", "git", "kubernetes", "orjson", "rich", "slack_sdk", "sqlalchemy")
+HEAVY = (
+    "aiohttp",
+    "apscheduler",
+    "deepdiff",
+    "git",
+    "kubernetes",
+    "orjson",
+    "pydantic",
+    "rich",
+    "slack_sdk",
+    "sqlalchemy",
+)
 """What takes long to import, and what `--help` has no use for."""
 
 
@@ -25,6 +36,23 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "loaded: [] 0"
     assert done.stdout
+
+
+def test_a_command_ends_at_once_but_takes_away_what_libraries_left() -> None:
+    """With its exit code and all that it printed; the objects that it made are not taken apart one by one."""
+    script = (
+        "import atexit, sys\n"
+        "from driftd.cli.main import command\n"
+        "class Object:\n    def __del__(self): print('taken apart')\n"
+        "held = Object()\n"
+        "atexit.register(print, 'taken away')\n"
+        "sys.argv = ['driftd', 'sync', 'web', '--config', '/nonexistent/driftd.yaml']\n"
+        "command()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "/nonexistent/driftd.yaml" in done.stderr
+    assert done.stdout == "taken away\n"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -122,6 +123,19 @@ def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
     )
     witness = Witness()
     witness.saw(REF, old, new, T0)
+    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert by is not None
+    assert by.manager == "kubectl-edit"
+
+
+def test_the_versions_of_a_large_object_are_not_kept() -> None:
+    """Sixteen of each would fill the memory; what was to be seen in them is known all the same."""
+    filling = {f"f:{random.Random(number).getrandbits(128):x}": {} for number in range(500)}
+    old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, **filling}}))
+    new = _object(("pipeline", T0, {"f:data": filling}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
+    witness = Witness()
+    witness.saw(REF, old, new, T0)
+    assert [sighting._versions for sighting in witness._sightings[REF]] == [None]
     by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
