@@ -177,21 +177,25 @@ def test_manifests_come_back_as_they_went_in(spec):
     assert after.digest == before.digest
 
 
-async def test_a_report_counts_only_as_the_app_stood(store: Store):
+async def test_a_report_counts_only_as_the_app_stood(store: Store, url: str):
     """Whatever is written about its revisions or its hold makes an older mark worthless, and nothing else does."""
     await see(store, 1)
     assert (await store.standing("web", world.revision(1).sha)).mark is None
     await store.record_report(world.report(world.verdict()))
     hold = Hold("web", "1" * 40, "2" * 40, "d" * 64, "not healthy within 5m", "driftd", world.T0)
 
+    later = await Store.open(url, clock=lambda: world.T0 + timedelta(days=100))
+
     async def forget_the_old() -> None:
-        await see(store, 2)
-        await store.prune(Retention(good_revisions=2, history=timedelta(0)))
+        pruned = await later.prune(Retention(good_revisions=2))
+        assert (pruned.revisions, pruned.manifest_sets) == (1, 1)
 
     for change in (
-        lambda: see(store, 1, GOOD),
+        lambda: store.set_revision_state("web", world.revision(1).sha, GOOD, time=world.T0),
         lambda: store.set_hold(hold),
         lambda: store.release_hold("web"),
+        lambda: see(store, 2),
+        lambda: see(store, 3),
         forget_the_old,
     ):
         mark = (await store.standing("web", world.revision(1).sha)).mark
@@ -205,6 +209,7 @@ async def test_a_report_counts_only_as_the_app_stood(store: Store):
         last = await store.last_report("web")
         assert last == world.report(world.verdict("a"), minute=2)
         assert await store.history("web") == before
+    await later.close()
 
 
 async def test_two_processes_do_not_take_each_others_rows_for_their_own(url):
