@@ -40,6 +40,7 @@ from driftd.reconcile.desired import Renderer
 from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
 from driftd.render.options import RenderOptions
+from driftd.render.parsed import Parser
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
@@ -70,7 +71,7 @@ class _Subject:
     access: ClusterAccess
 
 
-async def run_check(request: CheckRequest, output: Format, *, show_all: bool) -> int:
+async def run_check(request: CheckRequest, output: Format, *, show_all: bool, parser: Parser | None = None) -> int:
     """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
 
     Raises: DriftdError: nothing could be checked at all.
@@ -81,7 +82,7 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool) ->
     with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown)
-        reports = await _check(subjects, how, shown)
+        reports = await _check(subjects, how, shown, parser)
         gc.freeze()  # else the collector walks all of it once more as it is let go
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
@@ -114,7 +115,7 @@ def _subjects(request: CheckRequest, config: Config | None) -> list[_Subject]:
 
 def _of_repository(request: CheckRequest, repo: str) -> _Subject:
     ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
-    source = GitSource(name="repository", url=_local(repo), ref=ref, allow_file=True)
+    source = GitSource(name="repository", url=_local(repo), ref=ref, allow_file=True, borrow=True)
     path = posixpath.normpath(request.path.strip("/"))
     path = "" if path == "." else path
     name = path.rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
@@ -134,7 +135,7 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> _Subject:
     found = config.app(name)
     assert found is not None  # noqa: S101  # the caller has looked
     app = app_of(found, config)
-    source = git_source(config.source_of(found))
+    source = replace(git_source(config.source_of(found)), borrow=True)
     if request.revision:
         source = replace(source, ref=Ref(RefKind.ANY, request.revision))
     if request.engine is not None:
@@ -148,7 +149,7 @@ def _local(repo: str) -> str:
     return str(path.resolve()) if path.exists() else repo
 
 
-async def _check(subjects: list[_Subject], how: Comparison, shown: Progress) -> list[Report]:
+async def _check(subjects: list[_Subject], how: Comparison, shown: Progress, parser: Parser | None) -> list[Report]:
     mirrors: dict[GitSource, tuple[Mirror, Revision]] = {}
     reports = []
     async with _clusters() as view_of:
@@ -162,7 +163,7 @@ async def _check(subjects: list[_Subject], how: Comparison, shown: Progress) -> 
                     mirrors[subject.source] = (mirror, await mirror.fetch())
                 mirror, revision = mirrors[subject.source]
                 shown.step(f"comparing {subject.app.name}")
-                reports.append(await _report(subject.app, mirror, revision, connecting, how))
+                reports.append(await _report(subject.app, mirror, revision, connecting, how, parser))
             except DriftdError as error:
                 if len(subjects) == 1:
                     raise
@@ -185,10 +186,15 @@ def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report
 
 
 async def _report(
-    app: App, mirror: Mirror, revision: Revision, connecting: Awaitable[ClusterView], how: Comparison
+    app: App,
+    mirror: Mirror,
+    revision: Revision,
+    connecting: Awaitable[ClusterView],
+    how: Comparison,
+    parser: Parser | None,
 ) -> Report:
     try:
-        desired = await Renderer(app, mirror).desired(revision)
+        desired = await Renderer(app, mirror, parser).desired(revision)
     except (GitError, RenderError) as error:
         return _unjudged(app, revision, error)
     return await Survey(app, await connecting, mirror, how).check(desired, datetime.now(UTC))

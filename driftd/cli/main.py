@@ -112,13 +112,16 @@ def check(
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """
     from driftd.cli.check import CheckRequest, run_check
+    from driftd.render.beside import parsing_beside
 
     request = CheckRequest(
         names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace, kubeconfig=kubeconfig,
         context=context, engine=engine, config=config, explain=explain,
     )  # fmt: skip
     _logs(debug=debug)
-    raise typer.Exit(_asyncio(run_check(request, output, show_all=show_all)))
+    with parsing_beside() as parser:
+        code = _asyncio(run_check(request, output, show_all=show_all, parser=parser))
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -145,12 +145,28 @@ def opened(repository: Path, deadline: Deadline) -> Iterator[Shell]:
         repo.close()
 
 
-def create(repository: Path, deadline: Deadline) -> None:
-    """A new bare repository, with nothing of the templates that an installation may have."""
+def create(repository: Path, deadline: Deadline, lender: Path | None = None) -> None:
+    """A new bare repository, with nothing of the templates that an installation may have.
+
+    `lender` is a folder on this machine with a repository whose objects it has as if they were its own. Nothing is lent
+    by a shallow one, whose history has to be marked as cut off, and by a linked worktree, whose objects are elsewhere.
+    """
     repository.mkdir(parents=True)
     git = _CleanGit(repository)
     git.update_environment(**environment.local(repository))
     Shell(git, repository, deadline).run("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+    if lender is not None and (objects := _lent(lender)) is not None:
+        known = repository / "objects" / "info" / "alternates"
+        known.parent.mkdir(exist_ok=True)
+        known.write_bytes(os.fsencode(objects) + b"\n")
+
+
+def _lent(lender: Path) -> Path | None:
+    for folder in (lender / ".git", lender):
+        objects = folder / "objects"
+        if objects.is_dir():
+            return None if (folder / "shallow").exists() or "\n" in str(objects) else objects
+    return None
 
 
 def _require_git() -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from driftd.git.address import Transport
 from driftd.git.blame import Blame
 from driftd.git.command import NoRepository, Shell, create, opened
 from driftd.git.commits import existing_commit, history, revision_of
@@ -234,11 +235,13 @@ class Mirror:
 
     def _rebuild(self, deadline: Deadline, credentials: Login) -> Resolved:
         incoming = self._folder.incoming()
-        create(incoming, deadline)
+        address = self.source.address
+        lends = self.source.borrow and address.transport is Transport.FILE
+        create(incoming, deadline, address.path if lends else None)
         with opened(incoming, deadline) as shell:
             resolved = Fetch(self.source, shell, shell.logged_in(credentials)).run(None)
         self._folder.install(incoming)
-        self._folder.remember(State(self.source.address.url, {key_of(self.source.ref): resolved}))
+        self._folder.remember(State(address.url, {key_of(self.source.ref): resolved}))
         self._no_deeper = frozenset()
         self._blame.forget_what_was_cut_off()
         return resolved

@@ -143,7 +143,8 @@ class GitSource:
     """A repository and the reference that is wanted of it.
 
     `timeout` is what one fetch may take, in seconds. `allow_file` lets `url` be a local path or a file:// address.
-    `ca_file` holds the certificates to trust for https, in PEM.
+    With `borrow`, what a local repository has is read where it is, unchecked, and not copied: for who looks once, since
+    what that repository throws away is gone. `ca_file` holds the certificates to trust for https, in PEM.
     Raises: GitError: the address is not one that driftd would fetch from, or the login does not fit it.
     """
 
@@ -153,6 +154,7 @@ class GitSource:
     auth: Auth | None = None
     timeout: float = 60.0
     allow_file: bool = False
+    borrow: bool = False
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:

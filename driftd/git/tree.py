@@ -30,16 +30,15 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
-    """A file of a revision; `path` is relative to the repository's root, `size` in bytes.
+    """A file of a revision; `path` is relative to the repository's root.
 
-    For a link to a file in the repository, `blob` and `size` are those of the file that it leads to; any other link
-    has its own, and cannot be read.
+    For a link to a file in the repository, `blob` is that of the file that it leads to; any other link has its own,
+    and cannot be read.
     """
 
     path: str
     blob: str
     mode: int
-    size: int
 
     @property
     def link(self) -> bool:
@@ -86,8 +85,8 @@ class RevisionTree:
         files = []
         for entry in listed:
             target = targets.get(f"{self.sha}:{entry.path}")
-            blob, size = (target.oid, target.size) if target and target.oid else (entry.oid, entry.size or 0)
-            files.append(TreeFile(entry.path, blob, entry.mode, size))
+            blob = target.oid if target and target.oid else entry.oid
+            files.append(TreeFile(entry.path, blob, entry.mode))
             if target or entry.mode != LINK:
                 self._blobs[entry.path] = blob
         return sorted(files, key=lambda file: file.path)
@@ -126,7 +125,7 @@ class RevisionTree:
         Raises: PathNotFound; GitError: it is more than 1 GiB, or cannot be written.
         """
         with self._shell() as shell:
-            listed = _listed(shell, self.sha, inside(under))
+            listed = _listed(shell, self.sha, inside(under), "-l")
             links = {a.name for a in _follow(shell, self.sha, _links(listed)) if a.kind in ("blob", "tree")}
             write(shell, to, [e for e in listed if e.mode != LINK or f"{self.sha}:{e.path}" in links])
 
@@ -157,11 +156,12 @@ class RevisionTree:
         return self._damaged(f"{file}: object {found.oid} is missing")
 
 
-def _listed(shell: Shell, sha: str, path: str) -> list[Entry]:
+def _listed(shell: Shell, sha: str, path: str, *options: str) -> list[Entry]:
+    """What is below a path. With `-l` come sizes, for which Git opens each object."""
     found = locate(shell, sha, path)
     if found.kind == "tree":
-        return _below(found.path, entries(shell.run("ls-tree", "-r", "-l", "-z", found.oid)))
-    return entries(shell.run("ls-tree", "-l", "-z", sha, "--", found.path))
+        return _below(found.path, entries(shell.run("ls-tree", "-r", *options, "-z", found.oid)))
+    return entries(shell.run("ls-tree", *options, "-z", sha, "--", found.path))
 
 
 def _below(path: str, found: Iterable[Entry]) -> list[Entry]:

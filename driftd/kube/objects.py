@@ -68,15 +68,23 @@ async def list_objects(
     *,
     label_selector: str | None = None,
     page_size: int = 500,
+    on_page: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> Listing[dict[str, Any]]:
     """The whole collection, of one namespace or of all (None), page by page, as of one moment.
 
-    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages.
+    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages. `on_page` is
+    given each page once it is there, and again those of a list that starts anew.
 
     Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
     """
     return await list_as(
-        cluster, resource, namespace, lambda item: item, label_selector=label_selector, page_size=page_size
+        cluster,
+        resource,
+        namespace,
+        lambda item: item,
+        label_selector=label_selector,
+        page_size=page_size,
+        on_page=on_page,
     )
 
 
@@ -88,13 +96,14 @@ async def list_as(
     *,
     label_selector: str | None = None,
     page_size: int = 500,
+    on_page: Callable[[list[T]], None] | None = None,
 ) -> Listing[T]:
     """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded."""
     for restart in range(_LIST_RESTARTS + 1):
         limit = page_size if restart < _LIST_RESTARTS else 0
         try:
             with gc_held():
-                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit)
+                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit, on_page)
         except NoSuchPath as error:
             raise _not_served(resource) from error
         except Gone:
@@ -212,6 +221,7 @@ async def _list_pages(
     made_of: Callable[[dict[str, Any]], T],
     label_selector: str | None,
     limit: int,
+    on_page: Callable[[list[T]], None] | None,
 ) -> Listing[T]:
     query = {"limit": str(limit)} if limit else {}
     if label_selector:
@@ -221,11 +231,14 @@ async def _list_pages(
         page = await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
         listed, metadata = _page(page, cluster, resource)
         del page
+        before = len(items)
         for count, item in enumerate(listed):
             if count % BREATH == BREATH - 1:
                 await asyncio.sleep(0)
             items.append(made_of(item))
         del listed  # before the next page is decoded
+        if on_page is not None:
+            on_page(items[before:])
         token = metadata.get("continue")
         if not token:
             return Listing(items, str(metadata.get("resourceVersion") or ""))

@@ -14,7 +14,7 @@ from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.render.app import Rendering, RenderKind, render
-from driftd.render.parsed import ParsedFiles
+from driftd.render.parsed import Parser
 from driftd.render.tree import TracedTree
 
 
@@ -40,13 +40,13 @@ class Desired:
 class Renderer:
     """Renders revisions of one app. A commit that touches nothing of what it is made from costs a look at that.
 
-    With `parsed`, one that touches a plain file costs that file, and what is kept is packed.
+    With a `parser` that knows files again, one that touches a plain file costs that file.
     """
 
-    def __init__(self, app: App, mirror: Mirror, parsed: ParsedFiles | None = None) -> None:
+    def __init__(self, app: App, mirror: Mirror, parser: Parser | None = None) -> None:
         self._app = app
         self._mirror = mirror
-        self._parsed = parsed
+        self._parser = parser
         self._last: tuple[Mapping[str, str | None], Rendering] | None = None
 
     async def desired(self, revision: Revision) -> Desired:
@@ -56,7 +56,7 @@ class Renderer:
             rendering = self._last[1]
         else:
             traced = TracedTree(tree)
-            rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parsed)
+            rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parser)
             # A program that failed once may not fail again.
             lasts = rendering.kind is RenderKind.YAML or not rendering.errors
             self._last = (await self._contents(tree, traced.made_from), rendering) if lasts else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import structlog
@@ -18,11 +19,10 @@ from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import Reader, Reading
+from driftd.reconcile.reading import Reader, Reading, Readings
 
 log = structlog.get_logger(__name__)
 
-Readings = Mapping[ResourceRef, Reading]
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 
 _DUPLICATE_KEYS = "duplicate entries for key"
@@ -56,16 +56,21 @@ class Judge:
         return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in judged]
 
     async def _judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
-        readings = await reader.read(wanted)
         schemas = await self.schemas({one.resource for one in wanted if one.resource is not None})
         if self.engine is Engine.SERVER:
+            readings = await reader.read(wanted)
             return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted))
-        found = []
-        for count, one in enumerate(wanted):
-            if count % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
-            found.append(self._by_client(one, readings, schemas))
-        return found
+        by_ref = {one.manifest.ref: one for one in wanted}
+        judged: dict[ResourceRef, Judged] = {}
+        count = 0
+        async with aclosing(reader.parts(wanted)) as parts:
+            async for readings in parts:  # each is judged while the next one is on its way
+                for ref in readings:
+                    count += 1
+                    if count % _BREATH == 0:
+                        await asyncio.sleep(0)
+                    judged[ref] = self._by_client(by_ref[ref], readings, schemas)
+        return [judged.get(one.manifest.ref) or self._by_client(one, {}, schemas) for one in wanted]
 
     async def _under_autoscaler(self, one: Judged) -> Judged:
         """The verdict once it is known which autoscaler scales the object: a LIST, and only where replicas differ."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,6 +46,10 @@ class Reading:
     error: str | None = None
 
 
+Readings = Mapping[ResourceRef, Reading]
+Tell = Callable[[Readings], None]
+
+
 class Reader(Protocol):
     def stamp(self, one: Wanted) -> str | None:
         """What the live object is known by, without reading it: equal for two moments only where it is the same.
@@ -54,8 +58,12 @@ class Reader(Protocol):
         """
         ...
 
-    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+    async def read(self, wanted: Sequence[Wanted]) -> Readings:
         """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
+        ...
+
+    def parts(self, wanted: Sequence[Wanted]) -> AsyncGenerator[Readings]:
+        """The same in parts, as they come; what is read twice, as when a list starts anew, is as it was read last."""
         ...
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
@@ -72,14 +80,28 @@ class DirectReader:
     def stamp(self, _one: Wanted) -> None:
         """Nobody tells what happened since it was last asked."""
 
-    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+    async def read(self, wanted: Sequence[Wanted]) -> Readings:
         readings: dict[ResourceRef, Reading] = {}
+        await self._read(wanted, readings.update)
+        return readings
+
+    async def parts(self, wanted: Sequence[Wanted]) -> AsyncGenerator[Readings]:
+        told: asyncio.Queue[Readings | None] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(wanted, told.put_nowait))
+        reading.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (part := await told.get()) is not None:
+                yield part
+            await reading
+        finally:
+            reading.cancel()
+
+    async def _read(self, wanted: Sequence[Wanted], tell: Tell) -> None:
         groups: dict[ApiResource, list[ResourceRef]] = defaultdict(list)
         for one in wanted:
             if one.resource is not None:
                 groups[one.resource].append(one.manifest.ref)
-        await asyncio.gather(*(self._kind(resource, refs, readings) for resource, refs in groups.items()))
-        return readings
+        await asyncio.gather(*(self._kind(resource, refs, tell) for resource, refs in groups.items()))
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
         if len(workloads) >= _WORTH_ALL_NAMESPACES:
@@ -98,50 +120,50 @@ class DirectReader:
         except DriftdError as error:
             return error
 
-    async def _kind(self, resource: ApiResource, refs: list[ResourceRef], readings: dict[ResourceRef, Reading]) -> None:
+    async def _kind(self, resource: ApiResource, refs: Sequence[ResourceRef], tell: Tell) -> None:
         by_namespace: dict[str | None, list[ResourceRef]] = defaultdict(list)
         for ref in refs:
             by_namespace[ref.namespace].append(ref)
-        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, readings):
+        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, tell):
             return
         await asyncio.gather(
-            *(self._namespace(resource, namespace, some, readings) for namespace, some in by_namespace.items())
+            *(self._namespace(resource, namespace, some, tell) for namespace, some in by_namespace.items())
         )
 
     async def _namespace(
-        self,
-        resource: ApiResource,
-        namespace: str | None,
-        refs: list[ResourceRef],
-        readings: dict[ResourceRef, Reading],
+        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], tell: Tell
     ) -> None:
-        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, readings):
-            await asyncio.gather(*(self._get(resource, ref, readings) for ref in refs))
+        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, tell):
+            await asyncio.gather(*(self._get(resource, ref, tell) for ref in refs))
 
     async def _list(
-        self,
-        resource: ApiResource,
-        namespace: str | None,
-        refs: list[ResourceRef],
-        readings: dict[ResourceRef, Reading],
+        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], tell: Tell
     ) -> bool:
         """Whether a LIST was allowed, and with it all of `refs` read."""
+        asked_for = {(ref.namespace, ref.name): ref for ref in refs}
+
+        def found(items: Iterable[JsonObject]) -> Readings:
+            keyed = (
+                (asked_for.get((item["metadata"].get("namespace"), item["metadata"]["name"])), item) for item in items
+            )
+            return {ref: Reading(item) for ref, item in keyed if ref is not None}
+
         try:
-            listing = await list_objects(self._cluster, resource, namespace)
+            listing = await list_objects(self._cluster, resource, namespace, on_page=lambda page: tell(found(page)))
         except Forbidden:
             return False
         except DriftdError as error:
-            readings.update({ref: Reading(None, str(error)) for ref in refs})
+            tell({ref: Reading(None, str(error)) for ref in refs})
             return True
-        live = {(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in listing.items}
-        readings.update({ref: Reading(live.get((ref.namespace, ref.name))) for ref in refs})
+        there = found(listing.items)
+        tell({ref: Reading(None) for ref in refs if ref not in there})
         return True
 
-    async def _get(self, resource: ApiResource, ref: ResourceRef, readings: dict[ResourceRef, Reading]) -> None:
+    async def _get(self, resource: ApiResource, ref: ResourceRef, tell: Tell) -> None:
         try:
-            readings[ref] = Reading(await get(self._cluster, resource, ref.namespace, ref.name))
+            tell({ref: Reading(await get(self._cluster, resource, ref.namespace, ref.name))})
         except DriftdError as error:
-            readings[ref] = Reading(None, str(error))
+            tell({ref: Reading(None, str(error))})
 
 
 class CachedReader:
@@ -156,7 +178,10 @@ class CachedReader:
         """Remembers an object as the API server answered our write."""
         self._written[ref] = body
 
-    async def read(self, wanted: Sequence[Wanted]) -> Mapping[ResourceRef, Reading]:
+    async def parts(self, wanted: Sequence[Wanted]) -> AsyncGenerator[Readings]:
+        yield await self.read(wanted)
+
+    async def read(self, wanted: Sequence[Wanted]) -> Readings:
         served = [(one.resource, one.manifest.ref) for one in wanted if one.resource is not None]
         outlines: dict[Scope, list[str]] = defaultdict(list)
         for resource, ref in served:

@@ -13,7 +13,7 @@ from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.manifests import duplicates
 from driftd.render.options import Objects, RenderOptions
-from driftd.render.parsed import ParsedFiles
+from driftd.render.parsed import EachForItself, Parser
 from driftd.render.tree import FileTree, TreeFile
 
 __all__ = ["RenderKind", "RenderOptions", "Rendering", "render"]
@@ -41,17 +41,18 @@ class Rendering:
     parts: tuple[Objects, ...] = field(default=(), repr=False, compare=False)
 
 
-def render(tree: FileTree, options: RenderOptions, parsed: ParsedFiles | None = None) -> Rendering:
+def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None) -> Rendering:
     """The manifests of the tree's folder: of Helm where a Chart.yaml stands in it, of Kustomize where a kustomization
     file does, of its plain files otherwise.
 
     Blocking: it reads files and may run a program. No RenderError is raised, they are in the result: a broken file
     is one error, and the other files' manifests are still there. An object that is declared twice counts once, as
-    it stands first, and the other is an error. With `parsed`, what it knows is not parsed again, and manifests come
-    packed: for those who keep them.
+    it stands first, and the other is an error. What plain files declare is told by `parser`, and manifests come as it
+    keeps them.
 
     Raises: GitError: the tree itself could not be read.
     """
+    parser = EachForItself() if parser is None else parser
     files = tree.files(tree.path)
     kind = _kind(tree, files)
     parts: tuple[Objects, ...] = ()
@@ -62,13 +63,11 @@ def render(tree: FileTree, options: RenderOptions, parsed: ParsedFiles | None = 
             case RenderKind.KUSTOMIZE:
                 parts = (kustomize.render(tree, tree.path, options),)
             case RenderKind.YAML:
-                parts = plain.render(tree, files, options, parsed)
+                parts = plain.render(tree, files, options, parser)
     except RenderError as error:
         parts = (Objects(errors=(error,)),)
     manifests, twice = duplicates((m for part in parts for m in part.manifests), options.namespace)
-    if parsed is not None:
-        manifests = parsed.packed(manifests)
-    return Rendering(kind, manifests, (*(error for part in parts for error in part.errors), *twice), parts)
+    return Rendering(kind, parser.kept(manifests), (*(error for part in parts for error in part.errors), *twice), parts)
 
 
 def _kind(tree: FileTree, files: Sequence[TreeFile]) -> RenderKind:

@@ -1,10 +1,11 @@
-"""Files that were parsed before: the same content under the same name gives the same manifests."""
+"""Who makes manifests of files: each for itself, or only those that were not made before."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from driftd.model.packing import Samples
@@ -12,6 +13,36 @@ from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.options import Objects
 from driftd.render.tree import TreeFile
+
+Pending = Callable[[], Mapping[str, Objects]]
+"""Gives what each of some files declares, by their paths, once it is there."""
+
+
+class Parser(Protocol):
+    """Makes manifests of files. The same content under the same name gives the same manifests."""
+
+    def known(self, file: TreeFile) -> Objects | None:
+        """What a file declares, if that is known without its content."""
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
+        """Sees to it that files with these contents are parsed."""
+
+    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        """Manifests as they are to be kept."""
+
+
+class EachForItself:
+    """Parses what it is given, and keeps nothing."""
+
+    def known(self, _file: TreeFile) -> None:
+        return None
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
+        found = {file.path: read_manifests(data, file.path) for file, data in files.items()}
+        return lambda: found
+
+    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        return tuple(manifests)
 
 
 class ParsedFiles:
@@ -31,13 +62,14 @@ class ParsedFiles:
     def __len__(self) -> int:
         return len(self._known)
 
-    def parse(self, file: TreeFile, data: bytes) -> Objects:
-        """What the file declares, `data` being its content."""
-        found = read_manifests(data, file.path)
-        packed = replace(found, manifests=self.packed(found.manifests))
-        self._known[file.blob, file.path] = packed
-        return packed
+    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
+        found: dict[str, Objects] = {}
+        for file, data in files.items():
+            objects = read_manifests(data, file.path)
+            self._known[file.blob, file.path] = found[file.path] = replace(
+                objects, manifests=self.kept(objects.manifests)
+            )
+        return lambda: found
 
-    def packed(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-        """Manifests as they are kept."""
+    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         return tuple([one.packed(self._samples[one.api_version, one.ref.kind]) for one in manifests])

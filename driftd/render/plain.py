@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from posixpath import basename, dirname
+from typing import TypeVar
 
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.render import kustomize
 from driftd.render.helm import CHART_FILE
 from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.manifests import read_manifests
 from driftd.render.options import Objects, RenderOptions
-from driftd.render.parsed import ParsedFiles
+from driftd.render.parsed import Parser, Pending
 from driftd.render.tree import FileTree, TreeFile
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -21,9 +26,7 @@ _AT_A_TIME = 250
 """The contents of so many files are in memory at once."""
 
 
-def render(
-    tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parsed: ParsedFiles | None = None
-) -> tuple[Objects, ...]:
+def render(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parser: Parser) -> tuple[Objects, ...]:
     """What the `files` of the tree's folder declare, recursively, in the order of their paths; and what cannot be read.
 
     Read are `*.yaml`, `*.yml` and `*.json` (and, where the tree's path is a file, that one whatever its name), but
@@ -45,29 +48,40 @@ def render(
         units = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
     if not units and not builds:
         raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
-    found, unreadable = _read(tree, [by_path[unit] for unit in units], parsed)
+    found, unreadable = _read(tree, [by_path[unit] for unit in units], parser)
     found |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
     parts = [found[unit] for unit in sorted(found)]
     return (Objects(errors=tuple(unreadable)), *parts) if unreadable else tuple(parts)
 
 
-def _read(
-    tree: FileTree, files: Sequence[TreeFile], parsed: ParsedFiles | None
-) -> tuple[dict[str, Objects], list[RenderError]]:
+def _read(tree: FileTree, files: Sequence[TreeFile], parser: Parser) -> tuple[dict[str, Objects], list[RenderError]]:
     """What each file declares, and what could not be read."""
-    found: dict[str, Objects] = {}
+    found = {file.path: objects for file in files if (objects := parser.known(file)) is not None}
+    fresh = {file.path: file for file in files if file.path not in found}
+    paths = list(fresh)
+    pending: list[Pending] = []
     unreadable: list[RenderError] = []
-    for start in range(0, len(files), _AT_A_TIME):
-        some = {file.path: file for file in files[start : start + _AT_A_TIME]}
-        if parsed is not None:
-            known = {path: objects for path, file in some.items() if (objects := parsed.known(file)) is not None}
-            found |= known
-            some = {path: file for path, file in some.items() if path not in known}
-        contents, broken = _contents(tree, list(some))
+    for contents, broken in _one_ahead(
+        partial(_contents, tree), [paths[at : at + _AT_A_TIME] for at in range(0, len(paths), _AT_A_TIME)]
+    ):
         unreadable += broken
-        for path, data in contents.items():
-            found[path] = read_manifests(data, path) if parsed is None else parsed.parse(some[path], data)
+        pending.append(parser.parse({fresh[path]: data for path, data in contents.items()}))
+    for parsed in pending:
+        found |= parsed()
     return found, unreadable
+
+
+def _one_ahead(work: Callable[[A], B], about: Sequence[A]) -> Iterator[B]:
+    """What comes of the work on each of these, while the next one is worked on in a thread."""
+    if len(about) < 2:
+        yield from map(work, about)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="one-ahead") as pool:
+        coming = pool.submit(work, about[0])
+        for following in about[1:]:
+            this, coming = coming, pool.submit(work, following)
+            yield this.result()
+        yield coming.result()
 
 
 def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes], list[RenderError]]:

@@ -14,14 +14,12 @@ from driftd.model.errors import PathNotFound
 
 
 class TreeFile(Protocol):
-    """One file: `path` is relative to the repository's root, `blob` names its content, `size` is in bytes."""
+    """One file: `path` is relative to the repository's root, `blob` names its content."""
 
     @property
     def path(self) -> str: ...
     @property
     def blob(self) -> str: ...
-    @property
-    def size(self) -> int: ...
 
 
 class FileTree(Protocol):
@@ -91,7 +89,6 @@ class FolderFile:
 
     path: str
     blob: str
-    size: int
 
 
 class FolderTree:
@@ -135,7 +132,7 @@ class FolderTree:
     def _file(self, path: Path) -> FolderFile:
         readable = self._is_inside(path) and path.is_file()
         data = path.read_bytes() if readable else os.fsencode(path.readlink())
-        return FolderFile(path.relative_to(self.root).as_posix(), hashlib.sha256(data).hexdigest(), len(data))
+        return FolderFile(path.relative_to(self.root).as_posix(), hashlib.sha256(data).hexdigest())
 
     def _is_content(self, path: Path) -> bool:
         return (path.is_file() or path.is_symlink()) and ".git" not in path.relative_to(self.root).parts

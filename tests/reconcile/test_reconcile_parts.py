@@ -1,0 +1,85 @@
+"""A look takes in lists page by page: what is said in the end is what was read last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.model.resource import ResourceRef
+from driftd.reconcile.placement import Wanted
+from driftd.reconcile.reading import DirectReader, Reading, Readings
+from tests.kube.scripted import CONFIG_MAPS, ScriptedApi, config_map, kubeconfig, listing, never, refused
+from tests.reconcile.samples import manifest
+
+ALL = "/api/v1/namespaces/shop/configmaps"
+NAMES = ("a", "b", "c", "d")
+WANTED = [Wanted(manifest("ConfigMap", name).in_namespace("shop"), CONFIG_MAPS) for name in NAMES]
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedApi]:
+    async with ScriptedApi() as server:
+        yield server
+
+
+@pytest.fixture
+async def reader(api: ScriptedApi, tmp_path: Path) -> AsyncIterator[DirectReader]:
+    cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, api.url)))
+    yield DirectReader(cluster)
+    await cluster.close()
+
+
+def versions(*told: Readings) -> dict[str, str | None]:
+    """What was read last of each object: its version, None where there is none, or what went wrong."""
+    last: dict[ResourceRef, Reading] = {}
+    for part in told:
+        last |= part
+    return {ref.name: one.error or (one.body and one.body["metadata"]["resourceVersion"]) for ref, one in last.items()}
+
+
+async def told(reader: DirectReader) -> list[Readings]:
+    return [part async for part in reader.parts(WANTED)]
+
+
+async def test_a_page_is_told_while_the_next_one_is_on_its_way(api: ScriptedApi, reader: DirectReader) -> None:
+    """Who takes it in need not wait for the rest."""
+    asked_again = asyncio.Event()
+
+    async def second(request: web.Request) -> web.StreamResponse:
+        asked_again.set()
+        return await never(request)
+
+    api.on("GET", ALL, listing(7, config_map("a", 1), config_map("other", 2), token="more"), second)
+    parts = reader.parts(WANTED)
+    assert versions(await anext(parts)) == {"a": "1"}
+    await asyncio.wait_for(asked_again.wait(), 10)
+    await parts.aclose()
+
+
+async def test_what_no_page_had_is_not_there(api: ScriptedApi, reader: DirectReader) -> None:
+    """That is known once the last one is read."""
+    api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), listing(7, config_map("c", 3)))
+    parts = await told(reader)
+    assert [set(versions(part)) for part in parts] == [{"a"}, {"c"}, {"b", "d"}]
+    assert versions(*parts) == {"a": "1", "c": "3", "b": None, "d": None}
+
+
+async def test_a_list_that_starts_anew_takes_back_what_has_gone(api: ScriptedApi, reader: DirectReader) -> None:
+    """And what has changed since is as it is now."""
+    gone = refused(410, "Expired", "The provided continue parameter is too old")
+    first = listing(7, config_map("a", 1), config_map("b", 2), token="more")
+    api.on("GET", ALL, first, gone, listing(9, config_map("b", 8), config_map("d", 4)))
+    assert versions(*await told(reader)) == {"a": None, "b": "8", "c": None, "d": "4"}
+
+
+async def test_a_list_that_breaks_off_leaves_nothing_of_its_pages(api: ScriptedApi, reader: DirectReader) -> None:
+    """An object that was read in it may be another one by now: it is unknown like the others."""
+    api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), refused(400, "BadRequest", "no such token"))
+    said = versions(*await told(reader))
+    assert set(said) == set(NAMES)
+    assert all("no such token" in str(error) for error in said.values())
