@@ -7,43 +7,36 @@ import gc
 import posixpath
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Self
 
 from driftd.cli.output import Format, write_reports
-from driftd.cli.output.explain import explanation_json, print_explanation
 from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source, mirror_of
 from driftd.diff.compare import Comparison
-from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource, Ref, RefKind
-from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.loading import gc_held
-from driftd.kube.openapi import SchemaSource
 from driftd.model.drift import Engine
-from driftd.model.errors import DriftdError, GitError, KubeError, RenderError
+from driftd.model.errors import DriftdError, GitError, RenderError
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Renderer
-from driftd.reconcile.placement import place
-from driftd.reconcile.survey import Survey
 from driftd.render.options import RenderOptions
 from driftd.render.parsed import Parser
 
 if TYPE_CHECKING:
+    from driftd.cli.clusters import Clusters
     from driftd.config.settings import Config
+    from driftd.diff.explain import Explanation
+    from driftd.reconcile.cluster_view import ClusterView
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +145,10 @@ def _local(repo: str) -> str:
 async def _check(subjects: list[_Subject], how: Comparison, shown: Progress, parser: Parser | None) -> list[Report]:
     mirrors: dict[GitSource, tuple[Mirror, Revision]] = {}
     reports = []
-    async with _clusters() as view_of:
+    async with _LiveSide() as live:
         for subject in subjects:
             revision = None
-            connecting = asyncio.create_task(_connected(view_of(subject.access)))  # while Git fetches
+            connecting = asyncio.create_task(live.connect(subject.access))  # while Git is at work
             try:
                 if subject.source not in mirrors:
                     shown.step(f"fetching {subject.source.address}")
@@ -174,13 +167,6 @@ async def _check(subjects: list[_Subject], how: Comparison, shown: Progress, par
     return reports
 
 
-async def _connected(view: Awaitable[ClusterView]) -> ClusterView:
-    connected = await view
-    with suppress(KubeError):  # whoever asks for a kind hears of it
-        await connected.discovery()
-    return connected
-
-
 def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report:
     return Report(app.name, app.cluster, revision, (), datetime.now(UTC), error=str(error))
 
@@ -197,53 +183,63 @@ async def _report(
         desired = await Renderer(app, mirror, parser).desired(revision)
     except (GitError, RenderError) as error:
         return _unjudged(app, revision, error)
-    return await Survey(app, await connecting, mirror, how).check(desired, datetime.now(UTC))
+    view = await connecting
+    from driftd.cli.clusters import report  # noqa: PLC0415  # it is loaded by now
+
+    return await report(app, view, mirror, desired, how)
 
 
 async def _explain(wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress) -> int:
     """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
+    from driftd.cli.clusters import explained  # noqa: PLC0415  # as in _LiveSide
+
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
-    async with _clusters() as view_of:
+    async with _LiveSide() as live:
         for subject in subjects:
             shown.step(f"fetching {subject.source.address}")
             mirror = mirror_of(subject.source, cache_folder() / "check")
             desired = await Renderer(subject.app, mirror).desired(await mirror.fetch())
-            view = await view_of(subject.access)
-            for one in await place(desired.manifests, subject.app, view):
-                if _is_called(wanted, one.manifest.ref):
-                    fields = await Survey(subject.app, view, mirror, how).explain(one)
-                    return _show(one.manifest.ref, fields, output)
+            view = await live.connect(subject.access)
+            if (found := await explained(wanted, subject.app, view, mirror, desired, how)) is not None:
+                return _show(*found, output)
     raise DriftdError(
         f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
     )
 
 
 def _show(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
+    from driftd.cli.output.explain import explanation_json, print_explanation  # noqa: PLC0415  # few checks explain
+
     if output is Format.JSON:
         print(explanation_json(ref, fields), end="")
     else:
+        from rich.console import Console  # noqa: PLC0415  # only a table needs it
+
         print_explanation(Console(highlight=False), ref, fields)
     return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1
 
 
-def _is_called(wanted: str, ref: ResourceRef) -> bool:
-    kind, *names = wanted.split("/")
-    return kind.lower() == ref.kind.lower() and names in ([ref.name], [ref.namespace, ref.name])
+class _LiveSide:
+    """The clusters, once what is needed for them is imported: in a thread, since that takes as long as Git does."""
+
+    def __init__(self) -> None:
+        self._clusters: Clusters | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._clusters is not None:
+            await self._clusters.close()
+
+    async def connect(self, access: ClusterAccess) -> ClusterView:
+        if self._clusters is None:
+            self._clusters = await asyncio.to_thread(_clusters)
+        return await self._clusters.connect(access)
 
 
-@asynccontextmanager
-async def _clusters() -> AsyncIterator[Callable[[ClusterAccess], Awaitable[ClusterView]]]:
-    views: dict[ClusterAccess, ClusterView] = {}
+def _clusters() -> Clusters:
+    from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
 
-    async def view_of(access: ClusterAccess) -> ClusterView:
-        if access not in views:
-            cluster = await Cluster.connect(access)
-            views[access] = ClusterView(cluster, SchemaSource(cluster, cache_folder() / "openapi"))
-        return views[access]
-
-    try:
-        yield view_of
-    finally:
-        for view in views.values():
-            await view.cluster.close()
+    return Clusters()

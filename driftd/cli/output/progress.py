@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from driftd.cli.output.visible import one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 
 class Progress(Protocol):
@@ -55,16 +54,22 @@ class _Bar:
 def progress(stream: TextIO | None = None) -> Iterator[Progress]:
     """A line that says what is being done, gone when the work is; nothing at all where `stream` is no terminal."""
     stream = stream or sys.stderr
+    if not stream.isatty():
+        yield _Silent()
+        return
+    from rich import progress as rich  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415  # only a terminal needs it
+
     console = Console(file=stream, stderr=stream is sys.stderr)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _Silent()
         return
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[count]}", markup=False),
-        TimeElapsedColumn(),
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(bar_width=24),
+        rich.TextColumn("{task.fields[count]}", markup=False),
+        rich.TimeElapsedColumn(),
     )
-    with RichProgress(*columns, console=console, transient=True) as bar:
+    with rich.Progress(*columns, console=console, transient=True) as bar:
         yield _Bar(bar)

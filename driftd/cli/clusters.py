@@ -1,0 +1,69 @@
+"""The live side of a look: connections, and what is said of an app.
+
+A third of what a check imports is imported from here; so this is imported while Git is at work (`driftd.cli.check`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from driftd.config.folders import cache_folder
+from driftd.diff.compare import Comparison
+from driftd.diff.explain import Explanation
+from driftd.git.mirror import Mirror
+from driftd.kube.connection import Cluster
+from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.openapi import SchemaSource
+from driftd.model.errors import KubeError
+from driftd.model.report import Report
+from driftd.model.resource import ResourceRef
+from driftd.reconcile.app import App
+from driftd.reconcile.cluster_view import ClusterView
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.placement import place
+from driftd.reconcile.survey import Survey
+
+
+class Clusters:
+    """The clusters of one look, each connected to once."""
+
+    def __init__(self) -> None:
+        self._views: dict[ClusterAccess, ClusterView] = {}
+
+    async def connect(self, access: ClusterAccess) -> ClusterView:
+        """Raises: ConfigError, KubeError: there are no credentials to be had."""
+        if access not in self._views:
+            cluster = await Cluster.connect(access)
+            self._views[access] = ClusterView(cluster, SchemaSource(cluster, cache_folder() / "openapi"))
+        view = self._views[access]
+        with suppress(KubeError):  # whoever asks for a kind hears of it
+            await view.discovery()
+        return view
+
+    async def close(self) -> None:
+        for view in self._views.values():
+            await view.cluster.close()
+
+
+async def report(app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison) -> Report:
+    """What is to be said of an app at this moment."""
+    return await Survey(app, view, mirror, how).check(desired, datetime.now(UTC))
+
+
+async def explained(
+    wanted: str, app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison
+) -> tuple[ResourceRef, list[Explanation]] | None:
+    """Every field of the object that is called so, None where the app declares none.
+
+    Raises: DriftdError: it is not there, or cannot be read or judged.
+    """
+    for one in await place(desired.manifests, app, view):
+        if _is_called(wanted, one.manifest.ref):
+            return one.manifest.ref, await Survey(app, view, mirror, how).explain(one)
+    return None
+
+
+def _is_called(wanted: str, ref: ResourceRef) -> bool:
+    kind, *names = wanted.split("/")
+    return kind.lower() == ref.kind.lower() and names in ([ref.name], [ref.namespace, ref.name])
