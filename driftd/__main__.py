@@ -1,5 +1,17 @@
-"""`python -m driftd`."""
+"""`driftd`, and `python -m driftd`."""
 
-from driftd.cli.main import command
+from __future__ import annotations
 
-command()
+import gc
+
+
+def command() -> None:
+    """The entry point. Nothing of what is imported is ever let go: collections meanwhile would find nothing."""
+    gc.disable()
+    from driftd.cli.main import command as run  # noqa: PLC0415  # only now
+
+    run()
+
+
+if __name__ == "__main__":
+    command()

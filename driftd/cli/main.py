@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from enum import StrEnum
@@ -223,6 +224,8 @@ def demo(
 def _asyncio(work: Any) -> int:
     import asyncio
 
+    gc.freeze()  # all that is imported by now
+    gc.enable()
     try:
         code = int(asyncio.run(work))
         sys.stdout.flush()

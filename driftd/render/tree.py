@@ -49,6 +49,7 @@ class TracedTree:
     def __init__(self, tree: FileTree) -> None:
         self._tree = tree
         self._paths: set[str] = set()
+        self._listed: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -64,12 +65,16 @@ class TracedTree:
         return tuple(sorted(path for path in self._paths if self._paths.isdisjoint(_above(path))))
 
     def files(self, under: str | None = None) -> Sequence[TreeFile]:
-        self._paths.add(self.path if under is None else under)
+        listed = self.path if under is None else under
+        self._paths.add(listed)
+        below = f"{listed}/" if listed else ""
+        if below not in self._listed:
+            self._listed += (below,)
         return self._tree.files(under)
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         wanted = list(files)
-        self._paths.update(wanted)
+        self._paths.update([path for path in wanted if not path.startswith(self._listed)])
         return self._tree.read(wanted)
 
     def export(self, to: Path, under: str = "") -> None:
