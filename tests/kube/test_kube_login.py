@@ -250,8 +250,30 @@ async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(tm
     assert (login.server, login.namespace, login.tls.ca) == ("https://[fd00::1]:443", "driftd", b"the CA")
     assert dict(login.headers) == {"Authorization": "Bearer first"}
     assert login.renew_at <= time.time() + 60
+    assert not login.compress, "the way is short, and the API server's time is everybody's"
     (tmp_path / "token").write_text("second")
     assert dict((await source.log_in()).headers) == {"Authorization": "Bearer second"}
+
+
+@pytest.mark.parametrize(
+    ("server", "more", "compressed"),
+    [
+        ("https://shop.example.com:6443", {}, True),
+        ("https://shop.example.com:6443", {"disable-compression": True}, False),
+        ("https://10.0.0.1", {}, True),
+        ("https://127.0.0.1:6443", {}, False),
+        ("https://[::1]:6443", {}, False),
+        ("https://localhost:6443", {}, False),
+        ("https://localhost:6443", {"disable-compression": False}, True),
+        ("https://127.0.0.1:6443", {"proxy-url": "http://proxy.example.com:3128"}, True),
+    ],
+)
+async def test_answers_are_compressed_where_the_way_may_be_long(
+    tmp_path: Path, server: str, more: dict[str, Any], compressed: bool
+) -> None:
+    """It costs the API server more than it saves where the network is fast; the kubeconfig has the last word."""
+    source = LoginSource(ClusterAccess("shop", kubeconfig(tmp_path, server, cluster=more)), {})
+    assert (await source.log_in()).compress is compressed
 
 
 async def test_impersonation_of_the_kubeconfig_is_not_dropped(api: ScriptedApi, tmp_path: Path) -> None:
