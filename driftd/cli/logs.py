@@ -1,4 +1,8 @@
-"""Logging: constant messages with keys and values, on standard error, as JSON, logfmt or text."""
+"""Logging: constant messages with keys and values, on standard error, as JSON, logfmt or text.
+
+To be imported before anything that logs: structlog loads rich where it finds it, for tracebacks that print the
+variables of frames. Those may be secrets, so driftd does without, and is the smaller and the sooner there for it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,13 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 from urllib.parse import quote
 
+if (_rich := sys.modules.get("rich")) is None:
+    sys.modules["rich"] = None  # type: ignore[assignment]  # "there is no such module", as Python documents it
 import structlog
+
+if _rich is None:
+    del sys.modules["rich"]
+
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from driftd.cli.output.visible import visible

@@ -112,6 +112,7 @@ def check(
 
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """
+    _logs(debug=debug)
     from driftd.cli.check import CheckRequest, run_check
     from driftd.render.beside import parsing_beside
 
@@ -119,7 +120,6 @@ def check(
         names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace, kubeconfig=kubeconfig,
         context=context, engine=engine, config=config, explain=explain,
     )  # fmt: skip
-    _logs(debug=debug)
     with parsing_beside() as parser:
         code = _asyncio(run_check(request, output, show_all=show_all, parser=parser))
     raise typer.Exit(code)
@@ -141,9 +141,9 @@ def sync(
     debug: Debug = False,
 ) -> None:
     """Applies what Git declares for an app, where something differs."""
+    _logs(debug=debug)
     from driftd.cli.operate import run_sync
 
-    _logs(debug=debug)
     raise typer.Exit(_asyncio(run_sync(config, name, release=release)))
 
 
@@ -157,9 +157,9 @@ def rollback(
     debug: Debug = False,
 ) -> None:
     """Applies an earlier revision of an app, and holds it there until Git moves on."""
+    _logs(debug=debug)
     from driftd.cli.operate import run_rollback
 
-    _logs(debug=debug)
     raise typer.Exit(_asyncio(run_rollback(config, name, to=to)))
 
 

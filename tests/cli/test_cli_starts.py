@@ -38,6 +38,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
+@pytest.mark.parametrize("module", ["driftd.cli.daemon", "driftd.cli.logs, driftd.cli.check, driftd.cli.clusters"])
+def test_logging_loads_no_rich(module: str) -> None:
+    """It would print the variables of frames, which may be secrets; and it takes time and memory."""
+    script = f"import sys, {module}; import driftd.cli.output.table as t; print(bool(t), 'rich' in before)"
+    script = script.replace("import driftd.cli.output", "before = set(sys.modules); import driftd.cli.output")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True False\n"
+
+
 def test_a_command_ends_at_once_but_takes_away_what_libraries_left() -> None:
     """With its exit code and all that it printed; the objects that it made are not taken apart one by one."""
     script = (
