@@ -4,8 +4,9 @@
 
 Every row is a process of its own, from its start to its end, with nothing kept from before: no mirror of Git, no cached
 schemas (but for `again`). Rounds take turns, and the median counts. The figures of a row are its wall time, the CPU of
-its processes, their greatest memory, and on the side of the API server the requests and the CPU that it took. On a
-machine that does other work too, wall times say little: the last column compares the CPU of both sides.
+its processes, the memory of the largest of them (`driftd check` has a second one, which parses), and on the side of the
+API server the requests and the CPU that it took. On a machine that does other work too, wall times say little: the last
+column compares the CPU of both sides.
 
 The floor does the least that any comparison has to: one LIST of each kind, unpaged, decoded by orjson, and the
 manifests read by PyYAML's C parser; it compares nothing.

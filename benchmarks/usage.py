@@ -19,7 +19,10 @@ AS_INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds and bytes; the processes that the command itself has started and waited for are counted in."""
+    """Seconds and bytes; the processes that the command itself has started and waited for are counted in.
+
+    `memory` is that of the largest of them.
+    """
 
     wall: float
     user: float

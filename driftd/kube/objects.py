@@ -68,23 +68,15 @@ async def list_objects(
     *,
     label_selector: str | None = None,
     page_size: int = 500,
-    on_page: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> Listing[dict[str, Any]]:
     """The whole collection, of one namespace or of all (None), page by page, as of one moment.
 
-    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages. `on_page` is
-    given each page once it is there, and again those of a list that starts anew.
+    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages.
 
     Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
     """
     return await list_as(
-        cluster,
-        resource,
-        namespace,
-        lambda item: item,
-        label_selector=label_selector,
-        page_size=page_size,
-        on_page=on_page,
+        cluster, resource, namespace, lambda item: item, label_selector=label_selector, page_size=page_size
     )
 
 
@@ -98,7 +90,10 @@ async def list_as(
     page_size: int = 500,
     on_page: Callable[[list[T]], None] | None = None,
 ) -> Listing[T]:
-    """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded."""
+    """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded.
+
+    `on_page` is given what was made of each page once it is there, and again of those of a list that starts anew.
+    """
     for restart in range(_LIST_RESTARTS + 1):
         limit = page_size if restart < _LIST_RESTARTS else 0
         try:

@@ -69,7 +69,7 @@ class Judge:
                     count += 1
                     if count % _BREATH == 0:
                         await asyncio.sleep(0)
-                    judged[ref] = self._by_client(by_ref[ref], readings, schemas)
+                    judged[ref] = _slim(self._by_client(by_ref[ref], readings, schemas))
         return [judged.get(one.manifest.ref) or self._by_client(one, {}, schemas) for one in wanted]
 
     async def _under_autoscaler(self, one: Judged) -> Judged:
@@ -157,6 +157,15 @@ class Judge:
         except DriftdError as error:
             return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
+
+
+def _slim(judged: Judged) -> Judged:
+    """Without who holds which field of an object that is in sync, half of it: nobody asks."""
+    live = judged.live
+    if live is None or judged.verdict.status is not Status.IN_SYNC:
+        return judged
+    metadata = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
+    return replace(judged, live={**live, "metadata": metadata})
 
 
 def _replicas_differ(verdict: Verdict) -> bool:

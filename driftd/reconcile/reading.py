@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 from driftd.kube.cache import LiveCache, Scope
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import get, list_objects
+from driftd.kube.objects import get, list_as, list_objects
 from driftd.model.errors import DriftdError, Forbidden, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.placement import Wanted
@@ -48,6 +48,7 @@ class Reading:
 
 Readings = Mapping[ResourceRef, Reading]
 Tell = Callable[[Readings], None]
+_Key = tuple[str | None, str]
 
 
 class Reader(Protocol):
@@ -139,24 +140,31 @@ class DirectReader:
     async def _list(
         self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], tell: Tell
     ) -> bool:
-        """Whether a LIST was allowed, and with it all of `refs` read."""
-        asked_for = {(ref.namespace, ref.name): ref for ref in refs}
+        """Whether a LIST was allowed, and with it all of `refs` read. Only who is told holds the objects."""
+        missing = {(ref.namespace, ref.name): ref for ref in refs}
+        asked_for = dict(missing)
+        page: dict[ResourceRef, Reading] = {}
 
-        def found(items: Iterable[JsonObject]) -> Readings:
-            keyed = (
-                (asked_for.get((item["metadata"].get("namespace"), item["metadata"]["name"])), item) for item in items
-            )
-            return {ref: Reading(item) for ref, item in keyed if ref is not None}
+        def taken(item: JsonObject) -> _Key:
+            key = (item["metadata"].get("namespace"), item["metadata"]["name"])
+            if (ref := asked_for.get(key)) is not None:
+                page[ref] = Reading(item)
+            return key
+
+        def told(_keys: Sequence[_Key]) -> None:
+            tell(dict(page))
+            page.clear()
 
         try:
-            listing = await list_objects(self._cluster, resource, namespace, on_page=lambda page: tell(found(page)))
+            listing = await list_as(self._cluster, resource, namespace, taken, on_page=told)
         except Forbidden:
             return False
         except DriftdError as error:
             tell({ref: Reading(None, str(error)) for ref in refs})
             return True
-        there = found(listing.items)
-        tell({ref: Reading(None) for ref in refs if ref not in there})
+        for key in listing.items:
+            missing.pop(key, None)
+        tell({ref: Reading(None) for ref in missing.values()})
         return True
 
     async def _get(self, resource: ApiResource, ref: ResourceRef, tell: Tell) -> None:
