@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import get_context, parent_process
 
 from driftd.model.resource import Manifest
@@ -26,8 +25,8 @@ from driftd.render.tree import TreeFile
 _AT_A_TIME = 50
 """So many files are one task, some milliseconds."""
 
-_AHEAD = 4
-"""So many tasks are over there at once: while this side is busy, handing on the next one takes some milliseconds."""
+_AHEAD = 16
+"""So many tasks are over there at once, a tenth of a second's work: handing on takes a while when this side is busy."""
 
 _Files = Sequence[tuple[str, bytes]]
 _Answer = Future[Sequence[Objects | None]]
@@ -38,7 +37,7 @@ class ParsesBeside:
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
-        self._running: list[_Answer] = []
+        self._there: list[_Part] = []
 
     def known(self, _file: TreeFile) -> None:
         """Nothing is: it is for one look."""
@@ -48,21 +47,65 @@ class ParsesBeside:
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         contents = [(file.path, data) for file, data in files.items()]
-        parts = [contents[at : at + _AT_A_TIME] for at in range(0, len(contents), _AT_A_TIME)]
-        pending = [self._there(part) if self._has_time() else _here(part) for part in parts]
-        return lambda: {path: objects for each in pending for path, objects in each().items()}
+        parts = [_Part(contents[at : at + _AT_A_TIME]) for at in range(0, len(contents), _AT_A_TIME)]
+        for part in parts:
+            self._there = [one for one in self._there if not one.is_done]
+            if len(self._there) < _AHEAD and part.hand_on(self._pool):
+                self._there.append(part)
+            else:
+                part.parse()
 
-    def _has_time(self) -> bool:
-        self._running = [answer for answer in self._running if not answer.done()]
-        return len(self._running) < _AHEAD
+        def found() -> Mapping[str, Objects]:
+            self._take_back()
+            return {path: objects for part in parts for path, objects in part.found().items()}
 
-    def _there(self, files: _Files) -> Pending:
+        return found
+
+    def _take_back(self) -> None:
+        """Parses what the other process has not begun with: it goes from the first to the last, this one comes back."""
+        while self._there and self._there[-1].take_back():
+            self._there.pop().parse()
+
+
+class _Part:
+    """Some files, parsed here or over there."""
+
+    def __init__(self, files: _Files) -> None:
+        self._files = files
+        self._answer: _Answer | None = None
+        self._found: Mapping[str, Objects] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self._answer is not None and self._answer.done()
+
+    def hand_on(self, pool: ProcessPoolExecutor) -> bool:
+        """Whether somebody is there to take it."""
         try:
-            answer = self._pool.submit(_parsed, files)
+            self._answer = pool.submit(_parsed, self._files)
         except BrokenProcessPool:
-            return _here(files)
-        self._running.append(answer)
-        return partial(_told, answer, files)
+            return False
+        return True
+
+    def take_back(self) -> bool:
+        """Whether nobody has begun with it."""
+        return self._answer is not None and self._answer.cancel()
+
+    def parse(self) -> None:
+        self._found = {path: read_manifests(data, path) for path, data in self._files}
+
+    def found(self) -> Mapping[str, Objects]:
+        """What each file declares, once that is known."""
+        if self._found is None:
+            try:
+                told = self._answer.result() if self._answer is not None else [None] * len(self._files)
+            except BrokenProcessPool:
+                told = [None] * len(self._files)
+            self._found = {
+                path: read_manifests(data, path) if objects is None else objects
+                for (path, data), objects in zip(self._files, told, strict=True)
+            }
+        return self._found
 
 
 @contextmanager
@@ -81,22 +124,6 @@ def parsing_beside() -> Iterator[ParsesBeside | None]:
         yield ParsesBeside(pool)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _here(files: _Files) -> Pending:
-    found = {path: read_manifests(data, path) for path, data in files}
-    return lambda: found
-
-
-def _told(answer: _Answer, files: _Files) -> Mapping[str, Objects]:
-    try:
-        found = answer.result()
-    except BrokenProcessPool:
-        return _here(files)()
-    return {
-        path: read_manifests(data, path) if objects is None else objects
-        for (path, data), objects in zip(files, found, strict=True)
-    }
 
 
 # What follows runs over there.
