@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -60,8 +61,10 @@ class Judge:
         if self.engine is Engine.SERVER:
             readings = await reader.read(wanted)
             return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted))
-        by_ref = {one.manifest.ref: one for one in wanted}
-        judged: dict[ResourceRef, Judged] = {}
+        places: defaultdict[ResourceRef, list[int]] = defaultdict(list)  # an object may be declared twice
+        for place, one in enumerate(wanted):
+            places[one.manifest.ref].append(place)
+        judged: dict[int, Judged] = {}
         count = 0
         async with aclosing(reader.parts(wanted)) as parts:
             async for readings in parts:  # each is judged while the next one is on its way
@@ -69,8 +72,9 @@ class Judge:
                     count += 1
                     if count % _BREATH == 0:
                         await asyncio.sleep(0)
-                    judged[ref] = _slim(self._by_client(by_ref[ref], readings, schemas))
-        return [judged.get(one.manifest.ref) or self._by_client(one, {}, schemas) for one in wanted]
+                    for place in places[ref]:
+                        judged[place] = _slim(self._by_client(wanted[place], readings, schemas))
+        return [judged.get(place) or self._by_client(one, {}, schemas) for place, one in enumerate(wanted)]
 
     async def _under_autoscaler(self, one: Judged) -> Judged:
         """The verdict once it is known which autoscaler scales the object: a LIST, and only where replicas differ."""
