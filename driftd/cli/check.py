@@ -74,7 +74,7 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool, pa
     subjects = _subjects(request, config)
     with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
-            return await _explain(request.explain, subjects, how, output, shown)
+            return await _explain(request.explain, subjects, how, output, shown, parser)
         reports = await _check(subjects, how, shown, parser)
         gc.freeze()  # else the collector walks all of it once more as it is let go
     write_reports(reports, output, show_all=show_all)
@@ -189,7 +189,9 @@ async def _report(
     return await report(app, view, mirror, desired, how)
 
 
-async def _explain(wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress) -> int:
+async def _explain(
+    wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, parser: Parser | None
+) -> int:
     """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
     from driftd.cli.clusters import explained  # noqa: PLC0415  # as in _LiveSide
 
@@ -199,7 +201,7 @@ async def _explain(wanted: str, subjects: list[_Subject], how: Comparison, outpu
         for subject in subjects:
             shown.step(f"fetching {subject.source.address}")
             mirror = mirror_of(subject.source, cache_folder() / "check")
-            desired = await Renderer(subject.app, mirror).desired(await mirror.fetch())
+            desired = await Renderer(subject.app, mirror, parser).desired(await mirror.fetch())
             view = await live.connect(subject.access)
             if (found := await explained(wanted, subject.app, view, mirror, desired, how)) is not None:
                 return _show(*found, output)

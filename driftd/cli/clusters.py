@@ -1,6 +1,6 @@
 """The live side of a look: connections, and what is said of an app.
 
-A third of what a check imports is imported from here; so this is imported while Git is at work (`driftd.cli.check`).
+Much of what a check imports is imported from here; so this is imported while Git is at work (`driftd.cli.check`).
 """
 
 from __future__ import annotations

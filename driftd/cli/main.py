@@ -224,8 +224,9 @@ def demo(
 def _asyncio(work: Any) -> int:
     import asyncio
 
-    gc.freeze()  # all that is imported by now
-    gc.enable()
+    if not gc.isenabled():  # see `driftd.__main__`
+        gc.freeze()  # all that is imported by now
+        gc.enable()
     try:
         code = int(asyncio.run(work))
         sys.stdout.flush()

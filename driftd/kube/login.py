@@ -61,8 +61,8 @@ class Tls:
 class Login:
     """Everything that requests to one API server need. `renew_at` is in seconds since the epoch.
 
-    `compress` lets the server compress what it answers: worth it over a slow network, and over a fast one a third of
-    what a long list costs the server. From within the cluster, and to a server on this machine, nothing is compressed
+    `compress` lets the server compress what it answers: over a slow network that is worth it, over a fast one it costs
+    more time than it saves. From within the cluster, and to a server on this machine, nothing is compressed
     unless the kubeconfig asks for it (`disable-compression: false`, say for a tunnel), as Kubernetes' own controllers
     have it. Source: kubernetes/kubernetes pull request 80919, issue 112296.
     """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from driftd.kube.cache import LiveCache, Scope
+from driftd.kube.collection import Key
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_as, list_objects
@@ -48,7 +49,6 @@ class Reading:
 
 Readings = Mapping[ResourceRef, Reading]
 Tell = Callable[[Readings], None]
-_Key = tuple[str | None, str]
 
 
 class Reader(Protocol):
@@ -145,13 +145,13 @@ class DirectReader:
         asked_for = dict(missing)
         page: dict[ResourceRef, Reading] = {}
 
-        def taken(item: JsonObject) -> _Key:
+        def taken(item: JsonObject) -> Key:
             key = (item["metadata"].get("namespace"), item["metadata"]["name"])
             if (ref := asked_for.get(key)) is not None:
                 page[ref] = Reading(item)
             return key
 
-        def told(_keys: Sequence[_Key]) -> None:
+        def told(_keys: Sequence[Key]) -> None:
             tell(dict(page))
             page.clear()
 

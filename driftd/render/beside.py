@@ -10,16 +10,15 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
-from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.options import Objects
-from driftd.render.parsed import Pending
+from driftd.render.parsed import EachForItself, Pending
 from driftd.render.tree import TreeFile
 
 _AT_A_TIME = 50
@@ -32,18 +31,12 @@ _Files = Sequence[tuple[str, bytes]]
 _Answer = Future[Sequence[Objects | None]]
 
 
-class ParsesBeside:
+class ParsesBeside(EachForItself):
     """A parser that hands on what the other process has time for, and parses the rest itself. For one thread."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
         self._there: list[_Part] = []
-
-    def known(self, _file: TreeFile) -> None:
-        """Nothing is: it is for one look."""
-
-    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-        return tuple(manifests)
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         contents = [(file.path, data) for file, data in files.items()]

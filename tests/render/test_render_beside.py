@@ -71,6 +71,34 @@ def test_many_files_are_parsed_by_two_processes_as_by_one(tmp_path: Path) -> Non
     assert len(said["found"]) == 598
 
 
+def test_the_other_process_does_what_it_is_given_time_for() -> None:
+    """What it has parsed is not parsed here once more."""
+    script = """
+        import time
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        from driftd.render import beside
+        from driftd.render.tree import FolderFile
+        from tests.render.repositories import config_map
+        files = {FolderFile(f"{n}.yaml", str(n)): config_map(f"c-{n}").encode() for n in range(600)}
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            pool.submit(int).result()
+            parser = beside.ParsesBeside(pool)
+            read, here = beside.read_manifests, []
+            beside.read_manifests = lambda data, path: here.append(path) or read(data, path)
+            pending = parser.parse(files)
+            time.sleep(1)
+            found = pending()
+        print(len(found), len(here))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=True, timeout=60
+    )
+    found, parsed_here = map(int, done.stdout.split())
+    assert found == 600
+    assert parsed_here < 600
+
+
 def test_what_a_killed_process_does_not_answer_is_parsed_here(tmp_path: Path) -> None:
     """Whoever runs out of memory first is the one that can be spared."""
     write(tmp_path, FILES)
@@ -91,7 +119,7 @@ def test_a_process_with_threads_is_not_forked() -> None:
         thread.join()
 
 
-def test_the_second_process_ends_with_the_first_however_that_ends(tmp_path: Path) -> None:
+def test_the_second_process_ends_with_the_first_however_that_ends() -> None:
     """Nobody would be there to end it."""
     script = """
         import os, sys, time
