@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,20 @@ def test_a_manifest_that_does_not_parse_names_its_place_and_the_rest_is_shown(wo
     answer = world.check()
     assert answer.code == 2
     assert "app/slip.yaml:" in answer.out
+
+
+def test_as_a_process_it_says_the_same_and_copies_no_repository_of_this_machine(world: World) -> None:
+    """There it has a second process for what is to be parsed; a mistake and drift are told as ever."""
+    world.commit(broken="a: [\n", **{f"c{number}": config_map(f"c{number}") for number in range(120)})
+    world.apply(config_map("c7"))
+    world.apply(config_map("c100", value="two"), manager="somebody")
+    arguments = ["check", "--repo", world.repository.url, "--path", "app", "-n", "web", "-o", "json"]
+    command = [sys.executable, "-m", "driftd", *arguments, "--kubeconfig", str(world.kubeconfig)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "")
+    [app] = json.loads(done.stdout)["apps"]
+    assert "broken.yaml:2" in app["error"]
+    assert (app["counts"]["missing"], app["counts"]["drifted"], app["counts"]["in_sync"]) == (118, 1, 1)
+    assert done.stdout == world.check("-o", "json").out
+    assert list(world.folder.rglob("repository.git/objects/info/alternates"))
+    assert not list(world.folder.rglob("repository.git/objects/pack/*.pack"))

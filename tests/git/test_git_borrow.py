@@ -10,7 +10,6 @@ import pytest
 from driftd.git.source import Ref, RefKind
 from driftd.model.errors import DriftdError
 from tests.git.conftest import MirrorMaker
-from tests.git.test_git_tree import tree_object
 from tests.support.gitserver import GitRepo
 
 FILE = "apps/web/deploy.yaml"
@@ -85,9 +84,7 @@ async def test_a_tree_that_would_write_where_nothing_may_be_written_does_not(
 ) -> None:
     """Objects that are not copied are not checked on the way: whoever writes them to a folder has to."""
     blob = repo.git("hash-object", "-w", FILE)
-    inner = tree_object(repo, ("100644", "config", blob))
-    sha = repo.git("commit-tree", "-m", "Evil", tree_object(repo, ("40000", name, inner)))
-    repo.git("update-ref", "refs/heads/main", sha)
+    repo.commit_tree(("40000", name, repo.tree(("100644", "config", blob))))
     target = tmp_path / "to" / "export"
     tracked = mirror(borrow=True)
     with suppress(DriftdError):  # to refuse it is as good
@@ -102,10 +99,7 @@ async def test_a_tree_with_a_link_and_a_folder_of_one_name_writes_nothing_outsid
     """The link would take the folder's files elsewhere."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    link = repo.git("hash-object", "-w", "--stdin", stdin=str(outside).encode())
-    inner = tree_object(repo, ("100644", "file", repo.git("hash-object", "-w", FILE)))
-    evil = tree_object(repo, ("120000", "a", link), ("40000", "a", inner))
-    repo.git("update-ref", "refs/heads/main", repo.git("commit-tree", "-m", "Evil", evil))
+    repo.commit_link_over_folder(outside)
     tracked = mirror(borrow=True)
     tree = await tracked.tree((await tracked.fetch()).sha)
     with suppress(DriftdError):  # to refuse it is as good

@@ -224,21 +224,13 @@ async def test_part_of_a_revision_can_be_exported(mirror: MirrorMaker, repo: Git
         tree.export(tmp_path / "export", "apps/web")
 
 
-def tree_object(repo: GitRepo, *entries: tuple[str, str, str]) -> str:
-    """A tree as `git add` would never make it."""
-    data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
-    return repo.git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", stdin=data)
-
-
 @pytest.mark.parametrize("name", [".git", "..", ".", ".GIT", "a/b"])
 async def test_a_tree_with_a_forbidden_name_is_refused_when_it_is_fetched(
     mirror: MirrorMaker, repo: GitRepo, name: str
 ) -> None:
     """It was made to write where nothing should be written."""
     blob = repo.git("hash-object", "-w", "apps/web/deploy.yaml")
-    inner = tree_object(repo, ("100644", "config", blob))
-    sha = repo.git("commit-tree", "-m", "Evil", tree_object(repo, ("40000", name, inner)))
-    repo.git("update-ref", "refs/heads/main", sha)
+    repo.commit_tree(("40000", name, repo.tree(("100644", "config", blob))))
     with pytest.raises(GitError, match="source shop"):
         await mirror().fetch()
 
@@ -249,11 +241,7 @@ async def test_a_tree_with_a_link_and_a_folder_of_one_name_writes_nothing_outsid
     """The link would take the folder's files elsewhere. The fetch refuses it."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    link = repo.git("hash-object", "-w", "--stdin", stdin=str(outside).encode())
-    blob = repo.git("hash-object", "-w", "apps/web/deploy.yaml")
-    inner = tree_object(repo, ("100644", "file", blob))
-    evil = tree_object(repo, ("120000", "a", link), ("40000", "a", inner))
-    repo.git("update-ref", "refs/heads/main", repo.git("commit-tree", "-m", "Evil", evil))
+    repo.commit_link_over_folder(outside)
     with pytest.raises(GitError):
         await mirror().fetch()
     assert list(outside.iterdir()) == []
@@ -262,8 +250,7 @@ async def test_a_tree_with_a_link_and_a_folder_of_one_name_writes_nothing_outsid
 async def test_the_harmless_mistakes_of_old_tools_are_accepted(mirror: MirrorMaker, repo: GitRepo) -> None:
     """Well-known repositories have them in their history: modes with a zero in front, odd dates and authors."""
     blob = repo.git("hash-object", "-w", "apps/web/deploy.yaml")
-    inner = tree_object(repo, ("100644", "x.yaml", blob))
-    tree = tree_object(repo, ("040000", "apps", inner))
+    tree = repo.tree(("040000", "apps", repo.tree(("100644", "x.yaml", blob))))
     text = f"tree {tree}\nauthor A <a@x 1767600000 +051800\ncommitter C<c@x> 1767600000 +0000\n\nOld\n"
     sha = repo.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=text.encode())
     repo.git("update-ref", "refs/heads/main", sha)

@@ -63,6 +63,21 @@ class GitRepo:
             raise RuntimeError(f"git {shlex.join(arguments)}: {done.stderr.decode(errors='replace')}")
         return done.stdout.decode(errors="replace").strip()
 
+    def tree(self, *entries: tuple[str, str, str]) -> str:
+        """A tree as `git add` would never make it, of modes, names and objects."""
+        data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
+        return self.git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", stdin=data)
+
+    def commit_tree(self, *entries: tuple[str, str, str]) -> None:
+        """Makes such a tree the whole of `main`."""
+        self.git("update-ref", "refs/heads/main", self.git("commit-tree", "-m", "Evil", self.tree(*entries)))
+
+    def commit_link_over_folder(self, outside: Path) -> None:
+        """Commits a link out of the repository and a folder with a file in it, both of one name."""
+        link = self.git("hash-object", "-w", "--stdin", stdin=str(outside).encode())
+        file = self.git("hash-object", "-w", "--stdin", stdin=b"evil")
+        self.commit_tree(("120000", "a", link), ("40000", "a", self.tree(("100644", "file", file))))
+
     def write(self, files: Mapping[str, str | bytes]) -> Self:
         """Writes files, by their paths from the root of the repository."""
         for name, content in files.items():
