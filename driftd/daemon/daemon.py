@@ -179,7 +179,10 @@ class Running:
             for write in writes:
                 ref = watches.ref_of(write.group, write.plural, write.namespace, write.name)
                 if ref is not None:
-                    watches.heard(AuditEvent(ref, write.verb, write.user, write.source, write.manager, write.time))
+                    watches.heard(AuditEvent(
+                        ref, write.verb, write.user, write.source, write.manager,
+                        write.time, write.answered, write.subresource,
+                    ))  # fmt: skip
         return True
 
     def alive(self) -> bool:

@@ -7,7 +7,7 @@ a user. The watch saw both versions, and the API server's audit log knows the us
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,14 +28,22 @@ _LARGE = 4096
 """Bytes from which on the two versions of an object are not kept, but looked at at once: most take some hundreds."""
 
 _CLOSE = timedelta(seconds=2)
-"""managedFields tells seconds; the audit log's clock is that of the same API server, or of one beside it."""
+"""How far apart two clocks may be: those of the API servers, and driftd's own."""
+
+_SECOND = timedelta(seconds=1)
+"""managedFields tells whole seconds."""
+
+_NO_TIME = timedelta()
 
 Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """A write that the API server's audit log tells of. `source` is the address that it came from."""
+    """A write that the API server's audit log tells of. `source` is the address that it came from.
+
+    It was received at `time`, and answered at `answered`: in between it was written.
+    """
 
     ref: ResourceRef
     verb: str
@@ -43,6 +51,19 @@ class AuditEvent:
     source: str | None
     manager: str | None
     time: datetime
+    answered: datetime
+    subresource: str | None = None
+
+    def gap(self, start: datetime, length: timedelta = _NO_TIME) -> timedelta:
+        """How long before or after a span of time it was under way; nothing where the two meet."""
+        return max(start - self.answered, self.time - (start + length), _NO_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    lost: frozenset[Keys]
+    owners: tuple[FieldOwner, ...]
+    earlier: tuple[FieldOwner, ...]
 
 
 class _Sighting:
@@ -53,26 +74,31 @@ class _Sighting:
     def __init__(self, time: datetime, before: CachedObject, after: CachedObject) -> None:
         self.time = time
         self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
-        self._found: tuple[frozenset[Keys], tuple[FieldOwner, ...]] = (frozenset(), ())
+        self._found = _Seen(frozenset(), (), ())
         if before.size + after.size > _LARGE:
             self._look()
 
     @property
     def lost(self) -> frozenset[Keys]:
         """The fields that lost their last owner."""
-        return self._look()[0]
+        return self._look().lost
 
     @property
     def owners(self) -> tuple[FieldOwner, ...]:
         """Those whose entries of managedFields are new."""
-        return self._look()[1]
+        return self._look().owners
 
-    def _look(self) -> tuple[frozenset[Keys], tuple[FieldOwner, ...]]:
+    @property
+    def earlier(self) -> tuple[FieldOwner, ...]:
+        """Those who had written before."""
+        return self._look().earlier
+
+    def _look(self) -> _Seen:
         if self._versions is not None:
             before, after = (_of_the_object(version.object) for version in self._versions)
             known = {(entry.owner, entry.api_version): entry.fields for entry in before}
             owners = tuple(entry.owner for entry in after if _is_news(entry, known))
-            self._found = (_lost(before, after), owners)
+            self._found = _Seen(_lost(before, after), owners, tuple(entry.owner for entry in before))
             self._versions = None
         return self._found
 
@@ -107,24 +133,31 @@ class Witness:
         return replace(verdict, fields=tuple(replace(f, by=self._owner(verdict.ref, f)) for f in verdict.fields))
 
     def _owner(self, ref: ResourceRef, drift: FieldDrift) -> FieldOwner | None:
-        by = drift.by
-        if by is None and drift.change is Change.REMOVED:
-            by = self._remover(ref, drift.path)
-        elif by is not None and by.time is None:
-            by = replace(by, time=self._observed(ref, by))
-        return self._with_user(ref, by) if by is not None else None
+        if drift.by is None:
+            return self._remover(ref, drift.path) if drift.change is Change.REMOVED else None
+        return self._with_user(ref, drift.by)
 
     def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
         keys = tuple(field_key(segment) for segment in path)
         for sighting in reversed(self._sightings.get(ref, ())):
             if any(_within(lost, keys) for lost in sighting.lost):
                 if len(sighting.owners) == 1:
-                    return sighting.owners[0]
-                event = self._event(ref, sighting.time, None)
+                    return self._with_user(ref, sighting.owners[0])
+                event = self._behind(ref, sighting)
                 if event is not None:
-                    return FieldOwner(event.manager or "unknown", "Update", time=event.time)
+                    return _signed(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
                 return None
         return None
+
+    def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
+        """The owner of an entry, with the user whose write it was. Some entries have no time: then as it was seen."""
+        time, length = owner.time, _SECOND
+        if time is None:
+            time, length = self._observed(ref, owner), _NO_TIME
+            if time is None:
+                return owner
+        by_it = (event for event in self._writes(ref) if event.manager == owner.manager)
+        return _signed(replace(owner, time=time), _nearest(by_it, time, length))
 
     def _observed(self, ref: ResourceRef, owner: FieldOwner) -> datetime | None:
         for sighting in reversed(self._sightings.get(ref, ())):
@@ -132,20 +165,24 @@ class Witness:
                 return sighting.time
         return None
 
-    def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
-        event = self._event(ref, owner.time, owner.manager) if owner.time else None
-        if event is None:
-            return owner
-        return replace(owner, user=event.user, source=event.source, verb=event.verb)
+    def _behind(self, ref: ResourceRef, sighting: _Sighting) -> AuditEvent | None:
+        """The write that made a change, of which the object tells nothing: the nearest in time.
 
-    def _event(self, ref: ResourceRef, time: datetime, manager: str | None) -> AuditEvent | None:
-        """The write nearest in time: by that manager, where one is named."""
-        near = [
+        The audit log may tell of it only seconds later. So it is none that made another change, or of which the object
+        had told before.
+        """
+        others = [other.time for other in self._sightings.get(ref, ()) if other is not sighting]
+        writes = [event for event in self._writes(ref) if event.subresource != "status"]
+        told = {_first(writes, owner) for owner in sighting.earlier}
+        own = (
             event
-            for event in self._audit.get(ref, ())
-            if event.verb != "delete" and abs(event.time - time) <= _CLOSE and manager in (None, event.manager)
-        ]
-        return min(near, key=lambda event: abs(event.time - time), default=None)
+            for event in writes
+            if event not in told and event.gap(sighting.time) <= min(map(event.gap, others), default=_CLOSE)
+        )
+        return _nearest(own, sighting.time)
+
+    def _writes(self, ref: ResourceRef) -> Iterator[AuditEvent]:
+        return (event for event in self._audit.get(ref, ()) if event.verb != "delete")
 
     def _deleted(self, ref: ResourceRef) -> FieldOwner | None:
         for event in reversed(self._audit.get(ref, ())):
@@ -153,6 +190,26 @@ class Witness:
                 manager = event.manager or "unknown"
                 return FieldOwner(manager, "Delete", None, event.user, event.time, event.source, event.verb)
         return None
+
+
+def _nearest(events: Iterable[AuditEvent], start: datetime, length: timedelta = _NO_TIME) -> AuditEvent | None:
+    """The write nearest to a span of time, of several that meet it the last: what is left is of that one."""
+    near = [event for event in events if event.gap(start, length) <= _CLOSE]
+    return min(reversed(near), key=lambda event: (event.gap(start, length), start - event.time), default=None)
+
+
+def _first(events: Iterable[AuditEvent], owner: FieldOwner) -> AuditEvent | None:
+    """The write of which an entry of managedFields tells."""
+    if owner.time is None:
+        return None
+    by_it = (event for event in events if event.manager == owner.manager and not event.gap(owner.time, _SECOND))
+    return min(by_it, key=lambda event: event.time, default=None)
+
+
+def _signed(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:
+    if event is None:
+        return owner
+    return replace(owner, user=event.user, source=event.source, verb=event.verb)
 
 
 def _remember(memory: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, what: object) -> None:

@@ -19,7 +19,10 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class AuditWrite:
-    """One write that went through: of an object by its resource's plural, as the URL names it."""
+    """One write that went through: of an object by its resource's plural, as the URL names it.
+
+    It was received at `time` and answered at `answered`.
+    """
 
     group: str
     plural: str
@@ -31,6 +34,7 @@ class AuditWrite:
     source: str | None
     manager: str | None
     time: datetime
+    answered: datetime
 
 
 def writes(document: Any) -> Iterator[AuditWrite]:
@@ -55,9 +59,8 @@ def _write(event: dict[str, Any]) -> AuditWrite | None:
     query = parse_qs(urlsplit(event.get("requestURI") or "").query)
     if "dryRun" in query:
         return None
-    try:
-        time = datetime.fromisoformat(event.get("requestReceivedTimestamp") or "")
-    except ValueError:
+    time = _instant(event.get("requestReceivedTimestamp"))
+    if time is None:
         return None
     # An impersonated user is who the request was made for; behind it stands who made it.
     user = (event.get("impersonatedUser") or event.get("user") or {}).get("username") or ""
@@ -73,4 +76,13 @@ def _write(event: dict[str, Any]) -> AuditWrite | None:
         source=(event.get("sourceIPs") or [None])[0],
         manager=manager or None,
         time=time,
+        answered=_instant(event.get("stageTimestamp")) or time,
     )
+
+
+def _instant(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None

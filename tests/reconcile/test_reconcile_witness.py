@@ -45,6 +45,20 @@ def _verdict(change: Change, by: FieldOwner | None = None) -> Verdict:
     return Verdict(REF, "v1", Status.DRIFTED, None, (drift,))
 
 
+def _write(
+    user: str,
+    manager: str,
+    seconds: float,
+    *,
+    verb: str = "patch",
+    source: str | None = None,
+    subresource: str | None = None,
+) -> AuditEvent:
+    """A write that took ten milliseconds, so many seconds after T0."""
+    time = T0 + timedelta(seconds=seconds)
+    return AuditEvent(REF, verb, user, source, manager, time, time + timedelta(milliseconds=10), subresource)
+
+
 BEFORE = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
 
 
@@ -65,7 +79,7 @@ def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() 
     witness = Witness()
     witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
     assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.heard(AuditEvent(REF, "patch", "grace", "10.0.0.7", "kubectl-patch", T0 + timedelta(seconds=1)))
+    witness.heard(_write("grace", "kubectl-patch", 1, source="10.0.0.7"))
     by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.manager, by.user, by.source, by.verb) == ("kubectl-patch", "grace", "10.0.0.7", "patch")
@@ -74,12 +88,59 @@ def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() 
 def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field() -> None:
     """Of two writes by two people with the same tool, the one at the field's own time."""
     witness = Witness()
-    witness.heard(AuditEvent(REF, "patch", "ada", None, "kubectl-edit", T0 - timedelta(minutes=5)))
-    witness.heard(AuditEvent(REF, "patch", "grace", None, "kubectl-edit", T0 + timedelta(milliseconds=300)))
-    witness.heard(AuditEvent(REF, "update", "bot", None, "some-controller", T0))
+    witness.heard(_write("ada", "kubectl-edit", -300))
+    witness.heard(_write("brian", "kubectl-edit", -0.2))
+    witness.heard(_write("grace", "kubectl-edit", 0.3))
+    witness.heard(_write("bot", "some-controller", 0))
     by = witness.name([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
+
+
+def test_of_two_writes_with_one_tool_in_one_second_the_last_set_the_field() -> None:
+    """The time of an entry, in whole seconds, is that of the last write that set something."""
+    witness = Witness()
+    witness.heard(_write("ada", "kubectl-edit", 0.1))
+    witness.heard(_write("grace", "kubectl-edit", 0.7))
+    by = witness.name([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
+    assert by is not None
+    assert by.user == "grace"
+
+
+def test_nobody_is_named_for_a_removal_until_the_audit_log_tells_of_that_very_write() -> None:
+    """It may tell seconds later: until then it knows only of the write that set the field, just before."""
+    witness = Witness()
+    witness.heard(_write("ada", "pipeline", 0.3))
+    witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=0.9))
+    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness.heard(_write("grace", "kubectl-patch", 0.88))
+    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert by is not None
+    assert (by.user, by.manager) == ("grace", "kubectl-patch")
+
+
+def test_of_two_removals_each_is_by_its_own_user() -> None:
+    """The first user is not named for the second removal while the audit log has yet to tell of that one."""
+    first, second = T0 + timedelta(seconds=5), T0 + timedelta(seconds=5.5)
+    keys = [{"f:currency": {}, "f:a": {}, "f:b": {}}, {"f:currency": {}, "f:a": {}}, {"f:a": {}}]
+    versions = [_object(("pipeline", T0, {"f:data": owned})) for owned in keys]
+    witness = Witness()
+    witness.saw(REF, versions[0], versions[1], first)
+    witness.saw(REF, versions[1], versions[2], second)
+    witness.heard(_write("ada", "kubectl-patch", 4.98))
+    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness.heard(_write("grace", "kubectl-patch", 5.48))
+    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert by is not None
+    assert by.user == "grace"
+
+
+def test_a_report_of_a_controller_is_no_removal() -> None:
+    """A write of the status changes nothing that is declared, however near in time it is."""
+    witness = Witness()
+    witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5))
+    witness.heard(_write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status"))
+    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
 
 
 def test_an_owner_without_a_time_gets_the_time_at_which_it_was_observed() -> None:
@@ -97,7 +158,7 @@ def test_who_deleted_a_missing_object_is_said_where_the_audit_log_tells() -> Non
     witness = Witness()
     missing = Verdict(REF, "v1", Status.MISSING, None)
     assert witness.name([missing])[0].by is None
-    witness.heard(AuditEvent(REF, "delete", "grace", "10.0.0.7", "kubectl", T0))
+    witness.heard(_write("grace", "kubectl", 0, verb="delete"))
     by = witness.name([missing])[0].by
     assert by is not None
     assert (by.user, by.operation) == ("grace", "Delete")
@@ -107,7 +168,7 @@ def test_what_is_remembered_of_an_object_is_bounded() -> None:
     """An object that changes all the time does not fill the memory."""
     witness = Witness()
     for second in range(1000):
-        witness.heard(AuditEvent(REF, "patch", f"user-{second}", None, "kubectl", T0 + timedelta(seconds=10 * second)))
+        witness.heard(_write(f"user-{second}", "kubectl", 10 * second))
     by = FieldOwner("kubectl", "Update", time=T0)
     assert witness.name([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
 

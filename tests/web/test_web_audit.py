@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,7 @@ EVENT: dict[str, Any] = {
     },
     "responseStatus": {"code": 200},
     "requestReceivedTimestamp": "2026-11-22T09:00:00.123456Z",
+    "stageTimestamp": "2026-11-22T09:00:00.223456Z",
 }
 LIST: dict[str, Any] = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [EVENT]}
 
@@ -37,6 +39,7 @@ def test_a_write_is_read_with_its_user_manager_and_address() -> None:
     (write,) = writes(LIST)
     assert (write.group, write.plural, write.namespace, write.name) == ("apps", "deployments", "shop", "web")
     assert (write.user, write.manager, write.source, write.verb) == ("grace", "kubectl-edit", "10.0.0.7", "patch")
+    assert write.answered - write.time == timedelta(milliseconds=100)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +51,12 @@ def test_a_write_is_read_with_its_user_manager_and_address() -> None:
         {"requestURI": "/x?dryRun=All"},
         {"objectRef": None},
         {"requestReceivedTimestamp": "yesterday"},
+        {"requestReceivedTimestamp": "2026-11-22T09:00:00"},
+        {"requestReceivedTimestamp": 7},
     ],
 )
 def test_what_wrote_nothing_is_passed_over(change: dict[str, Any]) -> None:
-    """Reads, refusals, dry-runs and events without an object."""
+    """Reads, refusals, dry-runs, and events without an object or a time."""
     assert list(writes({**LIST, "items": [{**EVENT, **change}]})) == []
 
 
