@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+COMPILED := $(VENV)/.driftd-compiled
 HOME_OF := $(VENV)/.made-in
 BUILD := build
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet
@@ -27,9 +28,9 @@ endif
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
-venv: $(DEV) ## Make .venv with everything that development needs
+venv: $(DEV) $(COMPILED) ## Make .venv with everything that development needs
 
-demo: $(RUNTIME) ## Show the main job on an embedded cluster: drift, who did it, healed, rolled back
+demo: $(COMPILED) ## Show the main job on an embedded cluster: drift, who did it, healed, rolled back
 	@$(BIN)/driftd demo
 
 test: lint types contracts unit controlplane demo-test ## Run all checks and tests, as CI does
@@ -48,19 +49,19 @@ types: $(DEV) ## Check types
 contracts: $(DEV) ## Check which room may import which
 	$(BIN)/lint-imports
 
-unit: $(DEV) ## Run the tests that need no control plane
+unit: $(DEV) $(COMPILED) ## Run the tests that need no control plane
 	$(PY) -m pytest -m "not controlplane" -n auto --tally=$(BUILD)/tally/unit.json
 
-controlplane: $(DEV) ## Run the tests on a real control plane (the first time it is built, about 9 minutes)
+controlplane: $(DEV) $(COMPILED) ## Run the tests on a real control plane (the first time it is built, about 9 minutes)
 	$(PY) -m tests.support.assets
 	$(PY) -m pytest -m controlplane -n0 --require-controlplane --tally=$(BUILD)/tally/controlplane.json
 
-demo-test: $(RUNTIME)
+demo-test: $(COMPILED)
 	@mkdir -p $(BUILD)
 	$(BIN)/driftd demo </dev/null >$(BUILD)/demo.txt 2>&1 || { code=$$?; cat $(BUILD)/demo.txt; exit $$code; }
 	@cat $(BUILD)/demo.txt
 
-bench: $(DEV) ## Measure: cold checks beside other tools, the daemon, growth, the cost of a verdict (about an hour)
+bench: $(DEV) $(COMPILED) ## Measure: cold checks beside other tools, the daemon, growth, the cost of a verdict (about an hour)
 	@mkdir -p $(BUILD)/bench
 	$(PY) -m benchmarks.compare --json $(BUILD)/bench/compare.json
 	$(PY) -m benchmarks.check --json $(BUILD)/bench/check-1000.json
@@ -105,4 +106,9 @@ $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "Installing what development needs"
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# As for any installed package: where PYTHONDONTWRITEBYTECODE is set, each command would compile driftd anew.
+$(COMPILED): $(RUNTIME) $(shell find driftd -name '*.py')
+	@$(PY) -m compileall -q -j 0 driftd
 	@touch $@
