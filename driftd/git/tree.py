@@ -59,17 +59,23 @@ class RevisionTree:
     folder: MirrorFolder
     _blobs: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The blobs of files that were listed: Git finds these quicker than paths."""
+    _listing: bytes | None = field(default=None, repr=False, compare=False)
+    """What is below `path`, as Git lists it, if that is known."""
 
     @classmethod
     def open(cls, folder: MirrorFolder, shell: Shell, sha: str, path: str) -> RevisionTree:
         """Blocking. `sha` is a full hash. Raises: PathNotFound."""
         found = locate(shell, sha, path)
-        oid = found.oid
+        oid, listing = found.oid, None
         if found.kind == "tree":
             listing = shell.run("ls-tree", "-r", "-z", oid)
             if listing.startswith(b"120000 ") or b"\0120000 " in listing:
                 oid = _with_links(shell, sha, oid, _links(_below(found.path, entries(listing))))
-        return cls(sha, found.path, oid, folder)
+        return cls(sha, found.path, oid, folder, _listing=listing)
+
+    def unread(self) -> RevisionTree:
+        """The same, holding nothing of what was listed."""
+        return RevisionTree(self.sha, self.path, self.oid, self.folder)
 
     def files(self, under: str | None = None) -> list[TreeFile]:
         """The files in a folder and all below it, or the one file of that path; by default those of `path`.
@@ -78,7 +84,10 @@ class RevisionTree:
         Raises: PathNotFound.
         """
         with self._shell() as shell:
-            listed = _listed(shell, self.sha, self.path if under is None else inside(under))
+            if under is None and self._listing is not None:
+                listed = _below(self.path, entries(self._listing))
+            else:
+                listed = _listed(shell, self.sha, self.path if under is None else inside(under))
             targets = {
                 answer.name: answer for answer in _follow(shell, self.sha, _links(listed)) if answer.kind == "blob"
             }
@@ -161,6 +170,8 @@ def _listed(shell: Shell, sha: str, path: str, *options: str) -> list[Entry]:
     found = locate(shell, sha, path)
     if found.kind == "tree":
         return _below(found.path, entries(shell.run("ls-tree", "-r", *options, "-z", found.oid)))
+    if not options:
+        return [Entry(found.path, found.kind, found.oid, found.mode, None)]
     return entries(shell.run("ls-tree", *options, "-z", sha, "--", found.path))
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from driftd.git.mirror import Mirror
 from driftd.git.tree import RevisionTree
-from driftd.model.errors import PathNotFound
+from driftd.model.errors import PathNotFound, RefNotFound
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
@@ -37,6 +37,16 @@ class Desired:
         return "\n".join(self.errors) or None
 
 
+@dataclass
+class _Rendered:
+    """A rendering of one revision, with the paths that it was made from, and their contents once somebody asked."""
+
+    rendering: Rendering
+    tree: RevisionTree
+    made_from: tuple[str, ...]
+    contents: Mapping[str, str | None] | None = None
+
+
 class Renderer:
     """Renders revisions of one app. A commit that touches nothing of what it is made from costs a look at that.
 
@@ -47,20 +57,31 @@ class Renderer:
         self._app = app
         self._mirror = mirror
         self._parser = parser
-        self._last: tuple[Mapping[str, str | None], Rendering] | None = None
+        self._last: _Rendered | None = None
 
     async def desired(self, revision: Revision) -> Desired:
         """The manifests of a revision. Raises: GitError, where the path is not there; RenderError."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
-        if self._last is not None and await self._contents(tree, self._last[0]) == self._last[0]:
-            rendering = self._last[1]
-        else:
+        if self._last is None or not await self._is_the_same(tree, self._last):
             traced = TracedTree(tree)
             rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parser)
             # A program that failed once may not fail again.
             lasts = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = (await self._contents(tree, traced.made_from), rendering) if lasts else None
+            self._last = _Rendered(rendering, tree.unread(), traced.made_from) if lasts else None
+        else:
+            rendering = self._last.rendering
         return Desired(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))
+
+    async def _is_the_same(self, tree: RevisionTree, last: _Rendered) -> bool:
+        """Whether a revision has the same content as the last one, wherever that one was made from."""
+        if tree == last.tree:
+            return True
+        if last.contents is None:
+            try:
+                last.contents = await self._contents(last.tree, last.made_from)
+            except RefNotFound:
+                return False  # the mirror was made anew, and history rewritten
+        return await self._contents(tree, last.made_from) == last.contents
 
     async def _contents(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:
         """What the content of some paths of a revision is known by; None where there is nothing.

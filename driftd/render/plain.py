@@ -108,6 +108,7 @@ def _ignore_files(tree: FileTree, base: str, paths: Iterable[str]) -> Mapping[st
         above = dirname(above)
         file = f"{above}/{IGNORE_FILE}" if above else IGNORE_FILE
         try:
+            tree.files(file)  # mostly there is none, and a listing tells so soonest
             files.update(tree.read([file]))
         except PathNotFound:
             continue

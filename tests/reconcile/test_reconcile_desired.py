@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
+from driftd.git.tree import RevisionTree
 from driftd.reconcile.app import App
 from driftd.reconcile.desired import Desired, Renderer
 from driftd.render.options import RenderOptions
@@ -95,3 +97,34 @@ async def test_what_is_left_out_above_the_folder_counts(app: Rendered) -> None:
     assert len((await app.commit(files)).manifests) == 2
     assert len((await app.commit({".driftdignore": "b.yaml\n"})).manifests) == 1
     assert len((await app.commit({".driftdignore": "\n"})).manifests) == 2
+
+
+async def test_a_revision_that_is_looked_at_again_is_not_asked_for_what_it_was_made_from(
+    app: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit is what it is. What elsewhere it was made from matters only once there is another one."""
+    first = await app.commit(OVERLAY)
+    asked: list[tuple[str, str]] = []
+    tree = app.mirror.tree
+
+    async def recorded(sha: str, path: str = "") -> RevisionTree:
+        asked.append((sha, path))
+        return await tree(sha, path)
+
+    monkeypatch.setattr(app.mirror, "tree", recorded)
+    again = await app.renderer.desired(first.revision)
+    assert again.manifests is first.manifests
+    assert asked == [(first.revision.sha, "app")]
+
+
+async def test_a_revision_that_is_no_longer_there_is_nothing_to_compare_with(app: Rendered) -> None:
+    """The history was rewritten and the mirror made anew, without the commit that was rendered last."""
+    first = await app.commit(OVERLAY)
+    shutil.rmtree(app.repository.folder / ".git")
+    remade = GitRepo(app.repository.folder)
+    remade.write(ELSEWHERE).commit("Begin again")
+    shutil.rmtree(app.mirror._folder.root)
+    second = await app.renderer.desired(await app.mirror.fetch())
+    assert second.revision != first.revision
+    assert [one.body for one in second.manifests] == [one.body for one in first.manifests]
+    assert app.count == 2
