@@ -84,10 +84,11 @@ class RevisionTree:
         Raises: PathNotFound.
         """
         with self._shell() as shell:
-            if under is None and self._listing is not None:
-                listed = _below(self.path, entries(self._listing))
+            path = self.path if under is None else inside(under)
+            if path == self.path and self._listing is not None:
+                listed = _below(path, entries(self._listing))
             else:
-                listed = _listed(shell, self.sha, self.path if under is None else inside(under))
+                listed = _listed(shell, self.sha, path)
             targets = {
                 answer.name: answer for answer in _follow(shell, self.sha, _links(listed)) if answer.kind == "blob"
             }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
 from driftd.git.tree import RevisionTree
 from driftd.model.errors import GitError, PathNotFound
@@ -275,3 +276,23 @@ async def test_five_thousand_files_are_read_at_once(mirror: MirrorMaker, repo: G
         for file in (tmp_path / "export").rglob("*")
         if file.is_file()
     } == found[0]
+
+
+async def test_the_files_of_an_app_are_listed_once(
+    mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To know what is there and what links lead to, Git lists all of it: that is not asked for again."""
+    tree = await tree_of(mirror, "apps/web")
+    asked: list[tuple[str, ...]] = []
+    run = Shell.run
+
+    def recorded(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
+        asked.append(arguments)
+        return run(shell, *arguments, stdin=stdin)
+
+    monkeypatch.setattr(Shell, "run", recorded)
+    listed = tree.files()
+    assert listed == tree.files("apps/web")
+    assert asked == []
+    assert listed == tree.unread().files()
+    assert asked != []
