@@ -20,6 +20,7 @@ from driftd.daemon.assembly import app_of, cluster_access, comparison, git_sourc
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource, Ref, RefKind
+from driftd.kube.authorities import read_when_wanted
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.loading import gc_held
 from driftd.model.drift import Engine
@@ -193,8 +194,6 @@ async def _explain(
     wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, parser: Parser | None
 ) -> int:
     """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
-    from driftd.cli.clusters import explained  # noqa: PLC0415  # as in _LiveSide
-
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
     async with _LiveSide() as live:
@@ -203,6 +202,8 @@ async def _explain(
             mirror = mirror_of(subject.source, cache_folder() / "check")
             desired = await Renderer(subject.app, mirror, parser).desired(await mirror.fetch())
             view = await live.connect(subject.access)
+            from driftd.cli.clusters import explained  # noqa: PLC0415  # it is loaded by now
+
             if (found := await explained(wanted, subject.app, view, mirror, desired, how)) is not None:
                 return _show(*found, output)
     raise DriftdError(
@@ -242,6 +243,7 @@ class _LiveSide:
 
 
 def _clusters() -> Clusters:
-    from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
+    with read_when_wanted():
+        from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
 
     return Clusters()

@@ -10,16 +10,13 @@ from typing import Any
 
 from driftd.kube.collection import Changed, Collection, Keep
 from driftd.kube.connection import Cluster
-from driftd.kube.discovery import ApiResource
+from driftd.kube.discovery import ApiResource, Scope
 from driftd.kube.objects import get, list_as
 from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
 from driftd.model.errors import KubeError
 
-__all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Scope", "Timing"]
-
-Scope = tuple[ApiResource, str | None]
-"""A kind in one namespace, or in all of them (None)."""
+__all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Timing"]
 
 _WORTH_A_LIST = 100
 """From so many outlines in a namespace on, one LIST completes them for less than a GET for each."""

@@ -13,14 +13,12 @@ import structlog
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.loading import BREATH
+from driftd.kube.objects import Key
 from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger()
-
-Key = tuple[str | None, str]
-"""Namespace and name."""
 
 Keep = Callable[[ResourceRef, Callable[[], JsonObject]], bool]
 """Whether an object is to be held whole; what is in it is there for the asking, since it may have to be unpacked."""

@@ -65,6 +65,10 @@ class ApiResource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
+Scope = tuple[ApiResource, str | None]
+"""A kind in one namespace, or in all of them (None)."""
+
+
 class Discovery:
     """A cluster's kinds at one moment. Load it again when a kind is missing: its CRD may have come since."""
 

@@ -21,6 +21,9 @@ _LIST_TIMEOUT = 60.0
 
 T = TypeVar("T")
 
+Key = tuple[str | None, str]
+"""The namespace and the name of an object, which are its own among those of its kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterator
+from typing import TYPE_CHECKING
 
-from driftd.kube.cache import CachedObject, Changed, LiveCache, Scope
+from driftd.kube.discovery import Scope
 from driftd.model.resource import JsonObject, ResourceRef
+
+if TYPE_CHECKING:
+    from driftd.kube.cache import CachedObject, Changed, LiveCache
 
 _ByWorkload = defaultdict[ResourceRef, set[str]]
 

@@ -11,8 +11,7 @@ import structlog
 
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
-from driftd.kube.cache import Scope
-from driftd.kube.discovery import ApiResource
+from driftd.kube.discovery import ApiResource, Scope
 from driftd.kube.objects import list_objects
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError

@@ -15,9 +15,10 @@ from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
 from driftd.reconcile.apply import Executor, to_apply
+from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.placement import Placement
-from driftd.reconcile.reading import CachedReader, Reader
+from driftd.reconcile.reading import Reader
 from driftd.reconcile.target import Target
 from driftd.store.store import Store
 

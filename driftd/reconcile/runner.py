@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Protocol
 
 from driftd.diff.compare import Comparison
-from driftd.kube.discovery import ApiResource
+from driftd.kube.discovery import Scope
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
 from driftd.model.health import Health
 from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
@@ -18,6 +18,7 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
+from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired, Renderer
 from driftd.reconcile.inventory import Inventory
@@ -27,7 +28,7 @@ from driftd.reconcile.memory import Memory
 from driftd.reconcile.orphans import orphans
 from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
-from driftd.reconcile.reading import CachedReader, DirectReader, Reader
+from driftd.reconcile.reading import DirectReader, Reader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
 from driftd.reconcile.source import SourceState
@@ -44,8 +45,6 @@ _ASK_AGAIN = timedelta(seconds=30)
 
 _UNPACKED = 64
 """So many objects of the cache are unpacked at a time."""
-
-Scope = tuple[ApiResource, str | None]
 
 
 class Watches(Protocol):

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from driftd.diff.autoscaler import scaled_by
-from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache, Scope
+from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache
+from driftd.kube.discovery import Scope
 from driftd.model.resource import JsonObject, ResourceRef
+from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.pod_index import PodIndex, workload_of
 from driftd.reconcile.pods import says_something_new
-from driftd.reconcile.reading import CachedReader
 from driftd.reconcile.witness import AuditEvent, Witness
 
 _TRIM_AFTER = 30.0

@@ -156,8 +156,9 @@ class Witness:
             time, length = self._observed(ref, owner), _NO_TIME
             if time is None:
                 return owner
+            owner = replace(owner, time=time)
         by_it = (event for event in self._writes(ref) if event.manager == owner.manager)
-        return _signed(replace(owner, time=time), _nearest(by_it, time, length))
+        return _signed(owner, _nearest(by_it, time, length))
 
     def _observed(self, ref: ResourceRef, owner: FieldOwner) -> datetime | None:
         for sighting in reversed(self._sightings.get(ref, ())):

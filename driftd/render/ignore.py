@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".driftdignore"
 
@@ -21,7 +23,7 @@ class IgnoreRules:
         """`files`: the contents of the ignore files by their paths from the repository's root."""
         self._base = base
         self._specs = [
-            (path.removesuffix(IGNORE_FILE), GitIgnoreSpec.from_lines(content.decode(errors="replace").splitlines()))
+            (path.removesuffix(IGNORE_FILE), _spec(content.decode(errors="replace").splitlines()))
             for path, content in sorted(files.items(), key=lambda item: item[0].count("/"), reverse=True)
         ]
         self._folders: dict[str, bool] = {"": False}
@@ -46,3 +48,9 @@ class IgnoreRules:
                 if verdict is not None:
                     return verdict
         return False
+
+
+def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  # it loads long, and few folders have rules
+
+    return GitIgnoreSpec.from_lines(lines)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from driftd.kube.cache import Changed, Freshness, LiveCache, Scope, Timing
+from driftd.kube.cache import Changed, Freshness, LiveCache, Timing
 from driftd.kube.connection import Cluster
+from driftd.kube.discovery import Scope
 from driftd.model.errors import ClusterUnreachable, Forbidden, KubeError
 from tests.kube.scripted import (
     CONFIG_MAPS,

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.kube import packing
-from driftd.kube.cache import Changed, LiveCache, Scope
+from driftd.kube.cache import Changed, LiveCache
 from driftd.kube.connection import Cluster
+from driftd.kube.discovery import Scope
 from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef

@@ -15,9 +15,10 @@ from driftd.kube.reflector import CachedObject
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
 from driftd.reconcile import reading
+from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.pod_index import PodIndex
-from driftd.reconcile.reading import CachedReader, DirectReader, Reading
+from driftd.reconcile.reading import DirectReader, Reading
 from tests.reconcile.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))

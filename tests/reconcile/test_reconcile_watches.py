@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from driftd.kube.cache import CachedObject, LiveCache, Scope, Timing
-from driftd.kube.discovery import ApiResource, Discovery
+from driftd.kube.cache import CachedObject, LiveCache, Timing
+from driftd.kube.discovery import ApiResource, Discovery, Scope
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef, Source
+from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import CachedReader, Reading
+from driftd.reconcile.reading import Reading
 from driftd.reconcile.watches import ClusterWatches
 from tests.reconcile.world import World, deployment, until
 
