@@ -35,15 +35,17 @@ class Target:
 class Latencies:
     """Seconds until the drift is recorded: from sending a write (`sent`), and from the answer to it (`answered`).
 
-    The first is more than the daemon's own delay, the second less. `write_p50` is the API server's own time.
-    `late_p50` is that of the last fifth of the writes: where it is much more than `sent_p50`, work piles up.
-    `reached` is the rate at which writes were answered, `cpu_per_write` the daemon's seconds of CPU for each.
+    The first is more than the daemon's own delay, the second less. `write_p50` and `write_p99` are the
+    API server's own time. `late_p50` is that of the last fifth of the writes: where it is much more than `sent_p50`,
+    work piles up. `reached` is the rate at which writes were answered, `cpu_per_write` the daemon's seconds of CPU for
+    each.
     """
 
     writes: int
     lost: int
     reached: float
     write_p50: float
+    write_p99: float
     sent_p50: float
     sent_p99: float
     answered_p50: float
@@ -133,12 +135,14 @@ def _summary(writes: Sequence[_Write], cpu: float) -> Latencies:
     sent = [write.recorded - write.sent for write in recorded]
     # an answer may come after the drift was recorded: the watch heard of the write first
     answered = [max(0.0, write.recorded - write.answered) for write in recorded]
+    writing = [write.answered - write.sent for write in writes]
     took = max(write.answered for write in writes) - writes[0].sent
     return Latencies(
         writes=len(writes),
         lost=len(writes) - len(recorded),
         reached=len(writes) / took,
-        write_p50=statistics.median(write.answered - write.sent for write in writes),
+        write_p50=statistics.median(writing),
+        write_p99=_p99(writing),
         sent_p50=statistics.median(sent),
         sent_p99=_p99(sent),
         answered_p50=statistics.median(answered),

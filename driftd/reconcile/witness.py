@@ -196,7 +196,7 @@ class Witness:
 def _nearest(events: Iterable[AuditEvent], start: datetime, length: timedelta = _NO_TIME) -> AuditEvent | None:
     """The write nearest to a span of time, of several that meet it the last: what is left is of that one."""
     near = [event for event in events if event.gap(start, length) <= _CLOSE]
-    return min(reversed(near), key=lambda event: (event.gap(start, length), start - event.time), default=None)
+    return min(near, key=lambda event: (event.gap(start, length), start - event.time), default=None)
 
 
 def _first(events: Iterable[AuditEvent], owner: FieldOwner) -> AuditEvent | None:
