@@ -7,7 +7,7 @@ a user. The watch saw both versions, and the API server's audit log knows the us
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ _LARGE = 4096
 """Bytes from which on the two versions of an object are not kept, but looked at at once: most take some hundreds."""
 
 _CLOSE = timedelta(seconds=2)
-"""How far apart two clocks may be: those of the API servers, and driftd's own."""
+"""How far apart two clocks may be: the API server's, and driftd's own."""
 
 _SECOND = timedelta(seconds=1)
 """managedFields tells whole seconds."""
@@ -150,37 +150,46 @@ class Witness:
         return None
 
     def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
-        """The owner of an entry, with the user whose write it was. Some entries have no time: then as it was seen."""
-        time, length = owner.time, _SECOND
-        if time is None:
-            time, length = self._observed(ref, owner), _NO_TIME
-            if time is None:
-                return owner
-            owner = replace(owner, time=time)
-        by_it = (event for event in self._writes(ref) if event.manager == owner.manager)
-        return _signed(owner, _nearest(by_it, time, length))
+        """The owner of an entry, with the user whose write it was.
 
-    def _observed(self, ref: ResourceRef, owner: FieldOwner) -> datetime | None:
-        for sighting in reversed(self._sightings.get(ref, ())):
-            if owner in sighting.owners:
-                return sighting.time
-        return None
+        The API server that stamped the entry wrote the event, so that the two meet; of several that do, the entry is
+        of the last. Some entries have no time: then it is that at which the change was seen.
+        """
+        if owner.time is not None:
+            return _signed(owner, max(self._stamped(ref, owner), key=lambda event: event.time, default=None))
+        sighting = self._observed(ref, owner)
+        if sighting is None:
+            return owner
+        return _signed(replace(owner, time=sighting.time), self._behind(ref, sighting, owner.manager))
 
-    def _behind(self, ref: ResourceRef, sighting: _Sighting) -> AuditEvent | None:
-        """The write that made a change, of which the object tells nothing: the nearest in time.
+    def _observed(self, ref: ResourceRef, owner: FieldOwner) -> _Sighting | None:
+        return next((one for one in reversed(self._sightings.get(ref, ())) if owner in one.owners), None)
+
+    def _behind(self, ref: ResourceRef, sighting: _Sighting, manager: str | None = None) -> AuditEvent | None:
+        """The write that made a change, of which the object tells no time: the nearest, by the manager if known.
 
         The audit log may tell of it only seconds later. So it is none that made another change, or of which the object
         had told before.
         """
         others = [other.time for other in self._sightings.get(ref, ()) if other is not sighting]
-        writes = [event for event in self._writes(ref) if event.subresource != "status"]
-        told = {_first(writes, owner) for owner in sighting.earlier}
-        own = (
+        told = {
+            min(self._stamped(ref, owner), key=lambda event: event.time, default=None) for owner in sighting.earlier
+        }
+        own = [
             event
-            for event in writes
-            if event not in told and event.gap(sighting.time) <= min(map(event.gap, others), default=_CLOSE)
-        )
-        return _nearest(own, sighting.time)
+            for event in self._writes(ref)
+            if event not in told
+            and event.subresource != "status"
+            and manager in (None, event.manager)
+            and event.gap(sighting.time) <= min([_CLOSE, *map(event.gap, others)])
+        ]
+        return min(own, key=lambda event: (event.gap(sighting.time), sighting.time - event.time), default=None)
+
+    def _stamped(self, ref: ResourceRef, owner: FieldOwner) -> Iterator[AuditEvent]:
+        """The writes of which an entry of managedFields may tell: that manager's, under way in that second."""
+        for event in self._writes(ref):
+            if owner.time is not None and event.manager == owner.manager and not event.gap(owner.time, _SECOND):
+                yield event
 
     def _writes(self, ref: ResourceRef) -> Iterator[AuditEvent]:
         return (event for event in self._audit.get(ref, ()) if event.verb != "delete")
@@ -191,20 +200,6 @@ class Witness:
                 manager = event.manager or "unknown"
                 return FieldOwner(manager, "Delete", None, event.user, event.time, event.source, event.verb)
         return None
-
-
-def _nearest(events: Iterable[AuditEvent], start: datetime, length: timedelta = _NO_TIME) -> AuditEvent | None:
-    """The write nearest to a span of time, of several that meet it the last: what is left is of that one."""
-    near = [event for event in events if event.gap(start, length) <= _CLOSE]
-    return min(near, key=lambda event: (event.gap(start, length), start - event.time), default=None)
-
-
-def _first(events: Iterable[AuditEvent], owner: FieldOwner) -> AuditEvent | None:
-    """The write of which an entry of managedFields tells."""
-    if owner.time is None:
-        return None
-    by_it = (event for event in events if event.manager == owner.manager and not event.gap(owner.time, _SECOND))
-    return min(by_it, key=lambda event: event.time, default=None)
 
 
 def _signed(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:

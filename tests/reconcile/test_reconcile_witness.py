@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,26 +86,30 @@ def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() 
     assert (by.manager, by.user, by.source, by.verb) == ("kubectl-patch", "grace", "10.0.0.7", "patch")
 
 
-def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field() -> None:
-    """Of two writes by two people with the same tool, the one at the field's own time."""
+@pytest.mark.parametrize(
+    ("writes", "user"),
+    [
+        ([("ada", -300), ("grace", 0.3)], "grace"),
+        ([("ada", -0.2), ("grace", 0.3)], "grace"),
+        ([("ada", 0.1), ("grace", 0.7)], "grace"),  # the entry is of the last write that set something
+        ([("grace", 0.7), ("ada", 1.2)], "grace"),
+        ([("grace", 0.999)], "grace"),
+        ([("grace", -0.005)], "grace"),  # it was still under way as the second began
+        ([("ada", -0.2)], None),
+        ([("ada", 1.2)], None),
+    ],
+)
+def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field(
+    writes: Sequence[tuple[str, float]], user: str | None
+) -> None:
+    """Of writes with one tool, the one of the field's own second; and nobody, until the log tells of it."""
     witness = Witness()
-    witness.heard(_write("ada", "kubectl-edit", -300))
-    witness.heard(_write("brian", "kubectl-edit", -0.2))
-    witness.heard(_write("grace", "kubectl-edit", 0.3))
+    for one, seconds in writes:
+        witness.heard(_write(one, "kubectl-edit", seconds))
     witness.heard(_write("bot", "some-controller", 0))
     by = witness.name([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
     assert by is not None
-    assert by.user == "grace"
-
-
-def test_of_two_writes_with_one_tool_in_one_second_the_last_set_the_field() -> None:
-    """The time of an entry, in whole seconds, is that of the last write that set something."""
-    witness = Witness()
-    witness.heard(_write("ada", "kubectl-edit", 0.1))
-    witness.heard(_write("grace", "kubectl-edit", 0.7))
-    by = witness.name([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
-    assert by is not None
-    assert by.user == "grace"
+    assert by.user == user
 
 
 def test_nobody_is_named_for_a_removal_until_the_audit_log_tells_of_that_very_write() -> None:
@@ -150,7 +155,12 @@ def test_an_owner_without_a_time_gets_the_time_at_which_it_was_observed() -> Non
     witness.saw(REF, BEFORE, _object(("kubectl", None, {"f:data": {"f:currency": {}}})), T0)
     by = witness.name([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
-    assert by.time == T0
+    assert (by.time, by.user) == (T0, None)
+    witness.heard(_write("ada", "kubectl-edit", -0.5))
+    witness.heard(_write("grace", "kubectl", -0.6))
+    by = witness.name([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
+    assert by is not None
+    assert by.user == "grace"
 
 
 def test_who_deleted_a_missing_object_is_said_where_the_audit_log_tells() -> None:
