@@ -9,7 +9,7 @@ from functools import cached_property
 
 from driftd.git.mirror import Mirror
 from driftd.git.tree import RevisionTree
-from driftd.model.errors import PathNotFound, RefNotFound
+from driftd.model.errors import GitError, PathNotFound
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
@@ -79,8 +79,8 @@ class Renderer:
         if last.contents is None:
             try:
                 last.contents = await self._contents(last.tree, last.made_from)
-            except RefNotFound:
-                return False  # the mirror was made anew, and history rewritten
+            except GitError:
+                return False  # it is not there any more, or damaged: what counts is whether the new one can be read
         return await self._contents(tree, last.made_from) == last.contents
 
     async def _contents(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:

@@ -12,6 +12,7 @@ import pytest
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.git.tree import RevisionTree
+from driftd.model.errors import GitError
 from driftd.reconcile.app import App
 from driftd.reconcile.desired import Desired, Renderer
 from driftd.render.options import RenderOptions
@@ -128,3 +129,19 @@ async def test_a_revision_that_is_no_longer_there_is_nothing_to_compare_with(app
     assert second.revision != first.revision
     assert [one.body for one in second.manifests] == [one.body for one in first.manifests]
     assert app.count == 2
+
+
+async def test_what_was_rendered_last_need_not_be_readable_any_more(
+    app: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage to an old commit is no reason not to look at a new one."""
+    first = await app.commit(OVERLAY)
+    tree = app.mirror.tree
+
+    async def damaged(sha: str, path: str = "") -> RevisionTree:
+        if sha == first.revision.sha:
+            raise GitError("object is missing")
+        return await tree(sha, path)
+
+    monkeypatch.setattr(app.mirror, "tree", damaged)
+    assert [one.body for one in (await app.commit(ELSEWHERE)).manifests] == [one.body for one in first.manifests]
