@@ -23,8 +23,8 @@ class _Unread(ssl.SSLContext):
         return self._read().wrap_socket(*args, **kwargs)
 
     def _read(self) -> ssl.SSLContext:
-        self.__class__ = ssl.SSLContext  # type: ignore[assignment]
         self.load_default_certs()
+        self.__class__ = ssl.SSLContext  # type: ignore[assignment]
         return self
 
 
