@@ -7,37 +7,37 @@ import gc
 import posixpath
 import secrets
 import sys
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from driftd.cli.output import Format, write_reports
+from driftd.cli.output import Format, load, write_reports
 from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
-from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source, mirror_of
+from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source
 from driftd.diff.compare import Comparison
-from driftd.git.mirror import Mirror
+from driftd.git.mirror import Mirror, mirror_of
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.authorities import read_when_wanted
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.loading import gc_held
 from driftd.model.drift import Engine
-from driftd.model.errors import DriftdError, GitError, RenderError
+from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
-from driftd.model.resource import ResourceRef
+from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.desired import Renderer
 from driftd.render.options import RenderOptions
-from driftd.render.parsed import Parser
 
 if TYPE_CHECKING:
     from driftd.cli.clusters import Clusters
     from driftd.config.settings import Config
     from driftd.diff.explain import Explanation
     from driftd.reconcile.cluster_view import ClusterView
+    from driftd.reconcile.git_side import GitSide
+    from driftd.reconcile.reading import DirectReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +65,20 @@ class _Subject:
     access: ClusterAccess
 
 
-async def run_check(request: CheckRequest, output: Format, *, show_all: bool, parser: Parser | None = None) -> int:
+async def run_check(request: CheckRequest, output: Format, *, show_all: bool, beside: GitSide | None = None) -> int:
     """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
 
+    `beside` does what there is to do with Git; without it, that is done here.
     Raises: DriftdError: nothing could be checked at all.
     """
     config = _configuration(request.config) if request.config is not None else None
     how = comparison(config, secrets.token_bytes(32))
     subjects = _subjects(request, config)
+    git = beside or _git_here()
     with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
-            return await _explain(request.explain, subjects, how, output, shown, parser)
-        reports = await _check(subjects, how, shown, parser)
+            return await _explain(request.explain, subjects, how, output, shown, git)
+        reports = await _check(subjects, how, output, shown, git)
         gc.freeze()  # else the collector walks all of it once more as it is let go
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
@@ -143,21 +145,33 @@ def _local(repo: str) -> str:
     return str(path.resolve()) if path.exists() else repo
 
 
-async def _check(subjects: list[_Subject], how: Comparison, shown: Progress, parser: Parser | None) -> list[Report]:
-    mirrors: dict[GitSource, tuple[Mirror, Revision]] = {}
+def _git_here() -> GitSide:
+    from driftd.reconcile.git_side import GitHere  # noqa: PLC0415  # where there is one core for all
+
+    return GitHere(_mirrors())
+
+
+def _mirrors() -> Path:
+    return cache_folder() / "check"
+
+
+async def _check(
+    subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
+) -> list[Report]:
+    revisions: dict[GitSource, Revision] = {}
     reports = []
-    async with _LiveSide() as live:
+    async with _LiveSide(output) as live:
         for subject in subjects:
             revision = None
             connecting = asyncio.create_task(live.connect(subject.access))  # while Git is at work
+            connecting.add_done_callback(lambda _: git.lend_a_hand())
             try:
-                if subject.source not in mirrors:
+                if subject.source not in revisions:
                     shown.step(f"fetching {subject.source.address}")
-                    mirror = mirror_of(subject.source, cache_folder() / "check")
-                    mirrors[subject.source] = (mirror, await mirror.fetch())
-                mirror, revision = mirrors[subject.source]
+                    revisions[subject.source] = await git.fetch(subject.source)
+                revision = revisions[subject.source]
                 shown.step(f"comparing {subject.app.name}")
-                reports.append(await _report(subject.app, mirror, revision, connecting, how, parser))
+                reports.append(await _report(subject, revision, connecting, how, git))
             except DriftdError as error:
                 if len(subjects) == 1:
                     raise
@@ -173,38 +187,78 @@ def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report
 
 
 async def _report(
-    app: App,
-    mirror: Mirror,
-    revision: Revision,
-    connecting: Awaitable[ClusterView],
-    how: Comparison,
-    parser: Parser | None,
+    subject: _Subject, revision: Revision, connecting: asyncio.Task[ClusterView], how: Comparison, git: GitSide
 ) -> Report:
-    try:
-        desired = await Renderer(app, mirror, parser).desired(revision)
-    except (GitError, RenderError) as error:
-        return _unjudged(app, revision, error)
-    view = await connecting
-    from driftd.cli.clusters import report  # noqa: PLC0415  # it is loaded by now
+    async with _HeadStart(subject.app, connecting) as start:
+        try:
+            desired = await git.desired(subject.source, subject.app, revision, start.seen)
+        except GitError as error:
+            return _unjudged(subject.app, revision, error)
+        reader = await start.reader()
+        view = await connecting
+        from driftd.cli.clusters import report  # noqa: PLC0415  # it is loaded by now
 
-    return await report(app, view, mirror, desired, how)
+        return await report(subject.app, view, _mirror(subject), desired, how, reader)
+
+
+class _HeadStart:
+    """Begins to read what is live as soon as the first manifests tell what there is to read."""
+
+    def __init__(self, app: App, connecting: asyncio.Task[ClusterView]) -> None:
+        self._app = app
+        self._connecting = connecting
+        self._loop = asyncio.get_running_loop()
+        self._first: asyncio.Future[Sequence[Manifest]] = self._loop.create_future()
+        self._beginning = asyncio.create_task(self._begin())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._beginning.cancel()
+        [begun] = await asyncio.gather(self._beginning, return_exceptions=True)
+        if not isinstance(begun, BaseException):
+            await begun.close()
+
+    def seen(self, some: Sequence[Manifest]) -> None:
+        """Takes some of an app's manifests, from any thread. The first ones count."""
+        self._loop.call_soon_threadsafe(self._tell, some)
+
+    async def reader(self) -> DirectReader:
+        """A reader for all of them. Raises: DriftdError: there is no connection."""
+        self._tell(())
+        return await self._beginning
+
+    def _tell(self, some: Sequence[Manifest]) -> None:
+        if not self._first.done():
+            self._first.set_result(some)
+
+    async def _begin(self) -> DirectReader:
+        some = await self._first
+        view = await asyncio.shield(self._connecting)
+        from driftd.cli.clusters import begun  # noqa: PLC0415  # it is loaded by now
+
+        return await begun(self._app, view, some)
+
+
+def _mirror(subject: _Subject) -> Mirror:
+    return mirror_of(subject.source, _mirrors())
 
 
 async def _explain(
-    wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, parser: Parser | None
+    wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
 ) -> int:
     """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
-    async with _LiveSide() as live:
+    async with _LiveSide(output) as live:
         for subject in subjects:
             shown.step(f"fetching {subject.source.address}")
-            mirror = mirror_of(subject.source, cache_folder() / "check")
-            desired = await Renderer(subject.app, mirror, parser).desired(await mirror.fetch())
+            desired = await git.desired(subject.source, subject.app, await git.fetch(subject.source))
             view = await live.connect(subject.access)
             from driftd.cli.clusters import explained  # noqa: PLC0415  # it is loaded by now
 
-            if (found := await explained(wanted, subject.app, view, mirror, desired, how)) is not None:
+            if (found := await explained(wanted, subject.app, view, _mirror(subject), desired, how)) is not None:
                 return _show(*found, output)
     raise DriftdError(
         f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
@@ -224,9 +278,10 @@ def _show(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
 
 
 class _LiveSide:
-    """The clusters, once what is needed for them is imported: in a thread, since that takes as long as Git does."""
+    """The clusters, once what is needed for them, and to print, is imported: in a thread, while Git is at work."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Format) -> None:
+        self._output = output
         self._clusters: Clusters | None = None
 
     async def __aenter__(self) -> Self:
@@ -238,12 +293,13 @@ class _LiveSide:
 
     async def connect(self, access: ClusterAccess) -> ClusterView:
         if self._clusters is None:
-            self._clusters = await asyncio.to_thread(_clusters)
+            self._clusters = await asyncio.to_thread(_clusters, self._output)
         return await self._clusters.connect(access)
 
 
-def _clusters() -> Clusters:
+def _clusters(output: Format) -> Clusters:
     with read_when_wanted():
         from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
 
+    load(output)
     return Clusters()

@@ -5,6 +5,7 @@ Much of what a check imports is imported from here; so this is imported while Gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,11 +18,12 @@ from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
 from driftd.model.errors import KubeError
 from driftd.model.report import Report
-from driftd.model.resource import ResourceRef
+from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.desired import Desired
 from driftd.reconcile.placement import place
+from driftd.reconcile.reading import DirectReader
 from driftd.reconcile.survey import Survey
 
 
@@ -46,9 +48,25 @@ class Clusters:
             await view.cluster.close()
 
 
-async def report(app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison) -> Report:
+async def begun(app: App, view: ClusterView, some: Sequence[Manifest]) -> DirectReader:
+    """A reader of the live side that has begun to ask, as far as some of an app's manifests show what to ask for.
+
+    Their types are known then, too. What fails is told of when all of it is asked for.
+    """
+    reader = DirectReader(view.cluster)
+    with suppress(KubeError):
+        wanted = await place(some, app, view)
+        reader.begin(wanted)
+        for resource in {one.resource for one in wanted if one.resource is not None}:
+            await view.schema(resource)
+    return reader
+
+
+async def report(
+    app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison, reader: DirectReader
+) -> Report:
     """What is to be said of an app at this moment."""
-    return await Survey(app, view, mirror, how).check(desired, datetime.now(UTC))
+    return await Survey(app, view, mirror, how).check(desired, datetime.now(UTC), reader)
 
 
 async def explained(

@@ -113,15 +113,17 @@ def check(
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """
     _logs(debug=debug)
-    from driftd.cli.check import CheckRequest, run_check
-    from driftd.render.beside import parsing_beside
+    from driftd.config.folders import cache_folder
+    from driftd.reconcile.beside import git_beside
 
-    request = CheckRequest(
-        names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace, kubeconfig=kubeconfig,
-        context=context, engine=engine, config=config, explain=explain,
-    )  # fmt: skip
-    with parsing_beside() as parser:
-        code = _asyncio(run_check(request, output, show_all=show_all, parser=parser))
+    with git_beside(cache_folder() / "check") as beside:
+        from driftd.cli.check import CheckRequest, run_check  # while the other process loads what it needs
+
+        request = CheckRequest(
+            names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
+            kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
+        )  # fmt: skip
+        code = _asyncio(run_check(request, output, show_all=show_all, beside=beside))
     raise typer.Exit(code)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.diff.compare import Comparison
 from driftd.diff.controllers import DEFAULT_MANAGERS
 from driftd.diff.ignore import Ignored, parse_rules
 from driftd.diff.redact import Redactor
-from driftd.git.mirror import Mirror
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.reconcile.app import App
@@ -42,12 +39,6 @@ def git_source(source: SourceConfig) -> GitSource:
         allow_file=True,  # the configuration was validated: a path in there is meant
         ca_file=auth.ca_file if auth else None,
     )
-
-
-def mirror_of(source: GitSource, cache: Path) -> Mirror:
-    """The mirror of a source, in a folder of its own below `cache`: another address is another folder."""
-    name = hashlib.sha256(f"{source.url}\n{source.ref}".encode()).hexdigest()[:12]
-    return Mirror(source, cache / f"{source.name}-{name}")
 
 
 def cluster_access(cluster: ClusterConfig) -> ClusterAccess:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from driftd.config.app import AppConfig
 from driftd.config.folders import cache_folder
 from driftd.config.settings import Config
-from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, mirror_of, utc_now
+from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, utc_now
 from driftd.daemon.channels import CountedChannel, channels
 from driftd.diff.compare import Comparison
+from driftd.git.mirror import mirror_of
 from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource
 from driftd.model.errors import DriftdError

@@ -6,38 +6,29 @@ nothing here is kept, and each process leads a process group that is killed as a
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
-
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is reported when it is used, not at the import
-
-from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
-from git.cmd import Git
+from typing import IO, TYPE_CHECKING
 
 from driftd.git import environment
 from driftd.git.deadline import Deadline
 from driftd.git.failure import CommandFailed, redacted
 from driftd.model.errors import GitError
 
-
-class _CleanGit(Git):
-    """Takes away what the environment of this process would tell Git. GitPython itself can only add variables."""
-
-    def execute(self, command: Sequence[str], *args: Any, **kwargs: Any) -> Any:
-        unwanted = environment.unwanted({**self.environment(), **(kwargs.get("env") or {})})
-        cleaner = ["env", *(part for name in unwanted for part in ("-u", name))] if unwanted else []
-        return super().execute([*cleaner, *command], *args, start_new_session=True, **kwargs)
+if TYPE_CHECKING:
+    from driftd.git.clean import CleanGit
 
 
-class _CleanRepo(Repo):
-    GitCommandWrapperType = _CleanGit
+_ROOM = 1 << 20
+"""Bytes of Git's output that may wait to be read. As much as Linux lets anybody have."""
 
 
 class NoRepository(GitError):
@@ -48,7 +39,7 @@ class NoRepository(GitError):
 class Shell:
     """Runs Git for one operation on one repository. What a login has for secrets never shows up in an error."""
 
-    git: Git
+    git: CleanGit
     repository: Path
     deadline: Deadline
     login: environment.Login = field(default_factory=environment.Login)
@@ -84,6 +75,7 @@ class Shell:
         assert process.stdin is not None  # noqa: S101  # all three are pipes: told to the type checker
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
+        out = _wide(process.stdout)
         errors: list[bytes] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
         drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,), daemon=True)
@@ -92,8 +84,8 @@ class Shell:
         try:
             with self.deadline.over(process):
                 try:
-                    yield process.stdout
-                    process.stdout.read()
+                    yield out
+                    out.read()
                 except EOFError:
                     ended_early = True
                 else:
@@ -102,7 +94,7 @@ class Shell:
         finally:
             feeder.join()
             drain.join()
-            process.stdout.close()
+            out.close()
             process.stderr.close()
         if ended_early or process.returncode != 0:
             raise self._failed(arguments, process.returncode, b"".join(errors))
@@ -111,18 +103,9 @@ class Shell:
         self.deadline.check()
         _require_git()
         try:
-            guarded = self.git.execute(
-                [self.git.GIT_PYTHON_GIT_EXECUTABLE or "git", *arguments],
-                istream=subprocess.PIPE if with_input else None,
-                as_process=True,
-                env=self.login.environment,
-            )
-        except (GitCommandNotFound, OSError) as error:
+            return self.git.start(arguments, self.login.environment, with_input=with_input)
+        except OSError as error:
             raise GitError(f"git cannot be started: {error}") from error
-        process = guarded.proc
-        assert process is not None  # noqa: S101  # it has only just been started
-        guarded.proc = None  # GitPython would end it in its own way, which leaves children behind
-        return process
 
     def _failed(self, arguments: Sequence[str], code: int, stderr: bytes) -> CommandFailed:
         text = redacted(stderr.decode(errors="replace"), self.login.secrets)
@@ -132,10 +115,12 @@ class Shell:
 @contextmanager
 def opened(repository: Path, deadline: Deadline) -> Iterator[Shell]:
     """A repository, for one operation in one thread. Raises: NoRepository; GitError: there is no git."""
+    from driftd.git import clean  # noqa: PLC0415  # see there
+
     _require_git()
     try:
-        repo = _CleanRepo(repository, expand_vars=False)
-    except (InvalidGitRepositoryError, NoSuchPathError, OSError, ValueError) as error:
+        repo = clean.repository(repository)
+    except (OSError, ValueError) as error:
         raise NoRepository(f"{repository} is no Git repository") from error
     # GitPython has taken GIT_COMMON_DIR over from the environment of this process, if it is there.
     repo.git.update_environment(**environment.local(repository), GIT_COMMON_DIR=str(repository))
@@ -151,8 +136,10 @@ def create(repository: Path, deadline: Deadline, lender: Path | None = None) -> 
     `lender` is a folder on this machine with a repository whose objects it has as if they were its own. Nothing is lent
     by a shallow one, whose history has to be marked as cut off, and by a linked worktree, whose objects are elsewhere.
     """
+    from driftd.git.clean import CleanGit  # noqa: PLC0415  # see there
+
     repository.mkdir(parents=True)
-    git = _CleanGit(repository)
+    git = CleanGit(repository)
     git.update_environment(**environment.local(repository))
     Shell(git, repository, deadline).run("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
     if lender is not None and (objects := _lent(lender)) is not None:
@@ -172,6 +159,17 @@ def _lent(lender: Path) -> Path | None:
 def _require_git() -> None:
     if shutil.which("git") is None:
         raise GitError("git is not installed, or not on the PATH: driftd needs it")
+
+
+def _wide(pipe: IO[bytes]) -> IO[bytes]:
+    """The same pipe with room for more. A thread that reads beside one that computes gets its turn every 5 ms (Python's
+    switch interval), and Git would wait for that whenever the usual 64 KiB are full.
+    """
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more than this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
+    assert isinstance(pipe, io.BufferedReader)  # noqa: S101  # told to the type checker
+    return io.BufferedReader(pipe.detach(), _ROOM)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -249,3 +250,9 @@ class Mirror:
     def _unreachable(self, error: CommandFailed) -> SourceUnreachable:
         hint = advice(error.stderr)
         return SourceUnreachable(f"{self.source}: {condensed(error.stderr)}" + (f" ({hint})" if hint else ""))
+
+
+def mirror_of(source: GitSource, cache: Path) -> Mirror:
+    """The mirror of a source, in a folder of its own below `cache`: another address is another folder."""
+    name = hashlib.sha256(f"{source.url}\n{source.ref}".encode()).hexdigest()[:12]
+    return Mirror(source, cache / f"{source.name}-{name}")

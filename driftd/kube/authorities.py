@@ -1,12 +1,11 @@
 """The system's certificate authorities, read once a connection wants them and not before.
 
-aiohttp makes a context with all of them while it is imported, for connections that bring no context along. Reading them
-takes as long as comparing some hundred objects, and what `driftd check` connects to has authorities of its own.
+aiohttp makes two contexts with all of them while it is imported, for connections that bring no context along. Reading
+them takes as long as comparing some hundred objects, and what `driftd check` connects to has authorities of its own.
 """
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ class _Unread(ssl.SSLContext):
         return self._read().wrap_socket(*args, **kwargs)
 
     def _read(self) -> ssl.SSLContext:
-        self.load_default_certs()
+        super(ssl.SSLContext, self).set_default_verify_paths()  # whatever other threads put off meanwhile
         self.__class__ = ssl.SSLContext  # type: ignore[assignment]
         return self
 
@@ -31,17 +30,12 @@ class _Unread(ssl.SSLContext):
 @contextmanager
 def read_when_wanted() -> Iterator[None]:
     """Contexts for the system's authorities, if made meanwhile by whoever, read them for their first connection."""
-    create = ssl.create_default_context
 
-    def unread(purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH, **own: Any) -> ssl.SSLContext:
-        if purpose is not ssl.Purpose.SERVER_AUTH or any(own.values()):
-            return create(purpose, **own)
-        context = create(purpose, capath=os.devnull)
+    def later(context: ssl.SSLContext) -> None:
         context.__class__ = _Unread
-        return context
 
-    ssl.create_default_context = unread
+    ssl.SSLContext.set_default_verify_paths = later  # type: ignore[assignment]
     try:
         yield
     finally:
-        ssl.create_default_context = create
+        del ssl.SSLContext.set_default_verify_paths

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,8 @@ _EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "reso
 _APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it too, JSON being YAML
 _LIST_RESTARTS = 3
 _LIST_TIMEOUT = 60.0
+_PAGE = 500
+"""Objects of a list that are asked for at once."""
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ async def list_objects(
     namespace: str | None,
     *,
     label_selector: str | None = None,
-    page_size: int = 500,
+    page_size: int = _PAGE,
 ) -> Listing[dict[str, Any]]:
     """The whole collection, of one namespace or of all (None), page by page, as of one moment.
 
@@ -90,24 +92,32 @@ async def list_as(
     made_of: Callable[[dict[str, Any]], T],
     *,
     label_selector: str | None = None,
-    page_size: int = 500,
+    page_size: int = _PAGE,
     on_page: Callable[[list[T]], None] | None = None,
+    begun: Awaitable[Any] | None = None,
 ) -> Listing[T]:
     """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded.
 
     `on_page` is given what was made of each page once it is there, and again of those of a list that starts anew.
+    `begun` is the first page of this very list, if somebody has asked for it (`begin_list`).
     """
     for restart in range(_LIST_RESTARTS + 1):
         limit = page_size if restart < _LIST_RESTARTS else 0
         try:
             with gc_held():
-                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit, on_page)
+                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit, on_page, begun)
         except NoSuchPath as error:
             raise _not_served(resource) from error
         except Gone:
             if not limit:
                 raise
+            begun = None
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def begin_list(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
+    """Asks for the first page of a collection, for who does not know yet all that it wants of it. See `list_as`."""
+    return asyncio.create_task(_asked(cluster, resource, namespace, {"limit": str(_PAGE)}))
 
 
 async def apply(
@@ -220,13 +230,15 @@ async def _list_pages(
     label_selector: str | None,
     limit: int,
     on_page: Callable[[list[T]], None] | None,
+    begun: Awaitable[Any] | None,
 ) -> Listing[T]:
     query = {"limit": str(limit)} if limit else {}
     if label_selector:
         query["labelSelector"] = label_selector
     items: list[T] = []
     while True:
-        page = await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
+        page = await (begun or _asked(cluster, resource, namespace, query))
+        begun = None
         listed, metadata = _page(page, cluster, resource)
         del page
         before = len(items)
@@ -241,6 +253,10 @@ async def _list_pages(
         if not token:
             return Listing(items, str(metadata.get("resourceVersion") or ""))
         query["continue"] = token
+
+
+async def _asked(cluster: Cluster, resource: ApiResource, namespace: str | None, query: Mapping[str, str]) -> Any:
+    return await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
 
 
 def _page(page: Any, cluster: Cluster, resource: ApiResource) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:

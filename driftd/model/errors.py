@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DriftdError(Exception):
     """The root of driftd's own errors. A command prints its text without a traceback and exits with 2."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: Python would call the class with the text alone."""
+        return _anew, (type(self), self.args, self.__dict__)
+
+
+def _anew(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriftdError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigError(DriftdError):

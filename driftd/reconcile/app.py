@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from driftd.model.drift import Engine
 from driftd.model.plan import Mode, RollbackMode
-from driftd.render.app import RenderOptions
+from driftd.render.options import RenderOptions
 
 FIELD_MANAGER = "driftd"
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import Key, get, list_as, list_objects
+from driftd.kube.objects import Key, begin_list, get, list_as, list_objects
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.reconcile.placement import Wanted
@@ -68,6 +68,32 @@ class DirectReader:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._begun: dict[tuple[ApiResource, str | None], asyncio.Task[Any]] = {}
+
+    def begin(self, some: Sequence[Wanted]) -> None:
+        """Asks for the first pages of the lists that some of what is wanted shows to be worth it.
+
+        To be followed by `read` or `parts` of all that is wanted, which do not ask for these once more; or by `close`.
+        """
+        for resource, refs in _by_resource(some).items():
+            by_namespace = _by_namespace(refs)
+            if len(by_namespace) >= _WORTH_ALL_NAMESPACES:
+                self._begin(resource, None)
+                continue
+            for namespace, there in by_namespace.items():
+                if len(there) >= _WORTH_A_LIST:
+                    self._begin(resource, namespace)
+
+    def _begin(self, resource: ApiResource, namespace: str | None) -> None:
+        self._begun[resource, namespace] = begin_list(self._cluster, resource, namespace)
+
+    async def close(self) -> None:
+        """Gives up what was begun and is of no use."""
+        begun = list(self._begun.values())
+        self._begun.clear()
+        for page in begun:
+            page.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
     def stamp(self, _one: Wanted) -> None:
         """Nobody tells what happened since it was last asked."""
@@ -89,11 +115,10 @@ class DirectReader:
             reading.cancel()
 
     async def _read(self, wanted: Sequence[Wanted], tell: Tell) -> None:
-        groups: dict[ApiResource, list[ResourceRef]] = defaultdict(list)
-        for one in wanted:
-            if one.resource is not None:
-                groups[one.resource].append(one.manifest.ref)
-        await asyncio.gather(*(self._kind(resource, refs, tell) for resource, refs in groups.items()))
+        try:
+            await asyncio.gather(*(self._kind(resource, refs, tell) for resource, refs in _by_resource(wanted).items()))
+        finally:
+            await self.close()
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
         if len(workloads) >= _WORTH_ALL_NAMESPACES:
@@ -113,9 +138,7 @@ class DirectReader:
             return error
 
     async def _kind(self, resource: ApiResource, refs: Sequence[ResourceRef], tell: Tell) -> None:
-        by_namespace: dict[str | None, list[ResourceRef]] = defaultdict(list)
-        for ref in refs:
-            by_namespace[ref.namespace].append(ref)
+        by_namespace = _by_namespace(refs)
         if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, tell):
             return
         await asyncio.gather(
@@ -147,7 +170,8 @@ class DirectReader:
             page.clear()
 
         try:
-            listing = await list_as(self._cluster, resource, namespace, taken, on_page=told)
+            begun = self._begun.pop((resource, namespace), None)
+            listing = await list_as(self._cluster, resource, namespace, taken, on_page=told, begun=begun)
         except Forbidden:
             return False
         except DriftdError as error:
@@ -163,3 +187,18 @@ class DirectReader:
             tell({ref: Reading(await get(self._cluster, resource, ref.namespace, ref.name))})
         except DriftdError as error:
             tell({ref: Reading(None, str(error))})
+
+
+def _by_resource(wanted: Sequence[Wanted]) -> Mapping[ApiResource, list[ResourceRef]]:
+    groups: defaultdict[ApiResource, list[ResourceRef]] = defaultdict(list)
+    for one in wanted:
+        if one.resource is not None:
+            groups[one.resource].append(one.manifest.ref)
+    return groups
+
+
+def _by_namespace(refs: Sequence[ResourceRef]) -> Mapping[str | None, list[ResourceRef]]:
+    groups: defaultdict[str | None, list[ResourceRef]] = defaultdict(list)
+    for ref in refs:
+        groups[ref.namespace].append(ref)
+    return groups

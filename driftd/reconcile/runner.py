@@ -20,7 +20,7 @@ from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Desired, Renderer
+from driftd.reconcile.desired import Desired
 from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision
@@ -30,6 +30,7 @@ from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import DirectReader, Reader
 from driftd.reconcile.recording import Recorder
+from driftd.reconcile.renderer import Renderer
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
 from driftd.reconcile.source import SourceState
 from driftd.reconcile.survey import Survey

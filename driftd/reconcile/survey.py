@@ -40,14 +40,13 @@ class Survey:
     def __post_init__(self) -> None:
         object.__setattr__(self, "past", Past(self.app, self.mirror))
 
-    async def check(self, desired: Desired, now: datetime) -> Report:
-        """The report of one look at the cluster, straight from the API server."""
+    async def check(self, desired: Desired, now: datetime, reader: DirectReader | None = None) -> Report:
+        """The report of one look at the cluster, straight from the API server. `reader` may have begun with it."""
         try:
             wanted = await place(desired.manifests, self.app, self.view)
         except KubeError as error:
             return self.unreadable(desired, error, now)
-        reader = DirectReader(self.view.cluster)
-        judged = await self.judge(wanted, reader)
+        judged = await self.judge(wanted, reader or DirectReader(self.view.cluster))
         return self.report(desired, await self.told(desired.revision, judged), now)
 
     async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:

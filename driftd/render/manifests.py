@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath, format_path
-from driftd.model.resource import Json, JsonObject, Manifest, ResourceRef, Source
+from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.render.lines import lines_of
 from driftd.render.options import Objects
 from driftd.render.yaml import DEFAULT, Limits, read_documents
@@ -95,22 +94,6 @@ def checked(body: Json) -> JsonObject:
     if all(metadata[key] == value for key, value in texts.items()):
         return body
     return {**body, "metadata": {**metadata, **texts}}
-
-
-def duplicates(manifests: Iterable[Manifest], namespace: str) -> tuple[tuple[Manifest, ...], tuple[RenderError, ...]]:
-    """The manifests without those of objects declared before, and an error for each of these.
-
-    `namespace` is that of objects that name none.
-    """
-    seen: dict[ResourceRef, Manifest] = {}
-    errors = []
-    for manifest in manifests:
-        ref, source = manifest.ref, manifest.source
-        first = seen.setdefault(ref if ref.namespace else replace(ref, namespace=namespace), manifest)
-        if first is not manifest:
-            message = f"{ref} is declared twice: also in {first.source.file}:{first.source.line}"
-            errors.append(RenderError(message, file=source.file, line=source.line))
-    return tuple(seen.values()), tuple(errors)
 
 
 def _check_name(kind: str, metadata: Mapping[str, Any]) -> None:

@@ -23,7 +23,9 @@ B = TypeVar("B")
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
 _AT_A_TIME = 250
-"""The contents of so many files are in memory at once."""
+"""The contents of so many files are in memory at once. They are from all over the folder each time: who looks at the
+first of them sees what kinds of objects there are, and in how many namespaces.
+"""
 
 
 def render(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parser: Parser) -> tuple[Objects, ...]:
@@ -59,16 +61,15 @@ def _read(tree: FileTree, files: Sequence[TreeFile], parser: Parser) -> tuple[di
     found = {file.path: objects for file in files if (objects := parser.known(file)) is not None}
     fresh = {file.path: file for file in files if file.path not in found}
     paths = list(fresh)
+    rounds = -(-len(paths) // _AT_A_TIME)
     pending: list[Pending] = []
     unreadable: list[RenderError] = []
-    for contents, broken in _one_ahead(
-        partial(_contents, tree), [paths[at : at + _AT_A_TIME] for at in range(0, len(paths), _AT_A_TIME)]
-    ):
+    for contents, broken in _one_ahead(partial(_contents, tree), [paths[at::rounds] for at in range(rounds)]):
         unreadable += broken
         pending.append(parser.parse({fresh[path]: data for path, data in contents.items()}))
     for parsed in pending:
         found |= parsed()
-    return found, unreadable
+    return found, sorted(unreadable, key=lambda error: error.file)
 
 
 def _one_ahead(work: Callable[[A], B], about: Sequence[A]) -> Iterator[B]:

@@ -19,15 +19,11 @@ from tests.cli_output.samples import texts
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, secrets = list(root.handlers), root.level, set(logs._secrets)
+def secrets_as_they_were() -> Iterator[None]:
+    secrets = set(logs._secrets)
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
     logs._secrets.clear()
     logs._secrets.update(secrets)
-    structlog.reset_defaults()
 
 
 def set_up(log_format: LogFormat | None, level: LogLevel = LogLevel.INFO) -> io.StringIO:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import ssl
 import subprocess
 import sys
@@ -91,15 +92,18 @@ def test_contexts_of_other_kinds_are_made_as_ever(tmp_path: Path) -> None:
     assert ssl.create_default_context is create
 
 
-def test_a_check_reads_no_authorities_to_start() -> None:
-    """What it connects to has its own."""
+def test_a_check_reads_no_authorities_to_start(tmp_path: Path) -> None:
+    """What it connects to has its own. aiohttp keeps a context that verifies, and one that does not."""
     program = """
-import ssl
-read = []
-ssl.SSLContext.load_default_certs = lambda *_: read.append(1)
 from driftd.cli.check import _clusters
-_clusters()
-import aiohttp
-assert not read, read
+from driftd.cli.output import Format
+_clusters(Format.JSON)
+from aiohttp import connector
+kept = [connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED]
+print([context.cert_store_stats()["x509_ca"] for context in kept])
+import ssl
+print(ssl.create_default_context().cert_store_stats()["x509_ca"])
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    environment = {**os.environ, "SSL_CERT_FILE": str(Authority(tmp_path).certificate), "SSL_CERT_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split("\n")[:2] == ["[0, 0]", "1"]

@@ -14,7 +14,8 @@ from driftd.git.source import GitSource
 from driftd.git.tree import RevisionTree
 from driftd.model.errors import GitError
 from driftd.reconcile.app import App
-from driftd.reconcile.desired import Desired, Renderer
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.renderer import Renderer
 from driftd.render.options import RenderOptions
 from driftd.render.parsed import ParsedFiles
 from tests.reconcile.world import config_map

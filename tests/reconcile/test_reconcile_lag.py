@@ -27,8 +27,8 @@ from driftd.model.report import Report
 from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Renderer
 from driftd.reconcile.placement import place
+from driftd.reconcile.renderer import Renderer
 from driftd.reconcile.survey import Survey
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree

@@ -13,7 +13,7 @@ from driftd.kube.connection import Cluster, ClusterAccess
 from driftd.model.resource import ResourceRef
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import DirectReader, Reading, Readings
-from tests.kube.scripted import CONFIG_MAPS, ScriptedApi, config_map, kubeconfig, listing, never, refused
+from tests.kube.scripted import CONFIG_MAPS, ScriptedApi, config_map, data, kubeconfig, listing, never, refused
 from tests.reconcile.samples import manifest
 
 ALL = "/api/v1/namespaces/shop/configmaps"
@@ -83,3 +83,51 @@ async def test_a_list_that_breaks_off_leaves_nothing_of_its_pages(api: ScriptedA
     said = versions(*await told(reader))
     assert set(said) == set(NAMES)
     assert all("no such token" in str(error) for error in said.values())
+
+
+async def test_a_list_that_was_begun_is_not_asked_for_again(api: ScriptedApi, reader: DirectReader) -> None:
+    """It goes on from the page that is there, with all that is wanted by then."""
+    api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), listing(7, config_map("c", 3)))
+    reader.begin([Wanted(manifest("ConfigMap", name).in_namespace("shop"), CONFIG_MAPS) for name in "abef"])
+    assert versions(*await told(reader)) == {"a": "1", "b": None, "c": "3", "d": None}
+    assert [request.query for request in api.requests("GET", ALL)] == [
+        {"limit": "500"},
+        {"limit": "500", "continue": "more"},
+    ]
+
+
+async def test_a_begun_list_may_turn_out_to_be_of_no_use(api: ScriptedApi, reader: DirectReader) -> None:
+    """What some objects promise, others may not hold: it is given up, and what is wanted is read."""
+    shops = [f"shop-{number}" for number in range(8)]
+    api.on("GET", ALL, never)
+    everywhere = {"metadata": {"namespace": "shop-3", "name": "a", "resourceVersion": "4"}}
+    api.on("GET", "/api/v1/configmaps", listing(7, everywhere))
+    reader.begin(WANTED)
+    wanted = [Wanted(manifest("ConfigMap", "a").in_namespace(shop), CONFIG_MAPS) for shop in (*shops, "shop")]
+    found = await asyncio.wait_for(reader.read(wanted), 10)
+    assert [ref.namespace for ref, reading in found.items() if reading.body is not None] == ["shop-3"]
+    assert len(found) == 9
+
+
+async def test_a_begun_list_that_fails_fails_for_who_wants_it(api: ScriptedApi, reader: DirectReader) -> None:
+    """One that has expired by then is asked for anew, and where it is not allowed each object is asked for."""
+    reader.begin(WANTED)
+    api.on("GET", ALL, refused(410, "Expired", "too old"), listing(9, config_map("b", 8)))
+    assert versions(*await told(reader)) == {"a": None, "b": "8", "c": None, "d": None}
+    api.on("GET", ALL, refused(403, "Forbidden", "no"))
+    for name in NAMES:
+        api.on("GET", f"{ALL}/{name}", data(config_map(name, 5)))
+    reader.begin(WANTED)
+    assert versions(*await told(reader)) == dict.fromkeys(NAMES, "5")
+
+
+async def test_what_was_begun_and_not_read_is_given_up(api: ScriptedApi, reader: DirectReader) -> None:
+    """Whether it had come by then, was on its way, or could not be had."""
+    for answer in (listing(7, config_map("a", 1)), refused(400, "BadRequest", "no")):
+        api.on("GET", ALL, answer)
+        reader.begin(WANTED)
+        await asyncio.wait(reader._begun.values(), timeout=10)
+        await reader.close()
+    api.on("GET", ALL, never)
+    reader.begin(WANTED)
+    await asyncio.wait_for(reader.close(), 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,18 @@ def test_the_digest_is_of_what_is_declared(tmp_path: Path) -> None:
     )
     three = render(tree(tmp_path / "3", "", {"a.yaml": config_map("a")}), RenderOptions())
     assert digest(one.manifests) == digest(two.manifests) != digest(three.manifests)
+
+
+def test_the_first_files_that_are_read_are_from_all_over_the_folder(tmp_path: Path) -> None:
+    """Who looks at what they declare sees what there is: in a sorted half there may be one namespace of many."""
+    write(tmp_path, {f"app/team-{number % 9}/{number}.yaml": config_map(f"c-{number}") for number in range(600)})
+    lots: list[set[str]] = []
+
+    class Noted(FolderTree):
+        def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
+            wanted = list(files)
+            lots.append({file.split("/")[1] for file in wanted})
+            return super().read(wanted)
+
+    assert len(render(Noted(tmp_path, "app"), RenderOptions()).manifests) == 600
+    assert [len(teams) for teams in lots if teams] == [9, 9, 9]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import import_module
 from typing import TextIO
 
 from driftd.model.report import Report
@@ -19,6 +20,11 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     JUNIT = "junit"
     SARIF = "sarif"
+
+
+def load(output: Format) -> None:
+    """Imports what a format needs, as for the table the rich library."""
+    import_module(f"driftd.cli.output.{output}")
 
 
 def write_reports(

@@ -1,0 +1,79 @@
+"""The other process of `beside.py`: it fetches, reads and parses."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
+from driftd.model.errors import DriftdError
+from driftd.reconcile.beside import Fetch, Free, Render
+from driftd.reconcile.git_side import GitHere
+from driftd.reconcile.handing_over import rendered
+
+_TURN = 0.0005
+"""Seconds until a thread that reads what Git gives has its turn beside the one that parses: Git waits for it."""
+
+
+def serve(connection: Connection, cache: Path) -> None:
+    """Answers what is asked over the connection, until the other side ends this process or ends itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the other one, and with it this one
+    gc.disable()
+    sys.setswitchinterval(_TURN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(Exception):  # the other side then does it itself, and tells of what goes wrong
+        there = _There(connection, cache)
+        while True:
+            there.answer(connection.recv())
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _There:
+    def __init__(self, connection: Connection, cache: Path) -> None:
+        self._connection = connection
+        self._git = GitHere(cache)
+        self._free = 0
+
+    def answer(self, question: Any) -> None:
+        if isinstance(question, Free):
+            self._free += 1
+            return
+        try:
+            answer = asyncio.run(self._answer(question))
+        except DriftdError as error:
+            answer = error
+        self._connection.send(answer)
+
+    async def _answer(self, question: Fetch | Render) -> Any:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # this is one
+        # Who ends this process ends it by itself, but for now, when there is Git to be ended first.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        if isinstance(question, Fetch):
+            return await self._git.fetch(question.source)
+        tree = await self._git.mirror(question.source).tree(question.sha, question.path)
+        return await asyncio.to_thread(rendered, tree, question, self._connection.send, self._has_time_there)
+
+    def _has_time_there(self) -> bool:
+        """Whether the other side parses a lot of files. To be asked while something is rendered, and nothing read."""
+        while self._connection.poll():
+            self._connection.recv()
+            self._free += 1
+        if self._free:
+            self._free -= 1
+            return True
+        return False

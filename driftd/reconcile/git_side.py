@@ -1,0 +1,57 @@
+"""Git's side of a look: what a source has, and what an app declares there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from driftd.git.mirror import Mirror, mirror_of
+from driftd.git.source import GitSource
+from driftd.model.resource import Manifest
+from driftd.model.revision import Revision
+from driftd.reconcile.app import App
+from driftd.reconcile.desired import Desired
+
+Seen = Callable[[Sequence[Manifest]], None]
+
+
+class GitSide(Protocol):
+    """Whoever fetches and renders."""
+
+    async def fetch(self, source: GitSource) -> Revision:
+        """Asks the remote for the source's reference. Raises: GitError."""
+
+    async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:
+        """What an app declares at a revision that was fetched. `seen` may be given some of it before, from a thread.
+
+        Raises: GitError, where the path is not there.
+        """
+
+    def lend_a_hand(self) -> None:
+        """Says that nobody needs the processor as much: it may be used for parsing."""
+
+
+class GitHere:
+    """Git's side in this process, with its mirrors below a folder."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._mirrors: dict[GitSource, Mirror] = {}
+
+    def mirror(self, source: GitSource) -> Mirror:
+        """What is kept of a source."""
+        if source not in self._mirrors:
+            self._mirrors[source] = mirror_of(source, self._cache)
+        return self._mirrors[source]
+
+    async def fetch(self, source: GitSource) -> Revision:
+        return await self.mirror(source).fetch()
+
+    async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:  # noqa: ARG002  # too late for that
+        from driftd.reconcile.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
+
+        return await Renderer(app, self.mirror(source)).desired(revision)
+
+    def lend_a_hand(self) -> None:
+        """It is used as it is."""

@@ -1,0 +1,62 @@
+"""What an app declares, put together from what its files and programs gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from driftd.model.errors import RenderError
+from driftd.model.resource import Manifest, ResourceRef
+from driftd.render.options import Objects
+
+
+class RenderKind(StrEnum):
+    """What made the manifests."""
+
+    YAML = "yaml"
+    KUSTOMIZE = "kustomize"
+    HELM = "helm"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What an app declares at one revision.
+
+    With `errors`, the manifests are only a part of it: what is missing from them says nothing about Git. `parts` are
+    what its files gave: as long as somebody holds these, nobody parses the files again.
+    """
+
+    kind: RenderKind
+    manifests: tuple[Manifest, ...]
+    errors: tuple[RenderError, ...]
+    parts: tuple[Objects, ...] = field(default=(), repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        kind: RenderKind,
+        parts: Sequence[Objects],
+        namespace: str,
+        kept: Callable[[Iterable[Manifest]], tuple[Manifest, ...]] = tuple,
+    ) -> Rendering:
+        """What the parts of an app declare together: an object that is declared twice counts once, as it stands first,
+        and the other is an error.
+
+        `namespace` is that of objects that name none; `kept` says how manifests are kept.
+        """
+        manifests, twice = _duplicates((m for part in parts for m in part.manifests), namespace)
+        return cls(kind, kept(manifests), (*(error for part in parts for error in part.errors), *twice), tuple(parts))
+
+
+def _duplicates(manifests: Iterable[Manifest], namespace: str) -> tuple[tuple[Manifest, ...], tuple[RenderError, ...]]:
+    """The manifests without those of objects declared before, and an error for each of these."""
+    seen: dict[ResourceRef, Manifest] = {}
+    errors = []
+    for manifest in manifests:
+        ref, source = manifest.ref, manifest.source
+        first = seen.setdefault(ref if ref.namespace else replace(ref, namespace=namespace), manifest)
+        if first is not manifest:
+            message = f"{ref} is declared twice: also in {first.source.file}:{first.source.line}"
+            errors.append(RenderError(message, file=source.file, line=source.line))
+    return tuple(seen.values()), tuple(errors)

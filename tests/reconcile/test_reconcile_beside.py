@@ -1,0 +1,217 @@
+"""Git's side of a look in a process of its own: what it says is what would have been said here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from driftd.git.source import GitSource
+from driftd.reconcile.app import App
+from driftd.reconcile.beside import git_beside
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.git_side import GitHere
+from tests.reconcile.world import config_map
+from tests.support.gitserver import GitRepo, git_processes, silent_server
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+beside = pytest.mark.skipif(CORES < 2, reason="one core for all: there is no second process")
+
+SCRIPT = """
+    import asyncio, json, sys
+    from multiprocessing import active_children
+    from pathlib import Path
+    from driftd.reconcile.beside import git_beside
+    what, url, path, cache = sys.argv[1:]
+    if what == "defect":
+        from driftd.reconcile import handing_over
+        handing_over.parts_of = None
+
+    with git_beside(Path(cache)) as git:
+        from driftd.git.source import GitSource
+        from driftd.model.errors import DriftdError
+        from driftd.reconcile.app import App
+        from driftd.render import manifests
+
+        children = active_children()
+        here, first = [], []
+        read = manifests.read_manifests
+        manifests.read_manifests = lambda data, file: here.append(file) or read(data, file)
+
+        async def look():
+            source = GitSource("shop", url, allow_file=True)
+            if what == "lent":
+                git.lend_a_hand()
+            revision = await git.fetch(source)
+            if what == "killed":
+                children[0].kill()
+                children[0].join()
+            for folder in path.split(","):
+                app = App("web", "shop", "prod", path=folder)
+                found = await git.desired(source, app, revision, lambda some: first.append(len(some)))
+            return revision, found
+
+        try:
+            revision, found = asyncio.run(look())
+            said = {
+                "sha": revision.sha,
+                "errors": list(found.errors),
+                "found": [[m.source.file, m.source.line, m.ref.name, m.body] for m in found.manifests],
+            }
+        except DriftdError as error:
+            said = {"raised": [type(error).__name__, str(error)]}
+    print(json.dumps({**said, "beside": len(children), "left": len(active_children()), "here": len(here),
+                      "first": first}))
+"""
+
+
+def told(repository: GitRepo, cache: Path, *, path: str = "app", what: str = "", url: str = "") -> dict[str, Any]:
+    """What a process says that has a second one beside it."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(SCRIPT), what, url or repository.url, path, str(cache)],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == b""
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert (said.pop("beside"), said.pop("left")) == (1, 0)
+    return said
+
+
+def said_here(repository: GitRepo, cache: Path, path: str = "app") -> dict[str, Any]:
+    """The same, said by this process alone."""
+
+    async def look() -> Desired:
+        git, source = GitHere(cache), GitSource("shop", repository.url, allow_file=True)
+        return await git.desired(source, App("web", "shop", "prod", path=path), await git.fetch(source))
+
+    found = asyncio.run(look())
+    return {
+        "sha": found.revision.sha,
+        "errors": list(found.errors),
+        "found": [[m.source.file, m.source.line, m.ref.name, m.body] for m in found.manifests],
+    }
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> GitRepo:
+    """Some hundred files, two of them with mistakes, and one with an object of another one."""
+    files = {f"app/{number:04}.yaml": config_map(name=f"c-{number}") for number in range(600)}
+    files |= {"app/0007.yaml": "kind: [\n", "app/0500.yaml": "a: 1\n", "app/0501.yaml": config_map(name="c-2")}
+    repository = GitRepo(tmp_path / "repository").write({**files, "other/one.yaml": config_map(name="one")})
+    repository.commit("Declare it")
+    return repository
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    within = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < within, what
+        time.sleep(0.02)
+
+
+@beside
+@pytest.mark.parametrize("what", ["", "lent"])
+def test_two_processes_say_what_one_says(shop: GitRepo, tmp_path: Path, what: str) -> None:
+    """In the same order, mistakes and their places included; and nothing of the second one stays.
+
+    Files are parsed on this side only once it has the time.
+    """
+    said = told(shop, tmp_path / "beside", what=what)
+    assert (said.pop("here") > 0) is (what == "lent")
+    assert said.pop("first")[0] >= 40
+    assert said == said_here(shop, tmp_path / "here")
+    assert len(said["errors"]) == 3
+    assert len(said["found"]) == 597
+
+
+@beside
+def test_a_second_app_is_told_of_as_the_first_was(shop: GitRepo, tmp_path: Path) -> None:
+    """By the same process, and a hand that was lent stays lent."""
+    said = told(shop, tmp_path / "beside", path="app,other,app,other", what="lent")
+    assert [name for _, _, name, _ in said["found"]] == ["one"]
+    assert len(said["first"]) == 4
+
+
+@beside
+@pytest.mark.parametrize("what", ["killed", "defect"])
+def test_what_the_other_process_does_not_answer_is_done_here(shop: GitRepo, tmp_path: Path, what: str) -> None:
+    """Whoever runs out of memory first is the one that can be spared; and a defect is told of where it can be."""
+    said = told(shop, tmp_path / "beside", what=what)
+    said.pop("here"), said.pop("first")
+    assert said == said_here(shop, tmp_path / "here")
+
+
+@beside
+def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Path) -> None:
+    """The same error with the same text, from a fetch and from a look at a folder."""
+    assert told(shop, tmp_path / "1", path="nowhere")["raised"] == [
+        "PathNotFound",
+        "there is no nowhere in this revision",
+    ]
+    [kind, text] = told(shop, tmp_path / "2", url=str(tmp_path / "away"))["raised"]
+    assert kind == "SourceUnreachable"
+    assert "check the url" in text
+
+
+def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
+    """A lock that another thread holds would be held for ever over there."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with git_beside(tmp_path) as git:
+            assert git is None
+    finally:
+        done.set()
+        thread.join()
+
+
+WAITING = """
+    import asyncio, signal, sys
+    from multiprocessing import active_children
+    from pathlib import Path
+    from driftd.reconcile.beside import git_beside
+
+    async def look(git):
+        from driftd.git.source import GitSource
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, asyncio.current_task().cancel)
+        await git.fetch(GitSource("shop", sys.argv[1], timeout=100))
+
+    with git_beside(Path(sys.argv[2])) as git:
+        print(*[child.pid for child in active_children()], flush=True)
+        asyncio.run(look(git))
+"""
+
+
+@beside
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, lambda process: process.send_signal(2)], ids=["kill", "Ctrl-C"])
+def test_the_second_process_ends_with_the_first_however_that_ends(
+    tmp_path: Path, end: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    """And the Git that waits for a server does, too: nobody would be there to end it."""
+    with silent_server() as port:
+        marker = f":{port}/shop"
+        with subprocess.Popen(
+            [sys.executable, "-c", dedent(WAITING), f"https://127.0.0.1{marker}", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            child = int(process.stdout.readline())
+            until(lambda: any("remote-https" in line for line in git_processes(marker)), "Git has not started")
+            end(process)
+        until(lambda: not Path(f"/proc/{child}").exists(), "the process is still there")
+        until(lambda: not git_processes(marker), "Git is still there")
