@@ -7,16 +7,32 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is reported when it is used, not at the import
-
-from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
-from git.cmd import Git
-
 from driftd.git import environment
+
+
+@contextmanager
+def _no_refusal() -> Iterator[None]:
+    """A missing git is reported when it is used, not at the import. The variable would have to be taken away from each
+    Git, by a program more."""
+    name = "GIT_PYTHON_REFRESH"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "quiet"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+with _no_refusal():
+    from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
+    from git.cmd import Git
 
 
 class CleanGit(Git):

@@ -30,7 +30,8 @@ def serve(connection: Connection, cache: Path) -> None:
     gc.disable()
     sys.setswitchinterval(_TURN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(Exception):  # the other side then does it itself, and tells of what goes wrong
+    # The other side then does it itself, and tells of what goes wrong, unless it is the one that ends this.
+    with suppress(Exception, asyncio.CancelledError):
         there = _There(connection, cache)
         while True:
             there.answer(connection.recv())

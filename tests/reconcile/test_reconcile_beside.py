@@ -191,7 +191,10 @@ WAITING = """
 
     with git_beside(Path(sys.argv[2])) as git:
         print(*[child.pid for child in active_children()], flush=True)
-        asyncio.run(look(git))
+        try:
+            asyncio.run(look(git))
+        except asyncio.CancelledError:
+            pass
 """
 
 
@@ -206,12 +209,14 @@ def test_the_second_process_ends_with_the_first_however_that_ends(
         with subprocess.Popen(
             [sys.executable, "-c", dedent(WAITING), f"https://127.0.0.1{marker}", str(tmp_path)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         ) as process:
             assert process.stdout is not None
             child = int(process.stdout.readline())
             until(lambda: any("remote-https" in line for line in git_processes(marker)), "Git has not started")
             end(process)
+            _, errors = process.communicate()
+            assert errors == ""
         until(lambda: not Path(f"/proc/{child}").exists(), "the process is still there")
         until(lambda: not git_processes(marker), "Git is still there")

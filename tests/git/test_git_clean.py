@@ -1,0 +1,30 @@
+"""GitPython is loaded without leaving anything in the environment, where each Git would have to be kept from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(("set_by_user", "left"), [({}, "None"), ({"GIT_PYTHON_REFRESH": "warn"}, "warn")])
+def test_the_environment_is_as_it_was(set_by_user: dict[str, str], left: str) -> None:
+    """A variable of the user's own stays."""
+    program = "import os, driftd.git.clean; print(os.environ.get('GIT_PYTHON_REFRESH'))"
+    variables = {name: value for name, value in os.environ.items() if name != "GIT_PYTHON_REFRESH"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**variables, **set_by_user}
+    )
+    assert done.stdout == f"{left}\n"
+
+
+def test_it_is_loaded_where_there_is_no_git(tmp_path: Path) -> None:
+    """Who asks for something is told then."""
+    program = "import driftd.git.clean"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)}
+    )
+    assert (done.stdout, done.stderr) == ("", "")
