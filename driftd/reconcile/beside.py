@@ -81,6 +81,7 @@ class GitBeside:
         self._end = end
         self._turn = threading.Lock()
         self._here: GitHere | None = None
+        self._lent = False
 
     async def fetch(self, source: GitSource) -> Revision:
         """Asks the remote for the source's reference. Raises: GitError."""
@@ -106,7 +107,10 @@ class GitBeside:
         return await self._told(ask, lambda here: here.desired(source, app, revision, seen))
 
     def lend_a_hand(self) -> None:
-        """Says that this process has nothing else to do than to parse files, too."""
+        """Says that this process has nothing else to do than to parse files, too. From now on that stays so."""
+        if self._lent:
+            return
+        self._lent = True
         with suppress(OSError):  # it is gone: whoever asks next finds that out
             for _ in range(_AHEAD):
                 self._send(Free())

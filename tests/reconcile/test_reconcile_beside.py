@@ -50,7 +50,7 @@ SCRIPT = """
 
         async def look():
             source = GitSource("shop", url, allow_file=True)
-            if what == "lent":
+            for _ in range(100 if what == "lent" else 0):
                 git.lend_a_hand()
             revision = await git.fetch(source)
             if what == "killed":
@@ -126,10 +126,11 @@ def until(holds: Callable[[], bool], what: str) -> None:
 def test_two_processes_say_what_one_says(shop: GitRepo, tmp_path: Path, what: str) -> None:
     """In the same order, mistakes and their places included; and nothing of the second one stays.
 
-    Files are parsed on this side only once it has the time.
+    Files are parsed on this side only once it has the time, and never all of them, however often it says so.
     """
     said = told(shop, tmp_path / "beside", what=what)
-    assert (said.pop("here") > 0) is (what == "lent")
+    parsed_here = said.pop("here")
+    assert 0 < parsed_here < 600 if what == "lent" else parsed_here == 0
     assert said.pop("first")[0] >= 40
     assert said == said_here(shop, tmp_path / "here")
     assert len(said["errors"]) == 3
