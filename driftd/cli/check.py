@@ -178,7 +178,7 @@ async def _check(
                 reports.append(_unjudged(subject.app, revision, error))  # the others are judged all the same
             finally:
                 connecting.cancel()
-                await asyncio.wait([connecting])
+                await asyncio.gather(connecting, return_exceptions=True)
     return reports
 
 
@@ -209,6 +209,7 @@ class _HeadStart:
         self._connecting = connecting
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[Sequence[Manifest]] = self._loop.create_future()
+        self._reader: DirectReader | None = None
         self._beginning = asyncio.create_task(self._begin())
 
     async def __aenter__(self) -> Self:
@@ -216,9 +217,9 @@ class _HeadStart:
 
     async def __aexit__(self, *_: object) -> None:
         self._beginning.cancel()
-        [begun] = await asyncio.gather(self._beginning, return_exceptions=True)
-        if not isinstance(begun, BaseException):
-            await begun.close()
+        await asyncio.gather(self._beginning, return_exceptions=True)
+        if self._reader is not None:
+            await self._reader.close()
 
     def seen(self, some: Sequence[Manifest]) -> None:
         """Takes some of an app's manifests, from any thread. The first ones count."""
@@ -236,9 +237,11 @@ class _HeadStart:
     async def _begin(self) -> DirectReader:
         some = await self._first
         view = await asyncio.shield(self._connecting)
-        from driftd.cli.clusters import begun  # noqa: PLC0415  # it is loaded by now
+        from driftd.cli.clusters import begin, reader_of  # noqa: PLC0415  # it is loaded by now
 
-        return await begun(self._app, view, some)
+        self._reader = reader_of(view)
+        await begin(self._reader, self._app, view, some)
+        return self._reader
 
 
 def _mirror(subject: _Subject) -> Mirror:

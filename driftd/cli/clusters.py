@@ -48,18 +48,20 @@ class Clusters:
             await view.cluster.close()
 
 
-async def begun(app: App, view: ClusterView, some: Sequence[Manifest]) -> DirectReader:
-    """A reader of the live side that has begun to ask, as far as some of an app's manifests show what to ask for.
+def reader_of(view: ClusterView) -> DirectReader:
+    """What reads the live side of a cluster."""
+    return DirectReader(view.cluster)
 
-    Their types are known then, too. What fails is told of when all of it is asked for.
+
+async def begin(reader: DirectReader, app: App, view: ClusterView, some: Sequence[Manifest]) -> None:
+    """Has a reader begin to ask, as far as some of an app's manifests show what to ask for. Their types are known then,
+    too. What fails is told of when all of it is asked for.
     """
-    reader = DirectReader(view.cluster)
     with suppress(KubeError):
         wanted = await place(some, app, view)
         reader.begin(wanted)
         for resource in {one.resource for one in wanted if one.resource is not None}:
             await view.schema(resource)
-    return reader
 
 
 async def report(
