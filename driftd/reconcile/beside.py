@@ -161,8 +161,8 @@ class GitBeside:
 def git_beside(cache: Path) -> Iterator[GitBeside | None]:
     """Such a process, to be had before anything starts a thread; it keeps its mirrors below `cache`.
 
-    None where there is one core for all, and where the process cannot be had safely: it is forked, and a process with
-    threads must not be.
+    None where there is one core for all, where there may be no more processes, and where this one cannot be had safely:
+    it is forked, and a process with threads must not be.
     """
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1:
         yield None
@@ -170,8 +170,14 @@ def git_beside(cache: Path) -> Iterator[GitBeside | None]:
     context = get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_over_there, args=(there, here, cache), daemon=True)
-    process.start()
-    there.close()
+    try:
+        process.start()
+    except OSError:
+        here.close()
+        yield None
+        return
+    finally:
+        there.close()
     try:
         yield GitBeside(here, cache, process.terminate)
     finally:

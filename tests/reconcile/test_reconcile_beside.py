@@ -179,6 +179,18 @@ def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
         thread.join()
 
 
+def test_where_there_may_be_no_more_processes_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may have a limit."""
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    with git_beside(tmp_path) as git:
+        assert git is None
+
+
 WAITING = """
     import asyncio, signal, sys
     from multiprocessing import active_children
