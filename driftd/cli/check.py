@@ -18,7 +18,6 @@ from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source
 from driftd.diff.compare import Comparison
-from driftd.git.mirror import Mirror, mirror_of
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.authorities import read_when_wanted
 from driftd.kube.kubeconfig import ClusterAccess
@@ -29,6 +28,7 @@ from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
+from driftd.reconcile.git_side import GitHere, GitSide
 from driftd.render.options import RenderOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from driftd.config.settings import Config
     from driftd.diff.explain import Explanation
     from driftd.reconcile.cluster_view import ClusterView
-    from driftd.reconcile.git_side import GitSide
     from driftd.reconcile.reading import DirectReader
 
 
@@ -74,7 +73,7 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool, be
     config = _configuration(request.config) if request.config is not None else None
     how = comparison(config, secrets.token_bytes(32))
     subjects = _subjects(request, config)
-    git = beside or _git_here()
+    git = beside or GitHere(cache_folder() / "check")
     with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown, git)
@@ -145,16 +144,6 @@ def _local(repo: str) -> str:
     return str(path.resolve()) if path.exists() else repo
 
 
-def _git_here() -> GitSide:
-    from driftd.reconcile.git_side import GitHere  # noqa: PLC0415  # where there is one core for all
-
-    return GitHere(_mirrors())
-
-
-def _mirrors() -> Path:
-    return cache_folder() / "check"
-
-
 async def _check(
     subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
 ) -> list[Report]:
@@ -198,7 +187,7 @@ async def _report(
         view = await connecting
         from driftd.cli.clusters import report  # noqa: PLC0415  # it is loaded by now
 
-        return await report(subject.app, view, _mirror(subject), desired, how, reader)
+        return await report(subject.app, view, git.mirror(subject.source), desired, how, reader)
 
 
 class _HeadStart:
@@ -244,10 +233,6 @@ class _HeadStart:
         return self._reader
 
 
-def _mirror(subject: _Subject) -> Mirror:
-    return mirror_of(subject.source, _mirrors())
-
-
 async def _explain(
     wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
 ) -> int:
@@ -261,7 +246,9 @@ async def _explain(
             view = await live.connect(subject.access)
             from driftd.cli.clusters import explained  # noqa: PLC0415  # it is loaded by now
 
-            if (found := await explained(wanted, subject.app, view, _mirror(subject), desired, how)) is not None:
+            if (
+                found := await explained(wanted, subject.app, view, git.mirror(subject.source), desired, how)
+            ) is not None:
                 return _show(*found, output)
     raise DriftdError(
         f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"

@@ -16,7 +16,7 @@ from driftd.git.mirror import Mirror
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
-from driftd.model.errors import KubeError
+from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
@@ -57,7 +57,7 @@ async def begin(reader: DirectReader, app: App, view: ClusterView, some: Sequenc
     """Has a reader begin to ask, as far as some of an app's manifests show what to ask for. Their types are known then,
     too. What fails is told of when all of it is asked for.
     """
-    with suppress(KubeError):
+    with suppress(DriftdError):
         wanted = await place(some, app, view)
         reader.begin(wanted)
         for resource in {one.resource for one in wanted if one.resource is not None}:

@@ -1,6 +1,6 @@
 """GitPython, as driftd uses it: with nothing of this process' environment that would tell Git where to look.
 
-It is loaded with the first Git that runs: a third of what a command imports that talks to clusters alone.
+It is loaded with the first Git that runs: that takes a while, and not every process runs one.
 """
 
 from __future__ import annotations

@@ -7,9 +7,12 @@ them takes as long as comparing some hundred objects, and what `driftd check` co
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_turn = threading.Lock()
 
 
 class _Unread(ssl.SSLContext):
@@ -29,13 +32,17 @@ class _Unread(ssl.SSLContext):
 
 @contextmanager
 def read_when_wanted() -> Iterator[None]:
-    """Contexts for the system's authorities, if made meanwhile by whoever, read them for their first connection."""
+    """Contexts for the system's authorities, if made meanwhile by whoever, read them for their first connection.
+
+    One thread at a time: another one waits until it is over.
+    """
 
     def later(context: ssl.SSLContext) -> None:
         context.__class__ = _Unread
 
-    ssl.SSLContext.set_default_verify_paths = later  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del ssl.SSLContext.set_default_verify_paths
+    with _turn:
+        ssl.SSLContext.set_default_verify_paths = later  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            del ssl.SSLContext.set_default_verify_paths

@@ -17,12 +17,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import structlog
+
 from driftd.model.errors import DriftdError
 from driftd.reconcile.desired import Desired
 from driftd.render.options import Objects, RenderOptions
 from driftd.render.rendering import Rendering, RenderKind
 
 if TYPE_CHECKING:
+    from driftd.git.mirror import Mirror
     from driftd.git.source import GitSource
     from driftd.model.revision import Revision
     from driftd.reconcile.app import App
@@ -32,6 +35,8 @@ _AHEAD = 2
 """So many lots of files are on their way to this side: it parses one while the next is handed on."""
 
 A = TypeVar("A")
+
+log = structlog.get_logger(__name__)
 
 
 class Fetch(NamedTuple):
@@ -81,7 +86,12 @@ class GitBeside:
         self._end = end
         self._turn = threading.Lock()
         self._here: GitHere | None = None
+        self._gone = False
         self._lent = False
+
+    def mirror(self, source: GitSource) -> Mirror:
+        """What this machine keeps of a source, as it is there once the other process has fetched."""
+        return self._own.mirror(source)
 
     async def fetch(self, source: GitSource) -> Revision:
         """Asks the remote for the source's reference. Raises: GitError."""
@@ -116,18 +126,25 @@ class GitBeside:
                 self._send(Free())
 
     async def _told(self, ask: Callable[[], A], otherwise: Callable[[GitHere], Awaitable[A]]) -> A:
-        if self._here is None:
+        if not self._gone:
             try:
                 return await asyncio.to_thread(ask)
-            except (EOFError, OSError):
+            except (EOFError, OSError) as error:
                 # It was killed, or met a defect, which is told of once it shows here.
-                from driftd.reconcile.git_side import GitHere  # noqa: PLC0415  # seldom
-
-                self._here = GitHere(self._cache)
+                log.debug("the process for Git is gone", error=repr(error))
+                self._gone = True
             except asyncio.CancelledError:
                 self._end()  # the thread would wait for it
                 raise
-        return await otherwise(self._here)
+        return await otherwise(self._own)
+
+    @property
+    def _own(self) -> GitHere:
+        if self._here is None:
+            from driftd.reconcile.git_side import GitHere  # noqa: PLC0415  # not before the other process is there
+
+            self._here = GitHere(self._cache)
+        return self._here
 
     def _rendering(self, namespace: str, seen: Seen | None) -> Rendering:
         found: dict[str, Objects] = {}

@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
 from driftd.model.errors import DriftdError
 from driftd.reconcile.beside import Fetch, Free, Render
 from driftd.reconcile.git_side import GitHere
 from driftd.reconcile.handing_over import rendered
+
+log = structlog.get_logger(__name__)
 
 _TURN = 0.0005
 """Seconds until a thread that reads what Git gives has its turn beside the one that parses: Git waits for it."""
@@ -30,11 +33,15 @@ def serve(connection: Connection, cache: Path) -> None:
     gc.disable()
     sys.setswitchinterval(_TURN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The other side then does it itself, and tells of what goes wrong, unless it is the one that ends this.
-    with suppress(Exception, asyncio.CancelledError):
-        there = _There(connection, cache)
+    there = _There(connection, cache)
+    try:
         while True:
             there.answer(connection.recv())
+    except asyncio.CancelledError:
+        return  # the other side wants no more
+    except Exception:
+        # The other side now does it itself, and tells of it if it goes wrong there, too.
+        log.debug("the process for Git gives up", exc_info=True)
 
 
 def _end_with_parent() -> None:

@@ -20,6 +20,7 @@ class Desired:
 
     @classmethod
     def of(cls, revision: Revision, rendering: Rendering) -> Desired:
+        """What a rendering of a revision declares."""
         return cls(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))
 
     @cached_property

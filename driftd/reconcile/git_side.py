@@ -19,6 +19,9 @@ Seen = Callable[[Sequence[Manifest]], None]
 class GitSide(Protocol):
     """Whoever fetches and renders."""
 
+    def mirror(self, source: GitSource) -> Mirror:
+        """What this machine keeps of a source: the same one each time."""
+
     async def fetch(self, source: GitSource) -> Revision:
         """Asks the remote for the source's reference. Raises: GitError."""
 
@@ -40,7 +43,6 @@ class GitHere:
         self._mirrors: dict[GitSource, Mirror] = {}
 
     def mirror(self, source: GitSource) -> Mirror:
-        """What is kept of a source."""
         if source not in self._mirrors:
             self._mirrors[source] = mirror_of(source, self._cache)
         return self._mirrors[source]

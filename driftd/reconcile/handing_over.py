@@ -17,6 +17,9 @@ from driftd.render.tree import FileTree, TreeFile
 _AT_A_TIME = 50
 """So many files are parsed at a time, some milliseconds. They are from all over those that there are."""
 
+_WAITING = 32
+"""So many lots may wait to be sent, some megabytes."""
+
 Send = Callable[[Parsed | Unparsed], None]
 
 
@@ -34,10 +37,16 @@ def rendered(tree: FileTree, question: Render, send: Send, has_time: Callable[[]
 
 @contextmanager
 def _sending(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
-    """Sends from a thread, while others go on, all that there is to send until this ends."""
+    """Sends from a thread, while others go on, all that there is to send until this ends. Of too much they wait."""
     sent: list[Future[None]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="sending") as thread:
-        yield (lambda message: sent.append(thread.submit(send, message))), sent
+
+        def later(message: Parsed | Unparsed) -> None:
+            if len(sent) >= _WAITING:
+                sent[-_WAITING].result()
+            sent.append(thread.submit(send, message))
+
+        yield later, sent
 
 
 @dataclass(frozen=True, slots=True)

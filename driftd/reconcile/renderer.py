@@ -40,7 +40,7 @@ class Renderer:
         self._last: _Rendered | None = None
 
     async def desired(self, revision: Revision) -> Desired:
-        """The manifests of a revision. Raises: GitError, where the path is not there; RenderError."""
+        """The manifests of a revision. Raises: GitError, where the path is not there."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
         if self._last is None or not await self._is_the_same(tree, self._last):
             traced = TracedTree(tree)

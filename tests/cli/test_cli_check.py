@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,7 +13,16 @@ from typing import Any
 import jsonschema
 import pytest
 
+from driftd.cli.check import CheckRequest, run_check
 from driftd.cli.output import Format
+from driftd.git.source import GitSource
+from driftd.kube.connection import Cluster
+from driftd.kube.discovery import ApiResource
+from driftd.model.revision import Revision
+from driftd.reconcile import reading
+from driftd.reconcile.app import App
+from driftd.reconcile.desired import Desired
+from driftd.reconcile.git_side import GitHere, Seen
 from tests.cli.conftest import SECRET, Answer, World, config_map
 from tests.cli.contract import DOCUMENT
 
@@ -227,3 +237,50 @@ def test_as_a_process_it_says_the_same_and_copies_no_repository_of_this_machine(
     assert done.stdout == world.check("-o", "json").out
     assert list(world.folder.rglob("repository.git/objects/info/alternates"))
     assert not list(world.folder.rglob("repository.git/objects/pack/*.pack"))
+
+
+def test_another_process_sees_to_git() -> None:
+    """While this one starts, and talks to the cluster."""
+    program = """
+import os
+os.sched_getaffinity = lambda _: {0, 1}  # however many there are
+from driftd.cli import check
+async def run_check(request, output, *, show_all, beside):
+    print(type(beside).__name__)
+    return 0
+check.run_check = run_check
+from driftd.cli.main import app
+app(["check", "--repo", "."])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "GitBeside\n", "")
+
+
+def test_the_cluster_is_asked_while_files_are_still_parsed(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the first manifests show to be wanted is there by the time that all of them are known."""
+    world.commit(**{name: config_map(name) for name in "abcdef"})
+    for name in "abcdef":
+        world.apply(config_map(name))
+    begun: list[str] = []
+    asked = asyncio.Event()
+    begin_list = reading.begin_list
+
+    def noted(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
+        begun.append(f"{resource.plural} in {namespace}")
+        asked.set()
+        return begin_list(cluster, resource, namespace)
+
+    class Slow(GitHere):
+        async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:
+            found = await super().desired(source, app, revision)
+            assert seen is not None
+            await asyncio.to_thread(seen, found.manifests[:4])
+            await asyncio.wait_for(asked.wait(), 20)
+            return found
+
+    monkeypatch.setattr(reading, "begin_list", noted)
+    request = CheckRequest((), str(world.repository.folder), None, "app", "web", world.kubeconfig, None, None, None)
+    assert asyncio.run(run_check(request, Format.JSON, show_all=False, beside=Slow(tmp_path / "mirrors"))) == 0
+    assert begun == ["configmaps in web"]

@@ -8,7 +8,9 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -83,13 +85,32 @@ async def test_a_stranger_is_not_trusted(port: int, connect: Connect, monkeypatc
 def test_contexts_of_other_kinds_are_made_as_ever(tmp_path: Path) -> None:
     """Those with authorities of their own, and those of servers; and all of them, afterwards."""
     certificate = Authority(tmp_path).certificate
-    create = ssl.create_default_context
     with read_when_wanted():
         own = ssl.create_default_context(cafile=str(certificate))
         server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     assert (type(own), type(server)) == (ssl.SSLContext, ssl.SSLContext)
     assert own.cert_store_stats()["x509_ca"] == 1
-    assert ssl.create_default_context is create
+    assert type(ssl.create_default_context()) is ssl.SSLContext
+
+
+def test_two_threads_that_put_it_off_do_not_meet() -> None:
+    """The second one waits for the first, and both leave things as they were."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with read_when_wanted():
+            inside.set()
+            leave.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        begun = pool.submit(first)
+        assert inside.wait(10)
+        second = pool.submit(_unread)
+        assert not second.done()
+        leave.set()
+        begun.result(10)
+        assert second.result(10).cert_store_stats()["x509_ca"] == 0
+    assert type(ssl.create_default_context()) is ssl.SSLContext
 
 
 def test_a_check_reads_no_authorities_to_start(tmp_path: Path) -> None:

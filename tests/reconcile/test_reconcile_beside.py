@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -16,19 +17,18 @@ from typing import Any
 
 import pytest
 
-from driftd.git.source import GitSource
+from driftd.config.secret import SecretEnv, SecretFile
+from driftd.git.source import Auth, BasicAuth, GitSource, TokenAuth
 from driftd.reconcile.app import App
-from driftd.reconcile.beside import git_beside
+from driftd.reconcile.beside import Fetch, git_beside
 from driftd.reconcile.desired import Desired
 from driftd.reconcile.git_side import GitHere
 from tests.reconcile.world import config_map
 from tests.support.gitserver import GitRepo, git_processes, silent_server
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-beside = pytest.mark.skipif(CORES < 2, reason="one core for all: there is no second process")
-
 SCRIPT = """
-    import asyncio, json, sys
+    import asyncio, json, os, sys
+    os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
     from driftd.reconcile.beside import git_beside
@@ -71,7 +71,7 @@ SCRIPT = """
         except DriftdError as error:
             said = {"raised": [type(error).__name__, str(error)]}
     print(json.dumps({**said, "beside": len(children), "left": len(active_children()), "here": len(here),
-                      "first": first}))
+                      "first": first, "gone": git._gone}))
 """
 
 
@@ -84,8 +84,10 @@ def told(repository: GitRepo, cache: Path, *, path: str = "app", what: str = "",
         timeout=60,
     )
     assert done.stderr == b""
-    said: dict[str, Any] = json.loads(done.stdout)
+    *logged, last = done.stdout.splitlines()
+    said: dict[str, Any] = json.loads(last)
     assert (said.pop("beside"), said.pop("left")) == (1, 0)
+    assert said.pop("gone") is bool(logged) is (what in ("killed", "defect"))
     return said
 
 
@@ -121,7 +123,6 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-@beside
 @pytest.mark.parametrize("what", ["", "lent"])
 def test_two_processes_say_what_one_says(shop: GitRepo, tmp_path: Path, what: str) -> None:
     """In the same order, mistakes and their places included; and nothing of the second one stays.
@@ -137,7 +138,6 @@ def test_two_processes_say_what_one_says(shop: GitRepo, tmp_path: Path, what: st
     assert len(said["found"]) == 597
 
 
-@beside
 def test_a_second_app_is_told_of_as_the_first_was(shop: GitRepo, tmp_path: Path) -> None:
     """By the same process, and a hand that was lent stays lent."""
     said = told(shop, tmp_path / "beside", path="app,other,app,other", what="lent")
@@ -145,7 +145,6 @@ def test_a_second_app_is_told_of_as_the_first_was(shop: GitRepo, tmp_path: Path)
     assert len(said["first"]) == 4
 
 
-@beside
 @pytest.mark.parametrize("what", ["killed", "defect"])
 def test_what_the_other_process_does_not_answer_is_done_here(shop: GitRepo, tmp_path: Path, what: str) -> None:
     """Whoever runs out of memory first is the one that can be spared; and a defect is told of where it can be."""
@@ -154,7 +153,6 @@ def test_what_the_other_process_does_not_answer_is_done_here(shop: GitRepo, tmp_
     assert said == said_here(shop, tmp_path / "here")
 
 
-@beside
 def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Path) -> None:
     """The same error with the same text, from a fetch and from a look at a folder."""
     assert told(shop, tmp_path / "1", path="nowhere")["raised"] == [
@@ -166,8 +164,35 @@ def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Pa
     assert "check the url" in text
 
 
-def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "auth",
+    [
+        None,
+        TokenAuth(SecretEnv("sources[0].auth.token", "TOKEN")),
+        BasicAuth("ann", SecretFile("sources[0].auth.password", Path("/run/password"))),
+    ],
+    ids=["none", "token", "password"],
+)
+def test_a_source_goes_over_as_it_is(auth: Auth | None) -> None:
+    """What it has for secrets is read over there: they are not sent."""
+    source = GitSource("shop", "https://example.com/shop", auth=auth)
+    assert pickle.loads(pickle.dumps(Fetch(source))) == Fetch(source)
+
+
+def test_where_there_is_one_core_for_all_there_is_no_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would only take turns with this one."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("it is forked"))
+    with git_beside(tmp_path) as git:
+        assert git is None
+
+
+def test_a_process_with_threads_is_not_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that another thread holds would be held for ever over there."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
@@ -185,6 +210,7 @@ def test_where_there_may_be_no_more_processes_there_is_none(tmp_path: Path, monk
     def refuse() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "fork", refuse)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     with git_beside(tmp_path) as git:
@@ -192,7 +218,8 @@ def test_where_there_may_be_no_more_processes_there_is_none(tmp_path: Path, monk
 
 
 WAITING = """
-    import asyncio, signal, sys
+    import asyncio, os, signal, sys
+    os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
     from driftd.reconcile.beside import git_beside
@@ -211,7 +238,6 @@ WAITING = """
 """
 
 
-@beside
 @pytest.mark.parametrize("end", [subprocess.Popen.kill, lambda process: process.send_signal(2)], ids=["kill", "Ctrl-C"])
 def test_the_second_process_ends_with_the_first_however_that_ends(
     tmp_path: Path, end: Callable[[subprocess.Popen[str]], None]
