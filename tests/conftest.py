@@ -21,7 +21,7 @@ from tests.support import assets as control_plane_assets
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
-pytest_plugins = ["tests.support.tally"]
+pytest_plugins = ["tests.support.tally", "tests.support.worlds"]
 
 # How quick this machine is just now is no property of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

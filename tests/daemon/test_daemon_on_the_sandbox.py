@@ -14,7 +14,7 @@ from driftd.config.settings import Config
 from driftd.daemon import daemon
 from driftd.daemon.daemon import running
 from driftd.web.metrics import Metrics
-from tests.reconcile.world import World, config_map, deployment, opened, until
+from tests.support.world import World, config_map, deployment, opened, until
 
 
 def configuration(

@@ -9,7 +9,7 @@ import pytest
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Chunk, Report, Verdicts, changed
 from driftd.model.resource import ResourceRef
-from tests.reconcile.samples import T0
+from tests.support.samples import T0
 
 
 def verdict(chance: random.Random) -> Verdict:

@@ -23,8 +23,8 @@ from driftd.reconcile.app import App
 from driftd.reconcile.beside import Fetch, git_beside
 from driftd.reconcile.desired import Desired
 from driftd.reconcile.git_side import GitHere
-from tests.reconcile.world import config_map
 from tests.support.gitserver import GitRepo, git_processes, silent_server
+from tests.support.world import config_map
 
 SCRIPT = """
     import asyncio, json, os, sys

@@ -18,8 +18,8 @@ from driftd.reconcile.desired import Desired
 from driftd.reconcile.renderer import Renderer
 from driftd.render.options import RenderOptions
 from driftd.render.parsed import ParsedFiles
-from tests.reconcile.world import config_map
 from tests.support.gitserver import GitRepo
+from tests.support.world import config_map
 
 KUSTOMIZE = """#!/bin/sh
 echo run >> "{runs}"

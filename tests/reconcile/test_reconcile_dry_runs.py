@@ -9,7 +9,7 @@ import pytest
 from driftd.kube.discovery import ApiResource
 from driftd.reconcile import dry_runs
 from driftd.reconcile.dry_runs import DryRuns
-from tests.reconcile.samples import manifest
+from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from driftd.model.drift import Status
 from driftd.model.plan import Mode, RollbackMode
 from driftd.reconcile.engine import ReconcileEngine
-from tests.reconcile.conftest import Opened
-from tests.reconcile.world import World, config_map, deployment, statuses, until
+from tests.support.world import World, config_map, deployment, statuses, until
+from tests.support.worlds import Opened
 
 
 def in_sync(engine: ReconcileEngine) -> bool:

@@ -15,7 +15,7 @@ from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType,
 from driftd.model.revision import GitLine
 from driftd.notify.message import compose
 from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
-from tests.reconcile.samples import SECOND, T0, drifted, field, revision, verdict
+from tests.support.samples import SECOND, T0, drifted, field, revision, verdict
 
 REVERTED = Resolution.REVERTED
 

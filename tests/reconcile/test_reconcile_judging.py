@@ -13,7 +13,7 @@ from driftd.reconcile.judging import Judge, Judged
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import Reading, Readings
 from tests.kube.scripted import CONFIG_MAPS, config_map
-from tests.reconcile.samples import manifest
+from tests.support.samples import manifest
 
 
 def wanted(name: str, **values: str) -> Wanted:

@@ -33,8 +33,8 @@ from driftd.reconcile.survey import Survey
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree
 from driftd.sandbox.server import Sandbox
-from tests.reconcile.world import config_map
 from tests.support.gitserver import GitRepo
+from tests.support.world import config_map
 
 FILE = "app/config.yaml"
 

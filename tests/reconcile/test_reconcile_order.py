@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.reconcile.order import wave, waves
-from tests.reconcile.samples import manifest
+from tests.support.samples import manifest
 
 KINDS = [
     "Deployment", "ConfigMap", "Namespace", "Service", "CustomResourceDefinition", "Secret", "ServiceAccount",

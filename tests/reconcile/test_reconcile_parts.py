@@ -14,7 +14,7 @@ from driftd.model.resource import ResourceRef
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import DirectReader, Reading, Readings
 from tests.kube.scripted import CONFIG_MAPS, ScriptedApi, config_map, data, kubeconfig, listing, never, refused
-from tests.reconcile.samples import manifest
+from tests.support.samples import manifest
 
 ALL = "/api/v1/namespaces/shop/configmaps"
 NAMES = ("a", "b", "c", "d")

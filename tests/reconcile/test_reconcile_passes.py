@@ -10,8 +10,8 @@ from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
 from driftd.reconcile.repair import Ask
-from tests.reconcile.conftest import Opened
-from tests.reconcile.world import World, config_map, deployment, statuses
+from tests.support.world import World, config_map, deployment, statuses
+from tests.support.worlds import Opened
 
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1

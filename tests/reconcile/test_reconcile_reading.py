@@ -19,7 +19,7 @@ from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.pod_index import PodIndex
 from driftd.reconcile.reading import DirectReader, Reading
-from tests.reconcile.samples import manifest
+from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 WANTED = Wanted(manifest("ConfigMap").in_namespace("web"), CONFIG_MAPS)

@@ -18,7 +18,7 @@ from driftd.model.report import Report
 from driftd.model.revision import Revision
 from driftd.reconcile.recording import Recorder
 from driftd.store import HistoryKind, Store
-from tests.reconcile.samples import T0, action, ailing, drifted, failed, hold, report, revision, verdict, wrote
+from tests.support.samples import T0, action, ailing, drifted, failed, hold, report, revision, verdict, wrote
 
 IN_SYNC = report(verdict(Status.IN_SYNC))
 DRIFTED = report(drifted())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driftd.model.plan import Mode
-from tests.reconcile.conftest import Opened
+from tests.support.worlds import Opened
 
 
 async def test_an_open_incident_is_not_told_again_after_a_restart(a_world: Opened) -> None:

@@ -10,8 +10,8 @@ from driftd.model.revision import RevisionState
 from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import PassResult
 from driftd.store import HistoryKind, Store
-from tests.reconcile.conftest import Opened
-from tests.reconcile.world import World, config_map, deployment, statuses
+from tests.support.world import World, config_map, deployment, statuses
+from tests.support.worlds import Opened
 
 BROKEN = deployment("shop/web:2-broken")
 

@@ -16,9 +16,9 @@ from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.telling import Telling
-from tests.reconcile import samples
 from tests.reconcile.test_reconcile_engine import in_sync, status
-from tests.reconcile.world import World, config_map, deployment, until
+from tests.support import samples
+from tests.support.world import World, config_map, deployment, until
 
 
 class SlowHistory:

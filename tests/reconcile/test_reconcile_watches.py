@@ -16,7 +16,7 @@ from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.placement import Wanted
 from driftd.reconcile.reading import Reading
 from driftd.reconcile.watches import ClusterWatches
-from tests.reconcile.world import World, deployment, until
+from tests.support.world import World, deployment, until
 
 VERBS = frozenset({"get", "list", "watch"})
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, VERBS)

@@ -1,4 +1,4 @@
-"""A world of its own for every test."""
+"""Fixtures: a world of its own for every test that asks for one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.reconcile.world import World, config_map, deployment, opened
+from tests.support.world import World, config_map, deployment, opened
 
 Opened = Callable[..., AbstractAsyncContextManager[World]]
 
