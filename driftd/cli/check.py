@@ -17,6 +17,7 @@ from driftd.cli.output import Format, load, write_reports
 from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source
+from driftd.desired.provider import GitHere, GitSide
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.authorities import read_when_wanted
@@ -28,7 +29,6 @@ from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.git_side import GitHere, GitSide
 from driftd.render.options import RenderOptions
 
 if TYPE_CHECKING:

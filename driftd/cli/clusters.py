@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from driftd.config.folders import cache_folder
+from driftd.desired.state import Desired
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
@@ -21,7 +22,6 @@ from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Desired
 from driftd.reconcile.placement import place
 from driftd.reconcile.reading import DirectReader
 from driftd.reconcile.survey import Survey

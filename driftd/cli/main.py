@@ -114,7 +114,7 @@ def check(
     """
     _logs(debug=debug)
     from driftd.config.folders import cache_folder
-    from driftd.reconcile.beside import git_beside
+    from driftd.desired.worker import git_beside
 
     with git_beside(cache_folder() / "check") as beside:
         from driftd.cli.check import CheckRequest, run_check  # while the other process loads what it needs

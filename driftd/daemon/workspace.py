@@ -12,6 +12,7 @@ from driftd.config.folders import cache_folder
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, utc_now
 from driftd.daemon.channels import CountedChannel, channels
+from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import mirror_of
 from driftd.kube.connection import Cluster
@@ -22,7 +23,6 @@ from driftd.notify.dispatcher import Dispatcher
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, Watches
-from driftd.reconcile.source import SourceState
 from driftd.render.parsed import ParsedFiles
 from driftd.store.store import Store
 

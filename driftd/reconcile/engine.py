@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from driftd.desired.source import SourceState
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult
-from driftd.reconcile.source import SourceState
 from driftd.reconcile.workqueue import WorkQueue
 
 _AT_ONCE = 4

@@ -9,6 +9,9 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Protocol
 
+from driftd.desired.renderer import Renderer
+from driftd.desired.source import SourceState
+from driftd.desired.state import Desired
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import Scope
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
@@ -20,7 +23,6 @@ from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.cached_reading import CachedReader
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Desired
 from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision
@@ -30,9 +32,7 @@ from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.reading import DirectReader, Reader
 from driftd.reconcile.recording import Recorder
-from driftd.reconcile.renderer import Renderer
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
-from driftd.reconcile.source import SourceState
 from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
 from driftd.reconcile.telling import PATIENCE, Telling

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from driftd.desired.state import Desired
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
@@ -18,7 +19,6 @@ from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
 from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.desired import Desired
 from driftd.reconcile.judging import Judge, Judged, SchemaAnswers
 from driftd.reconcile.lag import find_lag
 from driftd.reconcile.past import Past

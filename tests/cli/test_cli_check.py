@@ -15,14 +15,14 @@ import pytest
 
 from driftd.cli.check import CheckRequest, run_check
 from driftd.cli.output import Format
+from driftd.desired.provider import GitHere, Seen
+from driftd.desired.state import Desired
 from driftd.git.source import GitSource
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.model.revision import Revision
 from driftd.reconcile import reading
 from driftd.reconcile.app import App
-from driftd.reconcile.desired import Desired
-from driftd.reconcile.git_side import GitHere, Seen
 from tests.cli.conftest import SECRET, Answer, World, config_map
 from tests.cli.contract import DOCUMENT
 

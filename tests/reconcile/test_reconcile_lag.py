@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from driftd.desired.renderer import Renderer
 from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
@@ -28,7 +29,6 @@ from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
 from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.placement import place
-from driftd.reconcile.renderer import Renderer
 from driftd.reconcile.survey import Survey
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
@@ -28,7 +29,6 @@ from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import AppRunner, PassResult
-from driftd.reconcile.source import SourceState
 from driftd.reconcile.watches import ClusterWatches
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox

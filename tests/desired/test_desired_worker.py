@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from driftd.config.secret import SecretEnv, SecretFile
+from driftd.desired.provider import GitHere
+from driftd.desired.state import Desired
+from driftd.desired.worker import Fetch, git_beside
 from driftd.git.source import Auth, BasicAuth, GitSource, TokenAuth
 from driftd.reconcile.app import App
-from driftd.reconcile.beside import Fetch, git_beside
-from driftd.reconcile.desired import Desired
-from driftd.reconcile.git_side import GitHere
 from tests.support.gitserver import GitRepo, git_processes, silent_server
 from tests.support.world import config_map
 
@@ -31,10 +31,10 @@ SCRIPT = """
     os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
-    from driftd.reconcile.beside import git_beside
+    from driftd.desired.worker import git_beside
     what, url, path, cache = sys.argv[1:]
     if what == "defect":
-        from driftd.reconcile import handing_over
+        from driftd.desired import worker_parsing as handing_over
         handing_over.parts_of = None
 
     with git_beside(Path(cache)) as git:
@@ -222,7 +222,7 @@ WAITING = """
     os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
-    from driftd.reconcile.beside import git_beside
+    from driftd.desired.worker import git_beside
 
     async def look(git):
         from driftd.git.source import GitSource

@@ -15,11 +15,11 @@ from typing import Any
 
 import structlog
 
+from driftd.desired.provider import GitHere
+from driftd.desired.worker import Fetch, Free, Render
+from driftd.desired.worker_parsing import rendered
 from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
 from driftd.model.errors import DriftdError
-from driftd.reconcile.beside import Fetch, Free, Render
-from driftd.reconcile.git_side import GitHere
-from driftd.reconcile.handing_over import rendered
 
 log = structlog.get_logger(__name__)
 

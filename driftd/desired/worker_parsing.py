@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from driftd.reconcile.beside import Parsed, Render, Rendered, Unparsed
+from driftd.desired.worker import Parsed, Render, Rendered, Unparsed
 from driftd.render.app import parts_of
 from driftd.render.manifests import read_manifests
 from driftd.render.options import Objects

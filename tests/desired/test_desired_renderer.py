@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from driftd.desired.renderer import Renderer
+from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.git.tree import RevisionTree
 from driftd.model.errors import GitError
 from driftd.reconcile.app import App
-from driftd.reconcile.desired import Desired
-from driftd.reconcile.renderer import Renderer
 from driftd.render.options import RenderOptions
 from driftd.render.parsed import ParsedFiles
 from tests.support.gitserver import GitRepo

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror, mirror_of
 from driftd.git.source import GitSource
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.desired import Desired
 
 Seen = Callable[[Sequence[Manifest]], None]
 
@@ -51,7 +51,7 @@ class GitHere:
         return await self.mirror(source).fetch()
 
     async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:  # noqa: ARG002  # too late for that
-        from driftd.reconcile.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
+        from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
 
         return await Renderer(app, self.mirror(source)).desired(revision)
 

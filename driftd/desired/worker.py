@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import structlog
 
+from driftd.desired.state import Desired
 from driftd.model.errors import DriftdError
-from driftd.reconcile.desired import Desired
 from driftd.render.options import Objects, RenderOptions
 from driftd.render.rendering import Rendering, RenderKind
 
 if TYPE_CHECKING:
+    from driftd.desired.provider import GitHere, Seen
     from driftd.git.mirror import Mirror
     from driftd.git.source import GitSource
     from driftd.model.revision import Revision
     from driftd.reconcile.app import App
-    from driftd.reconcile.git_side import GitHere, Seen
 
 _AHEAD = 2
 """So many lots of files are on their way to this side: it parses one while the next is handed on."""
@@ -141,7 +141,7 @@ class GitBeside:
     @property
     def _own(self) -> GitHere:
         if self._here is None:
-            from driftd.reconcile.git_side import GitHere  # noqa: PLC0415  # not before the other process is there
+            from driftd.desired.provider import GitHere  # noqa: PLC0415  # not before the other process is there
 
             self._here = GitHere(self._cache)
         return self._here
@@ -203,7 +203,7 @@ def git_beside(cache: Path) -> Iterator[GitBeside | None]:
 
 
 def _over_there(connection: Connection, others: Connection, cache: Path) -> None:
-    from driftd.reconcile.beside_there import serve  # noqa: PLC0415  # it loads Git and YAML, beside this side
+    from driftd.desired.worker_main import serve  # noqa: PLC0415  # it loads Git and YAML, beside this side
 
     others.close()
     serve(connection, cache)

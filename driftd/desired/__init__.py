@@ -1,0 +1,1 @@
+"""What Git declares for an app, found in this process or in a worker."""
