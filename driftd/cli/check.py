@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from driftd.cli.clusters import Clusters
     from driftd.config.settings import Config
     from driftd.diff.explain import Explanation
-    from driftd.reconcile.cluster_view import ClusterView
-    from driftd.reconcile.reading import DirectReader
+    from driftd.live.api_reader import DirectReader
+    from driftd.live.cluster import ClusterView
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from driftd.git.mirror import Mirror
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
+from driftd.live.api_reader import DirectReader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import place
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.placement import place
-from driftd.reconcile.reading import DirectReader
 from driftd.reconcile.survey import Survey
 
 

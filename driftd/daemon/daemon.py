@@ -19,12 +19,12 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.memory import buffer_little, collect_seldom, settle_down
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
+from driftd.live.actors import AuditEvent
+from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.runner import PassResult
-from driftd.reconcile.watches import ClusterWatches
-from driftd.reconcile.witness import AuditEvent
 from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
 from driftd.web.audit import AuditWrite

@@ -17,10 +17,10 @@ from driftd.diff.compare import Comparison
 from driftd.git.mirror import mirror_of
 from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource
+from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel
 from driftd.notify.dispatcher import Dispatcher
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, Watches
 from driftd.render.parsed import ParsedFiles

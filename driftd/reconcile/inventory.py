@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Placement, Wanted, place
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.placement import Placement, Wanted, place
 from driftd.store.store import Store
 
 

@@ -15,12 +15,12 @@ from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_objects
+from driftd.live.api_reader import Reader, Reading, Readings
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Wanted
 from driftd.model.drift import Engine, Status, Verdict
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import Reader, Reading, Readings
 
 log = structlog.get_logger(__name__)
 

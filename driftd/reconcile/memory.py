@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from driftd.diff.schema import Schema
 from driftd.health.workloads import health
+from driftd.live.api_reader import Reader
+from driftd.live.mapping import Placement, Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
 from driftd.model.report import SIZE, Chunk, Verdicts, others
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.judging import Judged, SchemaAnswers
-from driftd.reconcile.placement import Placement, Wanted
-from driftd.reconcile.reading import Reader
 
 
 @dataclass(frozen=True, slots=True)

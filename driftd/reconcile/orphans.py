@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from driftd.live.api_reader import Reader
+from driftd.live.mapping import Wanted
 from driftd.model.drift import Status, Verdict
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import Reader
 
 
 async def orphans(dropped: Sequence[Wanted], reader: Reader) -> tuple[Verdict, ...]:

@@ -13,15 +13,15 @@ from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
 from driftd.kube.discovery import ApiResource, Scope
 from driftd.kube.objects import list_objects
+from driftd.live.api_reader import Reader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Wanted
+from driftd.live.pod_index import workload_of
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.judging import Judged
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.pod_index import workload_of
-from driftd.reconcile.reading import Reader
 
 log = structlog.get_logger(__name__)
 

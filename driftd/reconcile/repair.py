@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.live.api_reader import Reader
+from driftd.live.cache_reader import CachedReader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Placement
 from driftd.model.drift import Change, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Mode, Plan, Trigger
@@ -15,10 +19,6 @@ from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
 from driftd.reconcile.apply import Executor, to_apply
-from driftd.reconcile.cached_reading import CachedReader
-from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.placement import Placement
-from driftd.reconcile.reading import Reader
 from driftd.reconcile.target import Target
 from driftd.store.store import Store
 

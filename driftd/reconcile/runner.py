@@ -14,6 +14,11 @@ from driftd.desired.source import SourceState
 from driftd.desired.state import Desired
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import Scope
+from driftd.live.actors import Witness
+from driftd.live.api_reader import DirectReader, Reader
+from driftd.live.cache_reader import CachedReader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Placement, Placements, Wanted
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
 from driftd.model.health import Health
 from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
@@ -21,22 +26,17 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
-from driftd.reconcile.cached_reading import CachedReader
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision
 from driftd.reconcile.memory import Memory
 from driftd.reconcile.orphans import orphans
-from driftd.reconcile.placement import Placement, Placements, Wanted
 from driftd.reconcile.pods import pod_scopes
-from driftd.reconcile.reading import DirectReader, Reader
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
 from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
 from driftd.reconcile.telling import PATIENCE, Telling
-from driftd.reconcile.witness import Witness
 from driftd.render.parsed import ParsedFiles
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store

@@ -12,19 +12,19 @@ from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
+from driftd.live.api_reader import DirectReader, Reader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import Wanted, place
 from driftd.model.drift import Engine, Verdict
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report, Verdicts
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.judging import Judge, Judged, SchemaAnswers
 from driftd.reconcile.lag import find_lag
 from driftd.reconcile.past import Past
-from driftd.reconcile.placement import Wanted, place
 from driftd.reconcile.pods import with_pods
-from driftd.reconcile.reading import DirectReader, Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from itertools import islice
 
 import structlog
 
+from driftd.live.api_reader import Reader
 from driftd.model.drift import Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.judging import Judged
 from driftd.reconcile.memory import Memory, differs
-from driftd.reconcile.reading import Reader
 from driftd.reconcile.survey import Survey
 
 log = structlog.get_logger(__name__)

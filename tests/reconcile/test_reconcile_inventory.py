@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
+from driftd.live.mapping import Placement, Wanted
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Source, digest
 from driftd.reconcile.app import App
 from driftd.reconcile.inventory import Inventory
-from driftd.reconcile.placement import Placement, Wanted
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 

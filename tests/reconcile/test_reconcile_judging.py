@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
+from driftd.live.api_reader import Reading, Readings
+from driftd.live.mapping import Wanted
 from driftd.model.drift import Engine, Status
 from driftd.reconcile.judging import Judge, Judged
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import Reading, Readings
 from tests.kube.scripted import CONFIG_MAPS, config_map
 from tests.support.samples import manifest
 

@@ -22,13 +22,13 @@ from driftd.kube.json_patch import json_patch
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.objects import apply, delete
 from driftd.kube.openapi import SchemaSource
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import place
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
 from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
-from driftd.reconcile.placement import place
 from driftd.reconcile.survey import Survey
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import pytest
 
 from driftd.kube.discovery import ApiResource
+from driftd.live.mapping import Placement, Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.resource import Manifest, ResourceRef, Source
 from driftd.reconcile.judging import Judged, SchemaAnswers
 from driftd.reconcile.memory import Memory
-from driftd.reconcile.placement import Placement, Wanted
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 TYPES: SchemaAnswers = {CONFIG_MAPS: None}

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 
 from driftd.git.mirror import Mirror
+from driftd.live.mapping import Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
 from driftd.reconcile import telling
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.judging import Judged
-from driftd.reconcile.placement import Wanted
 from driftd.reconcile.telling import Telling
 from tests.reconcile.test_reconcile_engine import in_sync, status
 from tests.support import samples

@@ -20,16 +20,16 @@ from driftd.kube.cache import LiveCache, Timing
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
+from driftd.live.cluster import ClusterView
+from driftd.live.watches import ClusterWatches
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import AppRunner, PassResult
-from driftd.reconcile.watches import ClusterWatches
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store

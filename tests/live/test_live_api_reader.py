@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.live.api_reader import DirectReader, Reading, Readings
+from driftd.live.mapping import Wanted
 from driftd.model.resource import ResourceRef
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import DirectReader, Reading, Readings
 from tests.kube.scripted import CONFIG_MAPS, ScriptedApi, config_map, data, kubeconfig, listing, never, refused
 from tests.support.samples import manifest
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from driftd.diff.ownership import Entry
 from driftd.kube.packing import CachedObject
+from driftd.live.actors import AuditEvent, Keys, Witness, _lost
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
-from driftd.reconcile.witness import AuditEvent, Keys, Witness, _lost
 
 REF = ResourceRef("", "ConfigMap", "shop", "web")
 T0 = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from driftd.kube.discovery import ApiResource
-from driftd.reconcile import dry_runs
-from driftd.reconcile.dry_runs import DryRuns
+from driftd.live import dry_run_cache as dry_runs
+from driftd.live.dry_run_cache import DryRuns
 from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))

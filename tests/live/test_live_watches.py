@@ -10,12 +10,12 @@ import pytest
 
 from driftd.kube.cache import CachedObject, LiveCache, Timing
 from driftd.kube.discovery import ApiResource, Discovery, Scope
+from driftd.live.api_reader import Reading
+from driftd.live.cache_reader import CachedReader
+from driftd.live.mapping import Wanted
+from driftd.live.watches import ClusterWatches
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef, Source
-from driftd.reconcile.cached_reading import CachedReader
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.reading import Reading
-from driftd.reconcile.watches import ClusterWatches
 from tests.support.world import World, deployment, until
 
 VERBS = frozenset({"get", "list", "watch"})

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.reflector import CachedObject
+from driftd.live import api_reader as reading
+from driftd.live.api_reader import DirectReader, Reading
+from driftd.live.cache_reader import CachedReader
+from driftd.live.mapping import Wanted
+from driftd.live.pod_index import PodIndex
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
-from driftd.reconcile import reading
-from driftd.reconcile.cached_reading import CachedReader
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.pod_index import PodIndex
-from driftd.reconcile.reading import DirectReader, Reading
 from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))

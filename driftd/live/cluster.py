@@ -9,8 +9,8 @@ from driftd.diff.schema import Schema, Schemas
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
+from driftd.live.dry_run_cache import DryRuns
 from driftd.model.errors import UnknownKind
-from driftd.reconcile.dry_runs import DryRuns
 
 _RENEW_AFTER = 10.0
 """Seconds that discovery is believed when it does not know a kind: CRDs come and go."""

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import Key, begin_list, get, list_as, list_objects
+from driftd.live.mapping import Wanted
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.placement import Wanted
 
 _WORTH_A_LIST = 4
 """From so many objects of a kind in a namespace on, one LIST costs less than a GET for each."""

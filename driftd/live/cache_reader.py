@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from driftd.kube.cache import LiveCache
 from driftd.kube.discovery import ApiResource, Scope
+from driftd.live.api_reader import Pods, Reading, Readings, Workloads
+from driftd.live.mapping import Wanted
+from driftd.live.pod_index import PodIndex
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.placement import Wanted
-from driftd.reconcile.pod_index import PodIndex
-from driftd.reconcile.reading import Pods, Reading, Readings, Workloads
 
 _ABSENT = ""
 """The stamp of an object that is not there."""

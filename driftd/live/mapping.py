@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from driftd.kube.discovery import ApiResource
+from driftd.live.cluster import ClusterView
 from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import Manifest, group_of
 from driftd.reconcile.app import App
-from driftd.reconcile.cluster_view import ClusterView
 
 Kind = tuple[str, str]
 """A group and a kind."""
