@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from driftd.config.folders import cache_folder
 from driftd.desired.state import Desired
+from driftd.detect.detector import Survey
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
@@ -24,7 +25,6 @@ from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.app import App
-from driftd.reconcile.survey import Survey
 
 
 class Clusters:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+from driftd.detect.pods import says_something_new
 from driftd.diff.autoscaler import scaled_by
 from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache
 from driftd.kube.discovery import Scope
@@ -13,7 +14,6 @@ from driftd.live.actors import AuditEvent, Witness
 from driftd.live.cache_reader import CachedReader
 from driftd.live.pod_index import PodIndex, workload_of
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.pods import says_something_new
 
 _TRIM_AFTER = 30.0
 """Seconds without a new word from an app about what it declares, after which what nobody declares is cut down.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from driftd.detect.assessor import Judged
 from driftd.diff.compare import Comparison
 from driftd.diff.deployer import Deployer, deployer
 from driftd.diff.ownership import entries
@@ -14,7 +15,6 @@ from driftd.model.path import FieldPath
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.earlier import COMMITS, Earlier, Explanation
-from driftd.reconcile.judging import Judged
 from driftd.reconcile.past import Look, Past
 
 _NEAR = 4

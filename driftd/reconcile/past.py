@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from driftd.detect.assessor import Judged
 from driftd.git.mirror import Mirror
 from driftd.model.drift import Status, Verdict
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.earlier import Earlier, Explanation, History
-from driftd.reconcile.judging import Judged
 from driftd.reconcile.past_files import PastFiles
 from driftd.reconcile.past_renderings import PastRenderings
 

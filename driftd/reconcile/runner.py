@@ -12,6 +12,11 @@ from typing import Protocol
 from driftd.desired.renderer import Renderer
 from driftd.desired.source import SourceState
 from driftd.desired.state import Desired
+from driftd.detect.assessor import Judged
+from driftd.detect.detector import Survey
+from driftd.detect.orphans import orphans
+from driftd.detect.pods import pod_scopes
+from driftd.detect.verdict_cache import Memory
 from driftd.diff.compare import Comparison
 from driftd.kube.discovery import Scope
 from driftd.live.actors import Witness
@@ -27,14 +32,9 @@ from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.inventory import Inventory
-from driftd.reconcile.judging import Judged
 from driftd.reconcile.lifecycle import judge_revision
-from driftd.reconcile.memory import Memory
-from driftd.reconcile.orphans import orphans
-from driftd.reconcile.pods import pod_scopes
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
-from driftd.reconcile.survey import Survey
 from driftd.reconcile.target import Target, Targets
 from driftd.reconcile.telling import PATIENCE, Telling
 from driftd.render.parsed import ParsedFiles

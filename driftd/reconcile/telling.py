@@ -10,14 +10,14 @@ from itertools import islice
 
 import structlog
 
+from driftd.detect.assessor import Judged
+from driftd.detect.detector import Survey
+from driftd.detect.verdict_cache import Memory, differs
 from driftd.live.api_reader import Reader
 from driftd.model.drift import Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
-from driftd.reconcile.judging import Judged
-from driftd.reconcile.memory import Memory, differs
-from driftd.reconcile.survey import Survey
 
 log = structlog.get_logger(__name__)
 

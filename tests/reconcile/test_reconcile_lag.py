@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from driftd.desired.renderer import Renderer
+from driftd.detect.detector import Survey
 from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
@@ -29,7 +30,6 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
 from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
-from driftd.reconcile.survey import Survey
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree
 from driftd.sandbox.server import Sandbox

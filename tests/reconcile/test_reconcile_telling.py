@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from driftd.detect.assessor import Judged
 from driftd.git.mirror import Mirror
 from driftd.live.mapping import Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
 from driftd.reconcile import telling
 from driftd.reconcile.engine import ReconcileEngine
-from driftd.reconcile.judging import Judged
 from driftd.reconcile.telling import Telling
 from tests.reconcile.test_reconcile_engine import in_sync, status
 from tests.support import samples
@@ -87,7 +87,7 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
     async def broken(*_args: Any) -> Any:
         raise GitError("the mirror is damaged")
 
-    monkeypatch.setattr("driftd.reconcile.survey.Survey.told", broken)
+    monkeypatch.setattr("driftd.detect.detector.Survey.told", broken)
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from driftd.detect.assessor import Judged
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
 from driftd.kube.discovery import ApiResource, Scope
@@ -21,7 +22,6 @@ from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.reconcile.judging import Judged
 
 log = structlog.get_logger(__name__)
 

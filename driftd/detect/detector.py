@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from driftd.desired.state import Desired
+from driftd.detect.assessor import Judge, Judged, SchemaAnswers
+from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
@@ -21,10 +23,8 @@ from driftd.model.report import Report, Verdicts
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
 from driftd.reconcile.attribution import attribute
-from driftd.reconcile.judging import Judge, Judged, SchemaAnswers
 from driftd.reconcile.lag import find_lag
 from driftd.reconcile.past import Past
-from driftd.reconcile.pods import with_pods
 
 
 @dataclass(frozen=True, slots=True)

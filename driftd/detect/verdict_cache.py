@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from driftd.detect.assessor import Judged, SchemaAnswers
 from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.live.api_reader import Reader
@@ -14,7 +15,6 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
 from driftd.model.report import SIZE, Chunk, Verdicts, others
 from driftd.model.resource import Manifest, ResourceRef
-from driftd.reconcile.judging import Judged, SchemaAnswers
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+from driftd.detect.assessor import Judge, Judged
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.live.api_reader import Reading, Readings
 from driftd.live.mapping import Wanted
 from driftd.model.drift import Engine, Status
-from driftd.reconcile.judging import Judge, Judged
 from tests.kube.scripted import CONFIG_MAPS, config_map
 from tests.support.samples import manifest
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
+from driftd.detect.assessor import Judged, SchemaAnswers
+from driftd.detect.verdict_cache import Memory
 from driftd.kube.discovery import ApiResource
 from driftd.live.mapping import Placement, Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.resource import Manifest, ResourceRef, Source
-from driftd.reconcile.judging import Judged, SchemaAnswers
-from driftd.reconcile.memory import Memory
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 TYPES: SchemaAnswers = {CONFIG_MAPS: None}
