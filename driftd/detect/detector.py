@@ -6,6 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from driftd.attribution.blame import attribute
+from driftd.attribution.history import Past
+from driftd.attribution.lag import find_lag
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Judge, Judged, SchemaAnswers
 from driftd.detect.pods import with_pods
@@ -22,9 +25,6 @@ from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report, Verdicts
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.attribution import attribute
-from driftd.reconcile.lag import find_lag
-from driftd.reconcile.past import Past
 
 
 @dataclass(frozen=True, slots=True)

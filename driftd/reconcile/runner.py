@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Protocol
 
+from driftd.attribution.enricher import PATIENCE, Telling
 from driftd.desired.renderer import Renderer
 from driftd.desired.source import SourceState
 from driftd.desired.state import Desired
@@ -36,7 +37,6 @@ from driftd.reconcile.lifecycle import judge_revision
 from driftd.reconcile.recording import Recorder
 from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
 from driftd.reconcile.target import Target, Targets
-from driftd.reconcile.telling import PATIENCE, Telling
 from driftd.render.parsed import ParsedFiles
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
+from driftd.attribution import enricher as telling
+from driftd.attribution.enricher import Telling
 from driftd.detect.assessor import Judged
 from driftd.git.mirror import Mirror
 from driftd.live.mapping import Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
-from driftd.reconcile import telling
 from driftd.reconcile.engine import ReconcileEngine
-from driftd.reconcile.telling import Telling
 from tests.reconcile.test_reconcile_engine import in_sync, status
 from tests.support import samples
 from tests.support.world import World, config_map, deployment, until

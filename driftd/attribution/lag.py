@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from driftd.attribution.declarations import COMMITS, Earlier, Explanation
+from driftd.attribution.history import Look, Past
 from driftd.detect.assessor import Judged
 from driftd.diff.compare import Comparison
 from driftd.diff.deployer import Deployer, deployer
@@ -14,8 +16,6 @@ from driftd.model.errors import GitError
 from driftd.model.path import FieldPath
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.reconcile.earlier import COMMITS, Earlier, Explanation
-from driftd.reconcile.past import Look, Past
 
 _NEAR = 4
 _REACHES = (1, _NEAR, COMMITS)

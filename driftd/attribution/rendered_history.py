@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from driftd.attribution.declarations import COMMITS, Declared, History, Trail
 from driftd.git.mirror import Mirror
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.reconcile.earlier import COMMITS, Declared, History, Trail
 from driftd.render.app import RenderOptions, render
 from driftd.render.tree import TracedTree
 

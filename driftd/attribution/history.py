@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from driftd.attribution.declarations import Earlier, Explanation, History
+from driftd.attribution.plain_history import PastFiles
+from driftd.attribution.rendered_history import PastRenderings
 from driftd.detect.assessor import Judged
 from driftd.git.mirror import Mirror
 from driftd.model.drift import Status, Verdict
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.reconcile.app import App
-from driftd.reconcile.earlier import Earlier, Explanation, History
-from driftd.reconcile.past_files import PastFiles
-from driftd.reconcile.past_renderings import PastRenderings
 
 Look = tuple[str, Verdict, str | None]
 """The commit that an object was compared with, what was said of it, and the version of it that this is said of."""

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from driftd.attribution.declarations import COMMITS, Declared, History, Trail
 from driftd.git.mirror import Mirror
 from driftd.git.past import Step
 from driftd.model.resource import Manifest
-from driftd.reconcile.earlier import COMMITS, Declared, History, Trail
 from driftd.render.manifests import read_manifests
 from driftd.render.plain import MANIFEST_SUFFIXES
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from driftd.attribution import rendered_history as past_renderings
 from driftd.desired.renderer import Renderer
 from driftd.detect.detector import Survey
 from driftd.diff.compare import Comparison
@@ -28,7 +29,6 @@ from driftd.live.mapping import place
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
-from driftd.reconcile import past_renderings
 from driftd.reconcile.app import App
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree
