@@ -32,12 +32,12 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
-from driftd.reconcile.inventory import Inventory
 from driftd.reconcile.lifecycle import judge_revision
 from driftd.reconcile.recording import Recorder
-from driftd.reconcile.repair import BY_ITSELF, Ask, Repair
-from driftd.reconcile.target import Target, Targets
 from driftd.render.parsed import ParsedFiles
+from driftd.repair.inventory import Inventory
+from driftd.repair.planner import BY_ITSELF, Ask, Repair
+from driftd.repair.target import Target, Targets
 from driftd.store.records import RevisionRecord
 from driftd.store.store import Store
 

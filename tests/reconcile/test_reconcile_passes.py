@@ -9,7 +9,7 @@ from driftd.model.drift import Engine, Status
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
-from driftd.reconcile.repair import Ask
+from driftd.repair.planner import Ask
 from tests.support.world import World, config_map, deployment, statuses
 from tests.support.worlds import Opened
 

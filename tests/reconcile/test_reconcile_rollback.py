@@ -7,8 +7,8 @@ import pytest
 from driftd.model.drift import Status
 from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
 from driftd.model.revision import RevisionState
-from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import PassResult
+from driftd.repair.planner import Ask
 from driftd.store import HistoryKind, Store
 from tests.support.world import World, config_map, deployment, statuses
 from tests.support.worlds import Opened

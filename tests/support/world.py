@@ -28,8 +28,8 @@ from driftd.model.report import Report
 from driftd.reconcile.app import App
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.recording import Recorder
-from driftd.reconcile.repair import Ask
 from driftd.reconcile.runner import AppRunner, PassResult
+from driftd.repair.planner import Ask
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store

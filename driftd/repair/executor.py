@@ -18,7 +18,7 @@ from driftd.model.plan import Action, Applied, Outcome, Plan
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.reconcile.app import FIELD_MANAGER, App
 from driftd.reconcile.order import waves
-from driftd.reconcile.removal import remove_fields
+from driftd.repair.field_removal import remove_fields
 
 _SERVED_WITHIN = 15.0
 """Seconds that an API server may take to serve a CRD that was just applied."""

@@ -18,8 +18,8 @@ from driftd.model.resource import JsonObject, ResourceRef
 from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision
 from driftd.reconcile.app import App
-from driftd.reconcile.apply import Executor, to_apply
-from driftd.reconcile.target import Target
+from driftd.repair.executor import Executor, to_apply
+from driftd.repair.target import Target
 from driftd.store.store import Store
 
 BY_ITSELF = "driftd"

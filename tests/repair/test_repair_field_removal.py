@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.model.path import FieldPath, ListKey, SetValue
-from driftd.reconcile.removal import removal
+from driftd.repair.field_removal import removal
 
 
 def item(**keys: Any) -> ListKey:

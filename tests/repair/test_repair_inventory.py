@@ -13,7 +13,7 @@ from driftd.live.mapping import Placement, Wanted
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Source, digest
 from driftd.reconcile.app import App
-from driftd.reconcile.inventory import Inventory
+from driftd.repair.inventory import Inventory
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 
