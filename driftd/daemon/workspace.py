@@ -15,13 +15,13 @@ from driftd.daemon.channels import CountedChannel, channels
 from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import mirror_of
+from driftd.incidents.recorder import Recorder
 from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource
 from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel
 from driftd.notify.dispatcher import Dispatcher
-from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, Watches
 from driftd.render.parsed import ParsedFiles
 from driftd.store.store import Store

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from driftd.desired.source import SourceState
+from driftd.incidents.recorder import Recorder
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
-from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.reconcile.workqueue import WorkQueue
 

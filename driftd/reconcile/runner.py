@@ -19,6 +19,7 @@ from driftd.detect.orphans import orphans
 from driftd.detect.pods import pod_scopes
 from driftd.detect.verdict_cache import Memory
 from driftd.diff.compare import Comparison
+from driftd.incidents.recorder import Recorder
 from driftd.kube.discovery import Scope
 from driftd.live.actors import Witness
 from driftd.live.api_reader import DirectReader, Reader
@@ -33,7 +34,6 @@ from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.reconcile.app import App
 from driftd.reconcile.lifecycle import judge_revision
-from driftd.reconcile.recording import Recorder
 from driftd.render.parsed import ParsedFiles
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import BY_ITSELF, Ask, Repair

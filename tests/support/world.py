@@ -16,6 +16,7 @@ from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
+from driftd.incidents.recorder import Recorder
 from driftd.kube.cache import LiveCache, Timing
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
@@ -27,7 +28,6 @@ from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.reconcile.app import App
 from driftd.reconcile.engine import ReconcileEngine
-from driftd.reconcile.recording import Recorder
 from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.repair.planner import Ask
 from driftd.sandbox.controllers import RolloutSettings

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from driftd.desired.source import SourceState
+from driftd.incidents.transitions import Trouble, drift_of, essence, follow, of_type
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.health import Health
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
-from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
 from driftd.reconcile.lifecycle import describe
 from driftd.store.incidents import News
 from driftd.store.store import Store

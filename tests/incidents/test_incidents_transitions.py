@@ -8,13 +8,13 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftd.incidents.transitions import Trouble, drift_of, essence, follow, of_type
 from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Resolution
 from driftd.model.revision import GitLine
 from driftd.notify.message import compose
-from driftd.reconcile.incidents import Trouble, drift_of, essence, follow, of_type
 from tests.support.samples import SECOND, T0, drifted, field, revision, verdict
 
 REVERTED = Resolution.REVERTED

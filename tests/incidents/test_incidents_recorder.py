@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from driftd.incidents.recorder import Recorder
 from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
 from driftd.model.incident import IncidentType
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
 from driftd.model.revision import Revision
-from driftd.reconcile.recording import Recorder
 from driftd.store import HistoryKind, Store
 from tests.support.samples import T0, action, ailing, drifted, failed, hold, report, revision, verdict, wrote
 

@@ -1,0 +1,1 @@
+"""From the passes over an app to what people are told of."""
