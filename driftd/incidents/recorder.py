@@ -14,7 +14,7 @@ from driftd.model.health import Health
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
-from driftd.reconcile.lifecycle import describe
+from driftd.policy.lifecycle import describe
 from driftd.store.incidents import News
 from driftd.store.store import Store
 

@@ -32,8 +32,8 @@ from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
+from driftd.policy.lifecycle import judge_revision
 from driftd.reconcile.app import App
-from driftd.reconcile.lifecycle import judge_revision
 from driftd.render.parsed import ParsedFiles
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import BY_ITSELF, Ask, Repair

@@ -16,8 +16,8 @@ from driftd.model.errors import DriftdError, UnknownKind
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Applied, Outcome, Plan
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
+from driftd.policy.waves import waves
 from driftd.reconcile.app import FIELD_MANAGER, App
-from driftd.reconcile.order import waves
 from driftd.repair.field_removal import remove_fields
 
 _SERVED_WITHIN = 15.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.reconcile.order import wave, waves
+from driftd.policy.waves import wave, waves
 from tests.support.samples import manifest
 
 KINDS = [

@@ -13,7 +13,7 @@ from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
-from driftd.reconcile.lifecycle import Judgement, describe, judge_revision, unhealthy
+from driftd.policy.lifecycle import Judgement, describe, judge_revision, unhealthy
 from tests.support.samples import T0, ailing, drifted, report, verdict
 
 SETTLE, DEADLINE = timedelta(seconds=30), timedelta(minutes=10)
