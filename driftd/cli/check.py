@@ -20,14 +20,14 @@ from driftd.daemon.assembly import app_of, cluster_access, comparison, git_sourc
 from driftd.desired.provider import GitHere, GitSide
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource, Ref, RefKind
-from driftd.kube.authorities import read_when_wanted
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.kube.loading import gc_held
 from driftd.model.drift import Engine
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
+from driftd.process.gc_paused import gc_held
+from driftd.process.lazy_ca import read_when_wanted
 from driftd.reconcile.app import App
 from driftd.render.options import RenderOptions
 

@@ -16,13 +16,13 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
-from driftd.daemon.memory import buffer_little, collect_seldom, settle_down
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
 from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
+from driftd.process.tuning import buffer_little, collect_seldom, settle_down
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.runner import PassResult
 from driftd.scheduler import Scheduler

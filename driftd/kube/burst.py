@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftd.kube.loading import BREATH
 from driftd.kube.packing import hands
 from driftd.kube.watch import EventType, WatchEvent
+from driftd.process.gc_paused import BREATH
 
 _Key = tuple[str | None, str]
 

@@ -12,11 +12,11 @@ from typing import Any
 import structlog
 
 from driftd.kube.discovery import ApiResource
-from driftd.kube.loading import BREATH
 from driftd.kube.objects import Key
 from driftd.kube.packing import AtHand, CachedObject, Packer
 from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
+from driftd.process.gc_paused import BREATH
 
 log = structlog.get_logger()
 

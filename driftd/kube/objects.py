@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from driftd.kube.answers import NoSuchPath
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.loading import BREATH, gc_held
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
+from driftd.process.gc_paused import BREATH, gc_held
 
 FIELD_MANAGER = "driftd"
 _EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})

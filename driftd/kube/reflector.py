@@ -15,12 +15,12 @@ from driftd.kube.burst import Burst
 from driftd.kube.collection import Collection, keyed, log_defect
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.loading import BREATH, gc_held
 from driftd.kube.objects import Key, list_as
 from driftd.kube.packing import CachedObject
 from driftd.kube.retry import jittered
 from driftd.kube.watch import EventType, WatchEvent, watch
 from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
+from driftd.process.gc_paused import BREATH, gc_held
 
 log = structlog.get_logger()
 

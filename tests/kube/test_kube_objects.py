@@ -10,8 +10,8 @@ from aiohttp import web
 
 from driftd.kube import objects
 from driftd.kube.connection import Cluster
-from driftd.kube.loading import gc_held
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
+from driftd.process.gc_paused import gc_held
 from tests.kube.scripted import CONFIG_MAPS, SECRETS, ScriptedApi, config_map, data, listing, refused, reset, text
 
 ALL = "/api/v1/namespaces/shop/configmaps"

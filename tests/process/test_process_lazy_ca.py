@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from driftd.kube.authorities import read_when_wanted
+from driftd.process.lazy_ca import read_when_wanted
 from tests.support.certificates import Authority
 
 Connect = Callable[[int, ssl.SSLContext], Awaitable[int]]

@@ -1,0 +1,1 @@
+"""What reaches into the interpreter or into another library: one function for each, with its reason."""
