@@ -10,10 +10,10 @@ from driftd.attribution.plain_history import PastFiles
 from driftd.attribution.rendered_history import PastRenderings
 from driftd.detect.assessor import Judged
 from driftd.git.mirror import Mirror
+from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.reconcile.app import App
 
 Look = tuple[str, Verdict, str | None]
 """The commit that an object was compared with, what was said of it, and the version of it that this is said of."""

@@ -21,6 +21,7 @@ from driftd.desired.provider import GitHere, GitSide
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.kubeconfig import ClusterAccess
+from driftd.model.app import App
 from driftd.model.drift import Engine
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
@@ -28,7 +29,6 @@ from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.process.gc_paused import gc_held
 from driftd.process.lazy_ca import read_when_wanted
-from driftd.reconcile.app import App
 from driftd.render.options import RenderOptions
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from driftd.kube.openapi import SchemaSource
 from driftd.live.api_reader import DirectReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import place
+from driftd.model.app import App
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
-from driftd.reconcile.app import App
 
 
 class Clusters:

@@ -12,7 +12,7 @@ from driftd.diff.ignore import Ignored, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.reconcile.app import App
+from driftd.model.app import App
 from driftd.render.options import RenderOptions
 
 if TYPE_CHECKING:  # the configuration takes a quarter of a second to import, and not every command has one

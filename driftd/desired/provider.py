@@ -9,9 +9,9 @@ from typing import Protocol
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror, mirror_of
 from driftd.git.source import GitSource
+from driftd.model.app import App
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
-from driftd.reconcile.app import App
 
 Seen = Callable[[Sequence[Manifest]], None]
 

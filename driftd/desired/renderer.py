@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.tree import RevisionTree
+from driftd.model.app import App
 from driftd.model.errors import GitError, PathNotFound
 from driftd.model.revision import Revision
-from driftd.reconcile.app import App
 from driftd.render.app import Rendering, RenderKind, render
 from driftd.render.parsed import Parser
 from driftd.render.tree import TracedTree

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from driftd.desired.provider import GitHere, Seen
     from driftd.git.mirror import Mirror
     from driftd.git.source import GitSource
+    from driftd.model.app import App
     from driftd.model.revision import Revision
-    from driftd.reconcile.app import App
 
 _AHEAD = 2
 """So many lots of files are on their way to this side: it parses one while the next is handed on."""

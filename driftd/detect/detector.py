@@ -20,11 +20,11 @@ from driftd.kube.objects import get
 from driftd.live.api_reader import DirectReader, Reader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import Wanted, place
+from driftd.model.app import App
 from driftd.model.drift import Engine, Verdict
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report, Verdicts
 from driftd.model.revision import Revision
-from driftd.reconcile.app import App
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import orjson
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import apply
+from driftd.model.app import FIELD_MANAGER
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
-from driftd.reconcile.app import FIELD_MANAGER
 
 _KEPT = 4096
 """So many answers are kept, the latest."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from driftd.kube.discovery import ApiResource
 from driftd.live.cluster import ClusterView
+from driftd.model.app import App
 from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import Manifest, group_of
-from driftd.reconcile.app import App
 
 Kind = tuple[str, str]
 """A group and a kind."""

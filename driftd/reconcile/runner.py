@@ -26,6 +26,7 @@ from driftd.live.api_reader import DirectReader, Reader
 from driftd.live.cache_reader import CachedReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import Placement, Placements, Wanted
+from driftd.model.app import App
 from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
 from driftd.model.health import Health
 from driftd.model.plan import Action, Hold, Mode, RollbackMode, Trigger
@@ -33,7 +34,6 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.policy.lifecycle import judge_revision
-from driftd.reconcile.app import App
 from driftd.render.parsed import ParsedFiles
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import BY_ITSELF, Ask, Repair

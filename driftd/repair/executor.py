@@ -11,13 +11,13 @@ from datetime import datetime
 from driftd.kube.objects import apply, get
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import Kind, Wanted, place, scopes_brought
+from driftd.model.app import FIELD_MANAGER, App
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError, UnknownKind
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Applied, Outcome, Plan
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.waves import waves
-from driftd.reconcile.app import FIELD_MANAGER, App
 from driftd.repair.field_removal import remove_fields
 
 _SERVED_WITHIN = 15.0

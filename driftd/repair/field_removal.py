@@ -15,9 +15,9 @@ from driftd.diff.walk import item_key
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.json_patch import json_patch
+from driftd.model.app import FIELD_MANAGER
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json, JsonObject
-from driftd.reconcile.app import FIELD_MANAGER
 
 Pointer = tuple[str | int, ...]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import Placement, Wanted, place
+from driftd.model.app import App
 from driftd.model.resource import Manifest, ResourceRef
-from driftd.reconcile.app import App
 from driftd.store.store import Store
 
 

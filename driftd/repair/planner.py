@@ -10,6 +10,7 @@ from driftd.live.api_reader import Reader
 from driftd.live.cache_reader import CachedReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import Placement
+from driftd.model.app import App
 from driftd.model.drift import Change, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Mode, Plan, Trigger
@@ -17,7 +18,6 @@ from driftd.model.report import Report
 from driftd.model.resource import JsonObject, ResourceRef
 from driftd.policy.backoff import Fights
 from driftd.policy.decide import Decision, decide, sync_decision
-from driftd.reconcile.app import App
 from driftd.repair.executor import Executor, to_apply
 from driftd.repair.target import Target
 from driftd.store.store import Store

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.desired.state import Desired
+from driftd.model.app import App
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import RevisionState
-from driftd.reconcile.app import App
 from driftd.store.records import RevisionRecord, Standing
 from driftd.store.store import Store
 

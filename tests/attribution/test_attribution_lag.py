@@ -26,10 +26,10 @@ from driftd.kube.objects import apply, delete
 from driftd.kube.openapi import SchemaSource
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import place
+from driftd.model.app import App
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
-from driftd.reconcile.app import App
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree
 from driftd.sandbox.server import Sandbox

@@ -21,8 +21,8 @@ from driftd.git.source import GitSource
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.live import api_reader as reading
+from driftd.model.app import App
 from driftd.model.revision import Revision
-from driftd.reconcile.app import App
 from tests.cli.conftest import SECRET, Answer, World, config_map
 from tests.cli.contract import DOCUMENT
 

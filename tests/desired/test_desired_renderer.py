@@ -14,8 +14,8 @@ from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.git.tree import RevisionTree
+from driftd.model.app import App
 from driftd.model.errors import GitError
-from driftd.reconcile.app import App
 from driftd.render.options import RenderOptions
 from driftd.render.parsed import ParsedFiles
 from tests.support.gitserver import GitRepo

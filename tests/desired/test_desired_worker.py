@@ -22,7 +22,7 @@ from driftd.desired.provider import GitHere
 from driftd.desired.state import Desired
 from driftd.desired.worker import Fetch, git_beside
 from driftd.git.source import Auth, BasicAuth, GitSource, TokenAuth
-from driftd.reconcile.app import App
+from driftd.model.app import App
 from tests.support.gitserver import GitRepo, git_processes, silent_server
 from tests.support.world import config_map
 
@@ -40,7 +40,7 @@ SCRIPT = """
     with git_beside(Path(cache)) as git:
         from driftd.git.source import GitSource
         from driftd.model.errors import DriftdError
-        from driftd.reconcile.app import App
+        from driftd.model.app import App
         from driftd.render import manifests
 
         children = active_children()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
 from driftd.live.mapping import Placement, Wanted
+from driftd.model.app import App
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Source, digest
-from driftd.reconcile.app import App
 from driftd.repair.inventory import Inventory
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))

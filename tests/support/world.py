@@ -23,10 +23,10 @@ from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
 from driftd.live.cluster import ClusterView
 from driftd.live.watches import ClusterWatches
+from driftd.model.app import App
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
-from driftd.reconcile.app import App
 from driftd.reconcile.engine import ReconcileEngine
 from driftd.reconcile.runner import AppRunner, PassResult
 from driftd.repair.planner import Ask
