@@ -27,7 +27,7 @@ from driftd.config.loading import load
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome, Trigger
-from driftd.reconcile.runner import PassResult
+from driftd.reconcile.reconciler import PassResult
 from driftd.repair.planner import Ask
 from driftd.store.records import HistoryEntry as Entry
 from driftd.store.records import HistoryKind

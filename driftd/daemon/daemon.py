@@ -23,8 +23,8 @@ from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
 from driftd.process.tuning import buffer_little, collect_seldom, settle_down
-from driftd.reconcile.engine import ReconcileEngine
-from driftd.reconcile.runner import PassResult
+from driftd.reconcile.controller import ReconcileEngine
+from driftd.reconcile.reconciler import PassResult
 from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
 from driftd.web.audit import AuditWrite

@@ -22,7 +22,7 @@ from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel
 from driftd.notify.dispatcher import Dispatcher
-from driftd.reconcile.runner import AppRunner, Watches
+from driftd.reconcile.reconciler import AppRunner, Watches
 from driftd.render.parsed import ParsedFiles
 from driftd.store.store import Store
 

@@ -15,8 +15,8 @@ from driftd.git.mirror import Mirror
 from driftd.live.mapping import Wanted
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
-from driftd.reconcile.engine import ReconcileEngine
-from tests.reconcile.test_reconcile_engine import in_sync, status
+from driftd.reconcile.controller import ReconcileEngine
+from tests.reconcile.test_reconcile_controller import in_sync, status
 from tests.support import samples
 from tests.support.world import World, config_map, deployment, until
 
@@ -72,7 +72,7 @@ async def test_people_are_not_kept_waiting_for_ever(observed: World, monkeypatch
     """Where Git's history does not come, they hear of the drift without it."""
     history = SlowHistory(monkeypatch)
     monkeypatch.setattr(telling, "PATIENCE", telling.PATIENCE / 10)
-    monkeypatch.setattr("driftd.reconcile.runner.PATIENCE", telling.PATIENCE)
+    monkeypatch.setattr("driftd.reconcile.reconciler.PATIENCE", telling.PATIENCE)
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})

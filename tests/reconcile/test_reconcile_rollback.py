@@ -7,7 +7,7 @@ import pytest
 from driftd.model.drift import Status
 from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
 from driftd.model.revision import RevisionState
-from driftd.reconcile.runner import PassResult
+from driftd.reconcile.reconciler import PassResult
 from driftd.repair.planner import Ask
 from driftd.store import HistoryKind, Store
 from tests.support.world import World, config_map, deployment, statuses

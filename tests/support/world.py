@@ -27,8 +27,8 @@ from driftd.model.app import App
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
-from driftd.reconcile.engine import ReconcileEngine
-from driftd.reconcile.runner import AppRunner, PassResult
+from driftd.reconcile.controller import ReconcileEngine
+from driftd.reconcile.reconciler import AppRunner, PassResult
 from driftd.repair.planner import Ask
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox

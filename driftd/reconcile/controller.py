@@ -12,7 +12,7 @@ from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
-from driftd.reconcile.runner import AppRunner, PassResult
+from driftd.reconcile.reconciler import AppRunner, PassResult
 from driftd.reconcile.workqueue import WorkQueue
 
 _AT_ONCE = 4

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from driftd.model.drift import Status
 from driftd.model.plan import Mode, RollbackMode
-from driftd.reconcile.engine import ReconcileEngine
+from driftd.reconcile.controller import ReconcileEngine
 from tests.support.world import World, config_map, deployment, statuses, until
 from tests.support.worlds import Opened
 
