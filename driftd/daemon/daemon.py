@@ -16,6 +16,7 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
+from driftd.daemon.timers import Scheduler
 from driftd.daemon.workspace import Workspace, workspace
 from driftd.kube.cache import LiveCache
 from driftd.live.actors import AuditEvent
@@ -25,7 +26,6 @@ from driftd.model.report import Report
 from driftd.process.tuning import buffer_little, collect_seldom, settle_down
 from driftd.reconcile.controller import ReconcileEngine
 from driftd.reconcile.reconciler import PassResult
-from driftd.scheduler import Scheduler
 from driftd.web.app import create_app
 from driftd.web.audit import AuditWrite
 from driftd.web.audit_receiver import create_audit_app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from driftd.scheduler import Scheduler
+from driftd.daemon.timers import Scheduler
 
 
 class Fetches:
