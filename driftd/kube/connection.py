@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from driftd import __version__
-from driftd.kube.answers import is_broken_connection, refusal, unreachable
+from driftd.kube.errors import is_broken_connection, refusal, unreachable
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.login import LoginSource
 from driftd.kube.retry import Again, patiently, retry_after

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from driftd.kube.answers import NoSuchPath
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
+from driftd.kube.errors import NoSuchPath
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 from driftd.process.gc_paused import BREATH, gc_held
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from driftd.kube.burst import Burst
+from driftd.kube.coalescing import Burst
 from driftd.kube.collection import Collection, keyed, log_defect
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.kube.burst import Burst
+from driftd.kube.coalescing import Burst
 from driftd.kube.watch import EventType, WatchEvent
 
 happenings = st.lists(
