@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from driftd.config.mistake import mistake
 from driftd.config.section import AnyOf, Rule, Section
-from driftd.diff.expression import checked
+from driftd.diff.cel import checked
 from driftd.model.errors import DriftdError
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from driftd.diff.compare import Comparison
-from driftd.diff.controllers import DEFAULT_MANAGERS
 from driftd.diff.ignore import Ignored, parse_rules
+from driftd.diff.managers import DEFAULT_MANAGERS
 from driftd.diff.redact import Redactor
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess

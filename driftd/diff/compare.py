@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from driftd.diff.added import Ownership, added_drift
 from driftd.diff.autoscaler import Range
-from driftd.diff.controllers import DEFAULT_MANAGERS, Managers
 from driftd.diff.deployer import deployer
 from driftd.diff.explain import Explanation, Hide, explanations
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.locate import locate
+from driftd.diff.managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.normalise import Declared, declared
 from driftd.diff.normalise import live as live_part
 from driftd.diff.ownership import entries, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules import DEFAULT_RULES, Context, Rule, matching
 from driftd.diff.schema import Schema
+from driftd.diff.undeclared import Ownership, added_drift
 from driftd.diff.walk import declared_drift, walked
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch

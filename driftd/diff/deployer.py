@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.controllers import DEFAULT_MANAGERS, Managers, is_gitops
+from driftd.diff.fields_v1 import identity, positions, step
+from driftd.diff.managers import DEFAULT_MANAGERS, Managers, is_gitops
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import Entry
 from driftd.diff.schema import Schema
-from driftd.diff.step import identity, positions, step
 from driftd.diff.walk import same
 from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Json, JsonObject

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.added import Ownership
 from driftd.diff.defaults import is_default
 from driftd.diff.ignore import IgnoreRule
 from driftd.diff.ownership import owner_of
 from driftd.diff.rules import Rule
 from driftd.diff.schema import ListType, Schema
+from driftd.diff.undeclared import Ownership
 from driftd.diff.walk import list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import FieldPath, ListKey, SetValue

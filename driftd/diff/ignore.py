@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.expression import checked, holds
+from driftd.diff.cel import checked, holds
 from driftd.diff.globs import covers
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError

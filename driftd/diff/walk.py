@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driftd.diff.defaults import is_default, stands_for_zero
+from driftd.diff.fields_v1 import identity
 from driftd.diff.schema import Identity, ListType, ScalarType, Schema
-from driftd.diff.step import identity
 from driftd.diff.trail import Trail, paths
 from driftd.diff.values import decoded, duration, instant, milli_quantity, quantity, second
 from driftd.diff.zero import kept_when_zero

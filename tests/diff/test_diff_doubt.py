@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.diff.added import added_drift
 from driftd.diff.normalise import LAST_APPLIED, declared, live
 from driftd.diff.schema import Schema
+from driftd.diff.undeclared import added_drift
 from driftd.diff.walk import walked
 from driftd.model.drift import Change, Status
 from driftd.model.resource import Manifest, Source

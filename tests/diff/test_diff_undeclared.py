@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from driftd.diff.controllers import Managers
+from driftd.diff.managers import Managers
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.model.drift import Status
 from driftd.model.path import format_path

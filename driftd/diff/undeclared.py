@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.controllers import Managers
 from driftd.diff.defaults import is_default
 from driftd.diff.deployer import Deployer
+from driftd.diff.fields_v1 import identity, positions, step
+from driftd.diff.managers import Managers
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import Entry, owner_of
 from driftd.diff.schema import ListType, Schema
-from driftd.diff.step import identity, positions, step
 from driftd.diff.trail import Trail, paths
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
