@@ -14,10 +14,10 @@ from driftd.model.resource import Source
 from driftd.model.revision import GitLine
 from driftd.render.lines import line_of
 
-Place = tuple[str, int]
+FileLine = tuple[str, int]
 
 
-async def attribute(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tuple[Verdict, ...]:
+async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tuple[Verdict, ...]:
     """The same verdicts with each field's line in Git, and who wrote it.
 
     What the field was made from by Kustomize or Helm has the line of its object's file. Where blame cannot be had the
@@ -27,7 +27,7 @@ async def attribute(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
     if not drifted:
         return tuple(verdicts)
     files = await _files({verdict.source.file for verdict in drifted if verdict.source}, mirror, sha)
-    places: dict[tuple[int, int], Place] = {}
+    places: dict[tuple[int, int], FileLine] = {}
     for number, verdict in enumerate(drifted):
         for index, drift in enumerate(verdict.fields):
             places[number, index] = _place(verdict.source, drift, files)
@@ -52,7 +52,7 @@ async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, byte
         return {}
 
 
-def _place(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes]) -> Place:
+def _place(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes]) -> FileLine:
     assert source is not None  # noqa: S101  # only verdicts with a source come here
     data = files.get(source.file)
     if source.origin != "yaml" or data is None:
@@ -63,7 +63,7 @@ def _place(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes])
         return source.file, source.line
 
 
-async def _blame(places: Iterable[Place], mirror: Mirror, sha: str) -> Mapping[Place, GitLine]:
+async def _blame(places: Iterable[FileLine], mirror: Mirror, sha: str) -> Mapping[FileLine, GitLine]:
     lines: dict[str, set[int]] = defaultdict(set)
     for file, line in places:
         lines[file].add(line)

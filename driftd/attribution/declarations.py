@@ -11,12 +11,12 @@ from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.model.revision import Revision
 
-COMMITS = 50
+MAX_COMMITS = 50
 """So many commits of an app's path are looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierDeclaration:
     """What an earlier commit declared of an object: `manifest` is None where it declared no such object.
 
     `position` is the commit's in the history of the app's path, the newest being 0.
@@ -27,15 +27,15 @@ class Earlier:
     manifest: Manifest | None
 
 
-History = Mapping[ResourceRef, Sequence[Earlier]]
+EarlierDeclarations = Mapping[ResourceRef, Sequence[EarlierDeclaration]]
 """Of some objects, what was declared otherwise than now: newest first, and each once for as long as it stayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class LagExplanation:
     """What an earlier revision explains of an object that differs: these of its fields, or that it is missing."""
 
-    earlier: Earlier
+    earlier: EarlierDeclaration
     fields: frozenset[FieldPath] = frozenset()
 
     def marked(self, verdict: Verdict) -> Verdict:
@@ -43,12 +43,12 @@ class Explanation:
         return replace(verdict, fields=fields, behind=self.earlier.behind)
 
 
-class Trail:
+class DeclarationTrail:
     """Collects what was declared of one object, from the newest commit on."""
 
     def __init__(self, now: Manifest) -> None:
         self.ref = now.ref
-        self.found: list[Earlier] = []
+        self.found: list[EarlierDeclaration] = []
         self._last: JsonObject | None = now.body
 
     def add(self, position: int, commits: int, revision: Revision, manifest: Manifest | None) -> None:
@@ -57,10 +57,10 @@ class Trail:
         body = placed.body if placed is not None else None
         if body != self._last:
             self._last = body
-            self.found.append(Earlier(position, Behind(commits, revision), placed))
+            self.found.append(EarlierDeclaration(position, Behind(commits, revision), placed))
 
 
-class Declared:
+class DeclaredSet:
     """Some manifests, to be found by the place that their objects have in the cluster.
 
     `namespace` is that of objects that name none, if it is known. `whole` is False where some could not be read, so

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from driftd.attribution.declarations import COMMITS, Earlier, Explanation
-from driftd.attribution.history import Look, Past
-from driftd.detect.assessor import Judged
+from driftd.attribution.declarations import MAX_COMMITS, EarlierDeclaration, LagExplanation
+from driftd.attribution.history import AppHistory, LagKey
+from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
 from driftd.diff.deployer import Deployer, deployer
 from driftd.diff.ownership import entries
@@ -17,37 +17,37 @@ from driftd.model.path import FieldPath
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 
-_NEAR = 4
-_REACHES = (1, _NEAR, COMMITS)
+_NEAR_COMMITS = 4
+_REACHES = (1, _NEAR_COMMITS, MAX_COMMITS)
 """So many commits are looked back at, the more only where fewer explain too little."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _Candidate:
     """An object that may be behind: with those of its fields that nobody's hand is known to have changed."""
 
-    judged: Judged
+    assessment: Assessment
     fields: frozenset[FieldPath] = frozenset()
 
     @property
     def ref(self) -> ResourceRef:
-        return self.judged.verdict.ref
+        return self.assessment.verdict.ref
 
     @property
     def manifest(self) -> Manifest:
-        return self.judged.wanted.manifest
+        return self.assessment.mapped.manifest
 
     @property
     def missing(self) -> bool:
-        return self.judged.live is None
+        return self.assessment.live is None
 
-    def look(self, revision: Revision) -> Look:
-        metadata = self.judged.live["metadata"] if self.judged.live is not None else {}
-        return revision.sha, self.judged.verdict, metadata.get("resourceVersion")
+    def key(self, revision: Revision) -> LagKey:
+        metadata = self.assessment.live["metadata"] if self.assessment.live is not None else {}
+        return revision.sha, self.assessment.verdict, metadata.get("resourceVersion")
 
 
-async def find_lag(
-    judged: Sequence[Judged], comparison: Comparison, past: Past, revision: Revision
+async def mark_lag(
+    assessments: Sequence[Assessment], comparison: Comparison, history: AppHistory, revision: Revision
 ) -> tuple[Verdict, ...]:
     """The verdicts, with those that are behind said to be so. `past` has seen what is in the cluster.
 
@@ -55,24 +55,24 @@ async def find_lag(
     renders, once for each revision, and a comparison with each state that Git had of the object, once for each state
     that the cluster has of it.
     """
-    cases = [case for one in judged if (case := _case(one, comparison, past)) is not None]
+    cases = [case for one in assessments if (case := _candidate(one, comparison, history)) is not None]
     try:
-        lags = await _explanations(cases, comparison, past, revision)
+        lags = await _explanations(cases, comparison, history, revision)
     except GitError:
         lags = {}  # no history is no reason to lose a verdict
     return tuple(
-        lags[one.verdict.ref].marked(one.verdict) if one.verdict.ref in lags else one.verdict for one in judged
+        lags[one.verdict.ref].marked(one.verdict) if one.verdict.ref in lags else one.verdict for one in assessments
     )
 
 
 async def _explanations(
-    cases: Sequence[_Case], comparison: Comparison, past: Past, revision: Revision
-) -> dict[ResourceRef, Explanation]:
-    lags: dict[ResourceRef, Explanation] = {}
+    cases: Sequence[_Candidate], comparison: Comparison, past: AppHistory, revision: Revision
+) -> dict[ResourceRef, LagExplanation]:
+    lags: dict[ResourceRef, LagExplanation] = {}
     fresh = []
     for case in cases:
         look, lag = past.explained.get(case.ref, (None, None))
-        if look != case.look(revision):
+        if look != case.key(revision):
             fresh.append(case)
         elif lag is not None:
             lags[case.ref] = lag
@@ -80,83 +80,85 @@ async def _explanations(
     for reach in _REACHES:
         if not waiting:
             break
-        history = await past.earlier(revision, [case.manifest for case in waiting], reach)
+        history = await past.earlier_declarations(revision, [case.manifest for case in waiting], reach)
         found = {case.ref: _explanation(case, history[case.ref], comparison) for case in waiting}
         lags |= {ref: lag for ref, lag in found.items() if lag is not None}
         waiting = [case for case in waiting if case.ref not in lags or lags[case.ref].fields != case.fields]
     for case in fresh:
         if not case.missing:
-            past.explained[case.ref] = (case.look(revision), lags.get(case.ref))
-        elif case.ref in lags and await _was_taken_away(case, lags[case.ref].earlier.position, past, revision):
+            past.explained[case.ref] = (case.key(revision), lags.get(case.ref))
+        elif case.ref in lags and await _was_deleted(case, lags[case.ref].earlier.position, past, revision):
             del lags[case.ref]
     return lags
 
 
-def _case(one: Judged, comparison: Comparison, past: Past) -> _Case | None:
+def _candidate(one: Assessment, comparison: Comparison, past: AppHistory) -> _Candidate | None:
     verdict = one.verdict
     if verdict.source is None:
         return None
     if verdict.status is Status.MISSING:
-        return _Case(one) if verdict.by is None and past.may_lack(verdict.ref) else None
+        return _Candidate(one) if verdict.by is None and past.may_never_have_existed(verdict.ref) else None
     if verdict.status is not Status.DRIFTED or one.live is None:
         return None
-    deployed_by = _deployer(one, one.wanted.manifest, comparison)
+    deployed_by = _deployer(one, one.mapped.manifest, comparison)
     fields = frozenset(f.path for f in verdict.fields if not f.of_pods and _by_deployer(f, deployed_by))
-    return _Case(one, fields) if fields else None
+    return _Candidate(one, fields) if fields else None
 
 
-def _explanation(case: _Case, history: Sequence[Earlier], comparison: Comparison) -> Explanation | None:
+def _explanation(
+    case: _Candidate, history: Sequence[EarlierDeclaration], comparison: Comparison
+) -> LagExplanation | None:
     """The earlier revision that explains most; of several, the newest."""
     if case.missing:
-        return next((Explanation(earlier) for earlier in history if earlier.manifest is None), None)
-    best: Explanation | None = None
+        return next((LagExplanation(earlier) for earlier in history if earlier.manifest is None), None)
+    best: LagExplanation | None = None
     for earlier in history:
         fields = _explained(case, earlier.manifest, comparison) if earlier.manifest is not None else frozenset()
         if len(fields) > (len(best.fields) if best else 0):
-            best = Explanation(earlier, fields)
+            best = LagExplanation(earlier, fields)
         if fields == case.fields:
             break
     return best
 
 
-def _explained(case: _Case, manifest: Manifest, comparison: Comparison) -> frozenset[FieldPath]:
+def _explained(case: _Candidate, manifest: Manifest, comparison: Comparison) -> frozenset[FieldPath]:
     """The fields that do not differ from what an earlier revision declared.
 
     None, where the deployer has brought something in since: where live agrees with Git now and not with what was
     declared then, that was not the revision that was deployed last.
     """
-    then = _then(case.judged, manifest, comparison)
+    then = _then(case.assessment, manifest, comparison)
     if then.status is Status.UNKNOWN:
         return frozenset()
-    now = {field.path for field in case.judged.verdict.fields}
+    now = {field.path for field in case.assessment.verdict.fields}
     still = {field.path for field in then.fields}
-    deployed_by = _deployer(case.judged, manifest, comparison)
+    deployed_by = _deployer(case.assessment, manifest, comparison)
     if any(_by_deployer(field, deployed_by) and not _is_among(field.path, now) for field in then.fields):
         return frozenset()
     return frozenset(
         field.path
-        for field in case.judged.verdict.fields
+        for field in case.assessment.verdict.fields
         if field.path in case.fields and not _is_among(field.path, still) and _by_deployer(field, deployed_by)
     )
 
 
-async def _was_taken_away(case: _Case, absent: int, past: Past, revision: Revision) -> bool:
+async def _was_deleted(case: _Candidate, absent: int, past: AppHistory, revision: Revision) -> bool:
     """Whether a missing object was not left out: a commit was applied that declares it, as every later one than the
     one at `absent` does."""
-    for reach in sorted({min(_NEAR, absent), absent}):
+    for reach in sorted({min(_NEAR_COMMITS, absent), absent}):
         if await past.was_applied(revision, case.manifest, reach):
             return True
     return False
 
 
-def _then(one: Judged, manifest: Manifest, comparison: Comparison) -> Verdict:
-    resource = one.wanted.resource
+def _then(one: Assessment, manifest: Manifest, comparison: Comparison) -> Verdict:
+    resource = one.mapped.resource
     return comparison.verdict(
         manifest, one.live, one.schema, status_is_server_owned=resource is None or resource.has_status
     )
 
 
-def _deployer(one: Judged, manifest: Manifest, comparison: Comparison) -> Deployer:
+def _deployer(one: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
     live = one.live or {}
     return deployer(live, manifest.body, one.schema, entries(live), comparison.managers)
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from driftd.attribution.declarations import COMMITS, Declared, History, Trail
+from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
 from driftd.git.mirror import Mirror
 from driftd.git.past import Step
 from driftd.model.resource import Manifest
@@ -31,12 +31,12 @@ class _Walk:
     `file` is None once the way is at its end: there was no such object, or it cannot be told.
     """
 
-    trail: Trail
+    trail: DeclarationTrail
     file: str | None
     commits: int = 0
 
 
-class PastFiles:
+class PlainHistory:
     """The history of one app's plain files. Kept are the steps of its path at one revision, and some contents."""
 
     def __init__(self, mirror: Mirror, path: str, namespace: str | None) -> None:
@@ -44,16 +44,16 @@ class PastFiles:
         self._path = path
         self._namespace = namespace
         self._steps: tuple[str, list[Step]] = ("", [])
-        self._kept: OrderedDict[_Content, tuple[int, Declared]] = OrderedDict()
+        self._kept: OrderedDict[_Content, tuple[int, DeclaredSet]] = OrderedDict()
 
-    async def earlier(self, sha: str, objects: Collection[Manifest], reach: int) -> History:
+    async def earlier_declarations(self, sha: str, objects: Collection[Manifest], reach: int) -> EarlierDeclarations:
         """What the `reach` commits before declared of these objects of a revision, whichever file it stood in.
 
         Three runs of Git, and one more for each commit that moved some of them between files. Raises: GitError.
         """
         steps = (await self._steps_of(sha))[1 : reach + 1]
         touched = {file for step in steps for file in step.differs}.intersection(m.source.file for m in objects)
-        walks = [_Walk(Trail(one), one.source.file) for one in objects if one.source.file in touched]
+        walks = [_Walk(DeclarationTrail(one), one.source.file) for one in objects if one.source.file in touched]
         contents = await self._read(_of_files(touched, steps))
         for position, step in enumerate(steps, start=1):
             concerned = [walk for walk in walks if walk.file in step.differs]
@@ -73,10 +73,10 @@ class PastFiles:
         if self._steps[0] != sha:
             # Without the links that the path may have in it.
             path = (await self._mirror.tree(sha, self._path)).path if self._path else ""
-            self._steps = (sha, await self._mirror.steps(sha, path, COMMITS + 1))
+            self._steps = (sha, await self._mirror.steps(sha, path, MAX_COMMITS + 1))
         return self._steps[1]
 
-    async def _read(self, wanted: Iterable[_Content]) -> dict[_Content, Declared]:
+    async def _read(self, wanted: Iterable[_Content]) -> dict[_Content, DeclaredSet]:
         """As many of these contents as may be read at a time."""
         contents = dict.fromkeys(wanted)
         found = {content: self._kept[content][1] for content in contents if content in self._kept}
@@ -87,14 +87,14 @@ class PastFiles:
             self._keep({content: (len(data[content[0]]), found[content]) for content in fresh if content in found})
         return found
 
-    def _parsed(self, contents: Collection[_Content], data: Mapping[str, bytes]) -> dict[_Content, Declared]:
+    def _parsed(self, contents: Collection[_Content], data: Mapping[str, bytes]) -> dict[_Content, DeclaredSet]:
         found = {}
         for blob, file in contents:
             objects = read_manifests(data[blob], file)
-            found[blob, file] = Declared(objects.manifests, self._namespace, whole=not objects.errors)
+            found[blob, file] = DeclaredSet(objects.manifests, self._namespace, whole=not objects.errors)
         return found
 
-    def _keep(self, fresh: Mapping[_Content, tuple[int, Declared]]) -> None:
+    def _keep(self, fresh: Mapping[_Content, tuple[int, DeclaredSet]]) -> None:
         self._kept.update(fresh)
         size = sum(length for length, _ in self._kept.values())
         while size > _KEPT_BYTES:
@@ -106,7 +106,7 @@ def _of_files(files: Collection[str], steps: Iterable[Step]) -> list[_Content]:
     return [(blob, file) for step in steps for file, blob in step.differs.items() if blob and file in files]
 
 
-def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, Declared]) -> bool:
+def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
     """Takes in what the object's own file had of it; False where it had nothing."""
     blob = step.differs[walk.file or ""]
     if blob is None:
@@ -123,7 +123,7 @@ def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, 
 
 
 def _moved(
-    walk: _Walk, step: Step, position: int, others: Iterable[_Content], contents: Mapping[_Content, Declared]
+    walk: _Walk, step: Step, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
 ) -> None:
     """Takes in that the object stood in another file, or in none."""
     walk.file = None

@@ -17,25 +17,24 @@ from driftd.cli.output import Format, load, write_reports
 from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import app_of, cluster_access, comparison, git_source
-from driftd.desired.provider import GitHere, GitSide
+from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.model.app import App
+from driftd.model.app import App, RenderOptions
 from driftd.model.drift import Engine
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.process.gc_paused import gc_held
-from driftd.process.lazy_ca import read_when_wanted
-from driftd.render.options import RenderOptions
+from driftd.process.gc_paused import gc_paused
+from driftd.process.lazy_ca import lazy_ca
 
 if TYPE_CHECKING:
     from driftd.cli.clusters import Clusters
     from driftd.config.settings import Config
     from driftd.diff.explain import Explanation
-    from driftd.live.api_reader import DirectReader
+    from driftd.live.api_reader import ApiReader
     from driftd.live.cluster import ClusterView
 
 
@@ -56,7 +55,7 @@ class CheckRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class _CheckedApp:
     """One app to look at."""
 
     app: App
@@ -64,7 +63,9 @@ class _Subject:
     access: ClusterAccess
 
 
-async def run_check(request: CheckRequest, output: Format, *, show_all: bool, beside: GitSide | None = None) -> int:
+async def run_check(
+    request: CheckRequest, output: Format, *, show_all: bool, provider: DesiredStateProvider | None = None
+) -> int:
     """Checks and prints. Returns the exit code: 0 in sync, 1 drift, 2 could not tell (which wins over drift).
 
     `beside` does what there is to do with Git; without it, that is done here.
@@ -73,8 +74,8 @@ async def run_check(request: CheckRequest, output: Format, *, show_all: bool, be
     config = _configuration(request.config) if request.config is not None else None
     how = comparison(config, secrets.token_bytes(32))
     subjects = _subjects(request, config)
-    git = beside or GitHere(cache_folder() / "check")
-    with gc_held(), progress() as shown:  # one look and out: what a collection would find goes with the process
+    git = provider or InProcessProvider(cache_folder() / "check")
+    with gc_paused(), progress() as shown:  # one look and out: what a collection would find goes with the process
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown, git)
         reports = await _check(subjects, how, output, shown, git)
@@ -94,7 +95,7 @@ def _configuration(file: Path) -> Config:
     return load(file)
 
 
-def _subjects(request: CheckRequest, config: Config | None) -> list[_Subject]:
+def _subjects(request: CheckRequest, config: Config | None) -> list[_CheckedApp]:
     if request.repo is not None:
         if request.config is not None or request.names:
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
@@ -108,7 +109,7 @@ def _subjects(request: CheckRequest, config: Config | None) -> list[_Subject]:
     return [_of_config(name, config, request) for name in request.names or known]
 
 
-def _of_repository(request: CheckRequest, repo: str) -> _Subject:
+def _of_repository(request: CheckRequest, repo: str) -> _CheckedApp:
     ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
     source = GitSource(name="repository", url=_local(repo), ref=ref, allow_file=True, borrow=True)
     path = posixpath.normpath(request.path.strip("/"))
@@ -123,10 +124,10 @@ def _of_repository(request: CheckRequest, repo: str) -> _Subject:
         engine=request.engine or Engine.CLIENT,
         rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
     )
-    return _Subject(app, source, ClusterAccess(app.cluster, request.kubeconfig, request.context))
+    return _CheckedApp(app, source, ClusterAccess(app.cluster, request.kubeconfig, request.context))
 
 
-def _of_config(name: str, config: Config, request: CheckRequest) -> _Subject:
+def _of_config(name: str, config: Config, request: CheckRequest) -> _CheckedApp:
     found = config.app(name)
     assert found is not None  # noqa: S101  # the caller has looked
     app = app_of(found, config)
@@ -135,7 +136,7 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> _Subject:
         source = replace(source, ref=Ref(RefKind.ANY, request.revision))
     if request.engine is not None:
         app = replace(app, engine=request.engine)
-    return _Subject(app, source, cluster_access(config.cluster_of(found)))
+    return _CheckedApp(app, source, cluster_access(config.cluster_of(found)))
 
 
 def _local(repo: str) -> str:
@@ -145,15 +146,15 @@ def _local(repo: str) -> str:
 
 
 async def _check(
-    subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
+    subjects: list[_CheckedApp], how: Comparison, output: Format, shown: Progress, git: DesiredStateProvider
 ) -> list[Report]:
     revisions: dict[GitSource, Revision] = {}
     reports = []
-    async with _LiveSide(output) as live:
+    async with _LazyClusters(output) as live:
         for subject in subjects:
             revision = None
             connecting = asyncio.create_task(live.connect(subject.access))  # while Git is at work
-            connecting.add_done_callback(lambda _: git.lend_a_hand())
+            connecting.add_done_callback(lambda _: git.steal_work())
             try:
                 if subject.source not in revisions:
                     shown.step(f"fetching {subject.source.address}")
@@ -176,11 +177,15 @@ def _unjudged(app: App, revision: Revision | None, error: DriftdError) -> Report
 
 
 async def _report(
-    subject: _Subject, revision: Revision, connecting: asyncio.Task[ClusterView], how: Comparison, git: GitSide
+    subject: _CheckedApp,
+    revision: Revision,
+    connecting: asyncio.Task[ClusterView],
+    how: Comparison,
+    git: DesiredStateProvider,
 ) -> Report:
-    async with _HeadStart(subject.app, connecting) as start:
+    async with _Prefetch(subject.app, connecting) as start:
         try:
-            desired = await git.desired(subject.source, subject.app, revision, start.seen)
+            desired = await git.desired(subject.source, subject.app, revision, start.on_first_batch)
         except GitError as error:
             return _unjudged(subject.app, revision, error)
         reader = await start.reader()
@@ -190,7 +195,7 @@ async def _report(
         return await report(subject.app, view, git.mirror(subject.source), desired, how, reader)
 
 
-class _HeadStart:
+class _Prefetch:
     """Begins to read what is live as soon as the first manifests tell what there is to read."""
 
     def __init__(self, app: App, connecting: asyncio.Task[ClusterView]) -> None:
@@ -198,7 +203,7 @@ class _HeadStart:
         self._connecting = connecting
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[Sequence[Manifest]] = self._loop.create_future()
-        self._reader: DirectReader | None = None
+        self._reader: ApiReader | None = None
         self._beginning = asyncio.create_task(self._begin())
 
     async def __aenter__(self) -> Self:
@@ -210,11 +215,11 @@ class _HeadStart:
         if self._reader is not None:
             await self._reader.close()
 
-    def seen(self, some: Sequence[Manifest]) -> None:
+    def on_first_batch(self, some: Sequence[Manifest]) -> None:
         """Takes some of an app's manifests, from any thread. The first ones count."""
         self._loop.call_soon_threadsafe(self._tell, some)
 
-    async def reader(self) -> DirectReader:
+    async def reader(self) -> ApiReader:
         """A reader for all of them. Raises: DriftdError: there is no connection."""
         self._tell(())
         return await self._beginning
@@ -223,32 +228,35 @@ class _HeadStart:
         if not self._first.done():
             self._first.set_result(some)
 
-    async def _begin(self) -> DirectReader:
+    async def _begin(self) -> ApiReader:
         some = await self._first
         view = await asyncio.shield(self._connecting)
-        from driftd.cli.clusters import begin, reader_of  # noqa: PLC0415  # it is loaded by now
+        from driftd.cli.clusters import api_reader, prefetch  # noqa: PLC0415  # it is loaded by now
 
-        self._reader = reader_of(view)
-        await begin(self._reader, self._app, view, some)
+        self._reader = api_reader(view)
+        await prefetch(self._reader, self._app, view, some)
         return self._reader
 
 
 async def _explain(
-    wanted: str, subjects: list[_Subject], how: Comparison, output: Format, shown: Progress, git: GitSide
+    wanted: str,
+    subjects: list[_CheckedApp],
+    how: Comparison,
+    output: Format,
+    shown: Progress,
+    git: DesiredStateProvider,
 ) -> int:
     """Shows every field of one object. Raises: DriftdError: Git declares none of that name, or it cannot be read."""
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
-    async with _LiveSide(output) as live:
+    async with _LazyClusters(output) as live:
         for subject in subjects:
             shown.step(f"fetching {subject.source.address}")
             desired = await git.desired(subject.source, subject.app, await git.fetch(subject.source))
             view = await live.connect(subject.access)
             from driftd.cli.clusters import explained  # noqa: PLC0415  # it is loaded by now
 
-            if (
-                found := await explained(wanted, subject.app, view, git.mirror(subject.source), desired, how)
-            ) is not None:
+            if (found := await explained(wanted, subject.app, view, desired, how)) is not None:
                 return _show(*found, output)
     raise DriftdError(
         f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
@@ -267,7 +275,7 @@ def _show(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
     return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1
 
 
-class _LiveSide:
+class _LazyClusters:
     """The clusters, once what is needed for them, and to print, is imported: in a thread, while Git is at work."""
 
     def __init__(self, output: Format) -> None:
@@ -288,7 +296,7 @@ class _LiveSide:
 
 
 def _clusters(output: Format) -> Clusters:
-    with read_when_wanted():
+    with lazy_ca():
         from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
 
     load(output)

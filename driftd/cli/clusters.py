@@ -9,22 +9,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from driftd.attribution.git_attribution import GitAttribution
 from driftd.config.folders import cache_folder
 from driftd.desired.state import Desired
-from driftd.detect.detector import Survey
+from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
 from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
-from driftd.live.api_reader import DirectReader
+from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import place
+from driftd.live.mapping import map_manifests
 from driftd.model.app import App
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.reconcile.scan import scan_once
 
 
 class Clusters:
@@ -48,39 +50,40 @@ class Clusters:
             await view.cluster.close()
 
 
-def reader_of(view: ClusterView) -> DirectReader:
+def api_reader(view: ClusterView) -> ApiReader:
     """What reads the live side of a cluster."""
-    return DirectReader(view.cluster)
+    return ApiReader(view.cluster)
 
 
-async def begin(reader: DirectReader, app: App, view: ClusterView, some: Sequence[Manifest]) -> None:
+async def prefetch(reader: ApiReader, app: App, view: ClusterView, some: Sequence[Manifest]) -> None:
     """Has a reader begin to ask, as far as some of an app's manifests show what to ask for. Their types are known then,
     too. What fails is told of when all of it is asked for.
     """
     with suppress(DriftdError):
-        wanted = await place(some, app, view)
-        reader.begin(wanted)
+        wanted = await map_manifests(some, app, view)
+        reader.prefetch(wanted)
         for resource in {one.resource for one in wanted if one.resource is not None}:
             await view.schema(resource)
 
 
 async def report(
-    app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison, reader: DirectReader
+    app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison, reader: ApiReader
 ) -> Report:
     """What is to be said of an app at this moment."""
-    return await Survey(app, view, mirror, how).check(desired, datetime.now(UTC), reader)
+    attribution = GitAttribution(app, mirror, how)
+    return await scan_once(Detector(app, view, how), attribution, desired, reader, datetime.now(UTC))
 
 
 async def explained(
-    wanted: str, app: App, view: ClusterView, mirror: Mirror, desired: Desired, how: Comparison
+    wanted: str, app: App, view: ClusterView, desired: Desired, how: Comparison
 ) -> tuple[ResourceRef, list[Explanation]] | None:
     """Every field of the object that is called so, None where the app declares none.
 
     Raises: DriftdError: it is not there, or cannot be read or judged.
     """
-    for one in await place(desired.manifests, app, view):
+    for one in await map_manifests(desired.manifests, app, view):
         if _is_called(wanted, one.manifest.ref):
-            return one.manifest.ref, await Survey(app, view, mirror, how).explain(one)
+            return one.manifest.ref, await Detector(app, view, how).explain(one)
     return None
 
 

@@ -114,16 +114,16 @@ def check(
     """
     _logs(debug=debug)
     from driftd.config.folders import cache_folder
-    from driftd.desired.worker import git_beside
+    from driftd.desired.worker import git_worker
 
-    with git_beside(cache_folder() / "check") as beside:
+    with git_worker(cache_folder() / "check") as worker:
         from driftd.cli.check import CheckRequest, run_check  # while the other process loads what it needs
 
         request = CheckRequest(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
         )  # fmt: skip
-        code = _asyncio(run_check(request, output, show_all=show_all, beside=beside))
+        code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)
 
 

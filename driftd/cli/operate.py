@@ -24,11 +24,11 @@ from driftd.cli.output.overview import (
 from driftd.cli.output.progress import progress
 from driftd.cli.output.table import print_reports
 from driftd.config.loading import load
-from driftd.daemon.workspace import Workspace, workspace
+from driftd.daemon.workspace import Components, components
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome, Trigger
 from driftd.reconcile.reconciler import PassResult
-from driftd.repair.planner import Ask
+from driftd.repair.planner import Command
 from driftd.store.records import HistoryEntry as Entry
 from driftd.store.records import HistoryKind
 
@@ -38,19 +38,19 @@ _DELIVER_WITHIN = 10.0
 
 async def run_sync(file: Path, name: str, *, release: bool) -> int:
     """Applies what Git declares for an app. Returns the exit code: 0 all is in sync, 1 something still differs."""
-    ask = Ask(Trigger.SYNC, _person(), release=release)
+    ask = Command(Trigger.SYNC, _person(), release=release)
     return await _operate(file, name, ask)
 
 
 async def run_rollback(file: Path, name: str, *, to: str | None) -> int:
     """Applies an earlier revision of an app and holds it there. Returns the exit code, as `run_sync`."""
-    return await _operate(file, name, Ask(Trigger.ROLLBACK, _person(), to=to))
+    return await _operate(file, name, Command(Trigger.ROLLBACK, _person(), to=to))
 
 
 async def run_status(file: Path, output: str) -> int:
     """Shows every app of the configuration as it was last seen."""
 
-    async def show(space: Workspace) -> int:
+    async def show(space: Components) -> int:
         apps = [await _status(space, app.name) for app in space.config.apps]
         if output == "json":
             print(status_json(apps), end="")
@@ -64,7 +64,7 @@ async def run_status(file: Path, output: str) -> int:
 async def run_history(file: Path, name: str, limit: int, output: str) -> int:
     """Shows what happened to an app, newest first."""
 
-    async def show(space: Workspace) -> int:
+    async def show(space: Components) -> int:
         space.app_config(name)
         entries = [_entry(entry) for entry in await space.store.history(name, limit)]
         if output == "json":
@@ -76,13 +76,13 @@ async def run_history(file: Path, name: str, limit: int, output: str) -> int:
     return await _with_store(file, show)
 
 
-async def _with_store(file: Path, show: Callable[[Workspace], Awaitable[int]]) -> int:
-    async with workspace(load(file)) as space:
+async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) -> int:
+    async with components(load(file)) as space:
         return await show(space)
 
 
-async def _operate(file: Path, name: str, ask: Ask) -> int:
-    async with workspace(load(file)) as space:
+async def _operate(file: Path, name: str, ask: Command) -> int:
+    async with components(load(file)) as space:
         if space.app_config(name).mode is Mode.OBSERVE:
             raise DriftdError(
                 f"app {name} is in mode observe, in which driftd never writes to the cluster: "
@@ -90,7 +90,7 @@ async def _operate(file: Path, name: str, ask: Ask) -> int:
             )
         with progress() as shown:
             shown.step("fetching")
-            runner = await space.runner(name)
+            runner = await space.reconciler(name)
             await runner.source.resume()
             await runner.source.fetch()
             if runner.source.error:
@@ -133,7 +133,7 @@ def _exit_code(result: PassResult) -> int:
     return 0 if result.report.in_sync else 1
 
 
-async def _status(space: Workspace, name: str) -> AppStatus:
+async def _status(space: Components, name: str) -> AppStatus:
     config = space.app_config(name)
     report = await space.store.last_report(name)
     hold = await space.store.hold(name)

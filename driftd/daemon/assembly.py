@@ -12,8 +12,7 @@ from driftd.diff.managers import DEFAULT_MANAGERS
 from driftd.diff.redact import Redactor
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.model.app import App
-from driftd.render.options import RenderOptions
+from driftd.model.app import App, RenderOptions
 
 if TYPE_CHECKING:  # the configuration takes a quarter of a second to import, and not every command has one
     from driftd.config.app import AppConfig

@@ -10,12 +10,12 @@ from driftd.model.incident import Notification
 from driftd.notify.channel import Channel
 
 
-class CountedChannel:
+class ObservedChannel:
     """A channel whose deliveries are counted: `counted` is told its name and whether one was taken."""
 
-    def __init__(self, channel: Channel, counted: Callable[[str, bool], None]) -> None:
+    def __init__(self, channel: Channel, on_delivery: Callable[[str, bool], None]) -> None:
         self._channel = channel
-        self._counted = counted
+        self._counted = on_delivery
 
     @property
     def name(self) -> str:

@@ -16,15 +16,15 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
-from driftd.daemon.timers import Scheduler
-from driftd.daemon.workspace import Workspace, workspace
+from driftd.daemon.timers import Timers
+from driftd.daemon.workspace import Components, components
 from driftd.kube.cache import LiveCache
 from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
-from driftd.process.tuning import buffer_little, collect_seldom, settle_down
-from driftd.reconcile.controller import ReconcileEngine
+from driftd.process.tuning import freeze_heap, limit_tls_buffers, tune_gc
+from driftd.reconcile.controller import Controller
 from driftd.reconcile.reconciler import PassResult
 from driftd.web.app import create_app
 from driftd.web.audit import AuditWrite
@@ -34,24 +34,24 @@ from driftd.web.server import Certificate, serve
 
 log = structlog.get_logger(__name__)
 
-_LOOK_AT_CONFIG = 5.0
+_CONFIG_POLL_SECONDS = 5.0
 """Seconds between two looks at the configuration file."""
 
-_GRACE = 6.0
+_GRACE_SECONDS = 6.0
 """Seconds that passes under way have to end; with the web server's own it stays under ten."""
 
-_SET_UP_AGAIN = 10.0
+_SETUP_RETRY_SECONDS = 10.0
 """Seconds until an app whose cluster cannot be logged in to is tried again."""
 
-_STUCK = timedelta(minutes=10)
+_STUCK_AFTER = timedelta(minutes=10)
 """How long one pass may take before the process counts as stuck."""
 
-_HOUSEKEEPING = timedelta(hours=6)
+_PRUNE_INTERVAL = timedelta(hours=6)
 
-_SWITCH = 0.001
+_SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that computes may keep the event loop waiting: a pass hands work to threads and back."""
 
-_LOOK_AROUND = 5.0
+_HOUSEKEEPING_SECONDS = 5.0
 """Seconds between two looks at how the daemon itself is."""
 
 
@@ -69,9 +69,9 @@ class Daemon:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
         config = load(self._file)
         loop = asyncio.get_running_loop()
-        sys.setswitchinterval(_SWITCH)
-        collect_seldom()
-        buffer_little()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        tune_gc()
+        limit_tls_buffers()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -129,7 +129,7 @@ class Daemon:
     async def _watch_file(self) -> None:
         known = await asyncio.to_thread(_content, self._file)
         while True:
-            await asyncio.sleep(_LOOK_AT_CONFIG)
+            await asyncio.sleep(_CONFIG_POLL_SECONDS)
             content = await asyncio.to_thread(_content, self._file)
             if content != known:
                 known = content
@@ -157,9 +157,9 @@ class Daemon:
 class Running:
     """The engine of one configuration at work."""
 
-    def __init__(self, space: Workspace, engine: ReconcileEngine, scheduler: Scheduler) -> None:
-        self.space = space
-        self.engine = engine
+    def __init__(self, components: Components, controller: Controller, scheduler: Timers) -> None:
+        self.space = components
+        self.engine = controller
         self.watches: dict[str, ClusterWatches] = {}
         self._scheduler = scheduler
         self.unreachable: dict[str, str] = {}
@@ -179,23 +179,23 @@ class Running:
             for write in writes:
                 ref = watches.ref_of(write.group, write.plural, write.namespace, write.name)
                 if ref is not None:
-                    watches.heard(AuditEvent(
+                    watches.record_audit(AuditEvent(
                         ref, write.verb, write.user, write.source, write.manager,
                         write.time, write.answered, write.subresource,
                     ))  # fmt: skip
         return True
 
     def alive(self) -> bool:
-        return not self.engine.stuck(_STUCK)
+        return not self.engine.stuck(_STUCK_AFTER)
 
     def not_ready(self) -> list[str]:
         """Why not everything is known yet."""
         reasons = [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
         reasons += [
-            f"source {s.name} has not been fetched yet" for s in self.engine.sources.values() if s.tried is None
+            f"source {s.name} has not been fetched yet" for s in self.engine.sources.values() if s.last_attempt is None
         ]
         reasons += [
-            f"app {name} has had no pass yet" for name in self.engine.runners if name not in self.engine.results
+            f"app {name} has had no pass yet" for name in self.engine.reconcilers if name not in self.engine.results
         ]
         return reasons
 
@@ -203,10 +203,10 @@ class Running:
 @asynccontextmanager
 async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
     """Everything of one configuration, started; stopped in the order that loses nothing."""
-    async with workspace(config, counted=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as space:
+    async with components(config, on_delivery=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as space:
         sources = {source.name: space.source(source.name) for source in config.sources}
-        engine = ReconcileEngine(sources, space.recorder, space.now, [_observer(metrics)])
-        scheduler = Scheduler(lambda name: _fetch(engine, name, metrics), engine.ask)
+        engine = Controller(sources, space.recorder, space.now, [_observer(metrics)])
+        scheduler = Timers(lambda name: _fetch(engine, name, metrics), engine.request_full_pass)
         now_running = Running(space, engine, scheduler)
         metrics.keep(
             apps={app.name: config.cluster_of(app).name for app in config.apps},
@@ -219,11 +219,11 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
             await _add_app(now_running, app.name, config)
             scheduler.every_app(app.name, app.interval)
             if sources[app.source].revision is not None:
-                engine.ask(app.name)
+                engine.request_full_pass(app.name)
         for source in config.sources:
             scheduler.every_source(source.name, source.interval)
         dispatching = asyncio.create_task(space.dispatcher.run(), name="dispatcher")
-        tending = asyncio.create_task(_tend(now_running, metrics), name="housekeeping")
+        tending = asyncio.create_task(_housekeeping(now_running, metrics), name="housekeeping")
         setting_up = asyncio.create_task(_set_up_late(now_running, config), name="late apps")
         engine.start()
         scheduler.start()
@@ -231,7 +231,7 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
             yield now_running
         finally:
             scheduler.stop()
-            await engine.stop(_GRACE)
+            await engine.stop(_GRACE_SECONDS)
             await space.dispatcher.drain(1.0)
             for task in (dispatching, tending, setting_up):
                 task.cancel()
@@ -255,27 +255,29 @@ async def _add_app(now_running: Running, name: str, config: Config) -> None:
     watches = now_running.watches.get(cluster)
     if watches is None:
         watches = ClusterWatches(
-            lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.changed, space.now
+            lambda changed, freshness: LiveCache(view.cluster, changed, freshness), engine.enqueue_changed, space.now
         )
         now_running.watches[cluster] = watches
-    engine.runners[name] = await space.runner(name, watches, lambda: engine.changed(name))
+    engine.reconcilers[name] = await space.reconciler(name, watches, lambda: engine.enqueue_changed(name))
 
 
 async def _set_up_late(now_running: Running, config: Config) -> None:
     """Tries again what could not be set up at the start: a kubeconfig or a login may come later."""
     while True:
-        await asyncio.sleep(_SET_UP_AGAIN)
+        await asyncio.sleep(_SETUP_RETRY_SECONDS)
         for name in list(now_running.unreachable):
             await _add_app(now_running, name, config)
-            now_running.engine.ask(name)
+            now_running.engine.request_full_pass(name)
 
 
-async def _fetch(engine: ReconcileEngine, name: str, metrics: Metrics) -> float | None:
+async def _fetch(engine: Controller, name: str, metrics: Metrics) -> float | None:
     loop = asyncio.get_running_loop()
     started = loop.time()
     again = await engine.fetch(name)
     source = engine.sources[name]
-    metrics.observe_fetch(name, ok=source.error is None, seconds=loop.time() - started, time=source.tried or utc_now())
+    metrics.observe_fetch(
+        name, ok=source.error is None, seconds=loop.time() - started, time=source.last_attempt or utc_now()
+    )
     return again
 
 
@@ -288,7 +290,7 @@ def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
     return observe
 
 
-async def _tend(now_running: Running, metrics: Metrics) -> None:
+async def _housekeeping(now_running: Running, metrics: Metrics) -> None:
     """Keeps the queue's depth in the metrics, tells of rules that are of no use, and keeps the store within bounds."""
     loop = asyncio.get_running_loop()
     next_pruning = loop.time()
@@ -302,14 +304,14 @@ async def _tend(now_running: Running, metrics: Metrics) -> None:
                 settled = True
                 for rule in unused:
                     log.warning("ignore rule has matched nothing", rule=str(rule))
-                settle_down()
+                freeze_heap()
         if loop.time() >= next_pruning:
-            next_pruning = loop.time() + _HOUSEKEEPING.total_seconds()
+            next_pruning = loop.time() + _PRUNE_INTERVAL.total_seconds()
             try:
                 await now_running.space.store.prune()
             except DriftdError as error:
                 log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
-        await asyncio.sleep(_LOOK_AROUND)
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
 
 def _content(file: Path) -> bytes | None:

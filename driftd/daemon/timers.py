@@ -10,16 +10,16 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 Fetch = Callable[[str], Awaitable[float | None]]
-Ask = Callable[[str], None]
+RequestPass = Callable[[str], None]
 
 _JITTER = 0.1
 """The part of an interval by which runs are spread, so that many sources do not ask one server at once."""
 
 
-class Scheduler:
+class Timers:
     """Timers of one daemon. Runs that were missed (a suspended machine, a stall) run once as soon as they can."""
 
-    def __init__(self, fetch: Fetch, ask: Ask) -> None:
+    def __init__(self, fetch: Fetch, ask: RequestPass) -> None:
         self._fetch = fetch
         self._ask = ask
         self._scheduler = AsyncIOScheduler(
@@ -30,12 +30,12 @@ class Scheduler:
     def every_source(self, name: str, interval: timedelta) -> None:
         """Fetches a source now and then on its interval; after a failure earlier, as the fetch itself asks for."""
         self._scheduler.add_job(
-            self._run_fetch, _spread(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
+            self._run_fetch, _jittered(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
         )
 
     def every_app(self, name: str, interval: timedelta) -> None:
         """Asks for a pass over an app on its interval."""
-        self._scheduler.add_job(self._ask_for, _spread(interval), args=[name], id=f"app/{name}")
+        self._scheduler.add_job(self._ask_for, _jittered(interval), args=[name], id=f"app/{name}")
 
     def fetch_now(self) -> None:
         """Fetches every source as soon as possible, besides its interval."""
@@ -65,6 +65,6 @@ class Scheduler:
         self._ask(name)
 
 
-def _spread(interval: timedelta) -> IntervalTrigger:
+def _jittered(interval: timedelta) -> IntervalTrigger:
     seconds = interval.total_seconds()
     return IntervalTrigger(seconds=seconds, jitter=seconds * _JITTER)

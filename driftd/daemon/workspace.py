@@ -11,7 +11,7 @@ from driftd.config.app import AppConfig
 from driftd.config.folders import cache_folder
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, utc_now
-from driftd.daemon.channels import CountedChannel, channels
+from driftd.daemon.channels import ObservedChannel, channels
 from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import mirror_of
@@ -22,13 +22,13 @@ from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel
 from driftd.notify.dispatcher import Dispatcher
-from driftd.reconcile.reconciler import AppRunner, Watches
-from driftd.render.parsed import ParsedFiles
+from driftd.reconcile.reconciler import Reconciler, Watches
+from driftd.render.parsed import CachingParser
 from driftd.store.store import Store
 
 
 @dataclass(slots=True)
-class Workspace:
+class Components:
     """What a configuration stands for, made on demand: a source or a cluster that no app needs is never touched."""
 
     config: Config
@@ -41,8 +41,8 @@ class Workspace:
     _stack: AsyncExitStack
     _views: dict[str, ClusterView] = field(default_factory=dict)
     _sources: dict[str, SourceState] = field(default_factory=dict)
-    _parsed: ParsedFiles = field(default_factory=ParsedFiles)
-    _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _parser: CachingParser = field(default_factory=CachingParser)
+    _enrichment_slot: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def app_config(self, name: str) -> AppConfig:
         """Raises: DriftdError: there is no such app; the text names those that there are."""
@@ -69,15 +69,15 @@ class Workspace:
             self._views[cluster] = ClusterView(connection, SchemaSource(connection, cache_folder() / "openapi"))
         return self._views[cluster]
 
-    async def runner(
+    async def reconciler(
         self, name: str, watches: Watches | None = None, wake: Callable[[], None] = lambda: None
-    ) -> AppRunner:
+    ) -> Reconciler:
         """What runs the passes of an app; without `watches` it asks the API server each time.
 
         `wake` is to ask for one more pass.
         """
         app = app_of(self.app_config(name), self.config)
-        return AppRunner(
+        return Reconciler(
             app=app,
             source=self.source(app.source),
             view=await self.view(app.cluster),
@@ -86,8 +86,8 @@ class Workspace:
             recorder=self.recorder,
             now=self.now,
             watches=watches,
-            parsed=self._parsed,
-            turns=self._turns,
+            parser=self._parser,
+            enrichment_slot=self._enrichment_slot,
             wake=wake,
         )
 
@@ -97,20 +97,20 @@ def _uncounted(_channel: str, _ok: bool) -> None:  # as CountedChannel tells it
 
 
 @asynccontextmanager
-async def workspace(
-    config: Config, *, now: Clock = utc_now, counted: Callable[[str, bool], None] = _uncounted
-) -> AsyncIterator[Workspace]:
+async def components(
+    config: Config, *, now: Clock = utc_now, on_delivery: Callable[[str, bool], None] = _uncounted
+) -> AsyncIterator[Components]:
     """Opens the store and the channels of a configuration. `counted` hears of every delivery. Raises: StoreError."""
     async with AsyncExitStack() as stack:
         store = await Store.open(store_url(config))
         stack.push_async_callback(store.close)
-        opened = tuple(CountedChannel(channel, counted) for channel in channels(config))
+        opened = tuple(ObservedChannel(channel, on_delivery) for channel in channels(config))
         for channel in opened:
             stack.push_async_callback(channel.close)
         dispatcher = Dispatcher(store, opened, now)
         recorder = Recorder(store, [channel.name for channel in opened], now, dispatcher.wake)
         how = comparison(config, await store.redaction_key())
-        yield Workspace(config, store, how, opened, dispatcher, recorder, now, stack)
+        yield Components(config, store, how, opened, dispatcher, recorder, now, stack)
 
 
 def store_url(config: Config) -> str:

@@ -13,10 +13,10 @@ from driftd.model.app import App
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
 
-Seen = Callable[[Sequence[Manifest]], None]
+OnFirstBatch = Callable[[Sequence[Manifest]], None]
 
 
-class GitSide(Protocol):
+class DesiredStateProvider(Protocol):
     """Whoever fetches and renders."""
 
     def mirror(self, source: GitSource) -> Mirror:
@@ -25,17 +25,19 @@ class GitSide(Protocol):
     async def fetch(self, source: GitSource) -> Revision:
         """Asks the remote for the source's reference. Raises: GitError."""
 
-    async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:
+    async def desired(
+        self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
+    ) -> Desired:
         """What an app declares at a revision that was fetched. `seen` may be given some of it before, from a thread.
 
         Raises: GitError, where the path is not there.
         """
 
-    def lend_a_hand(self) -> None:
+    def steal_work(self) -> None:
         """Says that nobody needs the processor as much: it may be used for parsing."""
 
 
-class GitHere:
+class InProcessProvider:
     """Git's side in this process, with its mirrors below a folder."""
 
     def __init__(self, cache: Path) -> None:
@@ -50,10 +52,16 @@ class GitHere:
     async def fetch(self, source: GitSource) -> Revision:
         return await self.mirror(source).fetch()
 
-    async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:  # noqa: ARG002  # too late for that
+    async def desired(
+        self,
+        source: GitSource,
+        app: App,
+        revision: Revision,
+        on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # too late for that
+    ) -> Desired:
         from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
 
         return await Renderer(app, self.mirror(source)).desired(revision)
 
-    def lend_a_hand(self) -> None:
+    def steal_work(self) -> None:
         """It is used as it is."""

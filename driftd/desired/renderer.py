@@ -18,7 +18,7 @@ from driftd.render.tree import TracedTree
 
 
 @dataclass
-class _Rendered:
+class _CachedRendering:
     """A rendering of one revision, with the paths that it was made from, and their contents once somebody asked."""
 
     rendering: Rendering
@@ -37,22 +37,22 @@ class Renderer:
         self._app = app
         self._mirror = mirror
         self._parser = parser
-        self._last: _Rendered | None = None
+        self._last: _CachedRendering | None = None
 
     async def desired(self, revision: Revision) -> Desired:
         """The manifests of a revision. Raises: GitError, where the path is not there."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
-        if self._last is None or not await self._is_the_same(tree, self._last):
+        if self._last is None or not await self._is_unchanged(tree, self._last):
             traced = TracedTree(tree)
             rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parser)
             # A program that failed once may not fail again.
             lasts = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = _Rendered(rendering, tree.unread(), traced.made_from) if lasts else None
+            self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if lasts else None
         else:
             rendering = self._last.rendering
         return Desired.of(revision, rendering)
 
-    async def _is_the_same(self, tree: RevisionTree, last: _Rendered) -> bool:
+    async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
         """Whether a revision has the same content as the last one, wherever that one was made from."""
         if tree == last.tree:
             return True

@@ -9,7 +9,7 @@ from driftd.git.mirror import Mirror
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.revision import Revision
 
-_LONGEST_PAUSE = timedelta(minutes=5)
+_MAX_BACKOFF = timedelta(minutes=5)
 
 
 class SourceState:
@@ -22,8 +22,8 @@ class SourceState:
         self.revision: Revision | None = None
         self.error: str | None = None
         self.failures = 0
-        self.tried: datetime | None = None
-        self.succeeded: datetime | None = None
+        self.last_attempt: datetime | None = None
+        self.last_success: datetime | None = None
         self._now = now
 
     async def resume(self) -> None:
@@ -35,7 +35,7 @@ class SourceState:
 
     async def fetch(self) -> bool:
         """Asks the remote. True if there is a new revision. A failure is kept in `error` and never raised."""
-        self.tried = self._now()
+        self.last_attempt = self._now()
         before = self.revision
         try:
             self.revision = await self.mirror.fetch()
@@ -45,15 +45,15 @@ class SourceState:
             return False
         self.error = None
         self.failures = 0
-        self.succeeded = self._now()
+        self.last_success = self._now()
         return before is None or before.sha != self.revision.sha
 
     @property
-    def retry_in(self) -> timedelta | None:
+    def retry_after(self) -> timedelta | None:
         """After a failure: how long to wait before asking again, ever longer but never longer than the interval
         (or five minutes). None while all is well."""
         if not self.failures:
             return None
         return min(
-            timedelta(seconds=2 ** min(self.failures, 10)), max(self.interval, timedelta(seconds=2)), _LONGEST_PAUSE
+            timedelta(seconds=2 ** min(self.failures, 10)), max(self.interval, timedelta(seconds=2)), _MAX_BACKOFF
         )

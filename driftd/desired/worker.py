@@ -10,28 +10,35 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from driftd.desired.state import Desired
+from driftd.desired.worker_messages import (
+    FetchRequest,
+    ParseBatch,
+    ParsedBatch,
+    ReadyForBatch,
+    RenderRequest,
+    RenderResult,
+)
 from driftd.model.errors import DriftdError
-from driftd.render.options import Objects, RenderOptions
-from driftd.render.rendering import Rendering, RenderKind
+from driftd.render.rendering import Objects, Rendering
 
 if TYPE_CHECKING:
-    from driftd.desired.provider import GitHere, Seen
+    from driftd.desired.provider import InProcessProvider, OnFirstBatch
     from driftd.git.mirror import Mirror
     from driftd.git.source import GitSource
     from driftd.model.app import App
     from driftd.model.revision import Revision
 
-_AHEAD = 2
+_BATCHES_AHEAD = 2
 """So many lots of files are on their way to this side: it parses one while the next is handed on."""
 
 A = TypeVar("A")
@@ -39,93 +46,57 @@ A = TypeVar("A")
 log = structlog.get_logger(__name__)
 
 
-class Fetch(NamedTuple):
-    """Asks for a `Revision`: the commit that a source's reference has now."""
-
-    source: GitSource
-
-
-class Render(NamedTuple):
-    """Asks for what a folder of a commit declares: some `Parsed` and `Unparsed`, and `Rendered` at last."""
-
-    source: GitSource
-    sha: str
-    path: str
-    options: RenderOptions
-
-
-class Free(NamedTuple):
-    """This side has the time to parse a lot of files."""
-
-
-class Parsed(NamedTuple):
-    """What files declare, by their paths."""
-
-    found: Mapping[str, Objects]
-
-
-class Unparsed(NamedTuple):
-    """Files to be parsed on this side: their paths and contents."""
-
-    files: Sequence[tuple[str, bytes]]
-
-
-class Rendered(NamedTuple):
-    """All that there is: parts of what is declared, and the paths of those files that were handed over before."""
-
-    kind: RenderKind
-    parts: Sequence[str | Objects]
-
-
-class GitBeside:
+class GitWorker:
     """Git's side in another process. It is asked one thing at a time."""
 
     def __init__(self, connection: Connection, cache: Path, end: Callable[[], None]) -> None:
         self._connection = connection
         self._cache = cache
         self._end = end
-        self._turn = threading.Lock()
-        self._here: GitHere | None = None
+        self._send_lock = threading.Lock()
+        self._in_process_provider: InProcessProvider | None = None
         self._gone = False
-        self._lent = False
+        self._stealing = False
 
     def mirror(self, source: GitSource) -> Mirror:
         """What this machine keeps of a source, as it is there once the other process has fetched."""
-        return self._own.mirror(source)
+        return self._in_process.mirror(source)
 
     async def fetch(self, source: GitSource) -> Revision:
         """Asks the remote for the source's reference. Raises: GitError."""
 
         def ask() -> Revision:
-            self._send(Fetch(source))
+            self._send(FetchRequest(source))
             revision: Revision = self._answer()
             return revision
 
-        return await self._told(ask, lambda here: here.fetch(source))
+        return await self._ask_worker(ask, lambda here: here.fetch(source))
 
-    async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:
+    async def desired(
+        self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
+    ) -> Desired:
         """What an app declares at a revision that was fetched. `seen` is given the first of it, from a thread.
 
         Raises: GitError, where the path is not there.
         """
-        question = Render(source, revision.sha, app.path, app.rendering)
+        question = RenderRequest(source, revision.sha, app.path, app.rendering)
 
         def ask() -> Desired:
             self._send(question)
-            return Desired.of(revision, self._rendering(question.options.namespace, seen))
+            return Desired.of(revision, self._rendering(question.options.namespace, on_first_batch))
 
-        return await self._told(ask, lambda here: here.desired(source, app, revision, seen))
+        return await self._ask_worker(ask, lambda here: here.desired(source, app, revision, on_first_batch))
 
-    def lend_a_hand(self) -> None:
+    def steal_work(self) -> None:
         """Says that this process has nothing else to do than to parse files, too. From now on that stays so."""
-        if self._lent:
+        if self._stealing:
             return
-        self._lent = True
+        self._stealing = True
         with suppress(OSError):  # it is gone: whoever asks next finds that out
-            for _ in range(_AHEAD):
-                self._send(Free())
+            for _ in range(_BATCHES_AHEAD):
+                self._send(ReadyForBatch())
 
-    async def _told(self, ask: Callable[[], A], otherwise: Callable[[GitHere], Awaitable[A]]) -> A:
+    async def _ask_worker(self, ask: Callable[[], A], otherwise: Callable[[InProcessProvider], Awaitable[A]]) -> A:
         if not self._gone:
             try:
                 return await asyncio.to_thread(ask)
@@ -136,35 +107,35 @@ class GitBeside:
             except asyncio.CancelledError:
                 self._end()  # the thread would wait for it
                 raise
-        return await otherwise(self._own)
+        return await otherwise(self._in_process)
 
     @property
-    def _own(self) -> GitHere:
-        if self._here is None:
-            from driftd.desired.provider import GitHere  # noqa: PLC0415  # not before the other process is there
+    def _in_process(self) -> InProcessProvider:
+        if self._in_process_provider is None:
+            from driftd.desired.provider import InProcessProvider  # noqa: PLC0415  # not before the other process is there
 
-            self._here = GitHere(self._cache)
-        return self._here
+            self._in_process_provider = InProcessProvider(self._cache)
+        return self._in_process_provider
 
-    def _rendering(self, namespace: str, seen: Seen | None) -> Rendering:
+    def _rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering:
         found: dict[str, Objects] = {}
         while True:
             match self._answer():
-                case Parsed(parsed):
+                case ParsedBatch(parsed):
                     lot = parsed
-                case Unparsed(files):
+                case ParseBatch(files):
                     from driftd.render.manifests import read_manifests  # noqa: PLC0415  # it loads what reads YAML
 
                     lot = {path: read_manifests(data, path) for path, data in files}
-                    self._send(Free())
-                case Rendered(kind, parts):
+                    self._send(ReadyForBatch())
+                case RenderResult(kind, parts):
                     return Rendering.of(kind, [found[p] if isinstance(p, str) else p for p in parts], namespace)
-            if not found and seen is not None:
-                seen([manifest for objects in lot.values() for manifest in objects.manifests])
+            if not found and on_first_batch is not None:
+                on_first_batch([manifest for objects in lot.values() for manifest in objects.manifests])
             found.update(lot)
 
     def _send(self, message: Any) -> None:
-        with self._turn:
+        with self._send_lock:
             self._connection.send(message)
 
     def _answer(self) -> Any:
@@ -175,7 +146,7 @@ class GitBeside:
 
 
 @contextmanager
-def git_beside(cache: Path) -> Iterator[GitBeside | None]:
+def git_worker(cache: Path) -> Iterator[GitWorker | None]:
     """Such a process, to be had before anything starts a thread; it keeps its mirrors below `cache`.
 
     None where there is one core for all, where there may be no more processes, and where this one cannot be had safely:
@@ -186,7 +157,7 @@ def git_beside(cache: Path) -> Iterator[GitBeside | None]:
         return
     context = get_context("fork")
     here, there = context.Pipe()
-    process = context.Process(target=_over_there, args=(there, here, cache), daemon=True)
+    process = context.Process(target=_worker_process, args=(there, here, cache), daemon=True)
     try:
         process.start()
     except OSError:
@@ -196,13 +167,13 @@ def git_beside(cache: Path) -> Iterator[GitBeside | None]:
     finally:
         there.close()
     try:
-        yield GitBeside(here, cache, process.terminate)
+        yield GitWorker(here, cache, process.terminate)
     finally:
         process.terminate()
         process.join()
 
 
-def _over_there(connection: Connection, others: Connection, cache: Path) -> None:
+def _worker_process(connection: Connection, others: Connection, cache: Path) -> None:
     from driftd.desired.worker_main import serve  # noqa: PLC0415  # it loads Git and YAML, beside this side
 
     others.close()

@@ -15,15 +15,15 @@ from typing import Any
 
 import structlog
 
-from driftd.desired.provider import GitHere
-from driftd.desired.worker import Fetch, Free, Render
-from driftd.desired.worker_parsing import rendered
+from driftd.desired.provider import InProcessProvider
+from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
+from driftd.desired.worker_parsing import render_in_batches
 from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
 from driftd.model.errors import DriftdError
 
 log = structlog.get_logger(__name__)
 
-_TURN = 0.0005
+_SWITCH_INTERVAL = 0.0005
 """Seconds until a thread that reads what Git gives has its turn beside the one that parses: Git waits for it."""
 
 
@@ -31,9 +31,9 @@ def serve(connection: Connection, cache: Path) -> None:
     """Answers what is asked over the connection, until the other side ends this process or ends itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the other one, and with it this one
     gc.disable()
-    sys.setswitchinterval(_TURN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    there = _There(connection, cache)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    there = _Worker(connection, cache)
     try:
         while True:
             there.answer(connection.recv())
@@ -44,21 +44,21 @@ def serve(connection: Connection, cache: Path) -> None:
         log.debug("the process for Git gives up", exc_info=True)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     if (parent := parent_process()) is not None:
         parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _There:
+class _Worker:
     def __init__(self, connection: Connection, cache: Path) -> None:
         self._connection = connection
-        self._git = GitHere(cache)
-        self._free = 0
+        self._provider = InProcessProvider(cache)
+        self._ready_for = 0
 
     def answer(self, question: Any) -> None:
-        if isinstance(question, Free):
-            self._free += 1
+        if isinstance(question, ReadyForBatch):
+            self._ready_for += 1
             return
         try:
             answer = asyncio.run(self._answer(question))
@@ -66,22 +66,22 @@ class _There:
             answer = error
         self._connection.send(answer)
 
-    async def _answer(self, question: Fetch | Render) -> Any:
+    async def _answer(self, question: FetchRequest | RenderRequest) -> Any:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # this is one
         # Who ends this process ends it by itself, but for now, when there is Git to be ended first.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        if isinstance(question, Fetch):
-            return await self._git.fetch(question.source)
-        tree = await self._git.mirror(question.source).tree(question.sha, question.path)
-        return await asyncio.to_thread(rendered, tree, question, self._connection.send, self._has_time_there)
+        if isinstance(question, FetchRequest):
+            return await self._provider.fetch(question.source)
+        tree = await self._provider.mirror(question.source).tree(question.sha, question.path)
+        return await asyncio.to_thread(render_in_batches, tree, question, self._connection.send, self._parent_is_ready)
 
-    def _has_time_there(self) -> bool:
+    def _parent_is_ready(self) -> bool:
         """Whether the other side parses a lot of files. To be asked while something is rendered, and nothing read."""
         while self._connection.poll():
             self._connection.recv()
-            self._free += 1
-        if self._free:
-            self._free -= 1
+            self._ready_for += 1
+        if self._ready_for:
+            self._ready_for -= 1
             return True
         return False

@@ -7,56 +7,58 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from driftd.desired.worker import Parsed, Render, Rendered, Unparsed
+from driftd.desired.worker_messages import ParseBatch, ParsedBatch, RenderRequest, RenderResult
 from driftd.render.app import parts_of
 from driftd.render.manifests import read_manifests
-from driftd.render.options import Objects
-from driftd.render.parsed import EachForItself, Pending
+from driftd.render.parsed import Pending, UncachedParser
+from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree, TreeFile
 
-_AT_A_TIME = 50
+_BATCH_SIZE = 50
 """So many files are parsed at a time, some milliseconds. They are from all over those that there are."""
 
-_WAITING = 32
+_MAX_QUEUED_BATCHES = 32
 """So many lots may wait to be sent, some megabytes."""
 
-Send = Callable[[Parsed | Unparsed], None]
+Send = Callable[[ParsedBatch | ParseBatch], None]
 
 
-def rendered(tree: FileTree, question: Render, send: Send, has_time: Callable[[], bool]) -> Rendered:
+def render_in_batches(
+    tree: FileTree, request: RenderRequest, send: Send, parent_is_ready: Callable[[], bool]
+) -> RenderResult:
     """What is left to say after all that was sent meanwhile. `has_time` tells whether the other side parses a lot, too.
 
     Blocking. Raises: GitError: the tree could not be read. OSError: nobody takes anything any more.
     """
-    with _sending(send) as (later, sent):
-        kind, parts = parts_of(tree, question.options, _HandsOver(later, has_time))
+    with _background_sender(send) as (later, sent):
+        kind, parts = parts_of(tree, request.options, _SendingParser(later, parent_is_ready))
     for one in sent:
         one.result()
-    return Rendered(kind, [part.path if isinstance(part, _HandedOver) else part for part in parts])
+    return RenderResult(kind, [part.path if isinstance(part, _SentObjects) else part for part in parts])
 
 
 @contextmanager
-def _sending(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
+def _background_sender(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
     """Sends from a thread, while others go on, all that there is to send until this ends. Of too much they wait."""
     sent: list[Future[None]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="sending") as thread:
 
-        def later(message: Parsed | Unparsed) -> None:
-            if len(sent) >= _WAITING:
-                sent[-_WAITING].result()
+        def later(message: ParsedBatch | ParseBatch) -> None:
+            if len(sent) >= _MAX_QUEUED_BATCHES:
+                sent[-_MAX_QUEUED_BATCHES].result()
             sent.append(thread.submit(send, message))
 
         yield later, sent
 
 
 @dataclass(frozen=True, slots=True)
-class _HandedOver(Objects):
+class _SentObjects(Objects):
     """Stands for what the file of this path declares: the other side has it, or makes it."""
 
     path: str = ""
 
 
-class _HandsOver(EachForItself):
+class _SendingParser(UncachedParser):
     """Parses and sends, or sends only."""
 
     def __init__(self, send: Send, has_time: Callable[[], bool]) -> None:
@@ -65,11 +67,11 @@ class _HandsOver(EachForItself):
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         contents = [(file.path, data) for file, data in files.items()]
-        lots = -(-len(contents) // _AT_A_TIME)
+        lots = -(-len(contents) // _BATCH_SIZE)
         for lot in [contents[at::lots] for at in range(lots)]:
             if self._has_time():
-                self._send(Unparsed(lot))
+                self._send(ParseBatch(lot))
             else:
-                self._send(Parsed({path: read_manifests(data, path) for path, data in lot}))
-        found = {path: _HandedOver(path=path) for path, _ in contents}
+                self._send(ParsedBatch({path: read_manifests(data, path) for path, data in lot}))
+        found = {path: _SentObjects(path=path) for path, _ in contents}
         return lambda: found

@@ -15,9 +15,9 @@ from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_objects
-from driftd.live.api_reader import Reader, Reading, Readings
+from driftd.live.api_reader import Reader, ReadResult, ReadResults
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import Wanted
+from driftd.live.mapping import MappedManifest
 from driftd.model.drift import Engine, Status, Verdict
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
@@ -29,63 +29,63 @@ SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 _DUPLICATE_KEYS = "duplicate entries for key"
 """What server-side apply says of a map list that has a key twice, which every other way of writing takes."""
 
-_BREATH = 64
+_YIELD_EVERY = 64
 """So many comparisons (a few milliseconds) between two moments in which other tasks may run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Assessment:
     """A verdict, and what it was reached by: the object as it was read, and the type of its kind."""
 
-    wanted: Wanted
+    mapped: MappedManifest
     verdict: Verdict
     live: JsonObject | None = None
     schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Assessor:
     """Compares what is wanted with what is there, by the client's own comparison or by asking the API server."""
 
     view: ClusterView
     comparison: Comparison
     engine: Engine
 
-    async def judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
+    async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         """One verdict for each object, in the given order. One object's trouble is only its own."""
-        judged = await self._judge(wanted, reader)
+        judged = await self._assess(items, reader)
         return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in judged]
 
-    async def _judge(self, wanted: Sequence[Wanted], reader: Reader) -> list[Judged]:
-        schemas = await self.schemas({one.resource for one in wanted if one.resource is not None})
+    async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
+        schemas = await self.schemas({one.resource for one in items if one.resource is not None})
         if self.engine is Engine.SERVER:
-            readings = await reader.read(wanted)
-            return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in wanted))
+            readings = await reader.read(items)
+            return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in items))
         places: defaultdict[ResourceRef, list[int]] = defaultdict(list)  # an object may be declared twice
-        for place, one in enumerate(wanted):
+        for place, one in enumerate(items):
             places[one.manifest.ref].append(place)
-        judged: dict[int, Judged] = {}
+        judged: dict[int, Assessment] = {}
         count = 0
-        async with aclosing(reader.parts(wanted)) as parts:
+        async with aclosing(reader.stream(items)) as parts:
             async for readings in parts:  # each is judged while the next one is on its way
                 for ref in readings:
                     count += 1
-                    if count % _BREATH == 0:
+                    if count % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)
                     for place in places[ref]:
-                        judged[place] = _slim(self._by_client(wanted[place], readings, schemas))
-        return [judged.get(place) or self._by_client(one, {}, schemas) for place, one in enumerate(wanted)]
+                        judged[place] = _without_managed_fields(self._by_client(items[place], readings, schemas))
+        return [judged.get(place) or self._by_client(one, {}, schemas) for place, one in enumerate(items)]
 
-    async def _under_autoscaler(self, one: Judged) -> Judged:
+    async def _under_autoscaler(self, one: Assessment) -> Assessment:
         """The verdict once it is known which autoscaler scales the object: a LIST, and only where replicas differ."""
-        manifest, resource = one.wanted.manifest, one.wanted.resource
+        manifest, resource = one.mapped.manifest, one.mapped.resource
         if one.live is None or resource is None:
             return one
         try:
             scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
             listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
             asks = self.engine is Engine.SERVER
-            answer = await self.view.dry_runs.ask(manifest, resource, one.live) if asks else None
+            answer = await self.view.dry_runs.dry_run(manifest, resource, one.live) if asks else None
         except DriftdError as error:
             log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
             return one
@@ -111,21 +111,21 @@ class Judge:
         return dict(zip(ordered, await asyncio.gather(*(one(r) for r in ordered)), strict=True))
 
     def _by_client(
-        self, one: Wanted, readings: Readings, schemas: SchemaAnswers, dry_run: JsonObject | None = None
-    ) -> Judged:
+        self, one: MappedManifest, readings: ReadResults, schemas: SchemaAnswers, dry_run: JsonObject | None = None
+    ) -> Assessment:
         manifest = one.manifest
         if one.error is not None and one.resource is None:
-            return Judged(one, unknown(manifest, one.error))
+            return Assessment(one, unknown(manifest, one.error))
         if one.resource is None:
-            return Judged(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
+            return Assessment(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
         reading = readings[manifest.ref]
         if reading.error is not None:
-            return Judged(one, unknown(manifest, reading.error))
+            return Assessment(one, unknown(manifest, reading.error))
         if one.error is not None and reading.body is not None:
-            return Judged(one, unknown(manifest, one.error), reading.body)
+            return Assessment(one, unknown(manifest, one.error), reading.body)
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
-            return Judged(one, unknown(manifest, f"its schema could not be read: {schema}"), reading.body)
+            return Assessment(one, unknown(manifest, f"its schema could not be read: {schema}"), reading.body)
         try:
             verdict = self.comparison.verdict(
                 manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
@@ -134,9 +134,9 @@ class Judge:
             # A defect of ours in the comparison of one object must not cost the verdicts on the others.
             log.exception("comparison crashed", object=str(manifest.ref))
             verdict = unknown(manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect")
-        return Judged(one, verdict, reading.body, schema)
+        return Assessment(one, verdict, reading.body, schema)
 
-    async def _by_server(self, one: Wanted, readings: Readings, schemas: SchemaAnswers) -> Judged:
+    async def _by_server(self, one: MappedManifest, readings: ReadResults, schemas: SchemaAnswers) -> Assessment:
         if one.resource is None or one.error is not None:
             return self._by_client(one, readings, schemas)
         ref = one.manifest.ref
@@ -144,12 +144,12 @@ class Judge:
         if reading.error is not None or reading.body is None:
             return self._by_client(one, readings, schemas)
         try:
-            answer = await self.view.dry_runs.ask(one.manifest, one.resource, reading.body)
+            answer = await self.view.dry_runs.dry_run(one.manifest, one.resource, reading.body)
             if _version(answer) != _version(reading.body):  # changed between the two requests: look again
-                reading = Reading(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
+                reading = ReadResult(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
                 if reading.body is None:
                     return self._by_client(one, {ref: reading}, schemas)
-                answer = await self.view.dry_runs.ask(one.manifest, one.resource, reading.body)
+                answer = await self.view.dry_runs.dry_run(one.manifest, one.resource, reading.body)
         except Invalid as error:
             # A hand may have made of the object what no manifest can be merged into (an immutable field, the second
             # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync",
@@ -157,13 +157,13 @@ class Judge:
             judged = self._by_client(one, {ref: reading}, schemas)
             if judged.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
                 return judged
-            return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
+            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         except DriftdError as error:
-            return Judged(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
+            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
 
 
-def _slim(judged: Judged) -> Judged:
+def _without_managed_fields(judged: Assessment) -> Assessment:
     """Without who holds which field of an object that is in sync, half of it: nobody asks."""
     live = judged.live
     if live is None or judged.verdict.status is not Status.IN_SYNC:

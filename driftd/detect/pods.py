@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import structlog
 
-from driftd.detect.assessor import Judged
+from driftd.detect.assessor import Assessment
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
-from driftd.kube.discovery import ApiResource, Scope
+from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import list_objects
 from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import Wanted
 from driftd.live.pod_index import workload_of
+from driftd.live.pods import is_workload
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
@@ -25,13 +25,12 @@ from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
 
-WORKLOADS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")})
 _REVISIONS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
 
 _ByWorkload = dict[ResourceRef, list[JsonObject]]
 
 
-async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView) -> list[Judged]:
+async def with_pods(judged: Sequence[Assessment], reader: Reader, view: ClusterView) -> list[Assessment]:
     """The verdicts, those on workloads with what of their pods differs.
 
     Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. Where
@@ -58,38 +57,8 @@ async def with_pods(judged: Sequence[Judged], reader: Reader, view: ClusterView)
     return found
 
 
-async def pod_scopes(wanted: Collection[Wanted], view: ClusterView) -> set[Scope]:
-    """The pods that have to be watched for the workloads among what is wanted."""
-    namespaces = {one.manifest.ref.namespace for one in wanted if _is_workload(one.manifest.ref)}
-    if not namespaces:
-        return set()
-    try:
-        resource = await view.resource("v1", "Pod")
-    except DriftdError:
-        return set()  # `with_pods` says so
-    return {(resource, namespace) for namespace in namespaces}
-
-
-def says_something_new(old: JsonObject | None, new: JsonObject | None) -> bool:
-    """Whether a change of a pod can change what is said of its workload: not its many reports of health."""
-    return _telling(old) != _telling(new)
-
-
-def _telling(pod: JsonObject | None) -> object:
-    if pod is None:
-        return None
-    status = pod.get("status") or {}
-    images = sorted((s.get("name"), s.get("imageID")) for s in status.get("containerStatuses") or ())
-    ended = status.get("phase") in ("Succeeded", "Failed") or bool(pod["metadata"].get("deletionTimestamp"))
-    return pod.get("spec"), images, ended
-
-
-def _is_workload(ref: ResourceRef) -> bool:
-    return (ref.group, ref.kind) in WORKLOADS
-
-
-def _has_pods(one: Judged) -> bool:
-    return _is_workload(one.verdict.ref) and one.live is not None and one.verdict.status is not Status.UNKNOWN
+def _has_pods(one: Assessment) -> bool:
+    return is_workload(one.verdict.ref) and one.live is not None and one.verdict.status is not Status.UNKNOWN
 
 
 async def _pods(
@@ -110,24 +79,24 @@ async def _pods(
     return found
 
 
-async def _one(one: Judged, pods: Sequence[JsonObject], view: ClusterView) -> Judged:
+async def _one(one: Assessment, pods: Sequence[JsonObject], view: ClusterView) -> Assessment:
     if one.live is None:
         return one
     own = pods_of(one.live, pods)
     revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
-    settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _counted(one.live)
+    settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _expected_pods(one.live)
     found = pod_drift(one.live, own, revisions, settled=settled)
     return replace(one, verdict=_with_fields(one.verdict, found)) if found else one
 
 
-def _counted(workload: JsonObject) -> int | None:
+def _expected_pods(workload: JsonObject) -> int | None:
     """How many pods the workload's controller knows of: with another number, one of the two was read too early."""
     status = workload.get("status") or {}
     count: int | None = status.get("currentNumberScheduled", status.get("replicas"))
     return count
 
 
-async def _revisions(one: Judged, view: ClusterView) -> Sequence[JsonObject]:
+async def _revisions(one: Assessment, view: ClusterView) -> Sequence[JsonObject]:
     ref: ResourceRef = one.verdict.ref
     selector = ((one.live or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
     try:

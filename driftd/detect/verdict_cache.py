@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from driftd.detect.assessor import Judged, SchemaAnswers
+from driftd.detect.assessor import Assessment, SchemaAnswers
 from driftd.diff.schema import Schema
 from driftd.health.workloads import health
 from driftd.live.api_reader import Reader
-from driftd.live.mapping import Placement, Wanted
+from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
 from driftd.model.report import SIZE, Chunk, Verdicts, others
@@ -18,15 +18,15 @@ from driftd.model.resource import Manifest, ResourceRef
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _CacheEntry:
     """By what an object was judged. A stamp of None vouches for nothing."""
 
     manifest: Manifest
-    stamp: str | None
+    version: str | None
     schema: Schema | None
 
 
-class Memory:
+class VerdictCache:
     """The verdicts on one placement of an app, in its order, and what of it is not healthy.
 
     Kept are verdicts, not objects: what a verdict was reached by is known by the manifest itself (the same one for as
@@ -34,24 +34,24 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._placement = Placement()
+        self._mapping = RestMapping()
         self._commit = ""
         self._schemas: SchemaAnswers = {}
-        self._looks: dict[ResourceRef, _Look] = {}
+        self._entries: dict[ResourceRef, _CacheEntry] = {}
         self._verdicts: list[Verdict] = []
         self._chunks: list[Chunk | None] = []
         self._positions: dict[ResourceRef, int] = {}
-        self._ailing: dict[ResourceRef, Health] = {}
+        self._unhealthy: dict[ResourceRef, Health] = {}
         self._failed: dict[ResourceRef, Health] = {}
 
-    def suspects(
+    def stale(
         self,
-        placement: Placement,
+        mapping: RestMapping,
         commit: str,
         reader: Reader,
         schemas: SchemaAnswers,
         changed: AbstractSet[ResourceRef] | None,
-    ) -> tuple[list[Wanted], list[Judged]]:
+    ) -> tuple[list[MappedManifest], list[Assessment]]:
         """Those that have to be judged again, and those that differ as before from another revision.
 
         `changed` are the objects of which the watches have told something since the last look; with None everything may
@@ -63,40 +63,40 @@ class Memory:
         """
         if not _same_types(schemas, self._schemas):
             changed = None
-        same = placement is self._placement and commit == self._commit
-        declared = self._begin(placement, commit, schemas)
+        same = mapping is self._mapping and commit == self._commit
+        declared = self._switch_to(mapping, commit, schemas)
         if changed is None:
-            return [one for one in placement.wanted if not self._stands(one, reader, schemas)], []
+            return [one for one in mapping.mapped if not self._is_unchanged(one, reader, schemas)], []
         if same:
-            return [placement.by_ref[ref] for ref in changed if ref in placement.by_ref], []
+            return [mapping.by_ref[ref] for ref in changed if ref in mapping.by_ref], []
         again = {self._positions[one.manifest.ref] for one in declared}
         again.update([self._positions[ref] for ref in changed if ref in self._positions])
-        wanted, in_sync = list(placement.wanted), Status.IN_SYNC
-        standing: list[Judged] = []
+        wanted, in_sync = list(mapping.mapped), Status.IN_SYNC
+        standing: list[Assessment] = []
         for position in [at for at, verdict in enumerate(self._verdicts) if verdict.status is not in_sync]:
             verdict = self._verdicts[position]
             if verdict.status is Status.UNKNOWN:
                 again.add(position)
             elif position not in again and differs(verdict):
-                standing.append(Judged(wanted[position], verdict, None, self._looks[verdict.ref].schema))
+                standing.append(Assessment(wanted[position], verdict, None, self._entries[verdict.ref].schema))
         return [wanted[position] for position in sorted(again)], standing
 
-    def keep(self, judged: Sequence[Judged], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
+    def update(self, judged: Sequence[Assessment], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
         """Remembers the last `verdicts` on some objects, the `stamps` being those of before they were read."""
         for one, stamp, verdict in zip(judged, stamps, verdicts, strict=True):
             ref = verdict.ref
-            self._looks[ref] = _Look(one.wanted.manifest, stamp, one.schema)
+            self._entries[ref] = _CacheEntry(one.mapped.manifest, stamp, one.schema)
             self._put(self._positions[ref], verdict)
-            self._ailing.pop(ref, None)
+            self._unhealthy.pop(ref, None)
             self._failed.pop(ref, None)
             if one.live is not None:
                 well = health(ref, one.live)
                 if well.state is not HealthState.HEALTHY:
-                    self._ailing[ref] = well
+                    self._unhealthy[ref] = well
                 if well.state.failed:
                     self._failed[ref] = well
 
-    def improve(self, known: Verdict, better: Verdict) -> None:
+    def enrich(self, known: Verdict, better: Verdict) -> None:
         """Puts a verdict that says more in the place of one, unless another one has come since."""
         position = self._positions.get(known.ref)
         if position is not None and self._verdicts[position] is known:
@@ -111,9 +111,9 @@ class Memory:
         return Verdicts([chunk for chunk in self._chunks if chunk is not None])
 
     @property
-    def ailing(self) -> tuple[Health, ...]:
+    def unhealthy(self) -> tuple[Health, ...]:
         """What is there and not healthy."""
-        return tuple(self._ailing.values())
+        return tuple(self._unhealthy.values())
 
     @property
     def failed(self) -> tuple[Health, ...]:
@@ -124,37 +124,39 @@ class Memory:
         self._verdicts[position] = verdict
         self._chunks[position // SIZE] = None
 
-    def _begin(self, placement: Placement, commit: str, schemas: SchemaAnswers) -> list[Wanted]:
+    def _switch_to(self, placement: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
         """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
         self._commit = commit
         self._schemas = schemas
-        if placement is self._placement:
+        if placement is self._mapping:
             return []
-        old, new = list(self._placement.wanted), list(placement.wanted)
+        old, new = list(self._mapping.mapped), list(placement.mapped)
         places = others(old, new)
         if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
-            self._placement = placement
+            self._mapping = placement
             return [new[at] for at in places]
         known = {id(one) for one in old}
         before = dict(zip(self._positions, self._verdicts, strict=True))
-        self._placement = placement
+        self._mapping = placement
         self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
-        self._looks = {ref: look for ref, look in self._looks.items() if ref in self._positions}
-        self._ailing = {ref: well for ref, well in self._ailing.items() if ref in self._positions}
+        self._entries = {ref: look for ref, look in self._entries.items() if ref in self._positions}
+        self._unhealthy = {ref: well for ref, well in self._unhealthy.items() if ref in self._positions}
         self._failed = {ref: well for ref, well in self._failed.items() if ref in self._positions}
-        unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.wanted)
+        unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.mapped)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
         self._chunks = [None] * -(-len(self._verdicts) // SIZE)
         return [one for one in new if id(one) not in known]
 
-    def _stands(self, one: Wanted, reader: Reader, schemas: SchemaAnswers) -> bool:
+    def _is_unchanged(self, one: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
         """Whether an object was in sync, and both of its sides are as they were."""
-        look = self._looks.get(one.manifest.ref)
+        look = self._entries.get(one.manifest.ref)
         if look is None or look.manifest is not one.manifest or one.resource is None or one.error is not None:
             return False
         if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
             return False
-        return look.stamp is not None and look.schema is schemas[one.resource] and look.stamp == reader.stamp(one)
+        return (
+            look.version is not None and look.schema is schemas[one.resource] and look.version == reader.version_of(one)
+        )
 
 
 def differs(verdict: Verdict) -> bool:

@@ -17,7 +17,7 @@ from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType,
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Finding:
     """What is wrong now. `cause` is what it is known by: equal for two passes that found the same."""
 
     type: IncidentType
@@ -34,15 +34,15 @@ class Trouble:
         return hashlib.sha256(f"{self.type}\n{self.cause or self.message}".encode()).hexdigest()[:16]
 
 
-def drift_of(
+def drift_finding(
     app: str, cluster: str, revision: str | None, differing: tuple[Verdict, ...], prints: Fingerprints
-) -> Trouble:
+) -> Finding:
     """The trouble that objects of an app differ. `prints` are those of its drift before."""
-    return Trouble(IncidentType.DRIFT, app, cluster, revision, differing, cause=prints.of(differing))
+    return Finding(IncidentType.DRIFT, app, cluster, revision, differing, cause=prints.of(differing))
 
 
-def follow(
-    incident: Incident | None, trouble: Trouble | None, now: datetime, resolution: Resolution
+def transition(
+    incident: Incident | None, finding: Finding | None, now: datetime, resolution: Resolution
 ) -> tuple[Incident, Notification | None] | None:
     """What is new: None if nothing is, else the incident as it is now and what to tell of it, if anything.
 
@@ -50,7 +50,7 @@ def follow(
 
     `resolution` says how it ended, should the trouble be over.
     """
-    if trouble is None:
+    if finding is None:
         if incident is None:
             return None
         ended = replace(incident, updated=now, resolved=now, resolution=resolution)
@@ -58,28 +58,28 @@ def follow(
     if incident is None:
         opened = Incident(
             id=uuid.uuid4().hex,
-            app=trouble.app,
-            cluster=trouble.cluster,
-            type=trouble.type,
-            revision=trouble.revision,
-            fingerprint=trouble.fingerprint,
+            app=finding.app,
+            cluster=finding.cluster,
+            type=finding.type,
+            revision=finding.revision,
+            fingerprint=finding.fingerprint,
             first_seen=now,
             updated=now,
-            message=trouble.message,
-            **_extent(trouble.resources),
+            message=finding.message,
+            **_extent(finding.resources),
         )
         return opened, _notification(IncidentEvent.OPENED, opened, now)
-    if incident.fingerprint == trouble.fingerprint:
-        if trouble.revision in (None, incident.revision):
+    if incident.fingerprint == finding.fingerprint:
+        if finding.revision in (None, incident.revision):
             return None
-        return replace(incident, revision=trouble.revision), None
+        return replace(incident, revision=finding.revision), None
     changed = replace(
         incident,
-        revision=trouble.revision,
-        fingerprint=trouble.fingerprint,
+        revision=finding.revision,
+        fingerprint=finding.fingerprint,
         updated=now,
-        message=trouble.message,
-        **_extent(trouble.resources),
+        message=finding.message,
+        **_extent(finding.resources),
     )
     return changed, _notification(IncidentEvent.CHANGED, changed, now)
 
@@ -100,7 +100,7 @@ def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> No
     return Notification(id=uuid.uuid4().hex, event=event, incident=incident, time=now)
 
 
-def essence(verdict: Verdict) -> object:
+def identity(verdict: Verdict) -> object:
     """What of a verdict makes drift another one, for its fingerprint."""
     document = verdict_document(verdict)
     document.pop("source")

@@ -11,14 +11,14 @@ from typing import Any
 from driftd.kube.collection import Changed, Collection, Keep
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Scope
-from driftd.kube.objects import get, list_as
-from driftd.kube.packing import AtHand, CachedObject, Packer
+from driftd.kube.objects import get, list_each
+from driftd.kube.packing import CachedObject, DecodedCache, Packer
 from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
 from driftd.model.errors import KubeError
 
 __all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Timing"]
 
-_WORTH_A_LIST = 100
+_MIN_GETS_FOR_LIST = 100
 """From so many outlines in a namespace on, one LIST completes them for less than a GET for each."""
 
 
@@ -52,11 +52,11 @@ class LiveCache:
         self.keep = keep
         self._loading = Loading()
         self._packers: defaultdict[ApiResource, Packer] = defaultdict(Packer)
-        self._at_hand = AtHand()
+        self._at_hand = DecodedCache()
         self._running: dict[Scope, _Running] = {}
         self._ensuring = asyncio.Lock()
 
-    async def ensure(self, scopes: Iterable[Scope]) -> None:
+    async def watch_scopes(self, scopes: Iterable[Scope]) -> None:
         """Watches exactly these scopes: starts what is missing, stops what nobody needs.
 
         Returns when each of them has been listed or has failed to be; `fresh` tells which. What failed goes on being
@@ -93,25 +93,25 @@ class LiveCache:
         """Every object of a scope. Raises: as `get`."""
         return list(self._trusted(*scope).collection.objects.values())
 
-    async def complete(self, resource: ApiResource, namespace: str | None, names: Sequence[str]) -> None:
+    async def fetch_content(self, resource: ApiResource, namespace: str | None, names: Sequence[str]) -> None:
         """Reads what is held in outline of some objects, so that `get` has them whole, or not at all.
 
         Raises: as `get`; KubeError, UnknownKind: they could not be read.
         """
-        if len(names) >= _WORTH_A_LIST:
+        if len(names) >= _MIN_GETS_FOR_LIST:
             collection, asked = self._trusted(resource, namespace).collection, frozenset(names)
 
             def take(item: dict[str, Any]) -> None:
                 if item["metadata"]["name"] in asked or collection.keeps(item):
-                    collection.complete(item)
+                    collection.set_content(item)
 
-            await list_as(self._cluster, resource, namespace, take)
-        await asyncio.gather(*(self._complete(resource, namespace, name) for name in names))
+            await list_each(self._cluster, resource, namespace, take)
+        await asyncio.gather(*(self._fetch_content(resource, namespace, name) for name in names))
 
-    async def trim(self) -> None:
+    async def drop_unneeded_content(self) -> None:
         """Holds in outline what `keep` says no to by now."""
         for running in list(self._running.values()):
-            await running.reflector.collection.trim()
+            await running.reflector.collection.drop_unneeded_content()
 
     def fresh(self, scope: Scope) -> Freshness:
         """How far a scope can be trusted. One that is not watched is not synced."""
@@ -148,14 +148,14 @@ class LiveCache:
         if stopped:
             await asyncio.wait([running.task for running in stopped])
 
-    async def _complete(self, resource: ApiResource, namespace: str | None, name: str) -> None:
+    async def _fetch_content(self, resource: ApiResource, namespace: str | None, name: str) -> None:
         held = self.get(resource, namespace, name)
         if held is None or held.is_whole:
             return
         found = await get(self._cluster, resource, namespace, name)
         collection = self._trusted(resource, namespace).collection
         if found is not None:
-            collection.complete(found)
+            collection.set_content(found)
         else:
             collection.gone(held)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from driftd.kube.packing import hands
+from driftd.kube.packing import field_owners
 from driftd.kube.watch import EventType, WatchEvent
-from driftd.process.gc_paused import BREATH
+from driftd.process.gc_paused import OBJECTS_PER_YIELD
 
 _Key = tuple[str | None, str]
 
 
-class Burst:
+class EventCoalescer:
     """Collects events until what arrived together is complete.
 
     Only events that tell of the same hands become one: who took a field away is known by the versions in between.
@@ -34,7 +34,7 @@ class Burst:
             else:
                 self._latest[key] = len(self._events)
                 self._events.append(event)
-        if event.more and len(self._events) < BREATH:
+        if event.more and len(self._events) < OBJECTS_PER_YIELD:
             return []
         complete, self._events = self._events, []
         self._latest.clear()
@@ -45,4 +45,4 @@ def _one_will_do(before: WatchEvent, after: WatchEvent) -> bool:
     if EventType.DELETED in (before.type, after.type):
         return False
     same = before.object["metadata"].get("uid") == after.object["metadata"].get("uid")
-    return same and hands(before.object) == hands(after.object)
+    return same and field_owners(before.object) == field_owners(after.object)

@@ -13,10 +13,10 @@ import structlog
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import Key
-from driftd.kube.packing import AtHand, CachedObject, Packer
+from driftd.kube.packing import CachedObject, DecodedCache, Packer
 from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.process.gc_paused import BREATH
+from driftd.process.gc_paused import OBJECTS_PER_YIELD
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Collection:
         packer: Packer,
         keep: Keep,
         on_change: Callable[[Changed], None],
-        at_hand: AtHand,
+        at_hand: DecodedCache,
     ) -> None:
         self.objects: dict[Key, CachedObject] = {}
         self._resource = resource
@@ -55,7 +55,7 @@ class Collection:
         """An object as it is to be held."""
         ref = self._ref(content)
         whole = self._keep(ref, lambda: content)
-        return self._packer.whole(ref, content) if whole else self._packer.outline(ref, content)
+        return self._packer.pack(ref, content) if whole else self._packer.pack_metadata(ref, content)
 
     def keeps(self, content: JsonObject) -> bool:
         """Whether an object is to be held whole."""
@@ -89,7 +89,7 @@ class Collection:
             if known is None or known.resource_version != new.resource_version:
                 self._announce(Changed(new.ref, known, new))
 
-    def complete(self, content: JsonObject) -> None:
+    def set_content(self, content: JsonObject) -> None:
         """Takes in a whole object that was read apart from the watch, in the place of its outline.
 
         It may be newer than what the watch has told: that then arrives late, and is passed over. What has gone since
@@ -99,22 +99,22 @@ class Collection:
         key = (metadata.get("namespace"), metadata["name"])
         held = self.objects.get(key)
         if held is not None and not held.is_whole and not _is_newer(held, str(metadata["resourceVersion"])):
-            self.objects[key] = self._packer.whole(held.ref, content)
+            self.objects[key] = self._packer.pack(held.ref, content)
 
     def gone(self, outline: CachedObject) -> None:
         """Takes in that an object is not there any more; the watch tells of its going by itself."""
         if self.objects.get(_key(outline)) is outline:
             del self.objects[_key(outline)]
 
-    async def trim(self) -> None:
+    async def drop_unneeded_content(self) -> None:
         """Cuts what need not be whole any more down to its outline."""
         for count, held in enumerate(list(self.objects.values())):
-            if count % BREATH == BREATH - 1:
+            if count % OBJECTS_PER_YIELD == OBJECTS_PER_YIELD - 1:
                 await asyncio.sleep(0)
             if not held.is_whole or self.objects.get(_key(held)) is not held:
                 continue
             if not self._keep(held.ref, lambda held=held: held.object):  # type: ignore[misc]  # it is bound here
-                self.objects[_key(held)] = self._packer.outline(held.ref, held.object)
+                self.objects[_key(held)] = self._packer.pack_metadata(held.ref, held.object)
 
     def _ref(self, content: JsonObject) -> ResourceRef:
         metadata = content["metadata"]

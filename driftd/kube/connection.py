@@ -17,7 +17,7 @@ from driftd import __version__
 from driftd.kube.errors import is_broken_connection, refusal, unreachable
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.login import LoginSource
-from driftd.kube.retry import Again, patiently, retry_after
+from driftd.kube.retry import Retryable, retry_after, retrying
 from driftd.kube.session import Session
 from driftd.model.errors import KubeError
 
@@ -105,11 +105,11 @@ class Cluster:
             data = body if isinstance(body, bytes) else orjson.dumps(body)
         repeatable = method in ("GET", "HEAD") if idempotent is None else idempotent
         try:
-            async for attempt in patiently():
+            async for attempt in retrying():
                 with attempt:
                     async with self._slots:
                         payload = await self._once(method, path, target, headers, data, timeout, repeatable, warnings)
-        except Again as again:
+        except Retryable as again:
             raise again.error from again.__cause__
         return self._decoded(payload, method, path) if decode else payload
 
@@ -152,7 +152,7 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = self._unreachable(error)
             if repeatable and is_broken_connection(error):
-                raise Again(failure, tries=_BROKEN_TRIES) from error
+                raise Retryable(failure, tries=_BROKEN_TRIES) from error
             raise failure from error
         if response.status < 300:
             if warnings is not None:
@@ -161,9 +161,9 @@ class Cluster:
         refused = self._refused(response.status, payload, method, path)
         after = refused.retry_after = retry_after(response.headers.get("Retry-After"))
         if response.status == 429 or (response.status >= 500 and after is not None):
-            raise Again(refused, tries=_BUSY_TRIES, after=after if after is not None else 1.0)
+            raise Retryable(refused, tries=_BUSY_TRIES, after=after if after is not None else 1.0)
         if response.status in (502, 503, 504) and repeatable:
-            raise Again(refused, tries=_BROKEN_TRIES)
+            raise Retryable(refused, tries=_BROKEN_TRIES)
         raise refused
 
     def _decoded(self, payload: bytes, method: str, path: str) -> Any:

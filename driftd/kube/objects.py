@@ -11,7 +11,7 @@ from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
-from driftd.process.gc_paused import BREATH, gc_held
+from driftd.process.gc_paused import OBJECTS_PER_YIELD, gc_paused
 
 FIELD_MANAGER = "driftd"
 _EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
@@ -80,12 +80,12 @@ async def list_objects(
 
     Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
     """
-    return await list_as(
+    return await list_each(
         cluster, resource, namespace, lambda item: item, label_selector=label_selector, page_size=page_size
     )
 
 
-async def list_as(
+async def list_each(
     cluster: Cluster,
     resource: ApiResource,
     namespace: str | None,
@@ -104,7 +104,7 @@ async def list_as(
     for restart in range(_LIST_RESTARTS + 1):
         limit = page_size if restart < _LIST_RESTARTS else 0
         try:
-            with gc_held():
+            with gc_paused():
                 return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit, on_page, begun)
         except NoSuchPath as error:
             raise _not_served(resource) from error
@@ -115,7 +115,7 @@ async def list_as(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def begin_list(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
+def start_list(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
     """Asks for the first page of a collection, for who does not know yet all that it wants of it. See `list_as`."""
     return asyncio.create_task(_asked(cluster, resource, namespace, {"limit": str(_PAGE)}))
 
@@ -243,7 +243,7 @@ async def _list_pages(
         del page
         before = len(items)
         for count, item in enumerate(listed):
-            if count % BREATH == BREATH - 1:
+            if count % OBJECTS_PER_YIELD == OBJECTS_PER_YIELD - 1:
                 await asyncio.sleep(0)
             items.append(made_of(item))
         del listed  # before the next page is decoded

@@ -22,7 +22,7 @@ class CachedObject:
     version, and who owns it; not enough to compare it.
     """
 
-    __slots__ = ("_content", "_dictionary", "_packed", "hands", "is_whole", "ref", "resource_version")
+    __slots__ = ("_content", "_dictionary", "_packed", "field_owners", "is_whole", "ref", "resource_version")
 
     def __init__(
         self, ref: ResourceRef, content: JsonObject, dictionary: Dictionary | None = None, *, whole: bool = True
@@ -30,13 +30,13 @@ class CachedObject:
         self.ref = ref
         self.resource_version = str(content["metadata"]["resourceVersion"])
         self.is_whole = whole
-        self.hands = hash(orjson.dumps(hands(content))) if whole else 0
+        self.field_owners = hash(orjson.dumps(field_owners(content))) if whole else 0
         """Equal for two versions of an object in which the same managers own the same fields, but those of the status.
 
         0 where it is held in outline.
         """
         self._content: JsonObject | None = None
-        raw = orjson.dumps(content if whole else _outline(content))
+        raw = orjson.dumps(content if whole else _partial_metadata(content))
         self._dictionary = dictionary
         # A copy: orjson's own bytes keep the room that they were written into, several times of what an outline takes.
         self._packed = dictionary.pack(raw) if dictionary is not None else bytes(memoryview(raw))
@@ -54,10 +54,10 @@ class CachedObject:
         """
         if not self.is_whole:
             raise LookupError(f"{self.ref} is held in outline only")
-        return self.outline
+        return self.metadata
 
     @property
-    def outline(self) -> JsonObject:
+    def metadata(self) -> JsonObject:
         """What is held of it: at least its kind and the outline of its metadata."""
         if self._content is not None:
             return self._content
@@ -74,7 +74,7 @@ class CachedObject:
         return f"CachedObject({self.ref})"
 
 
-class AtHand:
+class DecodedCache:
     """Those objects of a cluster that changed last, held decoded for a moment: they are about to be looked at."""
 
     def __init__(self) -> None:
@@ -104,23 +104,23 @@ class Packer:
     def __init__(self) -> None:
         self._samples = Samples()
 
-    def whole(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
+    def pack(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """The object with everything in it."""
         packed = CachedObject(ref, content, self._samples.dictionary)
         self._samples.add(orjson.dumps(content))
         return packed
 
-    def outline(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
+    def pack_metadata(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """The object in outline, which is short enough as it is."""
         return CachedObject(ref, content, whole=False)
 
 
-def hands(content: JsonObject) -> list[Any]:
+def field_owners(content: JsonObject) -> list[Any]:
     """The entries of an object's managedFields that are about more than its status."""
     managed = content["metadata"].get("managedFields") or ()
     return [entry for entry in managed if entry.get("subresource") != "status"]
 
 
-def _outline(content: JsonObject) -> dict[str, Any]:
+def _partial_metadata(content: JsonObject) -> dict[str, Any]:
     metadata = {k: v for k, v in content["metadata"].items() if k not in ("annotations", "managedFields")}
     return {"apiVersion": content.get("apiVersion"), "kind": content.get("kind"), "metadata": metadata}

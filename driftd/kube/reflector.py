@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 
 import structlog
 
-from driftd.kube.coalescing import Burst
+from driftd.kube.coalescing import EventCoalescer
 from driftd.kube.collection import Collection, keyed, log_defect
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import Key, list_as
+from driftd.kube.objects import Key, list_each
 from driftd.kube.packing import CachedObject
 from driftd.kube.retry import jittered
 from driftd.kube.watch import EventType, WatchEvent, watch
 from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from driftd.process.gc_paused import BREATH, gc_held
+from driftd.process.gc_paused import OBJECTS_PER_YIELD, gc_paused
 
 log = structlog.get_logger()
 
@@ -160,18 +160,18 @@ class Reflector:
 
     async def _load_by_pages(self) -> None:
         async with self._loading.turns:
-            listing = await list_as(self._cluster, self._resource, self._namespace, self.collection.packed)
+            listing = await list_each(self._cluster, self._resource, self._namespace, self.collection.packed)
         self._loaded(keyed(listing.items), listing.resource_version)
 
     async def _load_by_stream(self) -> None:
         """A list, and the watch that goes on from it, over one connection."""
         self._by_pages = True  # the next time: whatever breaks a long stream need not break pages
         started = time.monotonic()
-        burst = Burst()
+        burst = EventCoalescer()
         fresh: dict[Key, CachedObject] = {}
         async with AsyncExitStack() as while_loading:
             await while_loading.enter_async_context(self._loading.turns)
-            while_loading.enter_context(gc_held())
+            while_loading.enter_context(gc_paused())
             try:
                 async with aclosing(self._events(initial=True)) as events:
                     async for event in events:
@@ -202,7 +202,7 @@ class Reflector:
         opened = asyncio.Event()
         started = time.monotonic()
         heard = False
-        burst = Burst()
+        burst = EventCoalescer()
         opening = asyncio.create_task(self._notice(opened))
         try:
             async with aclosing(self._events(opened=opened)) as events:
@@ -240,7 +240,7 @@ class Reflector:
         async with aclosing(stream) as following:
             async for event in following:
                 count += 1
-                if count % BREATH == 0:
+                if count % OBJECTS_PER_YIELD == 0:
                     await asyncio.sleep(0)
                 self._last_contact = time.time()
                 yield event
@@ -268,7 +268,7 @@ class Reflector:
         self.collection.replace(fresh, announce=not first)
         self._recovered()
 
-    def _take(self, event: WatchEvent, burst: Burst) -> None:
+    def _take(self, event: WatchEvent, burst: EventCoalescer) -> None:
         self._attempts = 0
         for one in burst.add(event):
             self.collection.take(one)

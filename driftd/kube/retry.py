@@ -12,7 +12,7 @@ LONGEST_WAIT = 30.0
 """Seconds; a Retry-After beyond it is cut."""
 
 
-class Again(Exception):
+class Retryable(Exception):
     """The request may be sent again. `after`: the server's own wish in seconds. `tries`: of all attempts together."""
 
     def __init__(self, error: KubeError, *, tries: int, after: float | None = None) -> None:
@@ -22,9 +22,9 @@ class Again(Exception):
         super().__init__(str(error))
 
 
-def patiently() -> AsyncRetrying:
+def retrying() -> AsyncRetrying:
     """Tries again on `Again` until its `tries` are used up, then lets it through."""
-    return AsyncRetrying(retry=retry_if_exception_type(Again), wait=_wait, stop=_stop, reraise=True)
+    return AsyncRetrying(retry=retry_if_exception_type(Retryable), wait=_wait, stop=_stop, reraise=True)
 
 
 def jittered(base: float, attempt: int, cap: float) -> float:
@@ -49,8 +49,8 @@ def _stop(state: RetryCallState) -> bool:
     return state.attempt_number >= _again(state).tries
 
 
-def _again(state: RetryCallState) -> Again:
+def _again(state: RetryCallState) -> Retryable:
     error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, Again):
+    if not isinstance(error, Retryable):
         raise TypeError("asked about an attempt that did not fail")
     return error

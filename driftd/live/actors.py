@@ -18,22 +18,22 @@ from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, ResourceRef
 
-_KEPT = 16
+_MAX_PER_OBJECT = 16
 """So many sightings and audit events of one object are remembered."""
 
-_OBJECTS = 50_000
+_MAX_OBJECTS = 50_000
 """So many objects are remembered, the latest that changed."""
 
-_LARGE = 4096
+_EAGER_BYTES = 4096
 """Bytes from which on the two versions of an object are not kept, but looked at at once: most take some hundreds."""
 
-_CLOSE = timedelta(seconds=2)
+_CLOCK_SKEW = timedelta(seconds=2)
 """How far apart two clocks may be: the API server's, and driftd's own."""
 
 _SECOND = timedelta(seconds=1)
 """managedFields tells whole seconds."""
 
-_NO_TIME = timedelta()
+_ZERO = timedelta()
 
 Keys = tuple[str, ...]
 
@@ -54,78 +54,80 @@ class AuditEvent:
     answered: datetime
     subresource: str | None = None
 
-    def gap(self, start: datetime, length: timedelta = _NO_TIME) -> timedelta:
+    def gap(self, start: datetime, length: timedelta = _ZERO) -> timedelta:
         """How long before or after a span of time it was under way; nothing where the two meet."""
-        return max(start - self.answered, self.time - (start + length), _NO_TIME)
+        return max(start - self.answered, self.time - (start + length), _ZERO)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _OwnerChanges:
     lost: frozenset[Keys]
     owners: tuple[FieldOwner, ...]
     earlier: tuple[FieldOwner, ...]
 
 
-class _Sighting:
+class _ObservedChange:
     """One change of an object. What it was is looked at when it is asked for, which few ever are."""
 
-    __slots__ = ("_found", "_versions", "time")
+    __slots__ = ("_result", "_versions", "time")
 
     def __init__(self, time: datetime, before: CachedObject, after: CachedObject) -> None:
         self.time = time
         self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
-        self._found = _Seen(frozenset(), (), ())
-        if before.size + after.size > _LARGE:
-            self._look()
+        self._result = _OwnerChanges(frozenset(), (), ())
+        if before.size + after.size > _EAGER_BYTES:
+            self._compute()
 
     @property
     def lost(self) -> frozenset[Keys]:
         """The fields that lost their last owner."""
-        return self._look().lost
+        return self._compute().lost
 
     @property
     def owners(self) -> tuple[FieldOwner, ...]:
         """Those whose entries of managedFields are new."""
-        return self._look().owners
+        return self._compute().owners
 
     @property
     def earlier(self) -> tuple[FieldOwner, ...]:
         """Those who had written before."""
-        return self._look().earlier
+        return self._compute().earlier
 
-    def _look(self) -> _Seen:
+    def _compute(self) -> _OwnerChanges:
         if self._versions is not None:
-            before, after = (_of_the_object(version.object) for version in self._versions)
+            before, after = (_object_entries(version.object) for version in self._versions)
             known = {(entry.owner, entry.api_version): entry.fields for entry in before}
-            owners = tuple(entry.owner for entry in after if _is_news(entry, known))
-            self._found = _Seen(_lost(before, after), owners, tuple(entry.owner for entry in before))
+            owners = tuple(entry.owner for entry in after if _is_new_or_grown(entry, known))
+            self._result = _OwnerChanges(_lost(before, after), owners, tuple(entry.owner for entry in before))
             self._versions = None
-        return self._found
+        return self._result
 
 
-class Witness:
+class ActorLog:
     """Remembers, within bounds, and names who it was. Only what happened since the start is known."""
 
     def __init__(self) -> None:
-        self._sightings: OrderedDict[ResourceRef, deque[_Sighting]] = OrderedDict()
+        self._changes: OrderedDict[ResourceRef, deque[_ObservedChange]] = OrderedDict()
         self._audit: OrderedDict[ResourceRef, deque[AuditEvent]] = OrderedDict()
 
-    def saw(self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime) -> None:
+    def record_change(
+        self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime
+    ) -> None:
         """Takes in two versions of an object, as the watch brought them. Of an outline nothing can be said."""
         if old is None or new is None or not (old.is_whole and new.is_whole):
             return
-        if old.hands != new.hands:
-            _remember(self._sightings, ref, _Sighting(now, old, new))
+        if old.field_owners != new.field_owners:
+            _remember(self._changes, ref, _ObservedChange(now, old, new))
 
-    def heard(self, event: AuditEvent) -> None:
+    def record_audit(self, event: AuditEvent) -> None:
         """Takes in an event of the audit log."""
         _remember(self._audit, event.ref, event)
 
-    def name(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    def attribute(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         """The verdicts with what is known beyond managedFields of who it was."""
-        return tuple(self._named(v) if v.ref in self._sightings or v.ref in self._audit else v for v in verdicts)
+        return tuple(self._attributed(v) if v.ref in self._changes or v.ref in self._audit else v for v in verdicts)
 
-    def _named(self, verdict: Verdict) -> Verdict:
+    def _attributed(self, verdict: Verdict) -> Verdict:
         if verdict.status is Status.MISSING:
             return replace(verdict, by=self._deleted(verdict.ref))
         if not verdict.fields:
@@ -139,13 +141,13 @@ class Witness:
 
     def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
         keys = tuple(field_key(segment) for segment in path)
-        for sighting in reversed(self._sightings.get(ref, ())):
+        for sighting in reversed(self._changes.get(ref, ())):
             if any(_within(lost, keys) for lost in sighting.lost):
                 if len(sighting.owners) == 1:
                     return self._with_user(ref, sighting.owners[0])
-                event = self._behind(ref, sighting)
+                event = self._write_behind(ref, sighting)
                 if event is not None:
-                    return _signed(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
+                    return _with_audit(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
                 return None
         return None
 
@@ -156,24 +158,29 @@ class Witness:
         of the last. Some entries have no time: then it is that at which the change was seen.
         """
         if owner.time is not None:
-            return _signed(owner, max(self._stamped(ref, owner), key=lambda event: event.time, default=None))
-        sighting = self._observed(ref, owner)
+            return _with_audit(
+                owner, max(self._writes_of_entry(ref, owner), key=lambda event: event.time, default=None)
+            )
+        sighting = self._change_by(ref, owner)
         if sighting is None:
             return owner
-        return _signed(replace(owner, time=sighting.time), self._behind(ref, sighting, owner.manager))
+        return _with_audit(replace(owner, time=sighting.time), self._write_behind(ref, sighting, owner.manager))
 
-    def _observed(self, ref: ResourceRef, owner: FieldOwner) -> _Sighting | None:
-        return next((one for one in reversed(self._sightings.get(ref, ())) if owner in one.owners), None)
+    def _change_by(self, ref: ResourceRef, owner: FieldOwner) -> _ObservedChange | None:
+        return next((one for one in reversed(self._changes.get(ref, ())) if owner in one.owners), None)
 
-    def _behind(self, ref: ResourceRef, sighting: _Sighting, manager: str | None = None) -> AuditEvent | None:
+    def _write_behind(
+        self, ref: ResourceRef, sighting: _ObservedChange, manager: str | None = None
+    ) -> AuditEvent | None:
         """The write that made a change, of which the object tells no time: the nearest, by the manager if known.
 
         The audit log may tell of it only seconds later. So it is none that made another change, or of which the object
         had told before.
         """
-        others = [other.time for other in self._sightings.get(ref, ()) if other is not sighting]
+        others = [other.time for other in self._changes.get(ref, ()) if other is not sighting]
         told = {
-            min(self._stamped(ref, owner), key=lambda event: event.time, default=None) for owner in sighting.earlier
+            min(self._writes_of_entry(ref, owner), key=lambda event: event.time, default=None)
+            for owner in sighting.earlier
         }
         own = [
             event
@@ -181,11 +188,11 @@ class Witness:
             if event not in told
             and event.subresource != "status"
             and manager in (None, event.manager)
-            and event.gap(sighting.time) <= min([_CLOSE, *map(event.gap, others)])
+            and event.gap(sighting.time) <= min([_CLOCK_SKEW, *map(event.gap, others)])
         ]
         return min(own, key=lambda event: (event.gap(sighting.time), sighting.time - event.time), default=None)
 
-    def _stamped(self, ref: ResourceRef, owner: FieldOwner) -> Iterator[AuditEvent]:
+    def _writes_of_entry(self, ref: ResourceRef, owner: FieldOwner) -> Iterator[AuditEvent]:
         """The writes of which an entry of managedFields may tell: that manager's, under way in that second."""
         for event in self._writes(ref):
             if owner.time is not None and event.manager == owner.manager and not event.gap(owner.time, _SECOND):
@@ -202,42 +209,42 @@ class Witness:
         return None
 
 
-def _signed(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:
+def _with_audit(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:
     if event is None:
         return owner
     return replace(owner, user=event.user, source=event.source, verb=event.verb)
 
 
 def _remember(memory: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, what: object) -> None:
-    memory.setdefault(ref, deque(maxlen=_KEPT)).append(what)
+    memory.setdefault(ref, deque(maxlen=_MAX_PER_OBJECT)).append(what)
     memory.move_to_end(ref)
-    if len(memory) > _OBJECTS:
+    if len(memory) > _MAX_OBJECTS:
         memory.popitem(last=False)
 
 
-def _of_the_object(body: JsonObject) -> list[Entry]:
+def _object_entries(body: JsonObject) -> list[Entry]:
     return [entry for entry in entries(body) if entry.owner.subresource != "status"]
 
 
-def _hand(entry: Entry) -> tuple[str, str, str | None, str]:
+def _entry_key(entry: Entry) -> tuple[str, str, str | None, str]:
     """Whose entry it is, whenever that hand was last at work."""
     return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
 
 
-def _is_news(entry: Entry, known: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
+def _is_new_or_grown(entry: Entry, known: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
     """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
     before = known.get((entry.owner, entry.api_version))
-    return before is None or any(True for _ in _beyond(entry.fields, before, ()))
+    return before is None or any(True for _ in _fields_beyond(entry.fields, before, ()))
 
 
 def _lost(before: Sequence[Entry], after: Sequence[Entry]) -> frozenset[Keys]:
     """The fields that had an owner, and have none."""
-    still = {_hand(entry): entry.fields for entry in after}
-    given_up = [path for entry in before for path in _beyond(entry.fields, still.get(_hand(entry)), ())]
+    still = {_entry_key(entry): entry.fields for entry in after}
+    given_up = [path for entry in before for path in _fields_beyond(entry.fields, still.get(_entry_key(entry)), ())]
     return frozenset(path for path in given_up if not any(_has(entry.fields, path) for entry in after))
 
 
-def _beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
+def _fields_beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
     """The fields that are owned here and not there. What is the same in both, mostly nearly all, is not walked."""
     if fields == others:
         return
@@ -248,7 +255,7 @@ def _beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: 
             continue
         there = others.get(key) if others is not None else None
         if below:
-            yield from _beyond(below, there, (*above, key))
+            yield from _fields_beyond(below, there, (*above, key))
         elif not _is_owned(there):
             yield (*above, key)
 

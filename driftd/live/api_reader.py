@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import Key, begin_list, get, list_as, list_objects
-from driftd.live.mapping import Wanted
+from driftd.kube.objects import Key, get, list_each, list_objects, start_list
+from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
 
@@ -31,30 +31,30 @@ Pods = Sequence[JsonObject] | DriftdError
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadResult:
     """One object as it was read: `body` is None if there is none. `error` says why it could not be read."""
 
     body: JsonObject | None
     error: str | None = None
 
 
-Readings = Mapping[ResourceRef, Reading]
-Tell = Callable[[Readings], None]
+ReadResults = Mapping[ResourceRef, ReadResult]
+OnRead = Callable[[ReadResults], None]
 
 
 class Reader(Protocol):
-    def stamp(self, one: Wanted) -> str | None:
+    def version_of(self, item: MappedManifest) -> str | None:
         """What the live object is known by, without reading it: equal for two moments only where it is the same.
 
         None where nothing vouches for that: it cannot be told without reading.
         """
         ...
 
-    async def read(self, wanted: Sequence[Wanted]) -> Readings:
+    async def read(self, items: Sequence[MappedManifest]) -> ReadResults:
         """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
         ...
 
-    def parts(self, wanted: Sequence[Wanted]) -> AsyncGenerator[Readings]:
+    def stream(self, items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
         """The same in parts, as they come; what is read twice, as when a list starts anew, is as it was read last."""
         ...
 
@@ -63,49 +63,49 @@ class Reader(Protocol):
         ...
 
 
-class DirectReader:
+class ApiReader:
     """Asks the API server, with as few requests as the objects allow."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._begun: dict[tuple[ApiResource, str | None], asyncio.Task[Any]] = {}
+        self._prefetched: dict[tuple[ApiResource, str | None], asyncio.Task[Any]] = {}
 
-    def begin(self, some: Sequence[Wanted]) -> None:
+    def prefetch(self, items: Sequence[MappedManifest]) -> None:
         """Asks for the first pages of the lists that some of what is wanted shows to be worth it.
 
         To be followed by `read` or `parts` of all that is wanted, which do not ask for these once more; or by `close`.
         """
-        for resource, refs in _by_resource(some).items():
+        for resource, refs in _by_resource(items).items():
             by_namespace = _by_namespace(refs)
             if len(by_namespace) >= _WORTH_ALL_NAMESPACES:
-                self._begin(resource, None)
+                self._prefetch(resource, None)
                 continue
             for namespace, there in by_namespace.items():
                 if len(there) >= _WORTH_A_LIST:
-                    self._begin(resource, namespace)
+                    self._prefetch(resource, namespace)
 
-    def _begin(self, resource: ApiResource, namespace: str | None) -> None:
-        self._begun[resource, namespace] = begin_list(self._cluster, resource, namespace)
+    def _prefetch(self, resource: ApiResource, namespace: str | None) -> None:
+        self._prefetched[resource, namespace] = start_list(self._cluster, resource, namespace)
 
     async def close(self) -> None:
         """Gives up what was begun and is of no use."""
-        begun = list(self._begun.values())
-        self._begun.clear()
+        begun = list(self._prefetched.values())
+        self._prefetched.clear()
         for page in begun:
             page.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
 
-    def stamp(self, _one: Wanted) -> None:
+    def version_of(self, _one: MappedManifest) -> None:
         """Nobody tells what happened since it was last asked."""
 
-    async def read(self, wanted: Sequence[Wanted]) -> Readings:
-        readings: dict[ResourceRef, Reading] = {}
-        await self._read(wanted, readings.update)
+    async def read(self, items: Sequence[MappedManifest]) -> ReadResults:
+        readings: dict[ResourceRef, ReadResult] = {}
+        await self._read(items, readings.update)
         return readings
 
-    async def parts(self, wanted: Sequence[Wanted]) -> AsyncGenerator[Readings]:
-        told: asyncio.Queue[Readings | None] = asyncio.Queue()
-        reading = asyncio.create_task(self._read(wanted, told.put_nowait))
+    async def stream(self, items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
+        told: asyncio.Queue[ReadResults | None] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(items, told.put_nowait))
         reading.add_done_callback(lambda _: told.put_nowait(None))
         try:
             while (part := await told.get()) is not None:
@@ -114,9 +114,11 @@ class DirectReader:
         finally:
             reading.cancel()
 
-    async def _read(self, wanted: Sequence[Wanted], tell: Tell) -> None:
+    async def _read(self, items: Sequence[MappedManifest], on_read: OnRead) -> None:
         try:
-            await asyncio.gather(*(self._kind(resource, refs, tell) for resource, refs in _by_resource(wanted).items()))
+            await asyncio.gather(
+                *(self._kind(resource, refs, on_read) for resource, refs in _by_resource(items).items())
+            )
         finally:
             await self.close()
 
@@ -137,59 +139,59 @@ class DirectReader:
         except DriftdError as error:
             return error
 
-    async def _kind(self, resource: ApiResource, refs: Sequence[ResourceRef], tell: Tell) -> None:
+    async def _kind(self, resource: ApiResource, refs: Sequence[ResourceRef], on_read: OnRead) -> None:
         by_namespace = _by_namespace(refs)
-        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, tell):
+        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, on_read):
             return
         await asyncio.gather(
-            *(self._namespace(resource, namespace, some, tell) for namespace, some in by_namespace.items())
+            *(self._namespace(resource, namespace, some, on_read) for namespace, some in by_namespace.items())
         )
 
     async def _namespace(
-        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], tell: Tell
+        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], on_read: OnRead
     ) -> None:
-        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, tell):
-            await asyncio.gather(*(self._get(resource, ref, tell) for ref in refs))
+        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, on_read):
+            await asyncio.gather(*(self._get(resource, ref, on_read) for ref in refs))
 
     async def _list(
-        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], tell: Tell
+        self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], on_read: OnRead
     ) -> bool:
         """Whether a LIST was allowed, and with it all of `refs` read. Only who is told holds the objects."""
         missing = {(ref.namespace, ref.name): ref for ref in refs}
         asked_for = dict(missing)
-        page: dict[ResourceRef, Reading] = {}
+        page: dict[ResourceRef, ReadResult] = {}
 
         def taken(item: JsonObject) -> Key:
             key = (item["metadata"].get("namespace"), item["metadata"]["name"])
             if (ref := asked_for.get(key)) is not None:
-                page[ref] = Reading(item)
+                page[ref] = ReadResult(item)
             return key
 
         def told(_keys: Sequence[Key]) -> None:
-            tell(dict(page))
+            on_read(dict(page))
             page.clear()
 
         try:
-            begun = self._begun.pop((resource, namespace), None)
-            listing = await list_as(self._cluster, resource, namespace, taken, on_page=told, begun=begun)
+            begun = self._prefetched.pop((resource, namespace), None)
+            listing = await list_each(self._cluster, resource, namespace, taken, on_page=told, begun=begun)
         except Forbidden:
             return False
         except DriftdError as error:
-            tell({ref: Reading(None, str(error)) for ref in refs})
+            on_read({ref: ReadResult(None, str(error)) for ref in refs})
             return True
         for key in listing.items:
             missing.pop(key, None)
-        tell({ref: Reading(None) for ref in missing.values()})
+        on_read({ref: ReadResult(None) for ref in missing.values()})
         return True
 
-    async def _get(self, resource: ApiResource, ref: ResourceRef, tell: Tell) -> None:
+    async def _get(self, resource: ApiResource, ref: ResourceRef, on_read: OnRead) -> None:
         try:
-            tell({ref: Reading(await get(self._cluster, resource, ref.namespace, ref.name))})
+            on_read({ref: ReadResult(await get(self._cluster, resource, ref.namespace, ref.name))})
         except DriftdError as error:
-            tell({ref: Reading(None, str(error))})
+            on_read({ref: ReadResult(None, str(error))})
 
 
-def _by_resource(wanted: Sequence[Wanted]) -> Mapping[ApiResource, list[ResourceRef]]:
+def _by_resource(wanted: Sequence[MappedManifest]) -> Mapping[ApiResource, list[ResourceRef]]:
     groups: defaultdict[ApiResource, list[ResourceRef]] = defaultdict(list)
     for one in wanted:
         if one.resource is not None:

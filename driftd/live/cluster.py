@@ -9,7 +9,7 @@ from driftd.diff.schema import Schema, Schemas
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
-from driftd.live.dry_run_cache import DryRuns
+from driftd.live.dry_run_cache import DryRunCache
 from driftd.model.errors import UnknownKind
 
 _RENEW_AFTER = 10.0
@@ -24,7 +24,7 @@ class ClusterView:
 
     def __init__(self, cluster: Cluster, schemas: SchemaSource) -> None:
         self.cluster = cluster
-        self.dry_runs = DryRuns(cluster)
+        self.dry_runs = DryRunCache(cluster)
         self._source = schemas
         self._discovery: Discovery | None = None
         self._loaded_at = 0.0
@@ -61,7 +61,7 @@ class ClusterView:
                 raise
         return (await self.discovery(newer_than=self._loaded_at)).find(api_version, kind)
 
-    async def forget(self) -> None:
+    async def invalidate(self) -> None:
         """Makes the next question ask the cluster again: it was found to be out of date."""
         async with self._lock:
             self._discovery = None

@@ -11,20 +11,19 @@ import orjson
 
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import apply
-from driftd.model.app import FIELD_MANAGER
+from driftd.kube.objects import FIELD_MANAGER, apply
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 
-_KEPT = 4096
+_MAX_ENTRIES = 4096
 """So many answers are kept, the latest."""
 
-_BELIEVED = 300.0
+_TTL_SECONDS = 300.0
 """Seconds for which an answer is believed: admission and defaults may change without the object."""
 
 _Key = tuple[ResourceRef, str, bytes, str, str]
 
 
-class DryRuns:
+class DryRunCache:
     """Asks one API server, and remembers by manifest and by version of the object.
 
     What differs is judged again by every look at everything, and each answer costs the API server milliseconds.
@@ -35,14 +34,14 @@ class DryRuns:
         self._now = now
         self._known: OrderedDict[_Key, tuple[float, bytes]] = OrderedDict()
 
-    async def ask(self, manifest: Manifest, resource: ApiResource, live: JsonObject) -> JsonObject:
+    async def dry_run(self, manifest: Manifest, resource: ApiResource, live: JsonObject) -> JsonObject:
         """What applying a manifest would make of its object, admission included. `live` is the object as it was read.
 
         Where the answer is of another version than `live`, that has changed meanwhile. Raises: KubeError.
         """
         key = (manifest.ref, manifest.api_version, manifest.digest, *_version(live))
         asked_at, packed = self._known.get(key, (None, b""))
-        if asked_at is not None and self._now() - asked_at < _BELIEVED:
+        if asked_at is not None and self._now() - asked_at < _TTL_SECONDS:
             known: JsonObject = orjson.loads(zlib.decompress(packed))
             return known
         answer: JsonObject = await apply(
@@ -51,7 +50,7 @@ class DryRuns:
         if _version(answer) == _version(live):
             self._known[key] = (self._now(), zlib.compress(orjson.dumps(answer), 1))
             self._known.move_to_end(key)
-            if len(self._known) > _KEPT:
+            if len(self._known) > _MAX_ENTRIES:
                 self._known.popitem(last=False)
         return answer
 

@@ -11,15 +11,15 @@ from driftd.model.app import App
 from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import Manifest, group_of
 
-Kind = tuple[str, str]
+GroupKind = tuple[str, str]
 """A group and a kind."""
 
-_Serving = tuple[ApiResource | None, str | None]
+_Served = tuple[ApiResource | None, str | None]
 """Where a kind is served, and what is wrong with it: the fields of `Wanted`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MappedManifest:
     """One manifest and where the cluster serves it.
 
     `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no object of it can be there.
@@ -32,21 +32,21 @@ class Wanted:
     error: str | None = None
 
 
-class Placement:
+class RestMapping:
     """What an app declares, placed: in its order, and each object once."""
 
-    def __init__(self, wanted: Iterable[Wanted] = ()) -> None:
-        self.by_ref = {one.manifest.ref: one for one in wanted}
-        self.resources = frozenset(one.resource for one in self.wanted if one.resource is not None)
-        self.incomplete = any(one.error is not None or one.resource is None for one in self.wanted)
+    def __init__(self, mapped: Iterable[MappedManifest] = ()) -> None:
+        self.by_ref = {one.manifest.ref: one for one in mapped}
+        self.resources = frozenset(one.resource for one in self.mapped if one.resource is not None)
+        self.incomplete = any(one.error is not None or one.resource is None for one in self.mapped)
         """Whether the cluster may serve more of it soon."""
 
     @property
-    def wanted(self) -> Collection[Wanted]:
+    def mapped(self) -> Collection[MappedManifest]:
         return self.by_ref.values()
 
 
-class Placements:
+class RestMapper:
     """The placements of one app. What was placed once stays, for as long as the cluster serves the same kinds."""
 
     def __init__(self, app: App, view: ClusterView) -> None:
@@ -54,32 +54,32 @@ class Placements:
         self._view = view
         self._discovery: object = None
         self._manifests: Sequence[Manifest] = ()
-        self._placed: Sequence[Wanted] = ()
-        self._last = Placement()
+        self._mapped: Sequence[MappedManifest] = ()
+        self._last = RestMapping()
 
-    async def of(self, manifests: Sequence[Manifest]) -> Placement:
+    async def map(self, manifests: Sequence[Manifest]) -> RestMapping:
         """Where the manifests are. Raises: KubeError, where the cluster cannot be asked at all."""
         discovery = await self._view.discovery()
         if discovery is self._discovery and manifests is self._manifests and not self._last.incomplete:
             return self._last
-        known: dict[int, Wanted] = {}
+        known: dict[int, MappedManifest] = {}
         if discovery is self._discovery:
             # By identity: a manifest of the revision before is the same object for as long as its file is the same.
-            placed_before = zip(self._manifests, self._placed, strict=True)
+            placed_before = zip(self._manifests, self._mapped, strict=True)
             known = {id(manifest): one for manifest, one in placed_before if one.resource and one.error is None}
         fresh = [manifest for manifest in manifests if id(manifest) not in known]
-        placed = iter(await place(fresh, self._app, self._view, scopes_brought(manifests)))
-        self._placed = [known.get(id(manifest)) or next(placed) for manifest in manifests]
+        placed = iter(await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
+        self._mapped = [known.get(id(manifest)) or next(placed) for manifest in manifests]
         # What kinds there are may have been asked for anew on the way.
         self._discovery = await self._view.discovery()
         self._manifests = manifests
-        self._last = Placement(self._placed)
+        self._last = RestMapping(self._mapped)
         return self._last
 
 
-async def place(
-    manifests: Iterable[Manifest], app: App, view: ClusterView, brought: dict[Kind, bool] | None = None
-) -> list[Wanted]:
+async def map_manifests(
+    manifests: Iterable[Manifest], app: App, view: ClusterView, defined_kinds: dict[GroupKind, bool] | None = None
+) -> list[MappedManifest]:
     """Each manifest in the namespace that it would be applied to: its own, the app's, or the kubeconfig's.
 
     `brought` are the kinds that come with the same revision (`scopes_brought`), by default with these manifests.
@@ -87,23 +87,23 @@ async def place(
     """
     manifests = list(manifests)
     await view.discovery()
-    if brought is None:
-        brought = scopes_brought(manifests)
-    served: dict[tuple[str, str], _Serving] = {}
+    if defined_kinds is None:
+        defined_kinds = kinds_defined_by(manifests)
+    served: dict[tuple[str, str], _Served] = {}
     placed = []
     for manifest in manifests:
         kind = (manifest.api_version, manifest.ref.kind)
         if kind not in served:
-            served[kind] = await _serving(manifest, view)
+            served[kind] = await _served(manifest, view)
         resource, error = served[kind]
-        namespaced = resource.namespaced if resource else brought.get((manifest.ref.group, manifest.ref.kind))
+        namespaced = resource.namespaced if resource else defined_kinds.get((manifest.ref.group, manifest.ref.kind))
         if namespaced is not None:
             manifest = manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None)  # noqa: PLW2901  # the same one, in its place
-        placed.append(Wanted(manifest, resource, error))
+        placed.append(MappedManifest(manifest, resource, error))
     return placed
 
 
-async def _serving(manifest: Manifest, view: ClusterView) -> _Serving:
+async def _served(manifest: Manifest, view: ClusterView) -> _Served:
     try:
         return await view.resource(manifest.api_version, manifest.ref.kind), None
     except UnknownKind as unserved:
@@ -125,9 +125,9 @@ def _namespace(manifest: Manifest, app: App, view: ClusterView) -> str:
     return manifest.ref.namespace or app.namespace or view.cluster.namespace
 
 
-def scopes_brought(manifests: Iterable[Manifest]) -> dict[Kind, bool]:
+def kinds_defined_by(manifests: Iterable[Manifest]) -> dict[GroupKind, bool]:
     """The kinds that CustomResourceDefinitions among the manifests bring, and whether they have namespaces."""
-    scopes: dict[Kind, bool] = {}
+    scopes: dict[GroupKind, bool] = {}
     for manifest in manifests:
         if manifest.ref.kind == "CustomResourceDefinition" and group_of(manifest.api_version) == "apiextensions.k8s.io":
             spec = manifest.body.get("spec") or {}

@@ -43,23 +43,23 @@ class PodIndex:
             self._scopes[scope] = known
         return (name for workload in workloads for name in known.get(workload, ()))
 
-    def changed(self, change: Changed) -> None:
+    def apply(self, change: Changed) -> None:
         """Takes in what became of a pod."""
         for (_, namespace), known in self._scopes.items():
             if namespace in (None, change.ref.namespace):
                 if change.old is not None:
-                    workload = workload_of(change.old.outline)
+                    workload = workload_of(change.old.metadata)
                     if workload is not None:
                         known[workload].discard(change.ref.name)
                 if change.new is not None:
                     _put(known, change.new)
 
-    def forget_all_but(self, watched: Container[Scope]) -> None:
+    def retain(self, watched: Container[Scope]) -> None:
         """Lets go of scopes that are watched no longer: should they be again, they are read through anew."""
         self._scopes = {scope: known for scope, known in self._scopes.items() if scope in watched}
 
 
 def _put(known: _ByWorkload, pod: CachedObject) -> None:
-    workload = workload_of(pod.outline)
+    workload = workload_of(pod.metadata)
     if workload is not None:
         known[workload].add(pod.ref.name)

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from driftd.detect.pods import says_something_new
 from driftd.diff.autoscaler import scaled_by
 from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache
 from driftd.kube.discovery import Scope
-from driftd.live.actors import AuditEvent, Witness
-from driftd.live.cache_reader import CachedReader
+from driftd.live.actors import ActorLog, AuditEvent
+from driftd.live.cache_reader import CacheReader
 from driftd.live.pod_index import PodIndex, workload_of
+from driftd.live.pods import affects_verdict
 from driftd.model.resource import JsonObject, ResourceRef
 
 _TRIM_AFTER = 30.0
@@ -41,38 +41,38 @@ class ClusterWatches:
         trim_after: float = _TRIM_AFTER,
     ) -> None:
         self._cache = cache_of(self._on_change, self._on_freshness)
-        self._cache.keep = self._keep
+        self._cache.keep = self._keeps_content
         self._changed = changed
         self._scopes: dict[str, set[Scope]] = {}
         self._refs: dict[str, set[ResourceRef]] = {}
-        self._apps: dict[ResourceRef, tuple[str, ...]] = {}
-        self._readers: dict[str, CachedReader] = {}
-        self._news: dict[str, set[ResourceRef] | None] = {}
+        self._apps_by_ref: dict[ResourceRef, tuple[str, ...]] = {}
+        self._readers: dict[str, CacheReader] = {}
+        self._dirty: dict[str, set[ResourceRef] | None] = {}
         self._pods = PodIndex()
         self._now = now
         self._trim_after = trim_after
         self._trimming: asyncio.Task[None] | None = None
         self._keep_all = True
-        self.witness = Witness()
+        self.actors = ActorLog()
 
-    async def need(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CachedReader:
+    async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader:
         """Watches what an app declares, and no longer what it does not."""
         if self._refs.get(app) != refs:
             self._declare(app, refs)
         if self._scopes.get(app) != scopes:
             self._scopes[app] = set(scopes)
             watched = set().union(*self._scopes.values())
-            self._pods.forget_all_but(watched)
-            await self._cache.ensure(watched)
-        return self._readers.setdefault(app, CachedReader(self._cache, self._pods))
+            self._pods.retain(watched)
+            await self._cache.watch_scopes(watched)
+        return self._readers.setdefault(app, CacheReader(self._cache, self._pods))
 
-    def take(self, app: str) -> set[ResourceRef] | None:
+    def drain_changes(self, app: str) -> set[ResourceRef] | None:
         """What an app declares and has changed since this was asked last; None where that cannot be told."""
-        return self._news.pop(app, set())
+        return self._dirty.pop(app, set())
 
-    async def forget(self, app: str) -> None:
+    async def unsubscribe(self, app: str) -> None:
         """Stops watching what only this app needed."""
-        await self.need(app, set(), set())
+        await self.subscribe(app, set(), set())
         self._readers.pop(app, None)
 
     async def close(self) -> None:
@@ -89,21 +89,21 @@ class ClusterWatches:
                     return ResourceRef(group, resource.kind, namespace if resource.namespaced else None, name)
         return None
 
-    def heard(self, event: AuditEvent) -> None:
+    def record_audit(self, event: AuditEvent) -> None:
         """Takes in an audit event; what no app declares is not remembered."""
-        if event.ref in self._apps:
-            self.witness.heard(event)
-            self._look_at(event.ref)
+        if event.ref in self._apps_by_ref:
+            self.actors.record_audit(event)
+            self._mark_dirty(event.ref)
 
     def _declare(self, app: str, refs: set[ResourceRef]) -> None:
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # most objects are of the same few apps
         for ref in refs - self._refs.get(app, set()):
-            apps = (*self._apps.get(ref, ()), app)
-            self._apps[ref] = shared.setdefault(apps, apps)
+            apps = (*self._apps_by_ref.get(ref, ()), app)
+            self._apps_by_ref[ref] = shared.setdefault(apps, apps)
         for ref in self._refs.get(app, set()) - refs:
-            self._apps[ref] = tuple([one for one in self._apps[ref] if one != app])
-            if not self._apps[ref]:
-                del self._apps[ref]
+            self._apps_by_ref[ref] = tuple([one for one in self._apps_by_ref[ref] if one != app])
+            if not self._apps_by_ref[ref]:
+                del self._apps_by_ref[ref]
         self._refs[app] = set(refs)
         self._keep_all = True
         if self._trimming is not None:
@@ -113,34 +113,34 @@ class ClusterWatches:
     async def _trim(self) -> None:
         await asyncio.sleep(self._trim_after)
         self._keep_all = False
-        await self._cache.trim()
+        await self._cache.drop_unneeded_content()
 
-    def _keep(self, ref: ResourceRef, content: Callable[[], JsonObject]) -> bool:
+    def _keeps_content(self, ref: ResourceRef, content: Callable[[], JsonObject]) -> bool:
         """Whether more than the outline of an object is of interest to some app."""
-        if self._keep_all or ref in self._apps:
+        if self._keep_all or ref in self._apps_by_ref:
             return True
         kind = (ref.group, ref.kind)
-        return kind == _AUTOSCALER or (kind == _POD and workload_of(content()) in self._apps)
+        return kind == _AUTOSCALER or (kind == _POD and workload_of(content()) in self._apps_by_ref)
 
     def _on_change(self, change: Changed) -> None:
         old, new = change.old, change.new
         kind = (change.ref.group, change.ref.kind)
         if kind == _POD:
-            self._pods.changed(change)
+            self._pods.apply(change)
             workload = _workload(new or old)
-            if workload is not None and workload in self._apps and _is_news(old, new):
-                self._look_at(workload)
+            if workload is not None and workload in self._apps_by_ref and _affects_workload(old, new):
+                self._mark_dirty(workload)
         elif kind == _AUTOSCALER:
-            for autoscaler in (_whole(old), _whole(new)):
+            for autoscaler in (_content(old), _content(new)):
                 if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
-                    self._look_at(scaled)
-        if change.ref in self._apps:
-            self.witness.saw(change.ref, old, new, self._now())
-            self._look_at(change.ref)
+                    self._mark_dirty(scaled)
+        if change.ref in self._apps_by_ref:
+            self.actors.record_change(change.ref, old, new, self._now())
+            self._mark_dirty(change.ref)
 
-    def _look_at(self, ref: ResourceRef) -> None:
-        for app in self._apps.get(ref, ()):
-            news = self._news.setdefault(app, set())
+    def _mark_dirty(self, ref: ResourceRef) -> None:
+        for app in self._apps_by_ref.get(ref, ()):
+            news = self._dirty.setdefault(app, set())
             if news is not None:
                 news.add(ref)
             self._changed(app)
@@ -148,19 +148,19 @@ class ClusterWatches:
     def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
         for app, scopes in self._scopes.items():
             if scope in scopes:
-                self._news[app] = None
+                self._dirty[app] = None
                 self._changed(app)
 
 
-def _whole(cached: CachedObject | None) -> JsonObject | None:
+def _content(cached: CachedObject | None) -> JsonObject | None:
     """The object, where it is held whole: of an outline nothing can be said."""
     return cached.object if cached is not None and cached.is_whole else None
 
 
-def _is_news(old: CachedObject | None, new: CachedObject | None) -> bool:
+def _affects_workload(old: CachedObject | None, new: CachedObject | None) -> bool:
     """Whether a pod's change can change what is said of its workload."""
-    return (old is not None and not old.is_whole) or says_something_new(_whole(old), _whole(new))
+    return (old is not None and not old.is_whole) or affects_verdict(_content(old), _content(new))
 
 
 def _workload(pod: CachedObject | None) -> ResourceRef | None:
-    return workload_of(pod.outline) if pod is not None else None
+    return workload_of(pod.metadata) if pod is not None else None

@@ -1,4 +1,4 @@
-"""What the engine is told about an app."""
+"""An app: one path of one source, deployed to one cluster, and how it is rendered."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ from datetime import timedelta
 
 from driftd.model.drift import Engine
 from driftd.model.plan import Mode, RollbackMode
-from driftd.render.options import RenderOptions
 
-FIELD_MANAGER = "driftd"
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What rendering needs besides the files.
+
+    `namespace` is that of objects that name none; `release` is Helm's release name. `values_files` are Helm's, in the
+    order in which they override each other: relative to the chart, or to the repository's root with a leading `/`.
+    `kustomize` and `helm` are programs by name or path; `timeout` is in seconds, for each run of one of them.
+    `kube_version` and `api_versions` are what a chart sees as the cluster's capabilities; without them, Helm's own.
+    """
+
+    release: str = "release"
+    namespace: str = "default"
+    values_files: tuple[str, ...] = ()
+    kustomize: str = "kustomize"
+    helm: str = "helm"
+    timeout: float = 60.0
+    kube_version: str | None = None
+    api_versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

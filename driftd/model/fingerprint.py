@@ -19,8 +19,8 @@ class Fingerprints:
     of many is the sum of the hashes of each (Bellare and Micciancio's AdHash), so a few can be taken out and put in.
     """
 
-    def __init__(self, essence: Callable[[Verdict], object]) -> None:
-        self._essence = essence
+    def __init__(self, identity: Callable[[Verdict], object]) -> None:
+        self._identity = identity
         self._verdicts: Sequence[Verdict] = ()
         self._hashes: list[int] = []
         self._sum = 0
@@ -42,7 +42,7 @@ class Fingerprints:
         return f"{self._sum % _MODULUS:064x}"
 
     def _hash(self, verdict: Verdict) -> int:
-        essence = self._essence(verdict)
+        essence = self._identity(verdict)
         if essence is None:
             return 0
         text = json.dumps(essence, sort_keys=True, default=str)

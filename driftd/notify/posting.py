@@ -20,13 +20,13 @@ _WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429
 _ANSWER_READ = 200
 
 
-class Poster:
+class HttpPoster:
     """A session for POST requests that follows no redirect: what is signed for one address goes to no other."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, to: str) -> None:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, target: str) -> None:
         """Deliver a body. `to` names the channel in errors; the address stays out of them, it may hold a secret.
 
         Raises: NotifyError: no answer, or any other than 2xx.
@@ -36,17 +36,17 @@ class Poster:
                 status, retry_after = response.status, parse_retry_after(response.headers.get("Retry-After"))
                 answer = (await response.content.read(_ANSWER_READ)).decode(errors="replace").strip()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise NotifyError(f"{to}: its address is not a URL") from None  # the original error quotes it
+            raise NotifyError(f"{target}: its address is not a URL") from None  # the original error quotes it
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise NotifyError(f"{to}: {describe(e)}") from None  # chained, a traceback would show the address
+            raise NotifyError(f"{target}: {describe(e)}") from None  # chained, a traceback would show the address
         if 200 <= status < 300:
             return
         # Slack's webhooks answer with one word ("invalid_blocks"); a page of HTML is nobody's news.
         word = f" ({answer})" if answer.replace("_", "").isalpha() and answer.isascii() and len(answer) < 50 else ""
         if 300 <= status < 400:
-            raise NotifyError(f"{to}: HTTP {status}: redirects are not followed: configure the final address")
+            raise NotifyError(f"{target}: HTTP {status}: redirects are not followed: configure the final address")
         permanent = 400 <= status < 500 and status not in _WORTH_ANOTHER_TRY
-        raise NotifyError(f"{to}: HTTP {status}{word}", retry_after=retry_after, permanent=permanent)
+        raise NotifyError(f"{target}: HTTP {status}{word}", retry_after=retry_after, permanent=permanent)
 
     def session(self) -> aiohttp.ClientSession:
         """The session, made at its first use, that honours the usual proxy variables."""

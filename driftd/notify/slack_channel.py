@@ -14,7 +14,7 @@ from driftd.model.incident import IncidentEvent, Notification
 from driftd.notify import slack
 from driftd.notify.channel import Credential, read_credential
 from driftd.notify.message import compose
-from driftd.notify.posting import TIMEOUT, Poster, describe, parse_retry_after
+from driftd.notify.posting import TIMEOUT, HttpPoster, describe, parse_retry_after
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and .../chat.update#errors
 _NOT_TO_BE_UPDATED = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})
@@ -48,7 +48,7 @@ class SlackChannel:
         self._token = token
         self._channel = channel
         self._api_url = api_url or AsyncWebClient.BASE_URL
-        self._poster = Poster()
+        self._poster = HttpPoster()
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from driftd.model.incident import Notification
 from driftd.notify import slack
 from driftd.notify.channel import Credential, read_credential
 from driftd.notify.message import compose
-from driftd.notify.posting import Poster
+from driftd.notify.posting import HttpPoster
 
 
 class SlackWebhookChannel:
@@ -18,7 +18,7 @@ class SlackWebhookChannel:
     def __init__(self, *, url: Credential, name: str = "slack") -> None:
         self._name = name
         self._url = url
-        self._poster = Poster()
+        self._poster = HttpPoster()
 
     @property
     def name(self) -> str:
@@ -40,4 +40,4 @@ class SlackWebhookChannel:
         await self._poster.close()
 
     async def _post(self, url: str, body: dict[str, object]) -> None:
-        await self._poster.post(url, orjson.dumps(body), {"Content-Type": "application/json"}, to=self._name)
+        await self._poster.post(url, orjson.dumps(body), {"Content-Type": "application/json"}, target=self._name)

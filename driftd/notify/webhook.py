@@ -17,7 +17,7 @@ from driftd import __version__
 from driftd.model.document import notification_document
 from driftd.model.incident import Notification
 from driftd.notify.channel import Credential, read_credential
-from driftd.notify.posting import Poster
+from driftd.notify.posting import HttpPoster
 
 
 def signature(secret: str, body: bytes, unix: int) -> str:
@@ -45,7 +45,7 @@ class WebhookChannel:
         self._url = url
         self._secret = secret
         self._clock = clock
-        self._poster = Poster()
+        self._poster = HttpPoster()
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class WebhookChannel:
             "Driftd-Delivery": notification.id,
             "Idempotency-Key": notification.id,
         }
-        await self._poster.post(self._url, body, headers, to=self._name)
+        await self._poster.post(self._url, body, headers, target=self._name)
         return None
 
     async def close(self) -> None:

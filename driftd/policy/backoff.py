@@ -10,9 +10,9 @@ from driftd.model.drift import Verdict
 from driftd.model.path import format_path
 
 _QUIET = timedelta(minutes=10)
-_LONGEST = timedelta(minutes=5)
+_MAX_PAUSE = timedelta(minutes=5)
 
-_FREE = 30
+_FREE_HEALS = 30
 """So many different things may happen to one object within ten minutes before it counts as a fight."""
 
 
@@ -30,16 +30,16 @@ class HealHistory:
         """
         if self.last is None or self.times <= free or now - self.last >= _QUIET:
             return timedelta(0)
-        pause = min(timedelta(seconds=2 ** min(self.times - free - 1, 20)), _LONGEST)
+        pause = min(timedelta(seconds=2 ** min(self.times - free - 1, 20)), _MAX_PAUSE)
         return max(timedelta(0), pause - (now - self.last))
 
-    def healed(self, now: datetime) -> HealHistory:
+    def after_heal(self, now: datetime) -> HealHistory:
         """The history after one more heal."""
         started_anew = self.last is None or now - self.last >= _QUIET
         return HealHistory(1 if started_anew else self.times + 1, now)
 
 
-class Fights:
+class HealBackoff:
     """The heal histories of one app.
 
     Of each difference, so that the same one is put back ever more slowly; and of each object, so that one that is
@@ -59,13 +59,13 @@ class Fights:
             return None
         return min((wait for verdict in verdicts if (wait := self._wait(verdict, now))), default=None)
 
-    def healed(self, verdicts: Iterable[Verdict], now: datetime) -> None:
+    def record(self, verdicts: Iterable[Verdict], now: datetime) -> None:
         """Remembers one more try to put these back."""
         self._histories = {k: h for k, h in self._histories.items() if h.last is not None and now - h.last < _QUIET}
         for key in {key for verdict in verdicts for key, _ in _keys(verdict)}:
-            self._histories[key] = self._histories.get(key, HealHistory()).healed(now)
+            self._histories[key] = self._histories.get(key, HealHistory()).after_heal(now)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Starts anew: what is deployed now is another thing."""
         self._histories.clear()
 
@@ -75,6 +75,6 @@ class Fights:
 
 
 def _keys(verdict: Verdict) -> Iterator[tuple[Hashable, int]]:
-    yield verdict.ref, _FREE
+    yield verdict.ref, _FREE_HEALS
     differences = tuple((format_path(field.path), str(field.change), repr(field.live)) for field in verdict.fields)
     yield (verdict.ref, verdict.status, differences), 0

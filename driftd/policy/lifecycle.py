@@ -12,25 +12,25 @@ from driftd.model.revision import RevisionState
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RevisionAssessment:
     """The state that a revision is in now, why, and in how long to look again (None: no time matters)."""
 
     state: RevisionState
     reason: str = ""
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None
 
 
-def judge_revision(
+def assess_revision(
     state: RevisionState,
     report: Report,
     health: Sequence[Health],
     *,
     applied_at: datetime | None,
-    steady_since: datetime | None,
+    stable_since: datetime | None,
     now: datetime,
     settle: timedelta,
     deadline: timedelta,
-) -> Judgement:
+) -> RevisionAssessment:
     """What becomes of a revision after a pass.
 
     `applied_at` is when it was first wholly in the cluster, `steady_since` since when everything has been in sync and
@@ -38,22 +38,22 @@ def judge_revision(
     bad one that comes round after all is good.
     """
     if state is RevisionState.GOOD:
-        return Judgement(state)
+        return RevisionAssessment(state)
     if applied_at is None:
-        return Judgement(RevisionState.SEEN)
-    if report.in_sync and steady_since is not None:
-        left = settle - (now - steady_since)
+        return RevisionAssessment(RevisionState.SEEN)
+    if report.in_sync and stable_since is not None:
+        left = settle - (now - stable_since)
         if left <= timedelta(0):
-            return Judgement(RevisionState.GOOD)
-        return Judgement(state if state is RevisionState.BAD else RevisionState.APPLIED, look_again=left)
+            return RevisionAssessment(RevisionState.GOOD)
+        return RevisionAssessment(state if state is RevisionState.BAD else RevisionState.APPLIED, requeue_after=left)
     if state is RevisionState.BAD:
-        return Judgement(state)
+        return RevisionAssessment(state)
     left = deadline - (now - applied_at)
     if left > timedelta(0):
-        return Judgement(RevisionState.APPLIED, look_again=left)
+        return RevisionAssessment(RevisionState.APPLIED, requeue_after=left)
     if ailing := unhealthy(health):
-        return Judgement(RevisionState.BAD, f"not healthy within {_spoken(deadline)}: {describe(ailing)}")
-    return Judgement(RevisionState.APPLIED)
+        return RevisionAssessment(RevisionState.BAD, f"not healthy within {_spoken(deadline)}: {describe(ailing)}")
+    return RevisionAssessment(RevisionState.APPLIED)
 
 
 def unhealthy(health: Sequence[Health]) -> list[Health]:

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BREATH = 64
+OBJECTS_PER_YIELD = 64
 """So many objects (a few milliseconds) between two moments in which other tasks may run."""
 
 
@@ -16,7 +16,7 @@ class _Holders:
 
 
 @contextmanager
-def gc_held() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No cyclic collection inside, however many loads overlap.
 
     Decoded JSON has no cycles, yet every few thousand new dicts make the collector walk all of those that are there

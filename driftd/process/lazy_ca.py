@@ -31,7 +31,7 @@ class _Unread(ssl.SSLContext):
 
 
 @contextmanager
-def read_when_wanted() -> Iterator[None]:
+def lazy_ca() -> Iterator[None]:
     """Contexts for the system's authorities, if made meanwhile by whoever, read them for their first connection.
 
     One thread at a time: another one waits until it is over.

@@ -14,12 +14,12 @@ _TLS_BUFFER = 2**16
 """Bytes: four TLS records."""
 
 
-def buffer_little() -> None:
+def limit_tls_buffers() -> None:
     """Gives each TLS connection a smaller buffer than asyncio's 256 KiB: there is one for each watch, and it lasts."""
     SSLProtocol.max_size = _TLS_BUFFER
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Has the cyclic collector look less often, above all at everything: with 10,000 objects that takes 0.2 s.
 
     Nearly everything here is freed by its reference count, and what has cycles (a failed task) is gone while young.
@@ -27,7 +27,7 @@ def collect_seldom() -> None:
     gc.set_threshold(*_COLLECT)
 
 
-def settle_down() -> None:
+def freeze_heap() -> None:
     """Collects what loading has left, keeps the rest out of later collections, and gives free memory back.
 
     Most of what is there now stays: no collection has to walk it again. Python frees what was only needed to load it,

@@ -12,22 +12,22 @@ from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
-from driftd.reconcile.reconciler import AppRunner, PassResult
+from driftd.reconcile.reconciler import PassResult, Reconciler
 from driftd.reconcile.workqueue import WorkQueue
 
-_AT_ONCE = 4
+_CONCURRENT_PASSES = 4
 """Passes that run at the same time, each over another app."""
 
-_TOGETHER = 0.01
+_COALESCE_SECONDS = 0.01
 """Seconds to wait after a change in the cluster, so that changes that come together are looked at together."""
 
-_AFTER_ERROR = 30.0
+_RETRY_SECONDS = 30.0
 """Seconds until a pass that failed in itself is tried again."""
 
 log = structlog.get_logger(__name__)
 
 
-class ReconcileEngine:
+class Controller:
     """Turns events into passes. Whatever happens only adds an app's name to the queue."""
 
     def __init__(
@@ -38,17 +38,19 @@ class ReconcileEngine:
         observers: Sequence[Callable[[PassResult], None]] = (),
     ) -> None:
         self.sources = dict(sources)
-        self.runners: dict[str, AppRunner] = {}
+        self.reconcilers: dict[str, Reconciler] = {}
         self.results: dict[str, PassResult] = {}
         self.queue = WorkQueue()
-        self._begun: dict[str, datetime] = {}
+        self._running_since: dict[str, datetime] = {}
         self._recorder = recorder
         self._now = now
         self._observers = tuple(observers)
         self._workers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._workers = [asyncio.create_task(self.queue.work(self._pass), name=f"pass-{n}") for n in range(_AT_ONCE)]
+        self._workers = [
+            asyncio.create_task(self.queue.work(self._pass), name=f"pass-{n}") for n in range(_CONCURRENT_PASSES)
+        ]
 
     async def stop(self, grace: float) -> None:
         """Lets passes that run now finish within `grace` seconds, and starts no other."""
@@ -58,19 +60,19 @@ class ReconcileEngine:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        for runner in self.runners.values():
+        for runner in self.reconcilers.values():
             await runner.close()
 
-    def ask(self, app: str, delay: float = 0.0) -> None:
+    def request_full_pass(self, app: str, delay: float = 0.0) -> None:
         """Asks for a pass over an app that looks at all of its objects."""
-        if app in self.runners:
-            self.runners[app].look_at_all()
+        if app in self.reconcilers:
+            self.reconcilers[app].request_full_pass()
             self.queue.add(app, delay)
 
-    def changed(self, app: str) -> None:
+    def enqueue_changed(self, app: str) -> None:
         """Something that the app declares has changed in the cluster: a pass looks at that."""
-        if app in self.runners:
-            self.queue.add(app, _TOGETHER)
+        if app in self.reconcilers:
+            self.queue.add(app, _COALESCE_SECONDS)
 
     async def fetch(self, name: str) -> float | None:
         """Fetches a source, and asks for a pass over its apps where there is something new.
@@ -84,48 +86,48 @@ class ReconcileEngine:
             log.warning("source unreachable", source=name, error=source.error, failures=source.failures)
         elif is_new and source.revision is not None:
             log.info("new revision", source=name, revision=source.revision.sha, subject=source.revision.subject)
-        await self._recorder.fetched(source)
+        await self._recorder.record_fetch(source)
         if is_new or (known is None and source.error != had_error):
             for app in self.apps_of(name):
                 self.queue.add(app)  # which objects the commit concerns, the pass finds out
-        return source.retry_in.total_seconds() if source.retry_in else None
+        return source.retry_after.total_seconds() if source.retry_after else None
 
     def stuck(self, after: timedelta) -> bool:
         """Whether a pass has been running for longer than `after`."""
-        return any(self._now() - begun > after for begun in self._begun.values())
+        return any(self._now() - begun > after for begun in self._running_since.values())
 
     def apps_of(self, source: str) -> Iterable[str]:
-        return [name for name, runner in self.runners.items() if runner.app.source == source]
+        return [name for name, runner in self.reconcilers.items() if runner.app.source == source]
 
     @property
     def reports(self) -> list[Report]:
         """The latest report of each app that has had a pass."""
-        return [self.results[name].report for name in self.runners if name in self.results]
+        return [self.results[name].report for name in self.reconcilers if name in self.results]
 
     async def _pass(self, name: str) -> None:
-        runner = self.runners.get(name)
+        runner = self.reconcilers.get(name)
         if runner is None:
             return
-        self._begun[name] = self._now()
+        self._running_since[name] = self._now()
         try:
             self._conclude(name, await runner.run())
         except DriftdError as error:
             log.error("pass failed", app=name, error=str(error))  # noqa: TRY400  # the text says it all
-            self.ask(name, _AFTER_ERROR)
+            self.request_full_pass(name, _RETRY_SECONDS)
         except Exception:
             # A defect of ours in one app must not stop the others, nor go unseen.
             log.exception("pass crashed", app=name)
-            self.ask(name, _AFTER_ERROR)
+            self.request_full_pass(name, _RETRY_SECONDS)
         finally:
-            del self._begun[name]
+            del self._running_since[name]
 
     def _conclude(self, name: str, result: PassResult) -> None:
         self.results[name] = result
         self._log(result)
         for observer in self._observers:
             observer(result)
-        if result.look_again is not None:  # what time alone changes needs no object to be read again
-            self.queue.add(name, max(0.05, result.look_again.total_seconds()))
+        if result.requeue_after is not None:  # what time alone changes needs no object to be read again
+            self.queue.add(name, max(0.05, result.requeue_after.total_seconds()))
 
     def _log(self, result: PassResult) -> None:
         report = result.report

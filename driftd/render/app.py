@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.render import helm, kustomize, plain
 from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.options import Objects, RenderOptions
-from driftd.render.parsed import EachForItself, Parser
-from driftd.render.rendering import Rendering, RenderKind
+from driftd.render.parsed import Parser, UncachedParser
+from driftd.render.rendering import Objects, Rendering, RenderKind
 from driftd.render.tree import FileTree, TreeFile
 
 __all__ = ["RenderKind", "RenderOptions", "Rendering", "parts_of", "render"]
@@ -18,9 +18,9 @@ __all__ = ["RenderKind", "RenderOptions", "Rendering", "parts_of", "render"]
 
 def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None) -> Rendering:
     """The manifests of the tree's folder. Manifests come as the `parser` keeps them. For the rest see `parts_of`."""
-    parser = EachForItself() if parser is None else parser
+    parser = UncachedParser() if parser is None else parser
     kind, parts = parts_of(tree, options, parser)
-    return Rendering.of(kind, parts, options.namespace, parser.kept)
+    return Rendering.of(kind, parts, options.namespace, parser.deduplicated)
 
 
 def parts_of(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[RenderKind, tuple[Objects, ...]]:

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from posixpath import join, normpath
 
+from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
 from driftd.render.manifests import NotAnObject, checked, objects_of
-from driftd.render.options import Objects, RenderOptions
+from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree
 from driftd.render.yaml import DEFAULT, parts, read_yaml
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from posixpath import join, normpath
 from typing import Any
 
+from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.model.resource import JsonObject, Manifest, Source, group_of
 from driftd.render import tool
 from driftd.render.kustomization import Kustomization, Workspace
 from driftd.render.lines import lines_of
 from driftd.render.manifests import NotAnObject, checked, objects_of
-from driftd.render.options import Objects, RenderOptions
+from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree
 from driftd.render.yaml import read_documents
 

@@ -9,7 +9,7 @@ from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.render.lines import lines_of
-from driftd.render.options import Objects
+from driftd.render.rendering import Objects
 from driftd.render.yaml import DEFAULT, Limits, read_documents
 
 _LEAVE_OUT = "if this file is not meant for the cluster, name it in a .driftdignore file"

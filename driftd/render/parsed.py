@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
-from driftd.render.options import Objects
+from driftd.render.rendering import Objects
 from driftd.render.tree import TreeFile
 
 Pending = Callable[[], Mapping[str, Objects]]
@@ -21,31 +21,31 @@ Pending = Callable[[], Mapping[str, Objects]]
 class Parser(Protocol):
     """Makes manifests of files. The same content under the same name gives the same manifests."""
 
-    def known(self, file: TreeFile) -> Objects | None:
+    def cached(self, file: TreeFile) -> Objects | None:
         """What a file declares, if that is known without its content."""
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         """Sees to it that files with these contents are parsed."""
 
-    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         """Manifests as they are to be kept."""
 
 
-class EachForItself:
+class UncachedParser:
     """Parses what it is given, and keeps nothing."""
 
-    def known(self, _file: TreeFile) -> None:
+    def cached(self, _file: TreeFile) -> None:
         return None
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         found = {file.path: read_manifests(data, file.path) for file, data in files.items()}
         return lambda: found
 
-    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         return tuple(manifests)
 
 
-class ParsedFiles:
+class CachingParser:
     """What the files of several revisions and apps declare, for as long as somebody holds it.
 
     So a revision costs the files that it changed, and two apps that share a file share its manifests. These are kept
@@ -56,7 +56,7 @@ class ParsedFiles:
         self._known: WeakValueDictionary[tuple[str, str], Objects] = WeakValueDictionary()
         self._samples: defaultdict[tuple[str, str], Samples] = defaultdict(Samples)
 
-    def known(self, file: TreeFile) -> Objects | None:
+    def cached(self, file: TreeFile) -> Objects | None:
         return self._known.get((file.blob, file.path))
 
     def __len__(self) -> int:
@@ -67,9 +67,9 @@ class ParsedFiles:
         for file, data in files.items():
             objects = read_manifests(data, file.path)
             self._known[file.blob, file.path] = found[file.path] = replace(
-                objects, manifests=self.kept(objects.manifests)
+                objects, manifests=self.deduplicated(objects.manifests)
             )
         return lambda: found
 
-    def kept(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         return tuple([one.packed(self._samples[one.api_version, one.ref.kind]) for one in manifests])

@@ -8,13 +8,14 @@ from functools import partial
 from posixpath import basename, dirname
 from typing import TypeVar
 
+from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.render import kustomize
 from driftd.render.helm import CHART_FILE
 from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.options import Objects, RenderOptions
 from driftd.render.parsed import Parser, Pending
+from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree, TreeFile
 
 A = TypeVar("A")
@@ -58,7 +59,7 @@ def render(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, pa
 
 def _read(tree: FileTree, files: Sequence[TreeFile], parser: Parser) -> tuple[dict[str, Objects], list[RenderError]]:
     """What each file declares, and what could not be read."""
-    found = {file.path: objects for file in files if (objects := parser.known(file)) is not None}
+    found = {file.path: objects for file in files if (objects := parser.cached(file)) is not None}
     fresh = {file.path: file for file in files if file.path not in found}
     paths = list(fresh)
     rounds = -(-len(paths) // _AT_A_TIME)

@@ -8,7 +8,14 @@ from enum import StrEnum
 
 from driftd.model.errors import RenderError
 from driftd.model.resource import Manifest, ResourceRef
-from driftd.render.options import Objects
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Objects:
+    """What a part of an app declares, and what of it could not be read."""
+
+    manifests: tuple[Manifest, ...] = ()
+    errors: tuple[RenderError, ...] = ()
 
 
 class RenderKind(StrEnum):

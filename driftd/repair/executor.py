@@ -8,10 +8,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from driftd.kube.objects import apply, get
+from driftd.kube.objects import FIELD_MANAGER, apply, get
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import Kind, Wanted, place, scopes_brought
-from driftd.model.app import FIELD_MANAGER, App
+from driftd.live.mapping import GroupKind, MappedManifest, kinds_defined_by, map_manifests
+from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError, UnknownKind
 from driftd.model.path import FieldPath
@@ -20,7 +20,7 @@ from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.waves import waves
 from driftd.repair.field_removal import remove_fields
 
-_SERVED_WITHIN = 15.0
+_SERVED_TIMEOUT = 15.0
 """Seconds that an API server may take to serve a CRD that was just applied."""
 
 
@@ -31,7 +31,7 @@ class Executor:
     view: ClusterView
     app: App
     now: Callable[[], datetime]
-    wrote: Callable[[ResourceRef, JsonObject], None] = field(default=lambda _ref, _body: None)
+    on_write: Callable[[ResourceRef, JsonObject], None] = field(default=lambda _ref, _body: None)
 
     async def run(self, plan: Plan, extra: Mapping[ResourceRef, Sequence[FieldPath]] | None = None) -> Action:
         """Applies each manifest of a plan, then takes out the `extra` fields that Git does not declare.
@@ -41,7 +41,7 @@ class Executor:
         """
         started = self.now()
         applied: list[Applied] = []
-        brought = frozenset(scopes_brought(plan.manifests))
+        brought = frozenset(kinds_defined_by(plan.manifests))
         for wave in waves(plan.manifests):
             applied += await asyncio.gather(*(self._one(manifest, brought, extra or {}) for manifest in wave))
         return Action(
@@ -55,7 +55,7 @@ class Executor:
         )
 
     async def _one(
-        self, manifest: Manifest, brought: AbstractSet[Kind], extra: Mapping[ResourceRef, Sequence[FieldPath]]
+        self, manifest: Manifest, brought: AbstractSet[GroupKind], extra: Mapping[ResourceRef, Sequence[FieldPath]]
     ) -> Applied:
         try:
             wanted = await self._served(manifest, brought)
@@ -70,15 +70,15 @@ class Executor:
                 after = await remove_fields(self.view.cluster, wanted.resource, after, extra[ref], schema)
         except DriftdError as error:
             return Applied(manifest.ref, Outcome.FAILED, str(error))
-        self.wrote(ref, after)
+        self.on_write(ref, after)
         return Applied(ref, _outcome(before, after))
 
-    async def _served(self, manifest: Manifest, brought: AbstractSet[Kind]) -> Wanted:
+    async def _served(self, manifest: Manifest, brought: AbstractSet[GroupKind]) -> MappedManifest:
         """The manifest with where it is served, once the API server has taken in the CRD that brings its kind."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _SERVED_WITHIN
+        until = loop.time() + _SERVED_TIMEOUT
         while True:
-            (wanted,) = await place([manifest], self.app, self.view)
+            (wanted,) = await map_manifests([manifest], self.app, self.view)
             if wanted.resource is not None and wanted.error is None:
                 return wanted
             if loop.time() > until or (manifest.ref.group, manifest.ref.kind) not in brought:
@@ -86,7 +86,7 @@ class Executor:
                     wanted.error or f"the cluster does not serve {manifest.api_version} {manifest.ref.kind}"
                 )
             await asyncio.sleep(0.25)
-            await self.view.forget()
+            await self.view.invalidate()
 
 
 def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
@@ -97,7 +97,7 @@ def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
     return Outcome.CONFIGURED
 
 
-def to_apply(verdicts: Sequence[Verdict], wanted: Iterable[Wanted]) -> tuple[Manifest, ...]:
+def manifests_to_apply(verdicts: Sequence[Verdict], wanted: Iterable[MappedManifest]) -> tuple[Manifest, ...]:
     """The manifests of the objects that differ; of an object that does not, nothing is ever written."""
     differing = {v.ref for v in verdicts if v.status in (Status.DRIFTED, Status.MISSING)}
     return tuple(one.manifest for one in wanted if one.manifest.ref in differing)

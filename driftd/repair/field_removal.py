@@ -15,7 +15,7 @@ from driftd.diff.walk import item_key
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.json_patch import json_patch
-from driftd.model.app import FIELD_MANAGER
+from driftd.kube.objects import FIELD_MANAGER
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json, JsonObject
 
@@ -23,7 +23,7 @@ Pointer = tuple[str | int, ...]
 
 
 @dataclass(slots=True)
-class _Found:
+class _LocatedField:
     """Where a field is in the live object, and what must still be true of the list items on the way to it."""
 
     pointer: Pointer = ()
@@ -37,7 +37,7 @@ async def remove_fields(
 
     Raises: Invalid, if a list on the way has changed since `live` was read; KubeError.
     """
-    operations = removal(live, paths, schema)
+    operations = removal_patch(live, paths, schema)
     if not operations:
         return live
     metadata = live["metadata"]
@@ -47,7 +47,7 @@ async def remove_fields(
     return answer
 
 
-def removal(live: JsonObject, paths: Sequence[FieldPath], schema: Schema | None) -> list[dict[str, Any]]:
+def removal_patch(live: JsonObject, paths: Sequence[FieldPath], schema: Schema | None) -> list[dict[str, Any]]:
     """The operations of the JSON patch; empty where none of the fields is there. Source: RFC 6902."""
     found = [place for path in paths if (place := _find(path, live, schema)) is not None]
     tests = {pointer: value for place in found for pointer, value in place.tests.items()}
@@ -58,8 +58,8 @@ def removal(live: JsonObject, paths: Sequence[FieldPath], schema: Schema | None)
     ]
 
 
-def _find(path: FieldPath, live: Json, schema: Schema | None) -> _Found | None:
-    found = _Found()
+def _find(path: FieldPath, live: Json, schema: Schema | None) -> _LocatedField | None:
+    found = _LocatedField()
     value = live
     for segment in path:
         part: str | int | None = None

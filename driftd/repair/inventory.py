@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import Placement, Wanted, place
+from driftd.live.mapping import MappedManifest, RestMapping, map_manifests
 from driftd.model.app import App
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.store.store import Store
 
 
 @dataclass(slots=True)
-class _Apart:
+class _Difference:
     """By what a revision differs from what is declared: what only it has, and the digests of what only that has."""
 
-    only_there: dict[bytes, Manifest]
-    only_here: set[bytes]
+    only_then: dict[bytes, Manifest]
+    only_now: set[bytes]
 
 
 class Inventory:
@@ -30,13 +30,15 @@ class Inventory:
         self._app = app
         self._view = view
         self._store = store
-        self._declared = Placement()
+        self._declared = RestMapping()
         self._current = ""
         self._applied: Sequence[str] | None = None
-        self._apart: dict[str, _Apart] = {}
-        self._dropped: tuple[Wanted, ...] = ()
+        self._differences: dict[str, _Difference] = {}
+        self._no_longer_declared: tuple[MappedManifest, ...] = ()
 
-    async def dropped(self, declared: Placement, current: str, applied: Sequence[str]) -> tuple[Wanted, ...]:
+    async def no_longer_declared(
+        self, declared: RestMapping, current: str, applied: Sequence[str]
+    ) -> tuple[MappedManifest, ...]:
         """Each object that was applied before and is not `declared` now, by its latest manifest, where it is served.
 
         `current` is the digest of what is declared, `applied` are those of what was in the cluster, the latest first.
@@ -45,41 +47,41 @@ class Inventory:
         """
         digests = [digest for digest in applied if digest != current]
         if declared is self._declared and digests == self._applied:
-            return self._dropped
+            return self._no_longer_declared
         here = _by_digest(declared)
         if declared is not self._declared:
-            self._move(here)
+            self._rebase(here)
         self._declared, self._current, self._applied = declared, current, None
         for digest in digests:
-            if digest not in self._apart:
-                only_there, only_here = await self._store.apart(digest, here.keys())
-                self._apart[digest] = _Apart({one.digest: one for one in only_there}, only_here)
-        self._apart = {digest: self._apart[digest] for digest in digests}
-        placed = await place(self._not_declared(), self._app, self._view)
-        self._dropped = tuple([one for one in placed if one.resource is not None])
+            if digest not in self._differences:
+                only_there, only_here = await self._store.difference(digest, here.keys())
+                self._differences[digest] = _Difference({one.digest: one for one in only_there}, only_here)
+        self._differences = {digest: self._differences[digest] for digest in digests}
+        placed = await map_manifests(self._not_declared(), self._app, self._view)
+        self._no_longer_declared = tuple([one for one in placed if one.resource is not None])
         self._applied = digests
-        return self._dropped
+        return self._no_longer_declared
 
-    def _move(self, here: Mapping[bytes, Manifest]) -> None:
+    def _rebase(self, here: Mapping[bytes, Manifest]) -> None:
         """From what was declared to what is `here`."""
         before = _by_digest(self._declared)
         # As the history would give them: which namespace they are in is said anew by `place`.
         gone = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in here}
         came = here.keys() - before.keys()
         if self._current:
-            self._apart[self._current] = _Apart({}, set())
-        for one in self._apart.values():
-            there, not_there = one.only_there, one.only_here
+            self._differences[self._current] = _Difference({}, set())
+        for one in self._differences.values():
+            there, not_there = one.only_then, one.only_now
             left = {digest: manifest for digest, manifest in gone.items() if digest not in not_there}
-            one.only_there = {digest: manifest for digest, manifest in there.items() if digest not in came} | left
-            one.only_here = (not_there - gone.keys()) | (came - there.keys())
+            one.only_then = {digest: manifest for digest, manifest in there.items() if digest not in came} | left
+            one.only_now = (not_there - gone.keys()) | (came - there.keys())
 
     def _not_declared(self) -> Sequence[Manifest]:
         """What earlier revisions declared, the latest first, and the current one does not under any manifest."""
         dropped: dict[ResourceRef, Manifest] = {}
         names: set[tuple[str, str, str]] | None = None
-        for one in self._apart.values():
-            for manifest in one.only_there.values():
+        for one in self._differences.values():
+            for manifest in one.only_then.values():
                 ref = manifest.ref
                 if ref in self._declared.by_ref:
                     continue
@@ -92,5 +94,5 @@ class Inventory:
         return list(dropped.values())
 
 
-def _by_digest(declared: Placement) -> dict[bytes, Manifest]:
-    return {one.manifest.digest: one.manifest for one in declared.wanted}
+def _by_digest(declared: RestMapping) -> dict[bytes, Manifest]:
+    return {one.manifest.digest: one.manifest for one in declared.mapped}

@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftd.live.api_reader import Reader
-from driftd.live.cache_reader import CachedReader
+from driftd.live.cache_reader import CacheReader
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import Placement
+from driftd.live.mapping import RestMapping
 from driftd.model.app import App
 from driftd.model.drift import Change, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import Action, Mode, Plan, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.policy.backoff import Fights
+from driftd.policy.backoff import HealBackoff
 from driftd.policy.decide import Decision, decide, sync_decision
-from driftd.repair.executor import Executor, to_apply
+from driftd.repair.executor import Executor, manifests_to_apply
 from driftd.repair.target import Target
 from driftd.store.store import Store
 
-BY_ITSELF = "driftd"
+SYSTEM_ACTOR = "driftd"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Command:
     """What a person asked for. `to` is the revision of a rollback (None: the last good one), `release` ends a hold."""
 
     trigger: Trigger
@@ -43,52 +43,52 @@ class Repair:
         self._view = view
         self._store = store
         self._now = now
-        self._fights = Fights()
+        self._backoff = HealBackoff()
         self._healed = ""
 
     async def act(
-        self, target: Target, report: Report, placement: Placement, reader: Reader, ask: Ask | None
+        self, target: Target, report: Report, placement: RestMapping, reader: Reader, command: Command | None
     ) -> Action | None:
         """Writes what has to be written now, and records it. None: there is nothing, or it has to wait."""
-        decision = self._decision(report, target, ask)
+        decision = self._decision(report, target, command)
         if not decision.act_on:
             return None
-        trigger = _trigger(target, ask)
+        trigger = _trigger(target, command)
         act_on = decision.act_on
-        if ask is None:
+        if command is None:
             if self._healed != target.desired.digest:  # what is new is not made to wait for an old fight
                 self._healed = target.desired.digest
-                self._fights.forget()
-            act_on = self._fights.due(act_on, self._now())
+                self._backoff.reset()
+            act_on = self._backoff.due(act_on, self._now())
             if not act_on:
                 return None
-            self._fights.healed(act_on, self._now())
+            self._backoff.record(act_on, self._now())
         plan = Plan(
             app=self._app.name,
             trigger=trigger,
             revision=target.desired.revision.sha,
-            manifests=to_apply(act_on, placement.wanted),
-            by=ask.by if ask else BY_ITSELF,
+            manifests=manifests_to_apply(act_on, placement.mapped),
+            by=command.by if command else SYSTEM_ACTOR,
         )
-        wrote = reader.wrote if isinstance(reader, CachedReader) else _forget
+        wrote = reader.record_write if isinstance(reader, CacheReader) else _forget
         action = await Executor(self._view, self._app, self._now, wrote).run(plan, _extra_fields(act_on))
         await self._store.record_action(action)
         if trigger is Trigger.SYNC and not action.failed:
-            self._fights.forget()  # a deployment is no fight
+            self._backoff.reset()  # a deployment is no fight
         return action
 
     def wait(self, report: Report, now: datetime) -> timedelta | None:
         """How long until the first of what has to wait is due; None where nothing has to."""
-        return self._fights.wait(report.drifted, now)
+        return self._backoff.wait(report.drifted, now)
 
-    def _decision(self, report: Report, target: Target, ask: Ask | None) -> Decision:
-        rolled_back = target.hold is not None and target.hold.by == BY_ITSELF and self._app.mode is not Mode.OBSERVE
+    def _decision(self, report: Report, target: Target, ask: Command | None) -> Decision:
+        rolled_back = target.hold is not None and target.hold.by == SYSTEM_ACTOR and self._app.mode is not Mode.OBSERVE
         if ask is not None or rolled_back:
             return sync_decision(report)
         return decide(self._app.mode, report)
 
 
-def _trigger(target: Target, ask: Ask | None) -> Trigger:
+def _trigger(target: Target, ask: Command | None) -> Trigger:
     if ask is not None:
         return ask.trigger
     return Trigger.SYNC if target.is_new else Trigger.HEAL

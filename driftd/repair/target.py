@@ -12,7 +12,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import RevisionState
-from driftd.store.records import RevisionRecord, Standing
+from driftd.store.records import AppState, RevisionRecord
 from driftd.store.store import Store
 
 
@@ -26,17 +26,17 @@ class Target:
     desired: Desired
     record: RevisionRecord
     hold: Hold | None
-    applied: tuple[str, ...]
-    believed: bool = False
+    applied_digests: tuple[str, ...]
+    from_cache: bool = False
     """Whether how the app stands was taken for granted: then nothing may be done by it."""
 
     @property
     def is_new(self) -> bool:
         """Whether what is declared has yet to be brought in: until then a difference is the commit, not drift."""
-        return self.record.applied_at is None and self.record.digest not in self.applied[:1]
+        return self.record.applied_at is None and self.record.digest not in self.applied_digests[:1]
 
 
-class Targets:
+class TargetSelector:
     """Chooses the target of each pass over one app, and keeps its holds.
 
     How the app stands changes seldom, and is kept: whoever believes it has to check, as he writes, that it still holds
@@ -48,33 +48,33 @@ class Targets:
         self._store = store
         self._now = now
         self._recorded: tuple[str, str] | None = None
-        self._kept: tuple[str, tuple[Manifest, ...]] | None = None
-        self._standings: dict[str, Standing] = {}
-        self._mark: str | None = None
-        self._fresh = False
+        self._held_manifests: tuple[str, tuple[Manifest, ...]] | None = None
+        self._states: dict[str, AppState] = {}
+        self._version: str | None = None
+        self._read_fresh = False
 
     @property
-    def mark(self) -> str | None:
+    def version(self) -> str | None:
         """That of the `Standing` by which the last target was chosen; None once it is forgotten."""
-        return self._mark
+        return self._version
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Has how the app stands read again."""
-        self._standings.clear()
-        self._mark = None
+        self._states.clear()
+        self._version = None
 
-    async def choose(self, desired: Desired, *, release: bool = False, believe: bool = False) -> Target:
+    async def choose(self, desired: Desired, *, release: bool = False, use_cached: bool = False) -> Target:
         """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad.
 
         `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do not
         end a hold: nobody knows what they declare. With `believe`, how the app stood before may be taken for granted.
         """
         name = self._app.name
-        if not believe:
-            self.forget()
-        self._fresh = False
-        standing = await self._standing(desired)
-        believed = not self._fresh
+        if not use_cached:
+            self.invalidate()
+        self._read_fresh = False
+        standing = await self._state_of(desired)
+        believed = not self._read_fresh
         record, hold = self._record(desired, standing), standing.hold
         ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
         if ends and believed:
@@ -84,7 +84,7 @@ class Targets:
             record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
         if ends:
             await self._store.release_hold(name)
-            self.forget()
+            self.invalidate()
         elif hold is not None:
             return await self._held(hold, desired.errors, believed=believed)
         return Target(desired, record, None, standing.applied, believed)
@@ -94,8 +94,8 @@ class Targets:
 
         Raises: DriftdError: there is no such revision, or none to go back to.
         """
-        await self._standing(desired)
-        record = await self._goal(desired, to)
+        await self._state_of(desired)
+        record = await self._rollback_goal(desired, to)
         hold = Hold(
             app=self._app.name,
             revision=record.revision.sha,
@@ -109,10 +109,10 @@ class Targets:
         if before is not None and replace(hold, since=before.since) == before:
             return await self._held(before)  # asked for once more
         await self._store.set_hold(hold)
-        self.forget()
+        self.invalidate()
         return await self._held(hold)
 
-    async def _goal(self, desired: Desired, to: str | None) -> RevisionRecord:
+    async def _rollback_goal(self, desired: Desired, to: str | None) -> RevisionRecord:
         name = self._app.name
         if to is None:
             record = await self._store.last_good(name, excluding_digest=desired.digest)
@@ -130,38 +130,38 @@ class Targets:
         return record
 
     async def _held(self, hold: Hold, errors: tuple[str, ...] = (), *, believed: bool = False) -> Target:
-        standing = await self._at(hold.revision)
+        standing = await self._state_at(hold.revision)
         record = standing.record
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
-        if self._kept is None or self._kept[0] != record.digest:
-            self._kept = (record.digest, await self._store.manifests(record.digest))
-        held = Desired(record.revision, self._kept[1], errors)
+        if self._held_manifests is None or self._held_manifests[0] != record.digest:
+            self._held_manifests = (record.digest, await self._store.manifests(record.digest))
+        held = Desired(record.revision, self._held_manifests[1], errors)
         return Target(held, record, hold, standing.applied, believed)
 
-    async def _standing(self, desired: Desired) -> Standing:
+    async def _state_of(self, desired: Desired) -> AppState:
         """How the app stands at a revision, which is recorded unless it cannot be read: that is no revision to be."""
         name, revision = self._app.name, desired.revision
         if not desired.errors and self._recorded != (revision.sha, desired.digest):
             await self._store.record_revision(name, revision, desired.digest, desired.manifests)
             self._recorded = (revision.sha, desired.digest)
-            self.forget()
-        return await self._at(revision.sha)
+            self.invalidate()
+        return await self._state_at(revision.sha)
 
-    async def _at(self, sha: str) -> Standing:
+    async def _state_at(self, sha: str) -> AppState:
         """How the app stands at a revision, as it was read once."""
-        if (known := self._standings.get(sha)) is not None:
+        if (known := self._states.get(sha)) is not None:
             return known
-        standing = await self._store.standing(self._app.name, sha)
-        self._fresh = True
-        if standing.mark != self._mark:
-            self.forget()
-        if standing.mark is not None:
-            self._standings[sha] = standing
-        self._mark = standing.mark
+        standing = await self._store.app_state(self._app.name, sha)
+        self._read_fresh = True
+        if standing.version != self._version:
+            self.invalidate()
+        if standing.version is not None:
+            self._states[sha] = standing
+        self._version = standing.version
         return standing
 
-    def _record(self, desired: Desired, standing: Standing) -> RevisionRecord:
+    def _record(self, desired: Desired, standing: AppState) -> RevisionRecord:
         name, revision = self._app.name, desired.revision
         if desired.errors:  # what does not parse can be neither good nor gone back to
             return RevisionRecord(name, revision, desired.digest, RevisionState.SEEN, "", self._now(), None, None)

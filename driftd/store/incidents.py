@@ -32,7 +32,7 @@ from driftd.store import codec, timeline
 from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
 from driftd.store.schema import deliveries, incidents, notifications, unpacked
 
-News = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
+TransitionOf = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
 """From the open incident of an app and type, if there is one, to what becomes of it, and what is to be told: pure."""
 
 _KEPT = 256
@@ -47,12 +47,12 @@ _OPEN = (
 _OPEN_OF = _OPEN.where(incidents.c.app == bindparam("of"))
 
 
-def still_open(connection: Connection, app: str | None, read: Read) -> list[Incident]:
+def still_open(connection: Connection, app: str | None, read: IncidentReader) -> list[Incident]:
     rows = connection.execute(_OPEN) if app is None else connection.execute(_OPEN_OF, {"of": app})
     return [read(row.id, row.document) for row in rows]
 
 
-class Read:
+class IncidentReader:
     """Reads the documents of incidents as they lie in the database; one that is the same as before is not read again.
 
     Every pass asks for those of its app.
@@ -125,12 +125,17 @@ def save(
     )
 
 
-def follow(
-    connection: Connection, app: str, type_: IncidentType, news: News, channels: Sequence[str], read: Read
+def transition(
+    connection: Connection,
+    app: str,
+    type_: IncidentType,
+    transition_of: TransitionOf,
+    channels: Sequence[str],
+    read: IncidentReader,
 ) -> bool:
     """Write what becomes of the app's incident of one type. Returns: whether there is something to tell."""
     known = next((incident for incident in still_open(connection, app, read) if incident.type is type_), None)
-    found = news(known)
+    found = transition_of(known)
     if found is None:
         return False
     save(connection, *found, channels)

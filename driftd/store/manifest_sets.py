@@ -65,7 +65,9 @@ def _manifests(connection: Connection, placed: Sequence[codec.Placed]) -> tuple[
     return tuple([_manifest(one, packed[one.digest]) for one in placed])
 
 
-def apart(connection: Connection, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+def difference(
+    connection: Connection, digest: str, others: Collection[bytes]
+) -> tuple[tuple[Manifest, ...], set[bytes]]:
     """The manifests of a set whose digests are not among `others`, and which of these are not in the set.
 
     Raises: StoreError: it is not kept.

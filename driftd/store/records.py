@@ -30,7 +30,7 @@ class RevisionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AppState:
     """How an app stands at a revision: what is known of that, what holds the app, and what it has had in its cluster.
 
     `applied` are the digests of what was in the cluster, as far as it is kept, the latest first. `mark` is another one
@@ -40,7 +40,7 @@ class Standing:
     record: RevisionRecord | None
     hold: Hold | None
     applied: tuple[str, ...]
-    mark: str | None = None
+    version: str | None = None
 
 
 class HistoryKind(StrEnum):

@@ -49,7 +49,7 @@ class Written:
     """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
 
 
-def _essence(verdict: Verdict) -> object:
+def _identity(verdict: Verdict) -> object:
     """What is wrong, whoever did it, whenever and at whichever revision it was seen."""
     if verdict.status is Status.IN_SYNC:
         return None
@@ -59,23 +59,23 @@ def _essence(verdict: Verdict) -> object:
 
 def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
     """A hash of what is wrong with an app. `prints` are those of its report before."""
-    verdicts = (prints or Fingerprints(_essence)).of(report.verdicts)
+    verdicts = (prints or Fingerprints(_identity)).of(report.verdicts)
     return hashlib.sha256(f"{report.error or ''}\n{verdicts}".encode()).hexdigest()
 
 
-def record(connection: Connection, report: Report, known: Written | None, mark: str | None = None) -> Written:
+def record(connection: Connection, report: Report, known: Written | None, version: str | None = None) -> Written:
     """Make this the app's last report, with an entry in the history where the verdict is another one than before.
 
     Raises: Superseded: how the app stands is no longer what `mark` (see `Standing`) stood for; nothing is written.
     """
-    prints = known.prints if known is not None else Fingerprints(_essence)
+    prints = known.prints if known is not None else Fingerprints(_identity)
     now = fingerprint(report, prints)
     frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
     values = {"of": report.app, "time": report.time, "fingerprint": now, "frame": frame}
-    if known is not None and (written := _go_on(connection, report, known, mark, values)) is not None:
+    if known is not None and (written := _update_known(connection, report, known, version, values)) is not None:
         return written
     row = connection.execute(_SELECT, {"of": report.app}).one_or_none()
-    if mark is not None and (row is None or row.standing != mark):
+    if version is not None and (row is None or row.standing != version):
         raise Superseded(f"app {report.app}: it was held, released or rolled back in between")
     stamp = secrets.token_hex(8)
     if row is None:
@@ -86,23 +86,23 @@ def record(connection: Connection, report: Report, known: Written | None, mark: 
     _replace(connection, report)
     listed = known.listed if known is not None else {}
     if row is None or row.fingerprint != now:
-        listed = _tell(connection, report, listed)
+        listed = _write_history(connection, report, listed)
     return Written(stamp, report.verdicts, prints, now, listed)
 
 
-def _go_on(
-    connection: Connection, report: Report, known: Written, mark: str | None, values: dict[str, Any]
+def _update_known(
+    connection: Connection, report: Report, known: Written, version: str | None, values: dict[str, Any]
 ) -> Written | None:
     """Writes what is new since `known`; None where the rows are no longer what this process has written."""
-    fresh = list(_fresh(report.verdicts, known.verdicts))
+    fresh = list(_changed_positions(report.verdicts, known.verdicts))
     same = not fresh and len(known.verdicts) == len(report.verdicts)
     stamp = known.stamp if same else secrets.token_hex(8)
-    statement = _UPDATE_OURS if mark is None else _UPDATE_AS_IT_STANDS
-    if not connection.execute(statement, {"was": known.stamp, "mark": mark, "stamp": stamp, **values}).rowcount:
+    statement = _UPDATE_OURS if version is None else _UPDATE_AS_IT_STANDS
+    if not connection.execute(statement, {"was": known.stamp, "mark": version, "stamp": stamp, **values}).rowcount:
         return None
     _patch(connection, report, fresh, len(known.verdicts))
     now = values["fingerprint"]
-    listed = known.listed if known.fingerprint == now else _tell(connection, report, known.listed)
+    listed = known.listed if known.fingerprint == now else _write_history(connection, report, known.listed)
     return Written(stamp, report.verdicts, known.prints, now, listed)
 
 
@@ -136,7 +136,7 @@ def summary(report: Report) -> str:
     return f"{', '.join(wrong)} of {total}{at}"
 
 
-def _tell(connection: Connection, report: Report, known: _Listed) -> _Listed:
+def _write_history(connection: Connection, report: Report, known: _Listed) -> _Listed:
     wrong = islice((verdict for verdict in report.notable if verdict.status is not Status.IGNORED), _LISTED)
     listed = {id(one): known.get(id(one)) or (one, codec.DETAILS.dump_json(verdict_document(one))) for one in wrong}
     timeline.write(
@@ -156,7 +156,7 @@ def _tell(connection: Connection, report: Report, known: _Listed) -> _Listed:
     return listed
 
 
-def _fresh(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
+def _changed_positions(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
     """The positions whose verdict is not the one that was written there."""
     for position in chain(changed(old, new), range(len(old), len(new))):
         ours = new[position]

@@ -41,7 +41,7 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     }
     gone_sets = manifest_sets.keep_only(connection, digests)
     if gone_revisions or gone_sets:
-        revisions_of.moved(connection)
+        revisions_of.bump_version(connection)
     gone_history = _prune_history(connection, keep, now)
     gone_deliveries = _prune_deliveries(connection, now - keep.deliveries)
     gone_incidents = connection.execute(

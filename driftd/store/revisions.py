@@ -13,7 +13,7 @@ from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import codec, manifest_sets, timeline
-from driftd.store.records import HistoryKind, RevisionRecord, Standing
+from driftd.store.records import AppState, HistoryKind, RevisionRecord
 from driftd.store.schema import holds, reports, revisions
 
 # Every pass over every app runs these: they are put together once.
@@ -69,7 +69,7 @@ def record(
                 first_seen=now,
             )
         )
-    moved(connection, app)
+    bump_version(connection, app)
     again = " again" if known is not None else ""
     timeline.write(
         connection,
@@ -104,7 +104,7 @@ def set_state(connection: Connection, app: str, sha: str, state: RevisionState, 
         .where(revisions.c.id == row.id)
         .values(state=state, reason=reason, applied_at=applied_at, decided_at=time if decided else None)
     )
-    moved(connection, app)
+    bump_version(connection, app)
     verb = {RevisionState.SEEN: "to be applied", RevisionState.APPLIED: "applied"}.get(state, f"is {state}")
     timeline.write(
         connection,
@@ -132,15 +132,15 @@ def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None
     return next((_record(row) for row in rows if len(shas) == 1 or row.sha == prefix.lower()), None)
 
 
-def standing(connection: Connection, app: str, sha: str, limit: int) -> Standing:
+def app_state(connection: Connection, app: str, sha: str, limit: int) -> AppState:
     """How an app stands at a commit (a full hash). `limit` is that of what was applied."""
     row = connection.execute(_AT, {"of": app, "at": sha}).one_or_none()
     record = _record(row) if row is not None else None
     mark = connection.execute(_MARK, {"of": app}).scalar_one_or_none()
-    return Standing(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)), mark)
+    return AppState(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)), mark)
 
 
-def moved(connection: Connection, app: str | None = None) -> None:
+def bump_version(connection: Connection, app: str | None = None) -> None:
     """How an app stands may be another way from now on; None for all apps."""
     marked = update(reports).values(standing=secrets.token_hex(8))
     connection.execute(marked if app is None else marked.where(reports.c.app == app))
@@ -169,7 +169,7 @@ def set_hold(connection: Connection, hold: Hold) -> None:
     if hold_of(connection, hold.app) == hold:
         return
     connection.execute(delete(holds).where(holds.c.app == hold.app))
-    moved(connection, hold.app)
+    bump_version(connection, hold.app)
     document = codec.HOLD.dump_json(hold)
     connection.execute(insert(holds).values(app=hold.app, revision=hold.revision, document=document))
     timeline.write(
@@ -193,7 +193,7 @@ def release_hold(connection: Connection, app: str, now: datetime) -> None:
     if hold is None:
         return
     connection.execute(delete(holds).where(holds.c.app == app))
-    moved(connection, app)
+    bump_version(connection, app)
     timeline.write(
         connection,
         app,

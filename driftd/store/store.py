@@ -15,7 +15,7 @@ from driftd.model.resource import Manifest
 from driftd.model.revision import Revision, RevisionState
 from driftd.store import actions, incidents, manifest_sets, reports, retention, revisions, timeline
 from driftd.store.database import Database
-from driftd.store.records import Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord, Standing
+from driftd.store.records import AppState, Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord
 from driftd.store.retention import Retention
 from driftd.store.schema import keys
 
@@ -43,7 +43,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._written: dict[str, reports.Written] = {}
-        self._read_incident = incidents.Read()
+        self._read_incident = incidents.IncidentReader()
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], datetime] = _now) -> Store:
@@ -100,20 +100,20 @@ class Store:
         """The latest good revision whose manifests are kept, other than one that declares `excluding_digest`."""
         return await self._database.read(lambda c: revisions.last_good(c, app, excluding_digest))
 
-    async def standing(self, app: str, sha: str) -> Standing:
+    async def app_state(self, app: str, sha: str) -> AppState:
         """How an app stands at a commit, by its full hash: all that a pass has to know, in one look."""
-        return await self._database.read(lambda c: revisions.standing(c, app, sha, _APPLIED))
+        return await self._database.read(lambda c: revisions.app_state(c, app, sha, _APPLIED))
 
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
         """What a revision declares. Raises: StoreError: it is not kept (any more)."""
         return await self._database.read(lambda c: manifest_sets.read(c, digest))
 
-    async def apart(self, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+    async def difference(self, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
         """What a revision declares whose digest is not among `others`, and which of these it does not declare.
 
         Of two revisions that differ in little, only that little is read. Raises: StoreError: it is not kept (any more).
         """
-        return await self._database.read(lambda c: manifest_sets.apart(c, digest, others))
+        return await self._database.read(lambda c: manifest_sets.difference(c, digest, others))
 
     # Holds
 
@@ -131,7 +131,7 @@ class Store:
 
     # Passes and actions
 
-    async def record_report(self, report: Report, mark: str | None = None) -> list[Incident]:
+    async def record_report(self, report: Report, version: str | None = None) -> list[Incident]:
         """Make this the app's last report. Only the verdicts that changed are written.
 
         The history gets an entry when what is wrong is another thing than before; who did it, when and at which
@@ -143,7 +143,7 @@ class Store:
         known = self._written.get(report.app)
 
         def record(connection: Connection) -> tuple[reports.Written, list[Incident]]:
-            written = reports.record(connection, report, known, mark)
+            written = reports.record(connection, report, known, version)
             return written, incidents.still_open(connection, report.app, self._read_incident)
 
         self._written[report.app], still_open = await self._database.write(record)
@@ -166,8 +166,8 @@ class Store:
         """The incidents that are not resolved, of one app or of all."""
         return await self._database.read(lambda c: incidents.still_open(c, app, self._read_incident))
 
-    async def follow_incident(
-        self, app: str, type_: IncidentType, news: incidents.News, channels: Sequence[str]
+    async def transition_incident(
+        self, app: str, type_: IncidentType, transition: incidents.TransitionOf, channels: Sequence[str]
     ) -> bool:
         """Write what becomes of an app's incident of one type, as it is now: nobody else can come in between.
 
@@ -175,7 +175,7 @@ class Store:
         than once. Returns: whether there is something to tell. Raises: StoreError: another such incident is open.
         """
         return await self._database.write(
-            lambda c: incidents.follow(c, app, type_, news, channels, self._read_incident)
+            lambda c: incidents.transition(c, app, type_, transition, channels, self._read_incident)
         )
 
     async def claim_deliveries(

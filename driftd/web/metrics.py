@@ -17,7 +17,7 @@ from driftd.model.report import Report
 _PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class PassResult(StrEnum):
+class PassOutcome(StrEnum):
     """What a pass over an app came to."""
 
     IN_SYNC = "in_sync"
@@ -87,7 +87,9 @@ class Metrics:
 
     def observe_pass(self, report: Report, seconds: float, *, held: bool = False) -> None:
         """A pass over an app has ended, after `seconds`."""
-        result = PassResult.IN_SYNC if report.in_sync else PassResult.UNKNOWN if report.undecided else PassResult.DRIFT
+        result = (
+            PassOutcome.IN_SYNC if report.in_sync else PassOutcome.UNKNOWN if report.undecided else PassOutcome.DRIFT
+        )
         where = (report.app, report.cluster)
         self._in_sync.labels(*where).set(report.in_sync)
         self._last_pass.labels(*where).set(report.time.timestamp())

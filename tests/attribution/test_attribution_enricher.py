@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from driftd.attribution import enricher as telling
-from driftd.attribution.enricher import Telling
-from driftd.detect.assessor import Judged
+from driftd.attribution import enricher
+from driftd.attribution.enricher import GitEnricher
+from driftd.detect.assessor import Assessment
 from driftd.git.mirror import Mirror
-from driftd.live.mapping import Wanted
+from driftd.live.mapping import MappedManifest
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import GitError
-from driftd.reconcile.controller import ReconcileEngine
+from driftd.reconcile.controller import Controller
 from tests.reconcile.test_reconcile_controller import in_sync, status
 from tests.support import samples
 from tests.support.world import World, config_map, deployment, until
@@ -37,7 +37,7 @@ class SlowHistory:
         monkeypatch.setattr(Mirror, "blame", slow)
 
 
-async def deployed(world: World, engine: ReconcileEngine) -> None:
+async def deployed(world: World, engine: Controller) -> None:
     for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
         await world.apply(kind, text)
     await until(lambda: in_sync(engine), "the first pass")
@@ -71,8 +71,8 @@ async def test_drift_is_recorded_before_its_line_in_git_is_known(
 async def test_people_are_not_kept_waiting_for_ever(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Git's history does not come, they hear of the drift without it."""
     history = SlowHistory(monkeypatch)
-    monkeypatch.setattr(telling, "PATIENCE", telling.PATIENCE / 10)
-    monkeypatch.setattr("driftd.reconcile.reconciler.PATIENCE", telling.PATIENCE)
+    monkeypatch.setattr(enricher, "NOTIFY_AFTER", enricher.NOTIFY_AFTER / 10)
+    monkeypatch.setattr("driftd.reconcile.reconciler.NOTIFY_AFTER", enricher.NOTIFY_AFTER)
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
@@ -87,7 +87,7 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
     async def broken(*_args: Any) -> Any:
         raise GitError("the mirror is damaged")
 
-    monkeypatch.setattr("driftd.detect.detector.Survey.told", broken)
+    monkeypatch.setattr("driftd.attribution.git_attribution.GitAttribution.enrich", broken)
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
@@ -97,7 +97,7 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
 
 async def test_of_much_that_differs_every_line_is_found(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few at a time, in the order in which they came."""
-    monkeypatch.setattr(telling, "_AT_A_TIME", 3)
+    monkeypatch.setattr(enricher, "_BATCH_SIZE", 3)
     await observed.commit({f"{n}.yaml": config_map(f"c-{n}", a="1") for n in range(20)})
     async with observed.engine() as engine:
         await until(lambda: status(engine, "ConfigMap/c-19") is Status.MISSING, "the first pass")
@@ -136,25 +136,25 @@ class Lookups:
         self.lasting = lasting
         self.begun: list[float] = []
 
-    def stamp(self, _one: Any) -> str:
+    def version_of(self, _one: Any) -> str:
         return "1"
 
     async def read(self, _wanted: Any) -> dict[Any, Any]:
         return {}
 
-    async def told(self, _revision: Any, judged: Sequence[Judged]) -> list[Verdict]:
+    async def enrich_all(self, _revision: Any, judged: Sequence[Assessment]) -> list[Verdict]:
         self.begun.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.lasting)
         return [one.verdict for one in judged]
 
-    def improve(self, known: Verdict, better: Verdict) -> None:
+    def enrich(self, known: Verdict, better: Verdict) -> None:
         assert known == better
 
 
-def looking_up(lookups: Lookups, turns: asyncio.Lock, over: asyncio.Event) -> Telling:
-    found = Telling(cast("Any", lookups), cast("Any", lookups), over.set, turns)
-    wanted = Wanted(cast("Any", object()), cast("Any", object()))
-    found.add(samples.revision(), [Judged(wanted, samples.drifted())], ["1"], cast("Any", lookups))
+def looking_up(lookups: Lookups, turns: asyncio.Lock, over: asyncio.Event) -> GitEnricher:
+    found = GitEnricher(lookups.enrich_all, cast("Any", lookups), over.set, turns)
+    wanted = MappedManifest(cast("Any", object()), cast("Any", object()))
+    found.enqueue(samples.revision(), [Assessment(wanted, samples.drifted())], ["1"], cast("Any", lookups))
     return found
 
 
@@ -163,8 +163,8 @@ async def test_apps_take_turns_but_wait_for_nobodys_remote(
     monkeypatch: pytest.MonkeyPatch, lasting: float, apart: float
 ) -> None:
     """After each look the passes have twice its time; one that waits for a remote holds up no other."""
-    monkeypatch.setattr(telling, "_GATHER", 0.0)
-    monkeypatch.setattr(telling, "_TURN", 0.3)
+    monkeypatch.setattr(enricher, "_GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(enricher, "_SLOT_SECONDS", 0.3)
     turns, over = asyncio.Lock(), asyncio.Event()
     apps = [Lookups(lasting), Lookups(0.0)]
     looking = [looking_up(apps[0], turns, asyncio.Event()), looking_up(apps[1], turns, over)]

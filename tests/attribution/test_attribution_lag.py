@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from driftd.attribution import rendered_history as past_renderings
+from driftd.attribution import rendered_history
+from driftd.attribution.git_attribution import GitAttribution
 from driftd.desired.renderer import Renderer
-from driftd.detect.detector import Survey
+from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
@@ -24,12 +25,14 @@ from driftd.kube.json_patch import json_patch
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.objects import apply, delete
 from driftd.kube.openapi import SchemaSource
+from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import place
+from driftd.live.mapping import map_manifests
 from driftd.model.app import App
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
+from driftd.reconcile.scan import scan_once
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.tree import FileTree
 from driftd.sandbox.server import Sandbox
@@ -54,7 +57,7 @@ class World:
     async def deploy(self, *names: str) -> None:
         """What a pipeline does with the newest commit, or with some of its objects."""
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
-        for one in await place(desired.manifests, self.app, self.view):
+        for one in await map_manifests(desired.manifests, self.app, self.view):
             assert one.resource is not None
             if not names or one.manifest.ref.name in names:
                 await apply(self.view.cluster, one.resource, one.manifest.body, field_manager="pipeline")
@@ -69,15 +72,17 @@ class World:
     async def take_away(self, name: str) -> None:
         await delete(self.view.cluster, await self.view.resource("v1", "ConfigMap"), "default", name)
 
-    def survey(self, ignored: Ignored = Ignored()) -> Survey:  # noqa: B008  # immutable
-        return Survey(self.app, self.view, self.mirror, Comparison(Redactor(b"key"), ignored=ignored))
+    def attribution(self, ignored: Ignored = Ignored()) -> GitAttribution:  # noqa: B008  # immutable
+        return GitAttribution(self.app, self.mirror, Comparison(Redactor(b"key"), ignored=ignored))
 
-    async def check(self, survey: Survey | None = None) -> Report:
+    async def check(self, attribution: GitAttribution | None = None) -> Report:
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
-        return await (survey or self.survey()).check(desired, datetime.now(UTC))
+        attribution = attribution or self.attribution()
+        detector = Detector(self.app, self.view, attribution.comparison)
+        return await scan_once(detector, attribution, desired, ApiReader(self.view.cluster), datetime.now(UTC))
 
-    async def verdict(self, name: str = "web", survey: Survey | None = None) -> Verdict:
-        return next(one for one in (await self.check(survey)).verdicts if one.ref.name == name)
+    async def verdict(self, name: str = "web", attribution: GitAttribution | None = None) -> Verdict:
+        return next(one for one in (await self.check(attribution)).verdicts if one.ref.name == name)
 
 
 @pytest.fixture
@@ -376,7 +381,7 @@ async def test_no_commit_is_rendered_twice_and_few_are_at_all(rendered: World, m
         built.append(tree.path)
         return render(tree, options)
 
-    monkeypatch.setattr(past_renderings, "render", noted)
+    monkeypatch.setattr(rendered_history, "render", noted)
     rendered.repository.write(KUSTOMIZED)
     for number in range(40):
         files = {"base/web.yaml": config_map("web", a="v1", b="v1"), "app/notes.txt": str(number)}

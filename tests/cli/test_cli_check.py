@@ -15,12 +15,12 @@ import pytest
 
 from driftd.cli.check import CheckRequest, run_check
 from driftd.cli.output import Format
-from driftd.desired.provider import GitHere, Seen
+from driftd.desired.provider import InProcessProvider, OnFirstBatch
 from driftd.desired.state import Desired
 from driftd.git.source import GitSource
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.live import api_reader as reading
+from driftd.live import api_reader
 from driftd.model.app import App
 from driftd.model.revision import Revision
 from tests.cli.conftest import SECRET, Answer, World, config_map
@@ -245,15 +245,15 @@ def test_another_process_sees_to_git() -> None:
 import os
 os.sched_getaffinity = lambda _: {0, 1}  # however many there are
 from driftd.cli import check
-async def run_check(request, output, *, show_all, beside):
-    print(type(beside).__name__)
+async def run_check(request, output, *, show_all, provider):
+    print(type(provider).__name__)
     return 0
 check.run_check = run_check
 from driftd.cli.main import app
 app(["check", "--repo", "."])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "GitBeside\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "GitWorker\n", "")
 
 
 def test_the_cluster_is_asked_while_files_are_still_parsed(
@@ -265,22 +265,24 @@ def test_the_cluster_is_asked_while_files_are_still_parsed(
         world.apply(config_map(name))
     begun: list[str] = []
     asked = asyncio.Event()
-    begin_list = reading.begin_list
+    begin_list = api_reader.start_list
 
     def noted(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
         begun.append(f"{resource.plural} in {namespace}")
         asked.set()
         return begin_list(cluster, resource, namespace)
 
-    class Slow(GitHere):
-        async def desired(self, source: GitSource, app: App, revision: Revision, seen: Seen | None = None) -> Desired:
+    class Slow(InProcessProvider):
+        async def desired(
+            self, source: GitSource, app: App, revision: Revision, seen: OnFirstBatch | None = None
+        ) -> Desired:
             found = await super().desired(source, app, revision)
             assert seen is not None
             await asyncio.to_thread(seen, found.manifests[:4])
             await asyncio.wait_for(asked.wait(), 20)
             return found
 
-    monkeypatch.setattr(reading, "begin_list", noted)
+    monkeypatch.setattr(api_reader, "start_list", noted)
     request = CheckRequest((), str(world.repository.folder), None, "app", "web", world.kubeconfig, None, None, None)
-    assert asyncio.run(run_check(request, Format.JSON, show_all=False, beside=Slow(tmp_path / "mirrors"))) == 0
+    assert asyncio.run(run_check(request, Format.JSON, show_all=False, provider=Slow(tmp_path / "mirrors"))) == 0
     assert begun == ["configmaps in web"]

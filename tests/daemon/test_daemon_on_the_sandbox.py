@@ -50,7 +50,7 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the daemon is not ready, and says why."""
-    monkeypatch.setattr(daemon, "_SET_UP_AGAIN", 0.05)
+    monkeypatch.setattr(daemon, "_SETUP_RETRY_SECONDS", 0.05)
     late = world.folder / "late"
     async with running(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
         assert any(str(late) in reason for reason in now_running.not_ready())
@@ -96,7 +96,7 @@ async def test_ignore_rules_that_match_nothing_are_told(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once in the log, when every app has been looked at, and as a metric: one of the two rules is of use."""
-    monkeypatch.setattr(daemon, "_LOOK_AROUND", 0.05)
+    monkeypatch.setattr(daemon, "_HOUSEKEEPING_SECONDS", 0.05)
     await world.apply("Deployment", deployment())
     await world.apply("ConfigMap", config_map(a="2"))
     metrics = Metrics()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from driftd.daemon.timers import Scheduler
+from driftd.daemon.timers import Timers
 
 
 class Fetches:
@@ -30,7 +30,7 @@ class Fetches:
 async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
     """The first one does not wait."""
     fetches = Fetches()
-    scheduler = Scheduler(fetches, fetches.asked.append)
+    scheduler = Timers(fetches, fetches.asked.append)
     scheduler.every_source("shop", timedelta(seconds=0.2))
     scheduler.start()
     await fetches.reach(3)
@@ -43,7 +43,7 @@ async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
 async def test_a_fetch_that_failed_is_tried_again_when_it_asked_for_it() -> None:
     """Long before the interval is over, and once."""
     fetches = Fetches(0.05, 0.05)
-    scheduler = Scheduler(fetches, fetches.asked.append)
+    scheduler = Timers(fetches, fetches.asked.append)
     scheduler.every_source("shop", timedelta(hours=1))
     scheduler.start()
     await fetches.reach(3)
@@ -55,7 +55,7 @@ async def test_a_fetch_that_failed_is_tried_again_when_it_asked_for_it() -> None
 async def test_a_hangup_fetches_now() -> None:
     """Without waiting for the interval."""
     fetches = Fetches()
-    scheduler = Scheduler(fetches, fetches.asked.append)
+    scheduler = Timers(fetches, fetches.asked.append)
     scheduler.every_source("shop", timedelta(hours=1))
     scheduler.start()
     await fetches.reach(1)
@@ -67,7 +67,7 @@ async def test_a_hangup_fetches_now() -> None:
 async def test_an_app_has_its_pass_on_its_interval() -> None:
     """Although nothing happened."""
     fetches = Fetches()
-    scheduler = Scheduler(fetches, fetches.asked.append)
+    scheduler = Timers(fetches, fetches.asked.append)
     scheduler.every_app("web", timedelta(seconds=0.1))
     scheduler.start()
     async with asyncio.timeout(5):

@@ -14,10 +14,9 @@ from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.git.tree import RevisionTree
-from driftd.model.app import App
+from driftd.model.app import App, RenderOptions
 from driftd.model.errors import GitError
-from driftd.render.options import RenderOptions
-from driftd.render.parsed import ParsedFiles
+from driftd.render.parsed import CachingParser
 from tests.support.gitserver import GitRepo
 from tests.support.world import config_map
 
@@ -55,7 +54,7 @@ def app(tmp_path: Path) -> Rendered:
     repository = GitRepo(tmp_path / "repository")
     mirror = Mirror(GitSource("shop", repository.url, allow_file=True), tmp_path / "mirror")
     described = App("web", "shop", "prod", path="app", rendering=RenderOptions(kustomize=str(tmp_path / "kustomize")))
-    made = Rendered(repository, mirror, Renderer(described, mirror, ParsedFiles()), tmp_path / "runs")
+    made = Rendered(repository, mirror, Renderer(described, mirror, CachingParser()), tmp_path / "runs")
     made.program(KUSTOMIZE)
     return made
 

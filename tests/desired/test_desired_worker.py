@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from driftd.config.secret import SecretEnv, SecretFile
-from driftd.desired.provider import GitHere
+from driftd.desired.provider import InProcessProvider
 from driftd.desired.state import Desired
-from driftd.desired.worker import Fetch, git_beside
+from driftd.desired.worker import FetchRequest, git_worker
 from driftd.git.source import Auth, BasicAuth, GitSource, TokenAuth
 from driftd.model.app import App
 from tests.support.gitserver import GitRepo, git_processes, silent_server
@@ -31,13 +31,13 @@ SCRIPT = """
     os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
-    from driftd.desired.worker import git_beside
+    from driftd.desired.worker import git_worker
     what, url, path, cache = sys.argv[1:]
     if what == "defect":
-        from driftd.desired import worker_parsing as handing_over
-        handing_over.parts_of = None
+        from driftd.desired import worker_parsing
+        worker_parsing.parts_of = None
 
-    with git_beside(Path(cache)) as git:
+    with git_worker(Path(cache)) as git:
         from driftd.git.source import GitSource
         from driftd.model.errors import DriftdError
         from driftd.model.app import App
@@ -51,7 +51,7 @@ SCRIPT = """
         async def look():
             source = GitSource("shop", url, allow_file=True)
             for _ in range(100 if what == "lent" else 0):
-                git.lend_a_hand()
+                git.steal_work()
             revision = await git.fetch(source)
             if what == "killed":
                 children[0].kill()
@@ -95,7 +95,7 @@ def said_here(repository: GitRepo, cache: Path, path: str = "app") -> dict[str, 
     """The same, said by this process alone."""
 
     async def look() -> Desired:
-        git, source = GitHere(cache), GitSource("shop", repository.url, allow_file=True)
+        git, source = InProcessProvider(cache), GitSource("shop", repository.url, allow_file=True)
         return await git.desired(source, App("web", "shop", "prod", path=path), await git.fetch(source))
 
     found = asyncio.run(look())
@@ -176,7 +176,7 @@ def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Pa
 def test_a_source_goes_over_as_it_is(auth: Auth | None) -> None:
     """What it has for secrets is read over there: they are not sent."""
     source = GitSource("shop", "https://example.com/shop", auth=auth)
-    assert pickle.loads(pickle.dumps(Fetch(source))) == Fetch(source)
+    assert pickle.loads(pickle.dumps(FetchRequest(source))) == FetchRequest(source)
 
 
 def test_where_there_is_one_core_for_all_there_is_no_other_process(
@@ -186,7 +186,7 @@ def test_where_there_is_one_core_for_all_there_is_no_other_process(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "fork", lambda: pytest.fail("it is forked"))
-    with git_beside(tmp_path) as git:
+    with git_worker(tmp_path) as git:
         assert git is None
 
 
@@ -197,7 +197,7 @@ def test_a_process_with_threads_is_not_forked(tmp_path: Path, monkeypatch: pytes
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        with git_beside(tmp_path) as git:
+        with git_worker(tmp_path) as git:
             assert git is None
     finally:
         done.set()
@@ -213,7 +213,7 @@ def test_where_there_may_be_no_more_processes_there_is_none(tmp_path: Path, monk
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "fork", refuse)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
-    with git_beside(tmp_path) as git:
+    with git_worker(tmp_path) as git:
         assert git is None
 
 
@@ -222,14 +222,14 @@ WAITING = """
     os.sched_getaffinity = lambda _: {0, 1}  # however many there are
     from multiprocessing import active_children
     from pathlib import Path
-    from driftd.desired.worker import git_beside
+    from driftd.desired.worker import git_worker
 
     async def look(git):
         from driftd.git.source import GitSource
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, asyncio.current_task().cancel)
         await git.fetch(GitSource("shop", sys.argv[1], timeout=100))
 
-    with git_beside(Path(sys.argv[2])) as git:
+    with git_worker(Path(sys.argv[2])) as git:
         print(*[child.pid for child in active_children()], flush=True)
         try:
             asyncio.run(look(git))

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from driftd.detect.assessor import Judged, SchemaAnswers
-from driftd.detect.verdict_cache import Memory
+from driftd.detect.assessor import Assessment, SchemaAnswers
+from driftd.detect.verdict_cache import VerdictCache
 from driftd.kube.discovery import ApiResource
-from driftd.live.mapping import Placement, Wanted
+from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.resource import Manifest, ResourceRef, Source
@@ -24,20 +24,20 @@ class Stamps:
     def __init__(self) -> None:
         self.versions: dict[str, str | None] = {"a": "1", "b": "1"}
 
-    def stamp(self, one: Wanted) -> str | None:
+    def version_of(self, one: MappedManifest) -> str | None:
         return self.versions[one.manifest.ref.name]
 
 
-def wanted(name: str) -> Wanted:
+def wanted(name: str) -> MappedManifest:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
-    return Wanted(Manifest.of(body, Source("app.yaml", 1)), CONFIG_MAPS)
+    return MappedManifest(Manifest.of(body, Source("app.yaml", 1)), CONFIG_MAPS)
 
 
 def ref(name: str) -> ResourceRef:
     return ResourceRef("", "ConfigMap", "web", name)
 
 
-def names(some: Iterable[Wanted]) -> list[str]:
+def names(some: Iterable[MappedManifest]) -> list[str]:
     return [one.manifest.ref.name for one in some]
 
 
@@ -46,22 +46,22 @@ class App:
 
     def __init__(self) -> None:
         self.live = Stamps()
-        self.placement = Placement([wanted("a"), wanted("b")])
-        self.memory = Memory()
+        self.placement = RestMapping([wanted("a"), wanted("b")])
+        self.memory = VerdictCache()
         self.standing: list[str] = []
 
     def suspects(
         self, changed: set[ResourceRef] | None, commit: str = "c1", types: SchemaAnswers = TYPES
-    ) -> list[Wanted]:
-        found = self.memory.suspects(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
+    ) -> list[MappedManifest]:
+        found = self.memory.stale(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
         self.standing = [one.verdict.ref.name for one in found[1]]
         return found[0]
 
-    def look(self, some: Iterable[Wanted], status: Status = Status.IN_SYNC) -> None:
+    def look(self, some: Iterable[MappedManifest], status: Status = Status.IN_SYNC) -> None:
         some = list(some)
         verdicts = [Verdict(one.manifest.ref, "v1", status) for one in some]
-        judged = [Judged(one, verdict) for one, verdict in zip(some, verdicts, strict=True)]
-        self.memory.keep(judged, [self.live.stamp(one) for one in some], verdicts)
+        judged = [Assessment(one, verdict) for one, verdict in zip(some, verdicts, strict=True)]
+        self.memory.update(judged, [self.live.version_of(one) for one in some], verdicts)
 
     @property
     def statuses(self) -> list[Status]:
@@ -72,8 +72,8 @@ class App:
 def app() -> App:
     """One whose objects have all been found in sync."""
     made = App()
-    assert made.suspects(set()) == list(made.placement.wanted)
-    made.look(made.placement.wanted)
+    assert made.suspects(set()) == list(made.placement.mapped)
+    made.look(made.placement.mapped)
     return made
 
 
@@ -119,15 +119,15 @@ def test_what_differs_as_before_from_another_commit_is_not_judged_again(app: App
 def test_a_commit_that_changes_brings_and_takes_objects_costs_these() -> None:
     """Whatever stands before and behind them."""
     app = App()
-    app.placement = Placement([wanted(name) for name in "abcd"])
+    app.placement = RestMapping([wanted(name) for name in "abcd"])
     app.live.versions = dict.fromkeys("abcdef", "1")
     app.look(app.suspects(None))
     app.look(app.suspects({ref("d")}), Status.MISSING)
-    a, _, c, d = app.placement.wanted
-    app.placement = Placement([a, wanted("b"), c, d])
+    a, _, c, d = app.placement.mapped
+    app.placement = RestMapping([a, wanted("b"), c, d])
     assert names(app.suspects(set(), commit="c2")) == ["b"]
     assert (app.standing, app.statuses[3]) == (["d"], Status.MISSING)
-    app.placement = Placement([wanted("e"), a, c, d, wanted("f")])
+    app.placement = RestMapping([wanted("e"), a, c, d, wanted("f")])
     assert names(app.suspects(set(), commit="c3")) == ["e", "f"]
     assert app.standing == ["d"]
     assert app.statuses == [Status.UNKNOWN, Status.IN_SYNC, Status.IN_SYNC, Status.MISSING, Status.UNKNOWN]
@@ -140,9 +140,9 @@ def test_what_changes_with_a_commit_is_judged_again(app: App) -> None:
 
 def test_another_manifest_is_judged_again(app: App) -> None:
     """And nothing of the manifest before stays."""
-    app.placement = Placement([*list(app.placement.wanted)[:1], wanted("b")])
+    app.placement = RestMapping([*list(app.placement.mapped)[:1], wanted("b")])
     assert names(app.suspects(set())) == ["b"]
-    app.placement = Placement([wanted("b")])
+    app.placement = RestMapping([wanted("b")])
     assert names(app.suspects(set())) == ["b"]
     assert len(app.statuses) == 1
 

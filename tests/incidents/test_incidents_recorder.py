@@ -55,7 +55,7 @@ class Passes:
     ) -> list[str]:
         """One pass; returns what people were told of it."""
         before = len(await self.told())
-        self.look_again = await self.recorder.passed(
+        self.look_again = await self.recorder.record_pass(
             found, after or found, health=health, action=action, hold=hold, **more
         )
         return (await self.told())[before:]
@@ -112,7 +112,7 @@ async def test_an_end_is_told_at_once(passes: Passes) -> None:
 
 async def test_nobody_is_told_of_half_of_what_is_about_to_be_known(passes: Passes) -> None:
     """The report is there, and the message comes with the lines of Git."""
-    assert await passes.found(DRIFTED, complete=False) == []
+    assert await passes.found(DRIFTED, settled=False) == []
     last = await passes.store.last_report("web")
     assert last is not None
     assert [verdict.status for verdict in last.drifted] == [Status.DRIFTED]
@@ -121,7 +121,7 @@ async def test_nobody_is_told_of_half_of_what_is_about_to_be_known(passes: Passe
 
 async def test_what_came_and_went_before_all_was_known_is_told_all_the_same(passes: Passes) -> None:
     """From beginning to end: whoever changes something for a moment is seen."""
-    assert await passes.found(DRIFTED, complete=False) == []
+    assert await passes.found(DRIFTED, settled=False) == []
     assert await passes.found(IN_SYNC) == ["drift opened", "drift resolved (reverted)"]
     assert await passes.found(IN_SYNC) == []
 
@@ -132,7 +132,7 @@ async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(pas
     held = hold()
     await asyncio.gather(
         *(
-            one.passed(IN_SYNC, IN_SYNC, health=(), action=None, hold=held)
+            one.record_pass(IN_SYNC, IN_SYNC, health=(), action=None, hold=held)
             for one in (passes.recorder, other, passes.recorder, other)
         )
     )
@@ -211,8 +211,8 @@ async def test_a_failed_sync_is_over_when_what_is_left_is_nothing_to_apply(passe
 async def test_a_bad_revision_without_a_way_back_is_told_once_and_stays_told(passes: Passes) -> None:
     """Nothing differs from Git, and yet somebody has to look."""
     why = "not healthy within 10m: Deployment.apps/web/web: 0 of 1 replicas are available; there is no good revision"
-    assert await passes.found(IN_SYNC, no_way_back=why) == ["sync_failed opened"]
-    assert await passes.found(IN_SYNC, no_way_back=why.replace("0 of 1", "1 of 2")) == []
+    assert await passes.found(IN_SYNC, rollback_refused=why) == ["sync_failed opened"]
+    assert await passes.found(IN_SYNC, rollback_refused=why.replace("0 of 1", "1 of 2")) == []
     (incident,) = await passes.store.open_incidents("web")
     assert incident.message == f"{revision().short} (Change number 1) is bad: {why}"
     assert await passes.found(report(verdict(Status.IN_SYNC), number=2)) == ["sync_failed resolved (superseded)"]
@@ -288,13 +288,13 @@ class Source:
 async def test_a_source_that_fails_twice_is_told_once_and_its_return_once(passes: Passes) -> None:
     """One failure is a blip. The message names the revision that stays in use."""
     source: Any = Source()
-    await passes.recorder.fetched(source.fails())
+    await passes.recorder.record_fetch(source.fails())
     assert await passes.told("source/shop") == []
     for reason in ("cannot reach git.example.com", "timed out", "cannot reach git.example.com"):
-        await passes.recorder.fetched(source.fails(reason))
+        await passes.recorder.record_fetch(source.fails(reason))
     assert await passes.told("source/shop") == ["source opened"]
     (incident,) = await passes.store.open_incidents("source/shop")
     assert incident.message == "cannot reach git.example.com; 11111111 stays in use"
-    await passes.recorder.fetched(source.works())
-    await passes.recorder.fetched(source.works())
+    await passes.recorder.record_fetch(source.works())
+    await passes.recorder.record_fetch(source.works())
     assert await passes.told("source/shop") == ["source opened", "source resolved (reverted)"]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.incidents.transitions import Trouble, drift_of, essence, follow, of_type
+from driftd.incidents.transitions import Finding, drift_finding, identity, of_type, transition
 from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
@@ -20,19 +20,19 @@ from tests.support.samples import SECOND, T0, drifted, field, revision, verdict
 REVERTED = Resolution.REVERTED
 
 
-def trouble(*resources: Verdict, number: int = 1) -> Trouble:
-    return drift_of("web", "prod", revision(number).sha, resources, Fingerprints(essence))
+def trouble(*resources: Verdict, number: int = 1) -> Finding:
+    return drift_finding("web", "prod", revision(number).sha, resources, Fingerprints(identity))
 
 
 def opened(*resources: Verdict) -> Incident:
-    news = follow(None, trouble(*resources), T0, REVERTED)
+    news = transition(None, trouble(*resources), T0, REVERTED)
     assert news is not None
     return news[0]
 
 
 def test_the_first_sight_opens_an_incident() -> None:
     """With what was found, and since when."""
-    news = follow(None, trouble(drifted()), T0, REVERTED)
+    news = transition(None, trouble(drifted()), T0, REVERTED)
     assert news is not None
     incident, told = news
     assert told is not None
@@ -43,15 +43,15 @@ def test_the_first_sight_opens_an_incident() -> None:
 def test_the_same_again_is_not_told_again() -> None:
     """Not even when somebody wrote the same value once more, or the line has moved in Git."""
     incident = opened(drifted())
-    assert follow(incident, trouble(drifted()), T0 + SECOND, REVERTED) is None
+    assert transition(incident, trouble(drifted()), T0 + SECOND, REVERTED) is None
     again = replace(field(by="kubectl-patch", at=T0 + SECOND), git=GitLine("app/config.yaml", 9))
     same = replace(drifted(), fields=(again,))
-    assert follow(incident, trouble(same), T0 + SECOND, REVERTED) is None
+    assert transition(incident, trouble(same), T0 + SECOND, REVERTED) is None
 
 
 def test_the_same_at_another_revision_is_kept_in_mind_and_not_told() -> None:
     """A commit that has nothing to do with it is no news, but how it ends is seen from there."""
-    news = follow(opened(drifted()), trouble(drifted(), number=2), T0 + SECOND, REVERTED)
+    news = transition(opened(drifted()), trouble(drifted(), number=2), T0 + SECOND, REVERTED)
     assert news is not None
     assert news[0].revision == revision(2).sha
     assert news[1] is None
@@ -63,7 +63,7 @@ def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> No
     incident = opened(*many)
     assert incident.resources == tuple(many[:LISTED])
     assert (incident.counts, incident.objects, incident.fields) == ({Status.DRIFTED: 507}, 507, 507)
-    news = follow(incident, trouble(*many[:3]), T0 + SECOND, REVERTED)
+    news = transition(incident, trouble(*many[:3]), T0 + SECOND, REVERTED)
     assert news is not None
     changed, notification = news
     assert (changed.objects, changed.fields) == (3, 3)
@@ -77,7 +77,7 @@ def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> No
 def test_another_value_changes_the_incident() -> None:
     """One incident, told again, with the time of its beginning."""
     incident = opened(drifted())
-    news = follow(incident, trouble(drifted(live="another")), T0 + SECOND, REVERTED)
+    news = transition(incident, trouble(drifted(live="another")), T0 + SECOND, REVERTED)
     assert news is not None
     assert news[1] is not None
     assert (news[0].id, news[0].first_seen, news[0].updated) == (incident.id, T0, T0 + SECOND)
@@ -87,18 +87,18 @@ def test_another_value_changes_the_incident() -> None:
 
 def test_the_end_is_told_once() -> None:
     """With how it ended; after that there is nothing to say."""
-    news = follow(opened(drifted()), None, T0 + SECOND, Resolution.HEALED)
+    news = transition(opened(drifted()), None, T0 + SECOND, Resolution.HEALED)
     assert news is not None
     assert news[1] is not None
     assert (news[1].event, news[0].resolution, news[0].resolved) == (
         IncidentEvent.RESOLVED, Resolution.HEALED, T0 + SECOND,
     )  # fmt: skip
-    assert follow(None, None, T0 + 2 * SECOND, REVERTED) is None
+    assert transition(None, None, T0 + 2 * SECOND, REVERTED) is None
 
 
 def test_a_text_that_counts_on_is_no_change_where_there_is_a_cause() -> None:
     """`0 of 2`, then `1 of 2`: the same trouble."""
-    first = Trouble(IncidentType.UNHEALTHY, "web", "prod", None, message="0 of 2", cause="web=progressing")
+    first = Finding(IncidentType.UNHEALTHY, "web", "prod", None, message="0 of 2", cause="web=progressing")
     second = replace(first, message="1 of 2")
     assert first.fingerprint == second.fingerprint
     assert first.fingerprint != replace(first, cause="web=degraded").fingerprint
@@ -110,7 +110,7 @@ def test_each_type_has_its_own_incident() -> None:
     incident = opened(drifted())
     assert of_type([incident], IncidentType.DRIFT) is incident
     assert of_type([incident], IncidentType.SOURCE) is None
-    drift = Trouble(IncidentType.DRIFT, "web", "prod", None, message="x")
+    drift = Finding(IncidentType.DRIFT, "web", "prod", None, message="x")
     assert drift.fingerprint != replace(drift, type=IncidentType.SOURCE).fingerprint
 
 
@@ -124,7 +124,7 @@ def test_people_hear_of_every_change_and_of_nothing_else(passes: list[str | None
     told = []
     for number, live in enumerate(passes):
         found = trouble(drifted(live=live)) if live else None
-        news = follow(incident, found, T0 + number * timedelta(seconds=1), REVERTED)
+        news = transition(incident, found, T0 + number * timedelta(seconds=1), REVERTED)
         if news is not None:
             assert news[1] is not None
             told.append(news[1])
@@ -143,6 +143,6 @@ def test_people_hear_of_every_change_and_of_nothing_else(passes: list[str | None
 def test_an_object_that_is_missing_instead_of_changed_is_a_change() -> None:
     """The status counts."""
     incident = opened(drifted())
-    news = follow(incident, trouble(verdict(Status.MISSING)), T0, REVERTED)
+    news = transition(incident, trouble(verdict(Status.MISSING)), T0, REVERTED)
     assert news is not None
     assert news[1] is not None

@@ -72,7 +72,7 @@ async def test_what_is_there_is_there_once_ensure_returns(api: ScriptedApi, worl
     """The first list is the starting point, not news; absence is known, too."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     found = world.cache.get(CONFIG_MAPS, "shop", "a")
     assert found is not None
     assert found.object["kind"] == "ConfigMap"
@@ -93,7 +93,7 @@ async def test_every_change_is_told_with_its_before_and_after(api: ScriptedApi, 
         event("DELETED", config_map("a", 8)),
     )
     api.on("watch GET", ALL, api.hold(*sent))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 3)
     assert world.told == [("a", "3", "6"), ("b", None, "7"), ("a", "6", None)]
     assert world.names() == {"b"}
@@ -112,7 +112,7 @@ async def test_of_changes_of_status_that_come_together_the_last_is_told(
     ]
     api.on("GET", ALL, listing(5, _by(3, "shop", 0)))
     api.on("watch GET", ALL, api.hold(b"".join(sent)))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: any(change.ref.name == "b" for change in world.changes))
     assert world.told == [("a", "3", "8"), ("a", "8", "10"), ("a", "10", None), ("a", None, "12"), ("b", None, "13")]
 
@@ -130,7 +130,7 @@ async def test_a_watch_that_breaks_within_a_burst_misses_nothing(api: ScriptedAp
     api.on("GET", ALL, listing(5))
     broken = event("ADDED", config_map("a", 6)) + b"nonsense\n"
     api.on("watch GET", ALL, lines(broken), api.hold(event("ADDED", config_map("a", 6))))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: bool(world.changes))
     assert [s.query["resourceVersion"] for s in api.requests("GET", ALL) if "watch" in s.query] == ["5", "5"]
     assert world.told == [("a", None, "6")]
@@ -140,7 +140,7 @@ async def test_a_watch_that_ended_cleanly_goes_on_where_it_was(api: ScriptedApi,
     """Without another list, from the last version that was heard of, bookmarks included."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines(event("ADDED", config_map("a", 6)), bookmark(9)), api.hold())
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(api.requests("GET", ALL)) == 3)
     list_, first, second = api.requests("GET", ALL)
     assert "watch" not in list_.query
@@ -156,7 +156,7 @@ async def test_after_a_410_only_the_difference_is_told(api: ScriptedApi, world: 
     api.on("GET", ALL, before, after)
     gone = lines(too_old()) if how == "event" else refused(410, "Expired", "too old")
     api.on("watch GET", ALL, gone, api.hold())
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 3)
     assert sorted(world.told) == [("came", None, "41"), ("changed", "2", "40"), ("gone", "3", None)]
     assert world.names() == {"same", "changed", "came"}
@@ -169,7 +169,7 @@ async def test_a_410_of_one_scope_lists_no_other_one(api: ScriptedApi, world: Wo
     api.on("GET", secrets, listing(5))
     api.on("watch GET", ALL, lines(too_old()), api.hold())
     api.on("watch GET", secrets, api.hold())
-    await world.cache.ensure([SHOP, (SECRETS, "shop")])
+    await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
     await until(lambda: len([s for s in api.requests("GET", ALL) if "watch" not in s.query]) == 2)
     assert len([seen for seen in api.requests("GET", secrets) if "watch" not in seen.query]) == 1
 
@@ -178,7 +178,7 @@ async def test_a_server_that_always_says_410_is_not_asked_without_end(api: Scrip
     """Lists are dear: they back off."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines(too_old()))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await asyncio.sleep(0.5)
     assert len(api.seen) < 40
 
@@ -187,7 +187,7 @@ async def test_a_server_that_hangs_up_at_once_is_not_asked_without_end(api: Scri
     """Clean ends in quick succession back off, too."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines())
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await asyncio.sleep(0.5)
     assert len(api.seen) < 30
     assert world.cache.fresh(SHOP).synced
@@ -201,7 +201,7 @@ async def test_breaks_between_which_something_was_heard_do_not_add_up(
     cache = LiveCache(cluster, changes.append, timing=Timing(backoff=0.05, backoff_cap=3600))
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, *(cut(event("ADDED", config_map(f"m{i}", i))) for i in range(6, 18)), api.hold())
-    await cache.ensure([SHOP])
+    await cache.watch_scopes([SHOP])
     await until(lambda: len(changes) == 12)
     await cache.close()
 
@@ -212,7 +212,7 @@ async def test_a_short_break_is_bridged_and_a_long_one_makes_the_cache_stale(
     """For a moment the objects still count; after the bound they are not believed, and the listener hears of it."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, cut(event("MODIFIED", config_map("a", 6))), reset)
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: world.cache.fresh(SHOP).error is not None)
     assert world.names() == {"a"}
     await until(lambda: not world.cache.fresh(SHOP).synced)
@@ -233,7 +233,7 @@ async def test_a_cache_that_cannot_be_brought_up_to_date_in_time_turns_stale(
     api.on("GET", ALL, listing(5, config_map("a", 3)), never)
     ended = lines(too_old()) if how == "list" else lines(event("MODIFIED", config_map("a", 6)))
     api.on("watch GET", ALL, ended, never)
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: bool(world.freshness) and not world.freshness[-1][1].synced)
     with pytest.raises(KubeError, match="could not be opened again in time"):
         world.names()
@@ -245,7 +245,7 @@ async def test_a_silent_watch_is_noticed_and_made_anew(api: ScriptedApi, cluster
     cache = LiveCache(cluster, changes.append, timing=Timing(silence=0.2, backoff=0.01))
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, api.hold(), api.hold(event("ADDED", config_map("a", 6))))
-    await cache.ensure([SHOP])
+    await cache.watch_scopes([SHOP])
     await until(lambda: len(changes) == 1)
     await cache.close()
 
@@ -255,7 +255,7 @@ async def test_what_may_not_be_read_is_forbidden_and_never_absent(api: ScriptedA
     api.on("GET", ALL, refused(403, "Forbidden", 'configmaps is forbidden: User "jane" cannot list'))
     api.on("GET", "/api/v1/namespaces/shop/secrets", listing(5))
     api.on("watch GET", "/api/v1/namespaces/shop/secrets", api.hold())
-    await world.cache.ensure([SHOP, (SECRETS, "shop")])
+    await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
     with pytest.raises(Forbidden, match='User "jane" cannot list'):
         world.cache.get(CONFIG_MAPS, "shop", "a")
     freshness = world.cache.fresh(SHOP)
@@ -268,11 +268,11 @@ async def test_a_busy_server_is_watched_again_when_it_asks_for_it(api: ScriptedA
     api.on("GET", ALL, listing(5))
     busy = refused(429, "TooManyRequests", "too many requests", {"Retry-After": "1"})
     api.on("watch GET", ALL, busy, api.hold(event("ADDED", config_map("a", 6))))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: world.cache.fresh(SHOP).error is not None)
     refused_at = time.monotonic()
     await asyncio.sleep(0.1)
-    asking = asyncio.create_task(world.cache.ensure([SHOP]))
+    asking = asyncio.create_task(world.cache.watch_scopes([SHOP]))
     await until(lambda: world.told == [("a", None, "6")])
     assert time.monotonic() - refused_at >= 0.9
     await asking
@@ -282,7 +282,7 @@ async def test_rights_that_were_taken_away_count_at_once(api: ScriptedApi, world
     """No grace for what the server says for certain."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, refused(403, "Forbidden", "no more"))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: world.cache.fresh(SHOP).error == "no more")
     with pytest.raises(Forbidden):
         world.names()
@@ -292,7 +292,7 @@ async def test_a_kind_whose_crd_comes_later_is_found_then(api: ScriptedApi, worl
     """It is tried until it is there, and what it then holds is news."""
     path = "/apis/example.com/v1/namespaces/shop/widgets"
     scope: Scope = (WIDGETS, "shop")
-    await world.cache.ensure([scope])
+    await world.cache.watch_scopes([scope])
     with pytest.raises(KubeError, match="does not serve Widget"):
         world.cache.items(scope)
     widget = {**config_map("w", 6), "apiVersion": "example.com/v1", "kind": "Widget"}
@@ -308,9 +308,9 @@ async def test_asking_again_tries_at_once_what_had_failed(api: ScriptedApi, clus
     cache = LiveCache(cluster, lambda _: None, timing=Timing(backoff=3600, backoff_cap=3600))
     api.on("GET", ALL, refused(403, "Forbidden", "no"), listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
-    await cache.ensure([SHOP])
+    await cache.watch_scopes([SHOP])
     assert not cache.fresh(SHOP).synced
-    await cache.ensure([SHOP])
+    await cache.watch_scopes([SHOP])
     assert len(cache.items(SHOP)) == 1
     await cache.close()
 
@@ -321,11 +321,11 @@ async def test_scopes_that_nobody_needs_are_let_go(api: ScriptedApi, world: Worl
     api.on("GET", "/api/v1/configmaps", listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
     api.on("watch GET", "/api/v1/configmaps", api.hold())
-    await world.cache.ensure([SHOP, (CONFIG_MAPS, None)])
-    await world.cache.ensure([(CONFIG_MAPS, None)])
+    await world.cache.watch_scopes([SHOP, (CONFIG_MAPS, None)])
+    await world.cache.watch_scopes([(CONFIG_MAPS, None)])
     assert world.cache.fresh(SHOP) == Freshness(False, None, None)
     assert world.cache.get(CONFIG_MAPS, "shop", "a") is not None, "the wider scope covers it"
-    await world.cache.ensure([])
+    await world.cache.watch_scopes([])
     with pytest.raises(KubeError, match="not watched"):
         world.cache.get(CONFIG_MAPS, "shop", "a")
 
@@ -335,9 +335,9 @@ async def test_whoever_waits_for_a_scope_that_is_let_go_waits_no_longer(
 ) -> None:
     """A later word about what is needed ends the wait for what no longer is."""
     api.on("GET", ALL, never)
-    waiting = asyncio.create_task(world.cache.ensure([SHOP]))
+    waiting = asyncio.create_task(world.cache.watch_scopes([SHOP]))
     await until(lambda: bool(api.seen))
-    await world.cache.ensure([])
+    await world.cache.watch_scopes([])
     await asyncio.wait_for(waiting, 5)
 
 
@@ -350,7 +350,7 @@ async def test_a_listener_that_fails_does_not_harm_the_cache(api: ScriptedApi, c
     cache = LiveCache(cluster, fail)
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, api.hold(event("ADDED", config_map("a", 6)), event("ADDED", config_map("b", 7))))
-    await cache.ensure([SHOP])
+    await cache.watch_scopes([SHOP])
     await until(lambda: len(cache.items(SHOP)) == 2)
     assert cache.fresh(SHOP).error is None
     await cache.close()
@@ -359,12 +359,12 @@ async def test_a_listener_that_fails_does_not_harm_the_cache(api: ScriptedApi, c
 async def test_nonsense_from_the_server_is_an_error_and_not_an_empty_cluster(api: ScriptedApi, world: World) -> None:
     """Malformed answers leave the scope untrusted."""
     api.on("GET", ALL, text('{"kind": "ConfigMapList", "items": ['))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     with pytest.raises(KubeError, match="not JSON"):
         world.names()
     for item, says in (({"data": {}}, "no object"), ({"metadata": {}}, "failed: KeyError")):
         api.on("GET", ALL, listing(5, item))
-        await world.cache.ensure([SHOP])
+        await world.cache.watch_scopes([SHOP])
         with pytest.raises(KubeError, match=says):
             world.names()
 
@@ -373,6 +373,6 @@ async def test_nothing_that_holds_objects_prints_them(api: ScriptedApi, world: W
     """A Secret must not reach a log by way of repr."""
     api.on("GET", ALL, listing(5, config_map("a", 3, password="canary")))
     api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 6, password="canary"))))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 1)
     assert "canary" not in f"{world.cache!r} {world.changes!r} {world.cache.items(SHOP)!r} {world.freshness!r}"

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.kube.coalescing import Burst
+from driftd.kube.coalescing import EventCoalescer
 from driftd.kube.watch import EventType, WatchEvent
 
 happenings = st.lists(
@@ -35,7 +35,7 @@ def test_nothing_that_counts_is_left_out_or_turned_round(script: list[tuple[str,
         told(version, name, kind, manager, more=more and version < len(script))
         for version, (name, kind, manager, more) in enumerate(script, start=1)
     ]
-    burst = Burst()
+    burst = EventCoalescer()
     taken = [one for event in sent for one in burst.add(event)]
     assert not burst
     for name in "abc":
@@ -58,7 +58,7 @@ def _hands(events: list[WatchEvent]) -> list[tuple[bool, str]]:
 
 def test_a_flood_is_taken_in_bit_by_bit() -> None:
     """However much has arrived, no more than 64 objects are taken in before others have their turn."""
-    burst = Burst()
+    burst = EventCoalescer()
     sizes = [len(burst.add(told(n, f"m{n}", EventType.ADDED, "shop", more=n < 1000))) for n in range(1, 1001)]
     assert max(sizes) == 64
     assert sum(sizes) == 1000

@@ -11,7 +11,7 @@ from aiohttp import web
 from driftd.kube import objects
 from driftd.kube.connection import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from driftd.process.gc_paused import gc_held
+from driftd.process.gc_paused import gc_paused
 from tests.kube.scripted import CONFIG_MAPS, SECRETS, ScriptedApi, config_map, data, listing, refused, reset, text
 
 ALL = "/api/v1/namespaces/shop/configmaps"
@@ -160,14 +160,14 @@ async def test_a_secret_that_is_refused_does_not_appear_in_the_error(api: Script
 def test_the_garbage_collector_rests_while_any_load_runs() -> None:
     """Overlapping loads count; an error lets go; one that was off before stays off."""
     assert gc.isenabled()
-    with gc_held():
-        with pytest.raises(KeyError), gc_held():
+    with gc_paused():
+        with pytest.raises(KeyError), gc_paused():
             raise KeyError
         assert not gc.isenabled()
     assert gc.isenabled()
     gc.disable()
     try:
-        with gc_held():
+        with gc_paused():
             pass
         assert not gc.isenabled()
     finally:

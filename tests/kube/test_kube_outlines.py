@@ -16,7 +16,7 @@ from driftd.kube import packing
 from driftd.kube.cache import Changed, LiveCache
 from driftd.kube.connection import Cluster
 from driftd.kube.discovery import Scope
-from driftd.kube.packing import AtHand, CachedObject, Packer
+from driftd.kube.packing import CachedObject, DecodedCache, Packer
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
 from tests.kube.scripted import (
@@ -64,7 +64,7 @@ async def world(api: ScriptedApi, cluster: Cluster) -> AsyncIterator[World]:
     api.on("GET", ALL, listing(5, config_map("a", 3, k="1"), config_map("b", 4, k="2")))
     api.on("watch GET", ALL, api.hold())
     created = World(cluster)
-    await created.cache.ensure([SHOP])
+    await created.cache.watch_scopes([SHOP])
     yield created
     await created.cache.close()
 
@@ -77,7 +77,7 @@ async def test_what_is_declared_is_whole_and_the_rest_an_outline(world: World) -
     """Of an outline it is known that it is there, and in which version; its content is not to be had."""
     assert world.held("a").object["data"] == {"k": "1"}
     assert world.held("b").resource_version == "4"
-    assert world.held("b").outline["metadata"]["uid"] == "uid-b"
+    assert world.held("b").metadata["metadata"]["uid"] == "uid-b"
     with pytest.raises(LookupError, match="in outline only"):
         _ = world.held("b").object
 
@@ -85,7 +85,7 @@ async def test_what_is_declared_is_whole_and_the_rest_an_outline(world: World) -
 async def test_an_outline_is_completed_by_one_request_and_nobody_is_told(api: ScriptedApi, world: World) -> None:
     """Nothing has changed in the cluster."""
     api.on("GET", fetched("b"), data(config_map("b", 4, k="2")))
-    await world.cache.complete(CONFIG_MAPS, "shop", ["a", "b", "c"])
+    await world.cache.fetch_content(CONFIG_MAPS, "shop", ["a", "b", "c"])
     assert world.held("b").object["data"] == {"k": "2"}
     assert [seen.path for seen in api.seen if seen.path != ALL] == [fetched("b")]
     assert world.changes == []
@@ -95,10 +95,10 @@ async def test_many_outlines_are_completed_by_one_list(api: ScriptedApi, world: 
     """A thousand requests would take longer, and keep the API server from its work."""
     names = [f"m{number}" for number in range(150)]
     api.on("GET", ALL, listing(9, *(config_map(name, 8, k=name) for name in names)))
-    await world.cache.ensure([])
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([])
+    await world.cache.watch_scopes([SHOP])
     before = _reads(api)
-    await world.cache.complete(CONFIG_MAPS, "shop", names)
+    await world.cache.fetch_content(CONFIG_MAPS, "shop", names)
     assert all(world.held(name).object["data"] == {"k": name} for name in names)
     assert _reads(api) == before + 1
 
@@ -106,7 +106,7 @@ async def test_many_outlines_are_completed_by_one_list(api: ScriptedApi, world: 
 async def test_an_outline_whose_object_has_gone_is_dropped(api: ScriptedApi, world: World) -> None:
     """Its going is told by the watch, when that comes to it."""
     api.on("GET", fetched("b"), refused(404, "NotFound", 'configmaps "b" not found', name="b"))
-    await world.cache.complete(CONFIG_MAPS, "shop", ["b"])
+    await world.cache.fetch_content(CONFIG_MAPS, "shop", ["b"])
     assert world.cache.get(CONFIG_MAPS, "shop", "b") is None
     assert world.changes == []
 
@@ -116,14 +116,14 @@ async def test_an_outline_that_cannot_be_completed_stays_one(api: ScriptedApi, w
     api.on("GET", fetched("b"), refused(403, "Forbidden", "no"))
     api.on("GET", ALL, refused(403, "Forbidden", "no"))
     with pytest.raises(Forbidden):
-        await world.cache.complete(CONFIG_MAPS, "shop", ["b"])
+        await world.cache.fetch_content(CONFIG_MAPS, "shop", ["b"])
     assert not world.held("b").is_whole
 
 
 async def test_what_is_not_watched_cannot_be_completed(world: World) -> None:
     """Nothing would keep it up to date."""
     with pytest.raises(KubeError, match="not watched"):
-        await world.cache.complete(CONFIG_MAPS, "other", ["b"])
+        await world.cache.fetch_content(CONFIG_MAPS, "other", ["b"])
 
 
 async def test_a_watch_that_is_behind_what_was_fetched_does_not_bring_the_past_back(
@@ -141,9 +141,9 @@ async def test_a_watch_that_is_behind_what_was_fetched_does_not_bring_the_past_b
     api.on("watch GET", ALL, _after(fetching, api.hold(*late)))
     api.on("GET", fetched("b"), data(config_map("b", 9, k="9")))
     world = World(cluster)
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     world.declared.add("b")
-    await world.cache.complete(CONFIG_MAPS, "shop", ["b"])
+    await world.cache.fetch_content(CONFIG_MAPS, "shop", ["b"])
     seen: list[Any] = []
     world.changes.clear()
     fetching.set()
@@ -163,9 +163,9 @@ async def test_an_object_that_changes_while_it_is_fetched_is_left_to_the_watch(
     api.on("watch GET", ALL, _after(declared, api.hold(event("MODIFIED", config_map("b", 7, k="7")))))
     api.on("GET", fetched("b"), _after(answering, data(config_map("b", 4, k="4"))))
     world = World(cluster)
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     world.declared.add("b")
-    completing = asyncio.create_task(world.cache.complete(CONFIG_MAPS, "shop", ["b"]))
+    completing = asyncio.create_task(world.cache.fetch_content(CONFIG_MAPS, "shop", ["b"]))
     declared.set()
     await until(lambda: len(world.changes) == 1)
     answering.set()
@@ -177,12 +177,12 @@ async def test_an_object_that_changes_while_it_is_fetched_is_left_to_the_watch(
 async def test_what_nobody_declares_any_more_is_cut_down(api: ScriptedApi, world: World) -> None:
     """And is whole again when it is declared again."""
     world.declared.clear()
-    await world.cache.trim()
+    await world.cache.drop_unneeded_content()
     assert not world.held("a").is_whole
     assert world.held("a").resource_version == "3"
     api.on("GET", fetched("a"), data(config_map("a", 3, k="1")))
     world.declared.add("a")
-    await world.cache.complete(CONFIG_MAPS, "shop", ["a"])
+    await world.cache.fetch_content(CONFIG_MAPS, "shop", ["a"])
     assert world.held("a").object["data"] == {"k": "1"}
     assert world.changes == []
 
@@ -192,7 +192,7 @@ def test_packing_loses_nothing(contents: list[dict[str, Any]]) -> None:
     """Whatever is in an object, and whatever was packed before it."""
     packer = Packer()
     objects = [{**content, "metadata": {"name": "a", "resourceVersion": "1"}} for content in contents]
-    held = [packer.whole(REF, content) for content in objects]
+    held = [packer.pack(REF, content) for content in objects]
     assert [one.object for one in held] == objects
 
 
@@ -207,7 +207,7 @@ def test_objects_that_resemble_each_other_take_a_third_of_their_json() -> None:
 
     packer = Packer()
     tracemalloc.start()
-    held = [packer.whole(REF, content(number)) for number in range(1000)]
+    held = [packer.pack(REF, content(number)) for number in range(1000)]
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken < sum(len(orjson.dumps(content(number))) for number in range(1000)) / 3
@@ -230,7 +230,7 @@ async def test_what_changed_last_is_held_decoded_for_a_moment(monkeypatch: pytes
     """A few objects of a cluster, however many scopes it has, and none once nothing changes."""
     monkeypatch.setattr(packing, "_AT_HAND", 2)
     monkeypatch.setattr(packing, "_FOR", 0.02)
-    at_hand = AtHand()
+    at_hand = DecodedCache()
     some = []
     for number in range(3):
         content = {"kind": "ConfigMap", "metadata": {"name": str(number), "resourceVersion": "1"}}

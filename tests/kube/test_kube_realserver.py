@@ -222,7 +222,7 @@ async def test_what_a_service_account_may_not_read_is_forbidden(
     reader = await Cluster.connect(ClusterAccess("reader", tmp_path / "kubeconfig"))
     maps, secrets = kinds.find("v1", "ConfigMap"), kinds.find("v1", "Secret")
     cache = LiveCache(reader, lambda _: None)
-    await cache.ensure([(maps, namespace), (maps, None), (secrets, namespace)])
+    await cache.watch_scopes([(maps, namespace), (maps, None), (secrets, namespace)])
     assert {item.ref.name for item in cache.items((maps, namespace))} == {"kube-root-ca.crt"}
     for scope in ((maps, None), (secrets, namespace)):
         with pytest.raises(Forbidden, match=rf'User "system:serviceaccount:{namespace}:reader" cannot list resource'):
@@ -241,7 +241,7 @@ async def test_the_cache_learns_of_a_crd_that_is_installed_later_and_of_its_end(
     scope = (WIDGETS, namespace)
     changes: list[Changed] = []
     cache = LiveCache(real, changes.append, timing=Timing(watch=2, backoff=0.1, backoff_cap=0.2))
-    await cache.ensure([scope])
+    await cache.watch_scopes([scope])
     with pytest.raises(KubeError, match="does not serve Widget"):
         cache.items(scope)
     await objects.apply(real, crds, WIDGET_CRD)
@@ -273,7 +273,7 @@ async def test_nothing_is_missed_while_the_api_server_restarts(
 
         cache = LiveCache(cluster, note, timing=Timing(stale_after=0.2, backoff=0.1, backoff_cap=0.5))
         await objects.apply(cluster, maps, config_map("default", "gone", at="before"))
-        await cache.ensure([scope])
+        await cache.watch_scopes([scope])
         await objects.apply(cluster, maps, config_map("default", "kept", at="before"))
         alone.stop_apiserver(grace)
         await until(lambda: not cache.fresh(scope).synced)

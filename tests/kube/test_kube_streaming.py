@@ -71,7 +71,7 @@ async def test_one_connection_brings_what_is_there_and_what_happens_then(
         event("MODIFIED", config_map("a", 6)),
     )
     api.on("stream GET", ALL, api.hold(*sent))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 1)
     assert world.told == [("a", "3", "6")]
     assert world.versions() == {"a": "6", "b": "4"}
@@ -85,7 +85,7 @@ async def test_when_the_stream_ends_a_watch_goes_on_from_there(api: ScriptedApi,
     """Without another list."""
     api.on("stream GET", ALL, lines(event("ADDED", config_map("a", 3)), end_of_list(5), bookmark(9)))
     api.on("watch GET", ALL, api.hold(event("ADDED", config_map("b", 10))))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 1)
     assert [seen.query["resourceVersion"] for seen in api.seen] == ["", "9"]
     assert world.versions() == {"a": "3", "b": "10"}
@@ -102,7 +102,7 @@ async def test_what_happens_while_the_list_is_told_is_taken_in(api: ScriptedApi,
         end_of_list(8),
     )
     api.on("stream GET", ALL, api.hold(*sent))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     assert world.versions() == {"a": "6"}
     assert world.changes == []
 
@@ -116,8 +116,8 @@ async def test_a_server_that_does_not_offer_streams_is_read_by_pages_and_asked_o
         api.on("stream GET", path, not_offered)
         api.on("GET", path, listing(5, config_map("a", 3)))
         api.on("watch GET", path, api.hold())
-    await world.cache.ensure([SHOP])
-    await world.cache.ensure([SHOP, (SECRETS, "shop")])
+    await world.cache.watch_scopes([SHOP])
+    await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
     assert world.versions() == {"a": "3"}
     assert len([seen for seen in api.seen if "sendInitialEvents" in seen.query]) == 1
 
@@ -145,7 +145,7 @@ async def test_a_list_that_breaks_off_is_not_believed_and_read_by_pages(
     api.on("stream GET", ALL, answers[how])
     api.on("GET", ALL, late)
     api.on("watch GET", ALL, api.hold())
-    ensuring = asyncio.create_task(world.cache.ensure([SHOP]))
+    ensuring = asyncio.create_task(world.cache.watch_scopes([SHOP]))
     await until(lambda: any("watch" not in seen.query for seen in api.seen))
     with pytest.raises(KubeError):
         world.cache.get(CONFIG_MAPS, "shop", "b")
@@ -162,7 +162,7 @@ async def test_after_a_410_the_new_stream_tells_only_the_difference(
     first = (event("ADDED", config_map("same", 1)), event("ADDED", config_map("gone", 3)), end_of_list(5))
     second = (event("ADDED", config_map("same", 1)), event("ADDED", config_map("came", 41)), end_of_list(50))
     api.on("stream GET", ALL, lines(*first, too_old()), api.hold(*second))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 2)
     assert sorted(world.told) == [("came", None, "41"), ("gone", "3", None)]
     assert world.versions() == {"same": "1", "came": "41"}
@@ -172,7 +172,7 @@ async def test_what_may_not_be_listed_is_forbidden(api: ScriptedApi, world: Worl
     """In the API server's own words, of a list: that is what has to be allowed."""
     api.on("stream GET", ALL, refused(403, "Forbidden", 'User "jane" cannot watch'))
     api.on("GET", ALL, refused(403, "Forbidden", 'User "jane" cannot list'))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     with pytest.raises(Forbidden, match='User "jane" cannot list'):
         world.cache.get(CONFIG_MAPS, "shop", "a")
 
@@ -181,6 +181,6 @@ async def test_a_stream_that_ends_at_once_is_not_asked_for_without_end(api: Scri
     """Lists are dear: they back off, also when each of them is complete."""
     api.on("stream GET", ALL, lines(event("ADDED", config_map("a", 3)), end_of_list(5)))
     api.on("watch GET", ALL, lines(too_old()))
-    await world.cache.ensure([SHOP])
+    await world.cache.watch_scopes([SHOP])
     await asyncio.sleep(0.5)
     assert len(api.seen) < 40

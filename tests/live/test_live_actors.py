@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from driftd.diff.ownership import Entry
 from driftd.kube.packing import CachedObject
-from driftd.live.actors import AuditEvent, Keys, Witness, _lost
+from driftd.live.actors import ActorLog, AuditEvent, Keys, _lost
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
@@ -66,10 +66,10 @@ BEFORE = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}})
 def test_a_removal_is_by_whom_managed_fields_gained_in_the_same_change() -> None:
     """Somebody took a key away and set another one, in one edit."""
     after = _object(("pipeline", T0, {"f:data": {"f:other": {}}}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = Witness()
-    witness.saw(REF, BEFORE, after, T0)
+    witness = ActorLog()
+    witness.record_change(REF, BEFORE, after, T0)
     # The pipeline's own entry changed too, by losing the field: that is no deed of its.
-    (verdict,) = witness.name([_verdict(Change.REMOVED)])
+    (verdict,) = witness.attribute([_verdict(Change.REMOVED)])
     by = verdict.fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
@@ -77,11 +77,11 @@ def test_a_removal_is_by_whom_managed_fields_gained_in_the_same_change() -> None
 
 def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() -> None:
     """managedFields lost the field and gained nothing."""
-    witness = Witness()
-    witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
-    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.heard(_write("grace", "kubectl-patch", 1, source="10.0.0.7"))
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_change(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
+    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness.record_audit(_write("grace", "kubectl-patch", 1, source="10.0.0.7"))
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.manager, by.user, by.source, by.verb) == ("kubectl-patch", "grace", "10.0.0.7", "patch")
 
@@ -103,23 +103,25 @@ def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field(
     writes: Sequence[tuple[str, float]], user: str | None
 ) -> None:
     """Of writes with one tool, the one of the field's own second; and nobody, until the log tells of it."""
-    witness = Witness()
+    witness = ActorLog()
     for one, seconds in writes:
-        witness.heard(_write(one, "kubectl-edit", seconds))
-    witness.heard(_write("bot", "some-controller", 0))
-    by = witness.name([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
+        witness.record_audit(_write(one, "kubectl-edit", seconds))
+    witness.record_audit(_write("bot", "some-controller", 0))
+    by = witness.attribute([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
     assert by is not None
     assert by.user == user
 
 
 def test_nobody_is_named_for_a_removal_until_the_audit_log_tells_of_that_very_write() -> None:
     """It may tell seconds later: until then it knows only of the write that set the field, just before."""
-    witness = Witness()
-    witness.heard(_write("ada", "pipeline", 0.3))
-    witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=0.9))
-    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.heard(_write("grace", "kubectl-patch", 0.88))
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_audit(_write("ada", "pipeline", 0.3))
+    witness.record_change(
+        REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=0.9)
+    )
+    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness.record_audit(_write("grace", "kubectl-patch", 0.88))
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.user, by.manager) == ("grace", "kubectl-patch")
 
@@ -129,58 +131,60 @@ def test_of_two_removals_each_is_by_its_own_user() -> None:
     first, second = T0 + timedelta(seconds=5), T0 + timedelta(seconds=5.5)
     keys = [{"f:currency": {}, "f:a": {}, "f:b": {}}, {"f:currency": {}, "f:a": {}}, {"f:a": {}}]
     versions = [_object(("pipeline", T0, {"f:data": owned})) for owned in keys]
-    witness = Witness()
-    witness.saw(REF, versions[0], versions[1], first)
-    witness.saw(REF, versions[1], versions[2], second)
-    witness.heard(_write("ada", "kubectl-patch", 4.98))
-    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.heard(_write("grace", "kubectl-patch", 5.48))
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_change(REF, versions[0], versions[1], first)
+    witness.record_change(REF, versions[1], versions[2], second)
+    witness.record_audit(_write("ada", "kubectl-patch", 4.98))
+    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness.record_audit(_write("grace", "kubectl-patch", 5.48))
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
 
 
 def test_a_report_of_a_controller_is_no_removal() -> None:
     """A write of the status changes nothing that is declared, however near in time it is."""
-    witness = Witness()
-    witness.saw(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5))
-    witness.heard(_write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status"))
-    assert witness.name([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    witness = ActorLog()
+    witness.record_change(
+        REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5)
+    )
+    witness.record_audit(_write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status"))
+    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
 
 
 def test_an_owner_without_a_time_gets_the_time_at_which_it_was_observed() -> None:
     """`kubectl scale` leaves such an entry."""
     untimed = FieldOwner("kubectl", "Update")
-    witness = Witness()
-    witness.saw(REF, BEFORE, _object(("kubectl", None, {"f:data": {"f:currency": {}}})), T0)
-    by = witness.name([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_change(REF, BEFORE, _object(("kubectl", None, {"f:data": {"f:currency": {}}})), T0)
+    by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert (by.time, by.user) == (T0, None)
-    witness.heard(_write("ada", "kubectl-edit", -0.5))
-    witness.heard(_write("grace", "kubectl", -0.6))
-    by = witness.name([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
+    witness.record_audit(_write("ada", "kubectl-edit", -0.5))
+    witness.record_audit(_write("grace", "kubectl", -0.6))
+    by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
 
 
 def test_who_deleted_a_missing_object_is_said_where_the_audit_log_tells() -> None:
     """The object itself can no longer."""
-    witness = Witness()
+    witness = ActorLog()
     missing = Verdict(REF, "v1", Status.MISSING, None)
-    assert witness.name([missing])[0].by is None
-    witness.heard(_write("grace", "kubectl", 0, verb="delete"))
-    by = witness.name([missing])[0].by
+    assert witness.attribute([missing])[0].by is None
+    witness.record_audit(_write("grace", "kubectl", 0, verb="delete"))
+    by = witness.attribute([missing])[0].by
     assert by is not None
     assert (by.user, by.operation) == ("grace", "Delete")
 
 
 def test_what_is_remembered_of_an_object_is_bounded() -> None:
     """An object that changes all the time does not fill the memory."""
-    witness = Witness()
+    witness = ActorLog()
     for second in range(1000):
-        witness.heard(_write(f"user-{second}", "kubectl", 10 * second))
+        witness.record_audit(_write(f"user-{second}", "kubectl", 10 * second))
     by = FieldOwner("kubectl", "Update", time=T0)
-    assert witness.name([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
+    assert witness.attribute([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
 
 
 def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
@@ -192,9 +196,9 @@ def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
     new = _object(
         ("helm", T0, one), ("helm", T0, two), ("kubectl-edit", T0, {"f:data": {"f:c": {}}}), versions=versions
     )
-    witness = Witness()
-    witness.saw(REF, old, new, T0)
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_change(REF, old, new, T0)
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
@@ -204,10 +208,10 @@ def test_the_versions_of_a_large_object_are_not_kept() -> None:
     filling = {f"f:{random.Random(number).getrandbits(128):x}": {} for number in range(500)}
     old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, **filling}}))
     new = _object(("pipeline", T0, {"f:data": filling}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = Witness()
-    witness.saw(REF, old, new, T0)
-    assert [sighting._versions for sighting in witness._sightings[REF]] == [None]
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+    witness = ActorLog()
+    witness.record_change(REF, old, new, T0)
+    assert [sighting._versions for sighting in witness._changes[REF]] == [None]
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
@@ -216,13 +220,13 @@ def test_a_change_of_the_status_alone_is_not_remembered() -> None:
     """A controller's reports, of which there are many, do not push out what a hand did."""
     old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
     edited = _object(("pipeline", T0, {"f:data": {"f:other": {}}}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = Witness()
-    witness.saw(REF, old, edited, T0)
+    witness = ActorLog()
+    witness.record_change(REF, old, edited, T0)
     for second in range(100):
         report = [("controller", T0 + timedelta(seconds=at), {"f:status": {}}) for at in (second, second + 1)]
         before, after = (_object(one, subresource="status") for one in report)
-        witness.saw(REF, before, after, T0)
-    by = witness.name([_verdict(Change.REMOVED)])[0].fields[0].by
+        witness.record_change(REF, before, after, T0)
+    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from driftd.kube.discovery import ApiResource
-from driftd.live import dry_run_cache as dry_runs
-from driftd.live.dry_run_cache import DryRuns
+from driftd.live import dry_run_cache
+from driftd.live.dry_run_cache import DryRunCache
 from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
@@ -21,8 +21,8 @@ class Asked:
         self.count = 0
         self.version = "5"
         self.time = 0.0
-        self.runs = DryRuns(cast("Any", None), lambda: self.time)
-        monkeypatch.setattr(dry_runs, "apply", self._apply)
+        self.runs = DryRunCache(cast("Any", None), lambda: self.time)
+        monkeypatch.setattr(dry_run_cache, "apply", self._apply)
 
     async def _apply(self, *_: object, **options: object) -> dict[str, Any]:
         assert options["dry_run"]
@@ -32,7 +32,7 @@ class Asked:
     async def answer(self, version: str = "5", value: str = "1") -> int:
         """Which of the answers was given."""
         wanted = manifest("ConfigMap", data={"a": value})
-        answer = await self.runs.ask(wanted, CONFIG_MAPS, self._object(version))
+        answer = await self.runs.dry_run(wanted, CONFIG_MAPS, self._object(version))
         return int(answer["asked"])
 
     @staticmethod
@@ -67,7 +67,7 @@ async def test_an_answer_about_another_version_than_was_read_is_not_kept(asked: 
 
 async def test_no_more_answers_are_kept_than_fit(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest ones."""
-    monkeypatch.setattr(dry_runs, "_KEPT", 2)
+    monkeypatch.setattr(dry_run_cache, "_MAX_ENTRIES", 2)
     for value in "123":
         await asked.answer(value=value)
     assert [await asked.answer(value=value) for value in "321"] == [3, 2, 4]

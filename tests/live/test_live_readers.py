@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.reflector import CachedObject
-from driftd.live import api_reader as reading
-from driftd.live.api_reader import DirectReader, Reading
-from driftd.live.cache_reader import CachedReader
-from driftd.live.mapping import Wanted
+from driftd.live import api_reader
+from driftd.live.api_reader import ApiReader, ReadResult
+from driftd.live.cache_reader import CacheReader
+from driftd.live.mapping import MappedManifest
 from driftd.live.pod_index import PodIndex
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
 from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
-WANTED = Wanted(manifest("ConfigMap").in_namespace("web"), CONFIG_MAPS)
+WANTED = MappedManifest(manifest("ConfigMap").in_namespace("web"), CONFIG_MAPS)
 REF = WANTED.manifest.ref
 
 
@@ -56,30 +56,30 @@ def body(version: int, uid: str = "1") -> dict[str, Any]:
     return {"metadata": {"name": "web", "namespace": "web", "uid": uid, "resourceVersion": str(version)}}
 
 
-def reader(scope: Scope) -> CachedReader:
-    return CachedReader(scope, PodIndex())  # type: ignore[arg-type]  # what a reader needs of a cache
+def reader(scope: Scope) -> CacheReader:
+    return CacheReader(scope, PodIndex())  # type: ignore[arg-type]  # what a reader needs of a cache
 
 
-async def read(source: CachedReader) -> Reading:
+async def read(source: CacheReader) -> ReadResult:
     return (await source.read([WANTED]))[REF]
 
 
 async def test_it_reads_what_the_cache_holds() -> None:
     """An object, or that there is none."""
     scope = Scope()
-    assert await read(reader(scope)) == Reading(None)
+    assert await read(reader(scope)) == ReadResult(None)
     scope.sees(5, body(5))
-    assert await read(reader(scope)) == Reading(body(5))
+    assert await read(reader(scope)) == ReadResult(body(5))
 
 
 async def test_an_object_that_was_just_created_is_there_before_its_event_comes() -> None:
     """Not missing: that would be told to people as drift."""
     scope = Scope(version_known=5)
     source = reader(scope)
-    source.wrote(REF, body(7))
-    assert await read(source) == Reading(body(7))
+    source.record_write(REF, body(7))
+    assert await read(source) == ReadResult(body(7))
     scope.sees(7, body(7))
-    assert await read(source) == Reading(body(7))
+    assert await read(source) == ReadResult(body(7))
 
 
 async def test_an_object_that_was_just_changed_is_read_as_it_was_written() -> None:
@@ -87,11 +87,11 @@ async def test_an_object_that_was_just_changed_is_read_as_it_was_written() -> No
     scope = Scope()
     scope.sees(5, body(5))
     source = reader(scope)
-    source.wrote(REF, body(7))
-    assert await read(source) == Reading(body(7))
+    source.record_write(REF, body(7))
+    assert await read(source) == ReadResult(body(7))
     scope.sees(9, body(9))
-    assert await read(source) == Reading(body(9))
-    assert await read(source) == Reading(body(9))
+    assert await read(source) == ReadResult(body(9))
+    assert await read(source) == ReadResult(body(9))
 
 
 async def test_an_object_that_was_recreated_is_read_as_the_new_one() -> None:
@@ -99,19 +99,19 @@ async def test_an_object_that_was_recreated_is_read_as_the_new_one() -> None:
     scope = Scope()
     scope.sees(5, body(5, "old"))
     source = reader(scope)
-    source.wrote(REF, body(8, "new"))
-    assert await read(source) == Reading(body(8, "new"))
+    source.record_write(REF, body(8, "new"))
+    assert await read(source) == ReadResult(body(8, "new"))
 
 
 async def test_what_was_deleted_after_it_was_written_is_gone() -> None:
     """Also where neither its coming nor its going was seen: the list knows a later version, and does not have it."""
     scope = Scope(version_known=5)
     source = reader(scope)
-    source.wrote(REF, body(7))
+    source.record_write(REF, body(7))
     scope.sees(9, None)
-    assert await read(source) == Reading(None)
+    assert await read(source) == ReadResult(None)
     scope.version_known = 6
-    assert await read(source) == Reading(None), "what was once outdated stays forgotten"
+    assert await read(source) == ReadResult(None), "what was once outdated stays forgotten"
 
 
 async def test_while_a_scope_is_listed_anew_what_was_written_counts() -> None:
@@ -119,22 +119,22 @@ async def test_while_a_scope_is_listed_anew_what_was_written_counts() -> None:
     scope = Scope()
     scope.sees(5, body(5))
     source = reader(scope)
-    source.wrote(REF, body(7))
+    source.record_write(REF, body(7))
     scope.version_known = None
-    assert await read(source) == Reading(body(7))
+    assert await read(source) == ReadResult(body(7))
 
 
 async def test_a_scope_that_cannot_be_trusted_is_an_error_even_of_what_was_written() -> None:
     """Unknown, in the API server's own words, and never in sync."""
     scope = Scope(failure=Forbidden("configmaps is forbidden"))
     source = reader(scope)
-    source.wrote(REF, body(7))
-    assert await read(source) == Reading(None, "configmaps is forbidden")
+    source.record_write(REF, body(7))
+    assert await read(source) == ReadResult(None, "configmaps is forbidden")
 
 
 async def test_what_the_cluster_does_not_serve_is_not_read() -> None:
     """Its verdict comes from discovery."""
-    assert await reader(Scope()).read([Wanted(WANTED.manifest, None)]) == {}
+    assert await reader(Scope()).read([MappedManifest(WANTED.manifest, None)]) == {}
 
 
 events = st.lists(
@@ -160,7 +160,7 @@ async def test_a_reader_never_goes_back_behind_its_own_write(script: list[tuple[
             log.append((version, truth))
             if what == "we write":
                 ours = version
-                source.wrote(REF, body(version))
+                source.record_write(REF, body(version))
         found = (await read(source)).body
         at = max(ours, int(scope.version_known or 0))
         assert found == next((b for v, b in reversed(log) if v <= at), None)
@@ -196,8 +196,8 @@ async def test_the_pods_of_many_namespaces_are_listed_at_once_where_that_is_allo
         among = [*namespaces, "other"] if namespace is None else [namespace]
         return SimpleNamespace(items=[{"metadata": {"namespace": one, "name": f"pod-{one}"}} for one in among])
 
-    monkeypatch.setattr(reading, "list_objects", listed)
-    found = await DirectReader(cast("Any", None)).pods_of(CONFIG_MAPS, {namespace: [] for namespace in namespaces})
+    monkeypatch.setattr(api_reader, "list_objects", listed)
+    found = await ApiReader(cast("Any", None)).pods_of(CONFIG_MAPS, {namespace: [] for namespace in namespaces})
     assert requests == asked
     assert list(found) == namespaces
     for namespace, pods in found.items():

@@ -10,9 +10,9 @@ import pytest
 
 from driftd.kube.cache import CachedObject, LiveCache, Timing
 from driftd.kube.discovery import ApiResource, Discovery, Scope
-from driftd.live.api_reader import Reading
-from driftd.live.cache_reader import CachedReader
-from driftd.live.mapping import Wanted
+from driftd.live.api_reader import ReadResult
+from driftd.live.cache_reader import CacheReader
+from driftd.live.mapping import MappedManifest
 from driftd.live.watches import ClusterWatches
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef, Source
@@ -50,7 +50,7 @@ async def shared(observed: World) -> AsyncIterator[Shared]:
     for name in ("a", "b"):
         await make(observed, name)
     created = Shared(observed)
-    await created.watches.need("first", {MAPS}, {ref("a")})
+    await created.watches.subscribe("first", {MAPS}, {ref("a")})
     await created.outline("b")
     yield created
     await created.watches.close()
@@ -65,15 +65,15 @@ def ref(name: str) -> ResourceRef:
     return ResourceRef("", "ConfigMap", "web", name)
 
 
-async def read(reader: CachedReader, name: str) -> Reading:
+async def read(reader: CacheReader, name: str) -> ReadResult:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
-    wanted = Wanted(Manifest.of(body, Source("app/config.yaml", 1)), CONFIG_MAPS)
+    wanted = MappedManifest(Manifest.of(body, Source("app/config.yaml", 1)), CONFIG_MAPS)
     return (await reader.read([wanted]))[ref(name)]
 
 
 async def test_what_becomes_declared_later_is_read_whole(shared: Shared) -> None:
     """It was there before, in outline: it is neither judged by that nor missing."""
-    reader = await shared.watches.need("second", {MAPS}, {ref("b")})
+    reader = await shared.watches.subscribe("second", {MAPS}, {ref("b")})
     reading = await read(reader, "b")
     assert reading.error is None
     assert reading.body is not None
@@ -82,7 +82,7 @@ async def test_what_becomes_declared_later_is_read_whole(shared: Shared) -> None
 
 async def test_what_becomes_declared_later_is_unknown_where_it_cannot_be_read(shared: Shared) -> None:
     """Never in sync, and never missing."""
-    reader = await shared.watches.need("second", {MAPS}, {ref("b")})
+    reader = await shared.watches.subscribe("second", {MAPS}, {ref("b")})
     shared.world.sandbox.faults.fail(verb="*", resource="configmaps", times=50, message="etcd is away")
     reading = await read(reader, "b")
     assert reading.body is None
@@ -91,7 +91,7 @@ async def test_what_becomes_declared_later_is_unknown_where_it_cannot_be_read(sh
 
 async def test_what_is_no_longer_declared_is_cut_down(shared: Shared) -> None:
     """A change of it concerns nobody any more."""
-    await shared.watches.need("first", {MAPS}, set())
+    await shared.watches.subscribe("first", {MAPS}, set())
     await shared.outline("a")
     shared.looked_at.clear()
     await shared.world.edit("ConfigMap", {"data": {"k": "2"}}, name="a")
@@ -107,7 +107,7 @@ async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> 
     pods, deployments = kinds.find("v1", "Pod"), kinds.find("apps/v1", "Deployment")
     scopes: set[Scope] = {(pods, "web"), (deployments, "web")}
     declared = {name: ResourceRef("apps", "Deployment", "web", name) for name in ("web", "other")}
-    await shared.watches.need("first", scopes, {declared["web"]})
+    await shared.watches.subscribe("first", scopes, {declared["web"]})
     for name in declared:
         await world.apply("Deployment", deployment(name=name), name)
 
@@ -115,7 +115,7 @@ async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> 
         return [pod.is_whole for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
 
     await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
-    reader = await shared.watches.need("second", scopes, {declared["other"]})
+    reader = await shared.watches.subscribe("second", scopes, {declared["other"]})
     [found] = (await reader.pods_of(pods, {"web": [declared["other"]]})).values()
     assert not isinstance(found, DriftdError)
     [pod] = found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.resource import ResourceRef
-from driftd.policy.backoff import Fights, HealHistory
+from driftd.policy.backoff import HealBackoff, HealHistory
 
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 LONGEST = timedelta(minutes=5)
@@ -20,7 +20,7 @@ def after(heals: int) -> HealHistory:
     """The history of somebody who undoes each heal at once."""
     history = HealHistory()
     for _ in range(heals):
-        history = history.healed(T0)
+        history = history.after_heal(T0)
     return history
 
 
@@ -39,7 +39,7 @@ def test_ten_quiet_minutes_start_it_anew() -> None:
     """Who stopped fighting is not made to wait for an old fight."""
     history = after(12)
     assert history.wait(T0 + QUIET) == timedelta(0)
-    assert history.healed(T0 + QUIET) == HealHistory(1, T0 + QUIET)
+    assert history.after_heal(T0 + QUIET) == HealHistory(1, T0 + QUIET)
 
 
 @given(
@@ -51,7 +51,7 @@ def test_a_wait_is_bounded_and_only_gets_shorter_as_time_passes(gaps: list[timed
     history, now = HealHistory(), T0
     for gap in gaps:
         now += gap
-        history = history.healed(now)
+        history = history.after_heal(now)
     wait = history.wait(now)
     assert timedelta(0) <= wait <= LONGEST
     assert history.wait(now + look) == max(timedelta(0), wait - look)
@@ -64,7 +64,7 @@ def test_a_fight_without_a_break_is_never_taken_up_faster(gaps: list[timedelta])
     history, now, waits = HealHistory(), T0, []
     for gap in gaps:
         now += gap
-        history = history.healed(now)
+        history = history.after_heal(now)
         waits.append(history.wait(now))
     assert waits == sorted(waits)
 
@@ -77,8 +77,8 @@ def drifted(live: object, name: str = "web") -> Verdict:
 
 def test_only_the_same_difference_again_is_a_fight() -> None:
     """Another value, or another object, is put back at once."""
-    fights = Fights()
-    fights.healed([drifted("x")], T0)
+    fights = HealBackoff()
+    fights.record([drifted("x")], T0)
     assert fights.due([drifted("x"), drifted("y"), drifted("x", "other")], T0) == (drifted("y"), drifted("x", "other"))
     assert fights.wait([drifted("x"), drifted("y")], T0) == timedelta(seconds=1)
     assert fights.wait([drifted("y")], T0) is None
@@ -86,10 +86,10 @@ def test_only_the_same_difference_again_is_a_fight() -> None:
 
 def test_an_object_that_is_changed_in_ever_new_ways_is_slowed_down_in_the_end() -> None:
     """A controller that counts would otherwise be written against without end."""
-    fights, healed = Fights(), 0
+    fights, healed = HealBackoff(), 0
     for number in range(100):
         if fights.due([drifted(number)], T0):
-            fights.healed([drifted(number)], T0)
+            fights.record([drifted(number)], T0)
             healed += 1
     assert healed == 31
     assert fights.due([drifted("later")], T0 + QUIET) == (drifted("later"),)

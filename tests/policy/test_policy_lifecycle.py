@@ -13,7 +13,7 @@ from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
-from driftd.policy.lifecycle import Judgement, describe, judge_revision, unhealthy
+from driftd.policy.lifecycle import RevisionAssessment, assess_revision, describe, unhealthy
 from tests.support.samples import T0, ailing, drifted, report, verdict
 
 SETTLE, DEADLINE = timedelta(seconds=30), timedelta(minutes=10)
@@ -31,28 +31,28 @@ def judge(
     applied: datetime | None = T0,
     steady: datetime | None = None,
     at: timedelta = timedelta(0),
-) -> Judgement:
-    return judge_revision(
-        state, found, health, applied_at=applied, steady_since=steady, now=T0 + at, settle=SETTLE, deadline=DEADLINE
+) -> RevisionAssessment:
+    return assess_revision(
+        state, found, health, applied_at=applied, stable_since=steady, now=T0 + at, settle=SETTLE, deadline=DEADLINE
     )
 
 
 def test_a_revision_that_is_not_wholly_in_the_cluster_is_only_seen() -> None:
     """However long that takes: nothing can be said of what never ran."""
-    assert judge(SEEN, OFF, [ailing()], applied=None, at=timedelta(days=1)) == Judgement(SEEN)
+    assert judge(SEEN, OFF, [ailing()], applied=None, at=timedelta(days=1)) == RevisionAssessment(SEEN)
 
 
 def test_an_applied_revision_is_good_once_it_was_steady_for_long_enough() -> None:
     """In sync and healthy for the settle time, and the next look is due exactly then."""
     early = judge(APPLIED, IN_SYNC, [], steady=T0, at=timedelta(seconds=12))
-    assert early == Judgement(APPLIED, look_again=timedelta(seconds=18))
-    assert judge(APPLIED, IN_SYNC, [], steady=T0, at=SETTLE) == Judgement(GOOD)
+    assert early == RevisionAssessment(APPLIED, requeue_after=timedelta(seconds=18))
+    assert judge(APPLIED, IN_SYNC, [], steady=T0, at=SETTLE) == RevisionAssessment(GOOD)
 
 
 def test_an_applied_revision_that_is_not_healthy_by_its_deadline_is_bad_and_says_which_object() -> None:
     """The reason is what people read in the message about the rollback."""
     before = judge(APPLIED, IN_SYNC, [ailing()], at=timedelta(minutes=4))
-    assert before == Judgement(APPLIED, look_again=timedelta(minutes=6))
+    assert before == RevisionAssessment(APPLIED, requeue_after=timedelta(minutes=6))
     after = judge(APPLIED, IN_SYNC, [ailing()], at=DEADLINE)
     assert after.state is BAD
     assert after.reason == "not healthy within 10m: Deployment.apps/web/web: 0 of 1 replicas are available"
@@ -60,24 +60,24 @@ def test_an_applied_revision_that_is_not_healthy_by_its_deadline_is_bad_and_says
 
 def test_drift_alone_makes_no_revision_bad() -> None:
     """Somebody's hand is not the commit's fault; and time does not change it, so there is no hurry to look again."""
-    assert judge(APPLIED, OFF, [], at=timedelta(hours=1)) == Judgement(APPLIED)
+    assert judge(APPLIED, OFF, [], at=timedelta(hours=1)) == RevisionAssessment(APPLIED)
 
 
 def test_what_cannot_be_read_makes_no_revision_good_or_bad() -> None:
     """Health is not known then."""
-    assert judge(APPLIED, UNREADABLE, [], at=timedelta(hours=1)) == Judgement(APPLIED)
+    assert judge(APPLIED, UNREADABLE, [], at=timedelta(hours=1)) == RevisionAssessment(APPLIED)
 
 
 def test_a_good_revision_stays_good_whatever_breaks_later() -> None:
     """An outage after weeks is an incident, not a reason to roll back."""
-    assert judge(GOOD, OFF, [ailing()], at=timedelta(days=20)) == Judgement(GOOD)
+    assert judge(GOOD, OFF, [ailing()], at=timedelta(days=20)) == RevisionAssessment(GOOD)
 
 
 def test_a_bad_revision_stays_bad_until_it_was_steady_after_all() -> None:
     """A slow start is a bad start, but not for ever."""
-    assert judge(BAD, IN_SYNC, [ailing()], at=timedelta(hours=1)) == Judgement(BAD)
+    assert judge(BAD, IN_SYNC, [ailing()], at=timedelta(hours=1)) == RevisionAssessment(BAD)
     soon = judge(BAD, IN_SYNC, [], steady=T0 + timedelta(hours=1), at=timedelta(hours=1))
-    assert soon == Judgement(BAD, look_again=SETTLE)
+    assert soon == RevisionAssessment(BAD, requeue_after=SETTLE)
     assert judge(BAD, IN_SYNC, [], steady=T0, at=timedelta(hours=1)).state is GOOD
 
 
@@ -117,5 +117,5 @@ def test_a_judgement_follows_the_rules_whatever_is_found(
         assert applied is not None
         assert T0 - applied >= DEADLINE
         assert judged.reason
-    assert judged.look_again is None or timedelta(0) < judged.look_again <= max(SETTLE, DEADLINE)
+    assert judged.requeue_after is None or timedelta(0) < judged.requeue_after <= max(SETTLE, DEADLINE)
     assert not (state is GOOD and judged.state is not GOOD)

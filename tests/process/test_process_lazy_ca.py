@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from driftd.process.lazy_ca import read_when_wanted
+from driftd.process.lazy_ca import lazy_ca
 from tests.support.certificates import Authority
 
 Connect = Callable[[int, ssl.SSLContext], Awaitable[int]]
@@ -40,7 +40,7 @@ async def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 def _unread() -> ssl.SSLContext:
-    with read_when_wanted():
+    with lazy_ca():
         return ssl.create_default_context()
 
 
@@ -85,7 +85,7 @@ async def test_a_stranger_is_not_trusted(port: int, connect: Connect, monkeypatc
 def test_contexts_of_other_kinds_are_made_as_ever(tmp_path: Path) -> None:
     """Those with authorities of their own, and those of servers; and all of them, afterwards."""
     certificate = Authority(tmp_path).certificate
-    with read_when_wanted():
+    with lazy_ca():
         own = ssl.create_default_context(cafile=str(certificate))
         server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     assert (type(own), type(server)) == (ssl.SSLContext, ssl.SSLContext)
@@ -98,7 +98,7 @@ def test_two_threads_that_put_it_off_do_not_meet() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with read_when_wanted():
+        with lazy_ca():
             inside.set()
             leave.wait(10)
 

@@ -7,20 +7,20 @@ from datetime import timedelta
 
 from driftd.model.drift import Status
 from driftd.model.plan import Mode, RollbackMode
-from driftd.reconcile.controller import ReconcileEngine
+from driftd.reconcile.controller import Controller
 from tests.support.world import World, config_map, deployment, statuses, until
 from tests.support.worlds import Opened
 
 
-def in_sync(engine: ReconcileEngine) -> bool:
+def in_sync(engine: Controller) -> bool:
     return "web" in engine.results and engine.results["web"].report.in_sync
 
 
-def status(engine: ReconcileEngine, name: str) -> Status | None:
+def status(engine: Controller, name: str) -> Status | None:
     return statuses(engine.results["web"].report).get(name) if "web" in engine.results else None
 
 
-def revision(engine: ReconcileEngine) -> str | None:
+def revision(engine: Controller) -> str | None:
     found = engine.results["web"].report.revision
     return found.sha if found else None
 
@@ -54,7 +54,7 @@ async def test_a_deployment_under_watch_is_never_told_as_drift_whatever_it_bring
         await until(lambda: in_sync(engine), "the first deployment")
         for number in range(4):
             sha = await world.commit({f"{number}-{n}.yaml": config_map(f"c-{number}-{n}", a="1") for n in range(10)})
-            engine.ask("web")
+            engine.request_full_pass("web")
             await until(lambda sha=sha: revision(engine) == sha and in_sync(engine), "the new objects")
         await until(lambda: in_sync(engine), "the end")
         assert await world.told() == []
@@ -106,7 +106,7 @@ async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO, **times) as world, world.engine() as engine:
         await until(lambda: "web" in engine.results and engine.results["web"].state == "good", "a good revision")
         await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
-        engine.ask("web")
+        engine.request_full_pass("web")
         await until(lambda: engine.results["web"].hold is not None, "the rollback")
         assert await world.image() == "shop/web:1"
 
@@ -138,9 +138,9 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
         await until(lambda: in_sync(engine), "the first deployment")
 
         class Broken:
-            app = engine.runners["web"].app
+            app = engine.reconcilers["web"].app
 
-            def look_at_all(self) -> None:
+            def request_full_pass(self) -> None:
                 """There is nothing to look at."""
 
             async def run(self) -> None:
@@ -149,9 +149,9 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
             async def close(self) -> None:
                 """There is nothing to end."""
 
-        engine.runners["broken"] = Broken()  # type: ignore[assignment]  # it has what the engine asks for
+        engine.reconcilers["broken"] = Broken()  # type: ignore[assignment]  # it has what the engine asks for
         for _ in range(8):
-            engine.ask("broken")
+            engine.request_full_pass("broken")
             await asyncio.sleep(0.01)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         await until(lambda: _data(world, {"a": "1"}), "the other app's repair")
@@ -167,6 +167,6 @@ async def test_stopping_lets_the_pass_under_way_finish(a_world: Opened) -> None:
             "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC,
         }  # fmt: skip
         done = len(world.requests.seen)
-        engine.ask("web")
+        engine.request_full_pass("web")
         await asyncio.sleep(0.1)
         assert len(world.requests.seen) <= done + 2

@@ -9,7 +9,7 @@ from driftd.model.drift import Engine, Status
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
-from driftd.repair.planner import Ask
+from driftd.repair.planner import Command
 from tests.support.world import World, config_map, deployment, statuses
 from tests.support.worlds import Opened
 
@@ -125,8 +125,8 @@ async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_
         assert "example.com/v1" in str(failed.error)
         assert "Widget" in str(failed.error)
         assert not result.report.in_sync
-        assert result.look_again is not None
-        assert result.look_again.total_seconds() <= 30
+        assert result.requeue_after is not None
+        assert result.requeue_after.total_seconds() <= 30
 
 
 async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_app_brings(a_world: Opened) -> None:
@@ -205,7 +205,7 @@ async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: 
         outcomes = {one.ref.kind: one.outcome for one in result.action.applied}
         assert outcomes == {"Deployment": Outcome.FAILED, "ConfigMap": Outcome.CREATED}
         assert "cannot patch" in (await world.incidents())["sync_failed"]
-        assert result.look_again is not None, "it is tried again"
+        assert result.requeue_after is not None, "it is tried again"
         world.sandbox.faults.clear()
         world.clock.advance(seconds=5)
         assert (await world.run()).report.in_sync
@@ -221,8 +221,8 @@ async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Op
         for _ in range(4):
             result = await world.run()
             assert result.action is None, "too early"
-            assert result.look_again is not None
-            waits.append(round(result.look_again.total_seconds()))
+            assert result.requeue_after is not None
+            waits.append(round(result.requeue_after.total_seconds()))
             world.clock.advance(seconds=waits[-1] + 1)
             assert (await world.run()).action is not None
         assert waits == [1, 2, 4, 8]
@@ -245,7 +245,7 @@ async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_
             assert set(statuses(result.report).values()) == {Status.UNKNOWN}
             assert not result.report.in_sync
             assert "sandbox" in str(result.report.verdicts[0].error)
-        assert result.look_again is not None, "nothing else would tell when it is back"
+        assert result.requeue_after is not None, "nothing else would tell when it is back"
         world.sandbox.faults.refusing = False
         assert set(await world.incidents()) == {"drift"}
         await world.edit("ConfigMap", {"data": {"a": "1"}})
@@ -306,7 +306,7 @@ async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_worl
             result = await world.run()
             heals += result.action is not None
             if result.action is None:
-                assert result.look_again is not None
+                assert result.requeue_after is not None
                 assert statuses(result.report)["ConfigMap/web"] is Status.DRIFTED
                 assert "drift" in await world.incidents()
             world.clock.advance(seconds=2)
@@ -332,7 +332,7 @@ async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_worl
     async with a_world(mode=Mode.APPROVE) as world:
         assert (await world.run()).action is None
         assert world.requests.writes == []
-        synced = await world.run(Ask(Trigger.SYNC, "ann@laptop"))
+        synced = await world.run(Command(Trigger.SYNC, "ann@laptop"))
         assert synced.report.in_sync
         assert synced.action is not None
         assert (synced.action.by, synced.action.trigger) == ("ann@laptop", Trigger.SYNC)
@@ -356,14 +356,14 @@ async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Op
     """By an error, and nothing is written."""
     async with a_world(mode=Mode.APPROVE) as world:
         with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
-            await world.run(Ask(Trigger.ROLLBACK, "ann"))
+            await world.run(Command(Trigger.ROLLBACK, "ann"))
         with pytest.raises(DriftdError, match="app web has no revision cafe in its history"):
-            await world.run(Ask(Trigger.ROLLBACK, "ann", to="cafe"))
+            await world.run(Command(Trigger.ROLLBACK, "ann", to="cafe"))
         with pytest.raises(DriftdError, match="nothing to roll back"):
-            await world.run(Ask(Trigger.ROLLBACK, "ann", to=world.repository.head))
+            await world.run(Command(Trigger.ROLLBACK, "ann", to=world.repository.head))
         world.sandbox.faults.refusing = True
         with pytest.raises(DriftdError, match="sandbox"):
-            await world.restart().run(Ask(Trigger.SYNC, "ann"))
+            await world.restart().run(Command(Trigger.SYNC, "ann"))
         assert world.requests.writes == []
 
 

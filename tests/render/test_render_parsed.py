@@ -7,19 +7,19 @@ from pathlib import Path
 
 from driftd.model.resource import Packed
 from driftd.render.app import Rendering, RenderOptions, render
-from driftd.render.parsed import ParsedFiles
+from driftd.render.parsed import CachingParser
 from tests.render.repositories import config_map, tree, write
 
 FILES = {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b")}
 
 
-def rendered(root: Path, path: str, parsed: ParsedFiles) -> Rendering:
+def rendered(root: Path, path: str, parsed: CachingParser) -> Rendering:
     return render(tree(root, path, {}), RenderOptions(), parsed)
 
 
 def test_a_commit_costs_the_files_that_it_changes(tmp_path: Path) -> None:
     """The manifests of the others are the very ones of the revision before."""
-    parsed = ParsedFiles()
+    parsed = CachingParser()
     write(tmp_path, FILES)
     before = rendered(tmp_path, "app", parsed)
     write(tmp_path, {"app/b.yaml": config_map("c")})
@@ -30,7 +30,7 @@ def test_a_commit_costs_the_files_that_it_changes(tmp_path: Path) -> None:
 
 def test_two_apps_share_the_files_that_both_have(tmp_path: Path) -> None:
     """One is a folder within the other."""
-    parsed = ParsedFiles()
+    parsed = CachingParser()
     write(tmp_path, {"app/a.yaml": config_map("a"), "app/part/b.yaml": config_map("b")})
     whole, part = rendered(tmp_path, "app", parsed), rendered(tmp_path, "app/part", parsed)
     assert whole.manifests[1] is part.manifests[0]
@@ -38,7 +38,7 @@ def test_two_apps_share_the_files_that_both_have(tmp_path: Path) -> None:
 
 def test_the_same_content_in_another_file_is_declared_there(tmp_path: Path) -> None:
     """Where an object is declared belongs to it."""
-    parsed = ParsedFiles()
+    parsed = CachingParser()
     write(tmp_path, {"one/a.yaml": config_map("a"), "two/a.yaml": config_map("a")})
     one, two = rendered(tmp_path, "one", parsed), rendered(tmp_path, "two", parsed)
     assert [m.source.file for m in (*one.manifests, *two.manifests)] == ["one/a.yaml", "two/a.yaml"]
@@ -46,7 +46,7 @@ def test_the_same_content_in_another_file_is_declared_there(tmp_path: Path) -> N
 
 def test_a_broken_file_is_told_of_every_time(tmp_path: Path) -> None:
     """Its errors are as well known as manifests are."""
-    parsed = ParsedFiles()
+    parsed = CachingParser()
     write(tmp_path, {**FILES, "app/bad.yaml": "a: [\n"})
     first, second = rendered(tmp_path, "app", parsed), rendered(tmp_path, "app", parsed)
     assert [str(error) for error in first.errors] == [str(error) for error in second.errors] != []
@@ -54,7 +54,7 @@ def test_a_broken_file_is_told_of_every_time(tmp_path: Path) -> None:
 
 def test_what_nobody_holds_any_more_is_forgotten(tmp_path: Path) -> None:
     """Old revisions leave nothing behind."""
-    parsed = ParsedFiles()
+    parsed = CachingParser()
     write(tmp_path, FILES)
     held = rendered(tmp_path, "app", parsed)
     assert len(parsed) == 2
@@ -66,7 +66,7 @@ def test_what_nobody_holds_any_more_is_forgotten(tmp_path: Path) -> None:
 def test_what_is_kept_is_packed_and_reads_the_same(tmp_path: Path) -> None:
     """In any namespace that it is placed in."""
     write(tmp_path, {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b", "shop")})
-    packed, plain = rendered(tmp_path, "app", ParsedFiles()), render(tree(tmp_path, "app", {}), RenderOptions())
+    packed, plain = rendered(tmp_path, "app", CachingParser()), render(tree(tmp_path, "app", {}), RenderOptions())
     assert all(isinstance(m.content, Packed) for m in packed.manifests)
     for namespace in ("shop", "web", None):
         ours, theirs = ([m.in_namespace(namespace) for m in r.manifests] for r in (packed, plain))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.model.path import FieldPath, ListKey, SetValue
-from driftd.repair.field_removal import removal
+from driftd.repair.field_removal import removal_patch
 
 
 def item(**keys: Any) -> ListKey:
@@ -45,12 +45,12 @@ def patched(live: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str,
 
 
 def without(*paths: FieldPath) -> dict[str, Any]:
-    return patched(LIVE, removal(LIVE, paths, None))
+    return patched(LIVE, removal_patch(LIVE, paths, None))
 
 
 def test_a_key_with_a_slash_or_a_tilde_in_it_is_escaped() -> None:
     """RFC 6901."""
-    assert removal(LIVE, [("metadata", "labels", "a/b~c")], None) == [
+    assert removal_patch(LIVE, [("metadata", "labels", "a/b~c")], None) == [
         {"op": "remove", "path": "/metadata/labels/a~1b~0c"}
     ]
 
@@ -58,7 +58,7 @@ def test_a_key_with_a_slash_or_a_tilde_in_it_is_escaped() -> None:
 def test_an_item_of_a_map_list_is_found_by_its_keys_and_tested_on_the_way() -> None:
     """Whatever its position: somebody may have put another before it since."""
     path = ("spec", "containers", item(name="web"), "env", item(name="B"))
-    assert removal(LIVE, [path], None) == [
+    assert removal_patch(LIVE, [path], None) == [
         {"op": "test", "path": "/spec/containers/0/name", "value": "web"},
         {"op": "test", "path": "/spec/containers/0/env/1/name", "value": "B"},
         {"op": "remove", "path": "/spec/containers/0/env/1"},
@@ -89,12 +89,12 @@ def test_what_is_not_there_any_more_is_passed_over() -> None:
         ("metadata", "annotations", "x"), ("spec", "containers", item(name="other")), ("spec", "ports", SetValue(1)),
         ("metadata", "name", "deeper"), ("metadata", "finalizers", 7),
     ]  # fmt: skip
-    assert removal(LIVE, gone, None) == []
+    assert removal_patch(LIVE, gone, None) == []
 
 
 def test_an_item_that_was_replaced_in_between_fails_the_test_of_the_patch() -> None:
     """All or nothing: never another item than the one that was looked at."""
-    operations = removal(LIVE, [("metadata", "finalizers", SetValue("b"))], None)
+    operations = removal_patch(LIVE, [("metadata", "finalizers", SetValue("b"))], None)
     other = copy.deepcopy(LIVE)
     other["metadata"]["finalizers"] = ["b", "a", "c"]
     try:

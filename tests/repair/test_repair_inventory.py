@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
-from driftd.live.mapping import Placement, Wanted
+from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.app import App
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest, Source, digest
@@ -35,7 +35,7 @@ class History:
         self.revisions: dict[str, tuple[Manifest, ...]] = {}
         self.reads = 0
 
-    async def apart(self, name: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
+    async def difference(self, name: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
         self.reads += 1
         here = {one.digest: one for one in self.revisions[name]}
         return tuple([one for key, one in here.items() if key not in others]), {*others} - here.keys()
@@ -79,13 +79,13 @@ async def test_what_is_dropped_is_what_some_applied_revision_declared_and_the_cu
         history.revisions[current] = declared
         seen.append(current)
         applied = list(dict.fromkeys(seen[-1 - number % len(seen)] for number in chosen))
-        placement = Placement([Wanted(one, CONFIG_MAPS) for one in declared])
+        placement = RestMapping([MappedManifest(one, CONFIG_MAPS) for one in declared])
         expected: dict[object, Manifest] = {}
         for name in applied:
             for one in history.revisions[name]:
                 if one.ref not in placement.by_ref:
                     expected.setdefault(one.ref, one)
-        found = await asked.dropped(placement, current, applied)
+        found = await asked.no_longer_declared(placement, current, applied)
         assert {one.manifest.ref: one.manifest for one in found} == expected
 
 
@@ -101,9 +101,11 @@ async def test_an_object_that_named_no_namespace_is_the_same_from_memory_and_fro
     before, after = placed(None, "default"), placed("web", "web")
     history.revisions = {digest([before]): (before.as_packed(),), digest([after]): (after.as_packed(),)}
     lived = inventory(history)
-    first, second = (Placement([Wanted(one, CONFIG_MAPS)]) for one in (before, after))
-    await lived.dropped(first, digest([before]), [])
-    found = [await one.dropped(second, digest([after]), [digest([before])]) for one in (lived, inventory(history))]
+    first, second = (RestMapping([MappedManifest(one, CONFIG_MAPS)]) for one in (before, after))
+    await lived.no_longer_declared(first, digest([before]), [])
+    found = [
+        await one.no_longer_declared(second, digest([after]), [digest([before])]) for one in (lived, inventory(history))
+    ]
     assert found == [(), ()]
 
 
@@ -114,7 +116,7 @@ async def test_a_new_revision_is_not_read_from_the_history() -> None:
     applied: list[str] = []
     for value in range(2):
         declared = (MANIFESTS["a", value], MANIFESTS["b", 0])
-        placement = Placement([Wanted(one, CONFIG_MAPS) for one in declared])
-        assert await asked.dropped(placement, digest(declared), applied) == ()
+        placement = RestMapping([MappedManifest(one, CONFIG_MAPS) for one in declared])
+        assert await asked.no_longer_declared(placement, digest(declared), applied) == ()
         applied.insert(0, digest(declared))
     assert history.reads == 0

@@ -146,7 +146,9 @@ async def test_a_database_of_the_first_schema_goes_on_being_used(url):
     engine.dispose()
     store = await Store.open(url)
     assert await store.last_report("web") == world.report(world.verdict("a"))
-    await store.record_report(world.report(world.verdict("b"), minute=1), (await store.standing("web", "f" * 40)).mark)
+    await store.record_report(
+        world.report(world.verdict("b"), minute=1), (await store.app_state("web", "f" * 40)).version
+    )
     assert await store.last_report("web") == world.report(world.verdict("b"), minute=1)
     await store.close()
 

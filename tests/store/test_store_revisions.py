@@ -50,12 +50,12 @@ async def test_of_two_revisions_that_differ_in_little_that_little_can_be_read(st
     digest, manifests = world.declared(1)
     await see(store, 1)
     declared = {one.digest for one in manifests}
-    assert await store.apart(digest, declared) == ((), set())
+    assert await store.difference(digest, declared) == ((), set())
     first, *others = manifests
-    (only,), missing = await store.apart(digest, {one.digest for one in others} | {b"other"})
+    (only,), missing = await store.difference(digest, {one.digest for one in others} | {b"other"})
     assert (only.ref, only.body, only.source, missing) == (first.ref, first.body, first.source, {b"other"})
     with pytest.raises(StoreError, match="are not kept"):
-        await store.apart("0" * 64, declared)
+        await store.difference("0" * 64, declared)
 
 
 async def test_recording_a_revision_twice_changes_nothing(store: Store):
@@ -180,7 +180,7 @@ def test_manifests_come_back_as_they_went_in(spec):
 async def test_a_report_counts_only_as_the_app_stood(store: Store, url: str):
     """Whatever is written about its revisions or its hold makes an older mark worthless, and nothing else does."""
     await see(store, 1)
-    assert (await store.standing("web", world.revision(1).sha)).mark is None
+    assert (await store.app_state("web", world.revision(1).sha)).version is None
     await store.record_report(world.report(world.verdict()))
     hold = Hold("web", "1" * 40, "2" * 40, "d" * 64, "not healthy within 5m", "driftd", world.T0)
 
@@ -198,7 +198,7 @@ async def test_a_report_counts_only_as_the_app_stood(store: Store, url: str):
         lambda: see(store, 3),
         forget_the_old,
     ):
-        mark = (await store.standing("web", world.revision(1).sha)).mark
+        mark = (await store.app_state("web", world.revision(1).sha)).version
         assert mark is not None
         await store.record_report(world.report(world.verdict("a"), world.verdict("b"), minute=1), mark)
         await store.record_report(world.report(world.verdict("a"), minute=2), mark)

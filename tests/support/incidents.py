@@ -12,4 +12,4 @@ async def save_incident(
     store: Store, incident: Incident, notification: Notification | None, channels: Sequence[str]
 ) -> None:
     """Writes an incident just so, whatever the store has of its app and type."""
-    await store.follow_incident(incident.app, incident.type, lambda _: (incident, notification), channels)
+    await store.transition_incident(incident.app, incident.type, lambda _: (incident, notification), channels)

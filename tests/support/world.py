@@ -27,9 +27,9 @@ from driftd.model.app import App
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
-from driftd.reconcile.controller import ReconcileEngine
-from driftd.reconcile.reconciler import AppRunner, PassResult
-from driftd.repair.planner import Ask
+from driftd.reconcile.controller import Controller
+from driftd.reconcile.reconciler import PassResult, Reconciler
+from driftd.repair.planner import Command
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store
@@ -109,20 +109,20 @@ class World:
     source: SourceState
     app: App
     clock: Clock
-    runner: AppRunner = field(init=False)
+    runner: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
 
-    def restart(self, **app: Any) -> AppRunner:
+    def restart(self, **app: Any) -> Reconciler:
         """A new process on the same store, maybe with another configuration of the app."""
         self.app = replace(self.app, **app)
         self.runner = self.make_runner()
         return self.runner
 
-    def make_runner(self, watches: ClusterWatches | None = None, wake: Callable[[], None] = lambda: None) -> AppRunner:
+    def make_runner(self, watches: ClusterWatches | None = None, wake: Callable[[], None] = lambda: None) -> Reconciler:
         view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
-        return AppRunner(
+        return Reconciler(
             app=self.app, source=self.source, view=view, store=self.store, comparison=Comparison(Redactor(b"k" * 32)),
             recorder=self.recorder(), now=self.clock, watches=watches, wake=wake,
         )  # fmt: skip
@@ -137,7 +137,7 @@ class World:
         await self.source.fetch()
         return sha
 
-    async def run(self, ask: Ask | None = None) -> PassResult:
+    async def run(self, ask: Command | None = None) -> PassResult:
         return await self.runner.run(ask)
 
     async def settle(self) -> PassResult:
@@ -195,17 +195,17 @@ class World:
     # -- the daemon ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[ReconcileEngine]:
+    async def engine(self) -> AsyncIterator[Controller]:
         """The app under an engine that watches the cluster."""
-        engine = ReconcileEngine({"shop": self.source}, self.recorder(), self.clock)
+        engine = Controller({"shop": self.source}, self.recorder(), self.clock)
         watches = ClusterWatches(
             lambda changed, fresh: LiveCache(self.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)),
-            engine.changed,
+            engine.enqueue_changed,
             self.clock,
         )
-        self.runner = engine.runners["web"] = self.make_runner(watches, lambda: engine.changed("web"))
+        self.runner = engine.reconcilers["web"] = self.make_runner(watches, lambda: engine.enqueue_changed("web"))
         engine.start()
-        engine.ask("web")
+        engine.request_full_pass("web")
         try:
             yield engine
         finally:

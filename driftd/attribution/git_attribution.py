@@ -1,0 +1,38 @@
+"""Git's side of the differences of one app: whether they are only lag, and the line and author of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from driftd.attribution.blame import add_blame
+from driftd.attribution.history import AppHistory
+from driftd.attribution.lag import mark_lag
+from driftd.detect.assessor import Assessment
+from driftd.diff.compare import Comparison
+from driftd.git.mirror import Mirror
+from driftd.model.app import App
+from driftd.model.drift import Verdict
+from driftd.model.revision import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class GitAttribution:
+    """Enriches verdicts. What it knows of an app's history is kept from one call to the next."""
+
+    app: App
+    mirror: Mirror
+    comparison: Comparison
+    _history: AppHistory = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_history", AppHistory(self.app, self.mirror))
+
+    def observe(self, assessments: Iterable[Assessment]) -> None:
+        """Records which objects are in the cluster and in sync: it tells lag from deletion."""
+        self._history.observe(assessments)
+
+    async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
+        """The verdicts with Git's side: those that only lag are marked, and the differing fields have their lines."""
+        verdicts = await mark_lag(assessments, self.comparison, self._history, revision)
+        return await add_blame(verdicts, self.mirror, revision.sha)
