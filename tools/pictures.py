@@ -22,6 +22,7 @@ from driftd.cli.output.table import print_reports
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.diff.schema import Schemas
+from driftd.model.app import RenderOptions
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.model.report import Report
@@ -31,7 +32,6 @@ from driftd.notify import slack
 from driftd.notify.message import compose
 from driftd.render.app import render
 from driftd.render.lines import line_of
-from driftd.render.options import RenderOptions
 from driftd.render.tree import FolderTree
 from driftd.sandbox.catalog import builtin
 

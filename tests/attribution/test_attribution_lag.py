@@ -13,6 +13,7 @@ import pytest
 from driftd.attribution import rendered_history
 from driftd.attribution.git_attribution import GitAttribution
 from driftd.desired.renderer import Renderer
+from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
@@ -77,7 +78,9 @@ class World:
 
     async def check(self, attribution: GitAttribution | None = None) -> Report:
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
-        attribution = attribution or self.attribution()
+        return await self.scan(desired, attribution or self.attribution())
+
+    async def scan(self, desired: Desired, attribution: GitAttribution) -> Report:
         detector = Detector(self.app, self.view, attribution.comparison)
         return await scan_once(detector, attribution, desired, ApiReader(self.view.cluster), datetime.now(UTC))
 
@@ -227,10 +230,10 @@ async def test_what_was_there_and_is_gone_was_not_left_out(world: World) -> None
     world.commit("One", a="v1")
     world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
     await world.deploy()
-    survey = world.survey()
-    assert (await world.check(survey)).in_sync
+    attribution = world.attribution()
+    assert (await world.check(attribution)).in_sync
     await world.take_away("other")
-    assert (await world.verdict("other", survey)).behind is None
+    assert (await world.verdict("other", attribution)).behind is None
 
 
 async def test_a_field_taken_away_after_a_later_commit_was_applied_is_no_lag(world: World) -> None:
@@ -251,7 +254,7 @@ async def test_what_does_not_matter_does_not_hide_the_lag(world: World) -> None:
     world.commit("Two", a="v2", b="v1")
     await world.edit("b", "by-hand")
     rule = IgnoreRule.parse({"kind": "ConfigMap", "path": "data.b"})
-    verdict = await world.verdict(survey=world.survey(Ignored((rule,))))
+    verdict = await world.verdict(attribution=world.attribution(Ignored((rule,))))
     assert verdict.behind is not None
     assert [field.behind for field in verdict.fields] == [True]
 
@@ -290,20 +293,20 @@ async def test_a_lag_that_lasts_is_looked_for_once(world: World, runs: list[str]
         world.commit(f"Commit {number}", a=f"v{number}", b="v1")
         if number == 0:
             await world.deploy()
-    survey = world.survey()
-    first = await world.verdict(survey=survey)
+    attribution = world.attribution()
+    first = await world.verdict(attribution=attribution)
     assert first.behind is not None
     assert runs.count("log") < 9
     desired = await Renderer(world.app, world.mirror).desired(await world.mirror.fetch())
     runs.clear()
-    again = await survey.check(desired, datetime.now(UTC))
+    again = await world.scan(desired, attribution)
     assert again.verdicts == (first,)
     assert set(runs) <= {"cat-file"}
     assert len(runs) <= 1  # the file, for the line of each field
     await world.deploy()
     await world.edit("a", "by-hand")
     runs.clear()
-    assert (await survey.check(desired, datetime.now(UTC))).verdicts[0].behind is None
+    assert (await world.scan(desired, attribution)).verdicts[0].behind is None
     assert "diff-tree" not in runs
 
 
@@ -388,13 +391,13 @@ async def test_no_commit_is_rendered_twice_and_few_are_at_all(rendered: World, m
         rendered.repository.write(files).commit(f"Commit {number}")
     await rendered.deploy()
     await rendered.patch({"op": "remove", "path": "/data/b"}, "my-web")
-    survey = rendered.survey()
+    attribution = rendered.attribution()
     for _ in range(3):
-        assert (await rendered.verdict("my-web", survey)).behind is None
+        assert (await rendered.verdict("my-web", attribution)).behind is None
     assert len(built) == 6  # this revision, the four before it, and the oldest
     rendered.repository.write({"README": "words"}).commit("Elsewhere")
-    await rendered.verdict("my-web", survey)
+    await rendered.verdict("my-web", attribution)
     assert len(built) == 6
     rendered.repository.write({"app/notes.txt": "more"}).commit("Here")
-    await rendered.verdict("my-web", survey)
+    await rendered.verdict("my-web", attribution)
     assert len(built) <= 8
