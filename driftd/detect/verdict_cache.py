@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from driftd.detect.assessor import Assessment, SchemaAnswers
 from driftd.diff.schema import Schema
-from driftd.health.workloads import health
 from driftd.live.api_reader import Reader
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
@@ -89,12 +88,11 @@ class VerdictCache:
             self._put(self._positions[ref], verdict)
             self._unhealthy.pop(ref, None)
             self._failed.pop(ref, None)
-            if one.live is not None:
-                well = health(ref, one.live)
-                if well.state is not HealthState.HEALTHY:
-                    self._unhealthy[ref] = well
-                if well.state.failed:
-                    self._failed[ref] = well
+            if verdict.health not in (None, HealthState.HEALTHY):
+                health = Health(ref, verdict.health, verdict.health_message)
+                self._unhealthy[ref] = health
+                if verdict.health.failed:
+                    self._failed[ref] = health
 
     def enrich(self, known: Verdict, better: Verdict) -> None:
         """Puts a verdict that says more in the place of one, unless another one has come since."""
