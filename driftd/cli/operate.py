@@ -88,8 +88,8 @@ async def _operate(file: Path, name: str, kind: CommandKind, *, to: str | None =
             command = await made.commands.submit(name, kind, _person(), to=to, release=release)
             try:
                 result, report = await _until_done(made, command, shown)
-            except asyncio.CancelledError:
-                await made.commands.cancel(command)
+            except BaseException:
+                await made.commands.cancel(command)  # where nobody has begun with it
                 raise
         if result.warning is not None:
             print(result.warning, file=sys.stderr)
@@ -103,9 +103,6 @@ async def _until_done(made: Components, command: Command, shown: Progress) -> tu
     app = command.app
     while (result := await made.commands.result(command)) is None:
         if await made.leases.acquire(app):
-            if not await made.store.start_command(command.id, made.leases.holder):
-                await made.leases.release()  # whoever had it has begun meanwhile
-                continue
             await _carry_out(made, command, shown)
         else:
             shown.step(f"waiting for {made.leases.other_holder(app)}, which is at work on app {app}")
@@ -118,11 +115,12 @@ async def _until_done(made: Components, command: Command, shown: Progress) -> tu
 
 async def _carry_out(made: Components, command: Command, shown: Progress) -> None:
     shown.step("fetching and applying")
-    keeping = asyncio.create_task(keep_leases(made.leases, lambda: (), lambda _app: None))
     reconciler = await made.reconciler(command.app)
+    keeping = asyncio.create_task(keep_leases(made.leases, lambda: (), lambda _app: None))
     try:
         await reconciler.source.resume()
-        await carry_out(made.store, reconciler, command)
+        if await made.store.start_command(command.id, made.leases.holder):  # else the last holder has done it
+            await carry_out(made.store, reconciler, command)
     finally:
         keeping.cancel()
         await reconciler.close()
