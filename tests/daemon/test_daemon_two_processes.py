@@ -25,8 +25,7 @@ def kubeconfig(tmp_path: Path) -> Iterator[Path]:
         async with sandbox.serve():
             sandbox.write_kubeconfig(tmp_path / "kubeconfig")
             ready.set()
-            while not over.is_set():
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(over.wait)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

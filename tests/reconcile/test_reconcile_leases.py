@@ -76,9 +76,14 @@ async def test_who_renews_keeps_it(store: Store, clocks: Clocks) -> None:
         first.check("web")
 
 
-async def test_the_lease_of_a_process_that_has_ended_here_is_taken_over_at_once(store: Store) -> None:
-    """A daemon that was killed does not keep the next one waiting."""
+@pytest.fixture
+def ended() -> str:
+    """The identity of a process that has ended."""
     script = "from driftd.process.identity import process_identity; print(process_identity())"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert await Leases(store, done.stdout.strip()).acquire("web")
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+
+async def test_the_lease_of_a_process_that_has_ended_here_is_taken_over_at_once(store: Store, ended: str) -> None:
+    """A daemon that was killed does not keep the next one waiting."""
+    assert await Leases(store, ended).acquire("web")
     assert await Leases(store).acquire("web")

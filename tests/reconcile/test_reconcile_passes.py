@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import yaml
 
@@ -222,7 +224,7 @@ async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Op
             result = await world.run()
             assert result.action is None, "too early"
             assert result.requeue_after is not None
-            waits.append(round(result.requeue_after.total_seconds()))
+            waits.append(math.ceil(result.requeue_after.total_seconds()))
             world.clock.advance(seconds=waits[-1] + 1)
             assert (await world.run()).action is not None
         assert waits == [1, 2, 4, 8]
