@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -24,13 +23,6 @@ from tests.support.world import World, config_map
 from tests.support.worlds import Opened
 
 
-class _ForgetfulParser(CachingParser):
-    """Packs what it parses, and makes it anew each time."""
-
-    def cached(self, _file: Any) -> None:
-        return None
-
-
 @pytest.fixture
 def assessed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The name of each object that is assessed."""
@@ -46,13 +38,12 @@ def assessed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @asynccontextmanager
-async def _watched(world: World, parser: Parser | None = None) -> AsyncIterator[Reconciler]:
+async def _watched(world: World, parser: Callable[[], Parser] = CachingParser) -> AsyncIterator[Reconciler]:
     """The app in sync and under watch, after a pass that assessed all of it."""
     await world.settle()
     watches = ClusterWatches(lambda *told: LiveCache(world.cluster, *told), lambda _app: None, world.clock)
     runner = world.make_runner(watches)
-    if parser is not None:
-        runner._renderer = Renderer(world.app, world.source.mirror, parser)
+    _forget_files(runner, parser)
     world.runner = runner
     try:
         assert (await runner.run()).report.in_sync
@@ -60,6 +51,11 @@ async def _watched(world: World, parser: Parser | None = None) -> AsyncIterator[
         yield runner
     finally:
         await watches.close()
+
+
+def _forget_files(runner: Reconciler, parser: Callable[[], Parser]) -> None:
+    """Has the next revision parsed anew as a whole."""
+    runner._renderer = Renderer(runner.app, runner.source.mirror, parser())
 
 
 def _copy(runner: Reconciler) -> None:
@@ -84,20 +80,22 @@ async def test_copies_of_an_unchanged_revision_are_not_assessed_again(
         assert assessed == []
 
 
-@pytest.mark.parametrize("parser", [_ForgetfulParser, UncachedParser])
+@pytest.mark.parametrize("parser", [CachingParser, UncachedParser])
 async def test_files_that_are_parsed_again_are_not_assessed_again(
     a_world: Opened, assessed: list[str], parser: Callable[[], Parser]
 ) -> None:
-    """A commit costs the objects that it changes, even where the parser knows no file again."""
-    async with a_world(mode=Mode.HEAL) as world, _watched(world, parser()) as runner:
+    """A commit costs the objects that it changes, even where no file is known again."""
+    async with a_world(mode=Mode.HEAL) as world, _watched(world, parser) as runner:
         assessed.clear()
         before = runner._rendered
+        _forget_files(runner, parser)
         await world.commit({"notes.md": "Nothing that is declared\n"}, "Write notes")
         assert (await runner.run()).report.in_sync
         assert before is not None
         assert runner._rendered is not None
         assert not {id(one) for one in before.manifests}.intersection(id(one) for one in runner._rendered.manifests)
         assert assessed == []
+        _forget_files(runner, parser)
         await world.commit({"other.yaml": config_map("other", a="1")}, "Add another one")
         await runner.run()
         assert set(assessed) == {"ConfigMap/other"}
