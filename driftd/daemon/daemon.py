@@ -19,15 +19,14 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.timers import Timers
 from driftd.daemon.workspace import Components, components
 from driftd.kube.cache import LiveCache
-from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
+from driftd.model.audit import AuditEvent
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
 from driftd.process.tuning import freeze_heap, limit_tls_buffers, tune_gc
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.reconciler import PassResult
 from driftd.web.app import create_app
-from driftd.web.audit import AuditWrite
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
 from driftd.web.server import Certificate, serve
@@ -147,8 +146,8 @@ class Daemon:
         audit = self._running.space.config.web.audit if self._running is not None else None
         return audit.token.read() if audit is not None else None
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        return self._running is not None and self._running.audit(cluster, writes)
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        return self._running is not None and self._running.audit(cluster, events)
 
     def reports(self) -> Sequence[Report]:
         return self._running.engine.reports if self._running is not None else ()
@@ -168,21 +167,15 @@ class Running:
     def fetch_now(self) -> None:
         self._scheduler.fetch_now()
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        """Takes in the writes that a cluster's audit log tells of. False: there is no such cluster."""
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        """Records the audit events of a cluster (None: the default one). False: there is no such cluster."""
         clusters = [one.name for one in self.space.config.all_clusters]
         name = cluster or clusters[0]
         if name not in clusters:
             return False
         watches = self.watches.get(name)
         if watches is not None:
-            for write in writes:
-                ref = watches.ref_of(write.group, write.plural, write.namespace, write.name)
-                if ref is not None:
-                    watches.record_audit(AuditEvent(
-                        ref, write.verb, write.user, write.source, write.manager,
-                        write.time, write.answered, write.subresource,
-                    ))  # fmt: skip
+            watches.record_audit(events)
         return True
 
     def alive(self) -> bool:
