@@ -15,11 +15,11 @@ from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon.running import Running, running
+from driftd.model.audit import AuditEvent
 from driftd.model.errors import ConfigError
 from driftd.model.report import Report
 from driftd.process.tuning import limit_tls_buffers, tune_gc
 from driftd.web.app import create_app
-from driftd.web.audit import AuditWrite
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
 from driftd.web.server import Certificate, serve
@@ -125,8 +125,8 @@ class Daemon:
         audit = self._running.config.web.audit if self._running is not None else None
         return audit.token.read() if audit is not None else None
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        return self._running is not None and self._running.audit(cluster, writes)
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        return self._running is not None and self._running.audit(cluster, events)
 
     def reports(self) -> Sequence[Report]:
         return self._running.controller.reports if self._running is not None else ()

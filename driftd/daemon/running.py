@@ -14,13 +14,12 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.components import Components, components
 from driftd.daemon.timers import Timers
 from driftd.kube.cache import LiveCache
-from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
+from driftd.model.audit import AuditEvent
 from driftd.model.errors import DriftdError
 from driftd.process.tuning import freeze_heap
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.result import PassResult
-from driftd.web.audit import AuditWrite
 from driftd.web.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -58,21 +57,15 @@ class Running:
     def fetch_now(self) -> None:
         self._timers.fetch_now()
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        """Takes in the writes that a cluster's audit log tells of. False: there is no such cluster."""
-        clusters = [one.name for one in self.components.config.all_clusters]
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        """Records the audit events of a cluster (None: the default one). False: there is no such cluster."""
+        clusters = [one.name for one in self.config.all_clusters]
         name = cluster or clusters[0]
         if name not in clusters:
             return False
         watches = self.watches.get(name)
         if watches is not None:
-            for write in writes:
-                ref = watches.ref_of(write.group, write.plural, write.namespace, write.name)
-                if ref is not None:
-                    watches.record_audit(AuditEvent(
-                        ref, write.verb, write.user, write.source, write.manager,
-                        write.time, write.answered, write.subresource,
-                    ))  # fmt: skip
+            watches.record_audit(events)
         return True
 
     def alive(self) -> bool:

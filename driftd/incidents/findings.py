@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 
 from driftd.model.drift import Status, Verdict
-from driftd.model.fingerprint import Fingerprints
+from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.health import Health, describe
 from driftd.model.incident import IncidentType, Resolution
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
+
+drift_identity = partial(verdict_identity, with_user=True)
+"""What of a verdict makes drift another one, for its fingerprint: that its user came to be known, too."""
 
 
 @dataclass(frozen=True, slots=True)

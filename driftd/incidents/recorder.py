@@ -11,12 +11,13 @@ from driftd.incidents.findings import (
     Finding,
     PassRecord,
     drift_finding,
+    drift_identity,
     may_persist,
     other_findings,
     resolution,
     source_unreachable,
 )
-from driftd.incidents.transitions import Transition, identity, of_type, transition
+from driftd.incidents.transitions import Transition, of_type, transition
 from driftd.model.drift import Verdict
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Resolution
@@ -42,7 +43,7 @@ class Recorder:
         self._now = now
         self._notify = notify
         self._unsettled_drift: dict[str, tuple[Verdict, ...]] = {}
-        self._fingerprints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(identity))
+        self._fingerprints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(drift_identity))
 
     async def record_pass(self, record: PassRecord) -> timedelta | None:
         """Makes the report after the pass the app's last one, and follows its incidents.

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from driftd.incidents.findings import Finding
-from driftd.model.document import verdict_document
 from driftd.model.drift import Verdict
 from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Notification, Resolution
 
@@ -74,15 +73,3 @@ def _extent(resources: tuple[Verdict, ...]) -> dict[str, Any]:
 
 def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:
     return Notification(id=uuid.uuid4().hex, event=event, incident=incident, time=now)
-
-
-def identity(verdict: Verdict) -> object:
-    """What of a verdict makes drift another one, for its fingerprint."""
-    document = verdict_document(verdict)
-    document.pop("source")
-    document.pop("behind", None)
-    for field in document["fields"]:
-        field.pop("git")
-        # When a field was set is no other drift; that its user came to be known is news.
-        field["by"] = (field.pop("by") or {}).get("user")
-    return document

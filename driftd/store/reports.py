@@ -7,6 +7,7 @@ import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -15,8 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import Superseded
-from driftd.model.fingerprint import Fingerprints
-from driftd.model.path import format_path
+from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.report import Report, changed
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
@@ -49,12 +49,7 @@ class Written:
     """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
 
 
-def _identity(verdict: Verdict) -> object:
-    """What is wrong, whoever did it, whenever and at whichever revision it was seen."""
-    if verdict.status is Status.IN_SYNC:
-        return None
-    fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
-    return [str(verdict.ref), verdict.status, verdict.error, fields]
+_identity = partial(verdict_identity, with_user=False)
 
 
 def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:

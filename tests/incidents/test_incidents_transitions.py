@@ -8,8 +8,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.incidents.findings import Finding, PassRecord, drift_finding
-from driftd.incidents.transitions import identity, of_type, transition
+from driftd.incidents.findings import Finding, PassRecord, drift_finding, drift_identity
+from driftd.incidents.transitions import of_type, transition
 from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
@@ -23,7 +23,7 @@ REVERTED = Resolution.REVERTED
 
 def trouble(*resources: Verdict, number: int = 1) -> Finding:
     found = report(*resources, number=number)
-    finding = drift_finding(PassRecord(found, found), resources, Fingerprints(identity))
+    finding = drift_finding(PassRecord(found, found), resources, Fingerprints(drift_identity))
     assert finding is not None
     return finding
 
