@@ -49,6 +49,8 @@ class Outcome(StrEnum):
     CONFIGURED = "configured"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """driftd ended before it knew the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
