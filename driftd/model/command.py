@@ -1,4 +1,4 @@
-"""What a person asks of driftd about one app, and the lease of whoever may run passes over it."""
+"""Commands: what people ask the daemon to do, and the leases by which one process at a time works on an app."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from driftd.model.resource import JsonObject
 
 
 class CommandKind(StrEnum):
-    """What is asked for."""
-
     SYNC = "sync"
     ROLLBACK = "rollback"
 
 
 class CommandState(StrEnum):
-    """How far a command has got."""
+    """The states of a command: pending, then running, then done or failed; only a pending one can be cancelled."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -25,14 +23,10 @@ class CommandState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-    @property
-    def is_final(self) -> bool:
-        return self not in (CommandState.PENDING, CommandState.RUNNING)
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request by a person. `to` is the revision of a rollback (None: the last good one), `release` ends a hold."""
+    """A request by a person. `id` is unique; `to` is the revision of a rollback, `release` ends an app's hold."""
 
     id: str
     app: str
@@ -45,20 +39,20 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
-    """A command as the store has it. `holder` is the process that carries it out; `error` is set when it failed."""
+    """A command with its state. `holder` is the process that runs it, or ran it; `error` is set when it failed."""
 
     command: Command
     state: CommandState
-    holder: str | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
-    result: JsonObject | None = None
-    error: str | None = None
+    holder: str | None
+    started: datetime | None
+    finished: datetime | None
+    result: JsonObject | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run passes over an app, until it expires or is renewed."""
+    """The exclusive right of one process, the holder, to act on an app until `expires`."""
 
     app: str
     holder: str

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """driftd ended before it knew."""
+    """driftd ended before it knew the outcome."""
 
 
 @dataclass(frozen=True, slots=True)

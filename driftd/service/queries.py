@@ -26,12 +26,12 @@ class Queries:
         for app in apps:
             summary = summaries.get(app.name)
             revision = summary.revision if summary is not None else None
-            record = await self._store.revision(app.name, revision.sha) if revision is not None else None
+            record = await self._store.revision(app.name, revision) if revision is not None else None
             status = AppStatus(
                 app=app.name,
                 cluster=app.cluster,
                 mode=app.mode,
-                revision=revision.sha if revision is not None else None,
+                revision=revision,
                 state=record.state if record is not None else None,
                 hold=await self._store.hold(app.name),
             )
