@@ -15,7 +15,7 @@ from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree, TreeFile
 
 _BATCH_SIZE = 50
-"""Files per batch, some milliseconds of parsing. Each batch is a stride over all files, so that it is a fair sample."""
+"""Files per batch, some milliseconds of parsing. A batch is a stride over all files: the first one shows most kinds."""
 
 _MAX_QUEUED_BATCHES = 32
 """Maximum number of batches waiting to be sent, some megabytes."""
