@@ -17,14 +17,14 @@ def test_an_ignored_difference_is_counted_and_is_no_drift(world: World) -> None:
     world.apply(config_map("web", "by-hand"), manager="tuner")
     rules = [{"kind": "ConfigMap", "path": "data.a", "manager": "tuner"}, {"kind": "Secret", "name": "x"}]
     config = world.configure({"name": "web", "path": "app"}, ignore=rules)
-    answer = world.driftd("check", *config, "-o", "json")
-    assert answer.code == 0
-    app = json.loads(answer.out)["apps"][0]
+    result = world.driftd("check", *config, "-o", "json")
+    assert result.code == 0
+    app = json.loads(result.out)["apps"][0]
     assert (app["counts"]["ignored"], app["counts"]["in_sync"]) == (1, 1)
     assert [resource.get("ignored") for resource in app["resources"] if resource["status"] == "ignored"] == [1]
-    assert "matched nothing" in answer.err
-    assert "kind Secret" in answer.err
-    assert "kind ConfigMap" not in answer.err
+    assert "matched nothing" in result.err
+    assert "kind Secret" in result.err
+    assert "kind ConfigMap" not in result.err
 
 
 def test_a_manifest_can_say_itself_what_of_it_does_not_matter(world: World) -> None:
@@ -41,9 +41,9 @@ def test_a_rule_without_a_condition_is_refused(world: World) -> None:
     """It would ignore everything."""
     world.commit(web=config_map())
     config = world.configure({"name": "web", "path": "app"}, ignore=[{"reason": "because"}])
-    answer = world.driftd("check", *config)
-    assert answer.code == 2
-    assert "ignore[0]: needs at least one of kind, group" in answer.err
+    result = world.driftd("check", *config)
+    assert result.code == 2
+    assert "ignore[0]: needs at least one of kind, group" in result.err
 
 
 def test_every_field_of_an_object_can_be_explained(world: World) -> None:
@@ -53,9 +53,9 @@ def test_every_field_of_an_object_can_be_explained(world: World) -> None:
     same = world.check("--explain", "configmap/web", "-o", "json")
     assert same.code == 0
     world.apply(config_map("web", "by-hand"), manager="tuner")
-    answer = world.check("--explain", "ConfigMap/web", "-o", "json")
-    assert answer.code == 1
-    fields = {field["path"]: field for field in json.loads(answer.out)["fields"]}
+    result = world.check("--explain", "ConfigMap/web", "-o", "json")
+    assert result.code == 1
+    fields = {field["path"]: field for field in json.loads(result.out)["fields"]}
     assert fields["data.a"]["verdict"] == "changed"
     assert (fields["data.a"]["desired"], fields["data.a"]["live"]) == ("one", "by-hand")
     assert fields["data.a"]["owner"]["manager"] == "tuner"
@@ -104,7 +104,7 @@ def test_a_cel_expression_that_is_none_is_refused_with_its_place(world: World) -
         ("field.live ==", "not a CEL expression"),
         ("resource.kind == 'x'", "there is no resource"),
     ):
-        answer = world.driftd("check", *world.configure({"name": "web", "path": "app"}, ignore=[{"cel": expression}]))
-        assert answer.code == 2
-        assert "ignore[0].cel" in answer.err
-        assert says in answer.err
+        result = world.driftd("check", *world.configure({"name": "web", "path": "app"}, ignore=[{"cel": expression}]))
+        assert result.code == 2
+        assert "ignore[0].cel" in result.err
+        assert says in result.err
