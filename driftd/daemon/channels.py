@@ -25,9 +25,9 @@ class ObservedChannel:
         try:
             new_receipt = await self._channel.send(notification, receipt)
         except NotifyError:
-            self._on_delivery(self.name, False)  # the callback's one flag
+            self._on_delivery(self.name, False)  # the callback has this one flag
             raise
-        self._on_delivery(self.name, True)  # the callback's one flag
+        self._on_delivery(self.name, True)  # as above
         return new_receipt
 
     async def close(self) -> None:

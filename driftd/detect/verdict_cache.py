@@ -125,7 +125,7 @@ class VerdictCache:
         self._chunks[position // SIZE] = None
 
     def _switch_to(self, placement: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
-        """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
+        """Replaces the mapping. Returns: the manifests that are new or changed in it."""
         self._commit = commit
         self._schemas = schemas
         if placement is self._mapping:
