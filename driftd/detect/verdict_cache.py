@@ -124,40 +124,43 @@ class VerdictCache:
         self._verdicts[position] = verdict
         self._chunks[position // SIZE] = None
 
-    def _switch_to(self, placement: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
+    def _switch_to(self, mapping: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
         """Replaces the mapping. Returns: the manifests that are new or changed in it."""
         self._commit = commit
         self._schemas = schemas
-        if placement is self._mapping:
+        if mapping is self._mapping:
             return []
         earlier = self._mapping.by_ref
-        old, new = list(self._mapping.mapped), list(placement.mapped)
-        places = others(old, new)
-        if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
-            self._mapping = placement
-            return [new[at] for at in places if not new[at].same_as(old[at])]
-        known = {id(one) for one in old}
-        before = dict(zip(self._positions, self._verdicts, strict=True))
-        self._mapping = placement
-        self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
-        self._entries = {ref: look for ref, look in self._entries.items() if ref in self._positions}
-        self._unhealthy = {ref: well for ref, well in self._unhealthy.items() if ref in self._positions}
-        self._failed = {ref: well for ref, well in self._failed.items() if ref in self._positions}
-        unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.mapped)
-        self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
+        old, new = list(self._mapping.mapped), list(mapping.mapped)
+        changed = others(old, new)
+        if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in changed):
+            self._mapping = mapping
+            return [new[at] for at in changed if not new[at].same_as(old[at])]
+        old_ids = {id(item) for item in old}
+        verdicts = dict(zip(self._positions, self._verdicts, strict=True))
+        self._mapping = mapping
+        self._positions = {ref: position for position, ref in enumerate(mapping.by_ref)}
+        self._entries = {ref: entry for ref, entry in self._entries.items() if ref in self._positions}
+        self._unhealthy = {ref: health for ref, health in self._unhealthy.items() if ref in self._positions}
+        self._failed = {ref: health for ref, health in self._failed.items() if ref in self._positions}
+        initial = (Verdict(item.manifest.ref, item.manifest.api_version, Status.UNKNOWN) for item in mapping.mapped)
+        self._verdicts = [verdicts.get(verdict.ref, verdict) for verdict in initial]
         self._chunks = [None] * -(-len(self._verdicts) // SIZE)
-        fresh = [one for one in new if id(one) not in known]
-        return [one for one in fresh if (was := earlier.get(one.manifest.ref)) is None or not one.same_as(was)]
+        fresh = [item for item in new if id(item) not in old_ids]
+        return [item for item in fresh if (was := earlier.get(item.manifest.ref)) is None or not item.same_as(was)]
 
-    def _is_unchanged(self, one: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
+    def _is_unchanged(self, item: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
         """Whether an object was in sync, and its manifest, live object and schema are the same as then."""
-        look = self._entries.get(one.manifest.ref)
-        if look is None or one.resource is None or one.error is not None or not one.manifest.same_as(look.manifest):
+        entry = self._entries.get(item.manifest.ref)
+        if entry is None or item.resource is None or item.error is not None:
             return False
-        if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
+        if self._verdicts[self._positions[item.manifest.ref]].status is not Status.IN_SYNC:
             return False
         return (
-            look.version is not None and look.schema is schemas[one.resource] and look.version == reader.version_of(one)
+            entry.version is not None
+            and item.manifest.same_as(entry.manifest)
+            and entry.schema is schemas[item.resource]
+            and entry.version == reader.version_of(item)
         )
 
 

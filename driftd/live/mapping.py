@@ -70,14 +70,14 @@ class RestMapper:
         discovery = await self._view.discovery()
         if discovery is self._discovery and manifests is self._manifests and not self._last.incomplete:
             return self._last
-        known: dict[int, MappedManifest] = {}
+        cached: dict[int, MappedManifest] = {}
         if discovery is self._discovery:
             # Only a shortcut: the parser keeps the manifests of an unchanged file. Copies are found by `_reused`.
-            placed_before = zip(self._manifests, self._mapped, strict=True)
-            known = {id(manifest): one for manifest, one in placed_before if one.resource and one.error is None}
-        fresh = [manifest for manifest in manifests if id(manifest) not in known]
-        placed = map(self._reused, await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
-        self._mapped = [known.get(id(manifest)) or next(placed) for manifest in manifests]
+            earlier = zip(self._manifests, self._mapped, strict=True)
+            cached = {id(manifest): item for manifest, item in earlier if item.resource and item.error is None}
+        fresh = [manifest for manifest in manifests if id(manifest) not in cached]
+        mapped = map(self._reused, await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
+        self._mapped = [cached.get(id(manifest)) or next(mapped) for manifest in manifests]
         # Mapping may have renewed discovery.
         self._discovery = await self._view.discovery()
         self._manifests = manifests
@@ -85,7 +85,7 @@ class RestMapper:
         return self._last
 
     def _reused(self, fresh: MappedManifest) -> MappedManifest:
-        """The mapping that the same declaration had before, so that a copy of it is not kept as well."""
+        """The earlier mapping of the same declaration, if there is one, so that no copy is held besides it."""
         earlier = self._last.by_ref.get(fresh.manifest.ref)
         return earlier if earlier is not None and earlier.same_as(fresh) else fresh
 
