@@ -135,7 +135,7 @@ async def test_an_app_is_rendered_again_if_the_last_revision_is_gone(app: Render
     shutil.rmtree(app.mirror._folder.root)
     second = await app.renderer.desired(await app.mirror.fetch())
     assert second.revision != first.revision
-    assert [one.body for one in second.manifests] == [one.body for one in first.manifests]
+    assert [manifest.body for manifest in second.manifests] == [manifest.body for manifest in first.manifests]
     assert app.count == 2
 
 
@@ -152,4 +152,6 @@ async def test_a_new_commit_is_rendered_although_the_last_one_is_damaged(
         return await tree(sha, path)
 
     monkeypatch.setattr(app.mirror, "tree", damaged)
-    assert [one.body for one in (await app.commit(ELSEWHERE)).manifests] == [one.body for one in first.manifests]
+    assert [manifest.body for manifest in (await app.commit(ELSEWHERE)).manifests] == [
+        manifest.body for manifest in first.manifests
+    ]

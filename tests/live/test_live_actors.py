@@ -226,7 +226,7 @@ def test_a_change_of_the_status_alone_is_not_recorded() -> None:
     actors.record_change(REF, old, edited, T0)
     for second in range(100):
         report = [("controller", T0 + timedelta(seconds=at), {"f:status": {}}) for at in (second, second + 1)]
-        before, after = (_object(one, subresource="status") for one in report)
+        before, after = (_object(entry, subresource="status") for entry in report)
         actors.record_change(REF, before, after, T0)
     by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
