@@ -12,7 +12,7 @@ from driftd.model.drift import FieldDrift, Verdict
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.resource import Source
 from driftd.model.revision import GitLine
-from driftd.render.lines import line_of
+from driftd.render.line_numbers import line_of
 
 FileLine = tuple[str, int]
 

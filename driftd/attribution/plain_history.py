@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
 from driftd.git.mirror import Mirror
-from driftd.git.past import Step
+from driftd.git.path_history import Step
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.plain import MANIFEST_SUFFIXES

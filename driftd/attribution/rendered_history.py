@@ -13,7 +13,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.render.app import RenderOptions, render
-from driftd.render.tree import TracedTree
+from driftd.render.file_tree import TracedTree
 
 _ONE_BY_ONE = 4
 """So many commits are rendered one after the other: of those before, only where something must have changed."""

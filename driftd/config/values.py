@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from driftd.config.mistake import mistake
-from driftd.git import versions
+from driftd.git import version_range
 from driftd.git.address import Address as GitAddress
 from driftd.git.address import Transport
 from driftd.git.source import is_name
@@ -72,7 +72,7 @@ def _commit(text: str) -> str:
 
 def _semver(text: str) -> str:
     try:
-        versions.VersionRange.parse(text)
+        version_range.VersionRange.parse(text)
     except GitError as error:
         raise mistake('must be a range of versions such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"') from error
     return text

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
-from driftd.git.tree import RevisionTree
+from driftd.git.revision_tree import RevisionTree
 from driftd.model.app import App
 from driftd.model.errors import GitError, PathNotFound
 from driftd.model.revision import Revision
 from driftd.render.app import Rendering, RenderKind, render
-from driftd.render.parsed import Parser
-from driftd.render.tree import TracedTree
+from driftd.render.file_tree import TracedTree
+from driftd.render.parser import Parser
 
 
 @dataclass

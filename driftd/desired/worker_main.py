@@ -18,7 +18,7 @@ import structlog
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
-from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
+from driftd.git import gitpython  # noqa: F401  # which takes a while: now, since nothing is asked yet
 from driftd.model.errors import DriftdError
 
 log = structlog.get_logger(__name__)

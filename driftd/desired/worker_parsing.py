@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from driftd.desired.worker_messages import ParseBatch, ParsedBatch, RenderRequest, RenderResult
 from driftd.render.app import parts_of
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.manifests import read_manifests
-from driftd.render.parsed import Pending, UncachedParser
+from driftd.render.parser import Pending, UncachedParser
 from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree, TreeFile
 
 _BATCH_SIZE = 50
 """So many files are parsed at a time, some milliseconds. They are from all over those that there are."""

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar
 
-from driftd.git.command import Shell
-from driftd.git.failure import CommandFailed
-from driftd.git.origin import Origin, is_short, origins
-from driftd.git.past import boundary, differences
+from driftd.git.errors import CommandFailed
+from driftd.git.path_history import boundary, differences
 from driftd.git.paths import Located, locate
+from driftd.git.runner import Shell
+from driftd.git.single_commit import Origin, is_short, origins
 from driftd.model.errors import PathNotFound
 from driftd.model.revision import GitLine
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from driftd.git.command import Shell
-from driftd.git.failure import CommandFailed
+from driftd.git.errors import CommandFailed
+from driftd.git.runner import Shell
 from driftd.git.source import is_hash
 from driftd.model.errors import GitError, RefNotFound
 from driftd.model.revision import Revision

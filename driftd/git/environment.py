@@ -22,7 +22,7 @@ _SETTINGS = {
     "core.attributesFile": _NOWHERE,
     "core.fsmonitor": "false",
     "credential.helper": "",
-    # Git would start its housekeeping in the background, past any timeout of ours (see repository.py for our own).
+    # Git would start its housekeeping in the background, past any timeout of ours (see fetch.py for our own).
     "gc.auto": "0",
     "maintenance.auto": "false",
     # One pack for each fetch, so that housekeeping has packs to count and no heap of loose objects.

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from driftd.git.batch import Answer, contents
-from driftd.git.command import Shell
+from driftd.git.cat_file import Answer, contents
 from driftd.git.paths import LINK, Entry
+from driftd.git.runner import Shell
 from driftd.model.errors import GitError
 
 _MOST_BYTES = 1 << 30

@@ -13,17 +13,17 @@ import structlog
 
 from driftd.git.address import Transport
 from driftd.git.blame import Blame
-from driftd.git.command import NoRepository, Shell, create, opened
 from driftd.git.commits import existing_commit, history, revision_of
 from driftd.git.deadline import Deadline, TimedOut, in_thread
 from driftd.git.environment import Login, login
-from driftd.git.failure import CommandFailed, advice, condensed
-from driftd.git.folder import MirrorFolder, Resolved, State
-from driftd.git.past import Step, blobs, boundary, steps
+from driftd.git.errors import CommandFailed, advice, condensed
+from driftd.git.fetch import Fetch, key_of
+from driftd.git.mirror_folder import MirrorFolder, Resolved, State
+from driftd.git.path_history import Step, blobs, boundary, steps
 from driftd.git.paths import clean_path
-from driftd.git.repository import Fetch, key_of
+from driftd.git.revision_tree import RevisionTree
+from driftd.git.runner import NoRepository, Shell, create, opened
 from driftd.git.source import GitSource
-from driftd.git.tree import RevisionTree
 from driftd.model.errors import GitError, RefNotFound, SourceUnreachable
 from driftd.model.revision import GitLine, Revision
 

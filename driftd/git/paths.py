@@ -7,7 +7,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from driftd.git.command import Shell
+from driftd.git.runner import Shell
 from driftd.model.errors import PathNotFound
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -47,7 +47,7 @@ class Ref:
             if self.value:
                 raise GitError("the default branch has no name of its own: leave it out, or name a branch")
         elif self.kind is RefKind.SEMVER:
-            from driftd.git.versions import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+            from driftd.git.version_range import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
 
             VersionRange.parse(self.value)
         elif self.kind is RefKind.COMMIT:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.render import helm, kustomize, plain
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.parsed import Parser, UncachedParser
+from driftd.render.parser import Parser, UncachedParser
 from driftd.render.rendering import Objects, Rendering, RenderKind
-from driftd.render.tree import FileTree, TreeFile
 
 __all__ = ["RenderKind", "RenderOptions", "Rendering", "parts_of", "render"]
 

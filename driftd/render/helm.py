@@ -11,10 +11,10 @@ from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
+from driftd.render.documents import DEFAULT, parts, read_yaml
+from driftd.render.file_tree import FileTree
 from driftd.render.manifests import NotAnObject, checked, objects_of
 from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree
-from driftd.render.yaml import DEFAULT, parts, read_yaml
 
 CHART_FILE = "Chart.yaml"
 HOME = "https://helm.sh/docs/intro/install/"

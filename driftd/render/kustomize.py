@@ -12,12 +12,12 @@ from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.model.resource import JsonObject, Manifest, Source, group_of
 from driftd.render import tool
+from driftd.render.documents import read_documents
+from driftd.render.file_tree import FileTree
 from driftd.render.kustomization import Kustomization, Workspace
-from driftd.render.lines import lines_of
+from driftd.render.line_numbers import lines_of
 from driftd.render.manifests import NotAnObject, checked, objects_of
 from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree
-from driftd.render.yaml import read_documents
 
 HOME = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 

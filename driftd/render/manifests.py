@@ -8,9 +8,9 @@ from typing import Any
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
-from driftd.render.lines import lines_of
+from driftd.render.documents import DEFAULT, Limits, read_documents
+from driftd.render.line_numbers import lines_of
 from driftd.render.rendering import Objects
-from driftd.render.yaml import DEFAULT, Limits, read_documents
 
 _LEAVE_OUT = "if this file is not meant for the cluster, name it in a .driftdignore file"
 

@@ -11,12 +11,12 @@ from typing import TypeVar
 from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.render import kustomize
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.helm import CHART_FILE
 from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.parsed import Parser, Pending
+from driftd.render.parser import Parser, Pending
 from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree, TreeFile
 
 A = TypeVar("A")
 B = TypeVar("B")

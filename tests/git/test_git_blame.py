@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
+from driftd.git.runner import Shell
 from driftd.git.source import Ref, RefKind
 from driftd.model.errors import RefNotFound
 from driftd.model.revision import GitLine

@@ -11,7 +11,7 @@ import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.lines import line_of
+from driftd.render.line_numbers import line_of
 from tests.render.repositories import tree, write
 
 CHART = {

@@ -10,7 +10,7 @@ import pytest
 from driftd.model.errors import PathNotFound
 from driftd.model.resource import digest
 from driftd.render.app import RenderKind, RenderOptions, render
-from driftd.render.tree import FolderTree
+from driftd.render.file_tree import FolderTree
 from tests.render.repositories import config_map, tree, write
 
 

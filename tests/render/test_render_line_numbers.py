@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Source
-from driftd.render.lines import line_of
+from driftd.render.documents import read_documents
+from driftd.render.line_numbers import line_of
 from driftd.render.manifests import read_manifests
-from driftd.render.yaml import read_documents
 
 DEPLOYMENT = b"""\
 # two objects

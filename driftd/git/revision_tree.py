@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from driftd.git.batch import Answer, answers, contents
-from driftd.git.command import NoRepository, Shell, opened
+from driftd.git.cat_file import Answer, answers, contents
 from driftd.git.deadline import Deadline
+from driftd.git.errors import CommandFailed
 from driftd.git.export import write
-from driftd.git.failure import CommandFailed
-from driftd.git.folder import MirrorFolder
+from driftd.git.mirror_folder import MirrorFolder
 from driftd.git.paths import LINK, Entry, entries, inside, locate
+from driftd.git.runner import NoRepository, Shell, opened
 from driftd.model.errors import GitError, PathNotFound
 
 _READING = 120.0

@@ -20,11 +20,11 @@ from typing import IO, TYPE_CHECKING
 
 from driftd.git import environment
 from driftd.git.deadline import Deadline
-from driftd.git.failure import CommandFailed, redacted
+from driftd.git.errors import CommandFailed, redacted
 from driftd.model.errors import GitError
 
 if TYPE_CHECKING:
-    from driftd.git.clean import CleanGit
+    from driftd.git.gitpython import CleanGit
 
 
 _ROOM = 1 << 20
@@ -115,11 +115,11 @@ class Shell:
 @contextmanager
 def opened(repository: Path, deadline: Deadline) -> Iterator[Shell]:
     """A repository, for one operation in one thread. Raises: NoRepository; GitError: there is no git."""
-    from driftd.git import clean  # noqa: PLC0415  # see there
+    from driftd.git import gitpython  # noqa: PLC0415  # see there
 
     _require_git()
     try:
-        repo = clean.repository(repository)
+        repo = gitpython.repository(repository)
     except (OSError, ValueError) as error:
         raise NoRepository(f"{repository} is no Git repository") from error
     # GitPython has taken GIT_COMMON_DIR over from the environment of this process, if it is there.
@@ -136,7 +136,7 @@ def create(repository: Path, deadline: Deadline, lender: Path | None = None) -> 
     `lender` is a folder on this machine with a repository whose objects it has as if they were its own. Nothing is lent
     by a shallow one, whose history has to be marked as cut off, and by a linked worktree, whose objects are elsewhere.
     """
-    from driftd.git.clean import CleanGit  # noqa: PLC0415  # see there
+    from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # see there
 
     repository.mkdir(parents=True)
     git = CleanGit(repository)

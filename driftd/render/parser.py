@@ -10,9 +10,9 @@ from weakref import WeakValueDictionary
 
 from driftd.model.packing import Samples
 from driftd.model.resource import Manifest
+from driftd.render.file_tree import TreeFile
 from driftd.render.manifests import read_manifests
 from driftd.render.rendering import Objects
-from driftd.render.tree import TreeFile
 
 Pending = Callable[[], Mapping[str, Objects]]
 """Gives what each of some files declares, by their paths, once it is there."""

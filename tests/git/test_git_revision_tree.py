@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
-from driftd.git.tree import RevisionTree
+from driftd.git.revision_tree import RevisionTree
+from driftd.git.runner import Shell
 from driftd.model.errors import GitError, PathNotFound
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from driftd.model.resource import Packed
 from driftd.render.app import Rendering, RenderOptions, render
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from tests.render.repositories import config_map, tree, write
 
 FILES = {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b")}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from driftd.git.versions import VersionRange, version_of
+from driftd.git.version_range import VersionRange, version_of
 from driftd.model.errors import GitError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftd.git import origin
+from driftd.git import single_commit
 from driftd.model.revision import GitLine
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
@@ -95,7 +95,7 @@ async def test_a_long_history_is_not_walked_through(
 ) -> None:
     """There each file is blamed by itself, with the same answer."""
     repo.write(FILES).commit("Declare")
-    monkeypatch.setattr(origin, "_SHORT", 1)
+    monkeypatch.setattr(single_commit, "_SHORT", 1)
     monkeypatch.setattr("driftd.git.blame.origins", _not_asked)
     together, alone = await both(mirror, list(FILES))
     assert together == alone

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from driftd.git.batch import Answer, contents
-from driftd.git.command import Shell
+from driftd.git.cat_file import Answer, contents
 from driftd.git.commits import history
+from driftd.git.runner import Shell
 from driftd.model.errors import GitError
 from driftd.model.revision import Revision
 

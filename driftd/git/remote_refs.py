@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from driftd.git.command import Shell
+from driftd.git.runner import Shell
 from driftd.git.source import GitSource, Ref, RefKind, is_hash
 from driftd.model.errors import RefNotFound
 

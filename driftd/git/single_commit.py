@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from driftd.git.command import Shell
 from driftd.git.commits import time_of
-from driftd.git.past import blobs, boundary, differences_at
+from driftd.git.path_history import blobs, boundary, differences_at
 from driftd.git.paths import entries
+from driftd.git.runner import Shell
 
 _SHORT = 2000
 """With more commits than that, walking through all of them takes longer than a few files are worth."""

@@ -12,8 +12,8 @@ from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json, Source
 from driftd.render.compose import Places
+from driftd.render.documents import DEFAULT, Limits, Part, parts, read_yaml
 from driftd.render.json_stream import skeleton
-from driftd.render.yaml import DEFAULT, Limits, Part, parts, read_yaml
 
 
 def line_of(data: bytes, source: Source, path: DocumentPath) -> int:

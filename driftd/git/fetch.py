@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from driftd.git.command import Shell
-from driftd.git.failure import CommandFailed, advice
-from driftd.git.folder import Resolved
-from driftd.git.remote import FULL_HASH, Listing, Target, missing, named, typed
+from driftd.git.errors import CommandFailed, advice
+from driftd.git.mirror_folder import Resolved
+from driftd.git.remote_refs import FULL_HASH, Listing, Target, missing, named, typed
+from driftd.git.runner import Shell
 from driftd.git.source import GitSource, Ref, RefKind, is_hash, is_name
 from driftd.model.errors import GitError, RefNotFound
 
@@ -131,7 +131,7 @@ class Fetch:
             case RefKind.BRANCH | RefKind.TAG:
                 return named(ref.kind, ref.value)
             case RefKind.SEMVER:
-                from driftd.git.versions import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+                from driftd.git.version_range import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
 
                 tag = VersionRange.parse(ref.value).highest(filter(is_name, self._listing("--tags").tags))
                 if tag is None:

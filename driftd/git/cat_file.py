@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from driftd.git.command import Shell
+from driftd.git.runner import Shell
 
 _CHUNK = 1 << 20
 
