@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
 from driftd.git.mirror import Mirror
-from driftd.git.path_history import Step
+from driftd.git.path_history import PathChange
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.plain import MANIFEST_SUFFIXES
@@ -43,7 +43,7 @@ class PlainHistory:
         self._mirror = mirror
         self._path = path
         self._namespace = namespace
-        self._steps: tuple[str, list[Step]] = ("", [])
+        self._steps: tuple[str, list[PathChange]] = ("", [])
         self._kept: OrderedDict[_Content, tuple[int, DeclaredSet]] = OrderedDict()
 
     async def earlier_declarations(self, sha: str, objects: Collection[Manifest], reach: int) -> EarlierDeclarations:
@@ -52,15 +52,17 @@ class PlainHistory:
         Three runs of Git, and one more for each commit that moved some of them between files. Raises: GitError.
         """
         steps = (await self._steps_of(sha))[1 : reach + 1]
-        touched = {file for step in steps for file in step.differs}.intersection(m.source.file for m in objects)
+        touched = {file for step in steps for file in step.differing_blobs}.intersection(m.source.file for m in objects)
         walks = [_Walk(DeclarationTrail(one), one.source.file) for one in objects if one.source.file in touched]
         contents = await self._read(_of_files(touched, steps))
         for position, step in enumerate(steps, start=1):
-            concerned = [walk for walk in walks if walk.file in step.differs]
+            concerned = [walk for walk in walks if walk.file in step.differing_blobs]
             lost = [walk for walk in concerned if not _stayed(walk, step, position, contents)]
             if lost:
                 others = [
-                    content for content in _of_files(step.differs, [step]) if content[1].endswith(MANIFEST_SUFFIXES)
+                    content
+                    for content in _of_files(step.differing_blobs, [step])
+                    if content[1].endswith(MANIFEST_SUFFIXES)
                 ]
                 contents |= await self._read(content for content in others if content not in contents)
                 for walk in lost:
@@ -69,11 +71,11 @@ class PlainHistory:
                 contents |= await self._read(_of_files(moved_to, steps[position:]))
         return {walk.trail.ref: walk.trail.found for walk in walks}
 
-    async def _steps_of(self, sha: str) -> list[Step]:
+    async def _steps_of(self, sha: str) -> list[PathChange]:
         if self._steps[0] != sha:
             # Without the links that the path may have in it.
             path = (await self._mirror.tree(sha, self._path)).path if self._path else ""
-            self._steps = (sha, await self._mirror.steps(sha, path, MAX_COMMITS + 1))
+            self._steps = (sha, await self._mirror.path_changes(sha, path, MAX_COMMITS + 1))
         return self._steps[1]
 
     async def _read(self, wanted: Iterable[_Content]) -> dict[_Content, DeclaredSet]:
@@ -82,7 +84,7 @@ class PlainHistory:
         found = {content: self._kept[content][1] for content in contents if content in self._kept}
         fresh = [content for content in contents if content not in found]
         if fresh:
-            data = await self._mirror.blobs([blob for blob, _ in fresh], _MOST_BYTES)
+            data = await self._mirror.read_blobs([blob for blob, _ in fresh], _MOST_BYTES)
             found |= await asyncio.to_thread(self._parsed, [content for content in fresh if content[0] in data], data)
             self._keep({content: (len(data[content[0]]), found[content]) for content in fresh if content in found})
         return found
@@ -101,14 +103,14 @@ class PlainHistory:
             size -= self._kept.popitem(last=False)[1][0]
 
 
-def _of_files(files: Collection[str], steps: Iterable[Step]) -> list[_Content]:
+def _of_files(files: Collection[str], steps: Iterable[PathChange]) -> list[_Content]:
     """The contents that some commits have of these files, where they have others than the commits after them."""
-    return [(blob, file) for step in steps for file, blob in step.differs.items() if blob and file in files]
+    return [(blob, file) for step in steps for file, blob in step.differing_blobs.items() if blob and file in files]
 
 
-def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
+def _stayed(walk: _Walk, step: PathChange, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
     """Takes in what the object's own file had of it; False where it had nothing."""
-    blob = step.differs[walk.file or ""]
+    blob = step.differing_blobs[walk.file or ""]
     if blob is None:
         return False
     content = contents.get((blob, walk.file or ""))
@@ -123,7 +125,7 @@ def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, 
 
 
 def _moved(
-    walk: _Walk, step: Step, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
+    walk: _Walk, step: PathChange, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
 ) -> None:
     """Takes in that the object stood in another file, or in none."""
     walk.file = None

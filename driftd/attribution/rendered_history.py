@@ -116,7 +116,7 @@ class RenderedHistory:
             return _RenderedCommit(DeclaredSet((), self._namespace, whole=False), (self._path,))
         # Most objects stay the same from commit to commit, and are kept once.
         manifests = [_the_same(manifest, latest) or manifest for manifest in rendering.manifests]
-        return _RenderedCommit(DeclaredSet(manifests, self._namespace, whole=not rendering.errors), tree.made_from)
+        return _RenderedCommit(DeclaredSet(manifests, self._namespace, whole=not rendering.errors), tree.paths_read)
 
 
 def _the_same(manifest: Manifest, before: _RenderedCommit | None) -> Manifest | None:

@@ -13,9 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Validatio
 
 from driftd.config.mistake import mistake
 from driftd.git import version_range
-from driftd.git.address import Address as GitAddress
-from driftd.git.address import Transport
-from driftd.git.source import is_name
+from driftd.git.address import GitAddress, Transport
+from driftd.git.source import is_ref_name
 from driftd.model.errors import GitError
 
 FOLDER = "folder"
@@ -59,7 +58,7 @@ def _repository_path(text: str) -> str:
 
 
 def _git_ref(text: str) -> str:
-    if not is_name(text):
+    if not is_ref_name(text):
         raise mistake("is not a name that Git allows for a branch or a tag")
     return text
 

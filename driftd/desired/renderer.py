@@ -47,7 +47,7 @@ class Renderer:
             rendering = await asyncio.to_thread(self._render, traced)
             # A program that failed once may not fail again.
             lasts = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if lasts else None
+            self._last = _CachedRendering(rendering, tree.without_listing(), traced.paths_read) if lasts else None
         else:
             rendering = self._last.rendering
         return Desired.of(revision, rendering)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from driftd.desired.worker_messages import ParseBatch, ParsedBatch, RenderRequest, RenderResult
-from driftd.render.app import parts_of
+from driftd.render.app import render_parts
 from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.manifests import read_manifests
-from driftd.render.parser import Pending, UncachedParser
-from driftd.render.rendering import Objects
+from driftd.render.parser import PendingParts, UncachedParser
+from driftd.render.rendering import RenderedPart
 
 _BATCH_SIZE = 50
 """So many files are parsed at a time, some milliseconds. They are from all over those that there are."""
@@ -31,7 +31,7 @@ def render_in_batches(
     Blocking. Raises: GitError: the tree could not be read. OSError: nobody takes anything any more.
     """
     with _background_sender(send) as (later, sent):
-        kind, parts = parts_of(tree, request.options, _SendingParser(later, parent_is_ready))
+        kind, parts = render_parts(tree, request.options, _SendingParser(later, parent_is_ready))
     for one in sent:
         one.result()
     return RenderResult(kind, [part.path if isinstance(part, _SentObjects) else part for part in parts])
@@ -52,7 +52,7 @@ def _background_sender(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _SentObjects(Objects):
+class _SentObjects(RenderedPart):
     """Stands for what the file of this path declares: the other side has it, or makes it."""
 
     path: str = ""
@@ -65,7 +65,7 @@ class _SendingParser(UncachedParser):
         self._send = send
         self._has_time = has_time
 
-    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
         contents = [(file.path, data) for file, data in files.items()]
         lots = -(-len(contents) // _BATCH_SIZE)
         for lot in [contents[at::lots] for at in range(lots)]:

@@ -1,21 +1,22 @@
-"""Many objects by one `git cat-file --batch`, with links inside the repository followed by Git itself."""
+"""Reading many objects with one `git cat-file --batch`; Git itself follows symlinks inside the repository."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from driftd.git.runner import Shell
+from driftd.git.runner import GitRunner
+from driftd.model.errors import GitError
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one name stands for: a `blob` or a `tree`, or why nothing: `missing`, `symlink` (leads out), `dangling`,
-    `loop`, `notdir`. `size` is the object's, in bytes."""
+class ObjectInfo:
+    """An object that was requested by name. `kind` is `blob` or `tree`, or why there is none: `missing`, `symlink`
+    (it leads out of the repository), `dangling`, `loop`, `notdir`. `size` is in bytes."""
 
     name: str
     kind: str
@@ -23,67 +24,86 @@ class Answer:
     size: int
 
 
-def answers(shell: Shell, names: Sequence[str]) -> list[Answer]:
-    """What each of these names stands for. A name is an object's, or `COMMIT:PATH`, without a line break."""
-    found = []
-    with shell.stream("cat-file", "--batch-check", "--follow-symlinks", stdin=_lines(names)) as out:
+def object_infos(git: GitRunner, names: Sequence[str]) -> list[ObjectInfo]:
+    """Kind and size of objects. A name is an object's hash, or `COMMIT:PATH`, without a line break."""
+    infos = []
+    with git.stream("cat-file", "--batch-check", "--follow-symlinks", stdin=_stdin_of(names)) as out:
         for name in names:
-            answer = _header(out, name)
-            if answer.oid is None:
-                _skip(out, answer)
-            found.append(answer)
-    return found
+            info = _read_header(out, name)
+            if info.oid is None:
+                _skip_detail(out, info)
+            infos.append(info)
+    return infos
 
 
-def contents(shell: Shell, names: Sequence[str], take: Callable[[Answer, Iterator[bytes]], None]) -> None:
-    """Hands each object to `take`, with its content in parts. What `take` leaves of it is passed over."""
-    with shell.stream("cat-file", "--batch", "--follow-symlinks", "--buffer", stdin=_lines(names)) as out:
+def read_objects(git: GitRunner, names: Sequence[str], take: Callable[[ObjectInfo, Iterator[bytes]], None]) -> None:
+    """Calls `take` with each object and its content in chunks. Chunks that `take` does not consume are skipped."""
+    with git.stream("cat-file", "--batch", "--follow-symlinks", "--buffer", stdin=_stdin_of(names)) as out:
         for name in names:
-            answer = _header(out, name)
-            if answer.oid is None:
-                _skip(out, answer)
-                take(answer, iter(()))
+            info = _read_header(out, name)
+            if info.oid is None:
+                _skip_detail(out, info)
+                take(info, iter(()))
                 continue
-            parts = _parts(out, answer.size)
-            take(answer, parts)
-            for _ in parts:
+            chunks = _read_chunks(out, info.size)
+            take(info, chunks)
+            for _ in chunks:
                 pass
-            _exactly(out, 1)
+            _read_exactly(out, 1)
 
 
-def _lines(names: Sequence[str]) -> bytes:
+def read_blobs(git: GitRunner, blobs: Iterable[str], max_bytes: int) -> dict[str, bytes]:
+    """The contents of blobs in their order, until they exceed `max_bytes`. Raises: GitError: one is missing."""
+    names = list(dict.fromkeys(blobs))
+    contents: dict[str, bytes] = {}
+    left = max_bytes
+
+    def take(info: ObjectInfo, chunks: Iterator[bytes]) -> None:
+        nonlocal left
+        if info.kind != "blob":
+            raise GitError(f"object {info.name} is {info.kind}")
+        left -= info.size
+        if left >= 0:
+            contents[info.name] = b"".join(chunks)
+
+    if names:
+        read_objects(git, names, take)
+    return contents
+
+
+def _stdin_of(names: Sequence[str]) -> bytes:
     return b"".join(os.fsencode(name) + b"\n" for name in names)
 
 
-def _header(out: IO[bytes], name: str) -> Answer:
+def _read_header(out: IO[bytes], name: str) -> ObjectInfo:
     """Source: git-cat-file(1), "BATCH OUTPUT"."""
     line = out.readline()
     if not line.endswith(b"\n"):
         raise EOFError
     line = line[:-1]
-    asked = os.fsencode(name)
-    if line in (asked + b" missing", asked + b" ambiguous"):
-        return Answer(name, "missing", None, 0)
+    encoded = os.fsencode(name)
+    if line in (encoded + b" missing", encoded + b" ambiguous"):
+        return ObjectInfo(name, "missing", None, 0)
     words = line.decode(errors="replace").split(" ")
     if len(words) == 3:
-        return Answer(name, words[1], words[0], int(words[2]))
-    return Answer(name, words[0], None, int(words[1]))
+        return ObjectInfo(name, words[1], words[0], int(words[2]))
+    return ObjectInfo(name, words[0], None, int(words[1]))
 
 
-def _skip(out: IO[bytes], answer: Answer) -> None:
-    if answer.kind != "missing":
-        _exactly(out, answer.size + 1)
+def _skip_detail(out: IO[bytes], info: ObjectInfo) -> None:
+    if info.kind != "missing":
+        _read_exactly(out, info.size + 1)
 
 
-def _parts(out: IO[bytes], size: int) -> Iterator[bytes]:
+def _read_chunks(out: IO[bytes], size: int) -> Iterator[bytes]:
     while size:
-        part = out.read(min(size, _CHUNK))
-        if not part:
+        chunk = out.read(min(size, _CHUNK_BYTES))
+        if not chunk:
             raise EOFError
-        size -= len(part)
-        yield part
+        size -= len(chunk)
+        yield chunk
 
 
-def _exactly(out: IO[bytes], size: int) -> None:
+def _read_exactly(out: IO[bytes], size: int) -> None:
     if len(out.read(size)) != size:
         raise EOFError

@@ -1,4 +1,4 @@
-"""A mirror's bare repository: fetching one reference into it, and keeping it in good order. Under the lock."""
+"""Fetching a reference into a mirror's bare repository, and repacking it. The caller holds the mirror's lock."""
 
 from __future__ import annotations
 
@@ -10,104 +10,106 @@ from dataclasses import dataclass
 import structlog
 
 from driftd.git.errors import CommandFailed, advice
-from driftd.git.mirror_folder import Resolved
-from driftd.git.remote_refs import FULL_HASH, Listing, Target, missing, named, typed
-from driftd.git.runner import Shell
-from driftd.git.source import GitSource, Ref, RefKind, is_hash, is_name
+from driftd.git.mirror_folder import ResolvedRef
+from driftd.git.remote_refs import FULL_HASH_LENGTHS, FetchTarget, RemoteRefs, match_ref, ref_not_found, target_of
+from driftd.git.runner import GitRunner
+from driftd.git.source import GitSource, Ref, RefKind, is_hash, is_ref_name
 from driftd.model.errors import GitError, RefNotFound
 
 _log = structlog.get_logger(__name__)
 
-_MOST_PACKS = 30
-_NOT_THERE = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
-_SOUNDS_DAMAGED = re.compile(
+_MAX_PACKS = 30
+_REF_NOT_FOUND = re.compile(
+    r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE
+)
+_DAMAGE = re.compile(
     r"object|corrupt|packfile|pack file|index file|unable to read|inflate|bad tree|delta|refs/driftd", re.IGNORECASE
 )
-_EVERYTHING = ("+refs/heads/*:refs/driftd/all/heads/*", "+refs/tags/*:refs/driftd/all/tags/*")
+_ALL_REFS = ("+refs/heads/*:refs/driftd/all/heads/*", "+refs/tags/*:refs/driftd/all/tags/*")
 
 
-def key_of(ref: Ref) -> str:
-    """A name for what was fetched for a reference: as a file's name, however the reference is called."""
+def ref_key(ref: Ref) -> str:
+    """A name for a reference that is safe as a file name and as part of a Git reference."""
     return f"{ref.kind}-{hashlib.sha256(ref.value.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """One fetch of a source into a repository. `local` runs Git there, `remote` may also log in."""
+class RefFetcher:
+    """Fetches a source into a repository. `local` runs Git without access to the remote, `remote` with it."""
 
     source: GitSource
-    local: Shell
-    remote: Shell
+    local: GitRunner
+    remote: GitRunner
 
-    def run(self, before: Resolved | None) -> Resolved:
-        """Fetches what the source's reference is now, and gives the commit. `before` is what it was last time.
+    def fetch(self, before: ResolvedRef | None) -> ResolvedRef:
+        """Fetches the source's reference and returns its commit. `before` is the result of the last fetch.
 
         Raises: RefNotFound; TimedOut; CommandFailed: the remote is at fault, or the repository is damaged.
         """
         ref = self.source.ref
         if ref.kind is RefKind.COMMIT and before is not None and self._is_commit(before.sha):
-            return before  # a commit does not change: there is nothing to ask for
+            return before  # a commit does not change: nothing to fetch
         target = self._target(ref)
         if target is None:
-            return self._from_everything(ref)
+            return self._resolve_among_all_refs(ref)
         try:
-            self._fetch(f"+{target.remote}:refs/driftd/{key_of(ref)}")
+            self._fetch(f"+{target.remote}:refs/driftd/{ref_key(ref)}")
         except CommandFailed as error:
-            if not _NOT_THERE.search(error.stderr):
+            if not _REF_NOT_FOUND.search(error.stderr):
                 raise
             if is_hash(target.remote):
-                return self._from_everything(ref)
-            raise missing(ref, self._listing(), self.source) from error
+                return self._resolve_among_all_refs(ref)
+            raise ref_not_found(ref, self._remote_refs(), self.source) from error
         resolved = self._resolved(ref, target)
         if ref.kind is RefKind.HEAD:
             same = before is not None and before.sha == resolved.sha
-            return before if before and same else Resolved(self._listing().default or "HEAD", resolved.sha)
+            return before if before and same else ResolvedRef(self._remote_refs().default or "HEAD", resolved.sha)
         return resolved
 
     def deepen(self) -> None:
-        """Fetches the history that a shallow remote did not give before, as far as it has it by now.
+        """Fetches the history beyond the shallow boundary, if the remote has it by now. No reference changes.
 
-        Raises: as `run`. The references stay as they are.
+        Raises: as `fetch`.
         """
         target = self._target(self.source.ref)
-        self._fetch(*((f"+{target.remote}",) if target else _EVERYTHING), deepening=("--unshallow",))
+        self._fetch(*((f"+{target.remote}",) if target else _ALL_REFS), options=("--unshallow",))
 
-    def keep_in_order(self) -> None:
-        """Joins packs once there are many. Never drops an object: an older revision may be asked for."""
-        if sum(1 for _ in (self.local.repository / "objects" / "pack").glob("*.pack")) <= _MOST_PACKS:
+    def repack(self) -> None:
+        """Combines packs once there are many. Never drops an object: older revisions stay readable."""
+        if sum(1 for _ in (self.local.repository / "objects" / "pack").glob("*.pack")) <= _MAX_PACKS:
             return
         try:
             self.local.run("repack", "--geometric=2", "-d", "-q")
             self.local.run("pack-refs", "--all")
         except GitError as error:
-            # The mirror works as well with many packs, if more slowly.
+            # The mirror works with many packs too, only more slowly.
             _log.warning("git mirror could not be repacked", source=self.source.name, error=str(error))
 
-    def is_sound(self, after: CommandFailed) -> bool:
-        """Whether all is well with the repository itself, after a failure that may have come from it."""
-        if advice(after.stderr) and not _SOUNDS_DAMAGED.search(after.stderr):
-            return True  # it is plainly the remote's: the thorough look costs time with every failed fetch
+    def is_intact(self, failure: CommandFailed) -> bool:
+        """Whether the repository is undamaged, after a failure that damage may have caused."""
+        if advice(failure.stderr) and not _DAMAGE.search(failure.stderr):
+            return True  # plainly the remote's failure: fsck would cost time with every failed fetch
         return self.local.succeeds("fsck", "--connectivity-only", "--no-dangling", "--no-reflogs", "--no-progress")
 
-    def follows(self, old: str, new: str) -> bool:
-        """Whether `new` has `old` in its history."""
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `old` is in the history of `new`."""
         return self.local.succeeds("merge-base", "--is-ancestor", old, new)
 
-    def _resolved(self, ref: Ref, target: Target) -> Resolved:
+    def _resolved(self, ref: Ref, target: FetchTarget) -> ResolvedRef:
         try:
-            out = self.local.run("rev-parse", "--verify", "--quiet", f"refs/driftd/{key_of(ref)}^{{commit}}")
+            out = self.local.run("rev-parse", "--verify", "--quiet", f"refs/driftd/{ref_key(ref)}^{{commit}}")
         except CommandFailed as error:
-            if not self.local.succeeds("cat-file", "-e", f"refs/driftd/{key_of(ref)}"):
+            if not self.local.succeeds("cat-file", "-e", f"refs/driftd/{ref_key(ref)}"):
                 raise
             raise RefNotFound(f"{self.source}: {ref} is not a commit") from error
-        return Resolved(target.name, out.decode().strip())
+        return ResolvedRef(target.name, out.decode().strip())
 
-    def _from_everything(self, ref: Ref) -> Resolved:
-        """The commit that a hash or the beginning of one names, among all branches and tags.
+    def _resolve_among_all_refs(self, ref: Ref) -> ResolvedRef:
+        """The commit of a full or abbreviated hash, found by fetching all branches and tags.
 
-        A server may refuse to hand out a commit by its hash, and none resolves a beginning.
+        A server may refuse to send a commit by its hash, and none resolves an abbreviated one.
         """
-        self._fetch(*_EVERYTHING)
+        self._fetch(*_ALL_REFS)
         try:
             sha = (
                 self.local.run("rev-parse", "--verify", "--end-of-options", f"{ref.value}^{{commit}}").decode().strip()
@@ -117,40 +119,40 @@ class Fetch:
                 raise RefNotFound(
                     f"{self.source}: {ref.value} is the beginning of several commits: give more of it"
                 ) from error
-            raise missing(ref, self._listing(), self.source) from error
-        self.local.run("update-ref", f"refs/driftd/{key_of(ref)}", sha)
-        return Resolved(sha, sha)
+            raise ref_not_found(ref, self._remote_refs(), self.source) from error
+        self.local.run("update-ref", f"refs/driftd/{ref_key(ref)}", sha)
+        return ResolvedRef(sha, sha)
 
     def _is_commit(self, sha: str) -> bool:
-        return len(sha) in FULL_HASH and self.local.succeeds("cat-file", "-e", f"{sha}^{{commit}}")
+        return len(sha) in FULL_HASH_LENGTHS and self.local.succeeds("cat-file", "-e", f"{sha}^{{commit}}")
 
-    def _target(self, ref: Ref) -> Target | None:
+    def _target(self, ref: Ref) -> FetchTarget | None:
         match ref.kind:
             case RefKind.HEAD:
-                return Target("HEAD", "HEAD")
+                return FetchTarget("HEAD", "HEAD")
             case RefKind.BRANCH | RefKind.TAG:
-                return named(ref.kind, ref.value)
+                return target_of(ref.kind, ref.value)
             case RefKind.SEMVER:
-                from driftd.git.version_range import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+                from driftd.git.version_range import VersionRange  # noqa: PLC0415  # slow to import, and few refs are ranges
 
-                tag = VersionRange.parse(ref.value).highest(filter(is_name, self._listing("--tags").tags))
+                tag = VersionRange.parse(ref.value).highest(filter(is_ref_name, self._remote_refs("--tags").tags))
                 if tag is None:
-                    raise RefNotFound(f"{self.source}: no tag is a version in {ref.value!r}: {self._listing()}")
-                return named(RefKind.TAG, tag)
-            case _ if is_hash(ref.value) and len(ref.value) in FULL_HASH:
-                return Target(ref.value, ref.value)
+                    raise RefNotFound(f"{self.source}: no tag is a version in {ref.value!r}: {self._remote_refs()}")
+                return target_of(RefKind.TAG, tag)
+            case _ if is_hash(ref.value) and len(ref.value) in FULL_HASH_LENGTHS:
+                return FetchTarget(ref.value, ref.value)
             case RefKind.ANY:
-                return typed(ref.value, self._listing(), self.source)
+                return match_ref(ref.value, self._remote_refs(), self.source)
             case _:
                 return None
 
-    def _listing(self, *only: str) -> Listing:
-        return Listing.of(self.remote, self.source.address.url, *only)
+    def _remote_refs(self, *options: str) -> RemoteRefs:
+        return RemoteRefs.ls_remote(self.remote, self.source.address.url, *options)
 
-    def _fetch(self, *refspecs: str, deepening: Sequence[str] = ()) -> None:
+    def _fetch(self, *refspecs: str, options: Sequence[str] = ()) -> None:
         self.remote.run(
             "fetch",
-            *deepening,
+            *options,
             "--quiet",
             "--force",
             "--prune",

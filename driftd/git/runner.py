@@ -1,7 +1,7 @@
-"""The one place that runs Git: through GitPython, one `Repo` for each operation, in a clean environment, with an end.
+"""Runs Git: through GitPython, with one `Repo` per operation, a clean environment and a deadline.
 
-`Repo` is not safe to share between threads, and its own `kill_after_timeout` leaves the helpers of Git running: so
-nothing here is kept, and each process leads a process group that is killed as a whole.
+`Repo` is not safe to share between threads, and its own `kill_after_timeout` leaves Git's helper processes running: so
+no `Repo` is kept, and each process leads a process group that is killed as a whole.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from typing import IO, TYPE_CHECKING
 
 from driftd.git import environment
 from driftd.git.deadline import Deadline
-from driftd.git.errors import CommandFailed, redacted
+from driftd.git.errors import CommandFailed, redact
 from driftd.model.errors import GitError
 
 if TYPE_CHECKING:
     from driftd.git.gitpython import CleanGit
 
 
-_ROOM = 1 << 20
-"""Bytes of Git's output that may wait to be read. As much as Linux lets anybody have."""
+_PIPE_BYTES = 1 << 20
+"""Buffer for Git's output, in bytes: Linux' default limit for users without privileges (fs.pipe-max-size)."""
 
 
 class NoRepository(GitError):
-    """The folder is no Git repository (any more)."""
+    """The folder is not, or no longer, a Git repository."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shell:
-    """Runs Git for one operation on one repository. What a login has for secrets never shows up in an error."""
+class GitRunner:
+    """Runs Git for one operation on one repository. Errors never contain the secrets of `access`."""
 
-    git: CleanGit
+    gitpython: CleanGit
     repository: Path
     deadline: Deadline
-    login: environment.Login = field(default_factory=environment.Login)
+    access: environment.RemoteAccess = field(default_factory=environment.RemoteAccess)
 
-    def logged_in(self, login: environment.Login) -> Shell:
-        """The same, but it may also talk to a remote."""
-        return replace(self, login=login)
+    def with_access(self, access: environment.RemoteAccess) -> GitRunner:
+        """The same runner, with access to a remote."""
+        return replace(self, access=access)
 
     def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """What Git writes to its standard output.
+        """Git's standard output.
 
-        Raises: CommandFailed: it ended with an error. TimedOut: it was killed. GitError: there is no git.
+        Raises: CommandFailed: Git failed. TimedOut: Git was killed. GitError: git is not installed.
         """
         process = self._start(arguments, stdin is not None)
-        with self.deadline.over(process):
+        with self.deadline.guard(process):
             out, err = process.communicate(stdin)
         if process.returncode != 0:
             raise self._failed(arguments, process.returncode, err)
         return out
 
     def succeeds(self, *arguments: str) -> bool:
-        """Whether Git answers yes to a question, by its exit code."""
+        """Whether Git exits with 0."""
         try:
             self.run(*arguments)
         except CommandFailed:
@@ -70,19 +70,19 @@ class Shell:
 
     @contextmanager
     def stream(self, *arguments: str, stdin: bytes) -> Iterator[IO[bytes]]:
-        """Git's standard output while it runs, for answers that are too large to hold. Raises: as `run`."""
+        """Git's standard output while Git runs, for output too large to hold in memory. Raises: as `run`."""
         process = self._start(arguments, with_input=True)
-        assert process.stdin is not None  # noqa: S101  # all three are pipes: told to the type checker
+        assert process.stdin is not None  # noqa: S101  # all three are pipes: for the type checker
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
-        out = _wide(process.stdout)
+        out = _with_large_buffer(process.stdout)
         errors: list[bytes] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
         drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,), daemon=True)
         feeder.start()
         drain.start()
         try:
-            with self.deadline.over(process):
+            with self.deadline.guard(process):
                 try:
                     yield out
                     out.read()
@@ -103,53 +103,53 @@ class Shell:
         self.deadline.check()
         _require_git()
         try:
-            return self.git.start(arguments, self.login.environment, with_input=with_input)
+            return self.gitpython.start(arguments, self.access.environment, with_input=with_input)
         except OSError as error:
             raise GitError(f"git cannot be started: {error}") from error
 
     def _failed(self, arguments: Sequence[str], code: int, stderr: bytes) -> CommandFailed:
-        text = redacted(stderr.decode(errors="replace"), self.login.secrets)
+        text = redact(stderr.decode(errors="replace"), self.access.secrets)
         return CommandFailed(arguments[0], text or (f"killed by signal {-code}" if code < 0 else ""))
 
 
 @contextmanager
-def opened(repository: Path, deadline: Deadline) -> Iterator[Shell]:
-    """A repository, for one operation in one thread. Raises: NoRepository; GitError: there is no git."""
-    from driftd.git import gitpython  # noqa: PLC0415  # see there
+def open_repository(repository: Path, deadline: Deadline) -> Iterator[GitRunner]:
+    """Opens a repository for one operation in one thread. Raises: NoRepository; GitError: git is not installed."""
+    from driftd.git import gitpython  # noqa: PLC0415  # slow to import
 
     _require_git()
     try:
-        repo = gitpython.repository(repository)
+        repo = gitpython.open_repo(repository)
     except (OSError, ValueError) as error:
         raise NoRepository(f"{repository} is no Git repository") from error
-    # GitPython has taken GIT_COMMON_DIR over from the environment of this process, if it is there.
-    repo.git.update_environment(**environment.local(repository), GIT_COMMON_DIR=str(repository))
+    # GitPython inherits GIT_COMMON_DIR from the environment of this process.
+    repo.git.update_environment(**environment.local_environment(repository), GIT_COMMON_DIR=str(repository))
     try:
-        yield Shell(repo.git, repository, deadline)
+        yield GitRunner(repo.git, repository, deadline)
     finally:
         repo.close()
 
 
-def create(repository: Path, deadline: Deadline, lender: Path | None = None) -> None:
-    """A new bare repository, with nothing of the templates that an installation may have.
+def create_repository(repository: Path, deadline: Deadline, alternate: Path | None = None) -> None:
+    """Creates a bare repository, without the templates of the installation.
 
-    `lender` is a folder on this machine with a repository whose objects it has as if they were its own. Nothing is lent
-    by a shallow one, whose history has to be marked as cut off, and by a linked worktree, whose objects are elsewhere.
+    `alternate` is a local repository whose objects it borrows. It borrows none of a shallow one, whose history would
+    have to be marked as cut off, nor of a linked worktree, whose objects are elsewhere.
     """
-    from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # see there
+    from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # slow to import
 
     repository.mkdir(parents=True)
-    git = CleanGit(repository)
-    git.update_environment(**environment.local(repository))
-    Shell(git, repository, deadline).run("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-    if lender is not None and (objects := _lent(lender)) is not None:
-        known = repository / "objects" / "info" / "alternates"
-        known.parent.mkdir(exist_ok=True)
-        known.write_bytes(os.fsencode(objects) + b"\n")
+    gitpython = CleanGit(repository)
+    gitpython.update_environment(**environment.local_environment(repository))
+    GitRunner(gitpython, repository, deadline).run("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+    if alternate is not None and (objects := _alternate_objects(alternate)) is not None:
+        alternates = repository / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_bytes(os.fsencode(objects) + b"\n")
 
 
-def _lent(lender: Path) -> Path | None:
-    for folder in (lender / ".git", lender):
+def _alternate_objects(alternate: Path) -> Path | None:
+    for folder in (alternate / ".git", alternate):
         objects = folder / "objects"
         if objects.is_dir():
             return None if (folder / "shallow").exists() or "\n" in str(objects) else objects
@@ -161,15 +161,15 @@ def _require_git() -> None:
         raise GitError("git is not installed, or not on the PATH: driftd needs it")
 
 
-def _wide(pipe: IO[bytes]) -> IO[bytes]:
-    """The same pipe with room for more. A thread that reads beside one that computes gets its turn every 5 ms (Python's
-    switch interval), and Git would wait for that whenever the usual 64 KiB are full.
+def _with_large_buffer(pipe: IO[bytes]) -> IO[bytes]:
+    """The same pipe with a larger buffer. A reading thread next to a computing one runs every 5 ms (Python's switch
+    interval), and Git would block until then whenever the default 64 KiB are full.
     """
     if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # more than this user may have
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
-    assert isinstance(pipe, io.BufferedReader)  # noqa: S101  # told to the type checker
-    return io.BufferedReader(pipe.detach(), _ROOM)
+        with suppress(OSError):  # above this user's limit
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    assert isinstance(pipe, io.BufferedReader)  # noqa: S101  # for the type checker
+    return io.BufferedReader(pipe.detach(), _PIPE_BYTES)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:
@@ -177,4 +177,4 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
         with pipe:
             pipe.write(data)
     except BrokenPipeError:
-        return  # Git has ended: its exit code and its errors tell why
+        return  # Git has exited: its exit code and stderr say why

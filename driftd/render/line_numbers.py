@@ -1,7 +1,7 @@
-"""Which line of a file declares a field.
+"""The line of a file that declares a field.
 
-Positions are not kept when manifests are read, since drift is rare and there are many fields: the one document is
-read again when a line is asked for.
+Positions are not kept when manifests are read, since drift is rare and fields are many: the document is parsed again
+when a line is needed.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json, Source
-from driftd.render.compose import Places
-from driftd.render.documents import DEFAULT, Limits, Part, parts, read_yaml
+from driftd.render.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
 from driftd.render.json_stream import skeleton
+from driftd.render.positions import Positions
 
 
 def line_of(data: bytes, source: Source, path: DocumentPath) -> int:
     """The 1-based line in `data`, the content of `source.file`, that declares `path` of the object at `source`.
 
-    A map entry is on the line of its key, a list item where it starts; for what is declared nowhere it is the
-    line of the nearest ancestor that is. What an alias or a merge brings in is on the line where it is written
-    out. An object that Kustomize or Helm made has no such lines: the answer is `source.line`.
+    A map entry is on the line of its key, a list item where it starts; an undeclared path is on the line of its nearest
+    declared ancestor. A value from an alias or a merge is on the line of its anchor's content. Fields of an object
+    that Kustomize or Helm rendered have no lines of their own: the result is `source.line`.
 
-    Raises: RenderError: `data` is no content that `source` was read from.
+    Raises: RenderError: `source` was not read from `data`.
     """
     if source.origin != "yaml":
         return source.line
@@ -31,39 +31,41 @@ def line_of(data: bytes, source: Source, path: DocumentPath) -> int:
 
 
 def lines_of(
-    data: bytes, file: str, document: int, paths: Sequence[DocumentPath], limits: Limits = DEFAULT
+    data: bytes, file: str, document: int, paths: Sequence[DocumentPath], limits: ReadLimits = DEFAULT_LIMITS
 ) -> list[int]:
-    """The lines of several paths from the root of the document that starts on line `document`. Reads it once.
+    """The lines of several paths in the document that starts on line `document`, which is parsed once.
 
     Raises: RenderError: as in `line_of`.
     """
-    # Two JSON values may start on one line: the one that declares most of what is asked for is meant.
-    answers = [_lines(part, file, paths, limits) for part in parts(data, file, limits) if part.line == document]
-    if not answers:
+    # Two JSON values may start on one line: the one that declares most of the paths is meant.
+    candidates = [
+        _lines_in(raw, file, paths, limits) for raw in split_documents(data, file, limits) if raw.line == document
+    ]
+    if not candidates:
         raise RenderError("no document starts here: the file is not the one that was read", file=file, line=document)
-    return max(answers, key=lambda answer: answer[0])[1]
+    return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
-def _lines(part: Part, file: str, paths: Sequence[DocumentPath], limits: Limits) -> tuple[int, list[int]]:
-    """How many steps of the paths are declared here, and their lines."""
-    places: Places = {}
-    if part.is_json:
-        root, places = skeleton(part.text)
+def _lines_in(raw: RawDocument, file: str, paths: Sequence[DocumentPath], limits: ReadLimits) -> tuple[int, list[int]]:
+    """How many steps of the paths this document declares, and the paths' lines."""
+    positions: Positions = {}
+    if raw.is_json:
+        root, positions = skeleton(raw.text)
         start = 0
     else:
-        root, start = read_yaml(part, file, limits, places)
+        root, start = read_yaml(raw, file, limits, positions)
     steps, lines = 0, []
     for path in paths:
-        depth, index = _find(root, places, start, path)
+        depth, index = _last_declared(root, positions, start, path)
         steps += depth
-        lines.append(part.line_at(index))
+        lines.append(raw.line_at(index))
     return steps, lines
 
 
-def _find(value: Json, places: Places, index: int, path: DocumentPath) -> tuple[int, int]:
-    """How far `path` is declared, and the index of the last step that is."""
+def _last_declared(value: Json, positions: Positions, index: int, path: DocumentPath) -> tuple[int, int]:
+    """The number of steps of `path` that are declared, and the position of the last of these."""
     for depth, step in enumerate(path):
-        entries = places.get(id(value), {})
+        entries = positions.get(id(value), {})
         if step not in entries:
             return depth, index
         index = entries[step]

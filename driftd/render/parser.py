@@ -1,4 +1,4 @@
-"""Who makes manifests of files: each for itself, or only those that were not made before."""
+"""Parsing files into manifests, with and without a cache."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from driftd.model.packing import Samples
 from driftd.model.resource import Manifest
 from driftd.render.file_tree import TreeFile
 from driftd.render.manifests import read_manifests
-from driftd.render.rendering import Objects
+from driftd.render.rendering import RenderedPart
 
-Pending = Callable[[], Mapping[str, Objects]]
-"""Gives what each of some files declares, by their paths, once it is there."""
+PendingParts = Callable[[], Mapping[str, RenderedPart]]
+"""Waits for the parsed files and returns them by path."""
 
 
 class Parser(Protocol):
-    """Makes manifests of files. The same content under the same name gives the same manifests."""
+    """Parses files into manifests. Equal content at the same path gives equal manifests."""
 
-    def cached(self, file: TreeFile) -> Objects | None:
-        """What a file declares, if that is known without its content."""
+    def cached(self, file: TreeFile) -> RenderedPart | None:
+        """The parsed file, if it is available without its content."""
 
-    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
-        """Sees to it that files with these contents are parsed."""
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        """Parses files with these contents, possibly in another process."""
 
     def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-        """Manifests as they are to be kept."""
+        """The manifests in the form in which they are kept in memory."""
 
 
 class UncachedParser:
-    """Parses what it is given, and keeps nothing."""
+    """Parses without a cache."""
 
     def cached(self, _file: TreeFile) -> None:
         return None
 
-    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
-        found = {file.path: read_manifests(data, file.path) for file, data in files.items()}
-        return lambda: found
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        parts = {file.path: read_manifests(data, file.path) for file, data in files.items()}
+        return lambda: parts
 
     def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         return tuple(manifests)
 
 
 class CachingParser:
-    """What the files of several revisions and apps declare, for as long as somebody holds it.
+    """Caches the parsed files of several revisions and apps for as long as they are referenced.
 
-    So a revision costs the files that it changed, and two apps that share a file share its manifests. These are kept
-    packed. Safe to use from several threads: at worst a file is parsed twice.
+    A new revision costs the files that it changed, and two apps that share a file share its manifests. Manifests are
+    kept packed. Thread-safe: at worst a file is parsed twice.
     """
 
     def __init__(self) -> None:
-        self._known: WeakValueDictionary[tuple[str, str], Objects] = WeakValueDictionary()
+        self._cache: WeakValueDictionary[tuple[str, str], RenderedPart] = WeakValueDictionary()
         self._samples: defaultdict[tuple[str, str], Samples] = defaultdict(Samples)
 
-    def cached(self, file: TreeFile) -> Objects | None:
-        return self._known.get((file.blob, file.path))
+    def cached(self, file: TreeFile) -> RenderedPart | None:
+        return self._cache.get((file.blob, file.path))
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._cache)
 
-    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
-        found: dict[str, Objects] = {}
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        parts: dict[str, RenderedPart] = {}
         for file, data in files.items():
-            objects = read_manifests(data, file.path)
-            self._known[file.blob, file.path] = found[file.path] = replace(
-                objects, manifests=self.deduplicated(objects.manifests)
+            part = read_manifests(data, file.path)
+            self._cache[file.blob, file.path] = parts[file.path] = replace(
+                part, manifests=self.deduplicated(part.manifests)
             )
-        return lambda: found
+        return lambda: parts
 
     def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-        return tuple([one.packed(self._samples[one.api_version, one.ref.kind]) for one in manifests])
+        return tuple([m.packed(self._samples[m.api_version, m.ref.kind]) for m in manifests])

@@ -19,7 +19,7 @@ from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
-from driftd.git.runner import Shell
+from driftd.git.runner import GitRunner
 from driftd.git.source import GitSource
 from driftd.kube.connection import Cluster
 from driftd.kube.json_patch import json_patch
@@ -277,13 +277,13 @@ async def test_fifty_commits_are_looked_back_at(world: World) -> None:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Git commands that are run, as they are run."""
     seen: list[str] = []
-    execute = Shell._start
+    execute = GitRunner._start
 
-    def noted(shell: Shell, arguments: Sequence[str], with_input: bool) -> Any:
+    def noted(git: GitRunner, arguments: Sequence[str], with_input: bool) -> Any:
         seen.append(arguments[0])
-        return execute(shell, arguments, with_input)
+        return execute(git, arguments, with_input)
 
-    monkeypatch.setattr(Shell, "_start", noted)
+    monkeypatch.setattr(GitRunner, "_start", noted)
     return seen
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from driftd.git.mirror import Mirror
-from driftd.git.runner import Shell
+from driftd.git.runner import GitRunner
 from driftd.git.source import Ref, RefKind
 from driftd.model.errors import RefNotFound
 from driftd.model.revision import GitLine
@@ -127,13 +127,13 @@ async def test_the_log_is_of_the_commits_that_touched_a_path(mirror: MirrorMaker
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Git commands that are run, as they are run."""
     seen: list[str] = []
-    run = Shell.run
+    run = GitRunner.run
 
-    def noted(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
+    def noted(git: GitRunner, *arguments: str, stdin: bytes | None = None) -> bytes:
         seen.append(arguments[0])
-        return run(shell, *arguments, stdin=stdin)
+        return run(git, *arguments, stdin=stdin)
 
-    monkeypatch.setattr(Shell, "run", noted)
+    monkeypatch.setattr(GitRunner, "run", noted)
     return seen
 
 
@@ -284,13 +284,13 @@ async def test_steps_tell_what_each_commit_has_otherwise(mirror: MirrorMaker, re
     repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
-    found = await tracked.steps(merge_base, "apps/web", 9)
+    found = await tracked.path_changes(merge_base, "apps/web", 9)
     assert [step.revision.sha for step in found] == [second, first]
-    assert found[0].differs == {}
-    assert found[1].differs == {"apps/web/other.yaml": None, FILE: blob}
-    assert await tracked.blobs([blob], 1 << 20) == {blob: b"kind: Deployment\nreplicas: 3\n"}
-    assert await tracked.blobs([blob], 5) == {}
-    merged = await tracked.steps(repo.head, "apps/web", 9)
+    assert found[0].differing_blobs == {}
+    assert found[1].differing_blobs == {"apps/web/other.yaml": None, FILE: blob}
+    assert await tracked.read_blobs([blob], 1 << 20) == {blob: b"kind: Deployment\nreplicas: 3\n"}
+    assert await tracked.read_blobs([blob], 5) == {}
+    merged = await tracked.path_changes(repo.head, "apps/web", 9)
     assert merged[0].revision.sha == repo.head
     assert len(merged) == 5
-    assert list(merged[1].differs.values()) == [None]
+    assert list(merged[1].differing_blobs.values()) == [None]

@@ -287,8 +287,10 @@ async def test_a_repository_of_another_owner_can_be_mirrored(
     """A mounted volume often belongs to somebody else; the user has named it, so it is trusted."""
     from driftd.git import environment  # noqa: PLC0415  # only this test bends it
 
-    local = environment.local
-    monkeypatch.setattr(environment, "local", lambda path: {**local(path), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    local = environment.local_environment
+    monkeypatch.setattr(
+        environment, "local_environment", lambda path: {**local(path), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    )
     assert (await mirror().fetch()).sha == repo.head
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from driftd.git.mirror import Mirror
 from driftd.git.revision_tree import RevisionTree
-from driftd.git.runner import Shell
+from driftd.git.runner import GitRunner
 from driftd.model.errors import GitError, PathNotFound
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
@@ -31,7 +31,7 @@ async def test_the_files_of_an_app_are_those_of_its_folder(mirror: MirrorMaker, 
     names = ["apps/web/a.yaml", "apps/web/a/b.yaml", "apps/web/deploy.yaml", "apps/web/ü 1.yaml"]
     assert [file.path for file in files] == names
     assert files[0].blob == repo.git("rev-parse", "HEAD:apps/web/a.yaml")
-    assert (files[0].mode, files[0].link) == (0o100644, False)
+    assert (files[0].mode, files[0].is_symlink) == (0o100644, False)
     assert [file.path for file in tree.files("apps/webber")] == ["apps/webber/c.yaml"]
     assert len(tree.files("")) == 5
     assert tree.read(names)["apps/web/ü 1.yaml"] == b"u"
@@ -88,7 +88,7 @@ async def test_links_inside_the_repository_are_followed(mirror: MirrorMaker, rep
     files = {file.path: file for file in tree.files()}
     assert set(files) == {"apps/web/deploy.yaml", "apps/web/x.yaml", "apps/web/deep"}
     link = files["apps/web/x.yaml"]
-    assert (link.link, link.blob) == (True, repo.git("rev-parse", "HEAD:base/x.yaml"))
+    assert (link.is_symlink, link.blob) == (True, repo.git("rev-parse", "HEAD:base/x.yaml"))
     assert tree.read(["apps/web/x.yaml", "apps/alias/deep/y.yaml"]) == {
         "apps/web/x.yaml": b"x: 1\n",
         "apps/alias/deep/y.yaml": b"y: 1\n",
@@ -116,7 +116,7 @@ async def test_other_links_are_listed_but_never_followed(
     repo.link("apps/web/evil.yaml", target).commit()
     tree = await tree_of(mirror, "apps/web")
     listed = next(file for file in tree.files() if file.path == "apps/web/evil.yaml")
-    assert listed.link
+    assert listed.is_symlink
     with pytest.raises(PathNotFound, match=why):
         tree.read(["apps/web/deploy.yaml", "apps/web/evil.yaml"])
     tree.export(tmp_path / "export")
@@ -284,15 +284,15 @@ async def test_the_files_of_an_app_are_listed_once(
     """To know what is there and what links lead to, Git lists all of it: that is not asked for again."""
     tree = await tree_of(mirror, "apps/web")
     asked: list[tuple[str, ...]] = []
-    run = Shell.run
+    run = GitRunner.run
 
-    def recorded(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
+    def recorded(git: GitRunner, *arguments: str, stdin: bytes | None = None) -> bytes:
         asked.append(arguments)
-        return run(shell, *arguments, stdin=stdin)
+        return run(git, *arguments, stdin=stdin)
 
-    monkeypatch.setattr(Shell, "run", recorded)
+    monkeypatch.setattr(GitRunner, "run", recorded)
     listed = tree.files()
     assert listed == tree.files("apps/web")
     assert asked == []
-    assert listed == tree.unread().files()
+    assert listed == tree.without_listing().files()
     assert asked != []

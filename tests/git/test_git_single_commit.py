@@ -81,7 +81,7 @@ async def test_files_that_one_commit_wrote_take_no_blame(
 ) -> None:
     """However many they are."""
     repo.write(FILES).commit("Declare")
-    monkeypatch.setattr("driftd.git.blame._blame", _not_asked)
+    monkeypatch.setattr("driftd.git.blame._run_blame", _not_asked)
     tracked = mirror()
     sha = (await tracked.fetch()).sha
     found = await tracked.blame(sha, dict.fromkeys(FILES, (2, 4)))
@@ -95,8 +95,8 @@ async def test_a_long_history_is_not_walked_through(
 ) -> None:
     """There each file is blamed by itself, with the same answer."""
     repo.write(FILES).commit("Declare")
-    monkeypatch.setattr(single_commit, "_SHORT", 1)
-    monkeypatch.setattr("driftd.git.blame.origins", _not_asked)
+    monkeypatch.setattr(single_commit, "_MAX_COMMITS", 1)
+    monkeypatch.setattr("driftd.git.blame.single_commit_files", _not_asked)
     together, alone = await both(mirror, list(FILES))
     assert together == alone
 

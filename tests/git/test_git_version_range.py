@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from driftd.git.version_range import VersionRange, version_of
+from driftd.git.version_range import VersionRange, parse_version
 from driftd.model.errors import GitError
 
 
@@ -101,5 +101,5 @@ def test_any_text_is_a_range_or_refused(text: str) -> None:
 @given(st.text(max_size=20))
 def test_any_tag_is_a_version_or_none(tag: str) -> None:
     """A remote may have tags of any name."""
-    version = version_of(tag)
+    version = parse_version(tag)
     assert version is None or str(version) in tag

@@ -168,9 +168,9 @@ def test_what_is_not_of_this_kind_is_left_to_libyaml(text: str) -> None:
 
 def test_a_long_line_is_read_and_not_remembered() -> None:
     """What a Secret holds as one line of megabytes must not stay."""
-    before = block_yaml._remembered.cache_info().currsize
+    before = block_yaml._parse_line_cached.cache_info().currsize
     assert assert_agrees(f"data:\n  blob: {'QUJD' * 100_000}\n")
-    assert block_yaml._remembered.cache_info().currsize <= before + 1
+    assert block_yaml._parse_line_cached.cache_info().currsize <= before + 1
 
 
 def test_deep_nesting_is_left_to_libyaml() -> None:
@@ -184,7 +184,7 @@ def test_the_lines_of_fields_are_those_that_libyaml_gives() -> None:
     """Of every map and list that does not stand in brackets."""
     text = BLOCKS.replace("\n-\n", "\n- null\n")
     places: list[dict[int, dict[Any, int]]] = [{}, {}]
-    block, libyaml = read_block(text, depth=DEPTH, places=places[0]), compose(text, depth=DEPTH, places=places[1])
+    block, libyaml = read_block(text, depth=DEPTH, positions=places[0]), compose(text, depth=DEPTH, positions=places[1])
     assert block is not None
     assert libyaml is not None
     compared = 0

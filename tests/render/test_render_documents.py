@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.model.errors import RenderError
-from driftd.render.documents import Limits, read_documents
+from driftd.render.documents import ReadLimits, read_documents
 from driftd.render.manifests import read_manifests
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +26,7 @@ def cases(name: str) -> list[Any]:
 
 def values(text: str | bytes, **limits: int) -> list[Any]:
     data = text.encode() if isinstance(text, str) else text
-    return [document.value for document in read_documents(data, "a.yaml", Limits(**limits))]
+    return [document.value for document in read_documents(data, "a.yaml", ReadLimits(**limits))]
 
 
 def exact(value: Any) -> str:
