@@ -1,4 +1,4 @@
-"""GitPython is loaded without leaving anything in the environment, where each Git would have to be kept from it."""
+"""Importing GitPython leaves no variable in the environment, which each run of Git would have to unset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_environment_is_as_it_was(set_by_user: dict[str, str], left: str) ->
 
 
 def test_it_is_loaded_where_there_is_no_git(tmp_path: Path) -> None:
-    """Who asks for something is told then."""
+    """The error is raised when Git is run."""
     program = "import driftd.git.gitpython"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""What may be asked of Git, and from where: the mistakes and the attacks are refused before Git sees them."""
+"""Validation of sources: mistakes and attacks are refused before Git runs."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_no_secret_is_in_what_a_source_shows_of_itself(tmp_path: Path, monkeypat
         assert "s3cret" not in repr(GitSource("shop", "https://git.example.com/shop", auth=auth))
 
 
-def test_a_secret_is_read_when_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_read_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files rotate. Only the newline at the end is none of it."""
     file = tmp_path / "token"
     file.write_text("one\n")
