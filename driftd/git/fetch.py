@@ -133,9 +133,9 @@ class RefFetcher:
             case RefKind.BRANCH | RefKind.TAG:
                 return target_of(ref.kind, ref.value)
             case RefKind.SEMVER:
-                from driftd.git.version_range import VersionRange  # noqa: PLC0415  # slow to import, and few refs are ranges
+                from driftd.git.version_range import SemverRange  # noqa: PLC0415  # slow to import, and few refs are ranges
 
-                tag = VersionRange.parse(ref.value).highest(filter(is_ref_name, self._remote_refs("--tags").tags))
+                tag = SemverRange.parse(ref.value).highest(filter(is_ref_name, self._remote_refs("--tags").tags))
                 if tag is None:
                     raise RefNotFound(f"{self.source}: no tag is a version in {ref.value!r}: {self._remote_refs()}")
                 return target_of(RefKind.TAG, tag)

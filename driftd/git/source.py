@@ -47,9 +47,9 @@ class Ref:
             if self.value:
                 raise GitError("the default branch has no name of its own: leave it out, or name a branch")
         elif self.kind is RefKind.SEMVER:
-            from driftd.git.version_range import VersionRange  # noqa: PLC0415  # slow to import, and few refs are ranges
+            from driftd.git.version_range import SemverRange  # noqa: PLC0415  # slow to import, and few refs are ranges
 
-            VersionRange.parse(self.value)
+            SemverRange.parse(self.value)
         elif self.kind is RefKind.COMMIT:
             if not is_hash(self.value) or len(self.value) < _MIN_COMMIT_DIGITS:
                 raise GitError(f"commit {self.value!r}: must be a commit's hash, of 7 to 64 hexadecimal digits")

@@ -45,14 +45,14 @@ class _ComparatorSet:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRange:
+class SemverRange:
     """A range of versions: alternatives, of which a version must satisfy one."""
 
     text: str
     alternatives: tuple[_ComparatorSet, ...]
 
     @classmethod
-    def parse(cls, text: str) -> VersionRange:
+    def parse(cls, text: str) -> SemverRange:
         """Comparators (`>= > <= < = != ^ ~`, none means `=`) joined by blanks or commas must all hold; `||` separates
         alternatives; `1.2 - 1.4` includes both ends; omitted parts and `x`, `X`, `*` stand for any number.
 
