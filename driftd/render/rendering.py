@@ -60,12 +60,12 @@ class Rendering:
         )
 
     def sharing(self, earlier: Sequence[Manifest]) -> Rendering:
-        """The same rendering with the very objects of `earlier` where these declare the same: each is held once."""
-        before, now = {id(one) for one in earlier}, {id(one) for one in self.manifests}
-        by_key = {one.key: one for one in earlier if id(one) not in now}
+        """This rendering with the manifests of `earlier` in place of equal ones, so that each is in memory once."""
+        earlier_ids, current_ids = {id(m) for m in earlier}, {id(m) for m in self.manifests}
+        by_key = {m.key: m for m in earlier if id(m) not in current_ids}
         if not by_key:
             return self
-        shared = [one if id(one) in before else by_key.get(one.key, one) for one in self.manifests]
+        shared = [m if id(m) in earlier_ids else by_key.get(m.key, m) for m in self.manifests]
         return replace(self, manifests=tuple(shared))
 
 
