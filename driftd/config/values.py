@@ -12,10 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from driftd.config.mistake import mistake
-from driftd.git import versions
-from driftd.git.address import Address as GitAddress
-from driftd.git.address import Transport
-from driftd.git.source import is_name
+from driftd.git.address import GitAddress, Transport
+from driftd.git.source import is_ref_name
+from driftd.git.version_range import SemverRange
 from driftd.model.errors import GitError
 
 FOLDER = "folder"
@@ -59,7 +58,7 @@ def _repository_path(text: str) -> str:
 
 
 def _git_ref(text: str) -> str:
-    if not is_name(text):
+    if not is_ref_name(text):
         raise mistake("is not a name that Git allows for a branch or a tag")
     return text
 
@@ -72,7 +71,7 @@ def _commit(text: str) -> str:
 
 def _semver(text: str) -> str:
     try:
-        versions.VersionRange.parse(text)
+        SemverRange.parse(text)
     except GitError as error:
         raise mistake('must be a range of versions such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"') from error
     return text

@@ -18,7 +18,7 @@ import structlog
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
-from driftd.git import clean  # noqa: F401  # slow to import: done now, while no request waits
+from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
 from driftd.model.errors import DriftdError
 
 log = structlog.get_logger(__name__)

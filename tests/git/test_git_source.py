@@ -1,4 +1,4 @@
-"""What may be asked of Git, and from where: the mistakes and the attacks are refused before Git sees them."""
+"""Validation of sources: mistakes and attacks are refused before Git runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.git.address import Address, Transport
+from driftd.git.address import GitAddress, Transport
 from driftd.git.source import (
     BasicAuth,
     GitSource,
@@ -37,7 +37,7 @@ from driftd.model.errors import GitError
 )
 def test_https_ssh_and_local_paths_are_addresses(url: str, transport: Transport) -> None:
     """These are the ways to a repository."""
-    assert Address.parse(url, allow_file=True).transport is transport
+    assert GitAddress.parse(url, allow_file=True).transport is transport
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_commit_is_a_hash(text: str) -> None:
 def test_no_address_that_is_accepted_can_be_an_option_or_another_protocol(text: str) -> None:
     """Whatever is typed: it is refused, or goes to Git as https, ssh or an absolute path."""
     try:
-        address = Address.parse(text, allow_file=True)
+        address = GitAddress.parse(text, allow_file=True)
     except GitError:
         return
     assert not address.url.startswith("-")
@@ -160,7 +160,7 @@ def test_no_secret_is_in_what_a_source_shows_of_itself(tmp_path: Path, monkeypat
         assert "s3cret" not in repr(GitSource("shop", "https://git.example.com/shop", auth=auth))
 
 
-def test_a_secret_is_read_when_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_read_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files rotate. Only the newline at the end is none of it."""
     file = tmp_path / "token"
     file.write_text("one\n")

@@ -34,7 +34,7 @@ from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.scan import Background
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store

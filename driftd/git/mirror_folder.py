@@ -1,9 +1,9 @@
-"""The folder that a mirror is kept in: a bare repository, what was last fetched into it, and a lock for who writes.
+"""The folder of a mirror: a bare repository, the state of the last fetch, and a write lock.
 
 repository.git/   the bare repository
-state.json        the address it was fetched from, and what each reference was resolved to
-suspect           there when a reader met damage: the next fetch builds the repository anew
-lock              locked while somebody fetches
+state.json        the address that it was fetched from, and the commit of each fetched reference
+suspect           exists when reading found damage: the next fetch rebuilds the repository
+lock              locked during a fetch
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any
 from driftd.git.deadline import Deadline, TimedOut
 from driftd.model.errors import GitError
 
-_PAUSE = 0.05
-_LEFT_OVER = ("incoming", "outgoing")
-_KILLED_LEAVES = (
+_LOCK_POLL_SECONDS = 0.05
+_TEMPORARY_FOLDERS = ("incoming", "outgoing")
+_TEMPORARY_FILES = (
     "*.lock",
     "refs/**/*.lock",
     "objects/**/tmp_*",
@@ -35,23 +35,23 @@ _KILLED_LEAVES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """A reference as it was when it was last fetched: the name that it came to, and the commit."""
+class ResolvedRef:
+    """A reference as last fetched: the name that it resolved to (a branch, a tag or a hash), and the commit."""
 
     name: str
     sha: str
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What a mirror holds. `refs` is by reference, so that a changed configuration does not answer for the old one."""
+class MirrorState:
+    """The state of a mirror. `refs` is by configured reference: another one has not been fetched yet."""
 
     url: str
-    refs: Mapping[str, Resolved] = field(default_factory=dict)
+    refs: Mapping[str, ResolvedRef] = field(default_factory=dict)
 
 
 class MirrorFolder:
-    """The folder of one mirror. Reading takes no lock: files are replaced as a whole."""
+    """The folder of one mirror. Reading takes no lock: files are replaced atomically."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -61,10 +61,10 @@ class MirrorFolder:
         self._suspect = self.root / "suspect"
 
     @contextmanager
-    def exclusive(self, deadline: Deadline) -> Iterator[None]:
-        """Holds the lock, between threads and processes. It ends with the process that holds it, however that ends.
+    def locked(self, deadline: Deadline) -> Iterator[None]:
+        """Holds the lock across threads and processes. It is released when its process ends, however that ends.
 
-        Raises: GitError: the folder cannot be written, or another has held the lock for all of the time.
+        Raises: GitError: the folder cannot be written. TimedOut: another holder kept the lock until the deadline.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,7 +73,7 @@ class MirrorFolder:
             raise GitError(f"{self.root}: the mirror's folder cannot be written: {error.strerror}") from error
         try:
             self._wait(lock, deadline)
-            deadline.renew()
+            deadline.restart()
             yield
         finally:
             os.close(lock)
@@ -89,51 +89,51 @@ class MirrorFolder:
                     raise TimedOut(
                         f"{self.root}: another driftd has been fetching into this mirror for {deadline.seconds:g} s"
                     ) from error
-                time.sleep(_PAUSE)
+                time.sleep(_LOCK_POLL_SECONDS)
             except OSError as error:
                 raise GitError(f"{self.root}: the mirror's folder cannot be locked: {error.strerror}") from error
             else:
                 return
 
-    def clear(self) -> None:
-        """Removes what a killed Git or driftd left; only under the lock.
+    def remove_leftovers(self) -> None:
+        """Removes temporary files of a killed Git or driftd. The caller holds the lock.
 
-        Should a Git of a killed driftd still be alive, it fails: what the mirror holds is told by state.json alone.
+        A Git of a killed driftd that is still running fails, without harm: only state.json says what was fetched.
         """
-        for prefix in _LEFT_OVER:
+        for prefix in _TEMPORARY_FOLDERS:
             for folder in self.root.glob(f"{prefix}-*"):
                 shutil.rmtree(folder, ignore_errors=True)
-        for pattern in _KILLED_LEAVES:
+        for pattern in _TEMPORARY_FILES:
             for file in self.repository.glob(pattern):
                 file.unlink(missing_ok=True)
 
-    def state(self) -> State | None:
-        """What was last fetched, or None: nothing, or nothing that can still be understood."""
+    def load_state(self) -> MirrorState | None:
+        """The state of the last fetch; None where there was none, or its file cannot be read."""
         try:
             document: Any = json.loads(self._state.read_bytes())
-            return State(document["url"], {key: Resolved(**value) for key, value in document["refs"].items()})
+            return MirrorState(document["url"], {key: ResolvedRef(**value) for key, value in document["refs"].items()})
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def remember(self, state: State) -> None:
+    def save_state(self, state: MirrorState) -> None:
         temporary = self._state.with_suffix(".new")
         temporary.write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
         temporary.replace(self._state)
 
     @property
-    def suspect(self) -> bool:
-        """Whether a reader met damage in the repository."""
+    def is_suspect(self) -> bool:
+        """Whether reading found damage in the repository."""
         return self._suspect.exists()
 
     def mark_suspect(self) -> None:
         self._suspect.touch()
 
-    def incoming(self) -> Path:
-        """Where a new repository is built, beside the old one."""
+    def new_repository_folder(self) -> Path:
+        """A temporary path in which to build a new repository."""
         return self.root / f"incoming-{os.getpid()}-{time.monotonic_ns()}"
 
     def install(self, repository: Path) -> None:
-        """Puts a newly built repository into the place of the old one."""
+        """Replaces the repository by a newly built one."""
         old = self.root / f"outgoing-{os.getpid()}-{time.monotonic_ns()}"
         self._state.unlink(missing_ok=True)
         if self.repository.exists():

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
-from driftd.git.tree import RevisionTree
+from driftd.git.revision_tree import RevisionTree
+from driftd.git.runner import GitRunner
 from driftd.model.errors import GitError, PathNotFound
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
@@ -23,7 +23,7 @@ async def tree_of(mirror: MirrorMaker, path: str = "") -> RevisionTree:
 
 
 async def test_the_files_of_an_app_are_those_of_its_folder(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Recursively and in order, with what Git knows of them."""
+    """Recursively and in order, with their blobs and modes."""
     repo.write({"apps/web/a/b.yaml": "b", "apps/web/a.yaml": "a", "apps/webber/c.yaml": "c", "apps/web/ü 1.yaml": "u"})
     repo.commit()
     tree = await tree_of(mirror, "apps/web")
@@ -31,7 +31,7 @@ async def test_the_files_of_an_app_are_those_of_its_folder(mirror: MirrorMaker, 
     names = ["apps/web/a.yaml", "apps/web/a/b.yaml", "apps/web/deploy.yaml", "apps/web/ü 1.yaml"]
     assert [file.path for file in files] == names
     assert files[0].blob == repo.git("rev-parse", "HEAD:apps/web/a.yaml")
-    assert (files[0].mode, files[0].link) == (0o100644, False)
+    assert (files[0].mode, files[0].is_symlink) == (0o100644, False)
     assert [file.path for file in tree.files("apps/webber")] == ["apps/webber/c.yaml"]
     assert len(tree.files("")) == 5
     assert tree.read(names)["apps/web/ü 1.yaml"] == b"u"
@@ -88,7 +88,7 @@ async def test_links_inside_the_repository_are_followed(mirror: MirrorMaker, rep
     files = {file.path: file for file in tree.files()}
     assert set(files) == {"apps/web/deploy.yaml", "apps/web/x.yaml", "apps/web/deep"}
     link = files["apps/web/x.yaml"]
-    assert (link.link, link.blob) == (True, repo.git("rev-parse", "HEAD:base/x.yaml"))
+    assert (link.is_symlink, link.blob) == (True, repo.git("rev-parse", "HEAD:base/x.yaml"))
     assert tree.read(["apps/web/x.yaml", "apps/alias/deep/y.yaml"]) == {
         "apps/web/x.yaml": b"x: 1\n",
         "apps/alias/deep/y.yaml": b"y: 1\n",
@@ -112,11 +112,11 @@ async def test_links_inside_the_repository_are_followed(mirror: MirrorMaker, rep
 async def test_other_links_are_listed_but_never_followed(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, target: str, why: str
 ) -> None:
-    """Reading one is an error that says what it is; on disk it is left out."""
+    """Reading one is an error that says why; an export leaves it out."""
     repo.link("apps/web/evil.yaml", target).commit()
     tree = await tree_of(mirror, "apps/web")
     listed = next(file for file in tree.files() if file.path == "apps/web/evil.yaml")
-    assert listed.link
+    assert listed.is_symlink
     with pytest.raises(PathNotFound, match=why):
         tree.read(["apps/web/deploy.yaml", "apps/web/evil.yaml"])
     tree.export(tmp_path / "export")
@@ -136,7 +136,7 @@ async def test_an_app_folder_that_is_a_link_out_is_refused(mirror: MirrorMaker, 
 
 
 async def test_a_file_that_is_not_there_fails_the_batch(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """By its name. Half an answer would look like all of it."""
+    """The error names it. A partial result would look complete."""
     repo.write({"a": "1", "a missing": "2", "a blob 3": "3"}).commit()
     tree = await tree_of(mirror)
     assert tree.read(["a", "a missing", "a blob 3"]) == {"a": b"1", "a missing": b"2", "a blob 3": b"3"}
@@ -147,7 +147,7 @@ async def test_a_file_that_is_not_there_fails_the_batch(mirror: MirrorMaker, rep
 
 
 async def test_files_with_the_same_content_all_come(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Whether they were listed first or not, and whichever way they are asked for."""
+    """Whether they were listed first or not, and by any spelling of their paths."""
     repo.write({"a.yaml": "same", "b.yaml": "same", "line\nbreak": "same", "line\nbreak 2": "same"})
     repo.link("c.yaml", "a.yaml").commit()
     tree = await tree_of(mirror)
@@ -259,7 +259,7 @@ async def test_the_harmless_mistakes_of_old_tools_are_accepted(mirror: MirrorMak
 
 
 async def test_five_thousand_files_are_read_at_once(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
-    """By one Git, in a time that nobody minds, from several threads at once."""
+    """By one run of Git, in a few seconds, from several threads concurrently."""
     names = [f"apps/app-{number // 50}/manifest-{number}.yaml" for number in range(5000)]
     repo.write({name: f"name: {name}\n" * 20 for name in names}).commit()
     tree = await tree_of(mirror)
@@ -281,18 +281,18 @@ async def test_five_thousand_files_are_read_at_once(mirror: MirrorMaker, repo: G
 async def test_the_files_of_an_app_are_listed_once(
     mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To know what is there and what links lead to, Git lists all of it: that is not asked for again."""
+    """Opening a tree lists it, to find symlinks; the listing is used again."""
     tree = await tree_of(mirror, "apps/web")
-    asked: list[tuple[str, ...]] = []
-    run = Shell.run
+    commands: list[tuple[str, ...]] = []
+    run = GitRunner.run
 
-    def recorded(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
-        asked.append(arguments)
-        return run(shell, *arguments, stdin=stdin)
+    def record(git: GitRunner, *arguments: str, stdin: bytes | None = None) -> bytes:
+        commands.append(arguments)
+        return run(git, *arguments, stdin=stdin)
 
-    monkeypatch.setattr(Shell, "run", recorded)
+    monkeypatch.setattr(GitRunner, "run", record)
     listed = tree.files()
     assert listed == tree.files("apps/web")
-    assert asked == []
-    assert listed == tree.unread().files()
-    assert asked != []
+    assert commands == []
+    assert listed == tree.without_listing().files()
+    assert commands != []

@@ -1,6 +1,6 @@
-"""GitPython, as driftd uses it: with nothing of this process' environment that would tell Git where to look.
+"""GitPython without the variables of this process' environment that configure Git.
 
-It is loaded with the first Git that runs: that takes a while, and not every process runs one.
+Imported when Git is first run: importing GitPython is slow, and not every process runs Git.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from driftd.git import environment
 
 
 @contextmanager
-def _no_refusal() -> Iterator[None]:
-    """A missing git is reported when it is used, not at the import. The variable would have to be taken away from each
-    Git, by a program more."""
+def _quiet_import() -> Iterator[None]:
+    """Lets a missing git be reported when it is used, not at the import. The variable is removed again: else each run
+    of Git would need `env -u` for it."""
     name = "GIT_PYTHON_REFRESH"
     if name in os.environ:
         yield
@@ -30,23 +30,23 @@ def _no_refusal() -> Iterator[None]:
         del os.environ[name]
 
 
-with _no_refusal():
+with _quiet_import():
     from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
     from git.cmd import Git
 
 
 class CleanGit(Git):
-    """Takes away what the environment of this process would tell Git. GitPython itself can only add variables."""
+    """Runs Git without the inherited variables that configure it. GitPython itself can only add variables."""
 
     def execute(self, command: Sequence[str], *args: Any, **kwargs: Any) -> Any:
-        unwanted = environment.unwanted({**self.environment(), **(kwargs.get("env") or {})})
-        cleaner = ["env", *(part for name in unwanted for part in ("-u", name))] if unwanted else []
-        return super().execute([*cleaner, *command], *args, start_new_session=True, **kwargs)
+        inherited = environment.inherited_variables({**self.environment(), **(kwargs.get("env") or {})})
+        unset = ["env", *(part for name in inherited for part in ("-u", name))] if inherited else []
+        return super().execute([*unset, *command], *args, start_new_session=True, **kwargs)
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str], *, with_input: bool) -> subprocess.Popen[bytes]:
-        """A process of Git that leads a process group of its own. Raises: OSError: it cannot be started."""
+        """Starts Git as the leader of its own process group. Raises: OSError: it cannot be started."""
         try:
-            guarded = self.execute(
+            auto_interrupt = self.execute(
                 [self.GIT_PYTHON_GIT_EXECUTABLE or "git", *arguments],
                 istream=subprocess.PIPE if with_input else None,
                 as_process=True,
@@ -54,22 +54,22 @@ class CleanGit(Git):
             )
         except GitCommandNotFound as error:
             raise FileNotFoundError(str(error)) from error
-        process: subprocess.Popen[bytes] | None = guarded.proc
-        assert process is not None  # noqa: S101  # it has only just been started
-        guarded.proc = None  # GitPython would end it in its own way, which leaves children behind
+        process: subprocess.Popen[bytes] | None = auto_interrupt.proc
+        assert process is not None  # noqa: S101  # it was just started
+        auto_interrupt.proc = None  # GitPython would kill this process alone, not its children
         return process
 
 
 class CleanRepo(Repo):
-    """A repository that is asked through such a Git."""
+    """A `Repo` that runs `CleanGit`."""
 
     GitCommandWrapperType = CleanGit
 
     git: CleanGit
 
 
-def repository(folder: Path) -> CleanRepo:
-    """Raises: OSError, ValueError: there is none in the folder."""
+def open_repo(folder: Path) -> CleanRepo:
+    """Raises: OSError, ValueError: the folder is no Git repository."""
     try:
         return CleanRepo(folder, expand_vars=False)
     except (InvalidGitRepositoryError, NoSuchPathError) as error:

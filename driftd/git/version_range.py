@@ -21,8 +21,8 @@ _HYPHEN = re.compile(r"(?P<low>\S+)\s+-\s+(?P<high>\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """The versions from `low` up to but not including `high`; None leaves a side open. `negated` is all the others."""
+class _Interval:
+    """The versions from `low` (included) to `high` (excluded); None is unbounded. `negated` means all others."""
 
     low: Version | None
     high: Version | None
@@ -34,46 +34,46 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _All:
-    """Comparators that a version must meet together. Prereleases count only where one of them names a prerelease."""
+class _ComparatorSet:
+    """Comparators that a version must all satisfy. Prereleases match only if a comparator names a prerelease."""
 
-    spans: tuple[_Span, ...]
+    intervals: tuple[_Interval, ...]
     prereleases: bool
 
     def __contains__(self, version: Version) -> bool:
-        return (self.prereleases or version.prerelease is None) and all(version in span for span in self.spans)
+        return (self.prereleases or version.prerelease is None) and all(version in span for span in self.intervals)
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRange:
-    """A range of versions: alternatives, one of which a version must meet."""
+class SemverRange:
+    """A range of versions: alternatives, of which a version must satisfy one."""
 
     text: str
-    alternatives: tuple[_All, ...]
+    alternatives: tuple[_ComparatorSet, ...]
 
     @classmethod
-    def parse(cls, text: str) -> VersionRange:
+    def parse(cls, text: str) -> SemverRange:
         """Comparators (`>= > <= < = != ^ ~`, none means `=`) joined by blanks or commas must all hold; `||` separates
-        alternatives; `1.2 - 1.4` is a range with both ends; left-out parts and `x`, `X`, `*` stand for any number.
+        alternatives; `1.2 - 1.4` includes both ends; omitted parts and `x`, `X`, `*` stand for any number.
 
-        Raises: GitError: it is not such a range.
+        Raises: GitError: the text is not such a range.
         Source: the grammar of npm's node-semver and of Masterminds/semver, which Helm and Flux use.
         """
-        return cls(text, tuple(_all(part.strip(), text) for part in text.split("||")))
+        return cls(text, tuple(_comparator_set(part.strip(), text) for part in text.split("||")))
 
     def __contains__(self, version: Version) -> bool:
         return any(version in alternative for alternative in self.alternatives)
 
     def highest(self, tags: Iterable[str]) -> str | None:
-        """The tag with the highest version in this range, or None. Tags that are no full version are passed over.
+        """The tag with the highest version in this range, or None. Tags that are no full version are skipped.
 
-        Where two tags are the same version, the last one in the order of their names wins.
+        Of two tags of the same version, the last one in the order of their names wins.
         """
-        found = [(version, tag) for tag in tags if (version := version_of(tag)) is not None and version in self]
-        return max(found, key=lambda pair: (pair[0], pair[1]))[1] if found else None
+        candidates = [(version, tag) for tag in tags if (version := parse_version(tag)) is not None and version in self]
+        return max(candidates, key=lambda pair: (pair[0], pair[1]))[1] if candidates else None
 
 
-def version_of(tag: str) -> Version | None:
+def parse_version(tag: str) -> Version | None:
     """The version that a tag names (`1.2.3` or `v1.2.3`), or None."""
     try:
         return Version.parse(tag.removeprefix("v"))
@@ -81,7 +81,7 @@ def version_of(tag: str) -> Version | None:
         return None
 
 
-def _all(part: str, text: str) -> _All:
+def _comparator_set(part: str, text: str) -> _ComparatorSet:
     hyphen = _HYPHEN.fullmatch(part)
     if hyphen:
         part = f">={hyphen['low']} <={hyphen['high']}"
@@ -90,70 +90,71 @@ def _all(part: str, text: str) -> _All:
         comparator = _COMPARATOR.match(part, position)
         if comparator is None or (comparator.end() < len(part) and part[comparator.end()] not in " \t,"):
             raise GitError(f'semver {text!r}: not a range of versions, such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"')
-        spans.append(_span(comparator))
+        spans.append(_interval(comparator))
         prereleases = prereleases or comparator["prerelease"] is not None
         position = comparator.end()
         while position < len(part) and part[position] in " \t,":
             position += 1
     if not spans:
         raise GitError(f'semver {text!r}: the range is empty; "*" stands for any version')
-    return _All(tuple(spans), prereleases)
+    return _ComparatorSet(tuple(spans), prereleases)
 
 
-def _span(comparator: re.Match[str]) -> _Span:
+def _interval(comparator: re.Match[str]) -> _Interval:
     low, after = _bounds(comparator)
     if low is None:
-        # `*`, and with it `>=*`, `^*`...: all versions. Nothing is above, below or other than any.
-        return _Span(None, None, negated=comparator["operator"] in (">", "<", "!="))
+        # `*`, and so `>=*`, `^*`...: all versions. No version is above, below or unequal to any version.
+        return _Interval(None, None, negated=comparator["operator"] in (">", "<", "!="))
     match comparator["operator"]:
         case ">=":
-            return _Span(low, None)
+            return _Interval(low, None)
         case ">":
-            return _Span(after, None)
+            return _Interval(after, None)
         case "<=":
-            return _Span(None, after)
+            return _Interval(None, after)
         case "<":
-            return _Span(None, low if _is_full(comparator) else _before(low))
+            return _Interval(None, low if _is_full(comparator) else _lowest_prerelease(low))
         case "!=":
-            return _Span(low, after, negated=True)
+            return _Interval(low, after, negated=True)
         case "^":
-            return _Span(low, _caret(comparator, low))
+            return _Interval(low, _caret_bound(comparator, low))
         case "~":
             minor = low.bump_major() if _number(comparator["minor"]) is None else low.finalize_version().bump_minor()
-            return _Span(low, _before(minor))
+            return _Interval(low, _lowest_prerelease(minor))
         case _:
-            return _Span(low, after)
+            return _Interval(low, after)
 
 
 def _bounds(comparator: re.Match[str]) -> tuple[Version | None, Version | None]:
-    """The lowest version that a possibly partial one stands for, and the first one after all of those."""
+    """The lowest version that a possibly partial one stands for, and the lowest one above all of those."""
     major, minor, patch = (_number(comparator[part]) for part in ("major", "minor", "patch"))
     if major is None:
         return None, None
     if minor is None:
-        return Version(major), _before(Version(major + 1))
+        return Version(major), _lowest_prerelease(Version(major + 1))
     if patch is None:
-        return Version(major, minor), _before(Version(major, minor + 1))
+        return Version(major, minor), _lowest_prerelease(Version(major, minor + 1))
     try:
         low = Version(major, minor, patch, comparator["prerelease"])
     except ValueError as error:
         raise GitError(f"semver: {error}") from error
-    # Nothing lies between a version and itself with one more `.0` in its prerelease.
-    after = _before(low.bump_patch()) if low.prerelease is None else low.replace(prerelease=f"{low.prerelease}.0")
-    return low, after
+    if low.prerelease is None:
+        return low, _lowest_prerelease(low.bump_patch())
+    # No version lies between one and itself with another `.0` in its prerelease.
+    return low, low.replace(prerelease=f"{low.prerelease}.0")
 
 
-def _caret(comparator: re.Match[str], low: Version) -> Version:
-    """`^` keeps the first part that is not zero: ^1.2.3 is below 2, ^0.2.3 below 0.3, ^0.0.3 below 0.0.4."""
+def _caret_bound(comparator: re.Match[str], low: Version) -> Version:
+    """`^` keeps the first non-zero part: ^1.2.3 is below 2, ^0.2.3 below 0.3, ^0.0.3 below 0.0.4."""
     final = low.finalize_version()
     if final.major or _number(comparator["minor"]) is None:
-        return _before(Version(final.major + 1))
+        return _lowest_prerelease(Version(final.major + 1))
     if final.minor or _number(comparator["patch"]) is None:
-        return _before(Version(0, final.minor + 1))
-    return _before(Version(0, 0, final.patch + 1))
+        return _lowest_prerelease(Version(0, final.minor + 1))
+    return _lowest_prerelease(Version(0, 0, final.patch + 1))
 
 
-def _before(version: Version) -> Version:
+def _lowest_prerelease(version: Version) -> Version:
     """The lowest prerelease of a version: `<2` leaves 2.0.0-rc.1 out as well."""
     return version.replace(prerelease="0")
 

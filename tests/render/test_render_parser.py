@@ -7,64 +7,64 @@ from pathlib import Path
 
 from driftd.model.resource import Packed
 from driftd.render.app import Rendering, RenderOptions, render
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from tests.render.repositories import config_map, tree, write
 
 FILES = {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b")}
 
 
-def rendered(root: Path, path: str, parsed: CachingParser) -> Rendering:
-    return render(tree(root, path, {}), RenderOptions(), parsed)
+def rendered(root: Path, path: str, parser: CachingParser) -> Rendering:
+    return render(tree(root, path, {}), RenderOptions(), parser)
 
 
 def test_a_commit_costs_the_files_that_it_changes(tmp_path: Path) -> None:
-    """The manifests of the others are the very ones of the revision before."""
-    parsed = CachingParser()
+    """The manifests of the other files are the same objects as before."""
+    parser = CachingParser()
     write(tmp_path, FILES)
-    before = rendered(tmp_path, "app", parsed)
+    before = rendered(tmp_path, "app", parser)
     write(tmp_path, {"app/b.yaml": config_map("c")})
-    after = rendered(tmp_path, "app", parsed)
+    after = rendered(tmp_path, "app", parser)
     assert [m.ref.name for m in after.manifests] == ["a", "c"]
     assert after.manifests[0] is before.manifests[0]
 
 
 def test_two_apps_share_the_files_that_both_have(tmp_path: Path) -> None:
     """One is a folder within the other."""
-    parsed = CachingParser()
+    parser = CachingParser()
     write(tmp_path, {"app/a.yaml": config_map("a"), "app/part/b.yaml": config_map("b")})
-    whole, part = rendered(tmp_path, "app", parsed), rendered(tmp_path, "app/part", parsed)
+    whole, part = rendered(tmp_path, "app", parser), rendered(tmp_path, "app/part", parser)
     assert whole.manifests[1] is part.manifests[0]
 
 
 def test_the_same_content_in_another_file_is_declared_there(tmp_path: Path) -> None:
-    """Where an object is declared belongs to it."""
-    parsed = CachingParser()
+    """A manifest has the path of its file."""
+    parser = CachingParser()
     write(tmp_path, {"one/a.yaml": config_map("a"), "two/a.yaml": config_map("a")})
-    one, two = rendered(tmp_path, "one", parsed), rendered(tmp_path, "two", parsed)
+    one, two = rendered(tmp_path, "one", parser), rendered(tmp_path, "two", parser)
     assert [m.source.file for m in (*one.manifests, *two.manifests)] == ["one/a.yaml", "two/a.yaml"]
 
 
-def test_a_broken_file_is_told_of_every_time(tmp_path: Path) -> None:
-    """Its errors are as well known as manifests are."""
-    parsed = CachingParser()
+def test_the_errors_of_a_broken_file_are_in_every_rendering(tmp_path: Path) -> None:
+    """Its errors are cached like manifests."""
+    parser = CachingParser()
     write(tmp_path, {**FILES, "app/bad.yaml": "a: [\n"})
-    first, second = rendered(tmp_path, "app", parsed), rendered(tmp_path, "app", parsed)
+    first, second = rendered(tmp_path, "app", parser), rendered(tmp_path, "app", parser)
     assert [str(error) for error in first.errors] == [str(error) for error in second.errors] != []
 
 
-def test_what_nobody_holds_any_more_is_forgotten(tmp_path: Path) -> None:
+def test_files_that_nothing_refers_to_leave_the_cache(tmp_path: Path) -> None:
     """Old revisions leave nothing behind."""
-    parsed = CachingParser()
+    parser = CachingParser()
     write(tmp_path, FILES)
-    held = rendered(tmp_path, "app", parsed)
-    assert len(parsed) == 2
+    held = rendered(tmp_path, "app", parser)
+    assert len(parser) == 2
     del held
     gc.collect()
-    assert len(parsed) == 0
+    assert len(parser) == 0
 
 
-def test_what_is_kept_is_packed_and_reads_the_same(tmp_path: Path) -> None:
-    """In any namespace that it is placed in."""
+def test_cached_manifests_are_packed_and_equal(tmp_path: Path) -> None:
+    """In any namespace."""
     write(tmp_path, {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b", "shop")})
     packed, plain = rendered(tmp_path, "app", CachingParser()), render(tree(tmp_path, "app", {}), RenderOptions())
     assert all(isinstance(m.content, Packed) for m in packed.manifests)

@@ -1,4 +1,4 @@
-"""What Git says when it fails, in one line that a user can act upon."""
+"""Git's error messages, condensed to one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from driftd.model.errors import GitError
 
-_LONGEST = 300
+_MAX_CHARACTERS = 300
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _PREFIX = re.compile(r"^(?:fatal|error|remote|ssh): *(?:fatal: *|error: *)?", re.IGNORECASE)
@@ -50,31 +50,31 @@ _ADVICE = (
 
 
 class CommandFailed(GitError):
-    """Git ended with an error. `stderr` is its whole text, for a closer look; its credentials are taken out."""
+    """Git exited with an error. `stderr` is its full text without credentials."""
 
     def __init__(self, command: str, stderr: str) -> None:
         self.command = command
         self.stderr = stderr
-        super().__init__(f"git {command}: {condensed(stderr)}")
+        super().__init__(f"git {command}: {summarize(stderr)}")
 
 
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without these secrets and without any credentials inside of addresses."""
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets and without credentials in URLs."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _CREDENTIALS.sub("***@", text)
 
 
-def condensed(stderr: str) -> str:
-    """The lines that say what is wrong, as one; at most 300 characters."""
+def summarize(stderr: str) -> str:
+    """The lines that state the error, as one of at most 300 characters."""
     lines = [_CONTROL.sub("", line).strip() for line in re.split(r"[\r\n]+", stderr)]
     lines = [line for line in lines if line]
-    telling = [line for line in lines if not _NOISE.search(line)] or lines[-1:]
-    sentences = list(dict.fromkeys(_PREFIX.sub("", line).rstrip(".") for line in telling[-3:]))
+    relevant = [line for line in lines if not _NOISE.search(line)] or lines[-1:]
+    sentences = list(dict.fromkeys(_PREFIX.sub("", line).rstrip(".") for line in relevant[-3:]))
     text = "; ".join(sentence for sentence in sentences if sentence) or "it gave no reason"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
 def advice(stderr: str) -> str:
-    """What the user can do about it; the empty string where there is nothing to say."""
+    """What the user can do about the error; empty if nothing is known."""
     return next((text for pattern, text in _ADVICE if re.search(pattern, stderr, re.IGNORECASE)), "")

@@ -1,4 +1,4 @@
-"""YAML and JSON are read as kubectl reads them, whatever stands in the file."""
+"""YAML and JSON are read as kubectl reads them, whatever the file contains."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.model.errors import RenderError
+from driftd.render.documents import ReadLimits, read_documents
 from driftd.render.manifests import read_manifests
-from driftd.render.yaml import Limits, read_documents
 
 DATA = Path(__file__).parent / "data"
 
@@ -26,7 +26,7 @@ def cases(name: str) -> list[Any]:
 
 def values(text: str | bytes, **limits: int) -> list[Any]:
     data = text.encode() if isinstance(text, str) else text
-    return [document.value for document in read_documents(data, "a.yaml", Limits(**limits))]
+    return [document.value for document in read_documents(data, "a.yaml", ReadLimits(**limits))]
 
 
 def exact(value: Any) -> str:
@@ -37,12 +37,12 @@ def exact(value: Any) -> str:
 @pytest.mark.parametrize("case", cases("yaml-as-kubectl-reads-it.json"))
 def test_an_object_is_what_kubectl_makes_of_it(case: dict[str, Any]) -> None:
     """The manifests of a file are exactly kubectl's objects, and what kubectl refuses is an error."""
-    found = read_manifests(case["yaml"].encode(), "a.yaml")
+    result = read_manifests(case["yaml"].encode(), "a.yaml")
     if "objects" in case:
-        assert found.errors == ()
-        assert exact([manifest.body for manifest in found.manifests]) == exact(case["objects"])
+        assert result.errors == ()
+        assert exact([manifest.body for manifest in result.manifests]) == exact(case["objects"])
     else:
-        assert len(found.errors) == 1
+        assert len(result.errors) == 1
 
 
 @pytest.mark.parametrize("case", cases("yaml-structures-as-kubectl-reads-them.json"))
@@ -69,7 +69,7 @@ def test_bytes_that_are_not_utf_8_become_replacement_characters() -> None:
 
 
 def test_a_byte_order_mark_amid_a_file_is_refused() -> None:
-    """Parsers disagree about it without a word, so it is an error."""
+    """Parsers silently disagree about it, so it is an error."""
     with pytest.raises(RenderError, match=r"^a\.yaml:2:1: a byte order mark"):
         values("a: 1\n\N{BOM}b: 2\n")
 
@@ -97,20 +97,20 @@ def test_windows_line_ends_are_no_part_of_a_text() -> None:
     ],
 )
 def test_an_error_names_the_line_and_the_column(text: str, line: int, column: int, says: str) -> None:
-    """Whatever is wrong with a file, its author sees where."""
+    """Whatever is wrong with a file, the error locates it."""
     with pytest.raises(RenderError) as caught:
         values(text)
     assert (caught.value.file, caught.value.line, caught.value.column) == ("a.yaml", line, column)
     assert says in caught.value.message
 
 
-def test_a_json_file_hears_about_its_json() -> None:
-    """In a .json file the error is that of JSON, not what YAML would say to it."""
+def test_the_error_of_a_json_file_is_about_its_json() -> None:
+    """The error in a .json file is that of JSON, not of YAML."""
     with pytest.raises(RenderError, match=r"a\.json:2:7: Expecting"):
         read_documents(b'{\n  "a" 1\n}\n', "a.json")
 
 
-def test_documents_know_where_they_start() -> None:
+def test_documents_have_their_first_lines() -> None:
     """A document's line is that of its first key; its start is past the separator."""
     documents = read_documents(b"# head\n\na: 1\n---\n# c\nb: 2\n---\n\n- 1\n", "a.yaml")
     assert [(document.line, document.start) for document in documents] == [(3, 1), (6, 5), (9, 8)]
@@ -196,16 +196,16 @@ def same(ours: Any, theirs: Any) -> bool:
 @given(documents_of(texts).filter(lambda value: value is not None))
 def test_json_comes_back_as_it_was(value: Any) -> None:
     """What json can write is read back equal, numbers being 64 bits wide."""
-    found = values(json.dumps({"value": value}, ensure_ascii=False))
-    assert same(found[0]["value"], as_go_keeps_it(value))
+    result = values(json.dumps({"value": value}, ensure_ascii=False))
+    assert same(result[0]["value"], as_go_keeps_it(value))
 
 
 @given(documents_of(printable), st.booleans())
 def test_yaml_comes_back_as_it_was(value: Any, flow: bool) -> None:
     """What PyYAML can write with all its strings quoted is read back equal."""
     text = yaml.dump({"value": value}, Dumper=Quoting, default_flow_style=flow, allow_unicode=True)
-    found = values(text)
-    assert same(found[0]["value"], as_go_keeps_it(value))
+    result = values(text)
+    assert same(result[0]["value"], as_go_keeps_it(value))
 
 
 class Quoting(yaml.SafeDumper):

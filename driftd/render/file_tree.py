@@ -1,4 +1,4 @@
-"""A folder of a repository, as rendering sees it: a tree of files at one revision, or a plain folder on disk."""
+"""The input of rendering: the files of a repository at one revision, or of a plain folder on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftd.model.errors import PathNotFound
 
 
 class TreeFile(Protocol):
-    """One file: `path` is relative to the repository's root, `blob` names its content."""
+    """One file: `path` is relative to the repository's root, `blob` identifies its content."""
 
     @property
     def path(self) -> str: ...
@@ -23,7 +23,7 @@ class TreeFile(Protocol):
 
 
 class FileTree(Protocol):
-    """The files of a repository at one state. All paths are relative to its root, with `/`, and never leave it."""
+    """The files of a repository at one revision. Paths are relative to its root, with `/`, and never lead out."""
 
     @property
     def path(self) -> str:
@@ -31,20 +31,20 @@ class FileTree(Protocol):
 
     @property
     def oid(self) -> str:
-        """What the content of `path` is known by: the same for the same content."""
+        """Identifies the content of `path`: equal for equal content."""
 
     def files(self, under: str | None = None) -> Sequence[TreeFile]:
-        """The files in a folder and all below it, or the one file of that path; by default those of the app."""
+        """The files in a folder and below it, or the one file at that path; by default those of the app."""
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         """The contents of files by path. Raises: PathNotFound."""
 
     def export(self, to: Path, under: str = "") -> None:
-        """Write what is under a folder to `to`, at its path from the root; no link in it leads out of `to`."""
+        """Writes a folder below `to`, at its path from the root; no symlink in it leads out of `to`."""
 
 
 class TracedTree:
-    """A tree that remembers which of its paths were looked at, whether or not there was anything."""
+    """Records which paths of a tree are read, whether they exist or not."""
 
     def __init__(self, tree: FileTree) -> None:
         self._tree = tree
@@ -60,29 +60,29 @@ class TracedTree:
         return self._tree.oid
 
     @property
-    def made_from(self) -> tuple[str, ...]:
-        """The paths that were looked at, without those that are below another one."""
-        return tuple(sorted(path for path in self._paths if self._paths.isdisjoint(_above(path))))
+    def paths_read(self) -> tuple[str, ...]:
+        """The paths that were read, without those below another one."""
+        return tuple(sorted(path for path in self._paths if self._paths.isdisjoint(_parents(path))))
 
     def files(self, under: str | None = None) -> Sequence[TreeFile]:
-        listed = self.path if under is None else under
-        self._paths.add(listed)
-        below = f"{listed}/" if listed else ""
-        if below not in self._listed:
-            self._listed += (below,)
+        folder = self.path if under is None else under
+        self._paths.add(folder)
+        prefix = f"{folder}/" if folder else ""
+        if prefix not in self._listed:
+            self._listed += (prefix,)
         return self._tree.files(under)
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
-        wanted = list(files)
-        self._paths.update([path for path in wanted if not path.startswith(self._listed)])
-        return self._tree.read(wanted)
+        paths = list(files)
+        self._paths.update([path for path in paths if not path.startswith(self._listed)])
+        return self._tree.read(paths)
 
     def export(self, to: Path, under: str = "") -> None:
         self._paths.add(under)
         self._tree.export(to, under)
 
 
-def _above(path: str) -> Iterator[str]:
+def _parents(path: str) -> Iterator[str]:
     while path:
         path = path.rpartition("/")[0]
         yield path
@@ -97,10 +97,10 @@ class FolderFile:
 
 
 class FolderTree:
-    """The FileTree of a plain folder: `root` stands for the repository, `path` for the app's folder in it.
+    """The FileTree of a plain folder: `root` takes the place of the repository, `path` is the app's folder in it.
 
-    Links that lead to a file inside `root` are read as that file; others are listed, but cannot be read and are not
-    exported. A `.git` folder is as if it were not there.
+    Symlinks to a file inside `root` are read as that file; others are listed, but cannot be read and are not exported.
+    A `.git` folder is ignored.
     """
 
     def __init__(self, root: Path, path: str = "") -> None:
@@ -115,8 +115,8 @@ class FolderTree:
 
     def files(self, under: str | None = None) -> Sequence[FolderFile]:
         start = self._inside(self.path if under is None else under)
-        found = [start] if start.is_file() else sorted(start.rglob("*"))
-        return [self._file(path) for path in found if self._is_content(path)]
+        paths = [start] if start.is_file() else sorted(start.rglob("*"))
+        return [self._file(path) for path in paths if self._is_content(path)]
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         contents = {}
@@ -146,9 +146,9 @@ class FolderTree:
         return path.resolve().is_relative_to(self.root)
 
     def _inside(self, path: str) -> Path:
-        found = self.root / path
-        if not self._is_inside(found):
+        absolute = self.root / path
+        if not self._is_inside(absolute):
             raise PathNotFound(f"{path} leads out of the repository")
-        if not found.exists():
+        if not absolute.exists():
             raise PathNotFound(f"there is no {path}")
-        return found
+        return absolute

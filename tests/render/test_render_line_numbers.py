@@ -1,4 +1,4 @@
-"""A field of an object is found on its line of the file."""
+"""Each field of an object has its line in the file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Source
-from driftd.render.lines import line_of
+from driftd.render.documents import read_documents
+from driftd.render.line_numbers import line_of
 from driftd.render.manifests import read_manifests
-from driftd.render.yaml import read_documents
 
 DEPLOYMENT = b"""\
 # two objects
@@ -65,7 +65,7 @@ spec:
     ],
 )
 def test_a_field_is_on_the_line_of_its_key(path: DocumentPath, line: int) -> None:
-    """What Git does not declare is on the line of the nearest thing that it does."""
+    """An undeclared field is on the line of its nearest declared ancestor."""
     deployment = read_manifests(DEPLOYMENT, "web.yaml").manifests[1]
     assert line_of(DEPLOYMENT, deployment.source, path) == line
 

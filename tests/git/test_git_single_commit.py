@@ -1,4 +1,4 @@
-"""What one look says of many files is what `git blame` says of each."""
+"""The shortcut for files of a single commit agrees with `git blame` on each file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftd.git import origin
+from driftd.git import single_commit
 from driftd.model.revision import GitLine
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
@@ -19,7 +19,7 @@ Answers = Mapping[str, Mapping[int, GitLine]]
 
 
 async def both(mirror: MirrorMaker, files: list[str]) -> tuple[Answers, Answers]:
-    """All files asked for together, and each by itself."""
+    """The blame of all files in one call, and of each file in its own."""
     together, alone = mirror(), mirror()
     sha = (await together.fetch()).sha
     await alone.fetch()
@@ -39,7 +39,7 @@ def renamed(repo: GitRepo) -> None:
 
 
 def made_anew(repo: GitRepo) -> None:
-    """Away and back: the file is older than its second coming."""
+    """Deleted and restored: the file is older than its restoration."""
     repo.git("rm", "--quiet", "apps/d.yaml")
     repo.commit("Take d away")
     repo.write({"apps/d.yaml": FILES["apps/d.yaml"]}).commit("Bring d back")
@@ -58,7 +58,7 @@ def linked(repo: GitRepo) -> None:
 
 
 def worded(repo: GitRepo) -> None:
-    """A subject over two lines, and an author that the mailmap knows by another name."""
+    """A subject over two lines, and an author that the mailmap renames."""
     repo.write({".mailmap": "Right Name <right@example.com> Wrong <dev@example.com>\n", "apps/g.yaml": "a: b\n"})
     repo.commit("First line\nsecond line\n\nBody", author="Wrong")
 
@@ -81,11 +81,11 @@ async def test_files_that_one_commit_wrote_take_no_blame(
 ) -> None:
     """However many they are."""
     repo.write(FILES).commit("Declare")
-    monkeypatch.setattr("driftd.git.blame._blame", _not_asked)
+    monkeypatch.setattr("driftd.git.blame._run_blame", _not_asked)
     tracked = mirror()
     sha = (await tracked.fetch()).sha
-    found = await tracked.blame(sha, dict.fromkeys(FILES, (2, 4)))
-    assert {(file, number): line.commit for file, lines in found.items() for number, line in lines.items()} == {
+    blamed = await tracked.blame(sha, dict.fromkeys(FILES, (2, 4)))
+    assert {(file, number): line.commit for file, lines in blamed.items() for number, line in lines.items()} == {
         (file, 2): sha for file in FILES
     }
 
@@ -93,10 +93,10 @@ async def test_files_that_one_commit_wrote_take_no_blame(
 async def test_a_long_history_is_not_walked_through(
     mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There each file is blamed by itself, with the same answer."""
+    """Each file is blamed by itself then, with the same result."""
     repo.write(FILES).commit("Declare")
-    monkeypatch.setattr(origin, "_SHORT", 1)
-    monkeypatch.setattr("driftd.git.blame.origins", _not_asked)
+    monkeypatch.setattr(single_commit, "_MAX_COMMITS", 1)
+    monkeypatch.setattr("driftd.git.blame.single_commit_files", _not_asked)
     together, alone = await both(mirror, list(FILES))
     assert together == alone
 
