@@ -27,7 +27,7 @@ from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.process.gc_paused import gc_paused
+from driftd.process.garbage_collector import gc_paused
 from driftd.process.lazy_ca import lazy_ca
 
 if TYPE_CHECKING:

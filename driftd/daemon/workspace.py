@@ -16,8 +16,8 @@ from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import mirror_of
 from driftd.incidents.recorder import Recorder
-from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.kube.collection import Changed, Collection, Keep
-from driftd.kube.connection import Cluster
+from driftd.kube.cached_object import CachedObject, DecodedCache, Packer
 from driftd.kube.discovery import ApiResource, Scope
+from driftd.kube.object_store import Changed, Collection, Keep
 from driftd.kube.objects import get, list_each
-from driftd.kube.packing import CachedObject, DecodedCache, Packer
 from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError
 
 __all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Timing"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftd.kube.packing import field_owners
+from driftd.kube.cached_object import field_owners
 from driftd.kube.watch import EventType, WatchEvent
-from driftd.process.gc_paused import OBJECTS_PER_YIELD
+from driftd.process.garbage_collector import OBJECTS_PER_YIELD
 
 _Key = tuple[str | None, str]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from driftd.kube.connection import Cluster
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Invalid, KubeError, NotFound, UnknownKind
 from driftd.model.resource import group_of
 

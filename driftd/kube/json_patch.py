@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
+from driftd.kube.rest_client import Cluster
 
 CONTENT_TYPE = "application/json-patch+json"
 

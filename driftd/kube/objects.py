@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
-from driftd.process.gc_paused import OBJECTS_PER_YIELD, gc_paused
+from driftd.process.garbage_collector import OBJECTS_PER_YIELD, gc_paused
 
 FIELD_MANAGER = "driftd"
 _EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})

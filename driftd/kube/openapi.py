@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.errors import NoSuchPath
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError
 
 

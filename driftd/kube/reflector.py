@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 
 import structlog
 
+from driftd.kube.cached_object import CachedObject
 from driftd.kube.coalescing import EventCoalescer
-from driftd.kube.collection import Collection, keyed, log_defect
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
+from driftd.kube.object_store import Collection, keyed, log_defect
 from driftd.kube.objects import Key, list_each
-from driftd.kube.packing import CachedObject
+from driftd.kube.rest_client import Cluster
 from driftd.kube.retry import jittered
 from driftd.kube.watch import EventType, WatchEvent, watch
 from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from driftd.process.gc_paused import OBJECTS_PER_YIELD, gc_paused
+from driftd.process.garbage_collector import OBJECTS_PER_YIELD, gc_paused
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ import structlog
 from multidict import CIMultiDict
 from yarl import URL
 
-from driftd.kube.login import Login, LoginSource, Tls
+from driftd.kube.rest_config import Login, LoginSource, Tls
 from driftd.model.errors import DriftdError, KubeError
 
 _READ_BUFFER = 2**18

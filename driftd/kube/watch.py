@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath, stated
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError, UnknownKind
 
 _QUEUED_CHUNKS = 16

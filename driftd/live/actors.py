@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from driftd.diff.ownership import Entry, entries, field_key
-from driftd.kube.packing import CachedObject
+from driftd.kube.cached_object import CachedObject
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, ResourceRef

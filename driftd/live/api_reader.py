@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import Key, get, list_each, list_objects, start_list
+from driftd.kube.rest_client import Cluster
 from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef

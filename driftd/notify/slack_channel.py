@@ -13,8 +13,8 @@ from driftd.model.errors import NotifyError
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.notify import slack
 from driftd.notify.channel import Credential, read_credential
+from driftd.notify.http_poster import TIMEOUT, HttpPoster, describe, parse_retry_after
 from driftd.notify.message import compose
-from driftd.notify.posting import TIMEOUT, HttpPoster, describe, parse_retry_after
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and .../chat.update#errors
 _NOT_TO_BE_UPDATED = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})

@@ -8,8 +8,8 @@ from driftd.model.errors import NotifyError
 from driftd.model.incident import Notification
 from driftd.notify import slack
 from driftd.notify.channel import Credential, read_credential
+from driftd.notify.http_poster import HttpPoster
 from driftd.notify.message import compose
-from driftd.notify.posting import HttpPoster
 
 
 class SlackWebhookChannel:

@@ -17,7 +17,7 @@ from driftd import __version__
 from driftd.model.document import notification_document
 from driftd.model.incident import Notification
 from driftd.notify.channel import Credential, read_credential
-from driftd.notify.posting import HttpPoster
+from driftd.notify.http_poster import HttpPoster
 
 
 def signature(secret: str, body: bytes, unix: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from tests.kube.scripted import ScriptedApi, kubeconfig
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from driftd.kube.cache import Changed, Freshness, LiveCache, Timing
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import Scope
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, KubeError
 from tests.kube.scripted import (
     CONFIG_MAPS,

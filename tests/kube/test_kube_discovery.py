@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Invalid, KubeError, UnknownKind
 from tests.kube.scripted import CONFIG_MAPS, NAMESPACES, WIDGETS, ScriptedApi, data, refused
 

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from driftd.kube import objects
-from driftd.kube.connection import Cluster
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from driftd.process.gc_paused import gc_paused
+from driftd.process.garbage_collector import gc_paused
 from tests.kube.scripted import CONFIG_MAPS, SECRETS, ScriptedApi, config_map, data, listing, refused, reset, text
 
 ALL = "/api/v1/namespaces/shop/configmaps"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from driftd.kube.connection import Cluster
 from driftd.kube.openapi import SchemaSource, usual_cache_folder
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError
 from tests.kube.scripted import ScriptedApi, data, refused, text
 

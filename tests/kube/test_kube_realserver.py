@@ -12,9 +12,9 @@ import pytest
 
 from driftd.kube import objects
 from driftd.kube.cache import Changed, LiveCache, Timing
-from driftd.kube.connection import Cluster, ClusterAccess
 from driftd.kube.discovery import Discovery
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.kube.watch import EventType, watch
 from driftd.model.errors import Conflict, Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 from tests.kube.scripted import WIDGETS

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from driftd.kube.connection import Cluster, ClusterAccess
 from driftd.kube.errors import refusal
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound
 from tests.kube.scripted import ScriptedApi, data, kubeconfig, never, refused, reset, text
 from tests.support.certificates import Authority

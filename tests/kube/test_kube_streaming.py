@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from driftd.kube.cache import Changed, LiveCache, Timing
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import Scope
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Forbidden, KubeError
 from tests.kube.scripted import (
     CONFIG_MAPS,

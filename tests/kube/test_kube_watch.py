@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.kube.connection import Cluster
+from driftd.kube.rest_client import Cluster
 from driftd.kube.watch import EventType, WatchEvent, _lines, watch
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, KubeError, UnknownKind
 from tests.kube.scripted import (

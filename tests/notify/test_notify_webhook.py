@@ -14,7 +14,7 @@ from aiohttp import web
 
 from driftd.model.document import notification_document
 from driftd.model.errors import NotifyError
-from driftd.notify.posting import parse_retry_after
+from driftd.notify.http_poster import parse_retry_after
 from driftd.notify.webhook import WebhookChannel
 
 CANARY = "canary-key-7f3a"
@@ -92,7 +92,7 @@ async def test_the_receivers_wish_to_wait_is_told(receiver):
 
 async def test_a_receiver_that_is_not_there_is_tried_again_and_its_address_stays_secret(receiver, monkeypatch):
     """No connection, a broken one, no answer, no key: all pass, and none is told with the address or the key."""
-    monkeypatch.setattr("driftd.notify.posting.TIMEOUT", 0.2)
+    monkeypatch.setattr("driftd.notify.http_poster.TIMEOUT", 0.2)
 
     async def hang() -> web.StreamResponse:
         await asyncio.Event().wait()

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from driftd.kube.connection import Cluster, ClusterAccess
 from driftd.kube.exec_plugin import run_exec_plugin
 from driftd.kube.kubeconfig import Entry
-from driftd.kube.login import LoginSource
+from driftd.kube.rest_client import Cluster, ClusterAccess
+from driftd.kube.rest_config import LoginSource
 from driftd.model.errors import ClusterUnreachable, ConfigError, KubeError
 from tests.kube.scripted import ScriptedApi, data, kubeconfig, refused
 
@@ -213,7 +213,7 @@ def test_no_login_but_that_of_a_provider_loads_the_kubernetes_package(tmp_path: 
     """It takes half a second, which every command would pay."""
     file = kubeconfig(tmp_path, "https://here", {"token": "t"})
     code = (
-        "import asyncio, pathlib, sys; from driftd.kube.connection import Cluster, ClusterAccess\n"
+        "import asyncio, pathlib, sys; from driftd.kube.rest_client import Cluster, ClusterAccess\n"
         f"asyncio.run(Cluster.connect(ClusterAccess('here', pathlib.Path({str(file)!r}))))\n"
         "sys.exit('kubernetes' in sys.modules)"
     )

@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
+from driftd.kube.cached_object import CachedObject, DecodedCache, Packer
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import Key
-from driftd.kube.packing import CachedObject, DecodedCache, Packer
 from driftd.kube.watch import EventType, WatchEvent
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.process.gc_paused import OBJECTS_PER_YIELD
+from driftd.process.garbage_collector import OBJECTS_PER_YIELD
 
 log = structlog.get_logger()
 

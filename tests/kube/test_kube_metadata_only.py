@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.kube import packing
+from driftd.kube import cached_object
 from driftd.kube.cache import Changed, LiveCache
-from driftd.kube.connection import Cluster
+from driftd.kube.cached_object import CachedObject, DecodedCache, Packer
 from driftd.kube.discovery import Scope
-from driftd.kube.packing import CachedObject, DecodedCache, Packer
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Forbidden, KubeError
 from driftd.model.resource import ResourceRef
 from tests.kube.scripted import (
@@ -228,8 +228,8 @@ def _after(moment: asyncio.Event, answer: Answer) -> Answer:
 
 async def test_what_changed_last_is_held_decoded_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few objects of a cluster, however many scopes it has, and none once nothing changes."""
-    monkeypatch.setattr(packing, "_AT_HAND", 2)
-    monkeypatch.setattr(packing, "_FOR", 0.02)
+    monkeypatch.setattr(cached_object, "_AT_HAND", 2)
+    monkeypatch.setattr(cached_object, "_FOR", 0.02)
     at_hand = DecodedCache()
     some = []
     for number in range(3):

@@ -16,7 +16,7 @@ import orjson
 from driftd import __version__
 from driftd.kube.errors import is_broken_connection, refusal, unreachable
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.kube.login import LoginSource
+from driftd.kube.rest_config import LoginSource
 from driftd.kube.retry import Retryable, retry_after, retrying
 from driftd.kube.session import Session
 from driftd.model.errors import KubeError
