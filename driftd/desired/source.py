@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from driftd.git.mirror import Mirror
+from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.revision import Revision
 
+_MIN_BACKOFF = timedelta(seconds=2)
 _MAX_BACKOFF = timedelta(minutes=5)
 
 
@@ -54,6 +56,5 @@ class SourceState:
         (or five minutes). None while all is well."""
         if not self.failures:
             return None
-        return min(
-            timedelta(seconds=2 ** min(self.failures, 10)), max(self.interval, timedelta(seconds=2)), _MAX_BACKOFF
-        )
+        cap = min(max(self.interval, _MIN_BACKOFF), _MAX_BACKOFF)
+        return timedelta(seconds=exponential_delay(self.failures, _MIN_BACKOFF.total_seconds(), cap.total_seconds()))
