@@ -1,4 +1,4 @@
-"""Live objects as compact bytes: what is held of each, and how it is packed and unpacked."""
+"""Live objects as compressed JSON: the entries of the live cache."""
 
 from __future__ import annotations
 
@@ -11,63 +11,68 @@ import orjson
 from driftd.model.packing import Dictionary, Samples
 from driftd.model.resource import JsonObject, ResourceRef
 
-_AT_HAND, _FOR = 64, 5.0
-"""So many objects are held decoded, and for so many seconds: each takes some twenty kilobytes."""
+_MAX_DECODED = 64
+"""Maximum number of objects of a cluster that are kept decoded: each takes some twenty kilobytes."""
+
+_DECODED_SECONDS = 5.0
+"""How long an object is kept decoded."""
 
 
 class CachedObject:
-    """One live object, held whole or in outline.
+    """One live object: either complete or, like a PartialObjectMetadata, `metadata_only`.
 
-    The outline is its metadata without annotations and managedFields: enough to know that it is there, in which
-    version, and who owns it; not enough to compare it.
+    Of the latter only the metadata without annotations and managedFields is held: enough for existence, version and
+    owners of the object; not enough to compare it.
     """
 
-    __slots__ = ("_content", "_dictionary", "_packed", "field_owners", "is_whole", "ref", "resource_version")
+    __slots__ = ("_content", "_dictionary", "_packed", "field_owners", "metadata_only", "ref", "resource_version")
 
     def __init__(
-        self, ref: ResourceRef, content: JsonObject, dictionary: Dictionary | None = None, *, whole: bool = True
+        self,
+        ref: ResourceRef,
+        content: JsonObject,
+        dictionary: Dictionary | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> None:
         self.ref = ref
         self.resource_version = str(content["metadata"]["resourceVersion"])
-        self.is_whole = whole
-        self.field_owners = hash(orjson.dumps(field_owners(content))) if whole else 0
-        """Equal for two versions of an object in which the same managers own the same fields, but those of the status.
-
-        0 where it is held in outline.
-        """
+        self.metadata_only = metadata_only
+        self.field_owners = 0 if metadata_only else hash(orjson.dumps(field_owners(content)))
+        """A hash of managedFields without entries for the status; 0 for metadata only."""
         self._content: JsonObject | None = None
-        raw = orjson.dumps(content if whole else _partial_metadata(content))
+        raw = orjson.dumps(_partial_metadata(content) if metadata_only else content)
         self._dictionary = dictionary
-        # A copy: orjson's own bytes keep the room that they were written into, several times of what an outline takes.
+        # A copy: orjson's bytes keep their write buffer, several times the size of the metadata.
         self._packed = dictionary.pack(raw) if dictionary is not None else bytes(memoryview(raw))
 
     @property
     def size(self) -> int:
-        """The bytes that it is held in."""
+        """Compressed size in bytes."""
         return len(self._packed)
 
     @property
     def object(self) -> JsonObject:
-        """The whole object, managedFields and all, decoded where it is not held so. Not to be edited.
+        """The complete object, including managedFields. Do not modify it.
 
-        Raises: LookupError: it is held in outline only (see `is_whole`), by which nothing may be judged.
+        Raises: LookupError: only metadata is held, which must not be compared.
         """
-        if not self.is_whole:
-            raise LookupError(f"{self.ref} is held in outline only")
+        if self.metadata_only:
+            raise LookupError(f"{self.ref} has only its metadata cached")
         return self.metadata
 
     @property
     def metadata(self) -> JsonObject:
-        """What is held of it: at least its kind and the outline of its metadata."""
+        """Whatever is held: at least apiVersion, kind and the partial metadata."""
         if self._content is not None:
             return self._content
         raw = self._packed if self._dictionary is None else self._dictionary.unpack(self._packed)
-        held: JsonObject = orjson.loads(raw)
-        return held
+        content: JsonObject = orjson.loads(raw)
+        return content
 
-    def hold(self, content: JsonObject | None) -> None:
-        """Keeps the decoded object at hand for whoever asks next, until None is given: it takes a lot of room."""
-        if self.is_whole:
+    def keep_decoded(self, content: JsonObject | None) -> None:
+        """Keeps the decoded object for the next reads; None releases it."""
+        if not self.metadata_only:
             self._content = content
 
     def __repr__(self) -> str:
@@ -75,48 +80,48 @@ class CachedObject:
 
 
 class DecodedCache:
-    """Those objects of a cluster that changed last, held decoded for a moment: they are about to be looked at."""
+    """The latest changed objects of a cluster in decoded form, for a few seconds: a pass is about to read them."""
 
     def __init__(self) -> None:
-        self._latest: deque[CachedObject] = deque()
-        self._ending: asyncio.TimerHandle | None = None
+        self._entries: deque[CachedObject] = deque()
+        self._expiry: asyncio.TimerHandle | None = None
 
-    def hold(self, cached: CachedObject, content: JsonObject) -> None:
-        if len(self._latest) == _AT_HAND:
-            self._latest.popleft().hold(None)
-        self._latest.append(cached)
-        cached.hold(content)
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().call_later(_FOR, self.let_go)
+    def add(self, cached: CachedObject, content: JsonObject) -> None:
+        if len(self._entries) == _MAX_DECODED:
+            self._entries.popleft().keep_decoded(None)
+        self._entries.append(cached)
+        cached.keep_decoded(content)
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_later(_DECODED_SECONDS, self.clear)
 
-    def let_go(self) -> None:
-        """Holds them packed only."""
-        if self._ending is not None:
-            self._ending.cancel()
-            self._ending = None
-        while self._latest:
-            self._latest.popleft().hold(None)
+    def clear(self) -> None:
+        """Releases all decoded objects; their compressed form stays."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        while self._entries:
+            self._entries.popleft().keep_decoded(None)
 
 
 class Packer:
-    """Packs the objects of one kind."""
+    """Makes the cache entries of one kind, with the compression dictionary that they share."""
 
     def __init__(self) -> None:
         self._samples = Samples()
 
     def pack(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
-        """The object with everything in it."""
-        packed = CachedObject(ref, content, self._samples.dictionary)
+        """An entry with the complete object."""
+        cached = CachedObject(ref, content, self._samples.dictionary)
         self._samples.add(orjson.dumps(content))
-        return packed
+        return cached
 
     def pack_metadata(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
-        """The object in outline, which is short enough as it is."""
-        return CachedObject(ref, content, whole=False)
+        """An entry with metadata only, uncompressed: it is short enough."""
+        return CachedObject(ref, content, metadata_only=True)
 
 
 def field_owners(content: JsonObject) -> list[Any]:
-    """The entries of an object's managedFields that are about more than its status."""
+    """The managedFields entries of an object, without those of its status subresource."""
     managed = content["metadata"].get("managedFields") or ()
     return [entry for entry in managed if entry.get("subresource") != "status"]
 

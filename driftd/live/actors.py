@@ -114,7 +114,7 @@ class ActorLog:
         self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime
     ) -> None:
         """Takes in two versions of an object, as the watch brought them. Of an outline nothing can be said."""
-        if old is None or new is None or not (old.is_whole and new.is_whole):
+        if old is None or new is None or (old.metadata_only or new.metadata_only):
             return
         if old.field_owners != new.field_owners:
             _remember(self._changes, ref, _ObservedChange(now, old, new))

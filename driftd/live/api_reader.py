@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import Key, get, list_each, list_objects, start_list
+from driftd.kube.listing import list_each, list_objects, start_list
+from driftd.kube.objects import ObjectKey, get
 from driftd.kube.rest_client import Cluster
 from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden
@@ -161,19 +162,19 @@ class ApiReader:
         asked_for = dict(missing)
         page: dict[ResourceRef, ReadResult] = {}
 
-        def taken(item: JsonObject) -> Key:
+        def taken(item: JsonObject) -> ObjectKey:
             key = (item["metadata"].get("namespace"), item["metadata"]["name"])
             if (ref := asked_for.get(key)) is not None:
                 page[ref] = ReadResult(item)
             return key
 
-        def told(_keys: Sequence[Key]) -> None:
+        def told(_keys: Sequence[ObjectKey]) -> None:
             on_read(dict(page))
             page.clear()
 
         try:
             begun = self._prefetched.pop((resource, namespace), None)
-            listing = await list_each(self._cluster, resource, namespace, taken, on_page=told, begun=begun)
+            listing = await list_each(self._cluster, resource, namespace, taken, on_page=told, first_page=begun)
         except Forbidden:
             return False
         except DriftdError as error:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from driftd.kube.cache import LiveCache
 from driftd.kube.discovery import ApiResource, Scope
+from driftd.kube.resource_version import resource_version_number
 from driftd.live.api_reader import Pods, ReadResult, ReadResults, Workloads
 from driftd.live.mapping import MappedManifest
 from driftd.live.pod_index import PodIndex
@@ -72,11 +73,11 @@ class CacheReader:
     ) -> Sequence[JsonObject]:
         names = list(self._pods.names((resource, namespace), self._cache, workloads))
         found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-        outlines = [pod.ref.name for pod in found if not pod.is_whole]
+        outlines = [pod.ref.name for pod in found if pod.metadata_only]
         if outlines:
             await self._cache.fetch_content(resource, namespace, outlines)
             found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-            if not all(pod.is_whole for pod in found):
+            if any(pod.metadata_only for pod in found):
                 raise KubeError(f"{resource} in {namespace}: {_CHANGED_WHILE_READ}")
         return [pod.object for pod in found]
 
@@ -85,7 +86,7 @@ class CacheReader:
             cached = self._cache.get(resource, ref.namespace, ref.name)
         except DriftdError:
             return False  # `_read` says so
-        return cached is not None and not cached.is_whole
+        return cached is not None and cached.metadata_only
 
     async def _complete(self, some: tuple[Scope, Sequence[str]]) -> str | None:
         """Has objects of one scope read that were held in outline only; what went wrong, if something did."""
@@ -104,7 +105,7 @@ class CacheReader:
             return ReadResult(None, str(error))
         if written is not None:
             return ReadResult(written)
-        if cached is not None and not cached.is_whole:
+        if cached is not None and cached.metadata_only:
             return ReadResult(None, trouble or f"{ref}: {_CHANGED_WHILE_READ}")
         return ReadResult(cached.object if cached is not None else None)
 
@@ -124,5 +125,4 @@ def _version(body: JsonObject) -> str:
 
 
 def _version_number(version: str | None) -> int:
-    """Resource versions of one resource compare as numbers (KEP-5504)."""
-    return int(version) if version is not None and version.isdigit() else 0
+    return resource_version_number(version) or 0

@@ -10,7 +10,7 @@ from driftd.kube.discovery import Scope
 from driftd.model.resource import JsonObject, ResourceRef
 
 if TYPE_CHECKING:
-    from driftd.kube.cache import CachedObject, Changed, LiveCache
+    from driftd.kube.cache import CachedObject, LiveCache, ObjectChange
 
 _ByWorkload = defaultdict[ResourceRef, set[str]]
 
@@ -43,7 +43,7 @@ class PodIndex:
             self._scopes[scope] = known
         return (name for workload in workloads for name in known.get(workload, ()))
 
-    def apply(self, change: Changed) -> None:
+    def apply(self, change: ObjectChange) -> None:
         """Takes in what became of a pod."""
         for (_, namespace), known in self._scopes.items():
             if namespace in (None, change.ref.namespace):

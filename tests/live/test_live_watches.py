@@ -41,7 +41,7 @@ class Shared:
 
     async def outline(self, name: str) -> None:
         """Returns once a ConfigMap is held in outline."""
-        await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and not held.is_whole, name)
+        await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and held.metadata_only, name)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> 
         await world.apply("Deployment", deployment(name=name), name)
 
     def whole(name: str) -> list[bool]:
-        return [pod.is_whole for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
+        return [not pod.metadata_only for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
 
     await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
     reader = await shared.watches.subscribe("second", scopes, {declared["other"]})
