@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import posixpath
 import secrets
 import sys
@@ -27,7 +26,7 @@ from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
-from driftd.process.garbage_collector import gc_paused
+from driftd.process.garbage_collector import exclude_from_gc, gc_paused
 from driftd.process.lazy_ca import lazy_ca
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ async def run_check(
         if request.explain is not None:
             return await _explain(request.explain, subjects, how, output, shown, git)
         reports = await _check(subjects, how, output, shown, git)
-        gc.freeze()  # else the collector walks all of it once more as it is let go
+        exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
         for rule in how.ignored.unused():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -23,7 +22,9 @@ from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
-from driftd.process.tuning import freeze_heap, limit_tls_buffers, tune_gc
+from driftd.process.garbage_collector import freeze_heap, tune_gc
+from driftd.process.threads import set_switch_interval
+from driftd.process.tls import limit_tls_buffers
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.reconciler import PassResult
 from driftd.web.app import create_app
@@ -69,7 +70,7 @@ class Daemon:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
         config = load(self._file)
         loop = asyncio.get_running_loop()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
+        set_switch_interval(_SWITCH_INTERVAL)
         tune_gc()
         limit_tls_buffers()
         for number in (signal.SIGTERM, signal.SIGINT):

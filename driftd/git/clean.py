@@ -5,32 +5,16 @@ It is loaded with the first Git that runs: that takes a while, and not every pro
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from driftd.git import environment
+from driftd.process.imports import environment_default
 
-
-@contextmanager
-def _no_refusal() -> Iterator[None]:
-    """A missing git is reported when it is used, not at the import. The variable would have to be taken away from each
-    Git, by a program more."""
-    name = "GIT_PYTHON_REFRESH"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "quiet"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-
-
-with _no_refusal():
+# A missing git is reported when it is used, not when GitPython is imported.
+with environment_default("GIT_PYTHON_REFRESH", "quiet"):
     from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
     from git.cmd import Git
 

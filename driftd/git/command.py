@@ -6,14 +6,12 @@ nothing here is kept, and each process leads a process group that is killed as a
 
 from __future__ import annotations
 
-import fcntl
-import io
 import os
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,13 +20,10 @@ from driftd.git import environment
 from driftd.git.deadline import Deadline
 from driftd.git.failure import CommandFailed, redacted
 from driftd.model.errors import GitError
+from driftd.process.pipes import enlarge_pipe
 
 if TYPE_CHECKING:
     from driftd.git.clean import CleanGit
-
-
-_ROOM = 1 << 20
-"""Bytes of Git's output that may wait to be read. As much as Linux lets anybody have."""
 
 
 class NoRepository(GitError):
@@ -75,7 +70,7 @@ class Shell:
         assert process.stdin is not None  # noqa: S101  # all three are pipes: told to the type checker
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
-        out = _wide(process.stdout)
+        out = enlarge_pipe(process.stdout)
         errors: list[bytes] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
         drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,), daemon=True)
@@ -159,17 +154,6 @@ def _lent(lender: Path) -> Path | None:
 def _require_git() -> None:
     if shutil.which("git") is None:
         raise GitError("git is not installed, or not on the PATH: driftd needs it")
-
-
-def _wide(pipe: IO[bytes]) -> IO[bytes]:
-    """The same pipe with room for more. A thread that reads beside one that computes gets its turn every 5 ms (Python's
-    switch interval), and Git would wait for that whenever the usual 64 KiB are full.
-    """
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # more than this user may have
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
-    assert isinstance(pipe, io.BufferedReader)  # noqa: S101  # told to the type checker
-    return io.BufferedReader(pipe.detach(), _ROOM)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:
