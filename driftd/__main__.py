@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
+from driftd.process.garbage_collector import disable_gc
 
 
 def command() -> None:
-    """The entry point. Nothing of what is imported is ever let go: collections meanwhile would find nothing."""
-    gc.disable()
-    from driftd.cli.main import command as run  # noqa: PLC0415  # only now
+    """The entry point."""
+    disable_gc()
+    from driftd.cli.main import command as run  # noqa: PLC0415  # its imports are what `disable_gc` is for
 
     run()
 

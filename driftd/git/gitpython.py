@@ -5,32 +5,16 @@ Imported when Git is first run: importing GitPython is slow, and not every proce
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from driftd.git import environment
+from driftd.process.imports import environment_default
 
-
-@contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Lets a missing git be reported when it is used, not at the import. The variable is removed again: else each run
-    of Git would need `env -u` for it."""
-    name = "GIT_PYTHON_REFRESH"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "quiet"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-
-
-with _quiet_import():
+# A missing git is reported when it is used, not when GitPython is imported.
+with environment_default("GIT_PYTHON_REFRESH", "quiet"):
     from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
     from git.cmd import Git
 

@@ -6,14 +6,12 @@ no `Repo` is kept, and each process leads a process group that is killed as a wh
 
 from __future__ import annotations
 
-import fcntl
-import io
 import os
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,13 +20,10 @@ from driftd.git import environment
 from driftd.git.deadline import Deadline
 from driftd.git.errors import CommandFailed, redact
 from driftd.model.errors import GitError
+from driftd.process.pipes import enlarge_pipe
 
 if TYPE_CHECKING:
     from driftd.git.gitpython import CleanGit
-
-
-_PIPE_BYTES = 1 << 20
-"""Buffer for Git's output, in bytes: Linux' default limit for users without privileges (fs.pipe-max-size)."""
 
 
 class NoRepository(GitError):
@@ -75,7 +70,7 @@ class GitRunner:
         assert process.stdin is not None  # noqa: S101  # all three are pipes: for the type checker
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
-        out = _with_large_buffer(process.stdout)
+        out = enlarge_pipe(process.stdout)
         errors: list[bytes] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
         drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,), daemon=True)
@@ -159,17 +154,6 @@ def _alternate_objects(alternate: Path) -> Path | None:
 def _require_git() -> None:
     if shutil.which("git") is None:
         raise GitError("git is not installed, or not on the PATH: driftd needs it")
-
-
-def _with_large_buffer(pipe: IO[bytes]) -> IO[bytes]:
-    """The same pipe with a larger buffer. A reading thread next to a computing one runs every 5 ms (Python's switch
-    interval), and Git would block until then whenever the default 64 KiB are full.
-    """
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # above this user's limit
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    assert isinstance(pipe, io.BufferedReader)  # noqa: S101  # for the type checker
-    return io.BufferedReader(pipe.detach(), _PIPE_BYTES)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

@@ -21,11 +21,10 @@ from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
 from driftd.git.runner import GitRunner
 from driftd.git.source import GitSource
-from driftd.kube.connection import Cluster
-from driftd.kube.json_patch import json_patch
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.kube.objects import apply, delete
+from driftd.kube.objects import apply, delete, json_patch
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import map_manifests

@@ -1,4 +1,4 @@
-"""How driftd proves who it is, and goes on doing so when credentials change."""
+"""Credentials, and their renewal."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from driftd.kube.connection import Cluster, ClusterAccess
 from driftd.kube.exec_plugin import run_exec_plugin
-from driftd.kube.kubeconfig import Entry
-from driftd.kube.login import LoginSource
+from driftd.kube.kubeconfig import KubeconfigEntry
+from driftd.kube.rest_client import Cluster, ClusterAccess
+from driftd.kube.rest_config import RestConfigLoader
 from driftd.model.errors import ClusterUnreachable, ConfigError, KubeError
 from tests.kube.scripted import ScriptedApi, data, kubeconfig, refused
 
@@ -66,8 +66,8 @@ async def connect(file: Path) -> Cluster:
     return await Cluster.connect(ClusterAccess("shop", file))
 
 
-async def test_a_credential_plugin_is_asked_once_while_its_token_is_valid(api: ScriptedApi, tmp_path: Path) -> None:
-    """Many requests, one run of the program."""
+async def test_a_credential_plugin_runs_once_while_its_token_is_valid(api: ScriptedApi, tmp_path: Path) -> None:
+    """Many requests, one run."""
     only(api, "first")
     answers(tmp_path, lifetime=900, token="first")
     cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
@@ -77,8 +77,8 @@ async def test_a_credential_plugin_is_asked_once_while_its_token_is_valid(api: S
     await cluster.close()
 
 
-async def test_a_token_near_its_expiry_is_renewed_before_it_is_refused(api: ScriptedApi, tmp_path: Path) -> None:
-    """A minute before the end the program is asked again, so that no request fails."""
+async def test_a_token_is_renewed_before_it_expires(api: ScriptedApi, tmp_path: Path) -> None:
+    """The plugin runs a minute before, so that no request fails."""
     only(api, "first", "second")
     answers(tmp_path, lifetime=0.0, token="first")
     cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
@@ -88,11 +88,11 @@ async def test_a_token_near_its_expiry_is_renewed_before_it_is_refused(api: Scri
     await cluster.close()
 
 
-async def test_a_token_that_the_server_refuses_is_replaced_and_the_request_repeated(
+async def test_a_rejected_token_is_renewed_and_the_request_repeated(
     api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token revoked before its time costs one 401, which the caller never sees."""
-    monkeypatch.setattr("driftd.kube.session._PAUSE", 0.0)
+    """A revoked token costs one 401, which the caller does not get."""
+    monkeypatch.setattr("driftd.kube.session._MIN_RENEWAL_SECONDS", 0.0)
     only(api, "second")
     answers(tmp_path, token="first")
     cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
@@ -102,10 +102,8 @@ async def test_a_token_that_the_server_refuses_is_replaced_and_the_request_repea
     await cluster.close()
 
 
-async def test_credentials_that_stay_refused_say_whose_they_are_and_do_not_run_the_plugin_each_time(
-    api: ScriptedApi, tmp_path: Path
-) -> None:
-    """The error names file, context and user, not the token; ten requests are not ten runs."""
+async def test_the_error_for_rejected_credentials_names_their_origin(api: ScriptedApi, tmp_path: Path) -> None:
+    """File, context and user, not the token; and the plugin does not run for every request."""
     only(api)
     answers(tmp_path, token="canary-token")
     file = kubeconfig(tmp_path, api.url, plugin(tmp_path))
@@ -119,8 +117,8 @@ async def test_credentials_that_stay_refused_say_whose_they_are_and_do_not_run_t
     await cluster.close()
 
 
-async def test_a_plugin_that_fails_later_leaves_the_old_token_in_use(api: ScriptedApi, tmp_path: Path) -> None:
-    """While the old token still works, nobody notices that the program is gone."""
+async def test_a_failing_plugin_leaves_a_valid_token_in_use(api: ScriptedApi, tmp_path: Path) -> None:
+    """Requests succeed as long as the server accepts it."""
     only(api, "first")
     answers(tmp_path, lifetime=0.0, token="first")
     cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
@@ -143,41 +141,41 @@ async def test_a_plugin_that_fails_later_leaves_the_old_token_in_use(api: Script
         ("import time; time.sleep(60)", "did not finish in 0.5 s"),
     ],
 )
-async def test_a_plugin_that_gives_nothing_useful_is_an_error_that_says_so(
-    tmp_path: Path, program: str, says: str
-) -> None:
-    """Never a login without credentials, and never what might be one in the message."""
-    user = Entry("me", {"exec": {"apiVersion": EXEC_API, "command": sys.executable, "args": ["-c", program]}}, tmp_path)
-    patience = 0.5 if "sleep" in program else 30
+async def test_the_error_for_a_failing_plugin_says_what_it_did(tmp_path: Path, program: str, says: str) -> None:
+    """No request is sent without credentials, and the message contains none."""
+    user = KubeconfigEntry(
+        "me", {"exec": {"apiVersion": EXEC_API, "command": sys.executable, "args": ["-c", program]}}, tmp_path
+    )
+    time_limit = 0.5 if "sleep" in program else 30
     with pytest.raises(KubeError, match=says) as caught:
-        await run_exec_plugin(user, Entry("c", {}, tmp_path), {}, patience)
+        await run_exec_plugin(user, KubeconfigEntry("c", {}, tmp_path), {}, time_limit)
     assert "canary" not in f"{caught.value}{caught.value.__cause__}"
 
 
-async def test_a_plugin_that_is_not_installed_says_how_to_get_it(tmp_path: Path) -> None:
-    """The kubeconfig's installHint reaches the user."""
+async def test_the_error_for_a_missing_plugin_has_its_install_hint(tmp_path: Path) -> None:
+    """From the kubeconfig."""
     spec = {"apiVersion": EXEC_API, "command": "no-such-plugin", "installHint": "Install the cloud's CLI."}
     with pytest.raises(KubeError, match=r"'no-such-plugin' .* cannot be started.*Install the cloud's CLI\."):
-        await run_exec_plugin(Entry("me", {"exec": spec}, tmp_path), Entry("c", {}, tmp_path), {})
+        await run_exec_plugin(KubeconfigEntry("me", {"exec": spec}, tmp_path), KubeconfigEntry("c", {}, tmp_path), {})
 
 
-async def test_a_plugin_beside_the_kubeconfig_learns_which_cluster_it_is_for(tmp_path: Path) -> None:
-    """A relative command starts from the kubeconfig's folder; provideClusterInfo tells the server."""
+async def test_a_relative_plugin_is_found_and_receives_the_cluster(tmp_path: Path) -> None:
+    """A relative command starts at the kubeconfig's folder; provideClusterInfo passes the server."""
     program = tmp_path / "plugin"
     program.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/plugin.py\n")
     program.chmod(0o700)
     plugin(tmp_path)
     answers(tmp_path, token="first")
     spec = {"apiVersion": EXEC_API, "command": "./plugin", "provideClusterInfo": True}
-    cluster = Entry("c", {"server": "https://here"}, tmp_path)
-    credential = await run_exec_plugin(Entry("me", {"exec": spec}, tmp_path), cluster, {})
+    cluster = KubeconfigEntry("c", {"server": "https://here"}, tmp_path)
+    credential = await run_exec_plugin(KubeconfigEntry("me", {"exec": spec}, tmp_path), cluster, {})
     info = json.loads((tmp_path / "info").read_text())
     assert (credential.token, info["spec"]["cluster"]["server"]) == ("first", "https://here")
     assert "first" not in repr(credential)
 
 
-async def test_a_token_file_is_read_again_when_it_was_rotated(api: ScriptedApi, tmp_path: Path) -> None:
-    """The new token is used within a minute, and its newline is not part of it."""
+async def test_a_rotated_token_file_is_read_again(api: ScriptedApi, tmp_path: Path) -> None:
+    """Within a minute, and without its newline."""
     only(api, "first", "second")
     (tmp_path / "token").write_text("first\n")
     cluster = await connect(kubeconfig(tmp_path, api.url, {"tokenFile": "token"}))
@@ -190,30 +188,28 @@ async def test_a_token_file_is_read_again_when_it_was_rotated(api: ScriptedApi, 
 
 
 @pytest.mark.parametrize(("file", "expected"), [("file\n", "file"), ("\n", "token"), (None, "token")])
-async def test_a_token_file_is_preferred_to_a_token_as_by_kubectl(
-    tmp_path: Path, file: str | None, expected: str
-) -> None:
-    """The token counts only while the file cannot be read."""
+async def test_a_token_file_wins_over_a_token(tmp_path: Path, file: str | None, expected: str) -> None:
+    """As in kubectl, unless the file cannot be read."""
     if file is not None:
         (tmp_path / "given").write_text(file)
     access = ClusterAccess("here", kubeconfig(tmp_path, "https://here", {"token": "token", "tokenFile": "given"}))
-    assert dict((await LoginSource(access, {}).log_in()).headers) == {"Authorization": f"Bearer {expected}"}
+    assert dict((await RestConfigLoader(access, {}).load()).headers) == {"Authorization": f"Bearer {expected}"}
 
 
 async def test_a_token_of_an_oidc_provider_is_used_while_it_is_valid(tmp_path: Path) -> None:
-    """Its issuer is not asked before the token expires."""
+    """The issuer is not contacted before the token expires."""
     claims = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + 3600}).encode()).decode().rstrip("=")
     user = {"auth-provider": {"name": "oidc", "config": {"id-token": f"a.{claims}.b"}}}
-    source = LoginSource(ClusterAccess("here", kubeconfig(tmp_path, "https://here", user)), {})
+    source = RestConfigLoader(ClusterAccess("here", kubeconfig(tmp_path, "https://here", user)), {})
     for _ in range(2):
-        assert dict((await source.log_in()).headers) == {"Authorization": f"Bearer a.{claims}.b"}
+        assert dict((await source.load()).headers) == {"Authorization": f"Bearer a.{claims}.b"}
 
 
-def test_no_login_but_that_of_a_provider_loads_the_kubernetes_package(tmp_path: Path) -> None:
-    """It takes half a second, which every command would pay."""
+def test_only_auth_providers_import_the_kubernetes_package(tmp_path: Path) -> None:
+    """That takes half a second, for every command."""
     file = kubeconfig(tmp_path, "https://here", {"token": "t"})
     code = (
-        "import asyncio, pathlib, sys; from driftd.kube.connection import Cluster, ClusterAccess\n"
+        "import asyncio, pathlib, sys; from driftd.kube.rest_client import Cluster, ClusterAccess\n"
         f"asyncio.run(Cluster.connect(ClusterAccess('here', pathlib.Path({str(file)!r}))))\n"
         "sys.exit('kubernetes' in sys.modules)"
     )
@@ -228,31 +224,31 @@ def test_no_login_but_that_of_a_provider_loads_the_kubernetes_package(tmp_path: 
         ("443", {"token": "t"}, "No such file"),
     ],
 )
-async def test_a_service_account_that_is_not_whole_says_what_is_missing(
+async def test_the_error_for_an_incomplete_service_account_says_what_is_missing(
     tmp_path: Path, port: str, files: dict[str, str], says: str
 ) -> None:
-    """As it happens when a pod has opted out of its token, or outside of a cluster with half of its environment."""
+    """In a pod without a token, or outside of a cluster with part of its environment."""
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": port}
     with pytest.raises(KubeError, match=says):
-        await LoginSource(ClusterAccess("here"), environ, service_account=tmp_path).log_in()
+        await RestConfigLoader(ClusterAccess("here"), environ, service_account=tmp_path).load()
 
 
-async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(tmp_path: Path) -> None:
-    """Without kubeconfig and context the pod's own account counts, with its CA and namespace."""
+async def test_in_a_pod_the_service_account_and_its_rotated_token_are_used(tmp_path: Path) -> None:
+    """Without kubeconfig and context, with the CA and namespace of the pod."""
     (tmp_path / "token").write_text("first\n")
     (tmp_path / "ca.crt").write_text("the CA")
     (tmp_path / "namespace").write_text("driftd")
     environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-    source = LoginSource(ClusterAccess("here"), environ, service_account=tmp_path)
-    login = await source.log_in()
+    source = RestConfigLoader(ClusterAccess("here"), environ, service_account=tmp_path)
+    login = await source.load()
     assert (login.server, login.namespace, login.tls.ca) == ("https://[fd00::1]:443", "driftd", b"the CA")
     assert dict(login.headers) == {"Authorization": "Bearer first"}
     assert login.renew_at <= time.time() + 60
     assert not login.compress, "the way is short, and the API server's time is everybody's"
     (tmp_path / "token").write_text("second")
-    assert dict((await source.log_in()).headers) == {"Authorization": "Bearer second"}
+    assert dict((await source.load()).headers) == {"Authorization": "Bearer second"}
 
 
 @pytest.mark.parametrize(
@@ -268,16 +264,16 @@ async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(tm
         ("https://127.0.0.1:6443", {"proxy-url": "http://proxy.example.com:3128"}, True),
     ],
 )
-async def test_answers_are_compressed_where_the_way_may_be_long(
+async def test_responses_are_compressed_over_slow_networks_only(
     tmp_path: Path, server: str, more: dict[str, Any], compressed: bool
 ) -> None:
-    """It costs the API server more than it saves where the network is fast; the kubeconfig has the last word."""
-    source = LoginSource(ClusterAccess("shop", kubeconfig(tmp_path, server, cluster=more)), {})
-    assert (await source.log_in()).compress is compressed
+    """It costs the API server more than a fast network saves; the kubeconfig decides."""
+    source = RestConfigLoader(ClusterAccess("shop", kubeconfig(tmp_path, server, cluster=more)), {})
+    assert (await source.load()).compress is compressed
 
 
-async def test_impersonation_of_the_kubeconfig_is_not_dropped(api: ScriptedApi, tmp_path: Path) -> None:
-    """Whoever is told to act as somebody else must not act as themselves."""
+async def test_impersonation_of_the_kubeconfig_is_sent(api: ScriptedApi, tmp_path: Path) -> None:
+    """Otherwise requests would run under another identity."""
     api.on("GET", "/version", data({}))
     user = {"token": "t", "as": "jane", "as-groups": ["a", "b"], "as-user-extra": {"dept/x": ["1"]}}
     cluster = await connect(kubeconfig(tmp_path, api.url, user))
@@ -290,7 +286,7 @@ async def test_impersonation_of_the_kubeconfig_is_not_dropped(api: ScriptedApi, 
 
 
 async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi, tmp_path: Path) -> None:
-    """Still in use behind proxies that authenticate."""
+    """For proxies that authenticate."""
     api.on("GET", "/version", data({}))
     cluster = await connect(kubeconfig(tmp_path, api.url, {"username": "jane", "password": "pw"}))
     await cluster.request("GET", "/version")
@@ -314,10 +310,10 @@ async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi
         ({"auth-provider": {"name": "oidc", "config": {"id-token": "canary"}}}, {}, "auth-provider gave no token"),
     ],
 )
-async def test_a_login_that_cannot_be_made_says_why_without_showing_it(
+async def test_the_error_for_broken_credentials_does_not_contain_them(
     tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], says: str
 ) -> None:
-    """Each mistake names the kubeconfig and what is wrong; no key, certificate or token is in the text."""
+    """It has the kubeconfig and the mistake; no key, certificate or token."""
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"canary\xff")
     file = kubeconfig(tmp_path, "https://127.0.0.1:1", user, cluster)
@@ -327,8 +323,8 @@ async def test_a_login_that_cannot_be_made_says_why_without_showing_it(
     assert "canary" not in str(caught.value)
 
 
-async def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    """It is the proxy to look at, and its password is not shown."""
+async def test_the_error_for_an_unreachable_proxy_names_it(tmp_path: Path) -> None:
+    """Without its password."""
     file = kubeconfig(tmp_path, "https://127.0.0.1:1", cluster={"proxy-url": "http://u:canary@127.0.0.1:9"})
     cluster = await connect(file)
     with pytest.raises(ClusterUnreachable, match=r"through the proxy http://127\.0\.0\.1:9: check the proxy") as caught:
@@ -337,8 +333,8 @@ async def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
     await cluster.close()
 
 
-async def test_no_private_key_stays_behind_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that came inside the kubeconfig touch a private folder only while they are loaded."""
+async def test_no_private_key_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of a kubeconfig are in a private folder only while they are loaded."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     certificate, key = _self_signed()
@@ -347,17 +343,17 @@ async def test_no_private_key_stays_behind_on_the_disk(tmp_path: Path, monkeypat
         kubeconfig(tmp_path, "https://127.0.0.1:1", user, {"certificate-authority-data": _base64(certificate)})
     )
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert "PRIVATE" not in repr(cluster._session.login)
+    assert "PRIVATE" not in repr(cluster._session.config)
     await cluster.close()
 
 
-async def test_a_client_certificate_that_was_rotated_is_used_for_new_connections(tmp_path: Path) -> None:
-    """A new certificate on disk makes a new session; the old one ends when nothing uses it."""
+async def test_a_rotated_client_certificate_is_used_for_new_connections(tmp_path: Path) -> None:
+    """A new certificate gets a new transport; the old one is closed when it is idle."""
     for name, content in zip(("cert", "key"), _self_signed(), strict=True):
         (tmp_path / name).write_bytes(content)
     user = {"client-certificate": "cert", "client-key": "key"}
     cluster = await connect(kubeconfig(tmp_path, "https://127.0.0.1:1", user))
-    old = cluster._session._line
+    old = cluster._session._transport
     for name, content in zip(("cert", "key"), _self_signed(), strict=True):
         (tmp_path / name).write_bytes(content)
     await _a_minute_later(cluster)
@@ -365,13 +361,13 @@ async def test_a_client_certificate_that_was_rotated_is_used_for_new_connections
         await cluster.request("GET", "/version")
     assert old is not None
     assert old.session.closed
-    assert cluster._session._line is not old
+    assert cluster._session._transport is not old
     await cluster.close()
 
 
 async def _a_minute_later(cluster: Cluster) -> None:
     """As if the login had been made a minute ago."""
-    object.__setattr__(cluster._session.login, "renew_at", time.time() - 1)
+    object.__setattr__(cluster._session.config, "renew_at", time.time() - 1)
 
 
 def _base64(content: bytes) -> str:
