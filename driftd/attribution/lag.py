@@ -9,8 +9,8 @@ from driftd.attribution.declarations import MAX_COMMITS, EarlierDeclaration, Lag
 from driftd.attribution.history import AppHistory, LagKey
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
-from driftd.diff.deployer import Deployer, deployer
-from driftd.diff.ownership import entries
+from driftd.diff.deployer import Deployer, find_deployer
+from driftd.diff.ownership import managed_fields
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
 from driftd.model.path import FieldPath
@@ -160,7 +160,7 @@ def _then(one: Assessment, manifest: Manifest, comparison: Comparison) -> Verdic
 
 def _deployer(one: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
     live = one.live or {}
-    return deployer(live, manifest.body, one.schema, entries(live), comparison.managers)
+    return find_deployer(live, manifest.body, one.schema, managed_fields(live), comparison.managers)
 
 
 def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:

@@ -82,7 +82,7 @@ async def run_check(
         gc.freeze()  # else the collector walks all of it once more as it is let go
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
-        for rule in how.ignored.unused():
+        for rule in how.ignore_rules.unused():
             print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     if any(report.undecided for report in reports):
         return 2

@@ -298,7 +298,7 @@ async def _housekeeping(now_running: Running, metrics: Metrics) -> None:
     while True:
         metrics.observe_queue(len(now_running.engine.queue))
         if not now_running.not_ready():
-            unused = now_running.space.comparison.ignored.unused()
+            unused = now_running.space.comparison.ignore_rules.unused()
             metrics.observe_unused_rules(len(unused))
             if not settled:
                 settled = True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from driftd.diff.autoscaler import Autoscalers
-from driftd.diff.compare import Comparison, unknown
+from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get, list_objects
@@ -115,17 +115,17 @@ class Assessor:
     ) -> Assessment:
         manifest = one.manifest
         if one.error is not None and one.resource is None:
-            return Assessment(one, unknown(manifest, one.error))
+            return Assessment(one, unknown_verdict(manifest, one.error))
         if one.resource is None:
             return Assessment(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
         reading = readings[manifest.ref]
         if reading.error is not None:
-            return Assessment(one, unknown(manifest, reading.error))
+            return Assessment(one, unknown_verdict(manifest, reading.error))
         if one.error is not None and reading.body is not None:
-            return Assessment(one, unknown(manifest, one.error), reading.body)
+            return Assessment(one, unknown_verdict(manifest, one.error), reading.body)
         schema = schemas[one.resource]
         if isinstance(schema, KubeError):
-            return Assessment(one, unknown(manifest, f"its schema could not be read: {schema}"), reading.body)
+            return Assessment(one, unknown_verdict(manifest, f"its schema could not be read: {schema}"), reading.body)
         try:
             verdict = self.comparison.verdict(
                 manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
@@ -133,7 +133,9 @@ class Assessor:
         except Exception as error:
             # A defect of ours in the comparison of one object must not cost the verdicts on the others.
             log.exception("comparison crashed", object=str(manifest.ref))
-            verdict = unknown(manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect")
+            verdict = unknown_verdict(
+                manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect"
+            )
         return Assessment(one, verdict, reading.body, schema)
 
     async def _by_server(self, one: MappedManifest, readings: ReadResults, schemas: SchemaAnswers) -> Assessment:
@@ -157,9 +159,9 @@ class Assessor:
             judged = self._by_client(one, {ref: reading}, schemas)
             if judged.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
                 return judged
-            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
+            return Assessment(one, unknown_verdict(one.manifest, _no_dry_run(error)), reading.body)
         except DriftdError as error:
-            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
+            return Assessment(one, unknown_verdict(one.manifest, _no_dry_run(error)), reading.body)
         return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
 
 

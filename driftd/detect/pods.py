@@ -85,7 +85,7 @@ async def _one(one: Assessment, pods: Sequence[JsonObject], view: ClusterView) -
     own = pods_of(one.live, pods)
     revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
     settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _expected_pods(one.live)
-    found = pod_drift(one.live, own, revisions, settled=settled)
+    found = pod_drift(one.live, own, revisions, rollout_complete=settled)
     return replace(one, verdict=_with_fields(one.verdict, found)) if found else one
 
 

@@ -13,7 +13,7 @@ from driftd.live.api_reader import Reader
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
-from driftd.model.report import SIZE, Chunk, Verdicts, others
+from driftd.model.report import CHUNK_SIZE, Chunk, Verdicts, changed_positions
 from driftd.model.resource import Manifest, ResourceRef
 
 
@@ -107,7 +107,7 @@ class VerdictCache:
         """The verdict on each object of the placement, in its order."""
         for number, chunk in enumerate(self._chunks):
             if chunk is None:
-                self._chunks[number] = Chunk(self._verdicts[number * SIZE : (number + 1) * SIZE])
+                self._chunks[number] = Chunk(self._verdicts[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE])
         return Verdicts([chunk for chunk in self._chunks if chunk is not None])
 
     @property
@@ -122,7 +122,7 @@ class VerdictCache:
 
     def _put(self, position: int, verdict: Verdict) -> None:
         self._verdicts[position] = verdict
-        self._chunks[position // SIZE] = None
+        self._chunks[position // CHUNK_SIZE] = None
 
     def _switch_to(self, placement: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
         """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
@@ -131,7 +131,7 @@ class VerdictCache:
         if placement is self._mapping:
             return []
         old, new = list(self._mapping.mapped), list(placement.mapped)
-        places = others(old, new)
+        places = changed_positions(old, new)
         if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
             self._mapping = placement
             return [new[at] for at in places]
@@ -144,7 +144,7 @@ class VerdictCache:
         self._failed = {ref: well for ref, well in self._failed.items() if ref in self._positions}
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.mapped)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
-        self._chunks = [None] * -(-len(self._verdicts) // SIZE)
+        self._chunks = [None] * -(-len(self._verdicts) // CHUNK_SIZE)
         return [one for one in new if id(one) not in known]
 
     def _is_unchanged(self, one: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from driftd.model.resource import JsonObject, ResourceRef, group_of
 
-Range = tuple[int, int]
+ReplicaRange = tuple[int, int]
 """The least and the most replicas that an autoscaler may set."""
 
 
@@ -15,14 +15,14 @@ Range = tuple[int, int]
 class Autoscalers:
     """The HorizontalPodAutoscalers of a cluster, by what they scale."""
 
-    ranges: Mapping[ResourceRef, Range]
+    ranges: Mapping[ResourceRef, ReplicaRange]
 
     @classmethod
     def of(cls, bodies: Iterable[JsonObject]) -> Autoscalers:
         """From live HorizontalPodAutoscalers, of whatever version; others, and broken ones, are passed over."""
-        found: dict[ResourceRef, Range] = {}
+        found: dict[ResourceRef, ReplicaRange] = {}
         for body in bodies:
-            ref = scaled_by(body)
+            ref = scale_target(body)
             if ref is None:
                 continue
             most, least = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
@@ -30,12 +30,12 @@ class Autoscalers:
                 found[ref] = (least if isinstance(least, int) else 1, most)
         return cls(found)
 
-    def range_of(self, ref: ResourceRef) -> Range | None:
+    def range_of(self, ref: ResourceRef) -> ReplicaRange | None:
         """Within what an autoscaler scales that object, or None if none does."""
         return self.ranges.get(ref)
 
 
-def scaled_by(autoscaler: JsonObject) -> ResourceRef | None:
+def scale_target(autoscaler: JsonObject) -> ResourceRef | None:
     """What a live HorizontalPodAutoscaler scales; None for what is none, and for a broken one."""
     spec, metadata = autoscaler.get("spec"), autoscaler.get("metadata")
     if autoscaler.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):

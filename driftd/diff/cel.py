@@ -14,7 +14,7 @@ from driftd.model.path import format_path
 from driftd.model.resource import JsonObject
 
 
-def checked(expression: str) -> str:
+def validate(expression: str) -> str:
     """The expression, if it is one. Raises: DriftdError: it does not parse, or names what there is not."""
     try:
         program = _program(expression)
@@ -26,7 +26,7 @@ def checked(expression: str) -> str:
     return expression
 
 
-def holds(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
+def evaluate(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
     """Whether an expression is true of a difference.
 
     It is given `object`, the manifest as Git declares it, and `field`, with `path`, `change`, `desired`, `live` and

@@ -15,35 +15,40 @@ from driftd.model.resource import Json
 
 _NONE: Mapping[str, tuple[Any, ...]] = {}
 
-Neighbours = Mapping[str, Any]
-"""The fields beside the one that is asked for, as they are live."""
+Siblings = Mapping[str, Any]
+"""The fields siblings the one that is asked for, as they are live."""
 
 
-def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: str, beside: Neighbours) -> bool:
+def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: str, siblings: Siblings) -> bool:
     """Whether the API server puts that value in by itself where none is given.
 
     `schema` is the value's type, `parent` the type of the struct that holds it under `key`.
     """
     member = parent is not None and (parent.is_map or parent.type == "array")  # nothing makes one by itself
-    if schema is not None and schema.default is not None and not member and _is_filled(schema.default, value, schema):
+    if (
+        schema is not None
+        and schema.default is not None
+        and not member
+        and _is_default_with_members(schema.default, value, schema)
+    ):
         return True
     go_type = parent.go_type if parent is not None else None
-    if parent is None or go_type is None or _is_left_out(parent, go_type, key):
+    if parent is None or go_type is None or _is_excluded(parent, go_type, key):
         return False
     if any(_same(default, value) for default in DEFAULTS.get(go_type, _NONE).get(key, ())):
         return True
     derived = _DERIVED.get((go_type, key))
-    return derived is not None and derived(value, beside)
+    return derived is not None and derived(value, siblings)
 
 
-def stands_for_zero(declared: Json, live: Json, parent: Schema | None, key: str, beside: Neighbours) -> bool:
+def replaces_zero_value(declared: Json, live: Json, parent: Schema | None, key: str, siblings: Siblings) -> bool:
     """Whether `live` is the default that the API server puts in the place of a declared zero value or empty list."""
     if parent is None or parent.go_type is None or declared not in ("", 0, []) or isinstance(declared, bool):
         return False
-    return is_default(live, None, parent, key, beside)
+    return is_default(live, None, parent, key, siblings)
 
 
-def _is_filled(default: Json, value: Json, schema: Schema) -> bool:
+def _is_default_with_members(default: Json, value: Json, schema: Schema) -> bool:
     """Whether a value is a default of a schema, with the defaults of what is in it."""
     if not isinstance(default, dict) or not isinstance(value, dict):
         return _same(default, value)
@@ -53,9 +58,9 @@ def _is_filled(default: Json, value: Json, schema: Schema) -> bool:
     )
 
 
-def _is_left_out(parent: Schema, go_type: str, key: str) -> bool:
+def _is_excluded(parent: Schema, go_type: str, key: str) -> bool:
     """Whether the object that a field belongs to gets no default there: a template is no Pod, and no Job."""
-    kind, fields = _OF_OBJECTS_ONLY.get(go_type, (None, None))
+    kind, fields = _NOT_IN_TEMPLATES.get(go_type, (None, None))
     return kind is not None and parent.within != kind and (fields is None or key in fields)
 
 
@@ -63,56 +68,56 @@ def _same(left: Json, right: Json) -> bool:
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _pull_policy(value: Json, beside: Neighbours) -> bool:
-    image = str(beside.get("image", ""))
+def _pull_policy(value: Json, siblings: Siblings) -> bool:
+    image = str(siblings.get("image", ""))
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return bool(value == ("Always" if tag in ("", "latest") and not digest else "IfNotPresent"))
 
 
-def _target_port(value: Json, beside: Neighbours) -> bool:
-    return bool(value == beside.get("port"))
+def _target_port(value: Json, siblings: Siblings) -> bool:
+    return bool(value == siblings.get("port"))
 
 
-def _policy_types(value: Json, beside: Neighbours) -> bool:
-    return bool(value == (["Ingress", "Egress"] if beside.get("egress") else ["Ingress"]))
+def _policy_types(value: Json, siblings: Siblings) -> bool:
+    return bool(value == (["Ingress", "Egress"] if siblings.get("egress") else ["Ingress"]))
 
 
-def _limits(value: Json, beside: Neighbours) -> bool:
-    limits = beside.get("limits")
+def _limits(value: Json, siblings: Siblings) -> bool:
+    limits = siblings.get("limits")
     return isinstance(limits, Mapping) and isinstance(value, Mapping) and value.items() <= limits.items()
 
 
-def _range_default(value: Json, beside: Neighbours) -> bool:
+def _range_default(value: Json, siblings: Siblings) -> bool:
     """A LimitRange's defaults are its maximum, then its minimum; its default requests, its defaults before that."""
     return isinstance(value, Mapping) and all(
-        any(amount == (beside.get(source) or {}).get(name) for source in ("default", "max", "min"))
+        any(amount == (siblings.get(source) or {}).get(name) for source in ("default", "max", "min"))
         for name, amount in value.items()
     )
 
 
-def _account(value: Json, beside: Neighbours) -> bool:
-    return value is not None and value in (beside.get("serviceAccountName"), beside.get("serviceAccount"))
+def _account(value: Json, siblings: Siblings) -> bool:
+    return value is not None and value in (siblings.get("serviceAccountName"), siblings.get("serviceAccount"))
 
 
-def _list_kind(value: Json, beside: Neighbours) -> bool:
-    return bool(value == f"{beside.get('kind')}List")
+def _list_kind(value: Json, siblings: Siblings) -> bool:
+    return bool(value == f"{siblings.get('kind')}List")
 
 
-def _singular(value: Json, beside: Neighbours) -> bool:
-    return bool(value == str(beside.get("kind", "")).lower())
+def _singular(value: Json, siblings: Siblings) -> bool:
+    return bool(value == str(siblings.get("kind", "")).lower())
 
 
-def _is_true(value: Json, _beside: Neighbours) -> bool:
+def _is_true(value: Json, _beside: Siblings) -> bool:
     return bool(value == "True")
 
 
-def _labels_of_template(value: Json, beside: Neighbours) -> bool:
-    template = beside.get("template") or {}
+def _labels_of_template(value: Json, siblings: Siblings) -> bool:
+    template = siblings.get("template") or {}
     return bool(value == (template.get("metadata") or {}).get("labels"))
 
 
-def _always(_value: Json, _beside: Neighbours) -> bool:
+def _always(_value: Json, _beside: Siblings) -> bool:
     return True
 
 
@@ -120,7 +125,7 @@ _CORE = "io.k8s.api.core.v1."
 _BATCH = "io.k8s.api.batch.v1."
 _CLAIM = f"{_CORE}PersistentVolumeClaim"
 _NAMES = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames"
-_DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
+_DERIVED: Mapping[tuple[str, str], Callable[[Json, Siblings], bool]] = {
     (f"{_CORE}Container", "imagePullPolicy"): _pull_policy,
     (f"{_CORE}EphemeralContainer", "imagePullPolicy"): _pull_policy,
     (f"{_CORE}ServicePort", "targetPort"): _target_port,
@@ -140,7 +145,7 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Neighbours], bool]] = {
     (_NAMES, "singular"): _singular,
 }
 
-_OF_OBJECTS_ONLY: Mapping[str, tuple[str, frozenset[str] | None]] = {
+_NOT_IN_TEMPLATES: Mapping[str, tuple[str, frozenset[str] | None]] = {
     f"{_CORE}PodSpec": (
         f"{_CORE}Pod",
         frozenset({"enableServiceLinks", "preemptionPolicy", "priority", "serviceAccountName"}),

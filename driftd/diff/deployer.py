@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.fields_v1 import identity, positions, step
-from driftd.diff.managers import DEFAULT_MANAGERS, Managers, is_gitops
+from driftd.diff.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.managers import DEFAULT_MANAGERS, Managers, is_gitops_controller
 from driftd.diff.normalise import LAST_APPLIED
-from driftd.diff.ownership import Entry
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.diff.schema import Schema
-from driftd.diff.walk import same
+from driftd.diff.walk import is_equivalent
 from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Json, JsonObject
 
@@ -25,8 +25,8 @@ class Deployer:
     the object, where that was another one. `last_applied` is None where the deployer does not go by it.
     """
 
-    entry: Entry | None
-    creator: Entry | None = None
+    entry: ManagedFieldsEntry | None
+    creator: ManagedFieldsEntry | None = None
     last_applied: JsonObject | None = None
 
     @property
@@ -37,7 +37,7 @@ class Deployer:
     def operation(self) -> str | None:
         return self.entry.owner.operation if self.entry else None
 
-    def brought(self, entry: Entry) -> bool:
+    def wrote(self, entry: ManagedFieldsEntry) -> bool:
         """Whether what an entry holds and nobody declares came with the deployer's own requests.
 
         An Update by the deployer holds the server's defaults and what admission put in. So does one that bears the
@@ -45,20 +45,20 @@ class Deployer:
         person's tool may bear such a name as well: then it must be of the moment of that apply, or of the creation.
         """
         own = self.entry
-        if own is None or entry.applies:
+        if own is None or entry.is_apply:
             return False
         if entry is own or entry is self.creator:
             return True
-        if not own.applies or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
+        if not own.is_apply or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
             return False
-        return is_gitops(own.owner.manager) or entry.owner.time == own.owner.time or entry.created
+        return is_gitops_controller(own.owner.manager) or entry.owner.time == own.owner.time or entry.at_creation
 
 
-def deployer(
+def find_deployer(
     body: JsonObject,
     declared: Mapping[str, Any],
     schema: Schema | None,
-    among: Sequence[Entry],
+    entries: Sequence[ManagedFieldsEntry],
     managers: Managers = DEFAULT_MANAGERS,
 ) -> Deployer:
     """The manager that deploys: by what it holds of what is declared, by how, by its name, and by who made the object.
@@ -70,42 +70,42 @@ def deployer(
     """
     candidates = [
         e
-        for e in among
-        if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_hand(e.owner)
+        for e in entries
+        if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_interactive(e.owner)
     ]
-    if len(candidates) == 1 and candidates[0].applies:
+    if len(candidates) == 1 and candidates[0].is_apply:
         return Deployer(candidates[0])
     recorded = last_applied(body)
-    if not any(e.created or _declares(e, recorded, managers) for e in candidates):
-        as_declared = _agreed(declared, body, schema)
-        candidates = [e for e in candidates if held(e.fields, as_declared, schema)]
+    if not any(e.at_creation or _deploys_whole_objects(e, recorded, managers) for e in candidates):
+        as_declared = _unchanged(declared, body, schema)
+        candidates = [e for e in candidates if count_owned(e.fields, as_declared, schema)]
     if not candidates:
         return Deployer(None, None, recorded)
     if len(candidates) == 1:
         return Deployer(candidates[0], None, recorded)
-    appliers = [e for e in candidates if _declares(e, recorded, managers)]
-    if len(appliers) == 1 and not any(e.created for e in candidates) and _surely_holds(appliers[0], declared):
-        return Deployer(appliers[0], None, None if appliers[0].applies else recorded)
-    counts = {id(e): held(e.fields, declared, schema) for e in candidates}
-    creator = _best((e for e in candidates if e.created), counts)
-    applier = _best(appliers, counts)
+    appliers = [e for e in candidates if _deploys_whole_objects(e, recorded, managers)]
+    if len(appliers) == 1 and not any(e.at_creation for e in candidates) and _surely_owns(appliers[0], declared):
+        return Deployer(appliers[0], None, None if appliers[0].is_apply else recorded)
+    counts = {id(e): count_owned(e.fields, declared, schema) for e in candidates}
+    creator = _largest_owner((e for e in candidates if e.at_creation), counts)
+    applier = _largest_owner(appliers, counts)
     if applier is not None and (creator is None or 2 * counts[id(applier)] >= counts[id(creator)]):
         chosen = applier
     else:
         chosen = creator or max(candidates, key=lambda e: counts[id(e)])
-    if creator is not None and not _made_it(creator, chosen, counts):
+    if creator is not None and not _created_object(creator, chosen, counts):
         creator = None
-    return Deployer(chosen, creator, None if chosen.applies else recorded)
+    return Deployer(chosen, creator, None if chosen.is_apply else recorded)
 
 
-def _agreed(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> dict[str, Any]:
+def _unchanged(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> dict[str, Any]:
     """The part of what is declared that is live as it is declared."""
     found: dict[str, Any] = {}
     for key, value in declared.items():
         actual = live.get(key) if isinstance(live, Mapping) else None
         child = schema.child(key) if schema is not None else None
         if isinstance(value, dict) and isinstance(actual, dict):
-            below: Json = _agreed(value, actual, child)
+            below: Json = _unchanged(value, actual, child)
         else:
             below = value if _is_same(value, actual, child) else None
         if below:
@@ -115,35 +115,35 @@ def _agreed(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> d
 
 def _is_same(declared: Json, live: Json, schema: Schema | None) -> bool:
     try:
-        return live is not None and same(declared, live, schema)
+        return live is not None and is_equivalent(declared, live, schema)
     except SchemaMismatch:
         return False  # the comparison says so, with the field
 
 
-def _made_it(entry: Entry, chosen: Entry, counts: Mapping[int, int]) -> bool:
+def _created_object(entry: ManagedFieldsEntry, chosen: ManagedFieldsEntry, counts: Mapping[int, int]) -> bool:
     """Whether an update in the object's first second was its creation, and not a hand that was quick."""
     if entry is chosen or entry.owner.time == chosen.owner.time:
         return False
     return 2 * counts[id(entry)] >= counts[id(chosen)]
 
 
-def _best(among: Iterable[Entry], counts: Mapping[int, int]) -> Entry | None:
+def _largest_owner(entries: Iterable[ManagedFieldsEntry], counts: Mapping[int, int]) -> ManagedFieldsEntry | None:
     """The one that holds the most; one that applies when it holds at least half as much, for it came after."""
-    holding = [entry for entry in among if counts[id(entry)] > 0]
+    holding = [entry for entry in entries if counts[id(entry)] > 0]
     if not holding:
         return None
     most = max(holding, key=lambda e: counts[id(e)])
-    applying = max((e for e in holding if e.applies), key=lambda e: counts[id(e)], default=most)
+    applying = max((e for e in holding if e.is_apply), key=lambda e: counts[id(e)], default=most)
     return applying if 2 * counts[id(applying)] >= counts[id(most)] else most
 
 
-def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> bool:
-    if entry.applies or managers.is_deployer(entry.owner):
+def _deploys_whole_objects(entry: ManagedFieldsEntry, recorded: JsonObject | None, managers: Managers) -> bool:
+    if entry.is_apply or managers.is_deployer(entry.owner):
         return True
     return recorded is not None and entry.owns(("metadata", "annotations", LAST_APPLIED))
 
 
-def _surely_holds(entry: Entry, declared: Mapping[str, Any]) -> bool:
+def _surely_owns(entry: ManagedFieldsEntry, declared: Mapping[str, Any]) -> bool:
     """Whether `held` would count something at all, as far as that shows at the top: nearly always it does."""
     for key, below in entry.fields.items():
         value = declared.get(key[2:]) if key[:2] == "f:" else None
@@ -158,7 +158,7 @@ def _surely_holds(entry: Entry, declared: Mapping[str, Any]) -> bool:
     return False
 
 
-def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
+def count_owned(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
     """How many of the declared fields, and of the maps and items that hold them, are in a set of owned ones."""
     count = 0
     if declared.__class__ is dict:
@@ -166,18 +166,18 @@ def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> in
             if key == ".":
                 count += 1
             elif key[:2] == "f:" and (value := declared.get(name := key[2:])) is not None:
-                count += held(below, value, schema.child(name) if schema is not None else None) if below else 1
+                count += count_owned(below, value, schema.child(name) if schema is not None else None) if below else 1
         return count
-    items = positions(declared, schema)
+    items = item_positions(declared, schema)
     for key, below in fields.items():
         if key == ".":
             count += 1
         elif items is not None and schema is not None and key[:2] == "k:":
-            index = items.get(identity(key, schema))
+            index = items.get(item_identity(key, schema))
             if index is not None:
-                count += held(below, declared[index], schema.items) if below else 1
-        elif (found := step(declared, schema, key)) is not None:
-            count += held(below, found.value, found.schema) if below else 1
+                count += count_owned(below, declared[index], schema.items) if below else 1
+        elif (found := resolve(declared, schema, key)) is not None:
+            count += count_owned(below, found.value, found.schema) if below else 1
     return count
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from driftd.diff.defaults import is_default
 from driftd.diff.ignore import IgnoreRule
 from driftd.diff.ownership import owner_of
-from driftd.diff.rules import Rule
+from driftd.diff.rules import BuiltInRule
 from driftd.diff.schema import ListType, Schema
 from driftd.diff.undeclared import Ownership
 from driftd.diff.walk import list_items
@@ -17,10 +17,10 @@ from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json
 
-Hide = Callable[[FieldDrift], FieldDrift]
+Redact = Callable[[FieldDrift], FieldDrift]
 """Takes the values of Secrets out of a difference."""
 
-Ruled = Mapping[FieldPath, tuple[FieldDrift, Rule | IgnoreRule | None]]
+DriftsByPath = Mapping[FieldPath, tuple[FieldDrift, BuiltInRule | IgnoreRule | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Explanation:
     rule: str
 
 
-def explanations(
+def explain_fields(
     desired: dict[str, Any],
     live: dict[str, Any],
     schema: Schema | None,
     owned: Ownership,
-    found: Ruled,
-    hide: Hide,
+    found: DriftsByPath,
+    hide: Redact,
 ) -> list[Explanation]:
     """One explanation for each leaf of either side, in the order of the manifest, then of the live object."""
     result = []
@@ -74,7 +74,7 @@ def _leaves(
     schema: Schema | None,
     parent: Schema | None,
     key: str,
-    beside: Mapping[str, Any],
+    siblings: Mapping[str, Any],
     path: FieldPath,
 ) -> Iterator[_Leaf]:
     if _branches(desired, live, dict):
@@ -91,7 +91,7 @@ def _leaves(
             there = (value if value in (desired or []) else None, value if value in (live or []) else None)
             yield _Leaf((*path, SetValue(value)), *there, False)
     elif desired is not None or live is not None:
-        yield _Leaf(path, desired, live, bool(key) and is_default(live, schema, parent, key, beside))
+        yield _Leaf(path, desired, live, bool(key) and is_default(live, schema, parent, key, siblings))
 
 
 def _branches(desired: Json, live: Json, kind: type) -> bool:
@@ -114,10 +114,10 @@ def _items(desired: list[Any], live: list[Any], schema: Schema) -> Iterator[tupl
             )
 
 
-def _of_difference(drift: FieldDrift, rule: Rule | IgnoreRule | None) -> Explanation:
+def _of_difference(drift: FieldDrift, rule: BuiltInRule | IgnoreRule | None) -> Explanation:
     if rule is None:
         return Explanation(drift.path, drift.desired, drift.live, drift.by, str(drift.change), _WHY[drift.change])
-    text = f"{rule.name}: {rule.reason}" if isinstance(rule, Rule) else str(rule)
+    text = f"{rule.name}: {rule.reason}" if isinstance(rule, BuiltInRule) else str(rule)
     return Explanation(drift.path, drift.desired, drift.live, drift.by, "ignored", text)
 
 
@@ -128,8 +128,8 @@ _WHY = {
 }
 
 
-def _of_leaf(leaf: _Leaf, owned: Ownership, hide: Hide) -> Explanation:
-    owner = owner_of(leaf.path, owned.among, owned.schema, partly=True)
+def _of_leaf(leaf: _Leaf, owned: Ownership, hide: Redact) -> Explanation:
+    owner = owner_of(leaf.path, owned.entries, owned.schema, partial=True)
     shown = hide(FieldDrift(leaf.path, Change.CHANGED, leaf.desired, leaf.live, ()))
     verdict, rule = _reason(leaf, owner, owned)
     return Explanation(leaf.path, shown.desired, shown.live, owner, verdict, rule)
@@ -145,8 +145,8 @@ def _reason(leaf: _Leaf, owner: FieldOwner | None, owned: Ownership) -> tuple[st
         return "undeclared", "the API server's default"
     if owner is None:
         return "undeclared", "nobody owns it: the API server made it"
-    if owned.managers.trusted(owner, owned.kind, ""):
+    if owned.managers.is_trusted(owner, owned.kind, ""):
         return "undeclared", "a controller's work"
-    if owner.manager == owned.by.manager:
+    if owner.manager == owned.deployer.manager:
         return "undeclared", "came with the deployer's own request: a default, or by admission"
     return "undeclared", "a controller's work"

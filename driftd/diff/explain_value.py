@@ -13,25 +13,25 @@ from typing import Any
 from driftd.model.path import format_path
 from driftd.model.resource import Json
 
-_LINES = 20
-_WIDTH = 160
-_BIGGEST = 2_000
+_MAX_LINES = 20
+_MAX_VALUE_WIDTH = 160
+_MAX_ITEMS = 2_000
 """Items of a value: beyond, an explanation is neither quick nor read."""
 
 
-def detail(desired: Json, live: Json) -> tuple[str, ...]:
+def explain_value(desired: Json, live: Json) -> tuple[str, ...]:
     """One line for each difference between two maps or two lists, in the order of their paths; empty for other values.
 
     `- ` stands before what only Git has, `+ ` before what only the cluster has, `~ ` before what has another value.
     """
     if not isinstance(desired, list | dict) or type(desired) is not type(live):
         return ()
-    if len(desired) + len(live) > _BIGGEST:
+    if len(desired) + len(live) > _MAX_ITEMS:
         return ()
     from deepdiff import DeepDiff  # noqa: PLC0415  # slow to import, and most passes find nothing to explain
 
     lines = sorted(_lines(DeepDiff(desired, live, view="tree", verbose_level=2)))
-    texts = tuple(text for _, text in lines[:_LINES])
+    texts = tuple(text for _, text in lines[:_MAX_LINES])
     rest = len(lines) - len(texts)
     return (*texts, f"  … and {rest} more") if rest else texts
 
@@ -52,4 +52,4 @@ def _lines(found: Any) -> Iterator[tuple[list[tuple[int, str]], str]]:
 
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+    return text if len(text) <= _MAX_VALUE_WIDTH else f"{text[: _MAX_VALUE_WIDTH - 1]}…"

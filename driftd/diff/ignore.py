@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.cel import checked, holds
+from driftd.diff.cel import evaluate, validate
 from driftd.diff.globs import covers
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError
@@ -16,7 +16,7 @@ from driftd.model.resource import JsonObject, ResourceRef
 
 ANNOTATION = "driftd.io/ignore"
 _KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
-_EVERYTHING = ("*", "true", "all")
+_WHOLE_OBJECT = ("*", "true", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class IgnoreRule:
         unknown = sorted(set(raw) - set(_KEYS))
         if unknown:
             raise DriftdError(f"{origin}: {unknown[0]!r} is no key of an ignore rule; use one of {', '.join(_KEYS)}")
-        values = {key: _texts(raw.get(key), f"{origin}.{key}") for key in _KEYS}
+        values = {key: _string_list(raw.get(key), f"{origin}.{key}") for key in _KEYS}
         if not any(values[key] for key in _KEYS if key != "reason"):
             raise DriftdError(f"{origin}: a rule that names nothing would ignore everything; give it a kind or a path")
         return cls(
@@ -56,7 +56,7 @@ class IgnoreRule:
             names=values["name"],
             namespaces=values["namespace"],
             managers=values["manager"],
-            cel=tuple(_expression(one, f"{origin}.cel") for one in values["cel"]),
+            cel=tuple(_validated_cel(one, f"{origin}.cel") for one in values["cel"]),
             reason=" ".join(values["reason"]),
             origin=origin,
         )
@@ -64,20 +64,22 @@ class IgnoreRule:
     def selects(self, ref: ResourceRef) -> bool:
         """Whether the rule is about that object at all."""
         return (
-            _any(self.kinds, ref.kind)
-            and _any(self.groups, ref.group)
-            and _any(self.names, ref.name)
-            and _any(self.namespaces, ref.namespace or "")
+            _matches_any(self.kinds, ref.kind)
+            and _matches_any(self.groups, ref.group)
+            and _matches_any(self.names, ref.name)
+            and _matches_any(self.namespaces, ref.namespace or "")
         )
 
     def matches(self, ref: ResourceRef, drift: FieldDrift, declared: JsonObject | None = None) -> bool:
         """Whether the rule says that this difference does not matter; CEL is asked last, of the `declared` object."""
-        return self._fits(ref, drift) and all(holds(one, declared or {}, drift) for one in self.cel)
+        return self._matches_object_and_field(ref, drift) and all(
+            evaluate(one, declared or {}, drift) for one in self.cel
+        )
 
-    def _fits(self, ref: ResourceRef, drift: FieldDrift) -> bool:
+    def _matches_object_and_field(self, ref: ResourceRef, drift: FieldDrift) -> bool:
         if not self.selects(ref):
             return False
-        if self.managers and not (drift.by is not None and _any(self.managers, drift.by.manager)):
+        if self.managers and not (drift.by is not None and _matches_any(self.managers, drift.by.manager)):
             return False
         if not self.paths:
             return True
@@ -97,7 +99,7 @@ class IgnoreRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoreRules:
     """The user's rules, and which of them have matched something since `Ignored` was made."""
 
     rules: tuple[IgnoreRule, ...] = ()
@@ -109,14 +111,14 @@ class Ignored:
             if rule.matches(ref, drift, declared):
                 self._used.add(index)
                 return rule
-        return next((rule for rule in annotated(declared) if rule.matches(ref, drift)), None)
+        return next((rule for rule in annotation_rules(declared) if rule.matches(ref, drift)), None)
 
     def unused(self) -> tuple[IgnoreRule, ...]:
         """The rules that have never matched anything: ask after a full pass."""
         return tuple(rule for index, rule in enumerate(self.rules) if index not in self._used)
 
 
-def annotated(declared: JsonObject) -> tuple[IgnoreRule, ...]:
+def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
     """The rules of the annotation `driftd.io/ignore` that Git declares: paths, one a line or separated by blanks.
 
     `*`, `true` and `all` stand for the whole object. What is live does not count: a hand could write itself free.
@@ -126,10 +128,10 @@ def annotated(declared: JsonObject) -> tuple[IgnoreRule, ...]:
     text = annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
     if not isinstance(text, str):
         return ()
-    paths = _split(text)
+    paths = _split_paths(text)
     if not paths or paths == ("false",):
         return ()
-    whole = any(path in _EVERYTHING for path in paths)
+    whole = any(path in _WHOLE_OBJECT for path in paths)
     return (IgnoreRule(paths=() if whole else paths, origin=f"annotation {ANNOTATION}"),)
 
 
@@ -138,14 +140,14 @@ def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
     return tuple(IgnoreRule.parse(one, f"ignore[{index}]") for index, one in enumerate(raw))
 
 
-def _expression(text: str, place: str) -> str:
+def _validated_cel(text: str, place: str) -> str:
     try:
-        return checked(text)
+        return validate(text)
     except DriftdError as error:
         raise DriftdError(f"{place}: {error}") from error
 
 
-def _split(text: str) -> tuple[str, ...]:
+def _split_paths(text: str) -> tuple[str, ...]:
     """Paths out of an annotation: separated by commas and white space that are not inside brackets."""
     parts, depth, current = [], 0, ""
     for char in text:
@@ -158,7 +160,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part for part in (*parts, current) if part)
 
 
-def _texts(value: Any, place: str) -> tuple[str, ...]:
+def _string_list(value: Any, place: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
@@ -168,6 +170,6 @@ def _texts(value: Any, place: str) -> tuple[str, ...]:
     raise DriftdError(f"{place}: give a string or a list of strings")
 
 
-def _any(patterns: Iterable[str], value: str) -> bool:
+def _matches_any(patterns: Iterable[str], value: str) -> bool:
     patterns = tuple(patterns)
     return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)

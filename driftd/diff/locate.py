@@ -12,14 +12,14 @@ from driftd.model.resource import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocatedValue:
     """A value and its position."""
 
     value: Json
     at: DocumentPath
 
 
-def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
+def locate(path: FieldPath, body: Json, schema: Schema | None) -> LocatedValue | None:
     """The value at `path` in `body`, or None where there is none."""
     at: list[str | int] = []
     value = body
@@ -61,7 +61,7 @@ def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
                 at.append(index)
                 value = value[index]
                 schema = schema.items if schema else None
-    return Place(value, tuple(at))
+    return LocatedValue(value, tuple(at))
 
 
 def _index(value: Json, segment: int | SetValue) -> int | None:

@@ -15,7 +15,7 @@ from driftd.model.drift import FieldOwner
 
 
 @dataclass(frozen=True, slots=True)
-class Controller:
+class TrustedController:
     """A controller (by a pattern of its manager's name) and the undeclared fields that are its work.
 
     Empty `kinds` are all kinds, empty `paths` all fields; `*` in a path stands for any run of characters.
@@ -36,10 +36,10 @@ _LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")
 _SCALE = ("spec.replicas", "spec.minReplicas", "spec.maxReplicas")
 _PODS = ("*metadata.annotations*", "*metadata.labels*", "*spec.containers*", "*spec.initContainers*", "*spec.volumes*")
 
-CONTROLLERS: tuple[Controller, ...] = (
+TRUSTED_CONTROLLERS: tuple[TrustedController, ...] = (
     # Kubernetes itself: its names belong to the cluster's own machinery, and its work is in all kinds.
     *(
-        Controller(name)
+        TrustedController(name)
         for name in (
             "kube-controller-manager", "kube-apiserver", "kube-scheduler", "kubelet", "cloud-controller-manager",
             "*-cloud-controller-manager", "endpoint-controller", "deployment-controller",
@@ -47,36 +47,36 @@ CONTROLLERS: tuple[Controller, ...] = (
             "cluster-autoscaler", "snapshot-controller", "kubeadm", "k3s", "rke2",
         )
     ),
-    Controller("vpa-*", ("*resources*", *_META), ()),
-    Controller("keda*", (*_META, *_SCALE)),
-    Controller("cainjector", (_CA, *_META)),
-    Controller("cert-manager-*", (_CA, *_META, "data*", "type")),
-    Controller("istiod*", (_CA, *_META, *_PODS)),
-    Controller("pilot-discovery", (_CA, *_META, *_PODS)),
-    Controller("linkerd-*", (_CA, *_META, *_PODS)),
-    Controller("external-dns*", _META),
-    Controller("external-secrets*", (*_META, "data*", "type", "immutable")),
-    Controller("sealed-secrets*", (*_META, "data*", "type")),
-    Controller("nginx-ingress-controller", _META),
-    Controller("traefik*", _META),
-    Controller("gatekeeper*", (_CA, *_META)),
-    Controller("kyverno*", (_CA, *_META)),
-    Controller("PrometheusOperator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    Controller("prometheus-operator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    Controller("argo-rollouts*", ("spec.selector*", *_META), ()),
-    Controller("rollouts-controller", ("spec.selector*", *_META, *_SCALE)),
-    Controller("flagger", ("spec.selector*", *_META, *_SCALE)),
-    Controller("csi-*", (*_META, "spec.volumeName"), ()),
-    Controller("speaker", _META, ("Service",)),
-    Controller("metallb*", _META, ("Service",)),
-    Controller("reloader*", ("spec.template.metadata.annotations*", "spec.template.spec.containers[*].env*")),
-    Controller("crossplane*", (*_META, "spec.*"), ()),
-    Controller("*-operator", _LINKS),
-    Controller("manager", _LINKS),
+    TrustedController("vpa-*", ("*resources*", *_META), ()),
+    TrustedController("keda*", (*_META, *_SCALE)),
+    TrustedController("cainjector", (_CA, *_META)),
+    TrustedController("cert-manager-*", (_CA, *_META, "data*", "type")),
+    TrustedController("istiod*", (_CA, *_META, *_PODS)),
+    TrustedController("pilot-discovery", (_CA, *_META, *_PODS)),
+    TrustedController("linkerd-*", (_CA, *_META, *_PODS)),
+    TrustedController("external-dns*", _META),
+    TrustedController("external-secrets*", (*_META, "data*", "type", "immutable")),
+    TrustedController("sealed-secrets*", (*_META, "data*", "type")),
+    TrustedController("nginx-ingress-controller", _META),
+    TrustedController("traefik*", _META),
+    TrustedController("gatekeeper*", (_CA, *_META)),
+    TrustedController("kyverno*", (_CA, *_META)),
+    TrustedController("PrometheusOperator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
+    TrustedController("prometheus-operator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
+    TrustedController("argo-rollouts*", ("spec.selector*", *_META), ()),
+    TrustedController("rollouts-controller", ("spec.selector*", *_META, *_SCALE)),
+    TrustedController("flagger", ("spec.selector*", *_META, *_SCALE)),
+    TrustedController("csi-*", (*_META, "spec.volumeName"), ()),
+    TrustedController("speaker", _META, ("Service",)),
+    TrustedController("metallb*", _META, ("Service",)),
+    TrustedController("reloader*", ("spec.template.metadata.annotations*", "spec.template.spec.containers[*].env*")),
+    TrustedController("crossplane*", (*_META, "spec.*"), ()),
+    TrustedController("*-operator", _LINKS),
+    TrustedController("manager", _LINKS),
 )  # fmt: skip
 """The controllers that driftd knows, with what is their work."""
 
-HANDS: tuple[str, ...] = (
+INTERACTIVE_TOOLS: tuple[str, ...] = (
     "kubectl-edit", "kubectl-patch", "kubectl-set", "kubectl-label", "kubectl-annotate", "kubectl-scale",
     "kubectl-rollout", "kubectl-taint", "kubectl-autoscale", "k9s", "node-fetch", "Mozilla", "dashboard", "octant",
     "lens*", "headlamp*",
@@ -90,7 +90,14 @@ DEPLOYERS: tuple[str, ...] = (
 )  # fmt: skip
 """Names of what deploys whole objects."""
 
-GITOPS: tuple[str, ...] = ("helm-controller", "kustomize-controller", "argocd-*", "fleet*", "driftd", "configsync*")
+GITOPS_CONTROLLERS: tuple[str, ...] = (
+    "helm-controller",
+    "kustomize-controller",
+    "argocd-*",
+    "fleet*",
+    "driftd",
+    "configsync*",
+)
 """Names of deployers that no person uses: what is written under them is theirs, or came by admission with it."""
 
 
@@ -98,53 +105,55 @@ GITOPS: tuple[str, ...] = ("helm-controller", "kustomize-controller", "argocd-*"
 class Managers:
     """What is known of managers by their names."""
 
-    controllers: tuple[Controller, ...] = CONTROLLERS
-    hands: tuple[str, ...] = HANDS
+    controllers: tuple[TrustedController, ...] = TRUSTED_CONTROLLERS
+    interactive_tools: tuple[str, ...] = INTERACTIVE_TOOLS
     deployers: tuple[str, ...] = DEPLOYERS
-    _known: dict[str, tuple[Controller, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _controllers_by_name: dict[str, tuple[TrustedController, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def extended(self, *, controllers: tuple[str, ...] = (), deployers: tuple[str, ...] = ()) -> Managers:
         """The same with more controllers (patterns, trusted with every field) and deployers."""
-        more = tuple(Controller(pattern) for pattern in controllers)
-        return Managers((*self.controllers, *more), self.hands, (*self.deployers, *deployers))
+        more = tuple(TrustedController(pattern) for pattern in controllers)
+        return Managers((*self.controllers, *more), self.interactive_tools, (*self.deployers, *deployers))
 
     def is_controller(self, owner: FieldOwner) -> bool:
         """Whether that is a controller, by its name or because it writes the status: it deploys nothing."""
         if owner.subresource == "status":
             return True
-        return bool(self._named(owner.manager))
+        return bool(self._controllers_named(owner.manager))
 
-    def trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
+    def is_trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
         """Whether that is a controller at its work; without `path`, whether every field is."""
         if owner.subresource == "status":
             return True
-        named = self._named(owner.manager)
+        named = self._controllers_named(owner.manager)
         if path is None:
             return any(not one.paths and not one.kinds for one in named)
         return any(one.covers(kind or "", path) for one in named)
 
-    def _named(self, manager: str) -> tuple[Controller, ...]:
-        known = self._known.get(manager)
+    def _controllers_named(self, manager: str) -> tuple[TrustedController, ...]:
+        known = self._controllers_by_name.get(manager)
         if known is None:
             known = tuple(one for one in self.controllers if fnmatchcase(manager, one.manager))
-            self._known[manager] = known
+            self._controllers_by_name[manager] = known
         return known
 
-    def is_hand(self, owner: FieldOwner) -> bool:
-        return _named(owner.manager, self.hands)
+    def is_interactive(self, owner: FieldOwner) -> bool:
+        return _matches_any(owner.manager, self.interactive_tools)
 
     def is_deployer(self, owner: FieldOwner) -> bool:
-        return _named(owner.manager, self.deployers)
+        return _matches_any(owner.manager, self.deployers)
 
 
 @lru_cache(maxsize=1024)
-def _named(manager: str, patterns: tuple[str, ...]) -> bool:
+def _matches_any(manager: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(manager, pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=1024)
-def is_gitops(manager: str) -> bool:
-    return any(fnmatchcase(manager, pattern) for pattern in GITOPS)
+def is_gitops_controller(manager: str) -> bool:
+    return any(fnmatchcase(manager, pattern) for pattern in GITOPS_CONTROLLERS)
 
 
 DEFAULT_MANAGERS = Managers()

@@ -20,21 +20,21 @@ SERVER_METADATA = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class NormalisedManifest:
     """The part of a manifest that is compared. `moved` says where in the document a folded value stands."""
 
     body: dict[str, Any]
-    moved: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)
+    document_paths: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)
 
-    def at(self, document_path: DocumentPath) -> DocumentPath:
-        return self.moved.get(document_path, document_path)
+    def document_path(self, document_path: DocumentPath) -> DocumentPath:
+        return self.document_paths.get(document_path, document_path)
 
 
-def declared(body: JsonObject, *, status_is_server_owned: bool = True) -> Declared:
+def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True) -> NormalisedManifest:
     """What Git declares, in the form that the API server stores: `stringData` of a Secret folded into `data`."""
-    result = _stripped(body, status_is_server_owned=status_is_server_owned)
+    result = _without_server_fields(body, status_is_server_owned=status_is_server_owned)
     if not is_secret(body) or not isinstance(result.get("stringData"), dict):
-        return Declared(result)
+        return NormalisedManifest(result)
     texts = result.pop("stringData")
     data = dict(result.get("data") or {})
     moved: dict[FieldPath, DocumentPath] = {}
@@ -48,19 +48,19 @@ def declared(body: JsonObject, *, status_is_server_owned: bool = True) -> Declar
             data[key] = text  # of the wrong type: the comparison says so
         moved["data", key] = ("stringData", key)
     result["data"] = data
-    return Declared(result, moved)
+    return NormalisedManifest(result, moved)
 
 
-def live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
+def normalise_live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
     """What is live, without what only the server sets."""
-    return _stripped(body, status_is_server_owned=status_is_server_owned)
+    return _without_server_fields(body, status_is_server_owned=status_is_server_owned)
 
 
 def is_secret(body: JsonObject) -> bool:
     return body.get("kind") == "Secret" and body.get("apiVersion") == "v1"
 
 
-def _stripped(body: JsonObject, *, status_is_server_owned: bool) -> dict[str, Any]:
+def _without_server_fields(body: JsonObject, *, status_is_server_owned: bool) -> dict[str, Any]:
     result = dict(body)
     result.pop("apiVersion", None)
     result.pop("kind", None)

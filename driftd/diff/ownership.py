@@ -20,11 +20,11 @@ from driftd.model.resource import JsonObject
 
 FieldsV1 = Mapping[str, Any]
 
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManagedFieldsEntry:
     """One entry of managedFields: the fields that one manager set by one kind of request.
 
     `created` says that it is an update of the very second in which the object was made.
@@ -33,13 +33,13 @@ class Entry:
     owner: FieldOwner
     api_version: str
     fields: FieldsV1
-    created: bool = False
+    at_creation: bool = False
 
     @property
-    def applies(self) -> bool:
+    def is_apply(self) -> bool:
         return self.owner.operation == "Apply"
 
-    def owns(self, path: FieldPath, schema: Schema | None = None, *, partly: bool = False) -> bool:
+    def owns(self, path: FieldPath, schema: Schema | None = None, *, partial: bool = False) -> bool:
         """Whether the entry holds the field at `path`, by itself or as part of a value that has one owner.
 
         `schema` is the type of the whole object. With `partly`, holding something in the field is enough.
@@ -48,12 +48,12 @@ class Entry:
         for depth, segment in enumerate(path):
             below = node.get(field_key(segment))
             if below is None:
-                return depth > 0 and not node and _has_one_owner(path, depth, schema)
+                return depth > 0 and not node and _is_in_atomic_value(path, depth, schema)
             node = below
-        return partly or not node  # who holds members has not set the whole: the order of a list is nobody's
+        return partial or not node  # who holds members has not set the whole: the order of a list is nobody's
 
 
-def _has_one_owner(path: FieldPath, depth: int, schema: Schema | None) -> bool:
+def _is_in_atomic_value(path: FieldPath, depth: int, schema: Schema | None) -> bool:
     """Whether the value at `path[:depth]` is owned as a whole, so that who holds it holds what is in it.
 
     An empty set of fields may as well be a map of which only the map itself is held, and none of its members.
@@ -74,7 +74,7 @@ def _has_one_owner(path: FieldPath, depth: int, schema: Schema | None) -> bool:
     return False
 
 
-def entries(body: JsonObject) -> tuple[Entry, ...]:
+def managed_fields(body: JsonObject) -> tuple[ManagedFieldsEntry, ...]:
     """The entries of an object's managedFields, oldest first; those without a time come first."""
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
@@ -94,24 +94,24 @@ def entries(body: JsonObject) -> tuple[Entry, ...]:
             time=instant(time) if isinstance(time, str) else None,
         )
         first = owner.operation != "Apply" and owner.subresource is None and owner.time == created is not None
-        found.append(Entry(owner, raw.get("apiVersion") or "", fields, first))
-    found.sort(key=lambda entry: entry.owner.time or _BEGINNING)
+        found.append(ManagedFieldsEntry(owner, raw.get("apiVersion") or "", fields, first))
+    found.sort(key=lambda entry: entry.owner.time or _EARLIEST)
     return tuple(found)
 
 
 def owner_of(
     path: FieldPath,
-    among: Sequence[Entry],
+    entries: Sequence[ManagedFieldsEntry],
     schema: Schema | None = None,
     *,
-    rather_not: Entry | None = None,
-    partly: bool = False,
+    deployer: ManagedFieldsEntry | None = None,
+    partial: bool = False,
 ) -> FieldOwner | None:
     """Who set the field at `path` last: of several owners the latest, and rather not the one that deploys."""
-    owning = [entry for entry in among if entry.owns(path, schema, partly=partly)]
+    owning = [entry for entry in entries if entry.owns(path, schema, partial=partial)]
     if not owning:
         return None
-    return next((e for e in reversed(owning) if e is not rather_not), owning[-1]).owner
+    return next((e for e in reversed(owning) if e is not deployer), owning[-1]).owner
 
 
 def field_key(segment: Segment) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.ownership import entries, owner_of
+from driftd.diff.ownership import managed_fields, owner_of
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import DocumentPath, FieldPath, ListKey
 from driftd.model.resource import Json, JsonObject
@@ -43,12 +43,12 @@ def pods_of(workload: JsonObject, pods: Sequence[JsonObject]) -> list[JsonObject
     uid, name, kind = workload["metadata"].get("uid"), workload["metadata"]["name"], workload.get("kind")
     found = []
     for pod in pods:
-        owner = _controller(pod)
+        owner = _controlling_owner(pod)
         if kind == "Deployment":
             own = owner.get("kind") == "ReplicaSet" and owner.get("name") == f"{name}-{_hash(pod)}"
         else:
             own = owner.get("kind") == kind and owner.get("uid") == uid
-        if own and _is_there(pod):
+        if own and _is_running(pod):
             found.append(pod)
     return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
 
@@ -63,60 +63,62 @@ def needs_revisions(workload: JsonObject, pods: Sequence[JsonObject]) -> bool:
 
 
 def pod_drift(
-    workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject], *, settled: bool
+    workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject], *, rollout_complete: bool
 ) -> list[FieldDrift]:
     """What of a workload's pods (`pods_of`) is not what its live template says.
 
     `revisions` are its ReplicaSets or ControllerRevisions, where it `needs_revisions`. `settled` is whether its rollout
     has ended: until then, pods of the template before are no drift.
     """
-    current = _current(workload, pods, revisions)
+    current = _current_hash(workload, pods, revisions)
     template = workload.get("spec", {}).get("template", {}).get("spec", {})
     found: list[FieldDrift] = []
     for pod in pods:
         outdated = current is not None and _hash(pod) not in (current, None)
-        if outdated and settled:
-            here = (*_named(pod), "metadata", "labels", _hash_label(pod))
+        if outdated and rollout_complete:
+            here = (*_pod_path(pod), "metadata", "labels", _hash_label(pod))
             found.append(FieldDrift(here, Change.CHANGED, current, _hash(pod), _TEMPLATE))
-        found.extend(_ephemeral(pod))
-        if settled and current is not None and not outdated:  # else nobody can say which template it should be of
-            found.extend(_beside_the_template(pod, template))
-    found.extend(_digests(pods))
+        found.extend(_ephemeral_container_drift(pod))
+        if (
+            rollout_complete and current is not None and not outdated
+        ):  # else nobody can say which template it should be of
+            found.extend(_template_drift(pod, template))
+    found.extend(_digest_drift(pods))
     return found
 
 
-def _beside_the_template(pod: JsonObject, template: Mapping[str, Any]) -> Iterator[FieldDrift]:
+def _template_drift(pod: JsonObject, template: Mapping[str, Any]) -> Iterator[FieldDrift]:
     for key in ("initContainers", "containers"):
         declared = {container["name"]: container for container in template.get(key) or ()}
         for container in pod["spec"].get(key) or ():
-            path: FieldPath = (*_named(pod), "spec", key, _key(container["name"]))
+            path: FieldPath = (*_pod_path(pod), "spec", key, _name_key(container["name"]))
             wanted = declared.get(container["name"])
             if wanted is not None:
-                yield from _within_container(pod, path, wanted, container)
-            elif not _known(container["name"], INJECTED_CONTAINERS):
+                yield from _container_drift(pod, path, wanted, container)
+            elif not _matches_any(container["name"], INJECTED_CONTAINERS):
                 yield _added(pod, path, {"name": container["name"], "image": container.get("image")})
 
 
-def _within_container(
+def _container_drift(
     pod: JsonObject, path: FieldPath, wanted: Mapping[str, Any], actual: Mapping[str, Any]
 ) -> Iterator[FieldDrift]:
     if wanted.get("image") != actual.get("image"):
         here = (*path, "image")
-        by = owner_of(here[2:], entries(pod))
+        by = owner_of(here[2:], managed_fields(pod))
         yield FieldDrift(here, Change.CHANGED, wanted.get("image"), actual.get("image"), _TEMPLATE, by)
     declared = {variable["name"] for variable in wanted.get("env") or ()}
     for variable in actual.get("env") or ():
-        if variable["name"] not in declared and not _known(variable["name"], INJECTED_ENV):
-            yield _added(pod, (*path, "env", _key(variable["name"])), dict(variable))
+        if variable["name"] not in declared and not _matches_any(variable["name"], INJECTED_ENV):
+            yield _added(pod, (*path, "env", _name_key(variable["name"])), dict(variable))
 
 
-def _ephemeral(pod: JsonObject) -> Iterator[FieldDrift]:
+def _ephemeral_container_drift(pod: JsonObject) -> Iterator[FieldDrift]:
     for container in pod["spec"].get("ephemeralContainers") or ():
-        path = (*_named(pod), "spec", "ephemeralContainers", _key(container["name"]))
+        path = (*_pod_path(pod), "spec", "ephemeralContainers", _name_key(container["name"]))
         yield _added(pod, path, {"name": container["name"], "image": container.get("image")})
 
 
-def _digests(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
+def _digest_drift(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
     """One tag, several images: whoever pulled it later runs something else."""
     running: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for pod in pods:
@@ -128,12 +130,12 @@ def _digests(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
                 running[status["name"], image][digest].append(pod["metadata"]["name"])
     for (name, image), digests in sorted(running.items()):
         if len(digests) > 1:
-            path = ("pods", "spec", "containers", _key(name), "image")
+            path = ("pods", "spec", "containers", _name_key(name), "image")
             live = {digest: sorted(names) for digest, names in sorted(digests.items())}
             yield FieldDrift(path, Change.CHANGED, image, live, _TEMPLATE)
 
 
-def _current(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject]) -> str | None:
+def _current_hash(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject]) -> str | None:
     """The hash of the pods that the workload's template makes now, or None where that cannot be told."""
     kind, status = workload.get("kind"), workload.get("status") or {}
     if kind == "StatefulSet":
@@ -142,7 +144,7 @@ def _current(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequen
     if not needs_revisions(workload, pods):
         return _hash(pods[0]) if pods else None
     uid = workload["metadata"].get("uid")
-    own = [revision for revision in revisions if _controller(revision).get("uid") == uid]
+    own = [revision for revision in revisions if _controlling_owner(revision).get("uid") == uid]
     if kind == "DaemonSet":
         latest = max(own, key=lambda revision: revision.get("revision") or 0, default=None)
         return _hash(latest) if latest is not None else None
@@ -163,27 +165,27 @@ def _hash(thing: JsonObject) -> str | None:
     return value
 
 
-def _is_there(pod: JsonObject) -> bool:
+def _is_running(pod: JsonObject) -> bool:
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def _added(pod: JsonObject, path: FieldPath, live: Json) -> FieldDrift:
-    return FieldDrift(path, Change.ADDED, None, live, _TEMPLATE, owner_of(path[2:], entries(pod), partly=True))
+    return FieldDrift(path, Change.ADDED, None, live, _TEMPLATE, owner_of(path[2:], managed_fields(pod), partial=True))
 
 
-def _named(pod: JsonObject) -> FieldPath:
-    return ("pods", _key(pod["metadata"]["name"]))
+def _pod_path(pod: JsonObject) -> FieldPath:
+    return ("pods", _name_key(pod["metadata"]["name"]))
 
 
-def _key(name: str) -> ListKey:
+def _name_key(name: str) -> ListKey:
     return ListKey((("name", name),))
 
 
-def _known(name: str, patterns: Sequence[str]) -> bool:
+def _matches_any(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _controller(thing: JsonObject) -> Mapping[str, Any]:
+def _controlling_owner(thing: JsonObject) -> Mapping[str, Any]:
     owners = thing["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), {})

@@ -19,8 +19,8 @@ _GO_TYPES = (
     "io.k8s.apiextensions-apiserver.",
     "io.k8s.kube-aggregator.",
 )
-_KINDS = "x-kubernetes-group-version-kind"
-_OPEN = frozenset({
+_GVK = "x-kubernetes-group-version-kind"
+_FREE_FORM = frozenset({
     "io.k8s.apimachinery.pkg.runtime.RawExtension",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
@@ -35,9 +35,9 @@ _EMBEDDED: Mapping[str, Mapping[str, Any]] = {
 """What every embedded resource may have, whether its schema names it or not."""
 
 
-_NOTHING: Mapping[str, Any] = {}
+_EMPTY: Mapping[str, Any] = {}
 _ANY: frozenset[type] = frozenset({str, int, float, bool, dict, list})
-_CLASSES: Mapping[str, frozenset[type]] = {
+_PYTHON_TYPES: Mapping[str, frozenset[type]] = {
     "string": frozenset({str}),
     "integer": frozenset({int}),
     "number": frozenset({int, float}),
@@ -46,7 +46,7 @@ _CLASSES: Mapping[str, frozenset[type]] = {
     "array": frozenset({list}),
 }
 
-Identity = Scalar | tuple[Scalar, ...]
+ItemIdentity = Scalar | tuple[Scalar, ...]
 """The values of a map list's keys in one of its items, in the schema's order; of a single key, that value itself."""
 
 
@@ -88,7 +88,12 @@ class Schema:
     """
 
     def __init__(
-        self, raw: Mapping[str, Any], components: Mapping[str, Any], within: str | None = None, *, in_map: bool = False
+        self,
+        raw: Mapping[str, Any],
+        components: Mapping[str, Any],
+        enclosing_kind: str | None = None,
+        *,
+        in_map: bool = False,
     ) -> None:
         merged, name = _resolved(raw, components)
         kind = merged.get("type")
@@ -97,9 +102,9 @@ class Schema:
         self._children: dict[str, Schema] = {}
         self.type: str | None = kind if isinstance(kind, str) else None
         self.scalar = _scalar(merged, name)
-        self.takes = _classes(self.type, self.scalar)
+        self.accepted_types = _accepted_types(self.type, self.scalar)
         self.go_type = name if name is not None and name.startswith(_GO_TYPES) else None
-        self.within = name if _KINDS in merged else within
+        self.within = name if _GVK in merged else enclosing_kind
         self.whole_seconds = name == _TIME
         self.whole_millis = in_map and name == _QUANTITY
         self.list_keys: tuple[str, ...] = tuple(merged.get("x-kubernetes-list-map-keys", ()))
@@ -110,7 +115,7 @@ class Schema:
             else merged.get("x-kubernetes-map-type") == "atomic"
             or (self.type not in ("object", None) and "properties" not in merged)
         )
-        self.open = _open(merged, name)
+        self.preserves_unknown_fields = _preserves_unknown_fields(merged, name)
         self.is_map = "properties" not in merged and isinstance(merged.get("additionalProperties"), Mapping)
         self.default: Any = merged.get("default")
 
@@ -119,11 +124,11 @@ class Schema:
         known = self._children.get(key)
         if known is not None:
             return known
-        raw = self._raw.get("properties", _NOTHING).get(key)
+        raw = self._raw.get("properties", _EMPTY).get(key)
         if raw is None:
             raw = self._raw.get("additionalProperties")
             if isinstance(raw, Mapping):
-                return self._others  # one type for any number of keys: they are not kept
+                return self._additional  # one type for any number of keys: they are not kept
         if raw is None and key in _EMBEDDED and self._raw.get("x-kubernetes-embedded-resource"):
             raw = _EMBEDDED[key]
         if not isinstance(raw, Mapping):
@@ -132,7 +137,7 @@ class Schema:
         return child
 
     @cached_property
-    def _others(self) -> Schema:
+    def _additional(self) -> Schema:
         return Schema(self._raw["additionalProperties"], self._components, self.within, in_map=True)
 
     @cached_property
@@ -140,19 +145,19 @@ class Schema:
         raw = self._raw.get("items")
         return Schema(raw, self._components, self.within) if isinstance(raw, Mapping) else None
 
-    def identities(self, items: Iterable[Any]) -> list[Identity]:
+    def identities(self, items: Iterable[Any]) -> list[ItemIdentity]:
         """By what each item of a map list is told apart; a key that is left out has its default (`protocol: TCP`)."""
         if len(self.list_keys) != 1:
             return [tuple(self._key_values(item)) for item in items]
         name = self.list_keys[0]
-        found: list[Identity] = []
+        found: list[ItemIdentity] = []
         for item in items:
             value = item.get(name) if item.__class__ is dict else None
             # All but a few keys are names.
             found.append(value if value.__class__ is str and value else self._key_values(item)[0])
         return found
 
-    def list_key(self, identity: Identity) -> ListKey:
+    def list_key(self, identity: ItemIdentity) -> ListKey:
         """An identity as it is written in a path."""
         names = self.list_keys
         values = identity if isinstance(identity, tuple) else (identity,)
@@ -211,12 +216,12 @@ def _scalar(raw: Mapping[str, Any], name: str | None) -> ScalarType:
     return ScalarType.PLAIN
 
 
-def _classes(kind: str | None, scalar: ScalarType) -> frozenset[type]:
+def _accepted_types(kind: str | None, scalar: ScalarType) -> frozenset[type]:
     if kind is None:
         return _ANY
     if scalar in (ScalarType.INT_OR_STRING, ScalarType.QUANTITY):
         return frozenset({str, int, float})
-    return _CLASSES.get(kind, _ANY - {bool})
+    return _PYTHON_TYPES.get(kind, _ANY - {bool})
 
 
 def _list_type(raw: Mapping[str, Any], keys: tuple[str, ...]) -> ListType:
@@ -226,10 +231,10 @@ def _list_type(raw: Mapping[str, Any], keys: tuple[str, ...]) -> ListType:
     return ListType.SET if declared == "set" else ListType.ATOMIC
 
 
-def _open(raw: Mapping[str, Any], name: str | None) -> bool:
+def _preserves_unknown_fields(raw: Mapping[str, Any], name: str | None) -> bool:
     if raw.get("x-kubernetes-preserve-unknown-fields"):
         return True
-    if name in _OPEN or "additionalProperties" in raw:
+    if name in _FREE_FORM or "additionalProperties" in raw:
         return True
     if "properties" in raw:
         return False
@@ -244,7 +249,7 @@ class Schemas:
         self._components: Mapping[str, Any] = document.get("components", {}).get("schemas", {})
         self._names: dict[tuple[str, str, str], str] = {}
         for name, raw in self._components.items():
-            for gvk in raw.get(_KINDS, ()):
+            for gvk in raw.get(_GVK, ()):
                 key = (gvk.get("group", ""), gvk.get("version", ""), gvk.get("kind", ""))
                 self._names.setdefault(key, name)
         self._schemas: dict[str, Schema] = {}

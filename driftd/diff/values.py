@@ -90,13 +90,13 @@ def instant(text: str) -> datetime | None:
     return parsed.astimezone(UTC) if parsed.tzinfo else None
 
 
-def second(text: str) -> datetime | None:
+def whole_second(text: str) -> datetime | None:
     """The same, as metav1.Time keeps it: without the fraction of the second."""
     moment = instant(text)
     return moment.replace(microsecond=0) if moment else None
 
 
-def decoded(text: str) -> bytes | None:
+def decode_base64(text: str) -> bytes | None:
     """The bytes of a base64 text (line breaks allowed, as Go's decoder allows them), or None if it is none."""
     try:
         return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)

@@ -11,7 +11,7 @@ from typing import Any
 from driftd.model.health import Health, HealthState
 from driftd.model.resource import JsonObject, ResourceRef
 
-Reading = tuple[HealthState, str]
+_StateAndMessage = tuple[HealthState, str]
 
 _NONE: Mapping[str, Any] = {}
 
@@ -42,29 +42,29 @@ def has_health(ref: ResourceRef) -> bool:
     return (ref.group, ref.kind) in _RULES
 
 
-def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
+def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
     if "observedGeneration" not in status:
         return HealthState.PROGRESSING, "the rollout has not started"
     progressing = _condition(status, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return HealthState.DEGRADED, _said(progressing, "the rollout exceeded its progress deadline")
+        return HealthState.DEGRADED, _message_of(progressing, "the rollout exceeded its progress deadline")
     failing = _condition(status, "ReplicaFailure")
     if failing.get("status") == "True":
-        return HealthState.DEGRADED, _said(failing, "pods cannot be created")
+        return HealthState.DEGRADED, _message_of(failing, "pods cannot be created")
     wanted = _replicas(spec)
     updated, total = status.get("updatedReplicas") or 0, status.get("replicas") or 0
     available = status.get("availableReplicas") or 0
     if updated < wanted:
         return HealthState.PROGRESSING, f"{updated} of {wanted} replicas are updated"
     if total > updated:
-        lacking = f", {_are(total - available, 'replica')} not available" if available < total else ""
-        return HealthState.PROGRESSING, f"{_are(total - updated, 'old replica')} still there{lacking}"
+        lacking = f", {_count_is(total - available, 'replica')} not available" if available < total else ""
+        return HealthState.PROGRESSING, f"{_count_is(total - updated, 'old replica')} still there{lacking}"
     if available < wanted:
         return HealthState.PROGRESSING, f"{available} of {wanted} replicas are available"
     return HealthState.HEALTHY, ""
 
 
-def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
+def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
     if "observedGeneration" not in status:
         return HealthState.PROGRESSING, "the rollout has not started"
     wanted = _replicas(spec)
@@ -84,7 +84,7 @@ def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading
     return HealthState.HEALTHY, ""
 
 
-def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
+def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
     if "observedGeneration" not in status:
         return HealthState.PROGRESSING, "the rollout has not started"
     wanted = status.get("desiredNumberScheduled") or 0
@@ -97,31 +97,31 @@ def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
     return HealthState.HEALTHY, ""
 
 
-def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
+def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
     failed = _condition(status, "Failed")
     if failed.get("status") == "True":
-        return HealthState.DEGRADED, _said(failed, "the job has failed")
+        return HealthState.DEGRADED, _message_of(failed, "the job has failed")
     if _condition(status, "Complete").get("status") == "True" or spec.get("suspend"):
         return HealthState.HEALTHY, ""
     return HealthState.PROGRESSING, "the job is still running"
 
 
-def _definition(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Reading:
+def _custom_resource_definition(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
     del spec
     refused = _condition(status, "NamesAccepted")
     if refused.get("status") == "False":
-        return HealthState.DEGRADED, _said(refused, "its names are taken")
+        return HealthState.DEGRADED, _message_of(refused, "its names are taken")
     if _condition(status, "Established").get("status") == "True":
         return HealthState.HEALTHY, ""
     return HealthState.PROGRESSING, "the API server does not serve it yet"
 
 
-_RULES: dict[tuple[str, str], Callable[[Mapping[str, Any], Mapping[str, Any]], Reading]] = {
+_RULES: dict[tuple[str, str], Callable[[Mapping[str, Any], Mapping[str, Any]], _StateAndMessage]] = {
     ("apps", "Deployment"): _deployment,
     ("apps", "StatefulSet"): _stateful_set,
     ("apps", "DaemonSet"): _daemon_set,
     ("batch", "Job"): _job,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource_definition,
 }
 
 
@@ -130,7 +130,7 @@ def _replicas(spec: Mapping[str, Any]) -> int:
     return 1 if replicas is None else int(replicas)
 
 
-def _are(count: int, noun: str) -> str:
+def _count_is(count: int, noun: str) -> str:
     return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
 
 
@@ -142,5 +142,5 @@ def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return _NONE
 
 
-def _said(condition: Mapping[str, Any], otherwise: str) -> str:
+def _message_of(condition: Mapping[str, Any], otherwise: str) -> str:
     return str(condition.get("message") or otherwise)

@@ -13,7 +13,7 @@ from typing import Any
 from driftd.model.document import verdict_document
 from driftd.model.drift import Verdict
 from driftd.model.fingerprint import Fingerprints
-from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Notification, Resolution
+from driftd.model.incident import MAX_LISTED_OBJECTS, Incident, IncidentEvent, IncidentType, Notification, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _extent(resources: tuple[Verdict, ...]) -> dict[str, Any]:
     """The first objects, and the numbers of all."""
     counts = Counter(verdict.status for verdict in resources)
     fields = sum(len(verdict.fields) for verdict in resources)
-    return {"resources": resources[:LISTED], "counts": dict(counts), "fields": fields}
+    return {"resources": resources[:MAX_LISTED_OBJECTS], "counts": dict(counts), "fields": fields}
 
 
 def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from driftd.model.packing import Dictionary, Samples
+from driftd.model.packing import CompressionDictionary, DictionaryBuilder
 from driftd.model.resource import JsonObject, ResourceRef
 
 _AT_HAND, _FOR = 64, 5.0
@@ -25,7 +25,12 @@ class CachedObject:
     __slots__ = ("_content", "_dictionary", "_packed", "field_owners", "is_whole", "ref", "resource_version")
 
     def __init__(
-        self, ref: ResourceRef, content: JsonObject, dictionary: Dictionary | None = None, *, whole: bool = True
+        self,
+        ref: ResourceRef,
+        content: JsonObject,
+        dictionary: CompressionDictionary | None = None,
+        *,
+        whole: bool = True,
     ) -> None:
         self.ref = ref
         self.resource_version = str(content["metadata"]["resourceVersion"])
@@ -102,7 +107,7 @@ class Packer:
     """Packs the objects of one kind."""
 
     def __init__(self) -> None:
-        self._samples = Samples()
+        self._samples = DictionaryBuilder()
 
     def pack(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """The object with everything in it."""

@@ -10,10 +10,10 @@ class DriftdError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: Python would call the class with the text alone."""
-        return _anew, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _anew(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriftdError:
+def _rebuild(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriftdError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(attributes)

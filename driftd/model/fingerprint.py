@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from driftd.model.drift import Verdict
-from driftd.model.report import changed
+from driftd.model.report import changed_verdicts
 
 _MODULUS = 2**256
 
@@ -28,7 +28,7 @@ class Fingerprints:
     def of(self, verdicts: Sequence[Verdict]) -> str:
         """The hash of these, and of no others that were hashed before."""
         if len(self._verdicts) == len(verdicts):
-            for place in changed(self._verdicts, verdicts):
+            for place in changed_verdicts(self._verdicts, verdicts):
                 fresh = self._hash(verdicts[place])
                 self._sum += fresh - self._hashes[place]
                 self._hashes[place] = fresh

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from driftd.model.drift import Status, Verdict
 
-LISTED = 500
+MAX_LISTED_OBJECTS = 500
 """So many objects an incident lists: it is written and sent whole, each time that it changes."""
 
 

@@ -14,7 +14,7 @@ from typing import overload
 from driftd.model.drift import Status, Verdict
 from driftd.model.revision import Revision
 
-SIZE = 256
+CHUNK_SIZE = 256
 """So many verdicts are in a chunk."""
 
 _DIFFERING = frozenset({Status.DRIFTED, Status.MISSING, Status.ORPHANED})
@@ -54,7 +54,7 @@ class Verdicts(Sequence[Verdict]):
         if isinstance(verdicts, Verdicts):
             return verdicts
         some = tuple(verdicts)
-        return cls([Chunk(some[start : start + SIZE]) for start in range(0, len(some), SIZE)])
+        return cls([Chunk(some[start : start + CHUNK_SIZE]) for start in range(0, len(some), CHUNK_SIZE)])
 
     @property
     def notable(self) -> tuple[Verdict, ...]:
@@ -151,23 +151,23 @@ class Report:
         return Verdicts.of(self.verdicts)
 
 
-def changed(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[int]:
+def changed_verdicts(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[int]:
     """The places in which two rows of verdicts, as far as both go, do not have the very same one."""
     if not (isinstance(before, Verdicts) and isinstance(after, Verdicts)):
-        return others(before, after)
+        return changed_positions(before, after)
     places: list[int] = []
     start = 0
     for old, new in zip(before.chunks, after.chunks, strict=False):
         if old is not new:
-            places.extend([start + place for place in others(old.verdicts, new.verdicts)])
+            places.extend([start + place for place in changed_positions(old.verdicts, new.verdicts)])
             if len(old.verdicts) != len(new.verdicts):  # from here on they are divided otherwise
                 done = start + min(len(old.verdicts), len(new.verdicts))
-                return places + [done + place for place in others(before[done:], after[done:])]
+                return places + [done + place for place in changed_positions(before[done:], after[done:])]
         start += len(new.verdicts)
     return places
 
 
-def others(before: Sequence[object], after: Sequence[object]) -> list[int]:
+def changed_positions(before: Sequence[object], after: Sequence[object]) -> list[int]:
     """The places in which two sequences, as far as both go, do not hold the very same object. Quick where few do."""
     same = bytes(map(is_, before, after))
     places = []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from driftd.model.packing import NOTHING_IN_COMMON, Dictionary, Samples
+from driftd.model.packing import EMPTY_DICTIONARY, CompressionDictionary, DictionaryBuilder
 from driftd.model.path import DocumentPath
 
 Json = Any
@@ -54,15 +54,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedObject:
     """An object as JSON, packed: some tens of microseconds whenever it is looked at, for a tenth of the memory."""
 
     data: bytes
     digest: bytes
-    dictionary: Dictionary = NOTHING_IN_COMMON
+    dictionary: CompressionDictionary = EMPTY_DICTIONARY
 
     @classmethod
-    def of(cls, body: JsonObject, samples: Samples) -> Packed:
+    def of(cls, body: JsonObject, samples: DictionaryBuilder) -> PackedObject:
         """Packs an object like those of `samples`."""
         raw = json.dumps(body, separators=(",", ":")).encode()
         packed = cls(samples.dictionary.pack(raw), _digest(body), samples.dictionary)
@@ -76,11 +76,11 @@ class Packed:
         return decoded
 
     @property
-    def alone(self) -> bytes:
+    def standalone(self) -> bytes:
         """The object packed with nothing in common, to be kept by itself."""
-        if self.dictionary is NOTHING_IN_COMMON:
+        if self.dictionary is EMPTY_DICTIONARY:
             return self.data
-        return NOTHING_IN_COMMON.pack(self.dictionary.unpack(self.data))
+        return EMPTY_DICTIONARY.pack(self.dictionary.unpack(self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Manifest:
 
     ref: ResourceRef
     api_version: str
-    content: JsonObject | Packed
+    content: JsonObject | PackedObject
     source: Source
 
     @classmethod
@@ -111,7 +111,7 @@ class Manifest:
     @property
     def body(self) -> JsonObject:
         content = self.content
-        if not isinstance(content, Packed):
+        if not isinstance(content, PackedObject):
             return content
         body = content.body
         if body["metadata"].get("namespace") != self.ref.namespace:
@@ -122,23 +122,27 @@ class Manifest:
     def digest(self) -> bytes:
         """A hash of the object as it was read (32 bytes): the namespace that it was placed in does not count."""
         content = self.content
-        return content.digest if isinstance(content, Packed) else _digest(content)
+        return content.digest if isinstance(content, PackedObject) else _digest(content)
 
-    def packed(self, samples: Samples) -> Manifest:
+    def packed(self, samples: DictionaryBuilder) -> Manifest:
         """The same manifest in little memory, like those of its kind that `samples` has, while nobody looks at it."""
-        return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content, samples))
+        return (
+            self
+            if isinstance(self.content, PackedObject)
+            else replace(self, content=PackedObject.of(self.content, samples))
+        )
 
-    def as_packed(self) -> Manifest:
+    def with_declared_namespace(self) -> Manifest:
         """A packed manifest in the namespace that it names itself, wherever it was placed; others as they are."""
         content = self.content
-        if not isinstance(content, Packed):
+        if not isinstance(content, PackedObject):
             return self
         return replace(self, ref=replace(self.ref, namespace=content.body["metadata"].get("namespace") or None))
 
     def in_namespace(self, namespace: str | None) -> Manifest:
         """The same manifest with its namespace set (or, for None, taken away), in `ref` and in `body` alike."""
         content = self.content
-        if not isinstance(content, Packed) and content["metadata"].get("namespace") != namespace:
+        if not isinstance(content, PackedObject) and content["metadata"].get("namespace") != namespace:
             content = {**content, "metadata": _in_namespace(content["metadata"], namespace)}
         if self.ref.namespace == namespace and content is self.content:
             return self

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from driftd.model.packing import Samples
+from driftd.model.packing import DictionaryBuilder
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.rendering import Objects
@@ -54,7 +54,7 @@ class CachingParser:
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[tuple[str, str], Objects] = WeakValueDictionary()
-        self._samples: defaultdict[tuple[str, str], Samples] = defaultdict(Samples)
+        self._samples: defaultdict[tuple[str, str], DictionaryBuilder] = defaultdict(DictionaryBuilder)
 
     def cached(self, file: TreeFile) -> Objects | None:
         return self._known.get((file.blob, file.path))

@@ -66,7 +66,7 @@ class Inventory:
         """From what was declared to what is `here`."""
         before = _by_digest(self._declared)
         # As the history would give them: which namespace they are in is said anew by `place`.
-        gone = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in here}
+        gone = {digest: manifest.with_declared_namespace() for digest, manifest in before.items() if digest not in here}
         came = here.keys() - before.keys()
         if self._current:
             self._differences[self._current] = _Difference({}, set())

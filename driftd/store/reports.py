@@ -17,7 +17,7 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.errors import Superseded
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
-from driftd.model.report import Report, changed
+from driftd.model.report import Report, changed_verdicts
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import reports, verdicts
@@ -158,7 +158,7 @@ def _write_history(connection: Connection, report: Report, known: _Listed) -> _L
 
 def _changed_positions(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
     """The positions whose verdict is not the one that was written there."""
-    for position in chain(changed(old, new), range(len(old), len(new))):
+    for position in chain(changed_verdicts(old, new), range(len(old), len(new))):
         ours = new[position]
         theirs = old[position] if position < len(old) else None
         # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.deployer import _surely_holds, held
-from driftd.diff.ownership import Entry
+from driftd.diff.deployer import _surely_owns, count_owned
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.model.drift import FieldOwner
 
 _NAMES = st.sampled_from(["a", "b", "c"])
@@ -30,6 +30,6 @@ _FIELDS: st.SearchStrategy[Any] = st.recursive(
 )
 def test_what_is_surely_held_is_held(fields: dict[str, Any], declared: dict[str, Any]) -> None:
     """Of an entry that is looked at by its top alone, counting would find something as well."""
-    entry = Entry(FieldOwner("kubectl", "Apply"), "v1", fields)
-    if _surely_holds(entry, declared):
-        assert held(fields, declared, None) > 0
+    entry = ManagedFieldsEntry(FieldOwner("kubectl", "Apply"), "v1", fields)
+    if _surely_owns(entry, declared):
+        assert count_owned(fields, declared, None) > 0

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.diff.normalise import LAST_APPLIED, declared, live
+from driftd.diff.normalise import LAST_APPLIED, normalise_live, normalise_manifest
 from driftd.diff.schema import Schema
-from driftd.diff.undeclared import added_drift
-from driftd.diff.walk import walked
+from driftd.diff.undeclared import undeclared_drift
+from driftd.diff.walk import walk_declared
 from driftd.model.drift import Change, Status
 from driftd.model.resource import Manifest, Source
 from tests.diff.objects import (
@@ -95,11 +95,11 @@ def _check(body: JsonObject, schema: Schema, data: st.DataObject) -> None:
         recorded = json.dumps(data.draw(st.sampled_from([desired, body])))
         actual["metadata"]["annotations"] = {**actual["metadata"].get("annotations", {}), LAST_APPLIED: recorded}
     manifest = Manifest.of(desired, Source("app.yaml", 1))
-    wanted = declared(manifest.body)
+    wanted = normalise_manifest(manifest.body)
     owned = COMPARISON._ownership(manifest, wanted, actual, schema)
-    walk = walked(wanted.body, live(actual), schema, owned.applied)
-    found = added_drift(wanted.body, live(actual), schema, owned, doubtful=walk.doubtful)
-    assert found == added_drift(wanted.body, live(actual), schema, owned, doubtful=True)
+    walk = walk_declared(wanted.body, normalise_live(actual), schema, owned.applied_fields)
+    found = undeclared_drift(wanted.body, normalise_live(actual), schema, owned, inconclusive=walk.inconclusive)
+    assert found == undeclared_drift(wanted.body, normalise_live(actual), schema, owned, inconclusive=True)
 
 
 @given(typed(), st.data())
@@ -132,9 +132,9 @@ def test_what_was_just_deployed_leaves_no_doubt(operation: str) -> None:
     container["ports"][0]["protocol"] = "TCP"
     container["resources"]["limits"]["cpu"] = "500m"
     container["terminationMessagePath"] = "/dev/termination-log"
-    wanted = declared(manifest.body)
+    wanted = normalise_manifest(manifest.body)
     owned = COMPARISON._ownership(manifest, wanted, actual, schema)
-    assert not walked(wanted.body, live(actual), schema, owned.applied).doubtful
+    assert not walk_declared(wanted.body, normalise_live(actual), schema, owned.applied_fields).inconclusive
     assert verdict(body, actual, schema).status is Status.IN_SYNC
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import Ignored, annotated, parse_rules
+from driftd.diff.ignore import IgnoreRules, annotation_rules, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError
@@ -27,10 +27,10 @@ def _drifted() -> JsonObject:
     return by_hand(live, {"f:spec": {"f:replicas": {}, **image}}, "night-shift")
 
 
-def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, Ignored]:
-    ignored = Ignored(parse_rules(rules))
+def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, IgnoreRules]:
+    ignored = IgnoreRules(parse_rules(rules))
     manifest = Manifest.of(desired or deployment(), Source("app.yaml", 1))
-    return Comparison(Redactor(b"k" * 32), ignored=ignored).verdict(manifest, _drifted(), SCHEMA), ignored
+    return Comparison(Redactor(b"k" * 32), ignore_rules=ignored).verdict(manifest, _drifted(), SCHEMA), ignored
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_the_annotation_in_git_ignores_fields_of_its_object() -> None:
     manifest = Manifest.of(desired, Source("app.yaml", 1))
     found = Comparison(Redactor(b"k" * 32)).verdict(manifest, live, SCHEMA)
     assert (found.status, len(found.ignored)) == (Status.IGNORED, 2)
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": "*"}}})[0].paths == ()
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": 'a["b c"]'}}})[0].paths == ('a["b c"]',)
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": "false"}}}) == ()
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": "*"}}})[0].paths == ()
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": 'a["b c"]'}}})[0].paths == ('a["b c"]',)
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": "false"}}}) == ()
 
 
 def test_an_annotation_that_only_lives_in_the_cluster_ignores_nothing() -> None:

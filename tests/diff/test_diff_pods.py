@@ -49,7 +49,7 @@ def _replica_set(template: str, revision: str) -> dict[str, Any]:
 def _drift(
     workload: dict[str, Any], *pods: dict[str, Any], revisions: Any = (), settled: bool = True
 ) -> dict[str, Any]:
-    found = pod_drift(workload, pods_of(workload, pods), revisions, settled=settled)
+    found = pod_drift(workload, pods_of(workload, pods), revisions, rollout_complete=settled)
     return {format_path(drift.path): drift for drift in found}
 
 

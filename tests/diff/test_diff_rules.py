@@ -11,7 +11,7 @@ import pytest
 from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import DEFAULT_RULES
+from driftd.diff.rules import BUILT_IN_RULES
 from driftd.model.resource import Manifest, ResourceRef, Source
 from tests.diff.objects import (
     DEPLOYMENT,
@@ -269,7 +269,7 @@ def test_every_rule_can_be_taken_away() -> None:
     live = deployed(deployment(), SCHEMA)
     live["spec"]["replicas"] = 5
     after = by_hand(live, owned("f:spec", "f:replicas"), "kube-controller-manager", subresource="scale")
-    rules = tuple(rule for rule in DEFAULT_RULES if rule.name != "autoscaler-replicas")
+    rules = tuple(rule for rule in BUILT_IN_RULES if rule.name != "autoscaler-replicas")
     comparison = Comparison(Redactor(b"k" * 32), rules=rules)
     found = comparison.verdict(Manifest.of(deployment(), Source("a.yaml", 1)), after, SCHEMA)
     assert len(found.fields) == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.ownership import Entry
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.kube.packing import CachedObject
 from driftd.live.actors import ActorLog, AuditEvent, Keys, _lost
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
@@ -236,7 +236,9 @@ _FIELDS = st.recursive(
 ).map(lambda fields: _tidy(fields))  # noqa: PLW0108  # it is defined below
 _ENTRIES = st.lists(
     st.builds(
-        lambda who, second, fields: Entry(FieldOwner(who, "Update", time=T0 + timedelta(seconds=second)), "v1", fields),
+        lambda who, second, fields: ManagedFieldsEntry(
+            FieldOwner(who, "Update", time=T0 + timedelta(seconds=second)), "v1", fields
+        ),
         st.sampled_from(["one", "two"]),
         st.integers(0, 1),
         _FIELDS,
@@ -255,7 +257,7 @@ def _below(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: {} if key == "." else _below(below) for key, below in fields.items()}
 
 
-def _owned(entries: list[Entry]) -> set[Keys]:
+def _owned(entries: list[ManagedFieldsEntry]) -> set[Keys]:
     """Every field that some entry says is owned."""
 
     def within(fields: dict[str, Any], above: Keys) -> set[Keys]:
@@ -268,6 +270,8 @@ def _owned(entries: list[Entry]) -> set[Keys]:
 
 
 @given(_ENTRIES, _ENTRIES)
-def test_what_was_given_up_is_what_was_owned_and_is_not(before: list[Entry], after: list[Entry]) -> None:
+def test_what_was_given_up_is_what_was_owned_and_is_not(
+    before: list[ManagedFieldsEntry], after: list[ManagedFieldsEntry]
+) -> None:
     """Whoever owned it, and whatever else they own."""
     assert _lost(before, after) == _owned(before) - _owned(after)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from driftd.model.drift import Status, Verdict
-from driftd.model.report import Chunk, Report, Verdicts, changed
+from driftd.model.report import Chunk, Report, Verdicts, changed_verdicts
 from driftd.model.resource import ResourceRef
 from tests.support.samples import T0
 
@@ -56,5 +56,5 @@ def test_what_has_changed_is_what_a_look_at_each_would_find(seed: int) -> None:
         after[at] = Chunk(some)
     old, new = Verdicts(before), Verdicts(after).followed_by([verdict(chance)] if chance.randrange(2) else [])
     expected = [at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one is not other]
-    assert changed(old, new) == expected
-    assert changed(tuple(old), new) == expected
+    assert changed_verdicts(old, new) == expected
+    assert changed_verdicts(tuple(old), new) == expected

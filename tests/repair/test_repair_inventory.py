@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from driftd.kube.discovery import ApiResource
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.app import App
-from driftd.model.packing import Samples
+from driftd.model.packing import DictionaryBuilder
 from driftd.model.resource import Manifest, Source, digest
 from driftd.repair.inventory import Inventory
 
@@ -95,11 +95,14 @@ async def test_an_object_that_named_no_namespace_is_the_same_from_memory_and_fro
     def placed(namespace: str | None, into: str) -> Manifest:
         metadata = {"name": "a"} if namespace is None else {"name": "a", "namespace": namespace}
         read = Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, Source("app.yaml", 1))
-        return read.packed(Samples()).in_namespace(into)
+        return read.packed(DictionaryBuilder()).in_namespace(into)
 
     history = History()
     before, after = placed(None, "default"), placed("web", "web")
-    history.revisions = {digest([before]): (before.as_packed(),), digest([after]): (after.as_packed(),)}
+    history.revisions = {
+        digest([before]): (before.with_declared_namespace(),),
+        digest([after]): (after.with_declared_namespace(),),
+    }
     lived = inventory(history)
     first, second = (RestMapping([MappedManifest(one, CONFIG_MAPS)]) for one in (before, after))
     await lived.no_longer_declared(first, digest([before]), [])

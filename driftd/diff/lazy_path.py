@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from driftd.diff.schema import Identity, Schema
+from driftd.diff.schema import ItemIdentity, Schema
 from driftd.model.path import DocumentPath, FieldPath, Segment
 
-Trail = tuple["Trail | None", Segment | Identity, str | int | None, Schema | None]
+LazyPath = tuple["LazyPath | None", Segment | ItemIdentity, str | int | None, Schema | None]
 """The place above, the segment that leads from there to here, where that stands in the document, and a list's type.
 
 The position is None below what is not declared. With the type of a map list, the segment is an item's identity in it.
 """
 
 
-def paths(trail: Trail | None) -> tuple[FieldPath, DocumentPath]:
+def resolve_paths(trail: LazyPath | None) -> tuple[FieldPath, DocumentPath]:
     """The path of a place, and where it, or its nearest declared ancestor, stands in the document."""
     path: list[Segment] = []
     at: list[str | int] = []
