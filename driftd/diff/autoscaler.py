@@ -1,4 +1,4 @@
-"""Which autoscaler owns the number of a workload's replicas."""
+"""The autoscalers that own the replica counts of workloads."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from dataclasses import dataclass
 from driftd.model.resource import JsonObject, ResourceRef, group_of
 
 ReplicaRange = tuple[int, int]
-"""The least and the most replicas that an autoscaler may set."""
+"""Minimum and maximum number of replicas of an autoscaler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Autoscalers:
-    """The HorizontalPodAutoscalers of a cluster, by what they scale."""
+    """The replica ranges of a cluster's HorizontalPodAutoscalers, by scale target."""
 
     ranges: Mapping[ResourceRef, ReplicaRange]
 
     @classmethod
     def of(cls, bodies: Iterable[JsonObject]) -> Autoscalers:
-        """From live HorizontalPodAutoscalers, of whatever version; others, and broken ones, are passed over."""
-        found: dict[ResourceRef, ReplicaRange] = {}
+        """From live HorizontalPodAutoscalers of any version; other and malformed objects are skipped."""
+        ranges: dict[ResourceRef, ReplicaRange] = {}
         for body in bodies:
             ref = scale_target(body)
             if ref is None:
                 continue
-            most, least = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
-            if isinstance(most, int):
-                found[ref] = (least if isinstance(least, int) else 1, most)
-        return cls(found)
+            maximum, minimum = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
+            if isinstance(maximum, int):
+                ranges[ref] = (minimum if isinstance(minimum, int) else 1, maximum)
+        return cls(ranges)
 
     def range_of(self, ref: ResourceRef) -> ReplicaRange | None:
-        """Within what an autoscaler scales that object, or None if none does."""
+        """The range of the autoscaler of that object, or None if it has none."""
         return self.ranges.get(ref)
 
 
 def scale_target(autoscaler: JsonObject) -> ResourceRef | None:
-    """What a live HorizontalPodAutoscaler scales; None for what is none, and for a broken one."""
+    """The object that a live HorizontalPodAutoscaler scales; None for other and malformed objects."""
     spec, metadata = autoscaler.get("spec"), autoscaler.get("metadata")
     if autoscaler.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):
         return None

@@ -1,7 +1,7 @@
-"""Defaults of the API server that its OpenAPI documents do not tell.
+"""Defaults of the API server that its OpenAPI documents do not contain.
 
-Most are constants (`go_fields.py`, asked of a real server). Those that are made of the object's other fields are
-here, and which are given to an object and not to a template of it. Source: pkg/apis/*/v1/defaults.go of Kubernetes.
+Most are constants (`go_fields.py`, probed on a real server). This module has those that depend on other fields of the
+object, and those that an object gets and a template of it does not. Source: pkg/apis/*/v1/defaults.go of Kubernetes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from driftd.model.resource import Json
 _NONE: Mapping[str, tuple[Any, ...]] = {}
 
 Siblings = Mapping[str, Any]
-"""The fields siblings the one that is asked for, as they are live."""
+"""The live values of the other fields of the same parent."""
 
 
 def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: str, siblings: Siblings) -> bool:
-    """Whether the API server puts that value in by itself where none is given.
+    """Whether the API server sets that value where none is given.
 
-    `schema` is the value's type, `parent` the type of the struct that holds it under `key`.
+    `schema` is the value's type, `parent` the type of the struct whose field `key` it is.
     """
-    member = parent is not None and (parent.is_map or parent.type == "array")  # nothing makes one by itself
+    member = parent is not None and (parent.is_map or parent.type == "array")  # the server adds no members by default
     if (
         schema is not None
         and schema.default is not None
@@ -42,14 +42,14 @@ def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: s
 
 
 def replaces_zero_value(declared: Json, live: Json, parent: Schema | None, key: str, siblings: Siblings) -> bool:
-    """Whether `live` is the default that the API server puts in the place of a declared zero value or empty list."""
+    """Whether `live` is the default by which the API server replaces a declared zero value or empty list."""
     if parent is None or parent.go_type is None or declared not in ("", 0, []) or isinstance(declared, bool):
         return False
     return is_default(live, None, parent, key, siblings)
 
 
 def _is_default_with_members(default: Json, value: Json, schema: Schema) -> bool:
-    """Whether a value is a default of a schema, with the defaults of what is in it."""
+    """Whether a value is a schema's default, filled with the defaults of its members."""
     if not isinstance(default, dict) or not isinstance(value, dict):
         return _same(default, value)
     return all(key in value for key in default) and all(
@@ -59,7 +59,7 @@ def _is_default_with_members(default: Json, value: Json, schema: Schema) -> bool
 
 
 def _is_excluded(parent: Schema, go_type: str, key: str) -> bool:
-    """Whether the object that a field belongs to gets no default there: a template is no Pod, and no Job."""
+    """Whether a field gets no default in this object: a template is not a Pod or a Job."""
     kind, fields = _NOT_IN_TEMPLATES.get(go_type, (None, None))
     return kind is not None and parent.within != kind and (fields is None or key in fields)
 
@@ -89,7 +89,7 @@ def _limits(value: Json, siblings: Siblings) -> bool:
 
 
 def _range_default(value: Json, siblings: Siblings) -> bool:
-    """A LimitRange's defaults are its maximum, then its minimum; its default requests, its defaults before that."""
+    """A LimitRange's limits default to its maximum, then its minimum; its requests to the default limits first."""
     return isinstance(value, Mapping) and all(
         any(amount == (siblings.get(source) or {}).get(name) for source in ("default", "max", "min"))
         for name, amount in value.items()
@@ -137,7 +137,7 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Siblings], bool]] = {
     (f"{_BATCH}PodFailurePolicyOnPodConditionsPattern", "status"): _is_true,
     ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"): _always,
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"): _policy_types,
-    # A StatefulSet's claim templates are whole objects: the server writes down what they are, and a status.
+    # A StatefulSet's claim templates are whole objects: the server sets their type and a status.
     (_CLAIM, "apiVersion"): _always,
     (_CLAIM, "kind"): _always,
     (_CLAIM, "status"): _always,
@@ -153,4 +153,4 @@ _NOT_IN_TEMPLATES: Mapping[str, tuple[str, frozenset[str] | None]] = {
     f"{_CORE}ResourceRequirements": (f"{_CORE}Pod", frozenset({"requests"})),
     f"{_BATCH}JobSpec": (f"{_BATCH}Job", None),
 }
-"""By Go type, the kind of object in which fields (None: all of them) have a default, which a template of it has not."""
+"""By Go type, the kind of object in which these fields (None: all of them) have a default; its template has none."""

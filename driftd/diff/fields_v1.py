@@ -1,4 +1,4 @@
-"""One step along a path of managedFields, in a value that the path may or may not lead into."""
+"""Resolves the keys of a FieldsV1 (managedFields) in a value, one level at a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from driftd.model.path import ListKey, Segment, SetValue
 from driftd.model.resource import Json
 
 _NO_ITEM: ItemIdentity = ()
-"""The identity of no item: a map list has one key at least."""
+"""An identity that no item has: a map list has at least one key."""
 
 
 class ResolvedElement(NamedTuple):
-    """What lies one step below: its value and type, how a FieldPath names it, and where it is in the document."""
+    """A field or item: its value, its type, its segment of the FieldPath, and its key or index in the document."""
 
     value: Json
     schema: Schema | None
@@ -25,34 +25,34 @@ class ResolvedElement(NamedTuple):
 
 
 def item_positions(value: Json, schema: Schema | None) -> Mapping[ItemIdentity, int] | None:
-    """Where the items of a map list are, by what `identity` makes of a key: for many steps that start at one list."""
+    """The indexes of a map list's items by `item_identity`: to resolve many keys in one list."""
     if schema is None or not schema.list_keys or not isinstance(value, list):
         return None
     identities = schema.identities(value)
-    return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of equal ones
+    return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of duplicates
 
 
 def item_identity(key: str, schema: Schema) -> ItemIdentity:
-    """Which item of a map list a FieldsV1 key (`k:{…}`) is about; of one that names other keys, an identity of none."""
+    """The identity that a FieldsV1 key (`k:{…}`) names in a map list; `_NO_ITEM` if its keys are not the list's."""
     return _item_identity(key, schema.list_keys)
 
 
 def resolve(value: Json, schema: Schema | None, key: str) -> ResolvedElement | None:
-    """The value under a FieldsV1 key (`f:NAME`, `k:{…}`, `v:…`, `i:…`), or None if there is none."""
+    """The field or item of a FieldsV1 key (`f:NAME`, `k:{…}`, `v:…`, `i:…`), or None if the value has none."""
     kind = key[:2]
     if kind == "f:" and isinstance(value, dict):
         name = key[2:]
-        below = value.get(name)
-        return None if below is None else ResolvedElement(below, schema.child(name) if schema else None, name, name)
+        child = value.get(name)
+        return None if child is None else ResolvedElement(child, schema.child(name) if schema else None, name, name)
     if not isinstance(value, list):
         return None
     if kind == "k:":
         return _resolve_item(value, schema, key)
     items = schema.items if schema else None
     if kind == "v:":
-        wanted = _parse(key[2:])
+        member = _parse(key[2:])
         for index, item in enumerate(value):
-            if item == wanted and isinstance(item, bool) == isinstance(wanted, bool):
+            if item == member and isinstance(item, bool) == isinstance(member, bool):
                 return ResolvedElement(item, items, SetValue(item), index)
     elif kind == "i:":
         index = _parse(key[2:])
@@ -62,35 +62,33 @@ def resolve(value: Json, schema: Schema | None, key: str) -> ResolvedElement | N
 
 
 def _resolve_item(value: list[Any], schema: Schema | None, key: str) -> ResolvedElement | None:
-    among = item_positions(value, schema)
-    if among is not None and schema is not None:
-        wanted_item = item_identity(key, schema)
-        index = among.get(wanted_item)
-        return (
-            None if index is None else ResolvedElement(value[index], schema.items, schema.list_key(wanted_item), index)
-        )
-    wanted = _parse(key[2:])
-    if not isinstance(wanted, dict):
+    positions = item_positions(value, schema)
+    if positions is not None and schema is not None:
+        identity = item_identity(key, schema)
+        index = positions.get(identity)
+        return None if index is None else ResolvedElement(value[index], schema.items, schema.list_key(identity), index)
+    keys = _parse(key[2:])
+    if not isinstance(keys, dict):
         return None
     for index, item in enumerate(value):
-        if isinstance(item, dict) and all(item.get(name) == part for name, part in wanted.items()):
-            return ResolvedElement(item, schema.items if schema else None, ListKey(tuple(wanted.items())), index)
+        if isinstance(item, dict) and all(item.get(name) == part for name, part in keys.items()):
+            return ResolvedElement(item, schema.items if schema else None, ListKey(tuple(keys.items())), index)
     return None
 
 
 @lru_cache(maxsize=2048)
 def _item_identity(key: str, names: tuple[str, ...]) -> ItemIdentity:
-    wanted = _parse(key[2:])
-    if not isinstance(wanted, dict) or set(wanted) != set(names):
+    keys = _parse(key[2:])
+    if not isinstance(keys, dict) or set(keys) != set(names):
         return _NO_ITEM
-    if any(isinstance(part, dict | list) for part in wanted.values()):
+    if any(isinstance(part, dict | list) for part in keys.values()):
         return _NO_ITEM
-    return wanted[names[0]] if len(names) == 1 else tuple(wanted[name] for name in names)
+    return keys[names[0]] if len(names) == 1 else tuple(keys[name] for name in names)
 
 
 @lru_cache(maxsize=2048)
 def _parse(text: str) -> Any:
-    """The keys or the value of an item. The same few stand in the entries of all objects of a kind."""
+    """The keys or the value of an item. Cached: all objects of a kind have the same few."""
     try:
         return json.loads(text)
     except ValueError:

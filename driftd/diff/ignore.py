@@ -1,4 +1,4 @@
-"""What the user says does not matter: rules from the configuration, and from an object's annotation."""
+"""Rules by which users ignore differences: in the configuration, and in an object's annotation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _WHOLE_OBJECT = ("*", "true", "all")
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRule:
-    """Differences that do not matter to the user. Empty tuples match everything; `*` is any run of characters.
+    """Differences that the user ignores. Empty tuples match everything; `*` matches any run of characters.
 
-    A path covers what lies below it: `spec.template` is all of the template, `metadata.annotations["a.io/*"]` some
+    A path covers its children: `spec.template` is all of the template, `metadata.annotations["a.io/*"]` some
     annotations, `spec.template.spec.containers[name=*].image` the image of each container.
     """
 
@@ -39,7 +39,7 @@ class IgnoreRule:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], origin: str = "configuration") -> IgnoreRule:
-        """A rule of the configuration's `ignore:` list; each key takes a string or a list of them.
+        """A rule of the configuration's `ignore:` list; each key takes a string or a list of strings.
 
         Raises: DriftdError: an unknown key, a value of another type, or a rule without any condition.
         """
@@ -56,13 +56,13 @@ class IgnoreRule:
             names=values["name"],
             namespaces=values["namespace"],
             managers=values["manager"],
-            cel=tuple(_validated_cel(one, f"{origin}.cel") for one in values["cel"]),
+            cel=tuple(_validated_cel(expression, f"{origin}.cel") for expression in values["cel"]),
             reason=" ".join(values["reason"]),
             origin=origin,
         )
 
     def selects(self, ref: ResourceRef) -> bool:
-        """Whether the rule is about that object at all."""
+        """Whether the rule applies to that object."""
         return (
             _matches_any(self.kinds, ref.kind)
             and _matches_any(self.groups, ref.group)
@@ -71,10 +71,10 @@ class IgnoreRule:
         )
 
     def matches(self, ref: ResourceRef, drift: FieldDrift, declared: JsonObject | None = None) -> bool:
-        """Whether the rule says that this difference does not matter; CEL is asked last, of the `declared` object."""
-        return self._matches_object_and_field(ref, drift) and all(
-            evaluate(one, declared or {}, drift) for one in self.cel
-        )
+        """Whether the rule ignores this difference. CEL is evaluated last, with the `declared` object."""
+        if not self._matches_object_and_field(ref, drift):
+            return False
+        return all(evaluate(expression, declared or {}, drift) for expression in self.cel)
 
     def _matches_object_and_field(self, ref: ResourceRef, drift: FieldDrift) -> bool:
         if not self.selects(ref):
@@ -100,13 +100,13 @@ class IgnoreRule:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The user's rules, and which of them have matched something since `Ignored` was made."""
+    """The user's rules, and which of them have matched a difference so far."""
 
     rules: tuple[IgnoreRule, ...] = ()
     _used: set[int] = field(default_factory=set, repr=False, compare=False)
 
     def rule_for(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> IgnoreRule | None:
-        """The first rule that says that this difference does not matter, the configuration's before the object's."""
+        """The first rule that ignores this difference: the configuration's rules, then the object's annotation."""
         for index, rule in enumerate(self.rules):
             if rule.matches(ref, drift, declared):
                 self._used.add(index)
@@ -114,14 +114,15 @@ class IgnoreRules:
         return next((rule for rule in annotation_rules(declared) if rule.matches(ref, drift)), None)
 
     def unused(self) -> tuple[IgnoreRule, ...]:
-        """The rules that have never matched anything: ask after a full pass."""
+        """The rules that have not matched any difference so far: complete after a full pass."""
         return tuple(rule for index, rule in enumerate(self.rules) if index not in self._used)
 
 
 def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
-    """The rules of the annotation `driftd.io/ignore` that Git declares: paths, one a line or separated by blanks.
+    """The rules of the annotation `driftd.io/ignore` in Git: paths, separated by commas or white space.
 
-    `*`, `true` and `all` stand for the whole object. What is live does not count: a hand could write itself free.
+    `*`, `true` and `all` mean the whole object. The live annotation does not count: a manual change could exempt
+    itself.
     """
     metadata = declared.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
@@ -137,18 +138,18 @@ def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
 
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
     """The configuration's `ignore:` list. Raises: DriftdError: see `IgnoreRule.parse`."""
-    return tuple(IgnoreRule.parse(one, f"ignore[{index}]") for index, one in enumerate(raw))
+    return tuple(IgnoreRule.parse(rule, f"ignore[{index}]") for index, rule in enumerate(raw))
 
 
-def _validated_cel(text: str, place: str) -> str:
+def _validated_cel(expression: str, origin: str) -> str:
     try:
-        return validate(text)
+        return validate(expression)
     except DriftdError as error:
-        raise DriftdError(f"{place}: {error}") from error
+        raise DriftdError(f"{origin}: {error}") from error
 
 
 def _split_paths(text: str) -> tuple[str, ...]:
-    """Paths out of an annotation: separated by commas and white space that are not inside brackets."""
+    """The paths of an annotation, separated by commas and white space outside of brackets."""
     parts, depth, current = [], 0, ""
     for char in text:
         depth += (char == "[") - (char == "]")
@@ -160,14 +161,14 @@ def _split_paths(text: str) -> tuple[str, ...]:
     return tuple(part for part in (*parts, current) if part)
 
 
-def _string_list(value: Any, place: str) -> tuple[str, ...]:
+def _string_list(value: Any, origin: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise DriftdError(f"{place}: give a string or a list of strings")
+    raise DriftdError(f"{origin}: give a string or a list of strings")
 
 
 def _matches_any(patterns: Iterable[str], value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where a walk is, at next to no cost: few walks find anything, and only those need a path."""
+"""A path as a linked list, made into tuples on demand: few walks find a difference, and only those need paths."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from driftd.diff.schema import ItemIdentity, Schema
 from driftd.model.path import DocumentPath, FieldPath, Segment
 
 LazyPath = tuple["LazyPath | None", Segment | ItemIdentity, str | int | None, Schema | None]
-"""The place above, the segment that leads from there to here, where that stands in the document, and a list's type.
+"""Parent, last segment, the segment's position in the document, and the type of a map list.
 
-The position is None below what is not declared. With the type of a map list, the segment is an item's identity in it.
+The position is None for undeclared values. If the type of a map list is given, the segment is an item's identity.
 """
 
 
-def resolve_paths(trail: LazyPath | None) -> tuple[FieldPath, DocumentPath]:
-    """The path of a place, and where it, or its nearest declared ancestor, stands in the document."""
+def resolve_paths(location: LazyPath | None) -> tuple[FieldPath, DocumentPath]:
+    """The field path, and the document path of the value or of its nearest declared ancestor."""
     path: list[Segment] = []
     at: list[str | int] = []
-    while trail is not None:
-        trail, segment, position, keyed = trail
-        path.append(segment if keyed is None else keyed.list_key(segment))  # type: ignore[arg-type]  # see Trail
+    while location is not None:
+        location, segment, position, map_list = location
+        path.append(segment if map_list is None else map_list.list_key(segment))  # type: ignore[arg-type]  # an identity
         if position is not None:
             at.append(position)
     return tuple(reversed(path)), tuple(reversed(at))

@@ -1,7 +1,7 @@
-"""Which managers are controllers at their work, which fields that covers, and which names are a person's tools.
+"""Known field managers: controllers with the fields that they are trusted with, deployers, and interactive tools.
 
-Extensible by configuration. A name stands for what wrote the field: managers are taken at their word, for whoever may
-write to the API may also choose a name; so a controller is trusted only with the fields that are its work.
+Extensible by configuration. Managers are identified by name alone, and any client may choose any name: so a controller
+is trusted only with the fields that it has to write.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from driftd.model.drift import FieldOwner
 
 @dataclass(frozen=True, slots=True)
 class TrustedController:
-    """A controller (by a pattern of its manager's name) and the undeclared fields that are its work.
+    """A controller (a pattern of manager names) and the undeclared fields that it may write.
 
-    Empty `kinds` are all kinds, empty `paths` all fields; `*` in a path stands for any run of characters.
+    Empty `kinds` mean all kinds, empty `paths` all fields; `*` in a path matches any run of characters.
     """
 
     manager: str
@@ -29,7 +29,7 @@ class TrustedController:
         return (not self.kinds or kind in self.kinds) and (not self.paths or matches_any(self.paths, path))
 
 
-_WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "CustomResourceDefinition", "APIService")
+
 _CA = "*caBundle"
 _META = ("metadata.annotations*", "metadata.labels*", "metadata.finalizers*", "metadata.ownerReferences*")
 _LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")
@@ -37,7 +37,7 @@ _SCALE = ("spec.replicas", "spec.minReplicas", "spec.maxReplicas")
 _PODS = ("*metadata.annotations*", "*metadata.labels*", "*spec.containers*", "*spec.initContainers*", "*spec.volumes*")
 
 TRUSTED_CONTROLLERS: tuple[TrustedController, ...] = (
-    # Kubernetes itself: its names belong to the cluster's own machinery, and its work is in all kinds.
+    # Kubernetes' own components, which write all kinds.
     *(
         TrustedController(name)
         for name in (
@@ -74,36 +74,31 @@ TRUSTED_CONTROLLERS: tuple[TrustedController, ...] = (
     TrustedController("*-operator", _LINKS),
     TrustedController("manager", _LINKS),
 )  # fmt: skip
-"""The controllers that driftd knows, with what is their work."""
+"""The controllers that are trusted by default."""
 
 INTERACTIVE_TOOLS: tuple[str, ...] = (
     "kubectl-edit", "kubectl-patch", "kubectl-set", "kubectl-label", "kubectl-annotate", "kubectl-scale",
     "kubectl-rollout", "kubectl-taint", "kubectl-autoscale", "k9s", "node-fetch", "Mozilla", "dashboard", "octant",
     "lens*", "headlamp*",
 )  # fmt: skip
-"""Names of what people change single fields with: none of these ever deploys an object."""
+"""Managers that people change single fields with: none of these ever deploys an object."""
 
 DEPLOYERS: tuple[str, ...] = (
     "kubectl-client-side-apply", "helm", "Helm", "helm-controller", "kustomize-controller", "argocd-*", "argocd",
     "flux*", "Terraform", "HashiCorp", "terraform*", "pulumi*", "kapp*", "fleet*", "driftd", "werf", "skaffold",
     "tilt", "garden*", "ansible*", "spinnaker*", "carvel*", "config-sync*", "configsync*", "rancher-*",
 )  # fmt: skip
-"""Names of what deploys whole objects."""
+"""Managers that deploy whole objects."""
 
 GITOPS_CONTROLLERS: tuple[str, ...] = (
-    "helm-controller",
-    "kustomize-controller",
-    "argocd-*",
-    "fleet*",
-    "driftd",
-    "configsync*",
-)
-"""Names of deployers that no person uses: what is written under them is theirs, or came by admission with it."""
+    "helm-controller", "kustomize-controller", "argocd-*", "fleet*", "driftd", "configsync*",
+)  # fmt: skip
+"""Deployers that no person uses: fields under their names were set by them, or by admission of their requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Managers:
-    """What is known of managers by their names."""
+    """Classifies field managers by name."""
 
     controllers: tuple[TrustedController, ...] = TRUSTED_CONTROLLERS
     interactive_tools: tuple[str, ...] = INTERACTIVE_TOOLS
@@ -113,31 +108,31 @@ class Managers:
     )
 
     def extended(self, *, controllers: tuple[str, ...] = (), deployers: tuple[str, ...] = ()) -> Managers:
-        """The same with more controllers (patterns, trusted with every field) and deployers."""
-        more = tuple(TrustedController(pattern) for pattern in controllers)
-        return Managers((*self.controllers, *more), self.interactive_tools, (*self.deployers, *deployers))
+        """The same with additional controllers (patterns, trusted with every field) and deployers."""
+        additional = tuple(TrustedController(pattern) for pattern in controllers)
+        return Managers((*self.controllers, *additional), self.interactive_tools, (*self.deployers, *deployers))
 
     def is_controller(self, owner: FieldOwner) -> bool:
-        """Whether that is a controller, by its name or because it writes the status: it deploys nothing."""
+        """Whether this is a controller, by name or because it writes the status; controllers deploy nothing."""
         if owner.subresource == "status":
             return True
         return bool(self._controllers_named(owner.manager))
 
     def is_trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
-        """Whether that is a controller at its work; without `path`, whether every field is."""
+        """Whether this is a controller that is trusted with the field at `path`; without `path`, with every field."""
         if owner.subresource == "status":
             return True
-        named = self._controllers_named(owner.manager)
+        controllers = self._controllers_named(owner.manager)
         if path is None:
-            return any(not one.paths and not one.kinds for one in named)
-        return any(one.covers(kind or "", path) for one in named)
+            return any(not controller.paths and not controller.kinds for controller in controllers)
+        return any(controller.covers(kind or "", path) for controller in controllers)
 
     def _controllers_named(self, manager: str) -> tuple[TrustedController, ...]:
-        known = self._controllers_by_name.get(manager)
-        if known is None:
-            known = tuple(one for one in self.controllers if fnmatchcase(manager, one.manager))
-            self._controllers_by_name[manager] = known
-        return known
+        controllers = self._controllers_by_name.get(manager)
+        if controllers is None:
+            controllers = tuple(c for c in self.controllers if fnmatchcase(manager, c.manager))
+            self._controllers_by_name[manager] = controllers
+        return controllers
 
     def is_interactive(self, owner: FieldOwner) -> bool:
         return _matches_any(owner.manager, self.interactive_tools)

@@ -1,4 +1,4 @@
-"""What of an object is compared at all: not what the server owns, not what merely repeats something else."""
+"""Reduces manifests and live objects to the fields that are compared: without server-owned and redundant ones."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ SERVER_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "name",
     "namespace", "resourceVersion", "selfLink", "uid", "generateName",
 })  # fmt: skip
-"""Fields of metadata that the API server sets, or that name the object itself."""
+"""Fields of metadata that the API server sets, or that identify the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisedManifest:
-    """The part of a manifest that is compared. `moved` says where in the document a folded value stands."""
+    """The part of a manifest that is compared. `document_paths` has the original positions of values that were moved."""
 
     body: dict[str, Any]
     document_paths: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)
 
-    def document_path(self, document_path: DocumentPath) -> DocumentPath:
-        return self.document_paths.get(document_path, document_path)
+    def document_path(self, at: DocumentPath) -> DocumentPath:
+        return self.document_paths.get(at, at)
 
 
 def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True) -> NormalisedManifest:
-    """What Git declares, in the form that the API server stores: `stringData` of a Secret folded into `data`."""
+    """The manifest in the form that the API server stores: `stringData` of a Secret is merged into `data`."""
     result = _without_server_fields(body, status_is_server_owned=status_is_server_owned)
     if not is_secret(body) or not isinstance(result.get("stringData"), dict):
         return NormalisedManifest(result)
@@ -45,14 +45,14 @@ def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True)
             data.setdefault(key, None)
             continue
         else:
-            data[key] = text  # of the wrong type: the comparison says so
+            data[key] = text  # of the wrong type: the comparison reports it
         moved["data", key] = ("stringData", key)
     result["data"] = data
     return NormalisedManifest(result, moved)
 
 
 def normalise_live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
-    """What is live, without what only the server sets."""
+    """The live object without fields that only the server sets."""
     return _without_server_fields(body, status_is_server_owned=status_is_server_owned)
 
 

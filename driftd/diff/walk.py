@@ -1,6 +1,6 @@
-"""The walk over what Git declares: every declared field is looked for in the live object.
+"""Compares every declared field with the live object.
 
-Source of the rules: structured-merge-diff ("typed.Compare"), and how the API server reads objects through Go structs.
+Source of the rules: structured-merge-diff ("typed.Compare"), and how the API server decodes objects into Go structs.
 """
 
 from __future__ import annotations
@@ -23,18 +23,16 @@ from driftd.model.resource import Json
 _NUMBERS = frozenset({int, float, bool})
 
 OwnedFields = Mapping[str, Any] | None
-"""The fields of a value that somebody holds, as FieldsV1 names them: none of them where it is owned as a whole.
-
-None where nothing of it is owned.
-"""
+"""The FieldsV1 of a value's owned fields: empty if the value is owned as a whole, None if nothing in it is owned."""
 
 
 @dataclass(slots=True)
 class WalkResult:
-    """What a walk has found. It is `doubtful` where a drift was found or a map list has a key twice.
+    """The drifts of the declared fields, and whether owned fields may be live but undeclared.
 
-    A walk that was told which fields somebody holds is doubtful as well where one of those may be live and not
-    declared: then somebody has to look for it. Where nothing is doubtful, whatever is owned is declared.
+    `inconclusive` is set by any drift, by a duplicate key in a map list and, for a walk that was given owned fields, by
+    one of these that may be live and undeclared: a search for undeclared fields has to follow. If it is not set, every
+    owned field is declared.
     """
 
     drifts: list[FieldDrift] = field(default_factory=list)
@@ -47,9 +45,9 @@ class WalkResult:
 
 
 def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None) -> list[FieldDrift]:
-    """The declared fields that differ or are gone, in document order.
+    """The declared fields that differ or are missing, in document order.
 
-    Raises: SchemaMismatch: a declared value cannot be of the schema's type (say, a map for a list).
+    Raises: SchemaMismatch: a declared value cannot be of the schema's type (such as a map for a list).
     """
     return walk_declared(desired, live, schema).drifts
 
@@ -57,21 +55,21 @@ def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema
 def walk_declared(
     desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: OwnedFields = None
 ) -> WalkResult:
-    """The same, and whether what is `owned` (FieldsV1) is all declared. Raises: SchemaMismatch."""
+    """The same, and whether all of the `owned` fields are declared. Raises: SchemaMismatch."""
     result = WalkResult()
     _map(desired, live, schema, None, result, owned)
     return result
 
 
 def is_equivalent(desired: Json, live: Json, schema: Schema | None) -> bool:
-    """Whether a live value is what the API server makes of the declared one."""
+    """Whether the live value is what the API server stores for the declared one."""
     result = WalkResult()
     _value(desired, live, schema, None, result, None)
     return not result.drifts
 
 
 def may_be_dropped(value: Json, schema: Schema | None, parent: Schema | None = None, key: str = "") -> bool:
-    """Whether a declared value may leave no trace in the stored object: null, and Go's zero values with `omitempty`."""
+    """Whether a declared value may be absent from the stored object: null, and Go's zero values with `omitempty`."""
     if value is None:
         return True
     go_type = parent.go_type if parent is not None else None
@@ -85,27 +83,27 @@ def may_be_dropped(value: Json, schema: Schema | None, parent: Schema | None = N
 
 
 def list_items(items: Sequence[Json], schema: Schema) -> dict[ListKey, list[int]]:
-    """The positions of a map list's items by their keys. More than one position means that the key stands twice."""
-    return {schema.list_key(identity): found for identity, found in _positions(schema.identities(items)).items()}
+    """The indexes of a map list's items by their keys. More than one index means a duplicate key."""
+    return {schema.list_key(identity): indexes for identity, indexes in _positions(schema.identities(items)).items()}
 
 
 def item_key(item: Json, schema: Schema) -> ListKey:
-    """The identity of one item of a map list; a key that is left out has its default (`protocol: TCP`)."""
+    """The identity of one item of a map list; an omitted key has its default (`protocol: TCP`)."""
     return schema.list_key(schema.identities((item,))[0])
 
 
 def _value(
     desired: Json, live: Json, schema: Schema | None, location: LazyPath | None, result: WalkResult, owned: OwnedFields
 ) -> None:
-    kind = desired.__class__
+    cls = desired.__class__
     if desired is None:
         result.inconclusive |= owned is not None
         return
-    if schema is not None and kind not in schema.accepted_types:
+    if schema is not None and cls not in schema.accepted_types:
         _check_type(desired, schema, location)
-    if kind is dict and live.__class__ is dict:
+    if cls is dict and live.__class__ is dict:
         _map(desired, live, schema, location, result, owned)
-    elif kind is list and live.__class__ is list:
+    elif cls is list and live.__class__ is list:
         _list(desired, live, schema, location, result, owned)
     elif not _equal_scalars(desired, live, schema):
         result.add(location, Change.CHANGED, desired, live)
@@ -123,25 +121,25 @@ def _map(
         result.inconclusive = _may_have_undeclared(desired, live, schema, owned)
     for key, value in desired.items():
         actual = live.get(key)
-        kind = value.__class__
-        if kind is str:
+        cls = value.__class__
+        if cls is str:
             if value == actual:
                 continue
-        elif kind in _NUMBERS:
-            if kind is actual.__class__ and value == actual:
+        elif cls in _NUMBERS:
+            if cls is actual.__class__ and value == actual:
                 continue
         elif value is None:
             result.inconclusive |= owned is not None
             continue
         child = schema.child(key) if schema is not None else None
-        here: LazyPath = (location, key, key, None)
-        below = owned
+        field_location: LazyPath = (location, key, key, None)
+        owned_below = owned
         if owned:
-            below = owned.get(f"f:{key}") if value != actual else None  # equal values hold nothing more
-        if kind is dict and actual.__class__ is dict and child is not None and dict in child.accepted_types:
-            _map(value, actual, child, here, result, below)
+            owned_below = owned.get(f"f:{key}") if value != actual else None  # equal values have no undeclared fields
+        if cls is dict and actual.__class__ is dict and child is not None and dict in child.accepted_types:
+            _map(value, actual, child, field_location, result, owned_below)
         else:
-            _field(key, value, live, child, schema, here, result, below)
+            _field(key, value, live, child, schema, field_location, result, owned_below)
 
 
 def _field(
@@ -150,30 +148,30 @@ def _field(
     siblings: Mapping[str, Any],
     schema: Schema | None,
     parent: Schema | None,
-    here: LazyPath,
+    location: LazyPath,
     result: WalkResult,
     owned: OwnedFields,
 ) -> None:
-    """One declared field; `siblings` is the live map that it should be in."""
+    """Compares one declared field; `siblings` are the fields of its live parent."""
     live = siblings.get(key)
     if schema is None and parent is not None and not parent.preserves_unknown_fields:
         result.inconclusive |= owned is not None
-        return  # the server drops what its schema does not name
+        return  # the server prunes fields that its schema does not have
     if live is None:
-        _check_type(desired, schema, here)
-        no_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
-        if not no_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may write no bytes as null
-            result.add(here, Change.REMOVED, desired, None)
+        _check_type(desired, schema, location)
+        empty_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
+        if not empty_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may encode empty bytes as null
+            result.add(location, Change.REMOVED, desired, None)
     elif not desired and desired.__class__ is not dict and replaces_zero_value(desired, live, parent, key, siblings):
         result.inconclusive |= owned is not None
     else:
-        _value(desired, live, schema, here, result, owned)
+        _value(desired, live, schema, location, result, owned)
 
 
 def _may_have_undeclared(
     desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Mapping[str, Any]
 ) -> bool:
-    """Whether a live field may be undeclared and owned. Who holds a map as a whole holds all but its defaults."""
+    """Whether a live field may be owned but undeclared. The owner of a whole map owns all of it but defaults."""
     for key, value in live.items():
         if key in desired:
             continue
@@ -202,9 +200,9 @@ def _list(
     elif len(desired) != len(live):
         result.add(location, Change.CHANGED, desired, live)
     else:
-        items, inside = schema.items if schema else None, None if owned else owned
-        for index, (wanted, actual) in enumerate(zip(desired, live, strict=True)):
-            _value(wanted, actual, items, (location, index, index, None), result, inside)
+        items, item_owned = schema.items if schema else None, None if owned else owned
+        for index, (declared, actual) in enumerate(zip(desired, live, strict=True)):
+            _value(declared, actual, items, (location, index, index, None), result, item_owned)
 
 
 def _map_list(
@@ -216,44 +214,45 @@ def _map_list(
     owned: OwnedFields,
 ) -> None:
     items = schema.items
-    identities, others = schema.identities(desired), schema.identities(live)
-    if identities == others and len(set(identities)) == len(identities):  # nearly always: there is nothing to look for
-        inside = _owned_items(schema, owned, result) if owned else None
+    identities, live_identities = schema.identities(desired), schema.identities(live)
+    if identities == live_identities and len(set(identities)) == len(identities):  # the common case: no item to match
+        owned_items = _owned_items(schema, owned, result) if owned else None
         for index, key in enumerate(identities):
             value, actual = desired[index], live[index]
-            below = owned
-            if inside is not None:
-                below = inside.get(key) if value != actual else None
-            _value(value, actual, items, (location, key, index, schema), result, below)
+            owned_below = owned
+            if owned_items is not None:
+                owned_below = owned_items.get(key) if value != actual else None
+            _value(value, actual, items, (location, key, index, schema), result, owned_below)
         return
-    wanted_at, there_at = _positions(identities), _positions(others)
-    result.inconclusive |= owned is not None or len(wanted_at) < len(identities) or len(there_at) < len(others)
-    for key, positions in wanted_at.items():
-        there = there_at.get(key, [])
-        for nth, index in enumerate(positions):
-            here: LazyPath = (location, key, index, schema)
+    declared_at, live_at = _positions(identities), _positions(live_identities)
+    duplicates = len(declared_at) < len(identities) or len(live_at) < len(live_identities)
+    result.inconclusive |= owned is not None or duplicates
+    for key, positions in declared_at.items():
+        live_positions = live_at.get(key, [])
+        for ordinal, index in enumerate(positions):
+            item: LazyPath = (location, key, index, schema)
             if len(positions) > 1:
-                here = (here, nth, None, None)  # a key that stands twice can only be told apart by its order
-            if nth < len(there):
-                _value(desired[index], live[there[nth]], items, here, result, None)
+                item = (item, ordinal, None, None)  # only the order distinguishes items with the same key
+            if ordinal < len(live_positions):
+                _value(desired[index], live[live_positions[ordinal]], items, item, result, None)
             else:
-                result.add(here, Change.REMOVED, desired[index], None)
-        for nth in range(len(positions), len(there)):  # a key that is live more often than declared
-            extra: LazyPath = ((location, key, None, schema), nth, None, None)
-            result.add(extra, Change.ADDED, None, live[there[nth]])
-    common = [key for key in wanted_at if key in there_at]
-    order = [key for key in there_at if key in wanted_at]
-    if common != order:
-        result.add(location, Change.CHANGED, _labels(common, schema), _labels(order, schema))
+                result.add(item, Change.REMOVED, desired[index], None)
+        for ordinal in range(len(positions), len(live_positions)):  # more live items with that key than declared ones
+            extra: LazyPath = ((location, key, None, schema), ordinal, None, None)
+            result.add(extra, Change.ADDED, None, live[live_positions[ordinal]])
+    declared_order = [key for key in declared_at if key in live_at]
+    live_order = [key for key in live_at if key in declared_at]
+    if declared_order != live_order:
+        result.add(location, Change.CHANGED, _labels(declared_order, schema), _labels(live_order, schema))
 
 
 def _owned_items(
     schema: Schema, owned: Mapping[str, Any], result: WalkResult
 ) -> Mapping[ItemIdentity, Mapping[str, Any]]:
-    """What is owned inside each item of a map list."""
-    inside = {item_identity(key, schema): below for key, below in owned.items() if key[:2] == "k:"}
-    result.inconclusive |= len(inside) + ("." in owned) < len(owned)  # owned as if it were another type of list
-    return inside
+    """The owned fields of each item of a map list."""
+    items = {item_identity(key, schema): owned_below for key, owned_below in owned.items() if key[:2] == "k:"}
+    result.inconclusive |= len(items) + ("." in owned) < len(owned)  # the entry was written for another list type
+    return items
 
 
 def _positions(identities: Sequence[ItemIdentity]) -> dict[ItemIdentity, list[int]]:
@@ -318,9 +317,10 @@ def _check_type(value: Json, schema: Schema | None, location: LazyPath | None) -
         return
     if schema.type == "integer" and isinstance(value, float) and value.is_integer():
         return
+    path = format_path(resolve_paths(location)[0])
     raise SchemaMismatch(
-        f"{format_path(resolve_paths(location)[0])}: the cluster's schema wants {_article(str(schema.type))}, Git declares "
-        f"{_described(value)}; the API server would refuse this manifest"
+        f"{path}: the cluster's schema wants {_article(str(schema.type))}, Git declares {_described(value)}; "
+        "the API server would refuse this manifest"
     )
 
 
