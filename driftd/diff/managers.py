@@ -29,7 +29,6 @@ class TrustedController:
         return (not self.kinds or kind in self.kinds) and (not self.paths or matches_any(self.paths, path))
 
 
-
 _CA = "*caBundle"
 _META = ("metadata.annotations*", "metadata.labels*", "metadata.finalizers*", "metadata.ownerReferences*")
 _LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")

@@ -21,7 +21,7 @@ SERVER_METADATA = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class NormalisedManifest:
-    """The part of a manifest that is compared. `document_paths` has the original positions of values that were moved."""
+    """The part of a manifest that is compared. `document_paths` has the original positions of moved values."""
 
     body: dict[str, Any]
     document_paths: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)

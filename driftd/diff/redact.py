@@ -1,4 +1,4 @@
-"""Secret values never leave the comparison: what is shown is a keyed hash."""
+"""Redaction of Secrets: their values leave the comparison only as keyed hashes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftd.model.resource import Json
 
 _VALUE_FIELDS = ("data", "stringData")
 _MAX_ANNOTATION_LENGTH = 512
-"""An annotation of a Secret that is longer than this, or that looks like JSON, may hold the whole Secret."""
+"""Maximum characters of a Secret's annotation that is shown: a longer one, or JSON, may contain the whole Secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Redactor:
     key: bytes = field(repr=False)
 
     def value(self, value: Json) -> Json:
-        """The stand-in of one value; maps and lists keep their shape, so that one sees which keys there are."""
+        """The redacted form of a value; maps and lists keep their structure, so that their keys show."""
         if value is None:
             return None
         if isinstance(value, dict):
@@ -38,9 +38,9 @@ class Redactor:
         return f"<redacted:{hmac.new(self.key, self._bytes(value), hashlib.sha256).hexdigest()[:8]}>"
 
     def drift(self, drift: FieldDrift, schema: Schema | None, desired: Json, live: Json) -> FieldDrift:
-        """The same difference without the values of Secrets: of the object itself, or of one that is inside it.
+        """The drift without values of Secrets, whether the object is a Secret or contains one.
 
-        `desired` and `live` are the whole objects, by which a Secret around the field is known.
+        `desired` and `live` are the whole objects, to find a Secret that contains the field.
         """
         if _is_secret(desired):
             return self._of_secret(drift)
@@ -60,7 +60,7 @@ class Redactor:
         return drift
 
     def secret_values(self, value: Json, path: FieldPath) -> Json:
-        """The stand-in of a value at or below `data`: what stands under a key is hashed as a whole."""
+        """The redacted form of a value at or below `data`: the value of each key is hashed as a whole."""
         if len(path) == 1 and isinstance(value, dict):
             return {k: self.value(v if isinstance(v, str) else json.dumps(v)) for k, v in value.items()}
         return None if value is None else self.value(value if isinstance(value, str) else json.dumps(value))
@@ -68,11 +68,11 @@ class Redactor:
     def _annotation(self, value: Json) -> Json:
         if isinstance(value, dict):
             return {k: self._annotation(v) for k, v in value.items()}
-        telling = isinstance(value, str) and (len(value) > _MAX_ANNOTATION_LENGTH or value.lstrip()[:1] in ("{", "["))
-        return self.value(value) if telling else value
+        redact = isinstance(value, str) and (len(value) > _MAX_ANNOTATION_LENGTH or value.lstrip()[:1] in ("{", "["))
+        return self.value(value) if redact else value
 
     def _nested(self, value: Json) -> Json:
-        """A value in which whole Secrets may stand, as in templates and lists."""
+        """The redacted form of a value that may contain whole Secrets, such as a template or list."""
         if isinstance(value, dict):
             if _is_secret(value):
                 return {k: self.value(v) if k in _VALUE_FIELDS else v for k, v in value.items()}
@@ -98,10 +98,10 @@ def _is_secret(value: Json) -> bool:
 
 
 def _is_in_nested_secret(path: FieldPath, body: Json, schema: Schema | None) -> bool:
-    """Whether the field is among the values of a Secret that is part of the object."""
+    """Whether the field belongs to the values of a Secret that is part of the object."""
     for depth, part in enumerate(path):
         if depth and part in _VALUE_FIELDS:
-            around = locate(path[:depth], body, schema)
-            if around is not None and _is_secret(around.value):
+            parent = locate(path[:depth], body, schema)
+            if parent is not None and _is_secret(parent.value):
                 return True
     return False

@@ -1,4 +1,4 @@
-"""Which differences are nobody's drift by the nature of Kubernetes, and why."""
+"""Built-in rules: differences that Kubernetes itself causes and that are no drift, with the reasons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftd.model.resource import Json, JsonObject, ResourceRef
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """What a rule may look at besides the difference itself."""
+    """What a rule may use besides the drift itself."""
 
     ref: ResourceRef
     declared: JsonObject
@@ -31,7 +31,7 @@ Condition = Callable[[FieldDrift, RuleContext], bool]
 
 @dataclass(frozen=True, slots=True)
 class BuiltInRule:
-    """Differences that do not count. Patterns use `*` for any run of characters; an empty tuple matches everything."""
+    """Differences that do not count. `*` in patterns matches any run of characters; empty tuples match everything."""
 
     name: str
     reason: str
@@ -57,13 +57,13 @@ class BuiltInRule:
 
 
 def first_match(rules: tuple[BuiltInRule, ...], context: RuleContext, drift: FieldDrift) -> BuiltInRule | None:
-    """The first rule that says that this difference does not count, or None."""
+    """The first rule by which this drift does not count, or None."""
     path = format_path(drift.path)
     return next((rule for rule in rules if rule.matches(context, drift, path)), None)
 
 
 def _is_blank(value: Json) -> bool:
-    """A placeholder: nothing, or base64 of nothing but white space, as generators write it."""
+    """Whether a value is a placeholder: empty, or base64 of only white space, as generators write it."""
     if value is None or value in ("", 0):
         return not isinstance(value, bool)
     raw = decode_base64(value) if isinstance(value, str) else None
@@ -77,8 +77,8 @@ def _declared_blank(drift: FieldDrift, _: RuleContext) -> bool:
 def _in_range(drift: FieldDrift, context: RuleContext) -> bool:
     if context.autoscaler is None or isinstance(drift.live, bool) or not isinstance(drift.live, int):
         return False
-    least, most = context.autoscaler
-    return least <= drift.live <= most
+    minimum, maximum = context.autoscaler
+    return minimum <= drift.live <= maximum
 
 
 def _range_unknown(_: FieldDrift, context: RuleContext) -> bool:
@@ -90,7 +90,7 @@ def _is_aggregated(_: FieldDrift, context: RuleContext) -> bool:
 
 
 def _is_allocated(drift: FieldDrift, context: RuleContext) -> bool:
-    """A port comes with the type of the Service: who changed that has not chosen the port."""
+    """Whether the server chose a Service's port: it does when the type changes, and under the changer's name."""
     return drift.by is None or "spec.type" in context.drifted_paths
 
 
@@ -110,8 +110,8 @@ def _adds_default_tolerations(drift: FieldDrift, _: RuleContext) -> bool:
     declared = drift.desired if isinstance(drift.desired, list) else []
     if not isinstance(drift.live, list):
         return False
-    rest = drift.live[len(declared) :]
-    return drift.live[: len(declared)] == declared and rest == [one for one in _DEFAULT_TOLERATIONS if one in rest]
+    added = drift.live[len(declared) :]
+    return drift.live[: len(declared)] == declared and added == [t for t in _DEFAULT_TOLERATIONS if t in added]
 
 
 def _is_default_annotation(drift: FieldDrift, _: RuleContext) -> bool:
@@ -125,14 +125,14 @@ def _is_default_annotation(drift: FieldDrift, _: RuleContext) -> bool:
 
 
 def _in_v2_form(value: Json) -> Json:
-    """What an annotation of autoscaling/v1 holds, without nulls and with fields named as in v2 (`scaleUp`)."""
+    """The contents of an autoscaling/v1 annotation without nulls, and with the field names of v2 (`scaleUp`)."""
     if isinstance(value, dict):
         return {f"{key[:1].lower()}{key[1:]}": _in_v2_form(item) for key, item in value.items() if item is not None}
     return [_in_v2_form(item) for item in value] if isinstance(value, list) else value
 
 
 def _equal_but_defaults(declared: Json, live: Json, default: Json) -> bool:
-    """Whether a live value is the declared one, but for defaults in its maps."""
+    """Whether a live value equals the declared one, except for defaults in its maps."""
     if not isinstance(declared, dict) or not isinstance(live, dict):
         return bool(declared == live)
     defaults = default if isinstance(default, dict) else {}
@@ -144,8 +144,8 @@ def _equal_but_defaults(declared: Json, live: Json, default: Json) -> bool:
 
 _BEHAVIOR: Json = DEFAULTS["io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec"]["behavior"][0]
 _DEFAULT_TOLERATIONS: tuple[Json, ...] = tuple(
-    {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-    for trouble in ("not-ready", "unreachable")
+    {"key": f"node.kubernetes.io/{condition}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    for condition in ("not-ready", "unreachable")
 )
 _ADDED = frozenset({Change.ADDED})
 _DECLARED = frozenset({Change.CHANGED, Change.REMOVED})

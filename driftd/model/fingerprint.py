@@ -1,4 +1,4 @@
-"""A hash of verdicts, to tell cheaply whether many of them still say the same."""
+"""Hashes of many verdicts, cheap to update when a few of them change."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _MODULUS = 2**256
 
 
 class Fingerprints:
-    """Hashes verdicts again and again. What is the very same verdict in the same place as before costs next to nothing.
+    """Hashes sequences of verdicts, reusing the hash of every verdict that is the same object as before.
 
-    `essence` gives what of a verdict counts, as JSON; None where nothing of it does. The order does not count: the hash
-    of many is the sum of the hashes of each (Bellare and Micciancio's AdHash), so a few can be taken out and put in.
+    `identity` returns the parts of a verdict that count, as JSON, or None if it does not count. The order does not
+    matter: the hash is the sum of the hashes of the verdicts (Bellare and Micciancio's AdHash), so that single ones can
+    be replaced.
     """
 
     def __init__(self, identity: Callable[[Verdict], object]) -> None:
@@ -26,24 +27,25 @@ class Fingerprints:
         self._sum = 0
 
     def of(self, verdicts: Sequence[Verdict]) -> str:
-        """The hash of these, and of no others that were hashed before."""
+        """The hash of these verdicts alone."""
         if len(self._verdicts) == len(verdicts):
-            for place in changed_verdicts(self._verdicts, verdicts):
-                fresh = self._hash(verdicts[place])
-                self._sum += fresh - self._hashes[place]
-                self._hashes[place] = fresh
+            for position in changed_verdicts(self._verdicts, verdicts):
+                value = self._hash(verdicts[position])
+                self._sum += value - self._hashes[position]
+                self._hashes[position] = value
         else:
-            known = {id(verdict): value for verdict, value in zip(self._verdicts, self._hashes, strict=True)}
+            cached = {id(verdict): value for verdict, value in zip(self._verdicts, self._hashes, strict=True)}
             self._hashes = [
-                value if (value := known.get(id(verdict))) is not None else self._hash(verdict) for verdict in verdicts
+                reused if (reused := cached.get(id(verdict))) is not None else self._hash(verdict)
+                for verdict in verdicts
             ]
             self._sum = sum(self._hashes)
         self._verdicts = verdicts
         return f"{self._sum % _MODULUS:064x}"
 
     def _hash(self, verdict: Verdict) -> int:
-        essence = self._identity(verdict)
-        if essence is None:
+        identity = self._identity(verdict)
+        if identity is None:
             return 0
-        text = json.dumps(essence, sort_keys=True, default=str)
+        text = json.dumps(identity, sort_keys=True, default=str)
         return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")

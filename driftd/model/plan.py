@@ -1,4 +1,4 @@
-"""What driftd means to do, and what came of it."""
+"""Plans of what to write to a cluster, and their outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from driftd.model.resource import Manifest, ResourceRef
 
 
 class Mode(StrEnum):
-    """How far driftd may go for an app."""
+    """What driftd may do for an app."""
 
     OBSERVE = "observe"
     APPROVE = "approve"
@@ -23,7 +23,7 @@ class RollbackMode(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What made driftd write."""
+    """Why driftd writes to the cluster."""
 
     HEAL = "heal"
     SYNC = "sync"
@@ -32,18 +32,18 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The manifests to apply, in order, and why. Empty means: nothing to do."""
+    """The manifests to apply, in order, and why. An empty plan means that there is nothing to do."""
 
     app: str
     trigger: Trigger
     revision: str
     manifests: tuple[Manifest, ...]
     by: str
-    """Who asked: `driftd` itself, or the person behind a command."""
+    """The initiator: `driftd` itself, or the person who gave a command."""
 
 
 class Outcome(StrEnum):
-    """What came of applying one object."""
+    """The outcome of applying one object."""
 
     CREATED = "created"
     CONFIGURED = "configured"
@@ -53,7 +53,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One object of a plan after it was carried out. `error` is set exactly when `outcome` is FAILED."""
+    """The result for one object of an executed plan. `error` is set exactly when `outcome` is FAILED."""
 
     ref: ResourceRef
     outcome: Outcome
@@ -62,7 +62,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A plan that was carried out, for the history."""
+    """An executed plan, for the history."""
 
     app: str
     trigger: Trigger
@@ -83,7 +83,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """An app kept at an earlier revision until what Git declares is no longer `bad_digest`."""
+    """Keeps an app at an earlier revision as long as the manifests in Git have the digest `bad_digest`."""
 
     app: str
     revision: str

@@ -1,4 +1,4 @@
-"""From what is known of an app to what is to be done about it."""
+"""Decides which verdicts of an app to act on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from driftd.model.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdicts to act on. Empty means: write nothing, for `reason`."""
+    """The verdicts to act on; if there are none, the reason why nothing is written."""
 
     act_on: tuple[Verdict, ...]
     reason: str
 
 
 def decide(mode: Mode, report: Report) -> Decision:
-    """What driftd does by itself after a pass.
+    """What driftd does on its own after a pass.
 
-    Only `heal` acts unasked. A manifest that does not parse stops it for the whole app: half of what Git declares is
-    not what Git declares. An object that could not be judged is left alone; the others are not.
+    Only the mode `heal` acts without a command. A manifest that does not parse stops it for the whole app, as an
+    incomplete desired state is not what Git declares. An UNKNOWN object is left alone; the others are not.
     """
     if mode is not Mode.HEAL:
         return Decision((), f"the mode is {mode}")
@@ -29,7 +29,7 @@ def decide(mode: Mode, report: Report) -> Decision:
 
 
 def sync_decision(report: Report) -> Decision:
-    """What a person who asks for a sync gets: all that differs, whatever the mode."""
+    """What a sync command does: it acts on everything that differs, in every mode."""
     if report.error is not None:
         return Decision((), report.error)
     differing = tuple(verdict for verdict in report.notable if _can_be_applied(verdict))
@@ -37,7 +37,7 @@ def sync_decision(report: Report) -> Decision:
 
 
 def _can_be_applied(verdict: Verdict) -> bool:
-    """Whether applying the manifest puts something right: what is only in the pods, it does not."""
+    """Whether applying the manifest mends anything: it does not, if only the pods differ."""
     if verdict.status is Status.MISSING:
         return True
     only_pods = bool(verdict.fields) and all(field.of_pods for field in verdict.fields)

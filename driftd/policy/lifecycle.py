@@ -1,4 +1,4 @@
-"""From seen to good or bad: what a pass says about the revision that it looked at. Pure."""
+"""The life cycle of a revision, from seen to good or bad, driven by the results of passes. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftd.model.revision import RevisionState
 
 @dataclass(frozen=True, slots=True)
 class RevisionAssessment:
-    """The state that a revision is in now, why, and in how long to look again (None: no time matters)."""
+    """The new state of a revision, the reason, and when to reassess it (None: no timer needed)."""
 
     state: RevisionState
     reason: str = ""
@@ -31,11 +31,11 @@ def assess_revision(
     settle: timedelta,
     deadline: timedelta,
 ) -> RevisionAssessment:
-    """What becomes of a revision after a pass.
+    """The state of a revision after a pass.
 
-    `applied_at` is when it was first wholly in the cluster, `steady_since` since when everything has been in sync and
-    healthy without a break. A revision that was good stays good: what breaks later is an incident, not its fault. A
-    bad one that comes round after all is good.
+    `applied_at` is when all of it was first in the cluster, `stable_since` the time since when everything has been in
+    sync and healthy without interruption. A good revision stays good: what breaks later is an incident, and not caused
+    by it. A bad one that stabilises later becomes good.
     """
     if state is RevisionState.GOOD:
         return RevisionAssessment(state)

@@ -90,7 +90,7 @@ keys = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-# Each object that some set declares, once however many do, packed as `driftd.model.resource.Packed` has it.
+# Each object that some set declares, once however many do, packed like a `driftd.model.resource.PackedObject`.
 manifests = Table(
     "manifests",
     metadata,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.health.workloads import has_health, health
+from driftd.health.workloads import health
 from driftd.model.health import HealthState
 from driftd.model.resource import ResourceRef
 
@@ -105,12 +105,12 @@ def rolling(partition: int | None) -> dict[str, Any]:
         (rolling(0), stateful(readyReplicas=2), PROGRESSING),
         (rolling(0), stateful(updatedReplicas=1, updateRevision="web-2"), PROGRESSING),
         (rolling(None), stateful(updatedReplicas=1, updateRevision="web-2"), PROGRESSING),
-        # A partition holds the ordinals below it at the old revision: that is the end of the rollout.
+        # A partition keeps the ordinals below it at the old revision: that is the end of the rollout.
         (rolling(2), stateful(updatedReplicas=1, updateRevision="web-2"), HEALTHY),
         (rolling(2), stateful(updatedReplicas=0, updateRevision="web-2"), PROGRESSING),
         (rolling(2), stateful(updatedReplicas=1, updateRevision="web-2", readyReplicas=2), PROGRESSING),
         (rolling(5), stateful(updatedReplicas=0, updateRevision="web-2"), HEALTHY),
-        # Nobody but a person replaces pods under OnDelete: waiting for it would be waiting for ever.
+        # Under OnDelete only people replace pods: waiting for the rollout could take forever.
         ({"replicas": 3, "updateStrategy": {"type": "OnDelete"}}, stateful(updateRevision="web-2"), HEALTHY),
         (
             {"replicas": 3, "updateStrategy": {"type": "OnDelete"}},
@@ -197,8 +197,7 @@ def test_a_custom_resource_definition_is_healthy_once_it_is_served(status: dict[
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Widget"])
 def test_what_has_no_health_of_its_own_is_healthy_once_it_exists(kind: str) -> None:
-    """Whatever its status says: nobody knows how to read it."""
-    assert not has_health(ref(kind))
+    """Whatever its status says: there is no rule for it."""
     assert judged(kind, {}, {"phase": "Sad", "observedGeneration": 0})[0] is HEALTHY
 
 
