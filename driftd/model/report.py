@@ -68,7 +68,7 @@ class Verdicts(Sequence[Verdict]):
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many objects have each status; every status is there."""
+        """Number of objects of each status, zeros included."""
         counts = dict.fromkeys(Status, 0)
         for chunk in self.chunks:
             for status, count in chunk.counts.items():
@@ -121,7 +121,7 @@ class Report:
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
-        """How many objects have each status; every status is there."""
+        """Number of objects of each status, zeros included."""
         return self._chunked.counts
 
     @property

@@ -27,13 +27,13 @@ def test_changes_deep_inside_are_named_by_their_path() -> None:
 
 
 def test_scalars_and_values_of_two_kinds_have_no_inside() -> None:
-    """There the two values say it all."""
+    """The two values are explanation enough."""
     assert explain_value("a", "b") == ()
     assert explain_value(["a"], {"a": 1}) == ()
 
 
 def test_a_long_explanation_is_cut_and_says_by_how_much() -> None:
-    """Forty changes are told as twenty and a number."""
+    """Forty changes are listed as twenty and a number."""
     lines = explain_value({f"k{n}": 1 for n in range(40)}, {f"k{n}": 2 for n in range(40)})
     assert len(lines) == 21
     assert lines[-1].strip() == "… and 20 more"
@@ -41,5 +41,5 @@ def test_a_long_explanation_is_cut_and_says_by_how_much() -> None:
 
 @given(_JSON, _JSON)
 def test_whatever_the_values_the_explanation_never_fails(desired: object, live: object) -> None:
-    """It is shown beside a verdict, and must not cost it."""
+    """An explanation must not break its verdict."""
     assert all(isinstance(line, str) for line in explain_value(desired, live))

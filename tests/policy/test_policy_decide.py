@@ -1,4 +1,4 @@
-"""From a report to what is to be done about it."""
+"""Which verdicts of a report are acted on."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def report(statuses: list[Status], error: str | None = None) -> Report:
 
 
 @given(statuses, errors, st.sampled_from([Mode.OBSERVE, Mode.APPROVE]))
-def test_only_a_healed_app_is_written_to_unasked(found: list[Status], error: str | None, mode: Mode) -> None:
-    """Observe and approve do nothing by themselves, whatever was found, and say why."""
+def test_only_heal_mode_writes_without_a_command(found: list[Status], error: str | None, mode: Mode) -> None:
+    """Observe and approve never act on their own, and give the reason."""
     decision = decide(mode, report(found, error))
     assert decision.act_on == ()
     assert decision.reason == f"the mode is {mode}"
 
 
 @given(statuses)
-def test_a_healed_app_has_all_put_back_that_differs_and_nothing_else(found: list[Status]) -> None:
+def test_heal_mode_acts_on_all_that_differs_and_nothing_else(found: list[Status]) -> None:
     """Drifted and missing objects; what is unknown, ignored or orphaned is left alone."""
     decision = decide(Mode.HEAL, report(found))
     assert [v.status for v in decision.act_on] == [s for s in found if s in (Status.DRIFTED, Status.MISSING)]
@@ -46,7 +46,7 @@ def test_a_healed_app_has_all_put_back_that_differs_and_nothing_else(found: list
 
 @given(statuses)
 def test_an_app_that_could_not_be_rendered_is_never_written_to(found: list[Status]) -> None:
-    """Half of what Git declares is not what Git declares: neither unasked nor asked."""
+    """An incomplete desired state is never applied, with or without a command."""
     broken = report(found, "app/bad.yaml:3:1: not YAML")
     for decision in (decide(Mode.HEAL, broken), sync_decision(broken)):
         assert decision.act_on == ()
