@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
-from driftd.diff.ignore import IgnoreRule, IgnoreRules
+from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.locate import locate
 from driftd.diff.managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_manifest
@@ -24,7 +24,7 @@ from driftd.model.resource import Json, JsonObject, Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RuledDrift:
     """One field that differs, and the rule by which it does not count, if any."""
 
     drift: FieldDrift
@@ -38,7 +38,7 @@ class Comparison:
     redactor: Redactor
     managers: Managers = DEFAULT_MANAGERS
     rules: tuple[BuiltInRule, ...] = field(default=BUILT_IN_RULES)
-    ignore_rules: IgnoreRules = field(default_factory=IgnoreRules)
+    ignore_rules: IgnoreRuleSet = field(default_factory=IgnoreRuleSet)
 
     def verdict(
         self,
@@ -103,7 +103,7 @@ class Comparison:
         status_is_server_owned: bool,
         dry_run: JsonObject | None,
         autoscaler: ReplicaRange | None,
-    ) -> list[Difference]:
+    ) -> list[RuledDrift]:
         body = manifest.body
         declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
         actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
@@ -138,12 +138,12 @@ class Comparison:
         declared: NormalisedManifest,
         live: JsonObject,
         schema: Schema | None,
-    ) -> Difference:
+    ) -> RuledDrift:
         rule: BuiltInRule | IgnoreRule | None = first_match(self.rules, context, drift)
         if rule is None:
             rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
         in_document = replace(drift, at=declared.document_path(drift.at))
-        return Difference(self.redactor.drift(in_document, schema, context.declared, live), rule)
+        return RuledDrift(self.redactor.drift(in_document, schema, context.declared, live), rule)
 
 
 def unknown_verdict(manifest: Manifest, reason: str) -> Verdict:

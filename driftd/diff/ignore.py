@@ -99,7 +99,7 @@ class IgnoreRule:
 
 
 @dataclass(frozen=True, slots=True)
-class IgnoreRules:
+class IgnoreRuleSet:
     """The user's rules, and which of them have matched a difference so far."""
 
     rules: tuple[IgnoreRule, ...] = ()

@@ -16,7 +16,7 @@ from driftd.desired.renderer import Renderer
 from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import IgnoreRule, IgnoreRules
+from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.redact import Redactor
 from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
@@ -73,7 +73,7 @@ class World:
     async def take_away(self, name: str) -> None:
         await delete(self.view.cluster, await self.view.resource("v1", "ConfigMap"), "default", name)
 
-    def attribution(self, ignored: IgnoreRules = IgnoreRules()) -> GitAttribution:  # noqa: B008  # immutable
+    def attribution(self, ignored: IgnoreRuleSet = IgnoreRuleSet()) -> GitAttribution:  # noqa: B008  # immutable
         return GitAttribution(self.app, self.mirror, Comparison(Redactor(b"key"), ignore_rules=ignored))
 
     async def check(self, attribution: GitAttribution | None = None) -> Report:
@@ -254,7 +254,7 @@ async def test_what_does_not_matter_does_not_hide_the_lag(world: World) -> None:
     world.commit("Two", a="v2", b="v1")
     await world.edit("b", "by-hand")
     rule = IgnoreRule.parse({"kind": "ConfigMap", "path": "data.b"})
-    verdict = await world.verdict(attribution=world.attribution(IgnoreRules((rule,))))
+    verdict = await world.verdict(attribution=world.attribution(IgnoreRuleSet((rule,))))
     assert verdict.behind is not None
     assert [field.behind for field in verdict.fields] == [True]
 

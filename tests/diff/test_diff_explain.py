@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
-from driftd.diff.ignore import IgnoreRules, parse_rules
+from driftd.diff.ignore import IgnoreRuleSet, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
@@ -22,7 +22,7 @@ def _explained() -> dict[str, Explanation]:
     restarted = owned("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
     hand = merged(owned("f:spec", "f:replicas"), owned("f:spec", "f:paused"), restarted)
     hand = merged(hand, owned("f:spec", "f:template", "f:spec", "f:hostPID"))
-    comparison = Comparison(Redactor(b"k" * 32), ignore_rules=IgnoreRules(parse_rules([{"path": "spec.paused"}])))
+    comparison = Comparison(Redactor(b"k" * 32), ignore_rules=IgnoreRuleSet(parse_rules([{"path": "spec.paused"}])))
     manifest = Manifest.of(desired, Source("a.yaml", 1))
     result = comparison.explain(manifest, changed_manually(live, hand), SCHEMA)
     return {format_path(one.path): one for one in result}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import IgnoreRules, annotation_rules, parse_rules
+from driftd.diff.ignore import IgnoreRuleSet, annotation_rules, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError
@@ -36,8 +36,8 @@ def _drifted() -> JsonObject:
     return changed_manually(live, {"f:spec": {"f:replicas": {}, **image}}, "night-shift")
 
 
-def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, IgnoreRules]:
-    ignored = IgnoreRules(parse_rules(rules))
+def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, IgnoreRuleSet]:
+    ignored = IgnoreRuleSet(parse_rules(rules))
     manifest = Manifest.of(desired or deployment(), Source("app.yaml", 1))
     return Comparison(Redactor(b"k" * 32), ignore_rules=ignored).verdict(manifest, _drifted(), SCHEMA), ignored
 
