@@ -31,7 +31,7 @@ class Change(StrEnum):
 
 
 class Engine(StrEnum):
-    """Who compares: driftd (client), or the API server by dry-run (server)."""
+    """How a verdict is reached."""
 
     CLIENT = "client"
     SERVER = "server"

@@ -10,7 +10,7 @@ from driftd.model.resource import Manifest, ResourceRef
 
 
 class Mode(StrEnum):
-    """What driftd may do for an app."""
+    """How far driftd may go for an app."""
 
     OBSERVE = "observe"
     APPROVE = "approve"
