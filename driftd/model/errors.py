@@ -122,6 +122,10 @@ class Superseded(StoreError):
     """A write is based on outdated state: another process has written in between."""
 
 
+class LeaseLost(DriftdError):
+    """Another process may run passes over the app by now: this one must not write any more."""
+
+
 class NotifyError(DriftdError):
     """A channel did not accept a message. `retry_after` is the seconds that it asks to wait."""
 

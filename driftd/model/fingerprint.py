@@ -1,4 +1,4 @@
-"""Hashes of many verdicts, cheap to update when a few of them change."""
+"""Fingerprints of many verdicts, cheap to update when a few of them change."""
 
 from __future__ import annotations
 
@@ -6,10 +6,32 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 
-from driftd.model.drift import Verdict
+from driftd.model.document import verdict_document
+from driftd.model.drift import Status, Verdict
+from driftd.model.path import format_path
 from driftd.model.report import changed_verdicts
 
 _MODULUS = 2**256
+
+
+def verdict_identity(verdict: Verdict, *, with_user: bool) -> object:
+    """The parts of a verdict that count in fingerprints, as JSON. These are stored: another result opens incidents.
+
+    The line in Git, the lag behind it, and the times of fields never count. With the user, for incidents: they change
+    when the user becomes known. Without, for the history: any owner is the same, and None for objects in sync.
+    """
+    if with_user:
+        document = verdict_document(verdict)
+        document.pop("source")
+        document.pop("behind", None)
+        for field in document["fields"]:
+            field.pop("git")
+            field["by"] = (field.pop("by") or {}).get("user")
+        return document
+    if verdict.status is Status.IN_SYNC:
+        return None
+    fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
+    return [str(verdict.ref), verdict.status, verdict.error, fields]
 
 
 class Fingerprints:

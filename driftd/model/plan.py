@@ -1,4 +1,4 @@
-"""Plans of what to write to a cluster, and their outcomes."""
+"""How far driftd may go for an app, what it wrote, and what holds an app at an earlier revision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.resource import ResourceRef
+
+SYSTEM_ACTOR = "driftd"
+"""Who acts where no person asked."""
 
 
 class Mode(StrEnum):
@@ -30,18 +33,6 @@ class Trigger(StrEnum):
     ROLLBACK = "rollback"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The manifests to apply, in order, and why. An empty plan means that there is nothing to do."""
-
-    app: str
-    trigger: Trigger
-    revision: str
-    manifests: tuple[Manifest, ...]
-    by: str
-    """The initiator: `driftd` itself, or the person who gave a command."""
-
-
 class Outcome(StrEnum):
     """The outcome of applying one object."""
 
@@ -49,6 +40,8 @@ class Outcome(StrEnum):
     CONFIGURED = "configured"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """driftd ended before it knew the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keeps an app at an earlier revision as long as the manifests in Git have the digest `bad_digest`."""
+    """Keeps an app at an earlier revision as long as the manifests in Git have the digest `bad_digest`.
+
+    `pending` until all of the earlier revision is in the cluster again.
+    """
 
     app: str
     revision: str
@@ -92,3 +88,4 @@ class Hold:
     reason: str
     by: str
     since: datetime
+    pending: bool = False

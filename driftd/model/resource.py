@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from driftd.model.packing import EMPTY_DICTIONARY, CompressionDictionary, DictionaryBuilder
 from driftd.model.path import DocumentPath
@@ -83,11 +83,20 @@ class PackedObject:
         return EMPTY_DICTIONARY.pack(self.dictionary.unpack(self.data))
 
 
+class ManifestKey(NamedTuple):
+    """What two copies of one declaration share: content, place in Git and namespace."""
+
+    digest: bytes
+    source: Source
+    namespace: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """One object as Git declares it, read as kubectl would read it.
 
-    `content` is the object as it was read, or packed; `body` gives it, in the namespace of `ref`.
+    `content` is the object as it was read, or packed; `body` gives it, in the namespace of `ref`. Manifests are copied
+    on their way: `same_as` compares them, identity does not.
     """
 
     ref: ResourceRef
@@ -124,13 +133,19 @@ class Manifest:
         content = self.content
         return content.digest if isinstance(content, PackedObject) else _digest(content)
 
+    @property
+    def key(self) -> ManifestKey:
+        """Cheap for a packed manifest; any other is hashed each time."""
+        return ManifestKey(self.digest, self.source, self.ref.namespace)
+
+    def same_as(self, other: Manifest) -> bool:
+        """Whether both are the same declaration: the same object, which needs no hash, or equal keys."""
+        return self is other or self.key == other.key
+
     def packed(self, builder: DictionaryBuilder) -> Manifest:
         """The same manifest in packed form, with the dictionary of its kind that `builder` builds."""
-        return (
-            self
-            if isinstance(self.content, PackedObject)
-            else replace(self, content=PackedObject.of(self.content, builder))
-        )
+        content = self.content
+        return self if isinstance(content, PackedObject) else replace(self, content=PackedObject.of(content, builder))
 
     def with_declared_namespace(self) -> Manifest:
         """A packed manifest with the namespace of its own metadata, whichever it was placed in; others as they are."""

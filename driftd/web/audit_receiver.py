@@ -44,10 +44,10 @@ def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
             if len(body) > MAX_BYTES:
                 return PlainTextResponse("too many events at once\n", 413, headers=HEADERS)
         try:
-            found = list(writes(orjson.loads(bytes(body))))
+            events = list(writes(orjson.loads(bytes(body))))
         except ValueError as error:
             return PlainTextResponse(f"{error}\n", 400, headers=HEADERS)
-        if not port.audit(request.query_params.get("cluster"), found):
+        if not port.audit(request.query_params.get("cluster"), events):
             return PlainTextResponse("there is no such cluster in the configuration\n", 404, headers=HEADERS)
         return PlainTextResponse("", 204, headers=HEADERS)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from driftd.model.audit import AuditEvent
 from driftd.model.report import Report
-from driftd.web.audit import AuditWrite
 
 
 class WebPort(Protocol):
@@ -27,5 +27,5 @@ class WebPort(Protocol):
     def audit_token(self) -> str | None:
         """What an audit webhook must show; None where none is taken. Raises: DriftdError: it cannot be read."""
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        """Takes in what the audit log of a cluster (None: the default one) tells. False: there is no such cluster."""
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        """Records the audit events of a cluster (None: the default one). False: there is no such cluster."""
