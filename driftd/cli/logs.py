@@ -22,9 +22,9 @@ if _rich is None:
 
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from driftd.cli.output.visible import visible
 from driftd.config.logs import LogFormat, LogLevel
 from driftd.model.errors import DriftdError
+from driftd.model.text import visible
 
 REDACTED = "<redacted>"
 _SHORTEST_SECRET = 6

@@ -195,6 +195,7 @@ def config_validate(
 ) -> None:
     """Checks a configuration file, and names the place of every mistake."""
     from driftd.config.loading import load, unusable_files
+    from driftd.model.text import plural
 
     loaded = load(file)
     problems = unusable_files(loaded)
@@ -202,7 +203,7 @@ def config_validate(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(2)
-    typer.echo(f"{file}: valid, with {_count(len(loaded.sources), 'source')} and {_count(len(loaded.apps), 'app')}")
+    typer.echo(f"{file}: valid, with {plural(len(loaded.sources), 'source')} and {plural(len(loaded.apps), 'app')}")
 
 
 @config_app.command("schema")
@@ -244,10 +245,6 @@ def _logs(*, debug: bool) -> None:
     from driftd.config.logs import LogLevel
 
     set_up_logging(LogLevel.DEBUG if debug else LogLevel.WARNING)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ class Status(StrEnum):
     IGNORED = "ignored"
     UNKNOWN = "unknown"
 
+    @property
+    def label(self) -> str:
+        """The status in words: `in sync`."""
+        return self.replace("_", " ")
+
 
 class Change(StrEnum):
     """What happened to one field, seen from Git."""

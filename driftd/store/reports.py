@@ -18,6 +18,7 @@ from driftd.model.errors import Superseded
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.path import format_path
 from driftd.model.report import Report, changed
+from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import reports, verdicts
@@ -129,7 +130,7 @@ def summary(report: Report) -> str:
     at = f" at {report.revision.short}" if report.revision else ""
     if report.error is not None:
         return f"could not tell{at}: {report.error}"
-    total = timeline.plural(len(report.verdicts), "object")
+    total = plural(len(report.verdicts), "object")
     wrong = [f"{n} {status}" for status, n in report.counts.items() if n and status is not Status.IN_SYNC]
     if report.in_sync:
         return f"in sync{at}: {total}" + (f" ({', '.join(wrong)})" if wrong else "")

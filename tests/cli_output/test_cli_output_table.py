@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import xml.etree.ElementTree as ET
 from datetime import timedelta
 
 import pytest
@@ -25,9 +24,7 @@ from driftd.cli.output.overview import (
     status_json,
 )
 from driftd.cli.output.progress import progress
-from driftd.cli.output.svg import terminal_svg
 from driftd.cli.output.table import print_reports
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
@@ -191,15 +188,6 @@ def test_the_table_shows_any_report_and_steers_no_terminal(report, width, show_a
     assert "\x1b" not in ESCAPE.sub("", coloured)
 
 
-@given(texts)
-def test_visible_text_is_printable_and_loses_nothing(text):
-    """Different texts stay different unless they held the written-out form already."""
-    assert all(c.isprintable() or c == "\n" for c in visible(text))
-    assert one_line(text).isprintable()
-    if text.isprintable():
-        assert visible(text) == text
-
-
 @pytest.mark.parametrize(
     ("elapsed", "words"),
     [
@@ -303,29 +291,6 @@ def test_empty_tables_say_so():
     """An empty screen makes one wonder."""
     assert "No apps" in console_text(lambda console: print_status(console, [], now=NOW))
     assert "Nothing has happened" in console_text(lambda console: print_history(console, [], now=NOW))
-
-
-def test_a_picture_is_the_same_each_time_and_loads_nothing():
-    """So that it changes in Git only when the output does, and works where nothing else can be reached."""
-
-    def render(console: Console) -> None:
-        print_reports(console, ALL, now=NOW)
-
-    svg = terminal_svg(render, "driftd check", width=100)
-    assert svg == terminal_svg(render, "driftd check", width=100)
-    root = ET.fromstring(svg)
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert "@font-face" not in svg
-    assert "url(http" not in svg
-    assert "Fira Code" not in svg
-    assert "ui-monospace" in svg
-    assert "nginx:1.26" in svg
-
-
-def test_a_picture_of_any_text_is_well_formed():
-    """Titles and names may hold what XML does not like."""
-    report = Report("a<b>&\x00\ud800", "]]>", None, (verdict("<K>", "&\x1b[31m", Status.MISSING),), NOW)
-    ET.fromstring(terminal_svg(lambda console: print_reports(console, [report], now=NOW), 'a <b> & "c"'))
 
 
 def test_progress_is_silent_where_nobody_watches():

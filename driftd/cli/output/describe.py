@@ -5,22 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
 from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath, format_path
 from driftd.model.report import Report
 from driftd.model.resource import Json
 from driftd.model.revision import GitLine
+from driftd.model.text import one_line, plural
 
-STATUS_WORDS = {
-    Status.IN_SYNC: "in sync",
-    Status.DRIFTED: "drifted",
-    Status.MISSING: "missing",
-    Status.ORPHANED: "orphaned",
-    Status.IGNORED: "ignored",
-    Status.UNKNOWN: "unknown",
-}
 STATUS_MEANS = {Status.MISSING: "not in the cluster", Status.ORPHANED: "no longer in Git"}
 WORST_FIRST = (Status.UNKNOWN, Status.DRIFTED, Status.MISSING, Status.ORPHANED, Status.IGNORED, Status.IN_SYNC)
 
@@ -113,7 +105,7 @@ def ago(time: datetime, now: datetime) -> str:
         return "just now"
     size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
     count = seconds // size
-    words = f"{count} {unit}{'s' if count > 1 else ''}"
+    words = plural(count, unit)
     return f"{words} ago" if elapsed > timedelta() else f"in {words}"
 
 
@@ -124,9 +116,7 @@ def absolute(time: datetime) -> str:
 
 def counts(report: Report) -> str:
     """`1 drifted, 2 missing, 10 in sync`: what is there, the worst first."""
-    return ", ".join(
-        f"{report.counts[status]} {STATUS_WORDS[status]}" for status in WORST_FIRST if report.counts[status]
-    )
+    return ", ".join(f"{report.counts[status]} {status.label}" for status in WORST_FIRST if report.counts[status])
 
 
 def conclusion(report: Report) -> str:
@@ -140,10 +130,9 @@ def conclusion(report: Report) -> str:
 
 def behind(lag: Behind, now: datetime) -> str:
     """`behind by 2 commits: live is what 4f0c1234 declared (3 days ago “Deploy web”)`."""
-    commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
     revision = lag.revision
     return (
-        f"behind by {commits}: live is what {revision.short} declared "
+        f"behind by {plural(lag.commits, 'commit')}: live is what {revision.short} declared "
         f"({ago(revision.time, now)} “{one_line(revision.subject)}”)"
     )
 

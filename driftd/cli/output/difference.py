@@ -9,9 +9,9 @@ from difflib import unified_diff
 from enum import StrEnum
 from itertools import islice
 
-from driftd.cli.output.visible import one_line
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.resource import Json
+from driftd.model.text import one_line
 
 MAX_LINES = 24
 """What one field may take of an output."""

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
-from driftd.cli.output.visible import one_line
 from driftd.diff.explain import Explanation
 from driftd.model.document import timestamp
 from driftd.model.path import format_path
 from driftd.model.resource import ResourceRef
+from driftd.model.text import one_line
 
 _STYLES = {
     "in_sync": "green",

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference, needs_lines
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, plural, visible
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""
@@ -47,7 +47,7 @@ def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -
                 room -= len(block) + 2
                 blocks.append(block)
         if left_out:
-            blocks.append(f"*… and {left_out} more {'object' if left_out == 1 else 'objects'} that did not fit here.*")
+            blocks.append(f"*… and {plural(left_out, 'more object')} that did not fit here.*")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -73,7 +73,7 @@ def _title(reports: Sequence[Report]) -> str:
     wrong = [report for report in reports if not report.in_sync]
     if not reports:
         return "### driftd: nothing to check"
-    apps = "1 app" if len(reports) == 1 else f"{len(reports)} apps"
+    apps = plural(len(reports), "app")
     if not wrong:
         return f"### ✅ driftd: {apps} in sync"
     drifted = sum(bool(report.drifted) for report in wrong)
@@ -97,9 +97,7 @@ def _heading(report: Report) -> str:
 
 
 def _object(verdict: Verdict) -> str:
-    title = (
-        f"{_ICONS[verdict.status]} **{describe.STATUS_WORDS[verdict.status]}** {code(describe.object_name(verdict))}"
-    )
+    title = f"{_ICONS[verdict.status]} **{verdict.status.label}** {code(describe.object_name(verdict))}"
     if meaning := describe.STATUS_MEANS.get(verdict.status):
         title += f", {meaning}"
     if place := describe.place(verdict):
@@ -112,9 +110,8 @@ def _details(verdict: Verdict) -> Iterator[str]:
         yield fenced(visible(verdict.error).split("\n"))
     if verdict.behind:
         lag = verdict.behind
-        commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
         then = describe.absolute(lag.revision.time)
-        yield f"Behind by {commits}: live is what {code(lag.revision.short)} declared, {then}."
+        yield f"Behind by {plural(lag.commits, 'commit')}: live is what {code(lag.revision.short)} declared, {then}."
     if verdict.fields:
         rows = [_row(field) for field in verdict.fields]
         yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])

@@ -15,12 +15,12 @@ from rich.text import Text
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
 from driftd.cli.output.table import STATUS_STYLES
-from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
 from driftd.model.revision import RevisionState
+from driftd.model.text import one_line
 
 _DIM = "bright_black"
 _WIDE = 100
@@ -196,7 +196,7 @@ def _objects(app: AppStatus) -> Text:
     if app.counts is None:
         return _nothing()
     parts = [
-        Text(f"{count} {describe.STATUS_WORDS[status]}", STATUS_STYLES[status])
+        Text(f"{count} {status.label}", STATUS_STYLES[status])
         for status in describe.WORST_FIRST
         if (count := app.counts.get(status))
     ]

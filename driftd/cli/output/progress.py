@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from driftd.cli.output.visible import one_line
+from driftd.model.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

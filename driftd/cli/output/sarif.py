@@ -10,10 +10,10 @@ from urllib.parse import quote
 import driftd
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.document import timestamp
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULES = {

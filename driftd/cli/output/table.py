@@ -13,9 +13,9 @@ from driftd.cli.output import describe
 from driftd.cli.output.difference import Side, difference, needs_lines
 from driftd.cli.output.lines import NARROWEST, Line, print_lines
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, plural, visible
 
 STATUS_STYLES = {
     Status.IN_SYNC: "green",
@@ -95,7 +95,7 @@ class _Layout:
 
     def _in_one_line(self, report: Report) -> Line:
         count = len(report.verdicts)
-        objects = "no objects" if not count else "1 object" if count == 1 else f"{count} objects"
+        objects = plural(count, "object") if count else "no objects"
         ignored = report.counts[Status.IGNORED]
         line = Text.assemble(
             (f"{self.symbols.good} in sync", "green"),
@@ -122,7 +122,7 @@ class _Layout:
         for status in describe.WORST_FIRST:
             if count := report.counts[status]:
                 line.append(" · ", style=_DIM)
-                line.append(f"{count} {describe.STATUS_WORDS[status]}", style=STATUS_STYLES[status])
+                line.append(f"{count} {status.label}", style=STATUS_STYLES[status])
         return Line(line, hang=2)
 
     def _total(self, reports: Sequence[Report]) -> Line:
@@ -138,7 +138,7 @@ class _Layout:
 
     def _object(self, verdict: Verdict) -> Iterator[Line]:
         style = STATUS_STYLES[verdict.status]
-        left = Text.assemble((f"{self.symbols.of[verdict.status]} {describe.STATUS_WORDS[verdict.status]:<8}  ", style))
+        left = Text.assemble((f"{self.symbols.of[verdict.status]} {verdict.status.label:<8}  ", style))
         kind, _, name = describe.object_name(verdict).partition(" ")
         left.append(f"{kind} ").append(name, style="bold")
         if meaning := describe.STATUS_MEANS.get(verdict.status):
