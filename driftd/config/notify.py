@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from driftd.config.secret import Secret, secret
+from driftd.config.secret import SecretReference, secret_reference
 from driftd.config.section import Needs, OneOf, Rule, Section
 from driftd.config.values import FilePath, HttpUrl, Name, Variable
 
@@ -37,12 +37,12 @@ class SlackConfig(Section):
     )
 
     @property
-    def token(self) -> Secret | None:
-        return secret("notify.slack.token", self.token_file, self.token_env)
+    def token(self) -> SecretReference | None:
+        return secret_reference("notify.slack.token", self.token_file, self.token_env)
 
     @property
-    def webhook_url(self) -> Secret | None:
-        return secret("notify.slack.webhookUrl", self.webhook_url_file, self.webhook_url_env)
+    def webhook_url(self) -> SecretReference | None:
+        return secret_reference("notify.slack.webhookUrl", self.webhook_url_file, self.webhook_url_env)
 
 
 class WebhookConfig(Section):
@@ -56,8 +56,8 @@ class WebhookConfig(Section):
     secret_env: Variable | None = Field(default=None, description="A variable that holds the key of the signature.")
 
     @property
-    def secret(self) -> Secret:
-        found = secret(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
+    def secret(self) -> SecretReference:
+        found = secret_reference(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
         if found is None:
             raise AssertionError("the rules of this section ask for one of the two")
         return found
@@ -69,7 +69,7 @@ class NotifyConfig(Section):
     slack: SlackConfig | None = Field(default=None, description="A Slack channel.")
     webhooks: tuple[WebhookConfig, ...] = Field(default=(), description="Addresses that get signed JSON.")
 
-    def secrets(self) -> Iterator[tuple[str, Secret]]:
+    def secrets(self) -> Iterator[tuple[str, SecretReference]]:
         """Every secret that is named here, with the place of its key."""
         if self.slack:
             for found in (self.slack.token, self.slack.webhook_url):

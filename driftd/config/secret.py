@@ -1,4 +1,4 @@
-"""Secrets, by where they are kept. They are read when they are used, so that a rotated one is picked up."""
+"""References to secrets in files and environment variables. Implement `driftd.model.secret.Secret`."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class SecretEnv:
 
 
 @dataclass(frozen=True, slots=True)
-class PlainText:
-    """A value that is written in the configuration itself, where that is allowed: a user's name, say."""
+class InlineValue:
+    """A value in the configuration itself, where that is allowed: a user's name."""
 
     key: str
     text: str
@@ -70,12 +70,11 @@ class PlainText:
         return self.text
 
 
-Secret = SecretFile | SecretEnv
-Text = SecretFile | SecretEnv | PlainText
+SecretReference = SecretFile | SecretEnv
 
 
-def secret(key: str, file: Path | None, variable: str | None) -> Secret | None:
-    """The secret that `keyFile` or `keyEnv` names; None when neither is there."""
+def secret_reference(key: str, file: Path | None, variable: str | None) -> SecretReference | None:
+    """The reference of `keyFile` or `keyEnv`; None when neither is set."""
     if file is not None:
         return SecretFile(f"{key}File", file)
     if variable is not None:

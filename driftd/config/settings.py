@@ -13,7 +13,7 @@ from driftd.config.folders import cache_folder, state_folder
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.logs import LogFormat, LogLevel
 from driftd.config.notify import NotifyConfig
-from driftd.config.secret import Secret, SecretFile, secret
+from driftd.config.secret import SecretFile, SecretReference, secret_reference
 from driftd.config.section import OneOf, Rule, Section
 from driftd.config.source import SourceConfig
 from driftd.config.values import Address, FilePath, Listen, Name, StoreUrl, Variable
@@ -47,8 +47,8 @@ class StoreConfig(Section):
     password_env: Variable | None = Field(default=None, description="PostgreSQL: a variable that holds the password.")
 
     @property
-    def password(self) -> Secret | None:
-        return secret("store.password", self.password_file, self.password_env)
+    def password(self) -> SecretReference | None:
+        return secret_reference("store.password", self.password_file, self.password_env)
 
 
 class AuditConfig(Section):
@@ -69,8 +69,8 @@ class AuditConfig(Section):
     key_file: FilePath = Field(description="The private key of the certificate, as PEM.")
 
     @property
-    def token(self) -> Secret:
-        found = secret("web.audit.token", self.token_file, self.token_env)
+    def token(self) -> SecretReference:
+        found = secret_reference("web.audit.token", self.token_file, self.token_env)
         if found is None:
             raise AssertionError("the rules of this section ask for one of the two")
         return found
@@ -137,12 +137,12 @@ class Config(Section):
     def app(self, name: str) -> AppConfig | None:
         return next((app for app in self.apps if app.name == name), None)
 
-    def secrets(self) -> Iterator[tuple[str, Secret]]:
+    def secrets(self) -> Iterator[tuple[str, SecretReference]]:
         """Every secret that is named, with the place of its key: `sources[0].auth.tokenFile`."""
         for index, source in enumerate(self.sources):
             auth = source.auth
             for found in (auth.token, auth.user, auth.password) if auth else ():
-                if isinstance(found, Secret):
+                if isinstance(found, SecretReference):
                     yield f"sources[{index}].{found.key}", found
         yield from self.notify.secrets()
         if password := self.store.password:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from driftd.config.duration import Interval
 from driftd.config.mistake import mistake
-from driftd.config.secret import PlainText, Secret, Text, secret
+from driftd.config.secret import InlineValue, SecretReference, secret_reference
 from driftd.config.section import Finding, Needs, OneOf, Rule, Section
 from driftd.config.values import Commit, FilePath, GitRef, GitUrl, Name, Variable, VersionRange, transport_of
 from driftd.git.address import Transport
@@ -64,19 +64,19 @@ class AuthConfig(Section):
     ca_file: FilePath | None = Field(default=None, description="https: certificates to trust, as a PEM file.")
 
     @property
-    def token(self) -> Secret | None:
-        return secret("auth.token", self.token_file, self.token_env)
+    def token(self) -> SecretReference | None:
+        return secret_reference("auth.token", self.token_file, self.token_env)
 
     @property
-    def password(self) -> Secret | None:
-        return secret("auth.password", self.password_file, self.password_env)
+    def password(self) -> SecretReference | None:
+        return secret_reference("auth.password", self.password_file, self.password_env)
 
     @property
-    def user(self) -> Text | None:
+    def user(self) -> SecretReference | InlineValue | None:
         """The user's name, wherever it is kept."""
         if self.username is not None:
-            return PlainText("auth.username", self.username)
-        return secret("auth.username", self.username_file, self.username_env)
+            return InlineValue("auth.username", self.username)
+        return secret_reference("auth.username", self.username_file, self.username_env)
 
 
 class SourceConfig(Section):

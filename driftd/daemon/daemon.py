@@ -23,6 +23,7 @@ from driftd.live.actors import AuditEvent
 from driftd.live.watches import ClusterWatches
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.model.report import Report
+from driftd.model.secret import Secret
 from driftd.process.tuning import freeze_heap, limit_tls_buffers, tune_gc
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.reconciler import PassResult
@@ -143,9 +144,9 @@ class Daemon:
     def ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
 
-    def audit_token(self) -> str | None:
+    def audit_token(self) -> Secret | None:
         audit = self._running.space.config.web.audit if self._running is not None else None
-        return audit.token.read() if audit is not None else None
+        return audit.token if audit is not None else None
 
     def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
         return self._running is not None and self._running.audit(cluster, writes)

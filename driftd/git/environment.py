@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftd.git.address import Transport
-from driftd.git.source import Auth, BasicAuth, GitSource, Secret, SshAuth, TokenAuth
+from driftd.git.source import Auth, BasicAuth, GitSource, SshAuth, TokenAuth
 from driftd.model.errors import DriftdError, GitError
+from driftd.model.secret import Secret
 from driftd.model.text import has_control_character
 
 _NOWHERE = os.devnull

@@ -11,8 +11,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from driftd.model.errors import NotifyError
 from driftd.model.incident import IncidentEvent, Notification
+from driftd.model.secret import Secret
 from driftd.notify import slack
-from driftd.notify.channel import Credential, read_credential
+from driftd.notify.channel import read_secret
 from driftd.notify.message import compose
 from driftd.notify.posting import TIMEOUT, HttpPoster, describe, parse_retry_after
 
@@ -43,7 +44,7 @@ class SlackChannel:
     `channel` is a name or an id. `api_url` is Slack's API elsewhere. A receipt is `CHANNEL-ID:TS`.
     """
 
-    def __init__(self, *, token: Credential, channel: str, api_url: str | None = None, name: str = "slack") -> None:
+    def __init__(self, *, token: Secret, channel: str, api_url: str | None = None, name: str = "slack") -> None:
         self._name = name
         self._token = token
         self._channel = channel
@@ -84,7 +85,7 @@ class SlackChannel:
     async def _client(self) -> AsyncWebClient:
         """A client with the token of this moment. Retries are the outbox's, so it has none of its own."""
         client = AsyncWebClient(
-            token=await read_credential(self._token),
+            token=await read_secret(self._token),
             base_url=self._api_url,
             timeout=int(TIMEOUT),
             session=self._poster.session(),

@@ -30,12 +30,13 @@ def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. It answers 204 once the events are taken in; otherwise the API server sends them again."""
 
     async def audit(request: Request) -> Response:
+        secret = port.audit_token()
+        if secret is None:
+            return PlainTextResponse("no audit events are taken: web.audit is not configured\n", 404, headers=HEADERS)
         try:
-            token = await run_in_threadpool(port.audit_token)
+            token = await run_in_threadpool(secret.read)
         except DriftdError as error:
             return PlainTextResponse(f"{error}\n", 503, headers=HEADERS)
-        if token is None:
-            return PlainTextResponse("no audit events are taken: web.audit is not configured\n", 404, headers=HEADERS)
         if not compare_digest(request.headers.get("authorization", "").encode(), f"Bearer {token}".encode()):
             return PlainTextResponse("the token is wrong\n", 401, headers={**HEADERS, "WWW-Authenticate": "Bearer"})
         body = bytearray()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from driftd.model.report import Report
+from driftd.model.secret import Secret
 from driftd.web.audit import AuditWrite
 
 
@@ -24,8 +25,8 @@ class WebPort(Protocol):
     def reports(self) -> Sequence[Report]:
         """The last report of each app that has one."""
 
-    def audit_token(self) -> str | None:
-        """What an audit webhook must show; None where none is taken. Raises: DriftdError: it cannot be read."""
+    def audit_token(self) -> Secret | None:
+        """The bearer token of the audit webhook; None where no audit events are accepted."""
 
     def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
         """Takes in what the audit log of a cluster (None: the default one) tells. False: there is no such cluster."""

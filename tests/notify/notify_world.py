@@ -76,7 +76,7 @@ def told(
 
 
 @dataclass
-class Kept:
+class FakeSecret:
     """A secret that a test may take away or change."""
 
     secret: str | None

@@ -40,7 +40,7 @@ async def test_what_was_accepted_before_a_crash_is_delivered_after_it(url):
 async def test_a_delivery_that_is_repeated_carries_the_same_id_and_body(store: Store, receiver):
     """The receiver can tell a repetition, after an error as after a crash in mid-delivery."""
     clock = world.Clock()
-    channel = WebhookChannel(name="audit", url=receiver.url, secret=world.Kept("key"))
+    channel = WebhookChannel(name="audit", url=receiver.url, secret=world.FakeSecret("key"))
     dispatcher = Dispatcher(store, [channel], clock)
     await accept(store, "audit")
     receiver.next(500)

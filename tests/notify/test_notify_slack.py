@@ -28,12 +28,12 @@ async def workspace() -> AsyncIterator[Workspace]:
 
 
 @pytest.fixture
-async def token() -> world.Kept:
-    return world.Kept(TOKEN)
+async def token() -> world.FakeSecret:
+    return world.FakeSecret(TOKEN)
 
 
 @pytest.fixture
-async def channel(workspace: Workspace, token: world.Kept) -> AsyncIterator[SlackChannel]:
+async def channel(workspace: Workspace, token: world.FakeSecret) -> AsyncIterator[SlackChannel]:
     made = SlackChannel(token=token, channel="#drift", api_url=workspace.api_url)
     yield made
     await made.close()
@@ -131,7 +131,7 @@ async def test_an_unreachable_slack_is_told_without_the_token(token):
 
 async def test_a_webhook_posts_every_event_as_a_message(workspace):
     """It cannot update, so each is its own; trouble is told without the address, which is the secret."""
-    channel = SlackWebhookChannel(url=world.Kept(workspace.webhook_url))
+    channel = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
         assert await channel.send(world.told(event), None) is None
     assert [m["text"][:2] for m in workspace.messages] == ["⚠️", "⚠️", "✅ "]

@@ -25,6 +25,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
+from driftd.model.secret import Secret
 from driftd.web import Metrics, create_app, serve
 from driftd.web.audit import AuditWrite
 
@@ -48,10 +49,10 @@ class Daemon:
     turning: bool = True
     reasons: list[str] = field(default_factory=list)
     last: list[Report] = field(default_factory=list)
-    token: str | None = None
+    token: Secret | None = None
     written: list[tuple[str | None, AuditWrite]] = field(default_factory=list)
 
-    def audit_token(self) -> str | None:
+    def audit_token(self) -> Secret | None:
         return self.token
 
     def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
