@@ -22,7 +22,7 @@ from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef

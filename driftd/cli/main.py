@@ -1,6 +1,6 @@
 """The `driftd` command."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: typer would compile and evaluate every annotation twice, at each start.
 
 import atexit
 import gc
@@ -14,7 +14,7 @@ import typer
 
 from driftd import __version__
 from driftd.cli.output import Format
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError, DriftdError
 
 CONFIG = Path("driftd.yaml")

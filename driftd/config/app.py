@@ -13,7 +13,7 @@ from driftd.config.duration import Duration, Interval
 from driftd.config.mistake import mistake
 from driftd.config.section import Finding, Section
 from driftd.config.values import Name, RepositoryPath
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
 

@@ -35,13 +35,6 @@ class Change(StrEnum):
     ADDED = "added"
 
 
-class Engine(StrEnum):
-    """How a verdict is reached."""
-
-    CLIENT = "client"
-    SERVER = "server"
-
-
 @dataclass(frozen=True, slots=True)
 class FieldOwner:
     """Who last set a field, from `metadata.managedFields`.

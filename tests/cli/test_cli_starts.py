@@ -11,7 +11,10 @@ import pytest
 HEAVY = (
     "aiohttp",
     "apscheduler",
+    "asyncio",
     "deepdiff",
+    "driftd.config",
+    "driftd.model.drift",
     "git",
     "kubernetes",
     "orjson",
@@ -19,6 +22,7 @@ HEAVY = (
     "rich",
     "slack_sdk",
     "sqlalchemy",
+    "structlog",
 )
 """What takes long to import, and what `--help` has no use for."""
 

@@ -15,7 +15,7 @@ from driftd.config.schema import json_schema, schema_text
 from driftd.config.secret import SecretEnv, SecretFile
 from driftd.config.settings import Config
 from driftd.config.values import Address
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError
 from driftd.model.plan import Mode, RollbackMode
 

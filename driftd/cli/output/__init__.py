@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import import_module
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from driftd.model.report import Report
+if TYPE_CHECKING:  # `driftd --help` needs the names of the formats, and nothing of a report
+    from driftd.model.report import Report
 
 
 class Format(StrEnum):
