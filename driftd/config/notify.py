@@ -1,4 +1,4 @@
-"""Who is told."""
+"""The configuration of notifications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from driftd.config.secret import SecretReference, secret_reference
-from driftd.config.section import Needs, OneOf, Rule, Section
+from driftd.config.section import KeyRule, Needs, OneOf, Section
 from driftd.config.values import FilePath, HttpUrl, Name, Variable
 
 _TOKEN_KEYS = ("tokenFile", "tokenEnv")
@@ -17,7 +17,7 @@ _TOKEN_KEYS = ("tokenFile", "tokenEnv")
 class SlackConfig(Section):
     """A Slack channel: by a bot's token, or by an incoming webhook."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[KeyRule, ...]] = (
         OneOf((*_TOKEN_KEYS, "webhookUrlFile", "webhookUrlEnv"), required=True),
         Needs(_TOKEN_KEYS, ("channel",), "a bot is in many channels"),
         Needs(("channel", "apiUrl"), _TOKEN_KEYS, "an incoming webhook has its own channel and address"),
@@ -48,7 +48,7 @@ class SlackConfig(Section):
 class WebhookConfig(Section):
     """An address that gets every message as signed JSON."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("secretFile", "secretEnv"), required=True),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("secretFile", "secretEnv"), required=True),)
 
     name: Name = Field(description="What it is called in metrics and logs. Unique.")
     url: HttpUrl = Field(description="Where to post to.")
@@ -57,10 +57,10 @@ class WebhookConfig(Section):
 
     @property
     def secret(self) -> SecretReference:
-        found = secret_reference(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
-        if found is None:
-            raise AssertionError("the rules of this section ask for one of the two")
-        return found
+        reference = secret_reference(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
+        if reference is None:
+            raise AssertionError("the rules of this section require one of the two")
+        return reference
 
 
 class NotifyConfig(Section):
@@ -70,11 +70,11 @@ class NotifyConfig(Section):
     webhooks: tuple[WebhookConfig, ...] = Field(default=(), description="Addresses that get signed JSON.")
 
     def secrets(self) -> Iterator[tuple[str, SecretReference]]:
-        """Every secret that is named here, with the place of its key."""
+        """The secrets of all channels, by their keys."""
         if self.slack:
-            for found in (self.slack.token, self.slack.webhook_url):
-                if found:
-                    yield found.key, found
+            for reference in (self.slack.token, self.slack.webhook_url):
+                if reference:
+                    yield reference.key, reference
         for index, webhook in enumerate(self.webhooks):
             suffix = "secretFile" if webhook.secret_file else "secretEnv"
             yield f"notify.webhooks[{index}].{suffix}", webhook.secret

@@ -17,16 +17,16 @@ class SecretFile:
     path: Path
 
     def read(self) -> str:
-        """The file's text without its one closing newline.
+        """The file's text without one trailing newline.
 
-        Raises: ConfigError: there is no such file, it cannot be read, is no text, or is empty.
+        Raises: ConfigError: the file is missing, unreadable, not UTF-8, or empty.
         """
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise self._error("there is no such file") from error
         except UnicodeDecodeError:
-            # Not chained: the original error quotes the bytes that it could not decode.
+            # Not chained: the original error quotes the undecodable bytes.
             raise self._error("the file is not UTF-8 text") from None
         except OSError as error:
             raise self._error(f"the file cannot be read: {error.strerror or type(error).__name__}") from error
@@ -35,8 +35,8 @@ class SecretFile:
             raise self._error("the file is empty")
         return text
 
-    def _error(self, what: str) -> ConfigError:
-        return ConfigError(str(self.path), [f"{self.key}: {self.path}: {what}"])
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(str(self.path), [f"{self.key}: {self.path}: {reason}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SecretEnv:
     variable: str
 
     def read(self) -> str:
-        """The variable's value without one closing newline.
+        """The variable's value without one trailing newline.
 
         Raises: ConfigError: the variable is not set, or empty.
         """

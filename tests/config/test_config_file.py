@@ -14,7 +14,7 @@ from driftd.config.loading import load
 from driftd.config.schema import json_schema, schema_text
 from driftd.config.secret import SecretEnv, SecretFile
 from driftd.config.settings import Config
-from driftd.config.values import Address
+from driftd.config.values import ListenAddress
 from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError
 from driftd.model.plan import Mode, RollbackMode
@@ -81,7 +81,7 @@ def test_the_example_that_ships_loads_and_says_what_it_seems_to_say():
     assert (ingress.mode, ingress.rollback, ingress.helm.release_name) == (Mode.HEAL, RollbackMode.AUTO, "ingress")
     assert config.notify.slack.channel == "#drift"
     assert [webhook.name for webhook in config.notify.webhooks] == ["audit"]
-    assert config.web.listen == Address("0.0.0.0", 8080)
+    assert config.web.listen == ListenAddress("0.0.0.0", 8080)
     assert config.cluster_of(ingress).name == "prod"
     assert config.source_of(web) is shop
 
@@ -140,7 +140,7 @@ def test_a_small_configuration_has_sensible_defaults(config_of, monkeypatch):
     assert config.sources[0].ref is None
     assert config.cluster_of(app).name == "default"
     assert config.cluster_of(app).kubeconfig is None
-    assert config.web.listen == Address("127.0.0.1", 8080)
+    assert config.web.listen == ListenAddress("127.0.0.1", 8080)
     assert config.store.url == "sqlite:////home/ada/state/driftd/driftd.db"
     assert config.cache_dir == Path("/home/ada/cache/driftd/git")
     assert list(config.secrets()) == []

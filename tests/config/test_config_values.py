@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from driftd.config.duration import format_duration, parse_duration
 from driftd.config.loading import load, parse, unusable_files
 from driftd.config.secret import SecretEnv, SecretFile
-from driftd.config.values import Address, parse_address
+from driftd.config.values import ListenAddress, parse_listen_address
 from driftd.model.errors import ConfigError
 
 
@@ -72,22 +72,22 @@ def test_every_duration_reads_back_as_it_was_written(duration):
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("0.0.0.0:8080", Address("0.0.0.0", 8080)),
-        ("[::]:8080", Address("::", 8080)),
-        ("localhost:0", Address("localhost", 0)),
-        (":8080", Address("0.0.0.0", 8080)),
+        ("0.0.0.0:8080", ListenAddress("0.0.0.0", 8080)),
+        ("[::]:8080", ListenAddress("::", 8080)),
+        ("localhost:0", ListenAddress("localhost", 0)),
+        (":8080", ListenAddress("0.0.0.0", 8080)),
     ],
 )
 def test_addresses_have_a_host_and_a_port(text, address):
     """IPv6 in brackets, as in URLs."""
-    assert parse_address(text) == address
+    assert parse_listen_address(text) == address
 
 
 @pytest.mark.parametrize("text", ["8080", "::1:8080", "host", "host:", "host:99999", "http://h:1", "a b:1", "h:-1"])
 def test_what_is_no_address_is_refused(text):
     """With the form that it should have."""
     with pytest.raises(ValueError, match="HOST:PORT"):
-        parse_address(text)
+        parse_listen_address(text)
 
 
 def test_a_secret_file_loses_one_closing_line_break(tmp_path):
