@@ -20,7 +20,7 @@ from driftd.model.errors import ConfigError, DriftdError
 CONFIG = Path("driftd.yaml")
 
 
-class Listing(StrEnum):
+class ListFormat(StrEnum):
     """The formats of `status` and `history`."""
 
     TABLE = "table"
@@ -168,7 +168,7 @@ def rollback(
 @app.command()
 def status(
     config: ConfigOption = CONFIG,
-    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
+    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
 ) -> None:
     """Shows the apps as the daemon saw them last."""
     from driftd.cli.operate import run_status
@@ -181,7 +181,7 @@ def history(
     name: Annotated[str, typer.Argument(metavar="APP")],
     config: ConfigOption = CONFIG,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many entries at the most.")] = 50,
-    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
+    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
 ) -> None:
     """Shows what happened to an app: revisions, verdicts, actions, incidents."""
     from driftd.cli.operate import run_history

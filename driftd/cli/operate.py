@@ -14,7 +14,7 @@ from rich.console import Console
 
 from driftd.cli.output.overview import (
     AppStatus,
-    HistoryEntry,
+    HistoryRow,
     Tone,
     history_json,
     print_history,
@@ -29,8 +29,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome, Trigger
 from driftd.reconcile.reconciler import PassResult
 from driftd.repair.planner import Command
-from driftd.store.records import HistoryEntry as Entry
-from driftd.store.records import HistoryKind
+from driftd.store.records import HistoryEntry, HistoryKind
 
 _DELIVER_WITHIN = 10.0
 """Seconds that a command waits for its messages to be taken; what is left then, the daemon delivers."""
@@ -152,9 +151,9 @@ async def _status(space: Components, name: str) -> AppStatus:
     )
 
 
-def _entry(entry: Entry) -> HistoryEntry:
+def _entry(entry: HistoryEntry) -> HistoryRow:
     details = entry.details
-    return HistoryEntry(
+    return HistoryRow(
         time=entry.time,
         what=str(entry.kind),
         tone=_tone(entry),
@@ -164,7 +163,7 @@ def _entry(entry: Entry) -> HistoryEntry:
     )
 
 
-def _tone(entry: Entry) -> Tone:
+def _tone(entry: HistoryEntry) -> Tone:
     details = entry.details
     match entry.kind:
         case HistoryKind.REVISION:

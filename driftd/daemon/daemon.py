@@ -209,7 +209,7 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
         engine = Controller(sources, space.recorder, space.now, [_observer(metrics)])
         scheduler = Timers(lambda name: _fetch(engine, name, metrics), engine.request_full_pass)
         now_running = Running(space, engine, scheduler)
-        metrics.keep(
+        metrics.retain(
             apps={app.name: config.cluster_of(app).name for app in config.apps},
             sources=list(sources),
             channels=[channel.name for channel in space.channels],

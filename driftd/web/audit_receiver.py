@@ -1,6 +1,6 @@
-"""`POST /audit`: authenticated by a token, since what is said there ends up as "who did it".
+"""`POST /audit`: authenticated by a token, since its events name the authors of changes.
 
-It is an application of its own, served by TLS: the API server (its client-go) shows a token to no other server.
+An application of its own, served by TLS: the API server (client-go) sends its token by TLS only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from driftd.web.response import HEADERS
 
 
 def create_audit_app(port: WebPort) -> Starlette:
-    """The application that takes audit events at `/audit` (`?cluster=NAME` where there are several)."""
+    """The ASGI application that receives audit events at `/audit` (`?cluster=NAME` where there are several)."""
     return Starlette(routes=[Route("/audit", _receiver(port), methods=["POST"])])
 
 
 def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint. It answers 204 once the events are taken in; otherwise the API server sends them again."""
+    """The endpoint. It answers 204 once the events are recorded; otherwise the API server retries."""
 
     async def audit(request: Request) -> Response:
         secret = port.audit_token()
@@ -45,10 +45,10 @@ def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
             if len(body) > MAX_BYTES:
                 return PlainTextResponse("too many events at once\n", 413, headers=HEADERS)
         try:
-            found = list(writes(orjson.loads(bytes(body))))
+            events = list(writes(orjson.loads(bytes(body))))
         except ValueError as error:
             return PlainTextResponse(f"{error}\n", 400, headers=HEADERS)
-        if not port.audit(request.query_params.get("cluster"), found):
+        if not port.audit(request.query_params.get("cluster"), events):
             return PlainTextResponse("there is no such cluster in the configuration\n", 404, headers=HEADERS)
         return PlainTextResponse("", 204, headers=HEADERS)
 

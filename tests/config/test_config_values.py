@@ -99,9 +99,10 @@ def test_a_secret_file_loses_one_closing_line_break(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "there is no such file"), (b"", "empty"), (b"\n", "empty"), (b"hunter2\xff", "UTF-8")]
+    ("content", "message"),
+    [(None, "there is no such file"), (b"", "empty"), (b"\n", "empty"), (b"hunter2\xff", "UTF-8")],
 )
-def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, said, tmp_path):
+def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, message, tmp_path):
     """And never what is in it."""
     path = tmp_path / "token"
     if content is not None:
@@ -109,7 +110,7 @@ def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, said, 
     with pytest.raises(ConfigError) as caught:
         SecretFile("auth.tokenFile", path).read()
     assert str(caught.value).startswith(f"auth.tokenFile: {path}: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in repr(caught.value)
 
 

@@ -44,7 +44,7 @@ def report(app: str, *statuses: Status, cluster: str = "prod", error: str | None
 
 @dataclass
 class Daemon:
-    """What the web server sees of one."""
+    """A fake daemon."""
 
     turning: bool = True
     reasons: list[str] = field(default_factory=list)
@@ -211,7 +211,7 @@ def test_what_the_configuration_no_longer_has_leaves_the_metrics(metrics):
     for name in ("shop", "gone"):
         metrics.observe_fetch(name, ok=True, seconds=1, time=NOW)
         metrics.observe_delivery(name, ok=True)
-    metrics.keep(apps={"web": "prod", "moved": "edge"}, sources=["shop"], channels=["shop"])
+    metrics.retain(apps={"web": "prod", "moved": "edge"}, sources=["shop"], channels=["shop"])
     seen = samples(metrics)
     assert not [key for key in seen if "old" in key or "gone" in key]
     assert seen["driftd_app_in_sync", "web", "prod"] == 0

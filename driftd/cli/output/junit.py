@@ -1,4 +1,4 @@
-"""JUnit's XML, as CI systems read it: one suite per app, one case per object."""
+"""JUnit XML for CI systems: a suite per app, a case per object."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from driftd.model.report import Report
 from driftd.model.text import plural, visible
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 allows in no form, not even as a reference."""
+"""Characters that XML 1.0 forbids, even as references."""
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The reports as a `testsuites` document: drift is a failure, what could not be told an error."""
+    """The reports as a `testsuites` document: drift is a failure, an unknown verdict an error."""
     suites = ET.Element("testsuites", name="driftd")
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for report in reports:
@@ -74,9 +74,9 @@ def _case(report: Report, verdict: Verdict) -> ET.Element:
 
 def _lines(verdict: Verdict) -> Iterable[str]:
     for field in verdict.fields:
-        long = needs_lines(field, 80)
-        yield describe.field_sentence(field, values=not long)
-        if long:
+        multiline = needs_lines(field, 80)
+        yield describe.field_sentence(field, values=not multiline)
+        if multiline:
             yield from map(str, difference(field))
 
 

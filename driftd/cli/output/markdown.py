@@ -1,6 +1,6 @@
-"""Markdown as GitHub and GitLab read it, for comments on pull requests.
+"""GitHub's and GitLab's Markdown, for comments on pull requests.
 
-Everything from the cluster or the repository stands in code: there it is neither markup, nor a link, nor a mention.
+All texts from clusters and repositories are in code spans: there they are no markup, no links and no mentions.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _WIDTH = 80
 
 
 def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -> str:
-    """The reports as Markdown. Objects past `max_characters` are left out, and their number is said."""
+    """The reports as Markdown. Objects past `max_characters` are left out and counted."""
     blocks = [_title(reports)]
-    room = max_characters - len(blocks[0]) - 1_000
+    budget = max_characters - len(blocks[0]) - 1_000
     for report in reports:
         heading = _heading(report)
         blocks.append(heading)
-        room -= len(heading)
+        budget -= len(heading)
         left_out = 0
         for verdict in report.verdicts:
             if verdict.status in (Status.IN_SYNC, Status.IGNORED):
                 continue
             block = _object(verdict)
-            if len(block) + 2 > room:
+            if len(block) + 2 > budget:
                 left_out += 1
             else:
-                room -= len(block) + 2
+                budget -= len(block) + 2
                 blocks.append(block)
         if left_out:
             blocks.append(f"*… and {plural(left_out, 'more object')} that did not fit here.*")
@@ -52,32 +52,32 @@ def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -
 
 
 def code(text: str, *, in_table: bool = False) -> str:
-    """A code span that shows just this text, whatever it holds."""
+    """A code span of any text."""
     text = one_line(text)
     if in_table:
         text = text.replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    # CommonMark takes one blank off both ends when there is one at both.
+    # CommonMark strips one blank off both ends when both have one.
     pad = " " if not text or text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{pad}{text or ' '}{pad}{fence}"
 
 
 def fenced(lines: Iterable[str], language: str = "") -> str:
-    """A code block that no line of it can end."""
+    """A fenced code block of any lines: the fence is longer than any in them."""
     body = "\n".join(lines)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", body)), default=0))
     return f"{fence}{language}\n{body}\n{fence}"
 
 
 def _title(reports: Sequence[Report]) -> str:
-    wrong = [report for report in reports if not report.in_sync]
+    out_of_sync = [report for report in reports if not report.in_sync]
     if not reports:
         return "### driftd: nothing to check"
     apps = plural(len(reports), "app")
-    if not wrong:
+    if not out_of_sync:
         return f"### ✅ driftd: {apps} in sync"
-    drifted = sum(bool(report.drifted) for report in wrong)
-    unclear = len(wrong) - drifted
+    drifted = sum(bool(report.drifted) for report in out_of_sync)
+    unclear = len(out_of_sync) - drifted
     parts = [f"drift in {drifted} of {apps}"] if drifted else []
     parts += [f"could not tell for {unclear} of {apps}"] if unclear else []
     return f"### {'⚠️' if drifted else '❔'} driftd: {', '.join(parts)}"
@@ -100,7 +100,7 @@ def _object(verdict: Verdict) -> str:
     title = f"{_ICONS[verdict.status]} **{verdict.status.label}** {code(describe.object_name(verdict))}"
     if meaning := describe.STATUS_MEANS.get(verdict.status):
         title += f", {meaning}"
-    if place := describe.place(verdict):
+    if place := describe.declared_at(verdict):
         title += f" · {code(place)}"
     return "\n\n".join([title, *_details(verdict)])
 

@@ -23,8 +23,8 @@ from driftd.model.revision import RevisionState
 from driftd.model.text import one_line
 
 _DIM = "bright_black"
-_WIDE = 100
-"""From so many columns on there is room for "3 days ago" beside a time."""
+_MIN_WIDTH_FOR_AGES = 100
+"""Minimum width, in columns, for "3 days ago" next to a time."""
 _STATE_STYLES = {
     RevisionState.SEEN: _DIM,
     RevisionState.APPLIED: "cyan",
@@ -41,7 +41,7 @@ _HEALTH_STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
-    """What is known of one app. None stands for "not known yet"; `error` is why its last pass could not tell."""
+    """The status of one app. None means not known yet; `error` is why its last pass has no verdict."""
 
     app: str
     cluster: str
@@ -56,7 +56,7 @@ class AppStatus:
 
 
 class Tone(StrEnum):
-    """How a line of the history is meant."""
+    """Whether an event is good news."""
 
     GOOD = "good"
     BAD = "bad"
@@ -64,8 +64,8 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One thing that happened to an app: `what` in a word or two ("drift", "healed", "revision good")."""
+class HistoryRow:
+    """One event of an app: `what` in a word or two ("drift", "healed", "revision good")."""
 
     time: datetime
     what: str
@@ -79,7 +79,7 @@ _TONE_STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.NEUTRAL: "default"}
 
 
 def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) -> None:
-    """One row per app: mode, revision and its state, health, counts and the last pass; holds and errors below."""
+    """Prints a row per app: mode, revision and its state, health, counts, last pass; holds and errors below."""
     if not apps:
         console.print(Text("No apps are configured.", style=_DIM))
         return
@@ -103,15 +103,15 @@ def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) 
             console.print(Text(f"{one_line(app.app)}: {one_line(app.error)}", style="red"))
 
 
-def print_history(console: Console, entries: Sequence[HistoryEntry], *, now: datetime) -> None:
-    """One row per event, in the order given."""
+def print_history(console: Console, entries: Sequence[HistoryRow], *, now: datetime) -> None:
+    """Prints a row per event, in the order given."""
     if not entries:
         console.print(Text("Nothing has happened yet.", style=_DIM))
         return
     table = _table("When", "What", "Revision", "By", "Detail")
     for entry in entries:
         when = Text(describe.absolute(entry.time))
-        if console.width >= _WIDE:
+        if console.width >= _MIN_WIDTH_FOR_AGES:
             when.append(f", {describe.ago(entry.time, now)}", style=_DIM)
         table.add_row(
             when,
@@ -124,12 +124,12 @@ def print_history(console: Console, entries: Sequence[HistoryEntry], *, now: dat
 
 
 def status_json(apps: Sequence[AppStatus]) -> str:
-    """The same for programs, in the manner of `check -o json`."""
+    """The same as JSON, in the form of `check -o json`."""
     return dump({"version": 1, "apps": [_status_document(app) for app in apps]})
 
 
-def history_json(app: str, entries: Sequence[HistoryEntry]) -> str:
-    """The same for programs, in the manner of `check -o json`."""
+def history_json(app: str, entries: Sequence[HistoryRow]) -> str:
+    """The same as JSON, in the form of `check -o json`."""
     documents = [
         {
             "time": timestamp(entry.time),
