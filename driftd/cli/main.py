@@ -219,7 +219,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the show, also on a terminal.")] = False,
 ) -> None:
     """Shows the main job on an embedded cluster: drift, who and where, Slack, heal, a bad commit, rollback."""
-    from driftd.cli.demo.show import run_demo
+    from driftd.cli.demo.steps import run_demo
 
     raise typer.Exit(_asyncio(run_demo(stay=sys.stdout.isatty() and not once)))
 

@@ -47,7 +47,7 @@ def field_of(desired: object, live: object, change: Change = Change.CHANGED) -> 
 
 
 def test_the_table_in_80_columns():
-    """One line per object with its place at the edge; below it field, values, hand and line; then the summary."""
+    """One line per object with its Git line at the edge; below it field, values, owner and line; then the summary."""
     assert (
         shown(*ALL)
         == """\
@@ -139,7 +139,7 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert max(map(len, lines)) <= width
 
 
-def test_values_that_read_alike_are_told_apart():
+def test_values_that_look_alike_are_distinguished():
     """The text "5" is not the number 5, an empty text is not null, a blank at the end is one."""
     assert '"5" → 5' in shown(field_of("5", 5))
     assert '"" → null' in shown(field_of("", None))
@@ -200,7 +200,7 @@ def test_the_table_shows_any_report_and_steers_no_terminal(report, width, show_a
         (timedelta(minutes=-5), "in 5 minutes"),
     ],
 )
-def test_times_are_told_as_people_tell_them(elapsed, words):
+def test_ages_are_in_the_largest_unit(elapsed, words):
     """A clock that is a little ahead is nobody's concern."""
     assert describe.ago(NOW - elapsed, NOW) == words
 
@@ -243,7 +243,7 @@ def console_text(print_it, width: int = 100) -> str:
     return stream.getvalue()
 
 
-def test_status_tells_of_every_app_how_it_is():
+def test_status_has_a_row_for_every_app():
     """Mode, revision and its state, health, counts, the last pass; then holds and errors."""
     text = console_text(lambda console: print_status(console, STATUSES, now=NOW))
     rows = {line.split()[0]: line for line in text.splitlines() if re.search(r" on (prod|edge) ", line)}
@@ -255,7 +255,7 @@ def test_status_tells_of_every_app_how_it_is():
     assert "far: the API server of edge does not answer" in text
 
 
-def test_history_tells_what_happened_when_and_by_whom():
+def test_history_has_a_row_for_every_event():
     """In the order given."""
     text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
     assert text.index("drift") < text.index("rolled back")
@@ -294,7 +294,7 @@ def test_empty_tables_say_so():
 
 
 def test_progress_is_silent_where_nobody_watches():
-    """A file or a pipe gets not a byte of it."""
+    """A file or a pipe gets no byte of it."""
     stream = io.StringIO()
     with progress(stream) as work:
         work.step("Reading the cluster", total=3)

@@ -167,7 +167,7 @@ def test_paths_start_at_the_folder_of_the_file(config_of, tmp_path):
     assert config.clusters[0].kubeconfig == tmp_path / "prod.kubeconfig"
 
 
-def test_a_mistake_is_told_with_its_place_and_what_was_meant(mistakes_of):
+def test_a_mistake_has_its_position_and_a_guess(mistakes_of):
     """File, line and column as compilers have them, the key's path, and a guess."""
     text = "sources: [{name: shop, url: https://git.example.com/shop.git}]\napps:\n  - name: web\n    source: shop\n"
     assert mistakes_of(text + "    mode: heall\n") == [
@@ -399,7 +399,7 @@ def test_another_version_of_the_format_is_refused(mistakes_of):
 
 
 def test_a_reference_to_nothing_lists_what_there_is(mistakes_of):
-    """When no name is close, all are told."""
+    """When no name is close, all are listed."""
     (mistake,) = mistakes_of(MINIMAL.replace("source: shop", "source: zzzz"))
     assert mistake.endswith("apps[0].source: there is no source with this name; there are shop")
 

@@ -31,7 +31,7 @@ from driftd.model.errors import ConfigError
         ("1m0.5s", 60.5),
     ],
 )
-def test_durations_read_as_go_reads_them(text, seconds):
+def test_durations_parse_as_in_go(text, seconds):
     """The forms of time.ParseDuration."""
     assert parse_duration(text) == timedelta(seconds=seconds)
 
@@ -64,7 +64,7 @@ def test_what_is_no_duration_is_refused(text):
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=3000)))
-def test_every_duration_reads_back_as_it_was_written(duration):
+def test_every_duration_parses_as_it_was_formatted(duration):
     """To the microsecond."""
     assert parse_duration(format_duration(duration)) == duration
 
@@ -141,7 +141,7 @@ def test_a_secrets_value_is_in_no_repr(tmp_path, monkeypatch):
     assert "hunter2" not in repr(secrets)
 
 
-def test_files_that_are_named_and_not_there_are_warned_of_with_their_place(tmp_path):
+def test_configured_files_that_are_missing_are_warnings_with_their_keys(tmp_path):
     """Every one, secret or not; those that are there are not."""
     (tmp_path / "here").write_text("x")
     (tmp_path / "driftd.yaml").write_text(
@@ -172,7 +172,7 @@ def mistakes_in(content: bytes) -> list[str]:
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
 def test_no_content_makes_the_loader_fall_over(content):
-    """Whatever is in the file: a configuration, or mistakes with a place."""
+    """Whatever is in the file: a configuration, or mistakes with positions."""
     assert all(re.match(r"driftd\.yaml:[0-9]+:[0-9]+: ", mistake) for mistake in mistakes_in(content))
 
 
@@ -203,5 +203,5 @@ _trees = st.recursive(
 
 @given(st.dictionaries(_words, _trees, max_size=5))
 def test_no_shape_makes_the_loader_fall_over(tree):
-    """A list where a mapping belongs, a number where a list does: each is a mistake with a place."""
+    """A list where a mapping belongs, a number where a list does: each is a mistake with a position."""
     assert all(re.match(r"driftd\.yaml:1:[0-9]+: ", mistake) for mistake in mistakes_in(json.dumps(tree).encode()))
