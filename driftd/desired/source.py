@@ -23,7 +23,6 @@ class SourceState:
         self.error: str | None = None
         self.failures = 0
         self.last_attempt: datetime | None = None
-        self.last_success: datetime | None = None
         self._now = now
 
     async def resume(self) -> None:
@@ -45,7 +44,6 @@ class SourceState:
             return False
         self.error = None
         self.failures = 0
-        self.last_success = self._now()
         return before is None or before.sha != self.revision.sha
 
     @property

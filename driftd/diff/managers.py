@@ -29,7 +29,6 @@ class Controller:
         return (not self.kinds or kind in self.kinds) and (not self.paths or matches_any(self.paths, path))
 
 
-_WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "CustomResourceDefinition", "APIService")
 _CA = "*caBundle"
 _META = ("metadata.annotations*", "metadata.labels*", "metadata.finalizers*", "metadata.ownerReferences*")
 _LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")

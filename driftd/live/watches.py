@@ -70,11 +70,6 @@ class ClusterWatches:
         """What an app declares and has changed since this was asked last; None where that cannot be told."""
         return self._dirty.pop(app, set())
 
-    async def unsubscribe(self, app: str) -> None:
-        """Stops watching what only this app needed."""
-        await self.subscribe(app, set(), set())
-        self._readers.pop(app, None)
-
     async def close(self) -> None:
         if self._trimming is not None:
             self._trimming.cancel()
