@@ -6,7 +6,7 @@ import gc
 
 
 def command() -> None:
-    """The entry point. Nothing of what is imported is ever let go: collections meanwhile would find nothing."""
+    """The entry point. Imported objects are never freed, so that collections during imports would find nothing."""
     gc.disable()
     from driftd.cli.main import command as run  # noqa: PLC0415  # only now
 

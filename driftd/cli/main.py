@@ -45,20 +45,20 @@ Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
 
 
 def command() -> None:
-    """`main` as a process of its own: it ends at once, for taking thousands of objects apart again serves nobody."""
+    """`main` as a process of its own: it exits without freeing its objects, which would only take time."""
     try:
         main()
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise
-        atexit._run_exitfuncs()  # noqa: SLF001  # libraries take their temporary files away by these
+        atexit._run_exitfuncs()  # noqa: SLF001  # libraries remove their temporary files by these
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code or 0)
 
 
 def main() -> None:
-    """The entry point: errors that the user can mend are one message on stderr, never a traceback."""
+    """The entry point: driftd's own errors are messages on stderr, never tracebacks."""
     try:
         app(standalone_mode=True)
     except ConfigError as error:
@@ -117,7 +117,7 @@ def check(
     from driftd.desired.worker import git_worker
 
     with git_worker(cache_folder() / "check") as worker:
-        from driftd.cli.check import CheckRequest, run_check  # while the other process loads what it needs
+        from driftd.cli.check import CheckRequest, run_check  # while the worker process starts
 
         request = CheckRequest(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
@@ -228,13 +228,13 @@ def _asyncio(work: Any) -> int:
     import asyncio
 
     if not gc.isenabled():  # see `driftd.__main__`
-        gc.freeze()  # all that is imported by now
+        gc.freeze()  # everything imported so far
         gc.enable()
     try:
         code = int(asyncio.run(work))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has gone (`driftd check | head`). Not 1, which would say that something differs.
+        # The reader has gone (`driftd check | head`). Not 1, which would mean drift.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     return code
