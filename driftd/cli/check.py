@@ -31,8 +31,8 @@ from driftd.process.gc_paused import gc_paused
 from driftd.process.lazy_ca import lazy_ca
 
 if TYPE_CHECKING:
-    from driftd.cli.clusters import Clusters
     from driftd.config.settings import Config
+    from driftd.daemon.clusters import Clusters
     from driftd.diff.explain import Explanation
     from driftd.live.api_reader import ApiReader
     from driftd.live.cluster import ClusterView
@@ -190,9 +190,9 @@ async def _report(
             return _unjudged(subject.app, revision, error)
         reader = await start.reader()
         view = await connecting
-        from driftd.cli.clusters import report  # noqa: PLC0415  # it is loaded by now
+        from driftd.daemon.clusters import scan  # noqa: PLC0415  # it is loaded by now
 
-        return await report(subject.app, view, git.mirror(subject.source), desired, how, reader)
+        return await scan(subject.app, view, git.mirror(subject.source), desired, how, reader)
 
 
 class _Prefetch:
@@ -231,9 +231,10 @@ class _Prefetch:
     async def _begin(self) -> ApiReader:
         some = await self._first
         view = await asyncio.shield(self._connecting)
-        from driftd.cli.clusters import api_reader, prefetch  # noqa: PLC0415  # it is loaded by now
+        from driftd.daemon.clusters import prefetch  # noqa: PLC0415  # it is loaded by now
+        from driftd.live.api_reader import ApiReader  # noqa: PLC0415  # as above
 
-        self._reader = api_reader(view)
+        self._reader = ApiReader(view.cluster)
         await prefetch(self._reader, self._app, view, some)
         return self._reader
 
@@ -254,9 +255,9 @@ async def _explain(
             shown.step(f"fetching {subject.source.address}")
             desired = await git.desired(subject.source, subject.app, await git.fetch(subject.source))
             view = await live.connect(subject.access)
-            from driftd.cli.clusters import explained  # noqa: PLC0415  # it is loaded by now
+            from driftd.daemon.clusters import explain  # noqa: PLC0415  # it is loaded by now
 
-            if (found := await explained(wanted, subject.app, view, desired, how)) is not None:
+            if (found := await explain(wanted, subject.app, view, desired, how)) is not None:
                 return _show(*found, output)
     raise DriftdError(
         f"Git declares no {wanted}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
@@ -292,12 +293,12 @@ class _LazyClusters:
     async def connect(self, access: ClusterAccess) -> ClusterView:
         if self._clusters is None:
             self._clusters = await asyncio.to_thread(_clusters, self._output)
-        return await self._clusters.connect(access)
+        return await self._clusters.connect_and_discover(access)
 
 
 def _clusters(output: Format) -> Clusters:
     with lazy_ca():
-        from driftd.cli.clusters import Clusters  # noqa: PLC0415  # see there
+        from driftd.daemon.clusters import Clusters  # noqa: PLC0415  # see there
 
     load(output)
     return Clusters()

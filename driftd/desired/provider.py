@@ -1,10 +1,10 @@
-"""Git's side of a look: what a source has, and what an app declares there."""
+"""Who provides the desired state: what a source has, and what an app declares there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror, mirror_of
@@ -13,11 +13,16 @@ from driftd.model.app import App
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
 
+if TYPE_CHECKING:
+    from driftd.desired.renderer import Renderer
+    from driftd.render.parsed import Parser
+
 OnFirstBatch = Callable[[Sequence[Manifest]], None]
+"""Is called with the first manifests of an app while the others are still being parsed, from any thread."""
 
 
 class DesiredStateProvider(Protocol):
-    """Whoever fetches and renders."""
+    """Fetches and renders."""
 
     def mirror(self, source: GitSource) -> Mirror:
         """What this machine keeps of a source: the same one each time."""
@@ -28,21 +33,27 @@ class DesiredStateProvider(Protocol):
     async def desired(
         self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
     ) -> Desired:
-        """What an app declares at a revision that was fetched. `seen` may be given some of it before, from a thread.
+        """What an app declares at a revision that was fetched. `on_first_batch` may be called before that.
 
-        Raises: GitError, where the path is not there.
+        Raises: GitError: the path is not there; RenderError.
         """
 
     def steal_work(self) -> None:
-        """Says that nobody needs the processor as much: it may be used for parsing."""
+        """Says that this process has CPU time to spare: it may parse files for a worker."""
 
 
 class InProcessProvider:
-    """Git's side in this process, with its mirrors below a folder."""
+    """Provides the desired state in this process, with its mirrors below a folder.
 
-    def __init__(self, cache: Path) -> None:
+    Of each app the last rendering is kept: a commit that touches nothing of what it is made from costs a look at that.
+    With a caching `parser`, a commit costs the plain files that it changes.
+    """
+
+    def __init__(self, cache: Path, parser: Parser | None = None) -> None:
         self._cache = cache
+        self._parser = parser
         self._mirrors: dict[GitSource, Mirror] = {}
+        self._renderers: dict[tuple[GitSource, App], Renderer] = {}
 
     def mirror(self, source: GitSource) -> Mirror:
         if source not in self._mirrors:
@@ -57,11 +68,13 @@ class InProcessProvider:
         source: GitSource,
         app: App,
         revision: Revision,
-        on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # too late for that
+        on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # nothing is parsed elsewhere meanwhile
     ) -> Desired:
-        from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
+        if (source, app) not in self._renderers:
+            from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
 
-        return await Renderer(app, self.mirror(source)).desired(revision)
+            self._renderers[source, app] = Renderer(app, self.mirror(source), self._parser)
+        return await self._renderers[source, app].desired(revision)
 
     def steal_work(self) -> None:
-        """It is used as it is."""
+        """There is no worker."""

@@ -44,13 +44,17 @@ class Renderer:
         tree = await self._mirror.tree(revision.sha, self._app.path)
         if self._last is None or not await self._is_unchanged(tree, self._last):
             traced = TracedTree(tree)
-            rendering = await asyncio.to_thread(render, traced, self._app.rendering, self._parser)
+            rendering = await asyncio.to_thread(self._render, traced)
             # A program that failed once may not fail again.
             lasts = rendering.kind is RenderKind.YAML or not rendering.errors
             self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if lasts else None
         else:
             rendering = self._last.rendering
         return Desired.of(revision, rendering)
+
+    def _render(self, tree: TracedTree) -> Rendering:
+        rendering = render(tree, self._app.rendering, self._parser)
+        return rendering if self._last is None else rendering.sharing(self._last.rendering.manifests)
 
     async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
         """Whether a revision has the same content as the last one, wherever that one was made from."""

@@ -1,11 +1,15 @@
-"""One Git source as the engine sees it: the latest revision that could be had, and why there is no later one."""
+"""The state of one Git source: the latest revision that could be fetched, and why there is no later one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from driftd.desired.provider import DesiredStateProvider
+from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
+from driftd.git.source import GitSource
+from driftd.model.app import App
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.revision import Revision
 
@@ -15,29 +19,37 @@ _MAX_BACKOFF = timedelta(minutes=5)
 class SourceState:
     """Fetches on request. What was fetched before stays in use while Git cannot be reached."""
 
-    def __init__(self, name: str, mirror: Mirror, interval: timedelta, now: Callable[[], datetime]) -> None:
-        self.name = name
-        self.mirror = mirror
+    def __init__(
+        self, source: GitSource, provider: DesiredStateProvider, interval: timedelta, now: Callable[[], datetime]
+    ) -> None:
+        self.name = source.name
         self.interval = interval
         self.revision: Revision | None = None
         self.error: str | None = None
         self.failures = 0
         self.last_attempt: datetime | None = None
+        self._source = source
+        self._provider = provider
         self._now = now
 
+    @property
+    def mirror(self) -> Mirror:
+        """What this machine keeps of the source."""
+        return self._provider.mirror(self._source)
+
     async def resume(self) -> None:
-        """Takes up the revision that an earlier run has mirrored, if there is one."""
+        """Takes up the revision that an earlier process has mirrored, if there is one."""
         try:
             self.revision = await self.mirror.resolve()
         except GitError:
-            self.revision = None  # nothing mirrored yet: the first fetch says what is wrong, if something is
+            self.revision = None  # nothing is mirrored yet: the first fetch reports what is wrong, if anything is
 
     async def fetch(self) -> bool:
         """Asks the remote. True if there is a new revision. A failure is kept in `error` and never raised."""
         self.last_attempt = self._now()
         before = self.revision
         try:
-            self.revision = await self.mirror.fetch()
+            self.revision = await self._provider.fetch(self._source)
         except DriftdError as error:
             self.error = str(error)
             self.failures += 1
@@ -46,10 +58,21 @@ class SourceState:
         self.failures = 0
         return before is None or before.sha != self.revision.sha
 
+    async def desired(self, app: App) -> Desired:
+        """What an app declares at the latest revision.
+
+        Raises: GitError, RenderError: there is no revision yet, or it cannot be rendered.
+        """
+        if self.revision is None:
+            raise GitError(self.error or f"source {self.name} has not been fetched yet")
+        return await self._provider.desired(self._source, app, self.revision)
+
     @property
     def retry_after(self) -> timedelta | None:
-        """After a failure: how long to wait before asking again, ever longer but never longer than the interval
-        (or five minutes). None while all is well."""
+        """After a failure, how long to wait before the next attempt: exponential, at most the interval or five minutes.
+
+        None while all is well.
+        """
         if not self.failures:
             return None
         return min(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from driftd.detect.assessor import Assessment, SchemaAnswers
 from driftd.diff.schema import Schema
-from driftd.health.workloads import health
 from driftd.live.api_reader import Reader
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
@@ -29,8 +28,8 @@ class _CacheEntry:
 class VerdictCache:
     """The verdicts on one placement of an app, in its order, and what of it is not healthy.
 
-    Kept are verdicts, not objects: what a verdict was reached by is known by the manifest itself (the same one for as
-    long as its file is the same), the live object's stamp, and the schema of its kind.
+    Kept are verdicts, not objects. A verdict holds for the manifest's key, the live object's version, and the schema of
+    its kind.
     """
 
     def __init__(self) -> None:
@@ -89,12 +88,11 @@ class VerdictCache:
             self._put(self._positions[ref], verdict)
             self._unhealthy.pop(ref, None)
             self._failed.pop(ref, None)
-            if one.live is not None:
-                well = health(ref, one.live)
-                if well.state is not HealthState.HEALTHY:
-                    self._unhealthy[ref] = well
-                if well.state.failed:
-                    self._failed[ref] = well
+            if verdict.health not in (None, HealthState.HEALTHY):
+                health = Health(ref, verdict.health, verdict.health_message)
+                self._unhealthy[ref] = health
+                if verdict.health.failed:
+                    self._failed[ref] = health
 
     def enrich(self, known: Verdict, better: Verdict) -> None:
         """Puts a verdict that says more in the place of one, unless another one has come since."""
@@ -130,11 +128,12 @@ class VerdictCache:
         self._schemas = schemas
         if placement is self._mapping:
             return []
+        earlier = self._mapping.by_ref
         old, new = list(self._mapping.mapped), list(placement.mapped)
         places = others(old, new)
         if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
             self._mapping = placement
-            return [new[at] for at in places]
+            return [new[at] for at in places if not new[at].same_as(old[at])]
         known = {id(one) for one in old}
         before = dict(zip(self._positions, self._verdicts, strict=True))
         self._mapping = placement
@@ -145,12 +144,13 @@ class VerdictCache:
         unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.mapped)
         self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
         self._chunks = [None] * -(-len(self._verdicts) // SIZE)
-        return [one for one in new if id(one) not in known]
+        fresh = [one for one in new if id(one) not in known]
+        return [one for one in fresh if (was := earlier.get(one.manifest.ref)) is None or not one.same_as(was)]
 
     def _is_unchanged(self, one: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
         """Whether an object was in sync, and both of its sides are as they were."""
         look = self._entries.get(one.manifest.ref)
-        if look is None or look.manifest is not one.manifest or one.resource is None or one.error is not None:
+        if look is None or one.resource is None or one.error is not None or not one.manifest.same_as(look.manifest):
             return False
         if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
             return False

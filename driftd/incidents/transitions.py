@@ -1,54 +1,29 @@
-"""From the passes over an app to what people are told: an incident opens, changes, and is resolved. Pure."""
+"""From a finding to an incident's transition: it opens, changes, or is resolved. Pure."""
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from driftd.model.document import verdict_document
+from driftd.incidents.findings import Finding
 from driftd.model.drift import Verdict
-from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Notification, Resolution
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong now. `cause` is what it is known by: equal for two passes that found the same."""
-
-    type: IncidentType
-    app: str
-    cluster: str
-    revision: str | None
-    resources: tuple[Verdict, ...] = ()
-    message: str = ""
-    cause: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Equal for two passes that found the same; times and texts that only count on do not matter."""
-        return hashlib.sha256(f"{self.type}\n{self.cause or self.message}".encode()).hexdigest()[:16]
-
-
-def drift_finding(
-    app: str, cluster: str, revision: str | None, differing: tuple[Verdict, ...], prints: Fingerprints
-) -> Finding:
-    """The trouble that objects of an app differ. `prints` are those of its drift before."""
-    return Finding(IncidentType.DRIFT, app, cluster, revision, differing, cause=prints.of(differing))
+Transition = tuple[Incident, Notification | None]
+"""An incident after a transition, and the notification about it, if it takes one."""
 
 
 def transition(
     incident: Incident | None, finding: Finding | None, now: datetime, resolution: Resolution
-) -> tuple[Incident, Notification | None] | None:
-    """What is new: None if nothing is, else the incident as it is now and what to tell of it, if anything.
+) -> Transition | None:
+    """The incident after a finding, with the notification that it takes, if any. None: nothing changes.
 
-    The same trouble at another revision is nothing to tell, but is kept: how it ends is seen from the latest revision.
-
-    `resolution` says how it ended, should the trouble be over.
+    The same finding at another revision is kept without a notification: its resolution depends on the latest revision.
+    `resolution` is how the incident ended where there is no finding any more.
     """
     if finding is None:
         if incident is None:
@@ -98,15 +73,3 @@ def _extent(resources: tuple[Verdict, ...]) -> dict[str, Any]:
 
 def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:
     return Notification(id=uuid.uuid4().hex, event=event, incident=incident, time=now)
-
-
-def identity(verdict: Verdict) -> object:
-    """What of a verdict makes drift another one, for its fingerprint."""
-    document = verdict_document(verdict)
-    document.pop("source")
-    document.pop("behind", None)
-    for field in document["fields"]:
-        field.pop("git")
-        # When a field was set is no other drift; that its user came to be known is news.
-        field["by"] = (field.pop("by") or {}).get("user")
-    return document

@@ -14,6 +14,7 @@ from typing import Any
 
 from driftd.diff.ownership import Entry, entries, field_key
 from driftd.kube.packing import CachedObject
+from driftd.model.audit import AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, ResourceRef
@@ -33,30 +34,7 @@ _CLOCK_SKEW = timedelta(seconds=2)
 _SECOND = timedelta(seconds=1)
 """managedFields tells whole seconds."""
 
-_ZERO = timedelta()
-
 Keys = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
-    """A write that the API server's audit log tells of. `source` is the address that it came from.
-
-    It was received at `time`, and answered at `answered`: in between it was written.
-    """
-
-    ref: ResourceRef
-    verb: str
-    user: str
-    source: str | None
-    manager: str | None
-    time: datetime
-    answered: datetime
-    subresource: str | None = None
-
-    def gap(self, start: datetime, length: timedelta = _ZERO) -> timedelta:
-        """How long before or after a span of time it was under way; nothing where the two meet."""
-        return max(start - self.answered, self.time - (start + length), _ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +97,9 @@ class ActorLog:
         if old.field_owners != new.field_owners:
             _remember(self._changes, ref, _ObservedChange(now, old, new))
 
-    def record_audit(self, event: AuditEvent) -> None:
-        """Takes in an event of the audit log."""
-        _remember(self._audit, event.ref, event)
+    def record_audit(self, ref: ResourceRef, event: AuditEvent) -> None:
+        """Records a write of an object."""
+        _remember(self._audit, ref, event)
 
     def attribute(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         """The verdicts with what is known beyond managedFields of who it was."""

@@ -31,6 +31,14 @@ class MappedManifest:
     resource: ApiResource | None
     error: str | None = None
 
+    def same_as(self, other: MappedManifest) -> bool:
+        """Whether both map the same declaration to the same resource. One that is not fully served equals only itself:
+        the cluster may serve it by now."""
+        if self is other:
+            return True
+        served = self.resource is not None and self.error is None and other.error is None
+        return served and self.resource == other.resource and self.manifest.same_as(other.manifest)
+
 
 class RestMapping:
     """What an app declares, placed: in its order, and each object once."""
@@ -64,17 +72,22 @@ class RestMapper:
             return self._last
         known: dict[int, MappedManifest] = {}
         if discovery is self._discovery:
-            # By identity: a manifest of the revision before is the same object for as long as its file is the same.
+            # Only a shortcut: the parser keeps the manifests of an unchanged file. Copies are found by `_reused`.
             placed_before = zip(self._manifests, self._mapped, strict=True)
             known = {id(manifest): one for manifest, one in placed_before if one.resource and one.error is None}
         fresh = [manifest for manifest in manifests if id(manifest) not in known]
-        placed = iter(await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
+        placed = map(self._reused, await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
         self._mapped = [known.get(id(manifest)) or next(placed) for manifest in manifests]
         # What kinds there are may have been asked for anew on the way.
         self._discovery = await self._view.discovery()
         self._manifests = manifests
         self._last = RestMapping(self._mapped)
         return self._last
+
+    def _reused(self, fresh: MappedManifest) -> MappedManifest:
+        """The mapping that the same declaration had before, so that a copy of it is not kept as well."""
+        earlier = self._last.by_ref.get(fresh.manifest.ref)
+        return earlier if earlier is not None and earlier.same_as(fresh) else fresh
 
 
 async def map_manifests(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from driftd.diff.autoscaler import scaled_by
 from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache
 from driftd.kube.discovery import Scope
-from driftd.live.actors import ActorLog, AuditEvent
+from driftd.live.actors import ActorLog
 from driftd.live.cache_reader import CacheReader
 from driftd.live.pod_index import PodIndex, workload_of
 from driftd.live.pods import affects_verdict
+from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
 _TRIM_AFTER = 30.0
@@ -76,19 +77,22 @@ class ClusterWatches:
             await asyncio.wait([self._trimming])
         await self._cache.close()
 
-    def ref_of(self, group: str, plural: str, namespace: str | None, name: str) -> ResourceRef | None:
-        """The object that a URL names, if it is of a kind that some app declares."""
+    def record_audit(self, events: Iterable[AuditEvent]) -> None:
+        """Records the audit events of objects that some app declares."""
+        for event in events:
+            ref = self._ref_of(event.path)
+            if ref is not None and ref in self._apps_by_ref:
+                self.actors.record_audit(ref, event)
+                self._mark_dirty(ref)
+
+    def _ref_of(self, path: ApiPath) -> ResourceRef | None:
+        """The object at a path, if some app declares objects of its kind."""
         for scopes in self._scopes.values():
             for resource, _ in scopes:
-                if (resource.group, resource.plural) == (group, plural):
-                    return ResourceRef(group, resource.kind, namespace if resource.namespaced else None, name)
+                if (resource.group, resource.plural) == (path.group, path.plural):
+                    namespace = path.namespace if resource.namespaced else None
+                    return ResourceRef(path.group, resource.kind, namespace, path.name)
         return None
-
-    def record_audit(self, event: AuditEvent) -> None:
-        """Takes in an audit event; what no app declares is not remembered."""
-        if event.ref in self._apps_by_ref:
-            self.actors.record_audit(event)
-            self._mark_dirty(event.ref)
 
     def _declare(self, app: str, refs: set[ResourceRef]) -> None:
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # most objects are of the same few apps

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.health import HealthState
 from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
@@ -102,3 +103,6 @@ class Verdict:
     by: FieldOwner | None = None
     """Who deleted a missing object, where the audit log tells."""
     ignored: tuple[FieldDrift, ...] = ()
+    health: HealthState | None = None
+    """None where the object is not there, or could not be read."""
+    health_message: str = ""

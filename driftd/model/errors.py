@@ -122,6 +122,10 @@ class Superseded(StoreError):
     """What was to be recorded rests on what is no longer so: somebody else has written in between."""
 
 
+class LeaseLost(DriftdError):
+    """Another process may run passes over the app by now: this one must not write any more."""
+
+
 class NotifyError(DriftdError):
     """A channel did not take a message. `retry_after` is its own wish, in seconds."""
 

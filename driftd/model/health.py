@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,3 +30,10 @@ class Health:
     ref: ResourceRef
     state: HealthState
     message: str = ""
+
+
+def describe(unhealthy: Sequence[Health]) -> str:
+    """`Deployment.apps/web/web: 0 of 2 replicas are available (and 3 more)`."""
+    first = unhealthy[0]
+    text = f"{first.ref}: {first.message}" if first.message else f"{first.ref} is {first.state}"
+    return text if len(unhealthy) == 1 else f"{text} (and {len(unhealthy) - 1} more)"

@@ -1,4 +1,4 @@
-"""What driftd means to do, and what came of it."""
+"""How far driftd may go for an app, what it wrote, and what holds an app at an earlier revision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.resource import ResourceRef
+
+SYSTEM_ACTOR = "driftd"
+"""Who acts where no person asked."""
 
 
 class Mode(StrEnum):
@@ -30,18 +33,6 @@ class Trigger(StrEnum):
     ROLLBACK = "rollback"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The manifests to apply, in order, and why. Empty means: nothing to do."""
-
-    app: str
-    trigger: Trigger
-    revision: str
-    manifests: tuple[Manifest, ...]
-    by: str
-    """Who asked: `driftd` itself, or the person behind a command."""
-
-
 class Outcome(StrEnum):
     """What came of applying one object."""
 
@@ -49,6 +40,8 @@ class Outcome(StrEnum):
     CONFIGURED = "configured"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """driftd ended before it knew the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """An app kept at an earlier revision until what Git declares is no longer `bad_digest`."""
+    """An app kept at an earlier revision until what Git declares is no longer `bad_digest`.
+
+    `pending` until all of the earlier revision is in the cluster again.
+    """
 
     app: str
     revision: str
@@ -92,3 +88,4 @@ class Hold:
     reason: str
     by: str
     since: datetime
+    pending: bool = False

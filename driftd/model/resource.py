@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from driftd.model.packing import NOTHING_IN_COMMON, Dictionary, Samples
 from driftd.model.path import DocumentPath
@@ -83,11 +83,20 @@ class Packed:
         return NOTHING_IN_COMMON.pack(self.dictionary.unpack(self.data))
 
 
+class ManifestKey(NamedTuple):
+    """What two copies of one declaration share: content, place in Git and namespace."""
+
+    digest: bytes
+    source: Source
+    namespace: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """One object as Git declares it, read as kubectl would read it.
 
-    `content` is the object as it was read, or packed; `body` gives it, in the namespace of `ref`.
+    `content` is the object as it was read, or packed; `body` gives it, in the namespace of `ref`. Manifests are copied
+    on their way: `same_as` compares them, identity does not.
     """
 
     ref: ResourceRef
@@ -123,6 +132,15 @@ class Manifest:
         """A hash of the object as it was read (32 bytes): the namespace that it was placed in does not count."""
         content = self.content
         return content.digest if isinstance(content, Packed) else _digest(content)
+
+    @property
+    def key(self) -> ManifestKey:
+        """Cheap for a packed manifest; any other is hashed each time."""
+        return ManifestKey(self.digest, self.source, self.ref.namespace)
+
+    def same_as(self, other: Manifest) -> bool:
+        """Whether both are the same declaration: equal keys, or the very same object, which needs no hash."""
+        return self is other or self.key == other.key
 
     def packed(self, samples: Samples) -> Manifest:
         """The same manifest in little memory, like those of its kind that `samples` has, while nobody looks at it."""

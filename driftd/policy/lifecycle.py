@@ -1,4 +1,4 @@
-"""From seen to good or bad: what a pass says about the revision that it looked at. Pure."""
+"""The lifecycle of a revision, from seen to good or bad. Pure."""
 
 from __future__ import annotations
 
@@ -6,68 +6,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from driftd.model.health import Health, HealthState
-from driftd.model.report import Report
+from driftd.model.health import Health, describe
 from driftd.model.revision import RevisionState
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """A revision as a pass left it.
+
+    `applied_at` is when all of it was first in the cluster, `stable_since` since when everything has been in sync and
+    healthy without a break, `unhealthy` the health of the objects that are not healthy.
+    """
+
+    state: RevisionState
+    applied_at: datetime | None
+    stable_since: datetime | None
+    in_sync: bool
+    unhealthy: Sequence[Health]
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionAssessment:
-    """The state that a revision is in now, why, and in how long to look again (None: no time matters)."""
+    """The state of a revision from now on, why, and when to assess it again (None: time alone changes nothing)."""
 
     state: RevisionState
     reason: str = ""
     requeue_after: timedelta | None = None
 
 
-def assess_revision(
-    state: RevisionState,
-    report: Report,
-    health: Sequence[Health],
-    *,
-    applied_at: datetime | None,
-    stable_since: datetime | None,
-    now: datetime,
-    settle: timedelta,
-    deadline: timedelta,
-) -> RevisionAssessment:
+def assess_revision(rollout: Rollout, now: datetime, *, settle: timedelta, deadline: timedelta) -> RevisionAssessment:
     """What becomes of a revision after a pass.
 
-    `applied_at` is when it was first wholly in the cluster, `steady_since` since when everything has been in sync and
-    healthy without a break. A revision that was good stays good: what breaks later is an incident, not its fault. A
-    bad one that comes round after all is good.
+    A good revision stays good: what breaks later is an incident, not its fault. A bad one that becomes stable is good.
     """
-    if state is RevisionState.GOOD:
-        return RevisionAssessment(state)
-    if applied_at is None:
+    if rollout.state is RevisionState.GOOD:
+        return RevisionAssessment(RevisionState.GOOD)
+    if rollout.applied_at is None:
         return RevisionAssessment(RevisionState.SEEN)
-    if report.in_sync and stable_since is not None:
-        left = settle - (now - stable_since)
+    is_bad = rollout.state is RevisionState.BAD
+    if rollout.in_sync and rollout.stable_since is not None:
+        left = settle - (now - rollout.stable_since)
         if left <= timedelta(0):
             return RevisionAssessment(RevisionState.GOOD)
-        return RevisionAssessment(state if state is RevisionState.BAD else RevisionState.APPLIED, requeue_after=left)
-    if state is RevisionState.BAD:
-        return RevisionAssessment(state)
-    left = deadline - (now - applied_at)
+        return RevisionAssessment(RevisionState.BAD if is_bad else RevisionState.APPLIED, requeue_after=left)
+    if is_bad:
+        return RevisionAssessment(RevisionState.BAD)
+    left = deadline - (now - rollout.applied_at)
     if left > timedelta(0):
         return RevisionAssessment(RevisionState.APPLIED, requeue_after=left)
-    if ailing := unhealthy(health):
-        return RevisionAssessment(RevisionState.BAD, f"not healthy within {_spoken(deadline)}: {describe(ailing)}")
+    if rollout.unhealthy:
+        reason = f"not healthy within {_formatted(deadline)}: {describe(rollout.unhealthy)}"
+        return RevisionAssessment(RevisionState.BAD, reason)
     return RevisionAssessment(RevisionState.APPLIED)
 
 
-def unhealthy(health: Sequence[Health]) -> list[Health]:
-    return [one for one in health if one.state is not HealthState.HEALTHY]
-
-
-def describe(ailing: Sequence[Health]) -> str:
-    """`Deployment.apps/web/web: 0 of 2 replicas are available (and 3 more)`."""
-    first = ailing[0]
-    text = f"{first.ref}: {first.message}" if first.message else f"{first.ref} is {first.state}"
-    return text if len(ailing) == 1 else f"{text} (and {len(ailing) - 1} more)"
-
-
-def _spoken(span: timedelta) -> str:
+def _formatted(span: timedelta) -> str:
     seconds = int(span.total_seconds())
     minutes, seconds = divmod(seconds, 60)
     return (f"{minutes}m" if minutes else "") + (f"{seconds}s" if seconds or not minutes else "")

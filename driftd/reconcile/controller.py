@@ -1,4 +1,4 @@
-"""All apps of the daemon: what makes a pass happen, and where its result goes."""
+"""The controller: what makes a pass over an app happen, and where its result goes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
-from driftd.reconcile.reconciler import PassResult, Reconciler
+from driftd.reconcile.commands import CommandQueue, carry_out
+from driftd.reconcile.leases import Leases, keep_leases
+from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.result import PassResult
 from driftd.reconcile.workqueue import WorkQueue
+from driftd.store.store import Store
 
 _CONCURRENT_PASSES = 4
 """Passes that run at the same time, each over another app."""
 
 _COALESCE_SECONDS = 0.01
-"""Seconds to wait after a change in the cluster, so that changes that come together are looked at together."""
+"""After a change in the cluster: changes that come together are scanned together."""
 
 _RETRY_SECONDS = 30.0
-"""Seconds until a pass that failed in itself is tried again."""
+"""Until a pass that failed in itself is tried again."""
+
+_COMMAND_POLL_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 class Controller:
-    """Turns events into passes. Whatever happens only adds an app's name to the queue."""
+    """Turns events into passes over the apps whose leases this process holds. An event only enqueues an app's name."""
 
     def __init__(
         self,
         sources: Mapping[str, SourceState],
         recorder: Recorder,
+        store: Store,
+        leases: Leases,
         now: Callable[[], datetime],
         observers: Sequence[Callable[[PassResult], None]] = (),
     ) -> None:
@@ -41,43 +49,59 @@ class Controller:
         self.reconcilers: dict[str, Reconciler] = {}
         self.results: dict[str, PassResult] = {}
         self.queue = WorkQueue()
+        self.leases = leases
+        self._commands = CommandQueue(store, leases.holder, now)
         self._running_since: dict[str, datetime] = {}
         self._recorder = recorder
+        self._store = store
         self._now = now
         self._observers = tuple(observers)
         self._workers: list[asyncio.Task[None]] = []
+        self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
+        keeping = keep_leases(self.leases, lambda: list(self.reconcilers), self.request_full_pass)
+        self._background = [
+            asyncio.create_task(keeping, name="leases"),
+            asyncio.create_task(self._poll_commands(), name="commands"),
+        ]
         self._workers = [
             asyncio.create_task(self.queue.work(self._pass), name=f"pass-{n}") for n in range(_CONCURRENT_PASSES)
         ]
 
     async def stop(self, grace: float) -> None:
-        """Lets passes that run now finish within `grace` seconds, and starts no other."""
+        """Lets passes that run now finish within `grace` seconds, starts no other, and releases the leases."""
         self.queue.close()
         if self._workers:
             _, late = await asyncio.wait(self._workers, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        for runner in self.reconcilers.values():
-            await runner.close()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for reconciler in self.reconcilers.values():
+            await reconciler.close()
+        try:
+            await self.leases.release()
+        except DriftdError as error:
+            log.warning("leases not released", error=str(error))
 
     def request_full_pass(self, app: str, delay: float = 0.0) -> None:
-        """Asks for a pass over an app that looks at all of its objects."""
+        """Enqueues an app for a pass that scans all of its objects."""
         if app in self.reconcilers:
             self.reconcilers[app].request_full_pass()
             self.queue.add(app, delay)
 
     def enqueue_changed(self, app: str) -> None:
-        """Something that the app declares has changed in the cluster: a pass looks at that."""
+        """Enqueues an app of which something has changed in the cluster: the pass scans that."""
         if app in self.reconcilers:
             self.queue.add(app, _COALESCE_SECONDS)
 
     async def fetch(self, name: str) -> float | None:
-        """Fetches a source, and asks for a pass over its apps where there is something new.
+        """Fetches a source, and enqueues its apps where there is a new revision.
 
-        Returns the seconds after which to try again, None if it went well.
+        Returns: the seconds until the next attempt after a failure, None if it went well.
         """
         source = self.sources[name]
         known, had_error = source.revision, source.error
@@ -94,23 +118,38 @@ class Controller:
 
     def stuck(self, after: timedelta) -> bool:
         """Whether a pass has been running for longer than `after`."""
-        return any(self._now() - begun > after for begun in self._running_since.values())
+        return any(self._now() - since > after for since in self._running_since.values())
 
     def apps_of(self, source: str) -> Iterable[str]:
-        return [name for name, runner in self.reconcilers.items() if runner.app.source == source]
+        return [name for name, reconciler in self.reconcilers.items() if reconciler.app.source == source]
 
     @property
     def reports(self) -> list[Report]:
         """The latest report of each app that has had a pass."""
         return [self.results[name].report for name in self.reconcilers if name in self.results]
 
+    async def _poll_commands(self) -> None:
+        while True:
+            try:
+                for app in await self._commands.poll([app for app in self.reconcilers if self.leases.holds(app)]):
+                    self.queue.add(app)
+            except DriftdError as error:
+                log.error("commands not read", error=str(error))  # noqa: TRY400  # the text says it all
+            await asyncio.sleep(_COMMAND_POLL_SECONDS)
+
     async def _pass(self, name: str) -> None:
-        runner = self.reconcilers.get(name)
-        if runner is None:
+        reconciler = self.reconcilers.get(name)
+        if reconciler is None or not self.leases.holds(name):  # a pass is requested once the lease is acquired
             return
         self._running_since[name] = self._now()
         try:
-            self._conclude(name, await runner.run())
+            command = await self._commands.take(name)
+            if command is None:
+                self._conclude(name, await reconciler.run())
+                return
+            self.queue.add(name)  # for the next command, or for what else has happened
+            log.info("command", app=name, kind=str(command.kind), by=command.by)
+            self._conclude(name, await carry_out(self._store, reconciler, command))
         except DriftdError as error:
             log.error("pass failed", app=name, error=str(error))  # noqa: TRY400  # the text says it all
             self.request_full_pass(name, _RETRY_SECONDS)
@@ -147,6 +186,6 @@ class Controller:
                 "applied",
                 app=report.app,
                 trigger=str(result.action.trigger),
-                written=[str(one.ref) for one in result.action.written],
-                failed={str(one.ref): one.error for one in result.action.failed},
+                written=[str(applied.ref) for applied in result.action.written],
+                failed={str(applied.ref): applied.error for applied in result.action.failed},
             )

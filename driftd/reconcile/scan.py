@@ -1,16 +1,209 @@
-"""One scan of an app: what it declares is assessed against what is live."""
+"""One scan of an app: what the target declares is assessed against what is live."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
+from driftd.attribution.enricher import GitEnricher
 from driftd.attribution.git_attribution import GitAttribution
 from driftd.desired.state import Desired
+from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
-from driftd.live.api_reader import ApiReader
-from driftd.live.mapping import map_manifests
+from driftd.detect.health import with_health
+from driftd.detect.orphans import orphans
+from driftd.detect.verdict_cache import VerdictCache
+from driftd.kube.discovery import Scope
+from driftd.live.actors import ActorLog
+from driftd.live.api_reader import ApiReader, Reader
+from driftd.live.cache_reader import CacheReader
+from driftd.live.mapping import MappedManifest, RestMapper, RestMapping, map_manifests
+from driftd.live.pods import pod_scopes
+from driftd.model.app import App
 from driftd.model.errors import KubeError
+from driftd.model.health import Health
+from driftd.model.plan import Action
 from driftd.model.report import Report
+from driftd.model.resource import JsonObject, ResourceRef
+from driftd.repair.inventory import Inventory
+from driftd.repair.target import Target
+
+_OBJECTS_PER_BATCH = 64
+"""Objects of the cache that are decoded at a time."""
+
+
+class Watches(Protocol):
+    """Keeps the live side of what the apps of one cluster declare."""
+
+    @property
+    def actors(self) -> ActorLog: ...
+
+    def drain_changes(self, app: str) -> set[ResourceRef] | None: ...
+
+    async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found. `unhealthy` and `failed` are objects by their own status; failed ones do not recover.
+
+    `settled` is False while Git's side of some differences is still being looked up in the background.
+    """
+
+    report: Report
+    mapping: RestMapping
+    no_longer_declared: tuple[MappedManifest, ...]
+    reader: Reader
+    unhealthy: tuple[Health, ...]
+    failed: tuple[Health, ...]
+    settled: bool
+
+    def on_write(self, ref: ResourceRef, body: JsonObject) -> None:
+        """Takes in an object as the API server answered a write of it: the cache may be a moment behind."""
+        if isinstance(self.reader, CacheReader):
+            self.reader.record_write(ref, body)
+
+
+class Scanner:
+    """Scans one app, again and again. What has not changed since the last scan is not assessed again."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        attribution: GitAttribution,
+        inventory: Inventory,
+        now: Callable[[], datetime],
+        background: Background | None = None,
+    ) -> None:
+        self._detector = detector
+        self._attribution = attribution
+        self._inventory = inventory
+        self._now = now
+        self._watches = background.watches if background is not None else None
+        self._mapper = RestMapper(detector.app, detector.view)
+        self._verdicts = VerdictCache()
+        self._subscribed: tuple[RestMapping, tuple[MappedManifest, ...]] | None = None
+        self._cache_reader: CacheReader | None = None
+        self._enricher = (
+            GitEnricher(attribution.enrich, self._verdicts, background.wake, background.enrichment_slot)
+            if background is not None
+            else None
+        )
+
+    @property
+    def app(self) -> App:
+        return self._detector.app
+
+    def drain_changes(self) -> set[ResourceRef] | None:
+        """The objects that the watches saw changing since the last call; None where any may have changed."""
+        return self._watches.drain_changes(self.app.name) if self._watches is not None else None
+
+    async def close(self) -> None:
+        """Gives up what goes on in the background."""
+        if self._enricher is not None:
+            await self._enricher.close()
+
+    async def scan(self, target: Target, changed: AbstractSet[ResourceRef] | None, *, enrich: bool) -> Scan:
+        """Scans the objects that may have `changed` (None: all of them). The report has them all.
+
+        `enrich` says that Git's side of each difference has to be in the report: it is not left to the background.
+        Raises: KubeError: the cluster as a whole cannot be read.
+        """
+        mapping = await self._mapper.map(target.desired.manifests)
+        dropped = await self._inventory.no_longer_declared(mapping, target.desired.digest, target.applied_digests)
+        return await self._scan(target.desired, mapping, dropped, changed, enrich=enrich or self._enricher is None)
+
+    async def rescan(self, target: Target, scan: Scan, action: Action) -> Scan:
+        """Scans what an action wrote."""
+        mapping = scan.mapping
+        if mapping.incomplete:
+            mapping = await self._mapper.map(target.desired.manifests)  # a CRD may have brought kinds since
+        written = {applied.ref for applied in action.applied}
+        return await self._scan(target.desired, mapping, scan.no_longer_declared, written, enrich=True)
+
+    def unreadable(self, desired: Desired, error: KubeError) -> Report:
+        """The report where the cluster as a whole cannot be read."""
+        return self._detector.unreadable(desired, error, self._now())
+
+    async def _scan(
+        self,
+        desired: Desired,
+        mapping: RestMapping,
+        dropped: tuple[MappedManifest, ...],
+        changed: AbstractSet[ResourceRef] | None,
+        *,
+        enrich: bool,
+    ) -> Scan:
+        reader = await self._reader(mapping, dropped)
+        revision = desired.revision
+        schemas = await self._detector.schemas(mapping.resources)
+        stale, unchanged = self._verdicts.stale(mapping, revision.sha, reader, schemas, changed)
+        if enrich:
+            stale += [assessment.mapped for assessment in unchanged]
+        elif self._enricher is not None:
+            self._enricher.enqueue_unchanged(revision, unchanged, reader)
+        # The API server is asked for all of them at once; the cache decodes a batch at a time.
+        batch_size = len(stale) if self._watches is None else _OBJECTS_PER_BATCH
+        for start in range(0, len(stale), max(batch_size, 1)):
+            await self._assess(stale[start : start + batch_size], desired, reader, enrich=enrich)
+        verdicts = self._verdicts.verdicts.followed_by(await orphans(dropped, reader))
+        return Scan(
+            report=self._detector.report(desired, verdicts, self._now()),
+            mapping=mapping,
+            no_longer_declared=dropped,
+            reader=reader,
+            unhealthy=self._verdicts.unhealthy,
+            failed=self._verdicts.failed,
+            settled=self._enricher is None or self._enricher.settled,
+        )
+
+    async def _assess(self, items: Sequence[MappedManifest], desired: Desired, reader: Reader, *, enrich: bool) -> None:
+        versions = [reader.version_of(item) for item in items]
+        assessments = self._attributed(with_health(await self._detector.assess(items, reader)))
+        self._attribution.observe(assessments)
+        verdicts = (
+            await self._attribution.enrich(desired.revision, assessments)
+            if enrich
+            else [assessment.verdict for assessment in assessments]
+        )
+        self._verdicts.update(assessments, versions, verdicts)
+        if not enrich and self._enricher is not None:
+            self._enricher.enqueue(desired.revision, assessments, versions, reader)
+
+    def _attributed(self, assessments: list[Assessment]) -> list[Assessment]:
+        """With who changed it, where the watches and the audit log know more than the objects themselves."""
+        if self._watches is None:
+            return assessments
+        verdicts = self._watches.actors.attribute([assessment.verdict for assessment in assessments])
+        return [replace(old, verdict=verdict) for old, verdict in zip(assessments, verdicts, strict=True)]
+
+    async def _reader(self, mapping: RestMapping, dropped: tuple[MappedManifest, ...]) -> Reader:
+        if self._watches is None:
+            return ApiReader(self._detector.view.cluster)
+        if self._cache_reader is None or (mapping, dropped) != self._subscribed:
+            items = (*mapping.mapped, *dropped)
+            scopes = {(item.resource, item.manifest.ref.namespace) for item in items if item.resource is not None}
+            scopes |= await pod_scopes(mapping.mapped, self._detector.view)
+            refs = {item.manifest.ref for item in items}
+            self._cache_reader = await self._watches.subscribe(self.app.name, scopes, refs)
+            self._subscribed = (mapping, dropped)
+        return self._cache_reader
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a daemon has and a command has not: watches, and time to look up Git's history between the passes.
+
+    `wake` requests a pass. `enrichment_slot` is shared by all apps: one of them reads Git's history at a time.
+    """
+
+    watches: Watches
+    wake: Callable[[], None]
+    enrichment_slot: asyncio.Lock
 
 
 async def scan_once(

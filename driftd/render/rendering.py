@@ -55,6 +55,15 @@ class Rendering:
         manifests, twice = _duplicates((m for part in parts for m in part.manifests), namespace)
         return cls(kind, kept(manifests), (*(error for part in parts for error in part.errors), *twice), tuple(parts))
 
+    def sharing(self, earlier: Sequence[Manifest]) -> Rendering:
+        """The same rendering with the very objects of `earlier` where these declare the same: each is held once."""
+        before, now = {id(one) for one in earlier}, {id(one) for one in self.manifests}
+        by_key = {one.key: one for one in earlier if id(one) not in now}
+        if not by_key:
+            return self
+        shared = [one if id(one) in before else by_key.get(one.key, one) for one in self.manifests]
+        return replace(self, manifests=tuple(shared))
+
 
 def _duplicates(manifests: Iterable[Manifest], namespace: str) -> tuple[tuple[Manifest, ...], tuple[RenderError, ...]]:
     """The manifests without those of objects declared before, and an error for each of these."""

@@ -1,92 +1,133 @@
-"""Carrying out a plan: server-side apply in order, each object verified by what the API server answers."""
+"""Carrying out a plan: server-side apply in order. Each write is recorded before it is made, and its outcome after."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.kube.objects import FIELD_MANAGER, apply, get
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import GroupKind, MappedManifest, kinds_defined_by, map_manifests
 from driftd.model.app import App
-from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError, UnknownKind
-from driftd.model.path import FieldPath
-from driftd.model.plan import Action, Applied, Outcome, Plan
+from driftd.model.operation import Operation, Plan, PlannedWrite
+from driftd.model.plan import Action, Applied, Outcome
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.waves import waves
 from driftd.repair.field_removal import remove_fields
+from driftd.store.store import Store
 
 _SERVED_TIMEOUT = 15.0
 """Seconds that an API server may take to serve a CRD that was just applied."""
 
+OnWrite = Callable[[ResourceRef, JsonObject], None]
+"""Is called with every object as the API server answered a write of it."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Executor:
-    """Applies plans to one cluster. `wrote` is called with every object as the API server answered."""
+    """Carries out the plans of one app. `check_lease` raises LeaseLost where this process may not write any more."""
 
-    view: ClusterView
     app: App
+    view: ClusterView
+    store: Store
     now: Callable[[], datetime]
-    on_write: Callable[[ResourceRef, JsonObject], None] = field(default=lambda _ref, _body: None)
+    check_lease: Callable[[], None]
 
-    async def run(self, plan: Plan, extra: Mapping[ResourceRef, Sequence[FieldPath]] | None = None) -> Action:
-        """Applies each manifest of a plan, then takes out the `extra` fields that Git does not declare.
+    async def execute(self, plan: Plan, on_write: OnWrite) -> Action:
+        """Applies each manifest of a plan, and removes the undeclared fields that it names.
 
-        An object that fails is told in its outcome; the others go on, but nothing of a later wave that stands on a
-        failed CRD or Namespace can succeed, and says so itself.
+        The plan is in the store before the first write. An object that fails does not stop the others; those of a
+        later wave that stand on it (a CRD, a Namespace) fail by themselves.
+        Raises: StoreError: the plan, or what came of it, could not be recorded.
         """
         started = self.now()
-        applied: list[Applied] = []
-        brought = frozenset(kinds_defined_by(plan.manifests))
-        for wave in waves(plan.manifests):
-            applied += await asyncio.gather(*(self._one(manifest, brought, extra or {}) for manifest in wave))
-        return Action(
-            app=plan.app,
-            trigger=plan.trigger,
-            revision=plan.revision,
-            by=plan.by,
-            started=started,
-            finished=self.now(),
-            applied=tuple(applied),
-        )
+        await self.store.record_plan([write.operation for write in plan.writes])
+        outcomes = _OutcomeRecorder(self.store)
+        by_ref = {write.manifest.ref: write for write in plan.writes}
+        defined_kinds = frozenset(kinds_defined_by([write.manifest for write in plan.writes]))
 
-    async def _one(
-        self, manifest: Manifest, brought: AbstractSet[GroupKind], extra: Mapping[ResourceRef, Sequence[FieldPath]]
-    ) -> Applied:
+        async def write(manifest: Manifest) -> Applied:
+            planned = by_ref[manifest.ref]
+            applied = await self._write(planned, defined_kinds, on_write)
+            outcomes.add(_with_outcome(planned.operation, applied, self.now()))
+            return applied
+
+        applied: list[Applied] = []
         try:
-            wanted = await self._served(manifest, brought)
-            ref = wanted.manifest.ref
-            assert wanted.resource is not None  # noqa: S101  # _served raises otherwise
-            before = await get(self.view.cluster, wanted.resource, ref.namespace, ref.name)
+            for wave in waves([planned.manifest for planned in plan.writes]):
+                applied += await asyncio.gather(*(write(manifest) for manifest in wave))
+        finally:
+            await outcomes.flush()
+        action = Action(plan.app, plan.trigger, plan.revision, plan.by, started, self.now(), tuple(applied))
+        await self.store.record_action(action, plan.id)
+        return action
+
+    async def _write(self, planned: PlannedWrite, defined_kinds: AbstractSet[GroupKind], on_write: OnWrite) -> Applied:
+        manifest = planned.manifest
+        try:
+            mapped = await self._served(manifest, defined_kinds)
+            ref = mapped.manifest.ref
+            assert mapped.resource is not None  # noqa: S101  # _served raises otherwise
+            before = await get(self.view.cluster, mapped.resource, ref.namespace, ref.name)
+            self.check_lease()
             after: JsonObject = await apply(
-                self.view.cluster, wanted.resource, wanted.manifest.body, field_manager=FIELD_MANAGER, force=True
+                self.view.cluster, mapped.resource, mapped.manifest.body, field_manager=FIELD_MANAGER, force=True
             )
-            if extra.get(ref):
-                schema = await self.view.schema(wanted.resource)
-                after = await remove_fields(self.view.cluster, wanted.resource, after, extra[ref], schema)
+            if planned.remove:
+                schema = await self.view.schema(mapped.resource)
+                self.check_lease()
+                after = await remove_fields(self.view.cluster, mapped.resource, after, planned.remove, schema)
         except DriftdError as error:
             return Applied(manifest.ref, Outcome.FAILED, str(error))
-        self.on_write(ref, after)
+        on_write(ref, after)
         return Applied(ref, _outcome(before, after))
 
-    async def _served(self, manifest: Manifest, brought: AbstractSet[GroupKind]) -> MappedManifest:
-        """The manifest with where it is served, once the API server has taken in the CRD that brings its kind."""
+    async def _served(self, manifest: Manifest, defined_kinds: AbstractSet[GroupKind]) -> MappedManifest:
+        """The manifest with its REST mapping, once the API server serves the CRD that defines its kind."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _SERVED_TIMEOUT
+        deadline = loop.time() + _SERVED_TIMEOUT
         while True:
-            (wanted,) = await map_manifests([manifest], self.app, self.view)
-            if wanted.resource is not None and wanted.error is None:
-                return wanted
-            if loop.time() > until or (manifest.ref.group, manifest.ref.kind) not in brought:
+            (mapped,) = await map_manifests([manifest], self.app, self.view)
+            if mapped.resource is not None and mapped.error is None:
+                return mapped
+            if loop.time() > deadline or (manifest.ref.group, manifest.ref.kind) not in defined_kinds:
                 raise UnknownKind(
-                    wanted.error or f"the cluster does not serve {manifest.api_version} {manifest.ref.kind}"
+                    mapped.error or f"the cluster does not serve {manifest.api_version} {manifest.ref.kind}"
                 )
             await asyncio.sleep(0.25)
             await self.view.invalidate()
+
+
+class _OutcomeRecorder:
+    """Records outcomes as they come; those that come while one transaction is under way go into the next one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pending: list[Operation] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def add(self, operation: Operation) -> None:
+        self._pending.append(operation)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def flush(self) -> None:
+        """Waits until all is recorded. Raises: StoreError."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            await self._store.record_outcomes(batch)
+
+
+def _with_outcome(operation: Operation, applied: Applied, now: datetime) -> Operation:
+    return replace(operation, outcome=applied.outcome, error=applied.error, finished=now)
 
 
 def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
@@ -95,9 +136,3 @@ def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
     if before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion"):
         return Outcome.UNCHANGED
     return Outcome.CONFIGURED
-
-
-def manifests_to_apply(verdicts: Sequence[Verdict], wanted: Iterable[MappedManifest]) -> tuple[Manifest, ...]:
-    """The manifests of the objects that differ; of an object that does not, nothing is ever written."""
-    differing = {v.ref for v in verdicts if v.status in (Status.DRIFTED, Status.MISSING)}
-    return tuple(one.manifest for one in wanted if one.manifest.ref in differing)

@@ -1,107 +1,104 @@
-"""Acting on what a pass found: whether, why, on what, and not too often."""
+"""From verdicts to a plan: what is written, why, and not too often."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from driftd.live.api_reader import Reader
-from driftd.live.cache_reader import CacheReader
-from driftd.live.cluster import ClusterView
 from driftd.live.mapping import RestMapping
 from driftd.model.app import App
-from driftd.model.drift import Change, Status, Verdict
-from driftd.model.path import FieldPath
-from driftd.model.plan import Action, Mode, Plan, Trigger
+from driftd.model.command import Command, CommandKind
+from driftd.model.drift import Change, Verdict
+from driftd.model.operation import Operation, Plan, PlannedWrite
+from driftd.model.plan import SYSTEM_ACTOR, Action, Trigger
 from driftd.model.report import Report
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
-from driftd.policy.decide import Decision, decide, sync_decision
-from driftd.repair.executor import Executor, manifests_to_apply
+from driftd.policy.decide import acts_unasked, repairable
 from driftd.repair.target import Target
-from driftd.store.store import Store
 
-SYSTEM_ACTOR = "driftd"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a person asked for. `to` is the revision of a rollback (None: the last good one), `release` ends a hold."""
-
-    trigger: Trigger
-    by: str
-    to: str | None = None
-    release: bool = False
+_TRIGGERS = {CommandKind.SYNC: Trigger.SYNC, CommandKind.ROLLBACK: Trigger.ROLLBACK}
 
 
-class Repair:
-    """Puts back what differs in one app, where its mode or a person says so."""
+class Planner:
+    """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
-    def __init__(self, app: App, view: ClusterView, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, app: App, now: Callable[[], datetime]) -> None:
         self._app = app
-        self._view = view
-        self._store = store
         self._now = now
         self._backoff = HealBackoff()
-        self._healed = ""
+        self._backoff_digest = ""
 
-    async def act(
-        self, target: Target, report: Report, placement: RestMapping, reader: Reader, command: Command | None
-    ) -> Action | None:
-        """Writes what has to be written now, and records it. None: there is nothing, or it has to wait."""
-        decision = self._decision(report, target, command)
-        if not decision.act_on:
+    def plan(self, target: Target, report: Report, mapping: RestMapping, command: Command | None = None) -> Plan | None:
+        """What has to be written now. None: nothing, or all of it has to wait."""
+        if command is None and not acts_unasked(self._app.mode, target.hold):
             return None
-        trigger = _trigger(target, command)
-        act_on = decision.act_on
+        verdicts = repairable(report)
         if command is None:
-            if self._healed != target.desired.digest:  # what is new is not made to wait for an old fight
-                self._healed = target.desired.digest
-                self._backoff.reset()
-            act_on = self._backoff.due(act_on, self._now())
-            if not act_on:
-                return None
-            self._backoff.record(act_on, self._now())
+            verdicts = self._due(target, verdicts)
+        manifests = {item.manifest.ref: item.manifest for item in mapping.mapped}
+        by_ref = {verdict.ref: verdict for verdict in verdicts}
+        # In the order of the manifests; nothing is ever written to an object that does not differ.
+        ordered = [(by_ref[ref], manifest) for ref, manifest in manifests.items() if ref in by_ref]
+        if not ordered:
+            return None
         plan = Plan(
+            id=uuid.uuid4().hex,
             app=self._app.name,
-            trigger=trigger,
+            trigger=_trigger(target, command),
             revision=target.desired.revision.sha,
-            manifests=manifests_to_apply(act_on, placement.mapped),
             by=command.by if command else SYSTEM_ACTOR,
+            writes=(),
         )
-        wrote = reader.record_write if isinstance(reader, CacheReader) else _forget
-        action = await Executor(self._view, self._app, self._now, wrote).run(plan, _extra_fields(act_on))
-        await self._store.record_action(action)
-        if trigger is Trigger.SYNC and not action.failed:
-            self._backoff.reset()  # a deployment is no fight
-        return action
+        return _with_writes(plan, ordered, report.cluster, self._now())
 
-    def wait(self, report: Report, now: datetime) -> timedelta | None:
-        """How long until the first of what has to wait is due; None where nothing has to."""
-        return self._backoff.wait(report.drifted, now)
+    def record(self, action: Action) -> None:
+        """Takes in an action: a deployment that succeeded starts the backoff anew."""
+        if action.trigger is Trigger.SYNC and not action.failed:
+            self._backoff.reset()
 
-    def _decision(self, report: Report, target: Target, ask: Command | None) -> Decision:
-        rolled_back = target.hold is not None and target.hold.by == SYSTEM_ACTOR and self._app.mode is not Mode.OBSERVE
-        if ask is not None or rolled_back:
-            return sync_decision(report)
-        return decide(self._app.mode, report)
+    def requeue_after(self, report: Report) -> timedelta | None:
+        """How long until the first repair that has to wait is due; None where none has to."""
+        return self._backoff.wait(report.drifted, self._now())
 
-
-def _trigger(target: Target, ask: Command | None) -> Trigger:
-    if ask is not None:
-        return ask.trigger
-    return Trigger.SYNC if target.is_new else Trigger.HEAL
+    def _due(self, target: Target, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        if self._backoff_digest != target.desired.digest:  # a new revision does not wait for an old fight
+            self._backoff_digest = target.desired.digest
+            self._backoff.reset()
+        due = self._backoff.due(verdicts, self._now())
+        if due:
+            self._backoff.record(due, self._now())
+        return due
 
 
-def _extra_fields(verdicts: Sequence[Verdict]) -> dict[ResourceRef, list[FieldPath]]:
-    """The fields that somebody added: server-side apply alone would leave them."""
-    return {
-        verdict.ref: [drift.path for drift in verdict.fields if drift.change is Change.ADDED and not drift.of_pods]
-        for verdict in verdicts
-        if verdict.status is Status.DRIFTED
-    }
+def _trigger(target: Target, command: Command | None) -> Trigger:
+    if command is not None:
+        return _TRIGGERS[command.kind]
+    if not target.is_new:
+        return Trigger.HEAL
+    return Trigger.SYNC if target.hold is None else Trigger.ROLLBACK
 
 
-def _forget(_ref: ResourceRef, _body: JsonObject) -> None:
-    """Straight from the API server there is nothing to remember: the next reading asks it again."""
+def _with_writes(plan: Plan, ordered: list[tuple[Verdict, Manifest]], cluster: str, now: datetime) -> Plan:
+    writes = tuple([_write(plan, verdict, manifest, cluster, now) for verdict, manifest in ordered])
+    return Plan(plan.id, plan.app, plan.trigger, plan.revision, plan.by, writes)
+
+
+def _write(plan: Plan, verdict: Verdict, manifest: Manifest, cluster: str, now: datetime) -> PlannedWrite:
+    fields = tuple([field for field in verdict.fields if not field.of_pods])
+    operation = Operation(
+        id=uuid.uuid4().hex,
+        app=plan.app,
+        cluster=cluster,
+        plan=plan.id,
+        trigger=plan.trigger,
+        revision=plan.revision,
+        by=plan.by,
+        ref=verdict.ref,
+        api_version=verdict.api_version,
+        fields=fields,
+        planned=now,
+    )
+    # Server-side apply alone would leave the fields that somebody added.
+    return PlannedWrite(operation, manifest, tuple([f.path for f in fields if f.change is Change.ADDED]))

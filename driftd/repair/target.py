@@ -1,4 +1,4 @@
-"""What an app is compared with: what Git declares, or the earlier revision that it is held at."""
+"""The target of a pass: what Git declares, or the earlier revision that the app is held at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 
 from driftd.desired.state import Desired
 from driftd.model.app import App
+from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest
@@ -18,9 +19,10 @@ from driftd.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The manifests to compare with, what the history knows of their revision, and the hold that chose them.
+    """The manifests to compare with, the record of their revision, and the hold that chose them.
 
-    `applied` are the digests of what was in the cluster, the latest first.
+    `applied_digests` are those of the revisions that were in the cluster, the latest first. `from_cache` says that the
+    app's state was not read for this target: nothing may be written because of it.
     """
 
     desired: Desired
@@ -28,19 +30,20 @@ class Target:
     hold: Hold | None
     applied_digests: tuple[str, ...]
     from_cache: bool = False
-    """Whether how the app stands was taken for granted: then nothing may be done by it."""
 
     @property
     def is_new(self) -> bool:
-        """Whether what is declared has yet to be brought in: until then a difference is the commit, not drift."""
+        """Whether this revision has yet to be applied: until then a difference is the rollout, not drift."""
+        if self.hold is not None:
+            return self.hold.pending
         return self.record.applied_at is None and self.record.digest not in self.applied_digests[:1]
 
 
 class TargetSelector:
-    """Chooses the target of each pass over one app, and keeps its holds.
+    """Selects the target of each pass over one app, and keeps its holds.
 
-    How the app stands changes seldom, and is kept: whoever believes it has to check, as he writes, that it still holds
-    (`Store.record_report`), and to `forget` it if it does not.
+    The app's state changes seldom and is cached. A pass that uses the cached state has to name its version when it
+    writes (`Store.record_report`), and to `invalidate` it where another version is in force (docs/adr/0015).
     """
 
     def __init__(self, app: App, store: Store, now: Callable[[], datetime]) -> None:
@@ -55,30 +58,40 @@ class TargetSelector:
 
     @property
     def version(self) -> str | None:
-        """That of the `Standing` by which the last target was chosen; None once it is forgotten."""
+        """The version of the app state that the last target rests on; None once it is invalidated."""
         return self._version
 
     def invalidate(self) -> None:
-        """Has how the app stands read again."""
+        """Makes the next target read the app's state again."""
         self._states.clear()
         self._version = None
 
-    async def choose(self, desired: Desired, *, release: bool = False, use_cached: bool = False) -> Target:
-        """What Git declares, unless the app is held; a hold ends when what Git declares is no longer what was bad.
+    async def select(self, desired: Desired, command: Command | None, *, use_cached: bool = False) -> Target:
+        """The target of a pass; a rollback that a person asked for sets its hold first.
 
-        `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do not
-        end a hold: nobody knows what they declare. With `believe`, how the app stood before may be taken for granted.
+        Raises: DriftdError: there is no revision to roll back to.
+        """
+        if command is not None and command.kind is CommandKind.ROLLBACK:
+            await self.hold_at(desired, to=command.to, by=command.by, reason=f"asked for by {command.by}")
+            return await self._select(desired)
+        return await self._select(desired, release=command is not None and command.release, use_cached=use_cached)
+
+    async def _select(self, desired: Desired, *, release: bool = False, use_cached: bool = False) -> Target:
+        """What Git declares, unless the app is held; a hold ends when Git no longer declares what was bad.
+
+        `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do
+        not end a hold: nobody knows what they declare. `use_cached` allows the cached state.
         """
         name = self._app.name
         if not use_cached:
             self.invalidate()
         self._read_fresh = False
-        standing = await self._state_of(desired)
-        believed = not self._read_fresh
-        record, hold = self._record(desired, standing), standing.hold
+        state = await self._state_of(desired)
+        from_cache = not self._read_fresh
+        record, hold = self._record(desired, state), state.hold
         ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
-        if ends and believed:
-            return await self.choose(desired, release=release)
+        if ends and from_cache:
+            return await self._select(desired, release=release)
         if ends and release and record.state is RevisionState.BAD:
             await self._store.set_revision_state(name, record.revision.sha, RevisionState.SEEN, time=self._now())
             record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
@@ -86,11 +99,11 @@ class TargetSelector:
             await self._store.release_hold(name)
             self.invalidate()
         elif hold is not None:
-            return await self._held(hold, desired.errors, believed=believed)
-        return Target(desired, record, None, standing.applied, believed)
+            return await self._held(hold, desired.errors, from_cache=from_cache)
+        return Target(desired, record, None, state.applied, from_cache)
 
-    async def roll_back(self, desired: Desired, *, to: str | None, by: str, reason: str) -> Target:
-        """Holds the app at `to`, or at its last good revision.
+    async def hold_at(self, desired: Desired, *, to: str | None, by: str, reason: str) -> None:
+        """Holds the app at `to`, or at its last good revision: the target of the next passes.
 
         Raises: DriftdError: there is no such revision, or none to go back to.
         """
@@ -104,13 +117,13 @@ class TargetSelector:
             reason=reason,
             by=by,
             since=self._now(),
+            pending=True,
         )
         before = await self._store.hold(self._app.name)
-        if before is not None and replace(hold, since=before.since) == before:
-            return await self._held(before)  # asked for once more
+        if before is not None and replace(hold, since=before.since, pending=before.pending) == before:
+            return  # asked for once more
         await self._store.set_hold(hold)
         self.invalidate()
-        return await self._held(hold)
 
     async def _rollback_goal(self, desired: Desired, to: str | None) -> RevisionRecord:
         name = self._app.name
@@ -129,18 +142,18 @@ class TargetSelector:
             raise DriftdError(f"revision {record.revision.short} declares what Git declares now: nothing to roll back")
         return record
 
-    async def _held(self, hold: Hold, errors: tuple[str, ...] = (), *, believed: bool = False) -> Target:
-        standing = await self._state_at(hold.revision)
-        record = standing.record
+    async def _held(self, hold: Hold, errors: tuple[str, ...] = (), *, from_cache: bool = False) -> Target:
+        state = await self._state_at(hold.revision)
+        record = state.record
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         if self._held_manifests is None or self._held_manifests[0] != record.digest:
             self._held_manifests = (record.digest, await self._store.manifests(record.digest))
         held = Desired(record.revision, self._held_manifests[1], errors)
-        return Target(held, record, hold, standing.applied, believed)
+        return Target(held, record, hold, state.applied, from_cache)
 
     async def _state_of(self, desired: Desired) -> AppState:
-        """How the app stands at a revision, which is recorded unless it cannot be read: that is no revision to be."""
+        """The app's state at a revision, which is recorded first, unless its manifests do not parse."""
         name, revision = self._app.name, desired.revision
         if not desired.errors and self._recorded != (revision.sha, desired.digest):
             await self._store.record_revision(name, revision, desired.digest, desired.manifests)
@@ -149,22 +162,22 @@ class TargetSelector:
         return await self._state_at(revision.sha)
 
     async def _state_at(self, sha: str) -> AppState:
-        """How the app stands at a revision, as it was read once."""
-        if (known := self._states.get(sha)) is not None:
-            return known
-        standing = await self._store.app_state(self._app.name, sha)
+        """The app's state at a revision, from the cache where it is there."""
+        if (cached := self._states.get(sha)) is not None:
+            return cached
+        state = await self._store.app_state(self._app.name, sha)
         self._read_fresh = True
-        if standing.version != self._version:
+        if state.version != self._version:
             self.invalidate()
-        if standing.version is not None:
-            self._states[sha] = standing
-        self._version = standing.version
-        return standing
+        if state.version is not None:
+            self._states[sha] = state
+        self._version = state.version
+        return state
 
-    def _record(self, desired: Desired, standing: AppState) -> RevisionRecord:
+    def _record(self, desired: Desired, state: AppState) -> RevisionRecord:
         name, revision = self._app.name, desired.revision
-        if desired.errors:  # what does not parse can be neither good nor gone back to
+        if desired.errors:  # what does not parse is never good, and never a goal
             return RevisionRecord(name, revision, desired.digest, RevisionState.SEEN, "", self._now(), None, None)
-        if standing.record is None:
+        if state.record is None:
             raise DriftdError(f"app {name}: revision {revision.short} has just been recorded and is not there")
-        return standing.record
+        return state.record

@@ -1,6 +1,7 @@
-"""What driftd remembers: revisions, verdicts, actions, holds, incidents, and the outbox of what is to be told."""
+"""The store: revisions, verdicts, operations, holds, commands, leases, incidents and their deliveries."""
 
 from driftd.store.records import (
+    AppSummary,
     Backlog,
     Delivery,
     DeliveryState,
@@ -8,11 +9,14 @@ from driftd.store.records import (
     HistoryKind,
     Pruned,
     RevisionRecord,
+    StoredVerdict,
+    VerdictFilter,
 )
 from driftd.store.retention import Retention
 from driftd.store.store import Store
 
 __all__ = [
+    "AppSummary",
     "Backlog",
     "Delivery",
     "DeliveryState",
@@ -22,4 +26,6 @@ __all__ = [
     "Retention",
     "RevisionRecord",
     "Store",
+    "StoredVerdict",
+    "VerdictFilter",
 ]

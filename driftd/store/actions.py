@@ -1,4 +1,4 @@
-"""Actions: what driftd wrote to a cluster, and on whose word."""
+"""Actions: the plans that driftd carried out, and who asked for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from driftd.store import timeline
 from driftd.store.records import HistoryKind
 
 _LISTED = 200
-"""At most so many objects stand in one entry, failed ones first; the counts are always whole."""
+"""Maximum number of objects in one entry, failed ones first; the counts include all."""
 
 
 def record(connection: Connection, action: Action) -> None:

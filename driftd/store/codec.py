@@ -1,7 +1,6 @@
-"""The nouns of the model as JSON, for the columns that hold documents.
+"""The types of the model as JSON, for the columns that hold documents.
 
-What a later driftd adds to a noun with a default is read from old documents as that default, and what it takes away
-is passed over.
+Fields that an older driftd did not write are read as their defaults; fields that are no longer known are ignored.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from driftd.model.command import Command
 from driftd.model.drift import Verdict
 from driftd.model.incident import Incident, Notification
+from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.resource import Source
 from driftd.model.revision import Revision
@@ -42,6 +43,8 @@ REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 HOLD: TypeAdapter[Hold] = TypeAdapter(Hold)
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 FRAME: TypeAdapter[ReportFrame] = TypeAdapter(ReportFrame)
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
 ACTION: TypeAdapter[Action] = TypeAdapter(Action)
 INCIDENT: TypeAdapter[Incident] = TypeAdapter(Incident)
 NOTIFICATION: TypeAdapter[Notification] = TypeAdapter(Notification)

@@ -1,12 +1,12 @@
-"""One database, driven from asyncio: every call runs in a thread, in a transaction of its own.
+"""One database behind an asyncio interface: every call runs in a thread, in its own transaction.
 
-Writes go through a single thread, so they land in the order in which they were asked for; reads have two of their
-own and never wait for a write. Several processes may share the database: a write transaction is serialisable
-everywhere. On SQLite it takes the write lock as it begins (a read that becomes a write later fails at once when
-another process wrote in between); on PostgreSQL it runs as SERIALIZABLE and is tried again on a conflict.
+A single thread writes, in the order of the calls; two threads read, and never wait for a write. Several processes may
+share the database: write transactions are serializable. On SQLite they take the write lock as they begin (a read
+transaction that turns into a write fails at once when another process wrote in between); on PostgreSQL they run as
+SERIALIZABLE and are retried on a conflict.
 
-What a call has returned from is on the disk: SQLite runs in WAL mode with `synchronous=FULL`, since NORMAL may lose
-the last commits when the power fails.
+A write is durable when its call returns: SQLite runs in WAL mode with `synchronous=FULL`, since NORMAL may lose the
+last commits in a power failure.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,12 +26,12 @@ from sqlalchemy.pool import StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from driftd.model.errors import StoreError
-from driftd.store.migrations import bring_up_to_date
+from driftd.store.upgrade import bring_up_to_date
 
 T = TypeVar("T")
 
 _BUSY_TIMEOUT = 10.0
-"""Seconds for which a write waits for another process's."""
+"""Maximum number of seconds that a write waits for one of another process."""
 
 _WRITES = "driftd_writes"
 
@@ -40,7 +41,7 @@ _CONFLICTS = frozenset({"40001", "40P01", "23505"})
 
 
 class Database:
-    """An open database. `place` is its path, or its URL without the password."""
+    """An open database. `place` is its path, or its URL without the password, for error messages."""
 
     def __init__(self, engine: Engine, place: str, writer: ThreadPoolExecutor, readers: ThreadPoolExecutor) -> None:
         self.place = place
@@ -56,10 +57,10 @@ class Database:
 
     @classmethod
     async def open(cls, address: str) -> Database:
-        """Open, and where needed make or migrate, the database at a SQLAlchemy URL.
+        """Open the database at a SQLAlchemy URL; create or migrate it where needed.
 
-        Raises: StoreError: no such kind of database, its driver is not installed, its path cannot be written, its
-            server does not answer, or a newer driftd wrote it.
+        Raises: StoreError: the URL or its driver is not supported, the path cannot be written, the server does not
+            answer, or a newer driftd wrote the database.
         """
         url = _parse(address)
         place = _place(url)
@@ -75,31 +76,37 @@ class Database:
             readers.shutdown(wait=False)
             raise
         try:
-            await database.write(lambda connection: bring_up_to_date(connection, place))
+            await database._bring_up_to_date()  # noqa: SLF001 (one of its own)
         except BaseException:
             await database.close()
             raise
         return database
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that sees one state of the database. Raises: StoreError."""
+        """Run `work` in a transaction, on one snapshot of the database. Raises: StoreError."""
         return await self._submit(self._readers, lambda: self._transaction(self._for_reads, work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that is on the disk when this returns, or never happened. Raises: StoreError.
+        """Run `work` in a transaction, which is durable when this returns. Raises: StoreError: nothing was written.
 
-        `work` may run more than once, each time on a rolled-back state: it has no other effects.
+        `work` is run again when the transaction was rolled back for a conflict: it must have no other effects.
         """
         return await self._submit(self._writer, lambda: self._transaction(self._for_writes, work))
 
     async def close(self) -> None:
-        """Wait for what is under way and let the database go. May be called again."""
+        """Finish the running calls, then close the connections. May be called again."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
+
+    async def _bring_up_to_date(self) -> None:
+        def call() -> None:
+            self._translating(lambda: bring_up_to_date(self._for_reads, self._for_writes, self.place))
+
+        await self._submit(self._writer, call)
 
     async def _submit(self, executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         try:
@@ -113,11 +120,15 @@ class Database:
             with engine.begin() as connection:
                 return work(connection)
 
+        return self._translating(lambda: _retrying_conflicts(attempt))
+
+    def _translating(self, call: Callable[[], T]) -> T:
+        """The result of `call`. Raises: StoreError: in place of the database's own errors."""
         try:
-            return _on_conflict_again(attempt)
+            return call()
         except SQLAlchemyError as e:
             raise StoreError(f"{self.place}: {_explain(e)}") from e
-        except ValueError as e:  # a document that cannot be written as JSON, or not be read as what it should be
+        except (ValueError, zlib.error) as e:  # a document that cannot be written as JSON, or does not match its type
             raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from e
 
 
@@ -145,10 +156,10 @@ def _in_memory(url: URL) -> bool:
 
 
 def _connect(url: URL, place: str) -> Engine:
-    options: dict[str, Any] = {"hide_parameters": True}  # an error must not quote what was to be stored
+    options: dict[str, Any] = {"hide_parameters": True}  # an error must not quote values
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_TIMEOUT}
-        options["pool_reset_on_return"] = None  # every use of a connection ends its own transaction
+        options["pool_reset_on_return"] = None  # every transaction is ended where it began
         if _in_memory(url):
             options["poolclass"] = StaticPool
             options["connect_args"]["check_same_thread"] = False
@@ -170,7 +181,7 @@ def _connect(url: URL, place: str) -> Engine:
 
 
 def _claim_file(path: Path) -> None:
-    """Make the file, readable by its owner only: SQLite gives the files beside it (-wal, -shm) the same mode."""
+    """Create the file, readable by its owner only: SQLite gives its -wal and -shm files the same mode."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -182,10 +193,10 @@ def _claim_file(path: Path) -> None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours to say: see _begin_sqlite
+    connection.isolation_level = None  # _begin_sqlite writes BEGIN
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    # Another process that opens the same new file at this moment makes the change of mode fail without waiting.
+    # The change of mode does not wait for another process that opens the same new file.
     retrying = Retrying(
         retry=retry_if_exception(_is_busy),
         stop=stop_after_delay(_BUSY_TIMEOUT),
@@ -208,7 +219,7 @@ def _is_conflict(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
-_on_conflict_again = Retrying(
+_retrying_conflicts = Retrying(
     retry=retry_if_exception(_is_conflict),
     stop=stop_after_attempt(12),
     wait=wait_random_exponential(multiplier=0.01, max=0.5),
@@ -217,7 +228,7 @@ _on_conflict_again = Retrying(
 
 
 def _explain(error: SQLAlchemyError) -> str:
-    """The database's own first line: further ones may quote the row."""
+    """The first line of the database's message: further ones may quote the row."""
     if not isinstance(error, DBAPIError):
         return type(error).__name__
     if _is_busy(error.orig or error):

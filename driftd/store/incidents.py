@@ -1,8 +1,7 @@
-"""Incidents, and the outbox of what is to be told about them.
+"""Incidents, and the outbox of their notifications.
 
-An incident and the deliveries it asks for are written in one transaction: either both are known after a crash, or
-neither. Deliveries of one incident to one channel keep their order; a later one waits until an earlier one has been
-delivered or given up.
+An incident and its deliveries are written in one transaction: after a crash there are both, or neither. Deliveries of
+one incident to one channel keep their order: a later one waits until the earlier one was delivered or has failed.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -34,10 +34,10 @@ from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
 from driftd.store.schema import deliveries, incidents, notifications, unpacked
 
 TransitionOf = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
-"""From the open incident of an app and type, if there is one, to what becomes of it, and what is to be told: pure."""
+"""A pure function from the open incident of an app and type, if there is one, to its next state and notification."""
 
-_KEPT = 256
-"""So many open incidents are held as they were read."""
+_CACHE_SIZE = 256
+"""Maximum number of decoded incidents in memory."""
 
 
 _OPEN = (
@@ -54,32 +54,29 @@ def still_open(connection: Connection, app: str | None, read: IncidentReader) ->
 
 
 class IncidentReader:
-    """Reads the documents of incidents as they lie in the database; one that is the same as before is not read again.
-
-    Every pass asks for those of its app.
-    """
+    """Decodes the documents of incidents. Unchanged ones are cached: every pass reads those of its app."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[bytes, Incident]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[bytes, Incident]] = OrderedDict()
 
     def __call__(self, name: str, stored: bytes) -> Incident:
         document = bytes(stored)
-        known = self._known.get(name)
-        if known is not None and known[0] == document:
-            return known[1]
+        cached = self._cached.get(name)
+        if cached is not None and cached[0] == document:
+            return cached[1]
         incident = codec.INCIDENT.validate_json(unpacked(document))
-        self._known[name] = (document, incident)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+        self._cached[name] = (document, incident)
+        while len(self._cached) > _CACHE_SIZE:
+            self._cached.popitem(last=False)
         return incident
 
 
 def save(
     connection: Connection, incident: Incident, notification: Notification | None, channels: Sequence[str]
 ) -> None:
-    """Write the incident as it now is, and one delivery of the notification per channel.
+    """Write an incident, and one delivery of the notification per channel.
 
-    A notification whose id is already known is not queued again.
+    A notification whose id is stored already is not queued again.
     """
     _save_incident(connection, incident)
     if notification is None:
@@ -134,17 +131,45 @@ def transition(
     channels: Sequence[str],
     read: IncidentReader,
 ) -> bool:
-    """Write what becomes of the app's incident of one type. Returns: whether there is something to tell."""
-    known = next((incident for incident in still_open(connection, app, read) if incident.type is type_), None)
-    found = transition_of(known)
-    if found is None:
+    """Write the next state of the app's incident of one type. Returns: whether there is a notification."""
+    current = next((incident for incident in still_open(connection, app, read) if incident.type is type_), None)
+    result = transition_of(current)
+    if result is None:
         return False
-    save(connection, *found, channels)
-    return found[1] is not None
+    incident, notification = result
+    save(connection, incident, notification, channels)
+    return notification is not None
+
+
+def read(
+    connection: Connection,
+    *,
+    app: str | None,
+    type_: IncidentType | None,
+    is_open: bool | None,
+    since: datetime | None,
+    limit: int,
+    before: str | None,
+) -> list[Incident]:
+    """The incidents that match, newest first. `before` is the id of the last one of the page before."""
+    columns = incidents.c
+    query = select(columns.document).order_by(columns.opened.desc(), columns.id.desc()).limit(limit)
+    if app is not None:
+        query = query.where(columns.app == app)
+    if type_ is not None:
+        query = query.where(columns.type == type_.value)
+    if is_open is not None:
+        query = query.where(columns.resolved.is_(None) if is_open else columns.resolved.is_not(None))
+    if since is not None:
+        query = query.where(columns.updated >= since)
+    if before is not None:
+        last = select(columns.opened, columns.id).where(columns.id == before)
+        query = query.where(tuple_(columns.opened, columns.id) < last.scalar_subquery())
+    return [codec.INCIDENT.validate_json(document) for document in connection.execute(query).scalars()]
 
 
 def claim(connection: Connection, now: datetime, limit: int, channel: str | None, lease: timedelta) -> list[Delivery]:
-    """Take the deliveries that are due, oldest first: nobody else gets them until `lease` is over."""
+    """Claim the deliveries that are due, oldest first: no other process gets them until `lease` has expired."""
     query = (
         select(
             deliveries.c.id,
@@ -193,7 +218,7 @@ def delivered(connection: Connection, delivery: Delivery, receipt: str | None, n
 
 
 def failed(connection: Connection, delivery: Delivery, error: str, retry_at: datetime | None, now: datetime) -> None:
-    """Note a try that failed. Without `retry_at` it was the last one, which the history then says."""
+    """Record a failed attempt. Without `retry_at` it was the last one, which gets an entry in the history."""
     values = {"attempts": delivery.attempts + 1, "error": error}
     outcome = {"due": retry_at} if retry_at is not None else {"state": DeliveryState.FAILED, "finished": now}
     result = connection.execute(
@@ -223,21 +248,21 @@ def failed(connection: Connection, delivery: Delivery, error: str, retry_at: dat
 
 
 def backlog(connection: Connection) -> Mapping[str, Backlog]:
-    """What is pending and what was given up, per channel that has either."""
+    """The pending and the failed deliveries of each channel that has any."""
     query = (
         select(deliveries.c.channel, deliveries.c.state, func.count(), func.min(deliveries.c.accepted))
         .where(deliveries.c.state != DeliveryState.DELIVERED)
         .group_by(deliveries.c.channel, deliveries.c.state)
     )
-    found: dict[str, Backlog] = {}
+    backlogs: dict[str, Backlog] = {}
     for channel, state, count, oldest in connection.execute(query):
-        so_far = found.get(channel, Backlog(0, 0, None))
-        found[channel] = (
-            Backlog(count, so_far.failed, oldest)
+        backlog = backlogs.get(channel, Backlog(0, 0, None))
+        backlogs[channel] = (
+            Backlog(count, backlog.failed, oldest)
             if state == DeliveryState.PENDING
-            else Backlog(so_far.pending, count, so_far.oldest)
+            else Backlog(backlog.pending, count, backlog.oldest)
         )
-    return found
+    return backlogs
 
 
 def _save_incident(connection: Connection, incident: Incident) -> None:
@@ -259,6 +284,8 @@ def _save_incident(connection: Connection, incident: Incident) -> None:
         "app": incident.app,
         "type": incident.type,
         "resolved": incident.resolved,
+        "opened": incident.first_seen,
+        "updated": incident.updated,
         "document": codec.INCIDENT.dump_json(incident),
     }
     if connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values)).rowcount == 0:

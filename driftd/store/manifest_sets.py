@@ -1,6 +1,6 @@
-"""What revisions declare: sets of manifests, whose objects are kept once, however many sets have them.
+"""The manifests of revisions, as sets. Each object is stored once, in however many sets it is.
 
-So a commit that touches one file of thousands costs the store that one, and a list.
+A commit that changes one file of thousands adds that file's objects, and a list of digests.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from driftd.model.resource import Manifest, Packed
 from driftd.store import codec
 from driftd.store.schema import manifest_sets, manifests
 
-_AT_A_TIME = 500
-"""So many values stand in one statement: databases have limits."""
+_BATCH_SIZE = 500
+"""Maximum number of values in one statement: databases have limits."""
 
 
 def is_kept(digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether the set of a digest (a column of a query around it) is kept."""
+    """Whether the set of a digest (a column of the outer query) is kept."""
     return exists().where(manifest_sets.c.digest == digest)
 
 
 def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> None:
-    """Write a set, unless it is there."""
+    """Write a set, unless it is stored already."""
     if connection.execute(select(exists().where(manifest_sets.c.digest == digest))).scalar_one():
         return
     by_digest = {manifest.digest.hex(): manifest for manifest in declared}
-    known: set[str] = set()
-    for some in _some(list(by_digest)):
-        known |= set(connection.execute(select(manifests.c.digest).where(manifests.c.digest.in_(some))).scalars())
+    stored: set[str] = set()
+    for batch in _batches(list(by_digest)):
+        stored |= set(connection.execute(select(manifests.c.digest).where(manifests.c.digest.in_(batch))).scalars())
     rows = [
-        {"digest": name, "packed": _packed(manifest).alone} for name, manifest in by_digest.items() if name not in known
+        {"digest": name, "packed": _packed(manifest).alone}
+        for name, manifest in by_digest.items()
+        if name not in stored
     ]
     if rows:
         connection.execute(insert(manifests), rows)
@@ -59,10 +61,10 @@ def _document(connection: Connection, digest: str) -> bytes:
 
 def _manifests(connection: Connection, placed: Sequence[codec.Placed]) -> tuple[Manifest, ...]:
     packed: dict[str, bytes] = {}
-    for some in _some(list({one.digest for one in placed})):
-        rows = connection.execute(select(manifests).where(manifests.c.digest.in_(some)))
+    for batch in _batches(list({entry.digest for entry in placed})):
+        rows = connection.execute(select(manifests).where(manifests.c.digest.in_(batch)))
         packed |= {row.digest: row.packed for row in rows}
-    return tuple([_manifest(one, packed[one.digest]) for one in placed])
+    return tuple([_manifest(entry, packed[entry.digest]) for entry in placed])
 
 
 def difference(
@@ -73,26 +75,28 @@ def difference(
     Raises: StoreError: it is not kept.
     """
     listed = orjson.loads(_document(connection, digest))
-    digests = [bytes.fromhex(one["digest"]) for one in listed]
+    digests = [bytes.fromhex(entry["digest"]) for entry in listed]
     placed = [
-        codec.PLACED_ONE.validate_python(one) for one, name in zip(listed, digests, strict=True) if name not in others
+        codec.PLACED_ONE.validate_python(entry)
+        for entry, name in zip(listed, digests, strict=True)
+        if name not in others
     ]
     return _manifests(connection, placed), {*others}.difference(digests)
 
 
 def keep_only(connection: Connection, digests: Collection[str]) -> int:
-    """Delete the other sets, and the objects that no set has any more. Returns: how many sets went."""
+    """Delete the other sets, and the objects without a set. Returns: the number of deleted sets."""
     stored = connection.execute(select(manifest_sets.c.digest)).scalars().all()
     unused = [digest for digest in stored if digest not in digests]
-    for some in _some(unused):
-        connection.execute(delete(manifest_sets).where(manifest_sets.c.digest.in_(some)))
+    for batch in _batches(unused):
+        connection.execute(delete(manifest_sets).where(manifest_sets.c.digest.in_(batch)))
     if unused:
         declared: set[str] = set()
         for document in connection.execute(select(manifest_sets.c.document)).scalars():
-            declared |= {one.digest for one in codec.PLACED.validate_json(document)}
+            declared |= {entry.digest for entry in codec.PLACED.validate_json(document)}
         objects = connection.execute(select(manifests.c.digest)).scalars().all()
-        for some in _some([name for name in objects if name not in declared]):
-            connection.execute(delete(manifests).where(manifests.c.digest.in_(some)))
+        for batch in _batches([name for name in objects if name not in declared]):
+            connection.execute(delete(manifests).where(manifests.c.digest.in_(batch)))
     return len(unused)
 
 
@@ -106,5 +110,5 @@ def _manifest(placed: codec.Placed, data: bytes) -> Manifest:
     return replace(Manifest.of(packed.body, placed.source), content=packed)
 
 
-def _some(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + _AT_A_TIME] for start in range(0, len(names), _AT_A_TIME))
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _BATCH_SIZE] for start in range(0, len(names), _BATCH_SIZE))

@@ -1,12 +1,16 @@
-"""What the store gives back, beside the nouns of the model."""
+"""The types of the store's queries and results, in addition to those of the model."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.drift import Status, Verdict
+from driftd.model.health import HealthState
 from driftd.model.incident import Notification
+from driftd.model.operation import Operation
 from driftd.model.plan import Hold
 from driftd.model.resource import JsonObject
 from driftd.model.revision import Revision, RevisionState
@@ -14,7 +18,7 @@ from driftd.model.revision import Revision, RevisionState
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """A revision as one app knows it. `reason` says why it is in its state, where there is something to say.
+    """A revision of one app. `reason` is why it is in its state, empty where that needs no reason.
 
     `applied_at` is when all of it was in the cluster, `decided_at` when it was found good or bad.
     """
@@ -31,10 +35,10 @@ class RevisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """How an app stands at a revision: what is known of that, what holds the app, and what it has had in its cluster.
+    """An app's state at a revision: the revision's record, the app's hold, and what was applied to its cluster.
 
-    `applied` are the digests of what was in the cluster, as far as it is kept, the latest first. `mark` is another one
-    as soon as any of this may have changed; None where there is none yet.
+    `applied` are the digests of the applied revisions whose manifests are kept, the latest first. `version` changes
+    with every change of this state, as an ETag does; None before the app's first report.
     """
 
     record: RevisionRecord | None
@@ -44,7 +48,7 @@ class AppState:
 
 
 class HistoryKind(StrEnum):
-    """What an entry of the history is about."""
+    """The subject of an entry of the history."""
 
     REVISION = "revision"
     VERDICT = "verdict"
@@ -56,7 +60,7 @@ class HistoryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to an app. `id` grows with time: `history(before=id)` is the next page."""
+    """An event of an app. `id` increases with time: `history(before=id)` is the next page."""
 
     id: int
     app: str
@@ -66,8 +70,18 @@ class HistoryEntry:
     details: JsonObject
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPlan:
+    """The operations of a pass that has not been recorded; `recorded` says that the history has them as an action."""
+
+    id: str
+    started: datetime
+    recorded: bool
+    operations: tuple[Operation, ...]
+
+
 class DeliveryState(StrEnum):
-    """Where a delivery is on its way."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -76,9 +90,9 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notification for one channel. `attempts` counts the tries that failed, `accepted` is when it was stored.
+    """One notification for one channel. `attempts` counts the failed ones, `accepted` is when it was stored.
 
-    `receipt` is what the channel gave for the latest delivered notification of the same incident, if anything.
+    `receipt` is the channel's for the latest delivered notification of the same incident, if there is one.
     """
 
     id: int
@@ -91,7 +105,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What one channel has yet to take, and what it never took. `oldest` is when the oldest pending was accepted."""
+    """The pending and the failed deliveries of a channel. `oldest` is when the oldest pending one was accepted."""
 
     pending: int
     failed: int
@@ -100,10 +114,58 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows were let go."""
+    """The number of deleted rows."""
 
     manifest_sets: int
     revisions: int
     history: int
     incidents: int
     deliveries: int
+    operations: int = 0
+    commands: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFilter:
+    """Selects verdicts: those that match every criterion that is set. A core object's `group` is the empty string.
+
+    `manager` is who last changed a drifted object, or who deleted a missing one.
+    """
+
+    app: str | None = None
+    statuses: frozenset[Status] = frozenset()
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    manager: str | None = None
+    health: frozenset[HealthState] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """A verdict of an app's last report. `since` is when the object got its status."""
+
+    app: str
+    verdict: Verdict
+    since: datetime
+    position: int = 0
+    """Orders the verdicts of an app; it may change with each report."""
+
+    @property
+    def cursor(self) -> str:
+        """The verdicts behind this one are the next page."""
+        return f"{self.position}@{self.app}"
+
+
+@dataclass(frozen=True, slots=True)
+class AppSummary:
+    """The last report of an app in numbers. `revision` is a full commit hash; statuses without objects are left out."""
+
+    app: str
+    cluster: str
+    revision: str | None
+    time: datetime
+    error: str | None
+    statuses: Mapping[Status, int]
+    health: Mapping[HealthState, int]

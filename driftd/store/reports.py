@@ -1,38 +1,67 @@
-"""The last report of each app, and in the history each change of its verdict."""
+"""The last report of each app, and an entry in the history for each change of its findings."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, String, bindparam, case, delete, insert, select, update
 
 from driftd.model.document import verdict_document
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.errors import Superseded
-from driftd.model.fingerprint import Fingerprints
-from driftd.model.path import format_path
+from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.report import Report, changed
 from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
-from driftd.store.schema import reports, verdicts
+from driftd.store.schema import Instant, reports, verdicts
 
 _LISTED = 20
-"""At most so many objects stand in one entry of the history; the counts are always whole."""
+"""Maximum number of objects in one entry of the history; the counts include all."""
 
-# Every pass over every app runs these: they are put together once.
-_SELECT = select(reports.c.stamp, reports.c.fingerprint, reports.c.standing).where(reports.c.app == bindparam("of"))
+_MAX_SPACING = 1024
+"""Distance of the positions of verdicts that are written together: the room for objects declared between them."""
+
+_POSITION_RANGE = 2**30
+
+_BATCH_SIZE = 500
+"""Rows fetched at a time where all verdicts of an app are read."""
+
+# Run by every pass over every app: composed once.
+_SELECT = select(reports.c.stamp, reports.c.fingerprint, reports.c.state_version).where(
+    reports.c.app == bindparam("of")
+)
 _UPDATE = update(reports).where(reports.c.app == bindparam("of"))
-_UPDATE_OURS = _UPDATE.where(reports.c.stamp == bindparam("was"))
-_UPDATE_AS_IT_STANDS = _UPDATE_OURS.where(reports.c.standing == bindparam("mark"))
+_UPDATE_UNCHANGED = _UPDATE.where(reports.c.stamp == bindparam("was"))
+_UPDATE_VERSIONED = _UPDATE_UNCHANGED.where(reports.c.state_version == bindparam("version"))
 _INSERT = insert(verdicts)
 _REPLACE = update(verdicts).where(verdicts.c.app == bindparam("of"), verdicts.c.position == bindparam("at"))
+# Of the same object: it keeps its `since` with its status. On the right side are the values before the update.
+_UPDATE_VERDICT = _REPLACE.values(
+    since=case(
+        (verdicts.c.status == bindparam("new_status", type_=String), verdicts.c.since),
+        else_=bindparam("now", type_=Instant),
+    )
+)
+_OF_APP = verdicts.c.app == bindparam("of")
+_BETWEEN = _OF_APP & verdicts.c.position.between(bindparam("first"), bindparam("last"))
+_KEY = (verdicts.c.api_group, verdicts.c.kind, verdicts.c.namespace, verdicts.c.name, verdicts.c.status)
+_ROWS = select(verdicts.c.position, verdicts.c.document, *_KEY, verdicts.c.since).where(_OF_APP)
+_SINCE = select(*_KEY, verdicts.c.since).where(_BETWEEN)
+_DELETE = delete(verdicts).where(_BETWEEN)
+
+_STREAMED = {"yield_per": _BATCH_SIZE}
+
+_Since = dict[tuple[Any, ...], datetime]
+"""When objects got their status, by their `_KEY`."""
 
 
 _Listed = dict[int, tuple[Verdict, bytes]]
@@ -40,43 +69,47 @@ _Listed = dict[int, tuple[Verdict, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What this process knows to be in the verdict rows of an app, for as long as the row of the app has `stamp`."""
+    """The verdict rows of an app as this process wrote them, valid while the app's row in `reports` has `stamp`."""
 
     stamp: str
     verdicts: Sequence[Verdict]
+    positions: Sequence[int]
     prints: Fingerprints
     fingerprint: str
     listed: _Listed
-    """The documents of verdicts that stood in the last entry of the history, by their `id()`."""
+    """The documents of the verdicts in the last entry of the history, by their `id()`."""
 
 
-def _identity(verdict: Verdict) -> object:
-    """What is wrong, whoever did it, whenever and at whichever revision it was seen."""
-    if verdict.status is Status.IN_SYNC:
-        return None
-    fields = [[format_path(field.path), field.change, field.desired, field.live] for field in verdict.fields]
-    return [str(verdict.ref), verdict.status, verdict.error, fields]
+_identity = partial(verdict_identity, with_user=False)
 
 
 def fingerprint(report: Report, prints: Fingerprints | None = None) -> str:
-    """A hash of what is wrong with an app. `prints` are those of its report before."""
+    """A hash of an app's findings. `prints` are those of its previous report."""
     verdicts = (prints or Fingerprints(_identity)).of(report.verdicts)
     return hashlib.sha256(f"{report.error or ''}\n{verdicts}".encode()).hexdigest()
 
 
 def record(connection: Connection, report: Report, known: Written | None, version: str | None = None) -> Written:
-    """Make this the app's last report, with an entry in the history where the verdict is another one than before.
+    """Make this the app's last report, with an entry in the history where the findings differ from the last ones.
 
-    Raises: Superseded: how the app stands is no longer what `mark` (see `Standing`) stood for; nothing is written.
+    Raises: Superseded: `version` is no longer that of the app's state (see `AppState`); nothing is written.
     """
     prints = known.prints if known is not None else Fingerprints(_identity)
     now = fingerprint(report, prints)
     frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
-    values = {"of": report.app, "time": report.time, "fingerprint": now, "frame": frame}
+    values = {
+        "of": report.app,
+        "time": report.time,
+        "fingerprint": now,
+        "frame": frame,
+        "cluster": report.cluster,
+        "revision": report.revision.sha if report.revision else None,
+        "error": report.error,
+    }
     if known is not None and (written := _update_known(connection, report, known, version, values)) is not None:
         return written
     row = connection.execute(_SELECT, {"of": report.app}).one_or_none()
-    if version is not None and (row is None or row.standing != version):
+    if version is not None and (row is None or row.state_version != version):
         raise Superseded(f"app {report.app}: it was held, released or rolled back in between")
     stamp = secrets.token_hex(8)
     if row is None:
@@ -84,27 +117,34 @@ def record(connection: Connection, report: Report, known: Written | None, versio
         connection.execute(insert(reports).values(app=report.app, stamp=stamp, **values))
     else:
         connection.execute(_UPDATE, {"stamp": stamp, **values})
-    _replace(connection, report)
+    positions = _overwrite(connection, report)
     listed = known.listed if known is not None else {}
     if row is None or row.fingerprint != now:
         listed = _write_history(connection, report, listed)
-    return Written(stamp, report.verdicts, prints, now, listed)
+    return Written(stamp, report.verdicts, positions, prints, now, listed)
 
 
 def _update_known(
     connection: Connection, report: Report, known: Written, version: str | None, values: dict[str, Any]
 ) -> Written | None:
-    """Writes what is new since `known`; None where the rows are no longer what this process has written."""
-    fresh = list(_changed_positions(report.verdicts, known.verdicts))
-    same = not fresh and len(known.verdicts) == len(report.verdicts)
-    stamp = known.stamp if same else secrets.token_hex(8)
-    statement = _UPDATE_OURS if version is None else _UPDATE_AS_IT_STANDS
-    if not connection.execute(statement, {"was": known.stamp, "mark": version, "stamp": stamp, **values}).rowcount:
+    """Write what differs from `known`; None where another process has written the rows since."""
+    old, new = known.verdicts, report.verdicts
+    changes = changed(old, new)
+    in_place = len(old) == len(new) and all(old[index].ref == new[index].ref for index in changes)
+    if in_place:
+        changes = [index for index in changes if not _same(old[index], new[index])]
+    stamp = known.stamp if in_place and not changes else secrets.token_hex(8)
+    statement = _UPDATE_UNCHANGED if version is None else _UPDATE_VERSIONED
+    if not connection.execute(statement, {"was": known.stamp, "version": version, "stamp": stamp, **values}).rowcount:
         return None
-    _patch(connection, report, fresh, len(known.verdicts))
+    positions = known.positions
+    if in_place:
+        _update(connection, report, changes, positions)
+    else:
+        positions = _realign(connection, report, known)
     now = values["fingerprint"]
     listed = known.listed if known.fingerprint == now else _write_history(connection, report, known.listed)
-    return Written(stamp, report.verdicts, known.prints, now, listed)
+    return Written(stamp, new, positions, known.prints, now, listed)
 
 
 def last(connection: Connection, app: str) -> Report | None:
@@ -157,37 +197,178 @@ def _write_history(connection: Connection, report: Report, known: _Listed) -> _L
     return listed
 
 
-def _changed_positions(new: Sequence[Verdict], old: Sequence[Verdict]) -> Iterator[int]:
-    """The positions whose verdict is not the one that was written there."""
-    for position in chain(changed(old, new), range(len(old), len(new))):
-        ours = new[position]
-        theirs = old[position] if position < len(old) else None
-        # Python holds 1, 1.0 and True for equal, JSON does not: where there are values, compare what is written.
-        same = ours == theirs and (not ours.fields or codec.VERDICT.dump_json(ours) == codec.VERDICT.dump_json(theirs))
-        if not same:
-            yield position
+def _same(old: Verdict, new: Verdict) -> bool:
+    # Python takes 1, 1.0 and True for equal, JSON does not: verdicts with values are compared as they are written.
+    return old is new or (
+        old == new and (not new.fields or codec.VERDICT.dump_json(old) == codec.VERDICT.dump_json(new))
+    )
 
 
-def _replace(connection: Connection, report: Report) -> None:
-    connection.execute(delete(verdicts).where(verdicts.c.app == report.app))
-    _insert(connection, report, range(len(report.verdicts)))
-
-
-def _patch(connection: Connection, report: Report, fresh: list[int], written: int) -> None:
-    kept = len(report.verdicts)
-    if kept < written:
-        connection.execute(delete(verdicts).where(verdicts.c.app == report.app, verdicts.c.position >= kept))
-    there = bisect_left(fresh, written)
-    if there:
-        documents = ((at, codec.VERDICT.dump_json(report.verdicts[at])) for at in fresh[:there])
-        connection.execute(_REPLACE, [{"of": report.app, "at": at, "document": text} for at, text in documents])
-    _insert(connection, report, fresh[there:])
-
-
-def _insert(connection: Connection, report: Report, positions: Sequence[int]) -> None:
+def _overwrite(connection: Connection, report: Report) -> Sequence[int]:
+    """Make an app's rows, whoever wrote them, those of a report; equal ones are not written. Returns: the positions."""
+    new = report.verdicts
+    positions: list[int] = []
+    changes: list[int] = []
+    since: _Since = {}
+    rows = connection.execute(_ROWS.order_by(verdicts.c.position), {"of": report.app}, execution_options=_STREAMED)
+    for index, (position, document, *key, moment) in enumerate(rows):
+        positions.append(position)
+        if index >= len(new) or bytes(document) != codec.VERDICT.dump_json(new[index]):
+            changes.append(index)
+            since[tuple(key)] = moment
     if not positions:
-        return
-    rows = [
-        {"app": report.app, "position": i, "document": codec.VERDICT.dump_json(report.verdicts[i])} for i in positions
-    ]
-    connection.execute(_INSERT, rows)
+        return _insert_all(connection, report, {})
+    del changes[bisect_left(changes, len(new)) :]
+    _delete(connection, report.app, positions[len(new) :])
+    _replace(connection, report, changes, positions, since)
+    step = _spacing(len(new))
+    more = [positions[-1] + step * number for number in range(1, len(new) - len(positions) + 1)]
+    _insert(connection, report, range(len(positions), len(new)), more, since)
+    return positions[: len(new)] + more
+
+
+def _realign(connection: Connection, report: Report, known: Written) -> Sequence[int]:
+    """Write a report whose objects are other ones than those of the rows, or in another order.
+
+    Rows of the first and the last objects that both have stay where they are. Returns: the positions.
+    """
+    old, new, positions = tuple(known.verdicts), tuple(report.verdicts), list(known.positions)
+    head, tail = _common_ends(old, new)
+    end = len(old) - tail
+    first, last, behind = positions[:head], positions[end:], len(new) - tail
+    reused = positions[head:end]
+    missing = _between(first + reused, last, behind - head - len(reused), _spacing(len(new)))
+    since = _since(connection, report.app, reused)
+    if missing is None:
+        everything = _since(connection, report.app, positions)
+        _delete(connection, report.app, positions)
+        return _insert_all(connection, report, everything)
+    surplus = len(reused) - (behind - head)
+    if surplus > 0:
+        _delete(connection, report.app, reused[-surplus:])
+        del reused[-surplus:]
+    positions = first + reused + missing + last
+    moved = range(head, head + len(reused))
+    _replace(connection, report, moved, positions, since)
+    _insert(connection, report, range(moved.stop, behind), missing, since)
+    shift = len(old) - len(new)
+    changes = [index for index in range(head) if not _same(old[index], new[index])]
+    changes += [index for index in range(behind, len(new)) if not _same(old[index + shift], new[index])]
+    _update(connection, report, changes, positions)
+    return positions
+
+
+def _common_ends(old: Sequence[Verdict], new: Sequence[Verdict]) -> tuple[int, int]:
+    """The numbers of verdicts on the same objects at the start and, behind those, at the end of both."""
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i].ref != new[i].ref), shorter)
+    rest = shorter - head
+    return head, next((i for i in range(rest) if old[-1 - i].ref != new[-1 - i].ref), rest)
+
+
+def _between(before: Sequence[int], behind: Sequence[int], count: int, spacing: int) -> list[int] | None:
+    """Positions for more rows between others; None where there is no room. Nothing is needed for a negative `count`."""
+    if count <= 0:
+        return []
+    if not behind:
+        start = before[-1] if before else -spacing
+        return [start + spacing * number for number in range(1, count + 1)]
+    start = before[-1] if before else behind[0] - spacing * (count + 1)
+    step = (behind[0] - start) // (count + 1)
+    return [start + step * number for number in range(1, count + 1)] if step else None
+
+
+def _spacing(count: int) -> int:
+    return max(1, min(_MAX_SPACING, _POSITION_RANGE // max(count, 1)))
+
+
+def _since(connection: Connection, app: str, positions: Sequence[int]) -> _Since:
+    """Of the rows from the first to the last position."""
+    if not positions:
+        return {}
+    rows = connection.execute(_SINCE, {"of": app, "first": positions[0], "last": positions[-1]})
+    return {tuple(key): moment for *key, moment in rows}
+
+
+def _delete(connection: Connection, app: str, positions: Sequence[int]) -> None:
+    """Delete the rows from the first to the last position."""
+    if positions:
+        connection.execute(_DELETE, {"of": app, "first": positions[0], "last": positions[-1]})
+
+
+def _insert_all(connection: Connection, report: Report, since: _Since) -> Sequence[int]:
+    spacing = _spacing(len(report.verdicts))
+    positions = range(0, len(report.verdicts) * spacing, spacing)
+    _insert(connection, report, range(len(positions)), positions, since)
+    return positions
+
+
+def _insert(
+    connection: Connection, report: Report, indexes: Sequence[int], positions: Sequence[int], since: _Since
+) -> None:
+    if indexes:
+        rows = [
+            {"app": report.app, "position": position, **_columns(verdict), "since": _began(verdict, since, report)}
+            for position, verdict in zip(positions, (report.verdicts[index] for index in indexes), strict=True)
+        ]
+        connection.execute(_INSERT, rows)
+
+
+def _replace(
+    connection: Connection, report: Report, indexes: Sequence[int], positions: Sequence[int], since: _Since
+) -> None:
+    """Write verdicts over those of other objects. `positions` are those of all verdicts."""
+    if indexes:
+        rows = [
+            {"of": report.app, "at": positions[index], **_columns(verdict), "since": _began(verdict, since, report)}
+            for index, verdict in ((index, report.verdicts[index]) for index in indexes)
+        ]
+        connection.execute(_REPLACE, rows)
+
+
+def _update(connection: Connection, report: Report, indexes: Sequence[int], positions: Sequence[int]) -> None:
+    """Write verdicts over earlier ones of the same objects. `positions` are those of all verdicts."""
+    if indexes:
+        rows = [
+            {
+                "of": report.app,
+                "at": positions[index],
+                **_columns(verdict),
+                "new_status": verdict.status.value,
+                "now": report.time,
+            }
+            for index, verdict in ((index, report.verdicts[index]) for index in indexes)
+        ]
+        connection.execute(_UPDATE_VERDICT, rows)
+
+
+def _columns(verdict: Verdict) -> dict[str, Any]:
+    ref = verdict.ref
+    return {
+        "document": codec.VERDICT.dump_json(verdict),
+        "status": verdict.status.value,
+        "api_group": ref.group,
+        "kind": ref.kind,
+        "namespace": ref.namespace,
+        "name": ref.name,
+        "manager": _manager(verdict),
+        "health": verdict.health.value if verdict.health else None,
+    }
+
+
+def _manager(verdict: Verdict) -> str | None:
+    """Who deleted the object, or who changed a field of it last."""
+    if verdict.by is not None:
+        return verdict.by.manager
+    owners = [field.by for field in verdict.fields if field.by is not None]
+    return max(owners, key=_changed_at).manager if owners else None
+
+
+def _changed_at(owner: FieldOwner) -> float:
+    return owner.time.timestamp() if owner.time is not None else 0.0
+
+
+def _began(verdict: Verdict, since: _Since, report: Report) -> datetime:
+    """When an object got its status: the time of this report, unless it had the same one before."""
+    ref = verdict.ref
+    return since.get((ref.group, ref.kind, ref.namespace, ref.name, verdict.status.value), report.time)

@@ -1,28 +1,34 @@
-"""Letting go of what nobody will ask for again, so that the database stays bounded."""
+"""Deletes old rows, so that the database stays bounded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select
 
+from driftd.model.command import CommandState
 from driftd.model.revision import RevisionState
 from driftd.store import manifest_sets
 from driftd.store import revisions as revisions_of
 from driftd.store.records import DeliveryState, Pruned
-from driftd.store.schema import deliveries, history, holds, incidents, notifications, revisions
+from driftd.store.schema import commands, deliveries, history, holds, incidents, notifications, operations, revisions
+
+_UNFINISHED = (CommandState.PENDING.value, CommandState.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept. Whatever the ages say, the current revision, the held one and the last good ones stay."""
+    """How much is kept. The current revision, the held one and the last good ones stay at any age."""
 
     good_revisions: int = 10
-    """Per app: so many good revisions keep their manifests, and with them the way back."""
+    """Number of good revisions per app that keep their manifests, which a rollback needs."""
     history: timedelta = timedelta(days=90)
+    """The age of entries of the history, resolved incidents, revisions, operations and finished commands."""
     history_entries: int = 5000
-    """Per app: an app whose verdict flaps does not fill the disk within the days of `history`."""
+    """Maximum number per app: a flapping app does not fill the disk within the days of `history`."""
+    operations: int = 50_000
+    """Maximum number per app."""
     deliveries: timedelta = timedelta(days=7)
 
     def __post_init__(self) -> None:
@@ -42,24 +48,31 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     gone_sets = manifest_sets.keep_only(connection, digests)
     if gone_revisions or gone_sets:
         revisions_of.bump_version(connection)
-    gone_history = _prune_history(connection, keep, now)
+    oldest = now - keep.history
+    gone_history = _prune_rows(connection, history, history.c.id, history.c.time < oldest, keep.history_entries)
     gone_deliveries = _prune_deliveries(connection, now - keep.deliveries)
     gone_incidents = connection.execute(
         delete(incidents).where(
             incidents.c.resolved < now - keep.history, ~exists().where(notifications.c.incident == incidents.c.id)
         )
     ).rowcount
+    gone_operations = _prune_rows(
+        connection, operations, operations.c.number, operations.c.planned < oldest, keep.operations
+    )
+    old_commands = (commands.c.created < now - keep.history, commands.c.state.not_in(_UNFINISHED))
     return Pruned(
         manifest_sets=gone_sets,
         revisions=gone_revisions,
         history=gone_history,
         incidents=gone_incidents,
         deliveries=gone_deliveries,
+        operations=gone_operations,
+        commands=connection.execute(delete(commands).where(*old_commands)).rowcount,
     )
 
 
 def _revisions_to_keep(connection: Connection, good: int) -> set[int]:
-    """The rows of the current revision of each app, of its last good ones, and of what it is held at."""
+    """The ids of each app's current revision, its last good ones, and the one it is held at."""
     held = set(connection.execute(select(holds.c.app, holds.c.revision)).all())
     rows = connection.execute(
         select(revisions.c.id, revisions.c.app, revisions.c.sha, revisions.c.state).order_by(
@@ -87,26 +100,21 @@ def _delete_ids(connection: Connection, ids: list[int]) -> int:
     return len(ids)
 
 
-def _prune_history(connection: Connection, keep: Retention, now: datetime) -> int:
-    gone = connection.execute(delete(history).where(history.c.time < now - keep.history)).rowcount
-    crowded = connection.execute(
-        select(history.c.app).group_by(history.c.app).having(func.count() > keep.history_entries)
-    ).scalars()
+def _prune_rows(
+    connection: Connection, table: Table, order: ColumnElement[int], too_old: ColumnElement[bool], limit: int
+) -> int:
+    """Delete the rows that are too old, and of each app with more than `limit` others the first ones."""
+    deleted = connection.execute(delete(table).where(too_old)).rowcount
+    crowded = connection.execute(select(table.c.app).group_by(table.c.app).having(func.count() > limit)).scalars()
     for app in crowded.all():
-        newest_to_go = (
-            select(history.c.id)
-            .where(history.c.app == app)
-            .order_by(history.c.id.desc())
-            .offset(keep.history_entries)
-            .limit(1)
-            .scalar_subquery()
-        )
-        gone += connection.execute(delete(history).where(history.c.app == app, history.c.id <= newest_to_go)).rowcount
-    return gone
+        of_app = table.c.app == app
+        last_deleted = select(order).where(of_app).order_by(order.desc()).offset(limit).limit(1).scalar_subquery()
+        deleted += connection.execute(delete(table).where(of_app, order <= last_deleted)).rowcount
+    return deleted
 
 
 def _prune_deliveries(connection: Connection, before: datetime) -> int:
-    """Finished deliveries of resolved incidents. Those of an open one stay: its next message needs their receipt."""
+    """Deletes finished deliveries of resolved incidents. The next message of an open one needs their receipt."""
     over: ColumnElement[bool] = exists().where(
         incidents.c.id == deliveries.c.incident, incidents.c.resolved.is_not(None)
     )
@@ -116,7 +124,7 @@ def _prune_deliveries(connection: Connection, before: datetime) -> int:
             deliveries.c.state != DeliveryState.PENDING,
             deliveries.c.finished < before,
             over,
-            # nor those that a pending one of the same incident will build on
+            # a pending delivery of the same incident needs their receipt
             deliveries.c.incident.not_in(select(waiting.c.incident).where(waiting.c.state == DeliveryState.PENDING)),
         )
     ).rowcount

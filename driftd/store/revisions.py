@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
@@ -16,7 +17,7 @@ from driftd.store import codec, manifest_sets, timeline
 from driftd.store.records import AppState, HistoryKind, RevisionRecord
 from driftd.store.schema import holds, reports, revisions
 
-# Every pass over every app runs these: they are put together once.
+# Run by every pass over every app: composed once.
 _AT = (
     select(revisions)
     .where(revisions.c.app == bindparam("of"), revisions.c.sha == bindparam("at"))
@@ -33,7 +34,7 @@ _APPLIED = (
     .order_by(revisions.c.turn.desc())
 )
 _HOLD = select(holds.c.document).where(holds.c.app == bindparam("of"))
-_MARK = select(reports.c.standing).where(reports.c.app == bindparam("of"))
+_VERSION = select(reports.c.state_version).where(reports.c.app == bindparam("of"))
 
 
 def record(
@@ -44,7 +45,7 @@ def record(
     manifests: Sequence[Manifest],
     now: datetime,
 ) -> None:
-    """Make this the app's current revision; the manifests are written unless a set of this digest is there."""
+    """Make this the app's current revision; the manifests are written unless a set of this digest is stored."""
     manifest_sets.keep(connection, digest, manifests)
     turn = connection.execute(select(func.max(revisions.c.turn)).where(revisions.c.app == app)).scalar() or 0
     known = connection.execute(
@@ -89,7 +90,7 @@ def record(
 
 
 def set_state(connection: Connection, app: str, sha: str, state: RevisionState, reason: str, time: datetime) -> None:
-    """Move the latest row of this commit to a state. Saying the same again changes nothing."""
+    """Set the state of the latest row of a commit. Idempotent."""
     row = connection.execute(_of(app).where(revisions.c.sha == sha).limit(1)).one_or_none()
     if row is None:
         raise StoreError(f"{app}: revision {sha[:8]} is not in the history, so it cannot become {state}")
@@ -133,17 +134,17 @@ def find(connection: Connection, app: str, prefix: str) -> RevisionRecord | None
 
 
 def app_state(connection: Connection, app: str, sha: str, limit: int) -> AppState:
-    """How an app stands at a commit (a full hash). `limit` is that of what was applied."""
+    """The app's state at a commit (a full hash), with at most `limit` applied digests."""
     row = connection.execute(_AT, {"of": app, "at": sha}).one_or_none()
     record = _record(row) if row is not None else None
-    mark = connection.execute(_MARK, {"of": app}).scalar_one_or_none()
-    return AppState(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)), mark)
+    version = connection.execute(_VERSION, {"of": app}).scalar_one_or_none()
+    return AppState(record, hold_of(connection, app), tuple(_applied_digests(connection, app, limit)), version)
 
 
 def bump_version(connection: Connection, app: str | None = None) -> None:
-    """How an app stands may be another way from now on; None for all apps."""
-    marked = update(reports).values(standing=secrets.token_hex(8))
-    connection.execute(marked if app is None else marked.where(reports.c.app == app))
+    """Give the state of an app, or of all of them, a new version."""
+    bumped = update(reports).values(state_version=secrets.token_hex(8))
+    connection.execute(bumped if app is None else bumped.where(reports.c.app == app))
 
 
 def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
@@ -156,7 +157,7 @@ def last_good(connection: Connection, app: str, excluding_digest: str | None) ->
 
 
 def _applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
-    """The digests of the revisions that were in the cluster and whose manifests are kept, the latest first."""
+    """The digests of the applied revisions whose manifests are kept, the latest first."""
     return list(dict.fromkeys(connection.execute(_APPLIED, {"of": app}).scalars()))[:limit]
 
 
@@ -186,6 +187,15 @@ def set_hold(connection: Connection, hold: Hold) -> None:
             "reason": hold.reason,
         },
     )
+
+
+def conclude_hold(connection: Connection, app: str) -> None:
+    hold = hold_of(connection, app)
+    if hold is None or not hold.pending:
+        return
+    document = codec.HOLD.dump_json(replace(hold, pending=False))
+    connection.execute(update(holds).where(holds.c.app == app).values(document=document))
+    bump_version(connection, app)
 
 
 def release_hold(connection: Connection, app: str, now: datetime) -> None:

@@ -1,7 +1,9 @@
-"""The tables, in SQL that SQLite and PostgreSQL both speak.
+"""The tables, in SQL that both SQLite and PostgreSQL accept.
 
-Times are instants in UTC. A *document* is the JSON form of a noun of `driftd.model` (see `codec.py`), compressed: it is
-read and written whole, while whatever a query selects or orders by has a column of its own.
+Times are instants in UTC. A *document* is the JSON form of a type of `driftd.model` (see `codec.py`), compressed: it is
+read and written whole. Columns that queries filter, sort or group by are stored beside it.
+
+A change of a table needs a migration in `migrations/versions`, and a new SCHEMA_VERSION.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -28,11 +31,15 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""The number of the last migration. An older driftd refuses a database with a higher one than its own."""
+
+
+_TERM_LENGTH = 255
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment, whatever the database thinks of timezones: goes in with any zone, comes back in UTC."""
+    """A timestamp: stored from any timezone, read in UTC, on databases with and without timezones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -49,7 +56,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Document(TypeDecorator[bytes]):
-    """JSON bytes, kept compressed. Level 1: a pass must not wait for the last percent of size."""
+    """JSON bytes, compressed. Level 1: the higher ones cost a pass more time than they save space."""
 
     impl = LargeBinary
     cache_ok = True
@@ -62,12 +69,12 @@ class Document(TypeDecorator[bytes]):
 
 
 def unpacked(stored: bytes) -> bytes:
-    """The JSON of a document as it lies in the database."""
+    """The JSON of a document from its stored form."""
     return zlib.decompress(stored)
 
 
 class PlainText(TypeDecorator[str]):
-    """A sentence for people. NUL is taken out: PostgreSQL refuses a text that holds one."""
+    """Text of any length. NUL characters are replaced: PostgreSQL refuses them."""
 
     impl = Text
     cache_ok = True
@@ -76,11 +83,32 @@ class PlainText(TypeDecorator[str]):
         return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if value is not None else None
 
 
-# SQLite counts up only for a column that is exactly INTEGER.
+class Term(TypeDecorator[str]):
+    """A name that queries compare. What Kubernetes accepts fits; a manifest may declare a longer one, which is cut."""
+
+    impl = String(_TERM_LENGTH)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        if value is None or (len(value) <= _TERM_LENGTH and "\x00" not in value):
+            return value
+        return value[:_TERM_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+# SQLite generates values only for a column whose type is exactly INTEGER.
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData()
 
+# Alembic's own table is not part of the metadata that Alembic compares with a database.
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
+# What every driftd, also one without Alembic, checks before it touches a database.
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
 keys = Table(
@@ -90,7 +118,7 @@ keys = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-# Each object that some set declares, once however many do, packed as `driftd.model.resource.Packed` has it.
+# The objects of all sets, each stored once, packed by `driftd.model.resource.Packed`.
 manifests = Table(
     "manifests",
     metadata,
@@ -98,7 +126,7 @@ manifests = Table(
     Column("packed", LargeBinary, nullable=False),
 )
 
-# Which objects a set has, and where in Git each was declared when the set was first seen.
+# The digests of the objects of a set, and where in Git each was declared when the set was first recorded.
 manifest_sets = Table(
     "manifest_sets",
     metadata,
@@ -107,7 +135,7 @@ manifest_sets = Table(
 )
 
 # One row per app, commit and digest: the same commit declares something else when an app's own settings change.
-# `turn` counts, per app, how often what Git declares has changed; the highest one is current.
+# `turn` increases, per app, with each change of the desired state; the revision with the highest one is current.
 revisions = Table(
     "revisions",
     metadata,
@@ -134,9 +162,9 @@ holds = Table(
     Column("document", Document, nullable=False),
 )
 
-# The last report of each app: its frame here, its verdicts one row each, so that a pass writes only what changed.
-# `stamp` is made anew by every write of the verdicts, which tells a process whether the rows are still its own;
-# `standing` by every write of what became of the app's revisions and of what holds it, whoever does it.
+# The last report of each app: its header here, its verdicts one row each, so that a pass writes only what changed.
+# `stamp` changes with every write of the verdicts, so that a process notices when another one has written them;
+# `state_version` with every write of the app's revisions or its hold (see `AppState`).
 reports = Table(
     "reports",
     metadata,
@@ -144,16 +172,39 @@ reports = Table(
     Column("time", Instant, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("stamp", String(32), nullable=False),
-    Column("standing", String(32), nullable=False, server_default=""),
+    Column("state_version", String(32), nullable=False, server_default=""),
     Column("frame", Document, nullable=False),
+    Column("cluster", Term, nullable=False, server_default=""),
+    Column("revision", String(64)),
+    Column("error", PlainText),
 )
 
+# `position` orders the verdicts of an app and has gaps: an object that is declared between others takes one row.
+# `manager` last changed a drifted object, or deleted a missing one; `since` is when the object got its status.
 verdicts = Table(
     "verdicts",
     metadata,
     Column("app", String(255), ForeignKey("reports.app", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("document", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("api_group", Term, nullable=False),
+    Column("kind", Term, nullable=False),
+    Column("namespace", Term),
+    Column("name", Term, nullable=False),
+    Column("manager", Term),
+    Column("health", String(16)),
+    Column("since", Instant, nullable=False),
+    Index("verdicts_by_status", "app", "status", "health"),
+    Index("verdicts_by_kind", "status", "kind", "namespace", "app", "position"),
+)
+Index(
+    "verdicts_by_manager",
+    verdicts.c.manager,
+    verdicts.c.app,
+    verdicts.c.position,
+    sqlite_where=text("manager IS NOT NULL"),
+    postgresql_where=text("manager IS NOT NULL"),
 )
 
 history = Table(
@@ -177,8 +228,12 @@ incidents = Table(
     Column("type", String(32), nullable=False),
     Column("resolved", Instant),
     Column("document", Document, nullable=False),
+    Column("opened", Instant, nullable=False),
+    Column("updated", Instant, nullable=False),
+    Index("incidents_by_opened", "opened", "id"),
+    Index("incidents_by_app", "app", "opened", "id"),
 )
-# "One per app and type at a time" holds also when two processes find the same trouble at the same moment.
+# One open incident per app and type, also when two processes open one at the same moment.
 Index(
     "one_open_incident",
     incidents.c.app,
@@ -197,7 +252,7 @@ notifications = Table(
     Column("document", Document, nullable=False),
 )
 
-# `due` is when a pending delivery may be tried; who takes one moves it ahead, so that no other process takes it too.
+# `due` is when a pending delivery may be tried; the process that claims one postpones it for the others.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -215,4 +270,59 @@ deliveries = Table(
     UniqueConstraint("notification", "channel"),
     Index("deliveries_by_incident", "incident", "channel", "id"),
     Index("deliveries_by_state", "state", "channel", "due"),
+)
+
+# `number` orders operations by when they were recorded. `stage` is that of their plan: open while it is carried out,
+# recorded once the history has it as an action, closed once the pass that made it has been recorded.
+operations = Table(
+    "operations",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("app", String(255), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("api_group", Term, nullable=False),
+    Column("kind", Term, nullable=False),
+    Column("namespace", Term),
+    Column("name", Term, nullable=False),
+    Column("planned", Instant, nullable=False),
+    Column("outcome", String(16)),
+    Column("error", PlainText),
+    Column("finished", Instant),
+    Column("stage", String(16), nullable=False),
+    Column("document", Document, nullable=False),
+    Index("operations_by_app", "app", "number"),
+    Index("operations_by_object", "kind", "namespace", "name", "number"),
+    Index("operations_by_time", "planned"),
+)
+Index(
+    "open_operations",
+    operations.c.app,
+    sqlite_where=text("stage <> 'closed'"),
+    postgresql_where=text("stage <> 'closed'"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("app", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created", Instant, nullable=False),
+    Column("holder", String(255)),
+    Column("started", Instant),
+    Column("finished", Instant),
+    Column("error", PlainText),
+    Column("result", Document),
+    Column("document", Document, nullable=False),
+    Index("commands_by_state", "state", "app"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("app", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False, index=True),
+    Column("expires", Instant, nullable=False),
 )

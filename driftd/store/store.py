@@ -1,4 +1,4 @@
-"""The history: what driftd must still know after a restart."""
+"""The store: what outlives a restart of driftd."""
 
 from __future__ import annotations
 
@@ -8,14 +8,40 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
 
+from driftd.model.command import Command, CommandRecord, Lease
 from driftd.model.incident import Incident, IncidentType
+from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
-from driftd.model.resource import Manifest
+from driftd.model.resource import JsonObject, Manifest
 from driftd.model.revision import Revision, RevisionState
-from driftd.store import actions, incidents, manifest_sets, reports, retention, revisions, timeline
+from driftd.store import (
+    actions,
+    commands,
+    incidents,
+    leases,
+    manifest_sets,
+    operations,
+    reports,
+    retention,
+    revisions,
+    timeline,
+    verdicts,
+)
 from driftd.store.database import Database
-from driftd.store.records import AppState, Backlog, Delivery, HistoryEntry, Pruned, RevisionRecord
+from driftd.store.incidents import TransitionOf
+from driftd.store.records import (
+    AppState,
+    AppSummary,
+    Backlog,
+    Delivery,
+    HistoryEntry,
+    OpenPlan,
+    Pruned,
+    RevisionRecord,
+    StoredVerdict,
+    VerdictFilter,
+)
 from driftd.store.retention import Retention
 from driftd.store.schema import keys
 
@@ -26,17 +52,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-_APPLIED = 10
-"""So many of the latest revisions that were in the cluster make up what an app has had there."""
+_MAX_APPLIED = 10
+"""Maximum number of applied revisions in an app's state."""
 
 
 class Store:
-    """Everything that driftd remembers, in SQLite or PostgreSQL; the daemon and commands may use it at once.
+    """The store in SQLite or PostgreSQL, which several processes may use at the same time.
 
-    What a call has returned from survives a crash. Every method raises StoreError when the database cannot be read
-    or written. The manifests of kept revisions are stored whole, Secrets included, since a rollback needs them: the
-    database holds what Git holds. A new SQLite file is readable by its owner only; give a PostgreSQL database the
-    same care.
+    A write is durable when its call returns. Every method raises StoreError when the database cannot be read or
+    written. The manifests of kept revisions are stored with their Secrets, since a rollback needs them: the database is
+    as confidential as the Git repository. A new SQLite file is readable by its owner only; protect a PostgreSQL
+    database alike.
     """
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = _now) -> None:
@@ -47,19 +73,19 @@ class Store:
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], datetime] = _now) -> Store:
-        """Open the database at a SQLAlchemy URL (`sqlite:////path`, `postgresql+psycopg://…`), making it if need be.
+        """Open the database at a SQLAlchemy URL (`sqlite:////path`, `postgresql+psycopg://…`), creating it if needed.
 
-        `clock` gives the time of what is recorded without one of its own.
+        `clock` gives the time of records that come without one.
         Raises: StoreError: the path cannot be written, the server does not answer, or a newer driftd wrote it.
         """
         return cls(await Database.open(url), clock)
 
     async def close(self) -> None:
-        """Finish what is under way. May be called again."""
+        """Finish the running calls and close the database. May be called again."""
         await self._database.close()
 
     async def redaction_key(self) -> bytes:
-        """The 32 bytes by which Secret values are hashed for display: made once, then always the same."""
+        """The 32 bytes with which Secret values are hashed for display: generated once, then always the same."""
 
         def get_or_make(connection: Connection) -> bytes:
             row = connection.execute(select(keys.c.value).where(keys.c.name == _REDACTION_KEY)).scalar_one_or_none()
@@ -74,10 +100,10 @@ class Store:
     # Revisions
 
     async def record_revision(self, app: str, revision: Revision, digest: str, manifests: Sequence[Manifest]) -> None:
-        """Say what Git declares for an app now. Saying the same again changes nothing.
+        """Make a revision the app's current one. Idempotent.
 
-        `digest` is that of the manifests (`driftd.model.resource.digest`); each is stored once, whole (Secrets too: see
-        the class), however many revisions declare it. A commit that was current before and is so again keeps its state.
+        `digest` is that of the manifests (`driftd.model.resource.digest`); each is stored once, with its Secrets (see
+        the class), in however many revisions it is. A revision that becomes current again keeps its state.
         """
         now = self._clock()
         await self._database.write(lambda c: revisions.record(c, app, revision, digest, manifests, now))
@@ -85,7 +111,7 @@ class Store:
     async def set_revision_state(
         self, app: str, sha: str, state: RevisionState, *, reason: str = "", time: datetime
     ) -> None:
-        """What became of a revision, by its full commit name. Raises: StoreError: it was never recorded."""
+        """Set the state of a revision, by its full commit hash. Raises: StoreError: it was never recorded."""
         await self._database.write(lambda c: revisions.set_state(c, app, sha, state, reason, time))
 
     async def revisions(self, app: str, limit: int = 50) -> list[RevisionRecord]:
@@ -93,7 +119,7 @@ class Store:
         return await self._database.read(lambda c: revisions.latest(c, app, limit))
 
     async def revision(self, app: str, sha_or_prefix: str) -> RevisionRecord | None:
-        """The one revision whose commit starts so. Raises: StoreError: several do."""
+        """The revision whose commit hash starts so. Raises: StoreError: several do."""
         return await self._database.read(lambda c: revisions.find(c, app, sha_or_prefix))
 
     async def last_good(self, app: str, *, excluding_digest: str | None = None) -> RevisionRecord | None:
@@ -101,17 +127,17 @@ class Store:
         return await self._database.read(lambda c: revisions.last_good(c, app, excluding_digest))
 
     async def app_state(self, app: str, sha: str) -> AppState:
-        """How an app stands at a commit, by its full hash: all that a pass has to know, in one look."""
-        return await self._database.read(lambda c: revisions.app_state(c, app, sha, _APPLIED))
+        """The app's state at a commit, by its full hash: all that a pass needs, in one transaction."""
+        return await self._database.read(lambda c: revisions.app_state(c, app, sha, _MAX_APPLIED))
 
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
-        """What a revision declares. Raises: StoreError: it is not kept (any more)."""
+        """The manifests of a revision. Raises: StoreError: they are not kept (any more)."""
         return await self._database.read(lambda c: manifest_sets.read(c, digest))
 
     async def difference(self, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
-        """What a revision declares whose digest is not among `others`, and which of these it does not declare.
+        """The manifests of a revision whose digests are not in `others`, and the `others` that it does not declare.
 
-        Of two revisions that differ in little, only that little is read. Raises: StoreError: it is not kept (any more).
+        Only the difference is read and decoded. Raises: StoreError: the revision's manifests are not kept (any more).
         """
         return await self._database.read(lambda c: manifest_sets.difference(c, digest, others))
 
@@ -121,11 +147,15 @@ class Store:
         return await self._database.read(lambda c: revisions.hold_of(c, app))
 
     async def set_hold(self, hold: Hold) -> None:
-        """Hold the app, instead of any earlier hold."""
+        """Hold the app; replaces an earlier hold."""
         await self._database.write(lambda c: revisions.set_hold(c, hold))
 
+    async def conclude_hold(self, app: str) -> None:
+        """Says that all of the held revision is in the cluster; nothing happens when the app is not held."""
+        await self._database.write(lambda c: revisions.conclude_hold(c, app))
+
     async def release_hold(self, app: str) -> None:
-        """Let the app follow Git again; nothing happens when it is not held."""
+        """Let the app follow Git again. Idempotent."""
         now = self._clock()
         await self._database.write(lambda c: revisions.release_hold(c, app, now))
 
@@ -134,11 +164,11 @@ class Store:
     async def record_report(self, report: Report, version: str | None = None) -> list[Incident]:
         """Make this the app's last report. Only the verdicts that changed are written.
 
-        The history gets an entry when what is wrong is another thing than before; who did it, when and at which
-        revision do not count. Returns: the app's open incidents, as of then.
+        The history gets an entry when the findings change; actors, times and revisions are not part of them.
+        `version` is that of the `AppState` that the report is based on.
 
-        `mark` is that of the `Standing` by which the report was made. Raises: Superseded: the app stands otherwise by
-        now; nothing is written then.
+        Returns: the app's open incidents, as of then.
+        Raises: Superseded: the app's state has another version by now; nothing was written.
         """
         known = self._written.get(report.app)
 
@@ -153,12 +183,126 @@ class Store:
         """The last report, with all its verdicts, whichever process recorded it."""
         return await self._database.read(lambda c: reports.last(c, app))
 
-    async def record_action(self, action: Action) -> None:
-        await self._database.write(lambda c: actions.record(c, action))
+    async def verdicts(
+        self, criteria: VerdictFilter, *, limit: int = 100, after: str | None = None
+    ) -> list[StoredVerdict]:
+        """The verdicts that match, by app and in the order of its report.
+
+        `after` is the `cursor` of the last verdict of the page before. Raises: StoreError: it is no cursor.
+        """
+        return await self._database.read(lambda c: verdicts.read(c, criteria, limit, after))
+
+    async def app_summaries(self, apps: Collection[str] | None = None) -> Mapping[str, AppSummary]:
+        """The last reports of these apps, or of all, in numbers; apps without a report are left out."""
+        return await self._database.read(lambda c: verdicts.summaries(c, apps))
+
+    # Operations: the writes to the cluster
+
+    async def record_plan(self, planned: Sequence[Operation]) -> None:
+        """Record all operations of a pass, before the first of them is made."""
+        await self._database.write(lambda c: operations.plan(c, planned))
+
+    async def record_outcomes(self, outcomes: Sequence[Operation]) -> None:
+        """Record the outcomes of planned operations, which are known by their ids."""
+        await self._database.write(lambda c: operations.finish(c, outcomes))
+
+    async def open_plans(self, app: str) -> list[OpenPlan]:
+        """The plans of passes that have not been recorded: the process ended in between, or the pass is under way."""
+        return await self._database.read(lambda c: operations.open_plans(c, app))
+
+    async def close_plans(self, app: str) -> None:
+        """Says that the passes that made the app's plans have been recorded."""
+        await self._database.write(lambda c: operations.close(c, app))
+
+    async def operations(
+        self,
+        *,
+        app: str | None = None,
+        kind: str | None = None,
+        namespace: str | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Operation]:
+        """The operations that match and were planned at or after `since`, newest first.
+
+        `before` is the id of the last operation of the page before.
+        """
+        return await self._database.read(
+            lambda c: operations.read(
+                c, app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
+            )
+        )
+
+    async def record_action(self, action: Action, plan: str | None = None) -> None:
+        """Adds an action to the history; `plan` is the id of the one that was carried out."""
+
+        def record(connection: Connection) -> None:
+            actions.record(connection, action)
+            if plan is not None:
+                operations.record(connection, action.app, plan)
+
+        await self._database.write(record)
 
     async def history(self, app: str, limit: int = 50, before: int | None = None) -> list[HistoryEntry]:
-        """What happened to an app, newest first; `before` is the id of the last entry of the page before."""
+        """The events of an app, newest first; `before` is the id of the last entry of the page before."""
         return await self._database.read(lambda c: timeline.read(c, app, limit, before))
+
+    # Commands and leases
+
+    async def submit_command(self, command: Command) -> None:
+        """Queue a command. Idempotent by its id."""
+        await self._database.write(lambda c: commands.submit(c, command))
+
+    async def pending_commands(self, apps: Collection[str]) -> list[Command]:
+        """The pending commands of these apps, oldest first."""
+        return await self._database.read(lambda c: commands.pending(c, apps))
+
+    async def start_command(self, id_: str, holder: str) -> bool:
+        """Mark a pending command as running. Returns: False: another process took it, or it was cancelled."""
+        now = self._clock()
+        return await self._database.write(lambda c: commands.start(c, id_, holder, now))
+
+    async def finish_command(self, id_: str, *, result: JsonObject | None = None, error: str | None = None) -> None:
+        """Mark a running command as done, or with an `error` as failed; one that is not running stays as it is."""
+        now = self._clock()
+        await self._database.write(lambda c: commands.finish(c, id_, result, error, now))
+
+    async def cancel_command(self, id_: str) -> bool:
+        """Cancel a pending command. Returns: False: it is not pending."""
+        now = self._clock()
+        return await self._database.write(lambda c: commands.cancel(c, id_, now))
+
+    async def command(self, id_: str) -> CommandRecord | None:
+        return await self._database.read(lambda c: commands.read(c, id_))
+
+    async def interrupt_commands(self, app: str, holder: str) -> None:
+        """Mark the app's running commands as failed that other processes than `holder` had started."""
+        now = self._clock()
+        await self._database.write(lambda c: commands.interrupt(c, app, holder, now))
+
+    async def acquire_lease(self, app: str, holder: str, ttl: timedelta) -> Lease | None:
+        """Acquire or renew the app's lease. Returns: None: that of another holder has not expired.
+
+        Leases expire by the server's clock on PostgreSQL, which all hosts share, and by the store's on SQLite.
+        """
+        return await self._database.write(lambda c: leases.acquire(c, app, holder, ttl, leases.now(c, self._clock)))
+
+    async def renew_leases(self, holder: str, ttl: timedelta) -> frozenset[str]:
+        """Renew all leases of a holder. Returns: the apps that it still holds.
+
+        A lease that has expired is renewed too, unless another holder has acquired it since.
+        """
+        return await self._database.write(lambda c: leases.renew(c, holder, ttl, leases.now(c, self._clock)))
+
+    async def release_leases(self, holder: str, apps: Collection[str] | None = None) -> None:
+        """End a holder's leases, those of these apps or all."""
+        await self._database.write(lambda c: leases.release(c, holder, apps))
+
+    async def lease(self, app: str) -> Lease | None:
+        """The app's lease, also when it has expired; None when it was released, or never acquired."""
+        return await self._database.read(lambda c: leases.read(c, app))
 
     # Incidents and their outbox
 
@@ -166,13 +310,31 @@ class Store:
         """The incidents that are not resolved, of one app or of all."""
         return await self._database.read(lambda c: incidents.still_open(c, app, self._read_incident))
 
-    async def transition_incident(
-        self, app: str, type_: IncidentType, transition: incidents.TransitionOf, channels: Sequence[str]
-    ) -> bool:
-        """Write what becomes of an app's incident of one type, as it is now: nobody else can come in between.
+    async def incidents(
+        self,
+        *,
+        app: str | None = None,
+        type: IncidentType | None = None,  # noqa: A002 (the incident's own word, by keyword only)
+        open: bool | None = None,  # noqa: A002
+        since: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Incident]:
+        """The incidents that match, newest first: open or resolved ones, or both; those updated at or after `since`.
 
-        Written is, with it or not at all, one delivery of the notification for each channel. `news` may be called more
-        than once. Returns: whether there is something to tell. Raises: StoreError: another such incident is open.
+        `before` is the id of the last incident of the page before.
+        """
+        return await self._database.read(
+            lambda c: incidents.read(c, app=app, type_=type, is_open=open, since=since, limit=limit, before=before)
+        )
+
+    async def transition_incident(
+        self, app: str, type_: IncidentType, transition: TransitionOf, channels: Sequence[str]
+    ) -> bool:
+        """Write the next state of an app's incident of one type, in one transaction with its deliveries.
+
+        `transition` gets the open incident and may be called more than once. Its notification is queued for each
+        channel. Returns: whether there is a notification. Raises: StoreError: another such incident is open.
         """
         return await self._database.write(
             lambda c: incidents.transition(c, app, type_, transition, channels, self._read_incident)
@@ -181,15 +343,15 @@ class Store:
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)
     ) -> list[Delivery]:
-        """Take the deliveries that are due; no other process gets them before `lease` is over.
+        """Claim the deliveries that are due; no other process gets them before `lease` has expired.
 
-        Whoever takes one says how it went by `delivered` or `delivery_failed`. After a crash in between it is due
-        again when the lease ends. Of one incident and channel only the earliest pending delivery is ever due.
+        The caller reports the result by `delivered` or `delivery_failed`; after a crash the delivery is due again when
+        the lease expires. Of one incident and channel only the earliest pending delivery is due.
         """
         return await self._database.write(lambda c: incidents.claim(c, now, limit, channel, lease))
 
     async def next_due(self, channel: str) -> datetime | None:
-        """When the channel's earliest pending delivery may be tried; None when nothing is pending."""
+        """When the channel's earliest pending delivery is due; None when nothing is pending."""
         return await self._database.read(lambda c: incidents.next_due(c, channel))
 
     async def delivered(self, delivery: Delivery, receipt: str | None, now: datetime) -> None:
@@ -198,11 +360,11 @@ class Store:
     async def delivery_failed(
         self, delivery: Delivery, error: str, *, retry_at: datetime | None, now: datetime
     ) -> None:
-        """A try failed; None for `retry_at` gives the delivery up, which the app's history then tells."""
+        """Record a failed attempt; without `retry_at` the delivery has failed, which gets an entry in the history."""
         await self._database.write(lambda c: incidents.failed(c, delivery, error, retry_at, now))
 
     async def backlog(self) -> Mapping[str, Backlog]:
-        """Per channel, how many deliveries wait and how many were given up (until they are pruned)."""
+        """The pending deliveries of each channel, and the failed ones (until they are pruned)."""
         return await self._database.read(incidents.backlog)
 
     async def prune(self, keep: Retention | None = None) -> Pruned:

@@ -1,4 +1,4 @@
-"""The history: one line of time for everything that happens to an app."""
+"""The history: the events of each app, in one order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(
     details: Mapping[str, Any] | None = None,
     resources: Sequence[bytes] | None = None,
 ) -> None:
-    """Add an entry. Part of the transaction of what it tells about. `resources` are more of the details, as JSON."""
+    """Add an entry, in the transaction of its event. `resources` are details that are encoded as JSON already."""
     document = codec.DETAILS.dump_json(dict(details or {}))
     if resources is not None:
         document = b'%b,"resources":[%b]}' % (document[:-1], b",".join(resources))

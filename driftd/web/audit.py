@@ -6,10 +6,11 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#webhook-back
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from driftd.model.audit import ApiPath, AuditEvent
 
 _WRITES = frozenset({"create", "update", "patch", "delete"})
 
@@ -17,27 +18,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of a request: the API server sends at most 400 events at once, each bounded by its own limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditWrite:
-    """One write that went through: of an object by its resource's plural, as the URL names it.
-
-    It was received at `time` and answered at `answered`.
-    """
-
-    group: str
-    plural: str
-    namespace: str | None
-    name: str
-    subresource: str | None
-    verb: str
-    user: str
-    source: str | None
-    manager: str | None
-    time: datetime
-    answered: datetime
-
-
-def writes(document: Any) -> Iterator[AuditWrite]:
+def writes(document: Any) -> Iterator[AuditEvent]:
     """The writes among the events of a decoded EventList. Raises: ValueError: it is none."""
     if not isinstance(document, dict) or document.get("kind") != "EventList":
         raise ValueError("an EventList of audit.k8s.io/v1 is wanted")
@@ -49,7 +30,7 @@ def writes(document: Any) -> Iterator[AuditWrite]:
             yield write
 
 
-def _write(event: dict[str, Any]) -> AuditWrite | None:
+def _write(event: dict[str, Any]) -> AuditEvent | None:
     ref = event.get("objectRef")
     code = (event.get("responseStatus") or {}).get("code", 0)
     if event.get("stage") != "ResponseComplete" or event.get("verb") not in _WRITES or not isinstance(ref, dict):
@@ -65,18 +46,15 @@ def _write(event: dict[str, Any]) -> AuditWrite | None:
     # The impersonated user is the one that the request was made for; `user` is the one that made it.
     user = (event.get("impersonatedUser") or event.get("user") or {}).get("username") or ""
     manager = (query.get("fieldManager") or [""])[0] or (event.get("userAgent") or "").partition("/")[0]
-    return AuditWrite(
-        group=ref.get("apiGroup") or "",
-        plural=ref["resource"],
-        namespace=ref.get("namespace") or None,
-        name=ref["name"],
-        subresource=ref.get("subresource") or None,
+    return AuditEvent(
+        path=ApiPath(ref.get("apiGroup") or "", ref["resource"], ref.get("namespace") or None, ref["name"]),
         verb=event["verb"],
         user=user,
         source=(event.get("sourceIPs") or [None])[0],
         manager=manager or None,
         time=time,
         answered=_instant(event.get("stageTimestamp")) or time,
+        subresource=ref.get("subresource") or None,
     )
 
 

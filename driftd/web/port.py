@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from driftd.model.audit import AuditEvent
 from driftd.model.report import Report
 from driftd.model.secret import Secret
-from driftd.web.audit import AuditWrite
 
 
 class WebPort(Protocol):
@@ -28,5 +28,5 @@ class WebPort(Protocol):
     def audit_token(self) -> Secret | None:
         """The bearer token of the audit webhook; None where no audit events are accepted."""
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
         """Records audit events of a cluster (None: the default one). Returns: False if there is no such cluster."""

@@ -42,7 +42,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
-@pytest.mark.parametrize("module", ["driftd.cli.daemon", "driftd.cli.logs, driftd.cli.check, driftd.cli.clusters"])
+@pytest.mark.parametrize("module", ["driftd.cli.daemon", "driftd.cli.logs, driftd.cli.check, driftd.daemon.clusters"])
 def test_logging_loads_no_rich(module: str) -> None:
     """It would print the variables of frames, which may be secrets; and it takes time and memory."""
     script = f"import sys, {module}; import driftd.cli.output.table as t; print(bool(t), 'rich' in before)"

@@ -16,7 +16,7 @@ from driftd.cli.output import describe
 from driftd.cli.output.difference import difference
 from driftd.cli.output.overview import (
     AppStatus,
-    HistoryRow,
+    HistoryLine,
     Tone,
     history_json,
     print_history,
@@ -232,8 +232,8 @@ STATUSES = (
     AppStatus("far", "edge", Mode.OBSERVE, error="the API server of edge does not answer"),
 )
 HISTORY = (
-    HistoryRow(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
-    HistoryRow(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
+    HistoryLine(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
+    HistoryLine(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
 )
 
 
@@ -279,7 +279,7 @@ def test_status_and_history_steer_no_terminal(name, reason):
     app = AppStatus(
         name, name, Mode.HEAL, revision=name, hold=Hold(name, name, name, name, reason, reason, NOW), error=reason
     )
-    entry = HistoryRow(NOW, name, Tone.BAD, name, name, reason)
+    entry = HistoryLine(NOW, name, Tone.BAD, name, name, reason)
     for text in (
         console_text(lambda console: print_status(console, [app], now=NOW)),
         console_text(lambda console: print_history(console, [entry], now=NOW)),

@@ -11,8 +11,8 @@ import pytest
 
 from driftd.config.loading import load
 from driftd.config.settings import Config
-from driftd.daemon import daemon
-from driftd.daemon.daemon import running
+from driftd.daemon import running as daemon_running
+from driftd.daemon.running import running
 from driftd.web.metrics import Metrics
 from tests.support.world import World, config_map, deployment, opened, until
 
@@ -50,13 +50,13 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the daemon is not ready, and says why."""
-    monkeypatch.setattr(daemon, "_SETUP_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(daemon_running, "_SETUP_RETRY_SECONDS", 0.05)
     late = world.folder / "late"
     async with running(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
         assert any(str(late) in reason for reason in now_running.not_ready())
         late.write_text((world.folder / "kubeconfig").read_text())
         await until(lambda: not now_running.not_ready(), "readiness")
-        await until(lambda: now_running.engine.reports[0].in_sync, "the deployment")
+        await until(lambda: now_running.controller.reports[0].in_sync, "the deployment")
 
 
 async def test_another_configuration_goes_on_with_the_same_history(world: World) -> None:
@@ -66,7 +66,7 @@ async def test_another_configuration_goes_on_with_the_same_history(world: World)
     assert world.requests.writes == []
     assert await world.told() == ["drift opened"]
     async with running(configuration(world, mode="heal"), Metrics()) as second:
-        await until(lambda: second.engine.reports and second.engine.reports[0].in_sync, "the deployment")
+        await until(lambda: second.controller.reports and second.controller.reports[0].in_sync, "the deployment")
         assert (await world.told())[0] == "drift opened"
         await until(lambda: _no_incident(world), "the end of the incident")
         assert (await world.told()).count("drift opened") == 1
@@ -82,7 +82,9 @@ async def _no_incident(world: World) -> bool:
 async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(world: World) -> None:
     """Nobody pushes, nobody asks."""
     async with running(configuration(world, mode="heal"), Metrics()) as now_running:
-        await until(lambda: now_running.engine.reports and now_running.engine.reports[0].in_sync, "the deployment")
+        await until(
+            lambda: now_running.controller.reports and now_running.controller.reports[0].in_sync, "the deployment"
+        )
         world.repository.write({"app/config.yaml": config_map(a="9")})
         world.repository.commit("Nine")
         await until(lambda: _nine(world), "the commit in the cluster")
@@ -96,7 +98,7 @@ async def test_ignore_rules_that_match_nothing_are_told(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once in the log, when every app has been looked at, and as a metric: one of the two rules is of use."""
-    monkeypatch.setattr(daemon, "_HOUSEKEEPING_SECONDS", 0.05)
+    monkeypatch.setattr(daemon_running, "_HOUSEKEEPING_SECONDS", 0.05)
     await world.apply("Deployment", deployment())
     await world.apply("ConfigMap", config_map(a="2"))
     metrics = Metrics()

@@ -84,6 +84,14 @@ async def test_a_change_in_a_base_is_rendered(app: Rendered) -> None:
     assert app.count == 2
 
 
+async def test_what_is_rendered_as_before_is_the_manifest_that_is_held(app: Rendered) -> None:
+    """A program makes all of them anew. The memory has room for one of each."""
+    first = await app.commit({**OVERLAY, "base/d.yaml": "---\n" + config_map("d", a="1")})
+    second = await app.commit({"base/c.yaml": config_map("c", a="2")})
+    assert app.count == 2
+    assert [now is before for now, before in zip(second.manifests, first.manifests, strict=True)] == [False, True]
+
+
 async def test_a_program_that_failed_is_run_again(app: Rendered) -> None:
     """Its failure may have nothing to do with Git."""
     app.program("#!/bin/sh\nexit 1\n")

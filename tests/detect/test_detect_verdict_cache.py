@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -28,8 +29,8 @@ class Stamps:
         return self.versions[one.manifest.ref.name]
 
 
-def wanted(name: str) -> MappedManifest:
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
+def wanted(name: str, **data: str) -> MappedManifest:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}, "data": data}
     return MappedManifest(Manifest.of(body, Source("app.yaml", 1)), CONFIG_MAPS)
 
 
@@ -124,7 +125,7 @@ def test_a_commit_that_changes_brings_and_takes_objects_costs_these() -> None:
     app.look(app.suspects(None))
     app.look(app.suspects({ref("d")}), Status.MISSING)
     a, _, c, d = app.placement.mapped
-    app.placement = RestMapping([a, wanted("b"), c, d])
+    app.placement = RestMapping([a, wanted("b", key="new"), c, d])
     assert names(app.suspects(set(), commit="c2")) == ["b"]
     assert (app.standing, app.statuses[3]) == (["d"], Status.MISSING)
     app.placement = RestMapping([wanted("e"), a, c, d, wanted("f")])
@@ -140,11 +141,33 @@ def test_what_changes_with_a_commit_is_judged_again(app: App) -> None:
 
 def test_another_manifest_is_judged_again(app: App) -> None:
     """And nothing of the manifest before stays."""
-    app.placement = RestMapping([*list(app.placement.mapped)[:1], wanted("b")])
+    app.placement = RestMapping([*list(app.placement.mapped)[:1], wanted("b", key="new")])
     assert names(app.suspects(set())) == ["b"]
-    app.placement = RestMapping([wanted("b")])
+    app.placement = RestMapping([wanted("b", key="newer")])
     assert names(app.suspects(set())) == ["b"]
     assert len(app.statuses) == 1
+
+
+@pytest.mark.parametrize("changed", [set(), None])
+def test_copies_of_the_manifests_are_not_judged_again(app: App, changed: set[ResourceRef] | None) -> None:
+    """Neither where all are copied, nor where an object comes or goes as well."""
+    app.placement = RestMapping([wanted("a"), wanted("b")])
+    assert app.suspects(changed, commit="c2") == []
+    app.live.versions["c"] = "1"
+    app.placement = RestMapping([wanted("c"), wanted("a"), wanted("b")])
+    assert names(app.suspects(changed, commit="c3")) == ["c"]
+
+
+def test_a_copy_from_another_place_or_for_another_resource_is_judged_again(app: App) -> None:
+    """The line in Git is part of a verdict, and so is the version of the API."""
+    a, b = app.placement.mapped
+    moved = replace(b, manifest=replace(b.manifest, source=Source("app.yaml", 2)))
+    app.placement = RestMapping([a, moved])
+    assert names(app.suspects(set(), commit="c2")) == ["b"]
+    app.look([moved])
+    served = replace(CONFIG_MAPS, version="v2")
+    app.placement = RestMapping([a, replace(moved, resource=served)])
+    assert names(app.suspects(set(), commit="c2")) == ["b"]
 
 
 def test_what_is_not_in_sync_is_judged_again_by_each_look_at_everything(app: App) -> None:

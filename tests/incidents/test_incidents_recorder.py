@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from driftd.incidents.findings import PassRecord
 from driftd.incidents.recorder import Recorder
 from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
@@ -55,9 +56,8 @@ class Passes:
     ) -> list[str]:
         """One pass; returns what people were told of it."""
         before = len(await self.told())
-        self.look_again = await self.recorder.record_pass(
-            found, after or found, health=health, action=action, hold=hold, **more
-        )
+        record = PassRecord(found, after or found, tuple(health), action, hold, **more)
+        self.look_again = await self.recorder.record_pass(record)
         return (await self.told())[before:]
 
     async def told(self, app: str = "web") -> list[str]:
@@ -132,7 +132,7 @@ async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(pas
     held = hold()
     await asyncio.gather(
         *(
-            one.record_pass(IN_SYNC, IN_SYNC, health=(), action=None, hold=held)
+            one.record_pass(PassRecord(IN_SYNC, IN_SYNC, hold=held))
             for one in (passes.recorder, other, passes.recorder, other)
         )
     )
@@ -149,14 +149,14 @@ async def test_what_is_healed_within_one_pass_is_told_from_beginning_to_end(pass
 
 async def test_what_a_new_revision_brings_is_not_drift(passes: Passes) -> None:
     """The pass that deploys a commit finds everything missing, and nobody is told."""
-    assert await passes.found(report(verdict(Status.MISSING)), IN_SYNC, action=action(wrote()), planned=True) == []
+    assert await passes.found(report(verdict(Status.MISSING)), IN_SYNC, action=action(wrote()), is_rollout=True) == []
 
 
 async def test_what_is_left_of_a_planned_pass_is_drift(passes: Passes) -> None:
     """Only what is left: the rest was the commit."""
     found = report(verdict(Status.MISSING, "a"), verdict(Status.MISSING, "b"))
     after = report(verdict(Status.IN_SYNC, "a"), verdict(Status.MISSING, "b"))
-    told = await passes.found(found, after, action=action(wrote("a"), failed("b")), planned=True)
+    told = await passes.found(found, after, action=action(wrote("a"), failed("b")), is_rollout=True)
     assert told == ["drift opened", "sync_failed opened"]
     (incident,) = [i for i in await passes.store.open_incidents("web") if i.type is IncidentType.DRIFT]
     assert [v.ref.name for v in incident.resources] == ["b"]
@@ -251,7 +251,7 @@ async def test_sickness_is_told_until_it_is_over(passes: Passes) -> None:
 async def test_a_rollback_is_told_and_ends_when_the_hold_does(passes: Passes) -> None:
     """By a sentence with both revisions, the reason, and what will end it."""
     assert await passes.found(UNKNOWN, hold=hold()) == [], "not done yet"
-    assert await passes.found(DRIFTED, IN_SYNC, action=action(wrote()), hold=hold(), planned=True) == [
+    assert await passes.found(DRIFTED, IN_SYNC, action=action(wrote()), hold=hold(), is_rollout=True) == [
         "rollback opened"
     ]
     (incident,) = await passes.store.open_incidents("web")
@@ -262,7 +262,7 @@ async def test_a_rollback_is_told_and_ends_when_the_hold_does(passes: Passes) ->
     )
     assert await passes.found(IN_SYNC, hold=hold()) == []
     assert await passes.found(report(error="not YAML"), hold=hold()) == ["source opened"]
-    told = await passes.found(report(verdict(Status.IN_SYNC), number=3), action=action(wrote()), planned=True)
+    told = await passes.found(report(verdict(Status.IN_SYNC), number=3), action=action(wrote()), is_rollout=True)
     assert "rollback resolved (superseded)" in told
 
 

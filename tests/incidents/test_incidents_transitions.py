@@ -1,4 +1,4 @@
-"""From troubles to what people are told."""
+"""From findings to notifications."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.incidents.transitions import Finding, drift_finding, identity, of_type, transition
+from driftd.incidents.findings import Finding, PassRecord, drift_finding, drift_identity
+from driftd.incidents.transitions import of_type, transition
 from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
 from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Resolution
 from driftd.model.revision import GitLine
 from driftd.notify.message import compose
-from tests.support.samples import SECOND, T0, drifted, field, revision, verdict
+from tests.support.samples import SECOND, T0, drifted, field, report, revision, verdict
 
 REVERTED = Resolution.REVERTED
 
 
 def trouble(*resources: Verdict, number: int = 1) -> Finding:
-    return drift_finding("web", "prod", revision(number).sha, resources, Fingerprints(identity))
+    found = report(*resources, number=number)
+    finding = drift_finding(PassRecord(found, found), resources, Fingerprints(drift_identity))
+    assert finding is not None
+    return finding
 
 
 def opened(*resources: Verdict) -> Incident:

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from driftd.diff.ownership import Entry
 from driftd.kube.packing import CachedObject
-from driftd.live.actors import ActorLog, AuditEvent, Keys, _lost
+from driftd.live.actors import ActorLog, Keys, _lost
+from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
 
 REF = ResourceRef("", "ConfigMap", "shop", "web")
+URL = ApiPath("", "configmaps", "shop", "web")
 T0 = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 PATH: FieldPath = ("data", "currency")
 
@@ -57,7 +59,7 @@ def _write(
 ) -> AuditEvent:
     """A write that took ten milliseconds, so many seconds after T0."""
     time = T0 + timedelta(seconds=seconds)
-    return AuditEvent(REF, verb, user, source, manager, time, time + timedelta(milliseconds=10), subresource)
+    return AuditEvent(URL, verb, user, source, manager, time, time + timedelta(milliseconds=10), subresource)
 
 
 BEFORE = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
@@ -80,7 +82,7 @@ def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() 
     witness = ActorLog()
     witness.record_change(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
     assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(_write("grace", "kubectl-patch", 1, source="10.0.0.7"))
+    witness.record_audit(REF, _write("grace", "kubectl-patch", 1, source="10.0.0.7"))
     by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.manager, by.user, by.source, by.verb) == ("kubectl-patch", "grace", "10.0.0.7", "patch")
@@ -105,8 +107,8 @@ def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field(
     """Of writes with one tool, the one of the field's own second; and nobody, until the log tells of it."""
     witness = ActorLog()
     for one, seconds in writes:
-        witness.record_audit(_write(one, "kubectl-edit", seconds))
-    witness.record_audit(_write("bot", "some-controller", 0))
+        witness.record_audit(REF, _write(one, "kubectl-edit", seconds))
+    witness.record_audit(REF, _write("bot", "some-controller", 0))
     by = witness.attribute([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
     assert by is not None
     assert by.user == user
@@ -115,12 +117,12 @@ def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field(
 def test_nobody_is_named_for_a_removal_until_the_audit_log_tells_of_that_very_write() -> None:
     """It may tell seconds later: until then it knows only of the write that set the field, just before."""
     witness = ActorLog()
-    witness.record_audit(_write("ada", "pipeline", 0.3))
+    witness.record_audit(REF, _write("ada", "pipeline", 0.3))
     witness.record_change(
         REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=0.9)
     )
     assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(_write("grace", "kubectl-patch", 0.88))
+    witness.record_audit(REF, _write("grace", "kubectl-patch", 0.88))
     by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.user, by.manager) == ("grace", "kubectl-patch")
@@ -134,9 +136,9 @@ def test_of_two_removals_each_is_by_its_own_user() -> None:
     witness = ActorLog()
     witness.record_change(REF, versions[0], versions[1], first)
     witness.record_change(REF, versions[1], versions[2], second)
-    witness.record_audit(_write("ada", "kubectl-patch", 4.98))
+    witness.record_audit(REF, _write("ada", "kubectl-patch", 4.98))
     assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(_write("grace", "kubectl-patch", 5.48))
+    witness.record_audit(REF, _write("grace", "kubectl-patch", 5.48))
     by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
@@ -148,7 +150,9 @@ def test_a_report_of_a_controller_is_no_removal() -> None:
     witness.record_change(
         REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5)
     )
-    witness.record_audit(_write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status"))
+    witness.record_audit(
+        REF, _write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status")
+    )
     assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
 
 
@@ -160,8 +164,8 @@ def test_an_owner_without_a_time_gets_the_time_at_which_it_was_observed() -> Non
     by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert (by.time, by.user) == (T0, None)
-    witness.record_audit(_write("ada", "kubectl-edit", -0.5))
-    witness.record_audit(_write("grace", "kubectl", -0.6))
+    witness.record_audit(REF, _write("ada", "kubectl-edit", -0.5))
+    witness.record_audit(REF, _write("grace", "kubectl", -0.6))
     by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
@@ -172,7 +176,7 @@ def test_who_deleted_a_missing_object_is_said_where_the_audit_log_tells() -> Non
     witness = ActorLog()
     missing = Verdict(REF, "v1", Status.MISSING, None)
     assert witness.attribute([missing])[0].by is None
-    witness.record_audit(_write("grace", "kubectl", 0, verb="delete"))
+    witness.record_audit(REF, _write("grace", "kubectl", 0, verb="delete"))
     by = witness.attribute([missing])[0].by
     assert by is not None
     assert (by.user, by.operation) == ("grace", "Delete")
@@ -182,7 +186,7 @@ def test_what_is_remembered_of_an_object_is_bounded() -> None:
     """An object that changes all the time does not fill the memory."""
     witness = ActorLog()
     for second in range(1000):
-        witness.record_audit(_write(f"user-{second}", "kubectl", 10 * second))
+        witness.record_audit(REF, _write(f"user-{second}", "kubectl", 10 * second))
     by = FieldOwner("kubectl", "Update", time=T0)
     assert witness.attribute([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
 

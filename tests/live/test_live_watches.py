@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from driftd.live.api_reader import ReadResult
 from driftd.live.cache_reader import CacheReader
 from driftd.live.mapping import MappedManifest
 from driftd.live.watches import ClusterWatches
+from driftd.model.audit import ApiPath, AuditEvent
+from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef, Source
 from tests.support.world import World, deployment, until
@@ -98,6 +101,21 @@ async def test_what_is_no_longer_declared_is_cut_down(shared: Shared) -> None:
     await make(shared.world, "c")
     await shared.outline("c")
     assert shared.looked_at == []
+
+
+async def test_an_audit_event_concerns_the_object_at_its_path_where_an_app_declares_it(shared: Shared) -> None:
+    """By the plural of its resource; the namespace that a URL has is that of the object."""
+    shared.watches.drain_changes("first")
+    paths = [("", "configmaps", "web", "b"), ("", "secrets", "web", "a"), ("", "configmaps", "other", "a")]
+    now = shared.world.clock()
+    events = [AuditEvent(ApiPath(*path), "delete", "grace", None, None, now, now) for path in paths]
+    shared.watches.record_audit(events)
+    assert shared.watches.drain_changes("first") == set()
+    shared.watches.record_audit([replace(events[0], path=ApiPath("", "configmaps", "web", "a"))])
+    assert shared.watches.drain_changes("first") == {ref("a")}
+    [verdict] = shared.watches.actors.attribute([Verdict(ref("a"), "v1", Status.MISSING)])
+    assert verdict.by is not None
+    assert verdict.by.user == "grace"
 
 
 async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
-from driftd.model.drift import Status, Verdict
-from driftd.model.fingerprint import Fingerprints
-from driftd.model.resource import ResourceRef
+import pytest
+
+from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.fingerprint import Fingerprints, verdict_identity
+from driftd.model.resource import ResourceRef, Source
+from driftd.model.revision import GitLine, Revision
 
 
 def verdict(name: str, status: Status = Status.DRIFTED) -> Verdict:
@@ -62,3 +68,76 @@ def test_what_is_gone_is_forgotten() -> None:
     assert prints.of([verdict("a", Status.IN_SYNC), verdict("b", Status.IN_SYNC)]) == empty
     assert prints.of([]) == empty
     assert prints._hashes == []
+
+
+TIME = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+GRACE = FieldOwner("kubectl", "Update", "scale", "grace", TIME, "10.0.0.7", "patch")
+LINE = GitLine("app/web.yaml", 7, "b" * 40, "ada", TIME, "Deploy")
+DEPLOYED = Revision("a" * 40, "ada", TIME, "Deploy", "main")
+REPLICAS = ("spec", "replicas")
+DRIFTED = Verdict(
+    ResourceRef("apps", "Deployment", "web", "web"), "apps/v1", Status.DRIFTED, Source("app/web.yaml", 3),
+    (
+        FieldDrift(REPLICAS, Change.CHANGED, 1, 3, REPLICAS, GRACE, LINE),
+        FieldDrift(("metadata", "labels", "x"), Change.REMOVED, "y", None, ("metadata",), behind=True),
+    ),
+    behind=Behind(2, DEPLOYED),
+)  # fmt: skip
+MISSING = Verdict(
+    ResourceRef("", "ConfigMap", "web", "gone"), "v1", Status.MISSING, Source("app/gone.yaml", 1),
+    by=FieldOwner("kubectl", "Delete", None, "grace", TIME, "10.0.0.7", "delete"),
+)  # fmt: skip
+UNKNOWN = Verdict(
+    ResourceRef("", "ConfigMap", "web", "unread"), "v1", Status.UNKNOWN, Source("app/unread.yaml", 1), error="forbidden"
+)
+ORPHANED = Verdict(ResourceRef("", "Namespace", None, "old"), "v1", Status.ORPHANED, Source("app/old.yaml", 1))
+IN_SYNC = Verdict(ResourceRef("", "ConfigMap", "web", "fine"), "v1", Status.IN_SYNC, Source("app/fine.yaml", 1))
+IGNORED = Verdict(
+    ResourceRef("", "ConfigMap", "web", "ig"), "v1", Status.IGNORED, Source("app/ig.yaml", 1),
+    ignored=(FieldDrift(("data", "a"), Change.CHANGED, 1, 1.0, ("data", "a")),),
+)  # fmt: skip
+WRITTEN = {
+    DRIFTED: (
+        "4d73b958affdc9ea",
+        "12d7e07751b8170c",
+    ),
+    MISSING: (
+        "f7998ca67ac57370",
+        "c93844137f02e94f",
+    ),
+    UNKNOWN: (
+        "22d285dd6d55ece9",
+        "5c177190eebbbcff",
+    ),
+    ORPHANED: (
+        "041fac4bce6bcb70",
+        "ec15be0754720063",
+    ),
+    IN_SYNC: (
+        "3917b93546c6bd44",
+        "0000000000000000",
+    ),
+    IGNORED: (
+        "ae452f6f7f554c83",
+        "f10d95369f46799c",
+    ),
+}
+"""How the fingerprints begin that version 0.1 stored of these, with and without the user."""
+
+
+@pytest.mark.parametrize("verdict", WRITTEN, ids=lambda verdict: verdict.status)
+def test_a_stored_fingerprint_stays_what_it_was(verdict: Verdict) -> None:
+    """An upgrade is no reason to notify anybody."""
+    computed = [Fingerprints(partial(verdict_identity, with_user=user)).of([verdict]) for user in (True, False)]
+    assert tuple(fingerprint[:16] for fingerprint in computed) == WRITTEN[verdict]
+
+
+def test_who_did_it_counts_for_an_incident_and_not_for_the_history() -> None:
+    """When it was done, and which line of Git says otherwise, count for neither."""
+    stranger, later = replace(GRACE, user="ada"), replace(GRACE, time=TIME.replace(hour=10))
+    for owner, same_incident in ((stranger, False), (later, True)):
+        field = replace(DRIFTED.fields[0], by=owner, git=None)
+        other = replace(DRIFTED, fields=(field, *DRIFTED.fields[1:]), behind=None)
+        assert verdict_identity(other, with_user=False) == verdict_identity(DRIFTED, with_user=False)
+        equal = verdict_identity(other, with_user=True) == verdict_identity(DRIFTED, with_user=True)
+        assert equal is same_incident

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.model.drift import Status, Verdict
-from driftd.model.plan import Mode
+from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
-from driftd.policy.decide import decide, sync_decision
+from driftd.policy.decide import acts_unasked, repairable
 
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
 statuses = st.lists(st.sampled_from(list(Status)), max_size=8)
-errors = st.none() | st.just("app/bad.yaml:3:1: not YAML")
 
 
 def report(statuses: list[Status], error: str | None = None) -> Report:
@@ -28,33 +26,25 @@ def report(statuses: list[Status], error: str | None = None) -> Report:
     return Report("web", "prod", None, verdicts, T0, error)
 
 
-@given(statuses, errors, st.sampled_from([Mode.OBSERVE, Mode.APPROVE]))
-def test_only_a_healed_app_is_written_to_unasked(found: list[Status], error: str | None, mode: Mode) -> None:
-    """Observe and approve do nothing by themselves, whatever was found, and say why."""
-    decision = decide(mode, report(found, error))
-    assert decision.act_on == ()
-    assert decision.reason == f"the mode is {mode}"
+def hold(by: str) -> Hold:
+    return Hold("web", "a" * 40, "b" * 40, "d", "not healthy", by, T0)
+
+
+def test_only_a_healed_app_is_written_to_unasked() -> None:
+    """In mode approve driftd finishes the rollback that it began itself, and nothing else."""
+    assert {mode for mode in Mode if acts_unasked(mode, None)} == {Mode.HEAL}
+    assert {mode for mode in Mode if acts_unasked(mode, hold("ann"))} == {Mode.HEAL}
+    assert {mode for mode in Mode if acts_unasked(mode, hold(SYSTEM_ACTOR))} == {Mode.HEAL, Mode.APPROVE}
 
 
 @given(statuses)
-def test_a_healed_app_has_all_put_back_that_differs_and_nothing_else(found: list[Status]) -> None:
+def test_all_is_put_back_that_differs_and_nothing_else(found: list[Status]) -> None:
     """Drifted and missing objects; what is unknown, ignored or orphaned is left alone."""
-    decision = decide(Mode.HEAL, report(found))
-    assert [v.status for v in decision.act_on] == [s for s in found if s in (Status.DRIFTED, Status.MISSING)]
-    assert bool(decision.reason) is not bool(decision.act_on)
+    repaired = [verdict.status for verdict in repairable(report(found))]
+    assert repaired == [status for status in found if status in (Status.DRIFTED, Status.MISSING)]
 
 
 @given(statuses)
 def test_an_app_that_could_not_be_rendered_is_never_written_to(found: list[Status]) -> None:
     """Half of what Git declares is not what Git declares: neither unasked nor asked."""
-    broken = report(found, "app/bad.yaml:3:1: not YAML")
-    for decision in (decide(Mode.HEAL, broken), sync_decision(broken)):
-        assert decision.act_on == ()
-        assert decision.reason == "app/bad.yaml:3:1: not YAML"
-
-
-@pytest.mark.parametrize("mode", list(Mode))
-def test_nothing_is_done_where_nothing_differs(mode: Mode) -> None:
-    """In sync is in sync in every mode."""
-    assert decide(mode, report([Status.IN_SYNC, Status.IGNORED])).act_on == ()
-    assert sync_decision(report([Status.IN_SYNC])).reason == "nothing differs"
+    assert repairable(report(found, "app/bad.yaml:3:1: not YAML")) == ()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.model.drift import Status
-from driftd.model.health import Health, HealthState
+from driftd.model.health import Health, HealthState, describe
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
-from driftd.policy.lifecycle import RevisionAssessment, assess_revision, describe, unhealthy
+from driftd.policy.lifecycle import RevisionAssessment, Rollout, assess_revision
 from tests.support.samples import T0, ailing, drifted, report, verdict
 
 SETTLE, DEADLINE = timedelta(seconds=30), timedelta(minutes=10)
@@ -21,6 +21,10 @@ SEEN, APPLIED, GOOD, BAD = RevisionState.SEEN, RevisionState.APPLIED, RevisionSt
 IN_SYNC = report(verdict(Status.IN_SYNC))
 OFF = report(drifted())
 UNREADABLE = report(verdict(Status.UNKNOWN))
+
+
+def unhealthy(health: list[Health]) -> list[Health]:
+    return [one for one in health if one.state is not HealthState.HEALTHY]
 
 
 def judge(
@@ -32,9 +36,8 @@ def judge(
     steady: datetime | None = None,
     at: timedelta = timedelta(0),
 ) -> RevisionAssessment:
-    return assess_revision(
-        state, found, health, applied_at=applied, stable_since=steady, now=T0 + at, settle=SETTLE, deadline=DEADLINE
-    )
+    rollout = Rollout(state, applied, steady, found.in_sync, unhealthy(health))
+    return assess_revision(rollout, T0 + at, settle=SETTLE, deadline=DEADLINE)
 
 
 def test_a_revision_that_is_not_wholly_in_the_cluster_is_only_seen() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import yaml
 
+from driftd.model.command import CommandKind
 from driftd.model.drift import Status
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
-from driftd.repair.planner import Command
-from tests.support.world import World, config_map, deployment, statuses
+from tests.support.world import World, command, config_map, deployment, statuses
 from tests.support.worlds import Opened
 
 CRD = """\
@@ -223,7 +225,7 @@ async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Op
             result = await world.run()
             assert result.action is None, "too early"
             assert result.requeue_after is not None
-            waits.append(round(result.requeue_after.total_seconds()))
+            waits.append(math.ceil(result.requeue_after.total_seconds()))
             world.clock.advance(seconds=waits[-1] + 1)
             assert (await world.run()).action is not None
         assert waits == [1, 2, 4, 8]
@@ -333,7 +335,7 @@ async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_worl
     async with a_world(mode=Mode.APPROVE) as world:
         assert (await world.run()).action is None
         assert world.requests.writes == []
-        synced = await world.run(Command(Trigger.SYNC, "ann@laptop"))
+        synced = await world.run(command(CommandKind.SYNC, "ann@laptop"))
         assert synced.report.in_sync
         assert synced.action is not None
         assert (synced.action.by, synced.action.trigger) == ("ann@laptop", Trigger.SYNC)
@@ -357,14 +359,14 @@ async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Op
     """By an error, and nothing is written."""
     async with a_world(mode=Mode.APPROVE) as world:
         with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
-            await world.run(Command(Trigger.ROLLBACK, "ann"))
+            await world.run(command(CommandKind.ROLLBACK, "ann"))
         with pytest.raises(DriftdError, match="app web has no revision cafe in its history"):
-            await world.run(Command(Trigger.ROLLBACK, "ann", to="cafe"))
+            await world.run(command(CommandKind.ROLLBACK, "ann", to="cafe"))
         with pytest.raises(DriftdError, match="nothing to roll back"):
-            await world.run(Command(Trigger.ROLLBACK, "ann", to=world.repository.head))
+            await world.run(command(CommandKind.ROLLBACK, "ann", to=world.repository.head))
         world.sandbox.faults.refusing = True
         with pytest.raises(DriftdError, match="sandbox"):
-            await world.restart().run(Command(Trigger.SYNC, "ann"))
+            await world.restart().run(command(CommandKind.SYNC, "ann"))
         assert world.requests.writes == []
 
 

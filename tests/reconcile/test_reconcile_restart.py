@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from driftd.model.plan import Mode
+import asyncio
+
+import pytest
+
+from driftd.model.plan import Mode, Outcome
+from driftd.repair import executor
+from driftd.store import HistoryKind
 from tests.support.worlds import Opened
 
 
@@ -68,3 +74,58 @@ async def test_without_any_revision_nothing_is_known_and_the_source_says_why(a_w
         assert not result.report.in_sync
         assert world.requests.writes == []
         assert await world.told() == []
+
+
+@pytest.mark.parametrize("dies", ["record_outcomes", "record_action", "record_report"])
+async def test_what_driftd_wrote_before_it_was_killed_is_told_as_its_own(
+    a_world: Opened, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    """The write is in the store before it is made: nobody else is said to have put it back."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.restart(mode=Mode.OBSERVE)
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await world.run()
+        world.restart(mode=Mode.HEAL)
+
+        async def killed(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(world.store, dies, killed)
+            with pytest.raises(asyncio.CancelledError):
+                await world.run()
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
+        world.restart()
+        world.requests.seen.clear()
+        await world.run()
+        assert world.requests.writes == []
+        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        actions = [entry for entry in await world.store.history("web") if entry.kind is HistoryKind.ACTION]
+        assert actions[0].details["trigger"] == "heal"
+        assert len(actions) == 2, "the deployment and the heal, each once"
+        (operation, *_) = await world.store.operations(app="web", kind="ConfigMap")
+        assert (operation.outcome, operation.by) == (Outcome.CONFIGURED, "driftd")
+        assert [(field.live, field.desired) for field in operation.fields] == [("2", "1")]
+
+
+async def test_what_was_planned_and_never_written_is_not_said_to_be_done(
+    a_world: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process died between the plan and the first write: the next one makes a plan of its own."""
+    async with a_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+
+        async def killed(*_: object, **__: object) -> None:
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(executor, "apply", killed)
+            with pytest.raises(asyncio.CancelledError):
+                await world.run()
+        world.restart(mode=Mode.OBSERVE)
+        await world.run()
+        (operation, *_) = await world.store.operations(app="web", kind="ConfigMap")
+        assert operation.outcome is Outcome.INTERRUPTED
+        assert (await world.told())[-1] == "drift opened"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from driftd.model.command import CommandKind
 from driftd.model.drift import Status
 from driftd.model.plan import Hold, Mode, RollbackMode, Trigger
 from driftd.model.revision import RevisionState
 from driftd.reconcile.reconciler import PassResult
-from driftd.repair.planner import Command
 from driftd.store import HistoryKind, Store
-from tests.support.world import World, config_map, deployment, statuses
+from tests.support.world import World, command, config_map, deployment, statuses
 from tests.support.worlds import Opened
 
 BROKEN = deployment("shop/web:2-broken")
@@ -149,11 +149,11 @@ async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rol
 async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Opened) -> None:
     """The hold is in the store, the cluster still has the bad revision: the next process applies the good one."""
     async with a_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
-        await world.run(Command(Trigger.SYNC, "ann"))
+        await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
         good = world.repository.head
         bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
-        await world.run(Command(Trigger.SYNC, "ann"))
+        await world.run(command(CommandKind.SYNC, "ann"))
         record = await world.store.revision("web", bad)
         assert record is not None
         await world.store.set_hold(Hold("web", good, bad, record.digest, "not healthy", "driftd", world.clock()))
@@ -183,14 +183,14 @@ async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_w
 async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
     """What a good revision declares is kept in the history."""
     async with a_world(mode=Mode.APPROVE) as world:
-        await world.run(Command(Trigger.SYNC, "ann"))
+        await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2")}, "Update to 2")
-        await world.run(Command(Trigger.SYNC, "ann"))
+        await world.run(command(CommandKind.SYNC, "ann"))
         world.repository.folder.rename(world.folder / "elsewhere")
         await world.source.fetch()
         assert world.source.error
-        result = await world.run(Command(Trigger.ROLLBACK, "ann"))
+        result = await world.run(command(CommandKind.ROLLBACK, "ann"))
         assert result.report.in_sync
         assert await world.image() == "shop/web:1"
 
@@ -200,7 +200,7 @@ async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
-        released = await world.run(Command(Trigger.SYNC, "ann", release=True))
+        released = await world.run(command(CommandKind.SYNC, "ann", release=True))
         assert released.hold is None
         assert await world.image() == "shop/web:2-broken"
         assert (await world.run()).hold is None, "it has until its deadline"
@@ -226,10 +226,10 @@ async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Open
     """By the first digits of its commit, good or not."""
     async with a_world(mode=Mode.APPROVE) as world:
         first = world.repository.head
-        await world.run(Command(Trigger.SYNC, "ann"))
+        await world.run(command(CommandKind.SYNC, "ann"))
         await world.commit({"config.yaml": config_map(a="2")}, "Second")
-        await world.run(Command(Trigger.SYNC, "ann"))
-        result = await world.run(Command(Trigger.ROLLBACK, "ann", to=first[:9]))
+        await world.run(command(CommandKind.SYNC, "ann"))
+        result = await world.run(command(CommandKind.ROLLBACK, "ann", to=first[:9]))
         assert result.hold is not None
         assert (result.hold.by, result.hold.revision) == ("ann", first)
         assert result.hold.reason == "asked for by ann"

@@ -1,25 +1,35 @@
-"""A history of its own for every test."""
+"""A store of its own for every test, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import store_world as world
 
 from driftd.store import Store
+from tests.support import POSTGRESQL
+from tests.support.postgres import Postgres
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Where the test's database is. DRIFTD_TEST_STORE_URL puts all of them on another one, emptied before each test."""
-    elsewhere = os.environ.get("DRIFTD_TEST_STORE_URL")
-    if elsewhere:
-        world.empty(elsewhere)
-        return elsewhere
-    return f"sqlite:///{tmp_path / 'history.db'}"
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that all tests of the session share (under xdist: one for each worker)."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=getattr(pytest.mark, POSTGRESQL))])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where the test's database is: there is nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'history.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    database = server.new_database()
+    yield database
+    server.drop_database(database)
 
 
 @pytest.fixture

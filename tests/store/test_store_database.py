@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 import store_world as world
-from sqlalchemy import Connection, create_engine, inspect, select, text, update
+from sqlalchemy import create_engine, inspect, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from driftd.model.errors import StoreError
 from driftd.store import Store
-from driftd.store.migrations import bring_up_to_date
 from driftd.store.schema import SCHEMA_VERSION, metadata, schema_version
 
 
@@ -113,53 +112,14 @@ async def test_a_database_of_a_newer_driftd_is_refused(url):
         await Store.open(url)
 
 
-def test_an_older_database_goes_forward_step_by_step(tmp_path: Path):
-    """Each migration runs once, in order, and together they are one transaction."""
-    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
-    with engine.begin() as connection:
-        bring_up_to_date(connection, "old.db", target=1)
-
-    def add(name: str):
-        def migrate(connection: Connection) -> None:
-            connection.execute(text(f"ALTER TABLE holds ADD COLUMN {name} INTEGER"))
-
-        return migrate
-
-    with engine.begin() as connection:
-        bring_up_to_date(connection, "old.db", target=3, migrations={2: add("second"), 3: add("third")})
-        bring_up_to_date(connection, "old.db", target=3, migrations={})
-    with engine.begin() as connection:
-        assert connection.execute(select(schema_version.c.version)).scalar() == 3
-        assert {"second", "third"} <= {column["name"] for column in inspect(connection).get_columns("holds")}
-    engine.dispose()
-
-
-async def test_a_database_of_the_first_schema_goes_on_being_used(url):
-    """What was recorded is there, and what is recorded next stands beside it."""
-    store = await Store.open(url)
-    await store.record_report(world.report(world.verdict("a")))
-    await store.close()
+async def test_somebody_elses_tables_are_left_alone(url: str):
+    """A database that has a table called history, but is not driftd's, is not written to."""
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE reports DROP COLUMN standing"))
-        connection.execute(update(schema_version).values(version=1))
-    engine.dispose()
-    store = await Store.open(url)
-    assert await store.last_report("web") == world.report(world.verdict("a"))
-    await store.record_report(
-        world.report(world.verdict("b"), minute=1), (await store.app_state("web", "f" * 40)).version
-    )
-    assert await store.last_report("web") == world.report(world.verdict("b"), minute=1)
-    await store.close()
-
-
-def test_somebody_elses_tables_are_left_alone(tmp_path: Path):
-    """A database that has a table called history, but is not driftd's, is not written to."""
-    engine = create_engine(f"sqlite:///{tmp_path}/other.db")
-    with engine.begin() as connection:
         connection.execute(text("CREATE TABLE history (x INTEGER)"))
-        with pytest.raises(StoreError, match="history"):
-            bring_up_to_date(connection, "other.db")
+    with pytest.raises(StoreError, match="history"):
+        await Store.open(url)
+    with engine.begin() as connection:
         assert inspect(connection).get_table_names() == ["history"]
     engine.dispose()
 

@@ -2,3 +2,6 @@
 
 TIER = "controlplane"
 """The mark of every test that needs the real control plane."""
+
+POSTGRESQL = "postgresql"
+"""The mark of every test on a PostgreSQL server."""

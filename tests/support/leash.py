@@ -1,7 +1,8 @@
 """Runs a program that must not outlive the process that started it, however that one ends.
 
-`python leash.py PROGRAM [ARGUMENT…]`: the program is killed once this script's standard input is closed, which the
-system does when the parent dies, even by SIGKILL. Ends with the program's own exit code.
+`python leash.py [--user=NUMBER] PROGRAM [ARGUMENT…]`: the program, run by that user, is killed once this script's
+standard input is closed, which the system does when the parent dies, even by SIGKILL. Ends with the program's own exit
+code.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from types import FrameType
 
 
 def main() -> int:
-    program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+    command, user = sys.argv[1:], None
+    if command[0].startswith("--user="):
+        user = int(command.pop(0).partition("=")[2])
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=user and [])
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         program.send_signal(number)
@@ -26,6 +30,7 @@ def main() -> int:
         program.kill()
 
     signal.signal(signal.SIGTERM, hand_on)
+    signal.signal(signal.SIGINT, hand_on)
     threading.Thread(target=kill_when_alone, daemon=True).start()
     return program.wait()
 

@@ -1,8 +1,9 @@
-"""One server of the control plane as a child process, with its log."""
+"""A server that tests need, as a child process with its log."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,14 +23,23 @@ class ServerProcess:
     """A program that runs until it is stopped, and never longer than this process.
 
     Its output is appended to `log`. It has a session of its own, so Ctrl-C in a terminal does not reach it.
+    `user` is the number of another user (and its group) that runs it, `ending` the signal that asks it to end.
     """
 
-    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        *,
+        user: int | None = None,
+        ending: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self._ending = ending
         self.name = Path(command[0]).name
         self.log = log
         with log.open("ab") as output:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", LEASH, *command],
+                [sys.executable, "-I", "-S", LEASH, *([f"--user={user}"] if user is not None else []), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -49,7 +59,7 @@ class ServerProcess:
     def stop(self, grace: float = 10) -> None:
         """Ask it to end, and kill it after `grace` seconds (0: at once). Harmless when it has ended."""
         if grace > 0 and self.running:
-            self._child.terminate()
+            self._child.send_signal(self._ending)
             with suppress(subprocess.TimeoutExpired):  # then closing the pipe makes the leash kill it
                 self._child.wait(grace)
         if self._child.stdin:

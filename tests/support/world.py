@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from driftd.desired.provider import InProcessProvider
 from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.incidents.recorder import Recorder
 from driftd.kube.cache import LiveCache, Timing
@@ -24,12 +25,16 @@ from driftd.kube.openapi import SchemaSource
 from driftd.live.cluster import ClusterView
 from driftd.live.watches import ClusterWatches
 from driftd.model.app import App
+from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.reconcile.controller import Controller
-from driftd.reconcile.reconciler import PassResult, Reconciler
-from driftd.repair.planner import Command
+from driftd.reconcile.leases import Leases
+from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.result import PassResult
+from driftd.reconcile.scan import Background
+from driftd.render.parsed import CachingParser
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store
@@ -62,6 +67,11 @@ spec:
         - name: web
           image: {image}
 """
+
+
+def command(kind: CommandKind, by: str, *, to: str | None = None, release: bool = False) -> Command:
+    """What a person asks of the app `web`."""
+    return Command(uuid.uuid4().hex, "web", kind, by, datetime.now(UTC), to=to, release=release)
 
 
 class Requests:
@@ -120,12 +130,12 @@ class World:
         self.runner = self.make_runner()
         return self.runner
 
-    def make_runner(self, watches: ClusterWatches | None = None, wake: Callable[[], None] = lambda: None) -> Reconciler:
+    def make_runner(self, background: Background | None = None) -> Reconciler:
         view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
+        comparison = Comparison(Redactor(b"k" * 32))
         return Reconciler(
-            app=self.app, source=self.source, view=view, store=self.store, comparison=Comparison(Redactor(b"k" * 32)),
-            recorder=self.recorder(), now=self.clock, watches=watches, wake=wake,
-        )  # fmt: skip
+            self.app, self.source, view, self.store, comparison, self.recorder(), self.clock, background=background
+        )
 
     def recorder(self) -> Recorder:
         return Recorder(self.store, ["chat"], self.clock, lambda: None)
@@ -137,8 +147,12 @@ class World:
         await self.source.fetch()
         return sha
 
-    async def run(self, ask: Command | None = None) -> PassResult:
-        return await self.runner.run(ask)
+    async def run(self, command: Command | None = None) -> PassResult:
+        """A pass, and the ones that follow from it at once: those that carry out a rollback."""
+        result = await self.runner.run(command)
+        while result.rollback_due:
+            result = await self.runner.run()
+        return result
 
     async def settle(self) -> PassResult:
         """Passes until the app's revision is good: rolled out, and steady for its settle time."""
@@ -197,13 +211,16 @@ class World:
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Controller]:
         """The app under an engine that watches the cluster."""
-        engine = Controller({"shop": self.source}, self.recorder(), self.clock)
+        leases = Leases(self.store)
+        engine = Controller({"shop": self.source}, self.recorder(), self.store, leases, self.clock)
         watches = ClusterWatches(
             lambda changed, fresh: LiveCache(self.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)),
             engine.enqueue_changed,
             self.clock,
         )
-        self.runner = engine.reconcilers["web"] = self.make_runner(watches, lambda: engine.enqueue_changed("web"))
+        self.runner = engine.reconcilers["web"] = self.make_runner(
+            Background(watches, lambda: engine.enqueue_changed("web"), asyncio.Lock())
+        )
         engine.start()
         engine.request_full_pass("web")
         try:
@@ -245,8 +262,8 @@ async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> 
         clock = Clock()
         store = await Store.open(f"sqlite:///{folder / 'history.db'}", clock=clock)
         stack.push_async_callback(store.close)
-        mirror = Mirror(GitSource("shop", repository.url, allow_file=True), folder / "mirror")
-        source = SourceState("shop", mirror, timedelta(seconds=60), clock)
+        provider = InProcessProvider(folder / "mirrors", CachingParser())
+        source = SourceState(GitSource("shop", repository.url, allow_file=True), provider, timedelta(seconds=60), clock)
         await source.fetch()
         described = App("web", "shop", "sandbox", path="app", namespace="web", **{"mode": Mode.OBSERVE, **app})
         world = World(folder, repository, sandbox, requests, cluster, store, source, described, clock)

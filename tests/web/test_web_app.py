@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import driftd
+from driftd.model.audit import AuditEvent
 from driftd.model.document import check_document
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
@@ -27,7 +28,6 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.secret import Secret
 from driftd.web import Metrics, create_app, serve
-from driftd.web.audit import AuditWrite
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 REF = ResourceRef("", "ConfigMap", "web", "web")
@@ -50,13 +50,13 @@ class Daemon:
     reasons: list[str] = field(default_factory=list)
     last: list[Report] = field(default_factory=list)
     token: Secret | None = None
-    written: list[tuple[str | None, AuditWrite]] = field(default_factory=list)
+    written: list[tuple[str | None, AuditEvent]] = field(default_factory=list)
 
     def audit_token(self) -> Secret | None:
         return self.token
 
-    def audit(self, cluster: str | None, writes: Sequence[AuditWrite]) -> bool:
-        self.written += [(cluster, write) for write in writes]
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        self.written += [(cluster, event) for event in events]
         return cluster in (None, "prod")
 
     def alive(self) -> bool:

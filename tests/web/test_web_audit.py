@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from driftd.config.secret import SecretFile
+from driftd.model.audit import ApiPath
 from driftd.web import serve
 from driftd.web.audit import writes
 from driftd.web.audit_receiver import create_audit_app
@@ -39,7 +40,7 @@ LIST: dict[str, Any] = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "i
 def test_a_write_is_read_with_its_user_manager_and_address() -> None:
     """All that attribution needs is in the event's metadata."""
     (write,) = writes(LIST)
-    assert (write.group, write.plural, write.namespace, write.name) == ("apps", "deployments", "shop", "web")
+    assert write.path == ApiPath("apps", "deployments", "shop", "web")
     assert (write.user, write.manager, write.source, write.verb) == ("grace", "kubectl-edit", "10.0.0.7", "patch")
     assert write.answered - write.time == timedelta(milliseconds=100)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from rich.console import Console
@@ -16,11 +14,11 @@ from driftd.cli.output import describe
 from driftd.cli.output.json import dump
 from driftd.cli.output.table import STATUS_STYLES
 from driftd.model.document import timestamp
-from driftd.model.drift import Status
 from driftd.model.health import HealthState
-from driftd.model.plan import Hold, Mode
+from driftd.model.plan import Hold
 from driftd.model.revision import RevisionState
 from driftd.model.text import one_line
+from driftd.service.views import AppStatus, HistoryLine, Tone
 
 _DIM = "bright_black"
 _MIN_WIDTH_FOR_AGES = 100
@@ -37,42 +35,6 @@ _HEALTH_STYLES = {
     HealthState.DEGRADED: "red",
     HealthState.UNKNOWN: "yellow",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class AppStatus:
-    """The status of one app. None means not known yet; `error` is why its last pass has no verdict."""
-
-    app: str
-    cluster: str
-    mode: Mode
-    revision: str | None = None
-    state: RevisionState | None = None
-    health: HealthState | None = None
-    counts: Mapping[Status, int] | None = None
-    hold: Hold | None = None
-    last_pass: datetime | None = None
-    error: str | None = None
-
-
-class Tone(StrEnum):
-    """Whether an event is good news."""
-
-    GOOD = "good"
-    BAD = "bad"
-    NEUTRAL = "neutral"
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
-    """One event of an app: `what` in a word or two ("drift", "healed", "revision good")."""
-
-    time: datetime
-    what: str
-    tone: Tone
-    revision: str | None
-    by: str | None
-    detail: str = ""
 
 
 _TONE_STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.NEUTRAL: "default"}
@@ -103,7 +65,7 @@ def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) 
             console.print(Text(f"{one_line(app.app)}: {one_line(app.error)}", style="red"))
 
 
-def print_history(console: Console, entries: Sequence[HistoryRow], *, now: datetime) -> None:
+def print_history(console: Console, entries: Sequence[HistoryLine], *, now: datetime) -> None:
     """Prints a row per event, in the order given."""
     if not entries:
         console.print(Text("Nothing has happened yet.", style=_DIM))
@@ -128,7 +90,7 @@ def status_json(apps: Sequence[AppStatus]) -> str:
     return dump({"version": 1, "apps": [_status_document(app) for app in apps]})
 
 
-def history_json(app: str, entries: Sequence[HistoryRow]) -> str:
+def history_json(app: str, entries: Sequence[HistoryLine]) -> str:
     """The same as JSON, in the form of `check -o json`."""
     documents = [
         {

@@ -1,0 +1,128 @@
+"""The composition root: the components of one configuration, opened and closed together, for daemon and commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from driftd.config.app import AppConfig
+from driftd.config.settings import Config
+from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, utc_now
+from driftd.daemon.channels import ObservedChannel, channels
+from driftd.daemon.clusters import Clusters
+from driftd.desired.provider import InProcessProvider
+from driftd.desired.source import SourceState
+from driftd.diff.compare import Comparison
+from driftd.incidents.recorder import Recorder
+from driftd.live.cluster import ClusterView
+from driftd.model.errors import DriftdError
+from driftd.notify.channel import Channel
+from driftd.notify.dispatcher import Dispatcher
+from driftd.reconcile.leases import Leases
+from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.scan import Background, Watches
+from driftd.render.parsed import CachingParser
+from driftd.service.commands import Commands
+from driftd.service.queries import Queries
+from driftd.store.store import Store
+
+
+class Components:
+    """The components of one configuration, made on demand: a source or a cluster that no app needs is never touched."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        comparison: Comparison,
+        channels: Sequence[Channel],
+        dispatcher: Dispatcher,
+        now: Clock,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.comparison = comparison
+        self.dispatcher = dispatcher
+        self.now = now
+        self.channels = [channel.name for channel in channels]
+        self.recorder = Recorder(store, self.channels, now, dispatcher.wake)
+        self.clusters = Clusters()
+        self.leases = Leases(store)
+        self.commands = Commands(store, now)
+        self.queries = Queries(store)
+        self._provider = InProcessProvider(config.cache_dir, CachingParser())
+        self._sources: dict[str, SourceState] = {}
+        self._enrichment_slot = asyncio.Lock()
+
+    def app_config(self, name: str) -> AppConfig:
+        """Raises: DriftdError: there is no such app; the text names those that there are."""
+        app = self.config.app(name)
+        if app is None:
+            known = ", ".join(app.name for app in self.config.apps) or "none"
+            raise DriftdError(f"there is no app {name!r} in the configuration (there are: {known})")
+        return app
+
+    def source(self, name: str) -> SourceState:
+        """The state of a source. Raises: GitError."""
+        if name not in self._sources:
+            source = next(source for source in self.config.sources if source.name == name)
+            self._sources[name] = SourceState(git_source(source), self._provider, source.interval, self.now)
+        return self._sources[name]
+
+    async def view(self, cluster: str) -> ClusterView:
+        """The view of a cluster. Raises: ConfigError, KubeError: its kubeconfig is of no use."""
+        return await self.clusters.connect(
+            cluster_access(next(one for one in self.config.all_clusters if one.name == cluster))
+        )
+
+    def background(self, watches: Watches, wake: Callable[[], None]) -> Background:
+        """What a reconciler of the daemon has beside its passes. `wake` requests a pass."""
+        return Background(watches, wake, self._enrichment_slot)
+
+    async def reconciler(self, name: str, background: Background | None = None) -> Reconciler:
+        """The reconciler of an app; without a `background` each pass reads from the API server."""
+        app = app_of(self.app_config(name), self.config)
+        return Reconciler(
+            app,
+            self.source(app.source),
+            await self.view(app.cluster),
+            self.store,
+            self.comparison,
+            self.recorder,
+            self.now,
+            background=background,
+            check_lease=partial(self.leases.check, name),
+        )
+
+
+def _unobserved(_channel: str, _ok: bool) -> None:  # as ObservedChannel calls it
+    """A command has no metrics."""
+
+
+@asynccontextmanager
+async def components(
+    config: Config, *, now: Clock = utc_now, on_delivery: Callable[[str, bool], None] = _unobserved
+) -> AsyncIterator[Components]:
+    """Opens the store and the channels of a configuration. `on_delivery` observes each delivery. Raises: StoreError."""
+    async with AsyncExitStack() as stack:
+        store = await Store.open(store_url(config))
+        stack.push_async_callback(store.close)
+        opened = tuple(ObservedChannel(channel, on_delivery) for channel in channels(config))
+        for channel in opened:
+            stack.push_async_callback(channel.close)
+        dispatcher = Dispatcher(store, opened, now)
+        made = Components(config, store, comparison(config, await store.redaction_key()), opened, dispatcher, now)
+        stack.push_async_callback(made.clusters.close)
+        stack.push_async_callback(made.leases.release)
+        yield made
+
+
+def store_url(config: Config) -> str:
+    """The store's address with its password, where it has one."""
+    from sqlalchemy import make_url  # noqa: PLC0415  # only where a store is opened
+
+    url = make_url(config.store.url)
+    password = config.store.password
+    return (url.set(password=password.read()) if password else url).render_as_string(hide_password=False)

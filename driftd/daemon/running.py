@@ -1,0 +1,203 @@
+"""One configuration at work: its controller, timers, watches and messages, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from driftd.config.settings import Config
+from driftd.daemon.assembly import utc_now
+from driftd.daemon.components import Components, components
+from driftd.daemon.timers import Timers
+from driftd.kube.cache import LiveCache
+from driftd.live.watches import ClusterWatches
+from driftd.model.audit import AuditEvent
+from driftd.model.errors import DriftdError
+from driftd.process.tuning import freeze_heap
+from driftd.reconcile.controller import Controller
+from driftd.reconcile.result import PassResult
+from driftd.web.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+_GRACE_SECONDS = 6.0
+"""Seconds that passes under way have to end; with the web server's own it stays under ten."""
+
+_SETUP_RETRY_SECONDS = 10.0
+"""Seconds until an app whose cluster cannot be logged in to is tried again."""
+
+_STUCK_AFTER = timedelta(minutes=10)
+"""How long one pass may take before the process counts as stuck."""
+
+_PRUNE_INTERVAL = timedelta(hours=6)
+
+_HOUSEKEEPING_SECONDS = 5.0
+"""Seconds between two looks at how the daemon itself is."""
+
+
+class Running:
+    """The controller of one configuration at work, with its timers and watches."""
+
+    def __init__(self, components: Components, controller: Controller, timers: Timers) -> None:
+        self.components = components
+        self.controller = controller
+        self.watches: dict[str, ClusterWatches] = {}
+        self._timers = timers
+        self.unreachable: dict[str, str] = {}
+        """Apps that could not be set up, with the reason."""
+
+    @property
+    def config(self) -> Config:
+        return self.components.config
+
+    def fetch_now(self) -> None:
+        self._timers.fetch_now()
+
+    def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
+        """Records the audit events of a cluster (None: the default one). False: there is no such cluster."""
+        clusters = [one.name for one in self.config.all_clusters]
+        name = cluster or clusters[0]
+        if name not in clusters:
+            return False
+        watches = self.watches.get(name)
+        if watches is not None:
+            watches.record_audit(events)
+        return True
+
+    def alive(self) -> bool:
+        return not self.controller.stuck(_STUCK_AFTER)
+
+    def not_ready(self) -> list[str]:
+        """Why not everything is known yet."""
+        reasons = [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
+        reasons += [
+            f"source {s.name} has not been fetched yet"
+            for s in self.controller.sources.values()
+            if s.last_attempt is None
+        ]
+        reasons += [
+            f"app {name} has had no pass yet"
+            for name in self.controller.reconcilers
+            if name not in self.controller.results and self.controller.leases.other_holder(name) is None
+        ]
+        return reasons
+
+
+@asynccontextmanager
+async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
+    """Everything of one configuration, started; stopped in the order that loses nothing."""
+    async with components(config, on_delivery=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as made:
+        sources = {source.name: made.source(source.name) for source in config.sources}
+        controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
+        timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass)
+        at_work = Running(made, controller, timers)
+        metrics.retain(
+            apps={app.name: config.cluster_of(app).name for app in config.apps},
+            sources=list(sources),
+            channels=made.channels,
+        )
+        for state in sources.values():
+            await state.resume()
+        for app in config.apps:
+            await _add_app(at_work, app.name)
+            timers.every_app(app.name, app.interval)
+            if sources[app.source].revision is not None:
+                controller.request_full_pass(app.name)
+        for source in config.sources:
+            timers.every_source(source.name, source.interval)
+        dispatching = asyncio.create_task(made.dispatcher.run(), name="dispatcher")
+        housekeeping = asyncio.create_task(_housekeeping(at_work, metrics), name="housekeeping")
+        setting_up = asyncio.create_task(_set_up_late(at_work), name="late apps")
+        controller.start()
+        timers.start()
+        try:
+            yield at_work
+        finally:
+            timers.stop()
+            await controller.stop(_GRACE_SECONDS)
+            await made.dispatcher.drain(1.0)
+            for task in (dispatching, housekeeping, setting_up):
+                task.cancel()
+            await asyncio.gather(dispatching, housekeeping, setting_up, return_exceptions=True)
+            for watches in at_work.watches.values():
+                await watches.close()
+
+
+async def _add_app(at_work: Running, name: str) -> None:
+    made, controller = at_work.components, at_work.controller
+    app = made.app_config(name)
+    cluster = at_work.config.cluster_of(app).name
+    try:
+        view = await made.view(cluster)
+    except DriftdError as error:
+        if at_work.unreachable.get(name) != str(error):
+            log.error("app cannot be set up", app=name, error=str(error))  # noqa: TRY400  # the text says it all
+        at_work.unreachable[name] = str(error)
+        return
+    at_work.unreachable.pop(name, None)
+    watches = at_work.watches.get(cluster)
+    if watches is None:
+        watches = ClusterWatches(
+            lambda changed, freshness: LiveCache(view.cluster, changed, freshness), controller.enqueue_changed, made.now
+        )
+        at_work.watches[cluster] = watches
+    controller.reconcilers[name] = await made.reconciler(
+        name, made.background(watches, lambda: controller.enqueue_changed(name))
+    )
+
+
+async def _set_up_late(at_work: Running) -> None:
+    """Tries again what could not be set up at the start: a kubeconfig or a login may come later."""
+    while True:
+        await asyncio.sleep(_SETUP_RETRY_SECONDS)
+        for name in list(at_work.unreachable):
+            await _add_app(at_work, name)
+            at_work.controller.request_full_pass(name)
+
+
+async def _fetch(controller: Controller, name: str, metrics: Metrics) -> float | None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    retry_after = await controller.fetch(name)
+    source = controller.sources[name]
+    metrics.observe_fetch(
+        name, ok=source.error is None, seconds=loop.time() - started, time=source.last_attempt or utc_now()
+    )
+    return retry_after
+
+
+def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
+    def observe(result: PassResult) -> None:
+        metrics.observe_pass(result.report, result.seconds, held=result.hold is not None)
+        if result.action is not None:
+            metrics.observe_action(result.action)
+
+    return observe
+
+
+async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
+    """Keeps the queue's depth in the metrics, tells of rules that are of no use, and keeps the store within bounds."""
+    loop = asyncio.get_running_loop()
+    next_pruning = loop.time()
+    settled = False
+    while True:
+        metrics.observe_queue(len(at_work.controller.queue))
+        if not at_work.not_ready():
+            unused = at_work.components.comparison.ignored.unused()
+            metrics.observe_unused_rules(len(unused))
+            if not settled:
+                settled = True
+                for rule in unused:
+                    log.warning("ignore rule has matched nothing", rule=str(rule))
+                freeze_heap()
+        if loop.time() >= next_pruning:
+            next_pruning = loop.time() + _PRUNE_INTERVAL.total_seconds()
+            try:
+                await at_work.components.store.prune()
+            except DriftdError as error:
+                log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)

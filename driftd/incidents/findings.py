@@ -1,0 +1,173 @@
+"""From a pass to its findings: what is wrong with an app, by incident type. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+
+from driftd.model.drift import Status, Verdict
+from driftd.model.fingerprint import Fingerprints, verdict_identity
+from driftd.model.health import Health, describe
+from driftd.model.incident import IncidentType, Resolution
+from driftd.model.plan import Action, Hold
+from driftd.model.report import Report
+
+drift_identity = partial(verdict_identity, with_user=True)
+"""What of a verdict makes drift another one, for its fingerprint: that its user came to be known, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong now. `cause` identifies it: equal for two passes that found the same."""
+
+    type: IncidentType
+    app: str
+    cluster: str
+    revision: str | None
+    resources: tuple[Verdict, ...] = ()
+    message: str = ""
+    cause: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two passes that found the same; times and texts that only count on do not matter."""
+        return hashlib.sha256(f"{self.type}\n{self.cause or self.message}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class PassRecord:
+    """A pass, as it is recorded: the reports from before and after it acted, and what it did.
+
+    `is_rollout` marks a pass that brings a revision in: what differs before it is the commit, not drift.
+    `rollback_refused` says why a bad revision was not rolled back although it should have been.
+    `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
+    `version` is that of the app state that the pass rests on, where it must still be in force.
+    """
+
+    before: Report
+    after: Report
+    health: tuple[Health, ...] = ()
+    action: Action | None = None
+    hold: Hold | None = None
+    is_rollout: bool = False
+    rollback_refused: str = ""
+    settled: bool = True
+    version: str | None = None
+
+    @property
+    def sha(self) -> str | None:
+        return self.after.revision.sha if self.after.revision else None
+
+    @property
+    def drifted(self) -> tuple[Verdict, ...]:
+        """The objects that people are notified of as drifted."""
+        return self.after.drifted if self.is_rollout else self.before.drifted or self.after.drifted
+
+    @property
+    def drift_is_over(self) -> bool:
+        return not self.after.drifted and not self.after.undecided
+
+    @property
+    def rollback_is_known(self) -> bool:
+        """Whether what there is to say of a rollback is known: not before the held revision could be read."""
+        return self.hold is None or self.action is not None or not self.after.undecided
+
+
+def drift_finding(record: PassRecord, drifted: tuple[Verdict, ...], fingerprints: Fingerprints) -> Finding | None:
+    """`fingerprints` are those of the app's drift before."""
+    if not drifted:
+        return None
+    report = record.after
+    cause = fingerprints.of(drifted)
+    return Finding(IncidentType.DRIFT, report.app, report.cluster, record.sha, drifted, cause=cause)
+
+
+def other_findings(record: PassRecord) -> dict[IncidentType, Finding | None]:
+    """The findings of every type but drift."""
+    findings = {
+        IncidentType.SYNC_FAILED: _sync_failed(record) or _rollback_refused(record),
+        IncidentType.SOURCE: _source_broken(record),
+        IncidentType.UNHEALTHY: _unhealthy(record),
+    }
+    if record.rollback_is_known:
+        findings[IncidentType.ROLLBACK] = _rolled_back(record)
+    return findings
+
+
+def source_unreachable(source: str, error: str, revision: str | None) -> Finding:
+    """A source that does not answer: an incident of its own, for all its apps."""
+    app = f"source/{source}"
+    return Finding(IncidentType.SOURCE, app, "", revision, message=error, cause="unreachable")
+
+
+def may_persist(type_: IncidentType, record: PassRecord) -> bool:
+    """Whether an incident without a finding may go on all the same: what cannot be read has not gone away."""
+    report = record.after
+    match type_:
+        case IncidentType.DRIFT | IncidentType.UNHEALTHY:
+            return report.undecided
+        case IncidentType.SYNC_FAILED:  # without a new attempt, it is over once nothing is left to apply
+            to_apply = any(v.status in (Status.DRIFTED, Status.MISSING) for v in report.notable)
+            return record.action is None and (report.undecided or to_apply)
+        case IncidentType.SOURCE:
+            return report.revision is None
+        case IncidentType.ROLLBACK:
+            return False
+
+
+def resolution(type_: IncidentType, record: PassRecord, incident_revision: str | None) -> Resolution:
+    """How an incident ended that has no finding any more."""
+    if type_ is IncidentType.ROLLBACK:
+        return Resolution.SUPERSEDED
+    if type_ is not IncidentType.SOURCE and record.action is not None and record.action.written:
+        return Resolution.HEALED
+    if record.sha is not None and incident_revision != record.sha:
+        return Resolution.ACCEPTED if type_ is IncidentType.DRIFT else Resolution.SUPERSEDED
+    return Resolution.REVERTED
+
+
+def _finding(type_: IncidentType, record: PassRecord, message: str, cause: str) -> Finding:
+    return Finding(type_, record.after.app, record.after.cluster, record.sha, message=message, cause=cause)
+
+
+def _sync_failed(record: PassRecord) -> Finding | None:
+    if record.action is None or not record.action.failed:
+        return None
+    lines = "\n".join([f"{applied.ref}: {applied.error}" for applied in record.action.failed])
+    return _finding(IncidentType.SYNC_FAILED, record, lines, lines)
+
+
+def _rollback_refused(record: PassRecord) -> Finding | None:
+    bad = record.after.revision
+    if not record.rollback_refused or bad is None:
+        return None
+    message = f"{bad.short} ({bad.subject}) is bad: {record.rollback_refused}"
+    return _finding(IncidentType.SYNC_FAILED, record, message, f"no way back from {bad.sha}")
+
+
+def _source_broken(record: PassRecord) -> Finding | None:
+    """What is wrong with a revision. Without one it is the source that is unreachable, an incident of its own."""
+    error = record.after.error
+    if error is None or record.after.revision is None:
+        return None
+    return _finding(IncidentType.SOURCE, record, error, error)
+
+
+def _unhealthy(record: PassRecord) -> Finding | None:
+    if not record.health:
+        return None
+    cause = " ".join(sorted(f"{health.ref}={health.state}" for health in record.health))
+    return _finding(IncidentType.UNHEALTHY, record, describe(record.health), cause)
+
+
+def _rolled_back(record: PassRecord) -> Finding | None:
+    hold, to = record.hold, record.after.revision
+    if hold is None or to is None:
+        return None
+    return Finding(
+        IncidentType.ROLLBACK, record.after.app, record.after.cluster, hold.bad_revision,
+        message=f"rolled back from {hold.bad_revision[:8]} to {to.short} ({to.subject}): {hold.reason}; "
+        "held there until what Git declares changes",
+        cause=f"{hold.bad_revision}>{hold.revision}",
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Carrying out the commands of the store: by the daemon, or by the command line itself where there is none."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from driftd.model.command import Command
+from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.result import PassResult
+from driftd.service.commands import EXPIRES_AFTER, CommandResult
+from driftd.store.store import Store
+
+
+class CommandQueue:
+    """The commands that wait for a pass over their app."""
+
+    def __init__(self, store: Store, holder: str, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._holder = holder
+        self._now = now
+        self._pending: defaultdict[str, deque[Command]] = defaultdict(deque)
+        self._taken: set[str] = set()
+
+    async def poll(self, apps: Collection[str]) -> set[str]:
+        """Reads new commands on some apps. Returns: those apps for which there is one. Raises: StoreError."""
+        commands = await self._store.pending_commands(apps)
+        self._taken &= {command.id for command in commands}
+        found = set()
+        for command in commands:
+            if command.id in self._taken:
+                continue
+            if self._now() - command.created > EXPIRES_AFTER:
+                await self._store.cancel_command(command.id)
+                continue
+            self._taken.add(command.id)
+            self._pending[command.app].append(command)
+            found.add(command.app)
+        return found
+
+    async def take(self, app: str) -> Command | None:
+        """The next command on an app, as one that this process carries out from now on. Raises: StoreError."""
+        while self._pending[app]:
+            command = self._pending[app].popleft()
+            if await self._store.start_command(command.id, self._holder):
+                return command
+        return None
+
+
+async def carry_out(store: Store, reconciler: Reconciler, command: Command) -> PassResult:
+    """Carries out a command that was started, and records what came of it, whatever that is.
+
+    Fetches the source first; where that fails, the revision before is used. Raises: DriftdError: it cannot be done.
+    """
+    try:
+        await reconciler.source.fetch()
+        result = await reconciler.run(command)
+        while result.rollback_due:
+            result = await reconciler.run()
+    except BaseException as error:
+        await store.finish_command(command.id, error=str(error) or type(error).__name__)
+        raise
+    source = reconciler.source
+    warning = f"{source.error}; going on with {source.revision.short}" if source.error and source.revision else None
+    report = result.report
+    done = CommandResult(report.in_sync, report.undecided, result.action, result.hold, warning)
+    await store.finish_command(command.id, result=done.document)
+    return result

@@ -1,0 +1,119 @@
+"""The leases by which of one app there is never more than one pass, across processes too.
+
+Source: client-go's leaderelection (a lease of 15 s, renewed long before it ends, and given up by its holder before
+anybody else may take it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import structlog
+
+from driftd.model.errors import LeaseLost, StoreError
+from driftd.process.identity import has_ended, process_identity
+from driftd.store.store import Store
+
+DURATION = timedelta(seconds=15)
+"""How long a lease lasts unless it is renewed."""
+
+_MARGIN_SECONDS = 3.0
+"""A lease counts as lost for its holder so long before it is free for others."""
+
+_RENEW_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+"""Between two attempts to acquire a lease that another process holds."""
+
+log = structlog.get_logger(__name__)
+
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Leases:
+    """The leases that this process holds."""
+
+    def __init__(self, store: Store, holder: str | None = None) -> None:
+        self.holder = holder or process_identity()
+        self._store = store
+        self._valid_until: dict[str, float] = {}
+        self._holders: dict[str, str] = {}
+
+    def holds(self, app: str) -> bool:
+        """Whether this process may run passes over an app now."""
+        return _clock() < self._valid_until.get(app, 0.0)
+
+    def check(self, app: str) -> None:
+        """To be called before each write. Raises: LeaseLost."""
+        if not self.holds(app):
+            raise LeaseLost(f"the lease of app {app} has been lost: another process may be at work on it")
+
+    def other_holder(self, app: str) -> str | None:
+        """The process that held the lease of an app when this one last tried to acquire it."""
+        return self._holders.get(app)
+
+    async def acquire(self, app: str) -> bool:
+        """Tries to acquire the lease of an app. A holder that has ended on this machine has lost it.
+
+        Commands that an earlier holder had started count as failed: nobody carries them on.
+        """
+        asked = _clock()
+        lease = await self._store.acquire_lease(app, self.holder, DURATION)
+        if lease is None:
+            other = await self._store.lease(app)
+            if other is not None and has_ended(other.holder):
+                await self._store.release_leases(other.holder, [app])
+                asked = _clock()
+                lease = await self._store.acquire_lease(app, self.holder, DURATION)
+            if lease is None:
+                self._holders[app] = other.holder if other is not None else ""
+                return False
+        self._holders.pop(app, None)
+        await self._store.interrupt_commands(app, self.holder)
+        self._hold(app, asked)
+        return True
+
+    async def renew(self) -> frozenset[str]:
+        """Renews all of them. Returns: the apps whose lease was lost."""
+        asked = _clock()
+        held = frozenset(self._valid_until)
+        renewed = await self._store.renew_leases(self.holder, DURATION)
+        for app in held & renewed:
+            self._hold(app, asked)
+        for app in held - renewed:
+            del self._valid_until[app]
+        return held - renewed
+
+    async def release(self, apps: Iterable[str] | None = None) -> None:
+        """Lets others acquire them at once."""
+        released = list(self._valid_until if apps is None else apps)
+        for app in released:
+            self._valid_until.pop(app, None)
+        if released:
+            await self._store.release_leases(self.holder, released)
+
+    def _hold(self, app: str, asked: float) -> None:
+        self._valid_until[app] = asked + DURATION.total_seconds() - _MARGIN_SECONDS
+
+
+async def keep_leases(leases: Leases, apps: Callable[[], Iterable[str]], on_acquired: Callable[[str], None]) -> None:
+    """Acquires and renews the leases of some apps, until it is cancelled. `on_acquired` requests a pass."""
+    loop = asyncio.get_running_loop()
+    next_renewal = loop.time() + _RENEW_SECONDS
+    while True:
+        try:
+            if loop.time() >= next_renewal:
+                next_renewal = loop.time() + _RENEW_SECONDS
+                for app in await leases.renew():
+                    log.warning("lease lost", app=app)
+            for app in [app for app in apps() if not leases.holds(app)]:
+                if await leases.acquire(app):
+                    on_acquired(app)
+        except StoreError as error:
+            log.error("leases not renewed", error=str(error))  # noqa: TRY400  # the text says it all
+        await asyncio.sleep(_RETRY_SECONDS)

@@ -1,0 +1,1 @@
+"""Queries and commands: the same for the command line, the HTTP API, pages and chat."""

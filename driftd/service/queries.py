@@ -1,0 +1,77 @@
+"""Queries: what is known of apps, as the store has it. They read nothing from Git or a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from driftd.model.app import App
+from driftd.model.health import HealthState
+from driftd.service.views import AppStatus, HistoryLine, Tone
+from driftd.store.records import HistoryEntry, HistoryKind
+from driftd.store.store import Store
+
+_WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSING, HealthState.HEALTHY)
+
+
+class Queries:
+    """Answers for the command line, the HTTP API and pages alike."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def app_statuses(self, apps: Sequence[App]) -> list[AppStatus]:
+        """Each app as its last pass left it. Raises: StoreError."""
+        summaries = await self._store.app_summaries([app.name for app in apps])
+        statuses = []
+        for app in apps:
+            summary = summaries.get(app.name)
+            revision = summary.revision if summary is not None else None
+            record = await self._store.revision(app.name, revision) if revision is not None else None
+            status = AppStatus(
+                app=app.name,
+                cluster=app.cluster,
+                mode=app.mode,
+                revision=revision,
+                state=record.state if record is not None else None,
+                hold=await self._store.hold(app.name),
+            )
+            if summary is not None:
+                health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)
+                status = AppStatus(
+                    status.app, status.cluster, status.mode, status.revision, status.state, health,
+                    summary.statuses, status.hold, summary.time, summary.error,
+                )  # fmt: skip
+            statuses.append(status)
+        return statuses
+
+    async def history(self, app: str, limit: int) -> list[HistoryLine]:
+        """What happened to an app, newest first. Raises: StoreError."""
+        return [_line(entry) for entry in await self._store.history(app, limit)]
+
+
+def _line(entry: HistoryEntry) -> HistoryLine:
+    return HistoryLine(
+        time=entry.time,
+        what=str(entry.kind),
+        tone=_tone(entry),
+        revision=entry.details.get("revision"),
+        by=entry.details.get("by"),
+        detail=entry.summary,
+    )
+
+
+def _tone(entry: HistoryEntry) -> Tone:
+    details = entry.details
+    match entry.kind:
+        case HistoryKind.REVISION:
+            return {"good": Tone.GOOD, "bad": Tone.BAD}.get(details["state"], Tone.NEUTRAL)
+        case HistoryKind.VERDICT:
+            return Tone.GOOD if details["in_sync"] else Tone.BAD
+        case HistoryKind.ACTION:
+            return Tone.BAD if details["failed"] else Tone.GOOD
+        case HistoryKind.INCIDENT:
+            return Tone.GOOD if details["resolution"] else Tone.BAD
+        case HistoryKind.HOLD:
+            return Tone.BAD if details["held"] else Tone.GOOD
+        case _:
+            return Tone.BAD

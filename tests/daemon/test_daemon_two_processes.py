@@ -1,0 +1,94 @@
+"""Two processes on one store: of one app there is never more than one pass."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.sandbox.server import Sandbox
+from tests.support.driftd_process import Driftd, WebhookReceiver, app_config, wait_until
+from tests.support.gitserver import GitRepo
+from tests.support.world import config_map
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    """A cluster in this process, with the namespace `web`, served from a thread."""
+    sandbox, ready, over = Sandbox(), threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with sandbox.serve():
+            sandbox.write_kubeconfig(tmp_path / "kubeconfig")
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    yield tmp_path / "kubeconfig"
+    over.set()
+    thread.join()
+
+
+class Pair:
+    """Two daemons on one store, in folders of their own."""
+
+    def __init__(self, folder: Path, kubeconfig: Path, webhook: WebhookReceiver) -> None:
+        self.repository = GitRepo(folder / "repository")
+        self.commit("1")
+        given: dict[str, Any] = app_config(
+            repository=self.repository.url, kubeconfig=kubeconfig, namespace="default", webhook=webhook,
+            folder=folder / "first", mode="heal", interval="1s",
+        )  # fmt: skip
+        given["store"] = {"url": f"sqlite:///{folder / 'shared.db'}"}
+        self.first, self.second = Driftd(folder / "first", given), Driftd(folder / "second", given)
+
+    def commit(self, value: str) -> str:
+        return self.repository.write({"app/config.yaml": config_map(a=value)}).commit(f"Set {value}")
+
+
+def passes(daemon: Driftd) -> int:
+    return len(daemon.lines("pass"))
+
+
+def test_of_two_daemons_one_works_and_the_other_takes_over(tmp_path: Path, kubeconfig: Path) -> None:
+    """The standby is ready and idle, carries on at once when the first one stops, and soon when it is killed."""
+    with WebhookReceiver() as webhook:
+        pair = Pair(tmp_path, kubeconfig, webhook)
+        with pair.first, pair.second:
+            pair.first.start()
+            wait_until(lambda: passes(pair.first) > 1, "the first one's passes")
+            pair.second.start()
+            before = passes(pair.first)
+            wait_until(lambda: passes(pair.first) > before + 2, "more of the first one's passes")
+            assert passes(pair.second) == 0
+            pair.first.stop()
+            wait_until(lambda: passes(pair.second) > 1, "the second one's passes")
+            pair.first.start()
+            ended = passes(pair.first)
+            pair.second.kill()
+            wait_until(lambda: passes(pair.first) > ended, "the first one's passes again")
+
+
+def test_a_command_is_carried_out_by_the_daemon_that_has_the_app(tmp_path: Path, kubeconfig: Path) -> None:
+    """`driftd sync` beside it waits for that one; without it, it does it itself."""
+    with WebhookReceiver() as webhook:
+        pair = Pair(tmp_path, kubeconfig, webhook)
+        with pair.first:
+            pair.first.start()
+            wait_until(lambda: passes(pair.first) > 0, "the first pass")
+            done = pair.second.command("sync", "web")
+            assert done.returncode == 0, done
+            (command,) = pair.first.lines("command")
+            assert command["kind"] == "sync"
+            pair.first.stop()
+            pair.commit("2")
+            alone = pair.second.command("sync", "web")
+            assert alone.returncode == 0, alone
+            assert "configured ConfigMap/default/web" in alone.stdout
+            assert len(pair.first.lines("command")) == 1
