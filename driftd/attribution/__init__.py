@@ -1,1 +1,1 @@
-"""The line in Git that a difference contradicts, who wrote it, and whether the cluster only lags behind."""
+"""Attribution of drift in Git: the declaring line, its author, and whether the cluster only lags behind."""

@@ -1,4 +1,4 @@
-"""Git's side of a drift: the line that declares the value, and the commit that wrote it."""
+"""Blame for drifted fields: the line that declares the value, and the commit that wrote it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ FileLine = tuple[str, int]
 
 
 async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tuple[Verdict, ...]:
-    """The same verdicts with each field's line in Git, and who wrote it.
+    """The verdicts with each field's line in Git and the commit that wrote it.
 
-    What the field was made from by Kustomize or Helm has the line of its object's file. Where blame cannot be had the
-    line stands alone: attribution never costs a verdict.
+    A field that Kustomize or Helm rendered gets the line of its object's file. If blame fails, the line has no commit:
+    attribution never costs a verdict.
     """
     drifted = [verdict for verdict in verdicts if verdict.fields and verdict.source is not None]
     if not drifted:
         return tuple(verdicts)
     files = await _files({verdict.source.file for verdict in drifted if verdict.source}, mirror, sha)
-    places: dict[tuple[int, int], FileLine] = {}
+    lines: dict[tuple[int, int], FileLine] = {}
     for number, verdict in enumerate(drifted):
         for index, drift in enumerate(verdict.fields):
-            places[number, index] = _place(verdict.source, drift, files)
-        await asyncio.sleep(0)  # the whole file is read for it, while others may have to hurry
-    blamed = await _blame(places.values(), mirror, sha)
+            lines[number, index] = _declaring_line(verdict.source, drift, files)
+        await asyncio.sleep(0)  # a whole file was parsed: other tasks get to run
+    blamed = await _blame(lines.values(), mirror, sha)
     attributed = {
         verdict.ref: replace(
             verdict,
             fields=tuple(
-                replace(drift, git=blamed[places[number, index]]) for index, drift in enumerate(verdict.fields)
+                replace(drift, git=blamed[lines[number, index]]) for index, drift in enumerate(verdict.fields)
             ),
         )
         for number, verdict in enumerate(drifted)
@@ -52,7 +52,7 @@ async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, byte
         return {}
 
 
-def _place(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes]) -> FileLine:
+def _declaring_line(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes]) -> FileLine:
     assert source is not None  # noqa: S101  # only verdicts with a source come here
     data = files.get(source.file)
     if source.origin != "yaml" or data is None:
@@ -63,17 +63,16 @@ def _place(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes])
         return source.file, source.line
 
 
-async def _blame(places: Iterable[FileLine], mirror: Mirror, sha: str) -> Mapping[FileLine, GitLine]:
-    lines: dict[str, set[int]] = defaultdict(set)
-    for file, line in places:
-        lines[file].add(line)
-
+async def _blame(lines: Iterable[FileLine], mirror: Mirror, sha: str) -> Mapping[FileLine, GitLine]:
+    by_file: dict[str, set[int]] = defaultdict(set)
+    for file, line in lines:
+        by_file[file].add(line)
     try:
-        answers = await mirror.blame(sha, lines)
+        blamed = await mirror.blame(sha, by_file)
     except GitError:
-        answers = {}
+        blamed = {}
     return {
-        (file, line): answers.get(file, {}).get(line) or GitLine(file, line)
-        for file, numbers in lines.items()
+        (file, line): blamed.get(file, {}).get(line) or GitLine(file, line)
+        for file, numbers in by_file.items()
         for line in numbers
     }

@@ -1,4 +1,4 @@
-"""Git's side of what differs, looked up beside the passes: a verdict does not wait for Git's history."""
+"""The enricher: attributes drift in Git in the background, so that no verdict waits for Git's history."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ from driftd.model.revision import Revision
 log = structlog.get_logger(__name__)
 
 _BATCH_SIZE = 32
-"""So many objects are looked up together: one that comes behind them waits that long."""
+"""Objects enriched per batch: a new one waits until the batch before it is done."""
 
 _GATHER_SECONDS = 0.5
-"""Seconds between two looks, unless there is enough for one: what comes meanwhile needs no runs of Git of its own."""
+"""Seconds to wait for a batch to fill up: objects of one batch share the runs of Git."""
 
 _SLOT_SECONDS = 2.0
-"""Seconds after which a look is no matter of CPU any more, but waits for a remote."""
+"""Seconds after which a batch gives up the enrichment slot: it does not use the CPU but waits for a remote."""
 
 NOTIFY_AFTER = timedelta(seconds=5)
-"""How long people may not be told of drift, because more of it is still looked up."""
+"""Maximum delay of notifications while enrichment is pending."""
 
 
 Enrich = Callable[[Revision, Sequence[Assessment]], Awaitable[Sequence[Verdict]]]
-"""Adds Git's side to the verdicts of some assessments, as `GitAttribution.enrich` does."""
+"""Attributes the verdicts of some assessments in Git, as `GitAttribution.enrich` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A verdict on an object that differs from what a revision declares.
+    """A verdict on a drifted object that waits for enrichment.
 
-    The object itself is not held: it is read again, and is the same if its stamp is. `known` is the verdict that the
-    memory has.
+    The live object is not held: it is read again, and is the same if its version is. `cached` is the verdict in the
+    verdict cache.
     """
 
     revision: Revision
     assessment: Assessment
     version: str | None
-    known: Verdict
+    cached: Verdict
     reader: Reader
 
     @property
     def is_current(self) -> bool:
-        """Whether the object is still as it was judged; if not, it is judged anew and comes again."""
-        wanted = self.assessment.mapped
-        return wanted.resource is None or (self.version is not None and self.reader.version_of(wanted) == self.version)
+        """Whether the object is still as it was assessed; if not, it is assessed and enqueued again."""
+        item = self.assessment.mapped
+        return item.resource is None or (self.version is not None and self.reader.version_of(item) == self.version)
 
 
 class GitEnricher:
-    """Adds to the verdicts in an app's memory which line says otherwise, who wrote it, and whether it only lags behind.
+    """Adds the declaring line, its author and lag to the verdicts in an app's verdict cache.
 
-    `wake` asks for a pass, which records and tells what has come to be known. `turns` is that of all apps of a daemon:
-    one of them looks up at a time, so that the passes have two thirds of the time, however many apps there are.
+    `wake` requests a pass, which records and notifies of the enriched verdicts. `slot` is the enrichment slot of all
+    apps of a daemon: one app enriches at a time, so that the passes have two thirds of the time, however many apps.
     """
 
     def __init__(self, enrich: Enrich, cache: VerdictCache, wake: Callable[[], None], slot: asyncio.Lock) -> None:
@@ -76,7 +76,7 @@ class GitEnricher:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is waiting; or whether people have been kept waiting for long enough."""
+        """Whether notifications need not wait: nothing is pending, or it has been for `NOTIFY_AFTER`."""
         if self._since is None:
             return True
         return asyncio.get_running_loop().time() - self._since >= NOTIFY_AFTER.total_seconds()
@@ -84,25 +84,25 @@ class GitEnricher:
     def enqueue(
         self, revision: Revision, assessments: Sequence[Assessment], versions: Sequence[str | None], reader: Reader
     ) -> None:
-        """Takes in objects that were just judged, as `revision` declares them; the `stamps` are of before."""
-        for one, stamp in zip(assessments, versions, strict=True):
-            self._pending.pop(one.verdict.ref, None)
-            if differs(one.verdict):
-                slim = replace(one, live=None)
-                self._pending[one.verdict.ref] = _Pending(revision, slim, stamp, one.verdict, reader)
+        """Enqueues new assessments against `revision`. The `versions` are from before the objects were read."""
+        for assessment, version in zip(assessments, versions, strict=True):
+            verdict = assessment.verdict
+            self._pending.pop(verdict.ref, None)
+            if differs(verdict):
+                slim = replace(assessment, live=None)
+                self._pending[verdict.ref] = _Pending(revision, slim, version, verdict, reader)
         self._start()
 
     def enqueue_unchanged(self, revision: Revision, unchanged: Sequence[Assessment], reader: Reader) -> None:
-        """Takes in verdicts of which nothing has changed but the revision: Git may have another history of them."""
-        for one in unchanged:
-            slim = replace(one, verdict=_without_git(one.verdict))
-            self._pending[one.verdict.ref] = _Pending(
-                revision, slim, reader.version_of(one.mapped), one.verdict, reader
-            )
+        """Enqueues assessments that stand at a new revision: its history may attribute them to other commits."""
+        for assessment in unchanged:
+            verdict = assessment.verdict
+            slim = replace(assessment, verdict=_without_git(verdict))
+            self._pending[verdict.ref] = _Pending(revision, slim, reader.version_of(assessment.mapped), verdict, reader)
         self._start()
 
     async def close(self) -> None:
-        """Gives up what is waiting."""
+        """Drops what is pending."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -110,7 +110,7 @@ class GitEnricher:
     def _start(self) -> None:
         if self._pending and (self._task is None or self._task.done()):
             self._since = asyncio.get_running_loop().time()
-            self._task = asyncio.create_task(self._run(), name="telling")
+            self._task = asyncio.create_task(self._run(), name="enrich")
 
     async def _run(self) -> None:
         try:
@@ -119,47 +119,48 @@ class GitEnricher:
                     await asyncio.sleep(_GATHER_SECONDS)
                 await self._run_batch()
         except Exception:
-            log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without it
+            log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without attribution
         finally:
             self._pending.clear()
             self._since = None
             self._wake()
 
     async def _run_batch(self) -> None:
-        """Looks some up, with the rest that the passes are due for it. What takes long, others do not wait for."""
+        """Enriches a batch in the slot, and keeps the slot twice as long for the passes. A slow batch gives it up."""
         loop = asyncio.get_running_loop()
         async with self._slot:
-            began = loop.time()
-            some = dict(islice(self._pending.items(), _BATCH_SIZE))
-            for ref in some:
+            start = loop.time()
+            batch = dict(islice(self._pending.items(), _BATCH_SIZE))
+            for ref in batch:
                 del self._pending[ref]
-            looking = asyncio.create_task(self._enrich_batch([one for one in some.values() if one.is_current]))
+            current = [pending for pending in batch.values() if pending.is_current]
+            enriching = asyncio.create_task(self._enrich_batch(current))
             try:
-                done, _ = await asyncio.wait([looking], timeout=_SLOT_SECONDS)
+                done, _ = await asyncio.wait([enriching], timeout=_SLOT_SECONDS)
                 if done:
-                    await asyncio.sleep(2 * (loop.time() - began))
+                    await asyncio.sleep(2 * (loop.time() - start))
             except asyncio.CancelledError:
-                looking.cancel()
+                enriching.cancel()
                 raise
-        await looking
+        await enriching
 
-    async def _enrich_batch(self, some: Sequence[_Pending]) -> None:
-        for revision, reader in dict.fromkeys((one.revision, one.reader) for one in some):
-            among = [one for one in some if one.revision is revision and one.reader is reader]
-            readings = await reader.read([one.assessment.mapped for one in among])
+    async def _enrich_batch(self, batch: Sequence[_Pending]) -> None:
+        for revision, reader in dict.fromkeys((pending.revision, pending.reader) for pending in batch):
+            group = [pending for pending in batch if pending.revision is revision and pending.reader is reader]
+            results = await reader.read([pending.assessment.mapped for pending in group])
             ready = [
-                (one, replace(one.assessment, live=reading.body if reading else None))
-                for one in among
-                if one.is_current
-                for reading in (readings.get(one.known.ref),)
+                (pending, replace(pending.assessment, live=result.body if result else None))
+                for pending in group
+                if pending.is_current
+                for result in (results.get(pending.cached.ref),)
             ]
             try:
-                told = await self._enrich(revision, [judged for _, judged in ready])
-            except DriftdError as error:  # the verdicts stand without it
+                enriched = await self._enrich(revision, [assessment for _, assessment in ready])
+            except DriftdError as error:  # the verdicts stand without attribution
                 log.warning("git history not looked at", revision=revision.sha, error=str(error))
                 continue
-            for (one, _), verdict in zip(ready, told, strict=True):
-                self._cache.enrich(one.known, verdict)
+            for (pending, _), verdict in zip(ready, enriched, strict=True):
+                self._cache.enrich(pending.cached, verdict)
 
 
 def _without_git(verdict: Verdict) -> Verdict:

@@ -1,4 +1,4 @@
-"""Git's side of the differences of one app: whether they are only lag, and the line and author of each value."""
+"""Attribution of one app's drift in Git: lag, and the line and author of each declared value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftd.model.revision import Revision
 
 @dataclass(frozen=True, slots=True)
 class GitAttribution:
-    """Enriches verdicts. What it knows of an app's history is kept from one call to the next."""
+    """Enriches verdicts. The app's history is cached between calls."""
 
     app: App
     mirror: Mirror
@@ -29,10 +29,10 @@ class GitAttribution:
         object.__setattr__(self, "_history", AppHistory(self.app, self.mirror))
 
     def observe(self, assessments: Iterable[Assessment]) -> None:
-        """Records which objects are in the cluster and in sync: it tells lag from deletion."""
+        """Records which objects are live and in sync: this distinguishes lag from deletion."""
         self._history.observe(assessments)
 
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
-        """The verdicts with Git's side: those that only lag are marked, and the differing fields have their lines."""
+        """The verdicts with lag marked, and with the line and author of each differing field."""
         verdicts = await mark_lag(assessments, self.comparison, self._history, revision)
         return await add_blame(verdicts, self.mirror, revision.sha)

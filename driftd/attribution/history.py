@@ -1,4 +1,4 @@
-"""What an app declared before the revision that it is compared with."""
+"""The history of an app's declarations before the revision that it is compared with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 
 LagKey = tuple[str, Verdict, str | None]
-"""The commit that an object was compared with, what was said of it, and the version of it that this is said of."""
+"""The commit that an object was compared with, its verdict, and the live object's resourceVersion."""
 
 
 class AppHistory:
-    """The history of one app in Git, and what was seen of the app in the cluster.
+    """The history of one app in Git, and which of its objects were observed in the cluster.
 
-    Answers are kept for as long as the revision is the same: a drift that lasts costs no Git.
+    Results are cached while the revision is the same: drift that lasts costs no runs of Git.
     """
 
     def __init__(self, app: App, mirror: Mirror) -> None:
@@ -32,50 +32,51 @@ class AppHistory:
         self._sha = ""
         self._cached: dict[tuple[ResourceRef, int], Sequence[EarlierDeclaration]] = {}
         self._applied: dict[tuple[bool, int, int], bool] = {}
-        self._seen: dict[ResourceRef, Manifest | None] = {}
+        self._observed: dict[ResourceRef, Manifest | None] = {}
+        """Each object that was ever live, with its manifest if it is in sync."""
         self.explained: dict[ResourceRef, tuple[LagKey, LagExplanation | None]] = {}
-        """What was last found of objects that differ, and by what look at them."""
+        """The last explanation of each object that differs, with the inputs that it was computed from."""
 
     async def earlier_declarations(
         self, revision: Revision, objects: Iterable[Manifest], reach: int
     ) -> EarlierDeclarations:
-        """What the `reach` commits before `revision` declared of these objects of it. Raises: GitError."""
+        """What the `reach` commits before `revision` declared for these of its objects. Raises: GitError."""
         objects = list(objects)
         async with self._lock:
             self._switch_to(revision)
-            fresh = [one for one in objects if (one.ref, reach) not in self._cached]
-            found = {
-                **await self._load(revision, [one for one in fresh if _in_file(one)], reach),
-                **await self._load(revision, [one for one in fresh if not _in_file(one)], reach),
+            fresh = [manifest for manifest in objects if (manifest.ref, reach) not in self._cached]
+            loaded = {
+                **await self._load(revision, [manifest for manifest in fresh if _in_file(manifest)], reach),
+                **await self._load(revision, [manifest for manifest in fresh if not _in_file(manifest)], reach),
             }
-            self._cached.update({(one.ref, reach): found.get(one.ref, ()) for one in fresh})
-            return {one.ref: self._cached[one.ref, reach] for one in objects}
+            self._cached.update({(manifest.ref, reach): loaded.get(manifest.ref, ()) for manifest in fresh})
+            return {manifest.ref: self._cached[manifest.ref, reach] for manifest in objects}
 
     async def was_applied(self, revision: Revision, like: Manifest, reach: int) -> bool:
-        """Whether objects that are in sync show that one of the last `reach` commits in the history of an object, or
-        `revision` itself, was applied: they were declared otherwise before. Raises: GitError.
+        """Whether `revision`, or one of the `reach` commits before it, was applied, judging by objects of the same
+        origin as `like`: they are in sync, and were declared otherwise before. Raises: GitError.
         """
-        others = [one for one in self._seen.values() if one is not None and _in_file(one) is _in_file(like)]
-        known = (_in_file(like), reach, len(others))
+        in_sync = [m for m in self._observed.values() if m is not None and _in_file(m) is _in_file(like)]
+        key = (_in_file(like), reach, len(in_sync))
         async with self._lock:
             self._switch_to(revision)
-            if known not in self._applied:
-                self._applied[known] = any((await self._load(revision, others, reach)).values())
-            return self._applied[known]
+            if key not in self._applied:
+                self._applied[key] = any((await self._load(revision, in_sync, reach)).values())
+            return self._applied[key]
 
-    def observe(self, judged: Iterable[Assessment]) -> None:
-        """Takes in what is in the cluster."""
-        for one in judged:
-            if one.live is not None:
-                verdict = one.verdict
+    def observe(self, assessments: Iterable[Assessment]) -> None:
+        """Records which objects are live and in sync."""
+        for assessment in assessments:
+            verdict = assessment.verdict
+            if assessment.live is not None:
                 in_sync = verdict.status is Status.IN_SYNC and verdict.source is not None
-                self._seen[verdict.ref] = one.mapped.manifest if in_sync else None
-            elif one.verdict.ref in self._seen:
-                self._seen[one.verdict.ref] = None
+                self._observed[verdict.ref] = assessment.mapped.manifest if in_sync else None
+            elif verdict.ref in self._observed:
+                self._observed[verdict.ref] = None
 
     def may_never_have_existed(self, ref: ResourceRef) -> bool:
-        """Whether an object that is missing may have been left out: something of the app is there, and it never was."""
-        return bool(self._seen) and ref not in self._seen
+        """Whether a missing object may never have been applied: it was never live, while others of the app were."""
+        return bool(self._observed) and ref not in self._observed
 
     def _switch_to(self, revision: Revision) -> None:
         if self._sha != revision.sha:
@@ -91,5 +92,5 @@ class AppHistory:
 
 
 def _in_file(manifest: Manifest) -> bool:
-    """Whether it stands in a file as it is, and was not made by a program."""
+    """Whether the manifest is declared in a plain file, and not rendered by a program."""
     return manifest.source.origin == "yaml"

@@ -1,4 +1,4 @@
-"""Lag is not drift: where live is what an earlier commit declared, Git has moved on, and nobody's hand was at work."""
+"""Lag is not drift: a live object that is as an earlier commit declared it was not changed, Git has moved on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from driftd.model.revision import Revision
 
 _NEAR_COMMITS = 4
 _REACHES = (1, _NEAR_COMMITS, MAX_COMMITS)
-"""So many commits are looked back at, the more only where fewer explain too little."""
+"""Numbers of earlier commits to search: more only if fewer do not explain all fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """An object that may be behind: with those of its fields that nobody's hand is known to have changed."""
+    """An object that may be behind, with those of its fields that nobody but the deployer is known to have changed."""
 
     assessment: Assessment
     fields: frozenset[FieldPath] = frozenset()
@@ -49,15 +49,15 @@ class _Candidate:
 async def mark_lag(
     assessments: Sequence[Assessment], comparison: Comparison, history: AppHistory, revision: Revision
 ) -> tuple[Verdict, ...]:
-    """The verdicts, with those that are behind said to be so. `past` has seen what is in the cluster.
+    """The verdicts, with objects and fields that are behind marked. `history` has observed the live objects.
 
-    Costs nothing where nothing differs, or only by hands that are known; else a few runs of Git or of the program that
-    renders, once for each revision, and a comparison with each state that Git had of the object, once for each state
-    that the cluster has of it.
+    Costs nothing if nothing differs, or if the actors of all differences are known; else a few runs of Git or of the
+    rendering program, once per revision, and a comparison with each earlier declaration of the object, once per
+    version of the live object.
     """
-    cases = [case for one in assessments if (case := _candidate(one, comparison, history)) is not None]
+    candidates = [case for one in assessments if (case := _candidate(one, comparison, history)) is not None]
     try:
-        lags = await _explanations(cases, comparison, history, revision)
+        lags = await _explanations(candidates, comparison, history, revision)
     except GitError:
         lags = {}  # no history is no reason to lose a verdict
     return tuple(
@@ -66,53 +66,54 @@ async def mark_lag(
 
 
 async def _explanations(
-    cases: Sequence[_Candidate], comparison: Comparison, past: AppHistory, revision: Revision
+    candidates: Sequence[_Candidate], comparison: Comparison, history: AppHistory, revision: Revision
 ) -> dict[ResourceRef, LagExplanation]:
     lags: dict[ResourceRef, LagExplanation] = {}
     fresh = []
-    for case in cases:
-        look, lag = past.explained.get(case.ref, (None, None))
-        if look != case.key(revision):
+    for case in candidates:
+        key, lag = history.explained.get(case.ref, (None, None))
+        if key != case.key(revision):
             fresh.append(case)
         elif lag is not None:
             lags[case.ref] = lag
-    waiting = fresh
+    unexplained = fresh
     for reach in _REACHES:
-        if not waiting:
+        if not unexplained:
             break
-        history = await past.earlier_declarations(revision, [case.manifest for case in waiting], reach)
-        found = {case.ref: _explanation(case, history[case.ref], comparison) for case in waiting}
-        lags |= {ref: lag for ref, lag in found.items() if lag is not None}
-        waiting = [case for case in waiting if case.ref not in lags or lags[case.ref].fields != case.fields]
+        declarations = await history.earlier_declarations(revision, [case.manifest for case in unexplained], reach)
+        explanations = {case.ref: _explanation(case, declarations[case.ref], comparison) for case in unexplained}
+        lags |= {ref: lag for ref, lag in explanations.items() if lag is not None}
+        unexplained = [case for case in unexplained if case.ref not in lags or lags[case.ref].fields != case.fields]
     for case in fresh:
         if not case.missing:
-            past.explained[case.ref] = (case.key(revision), lags.get(case.ref))
-        elif case.ref in lags and await _was_deleted(case, lags[case.ref].earlier.position, past, revision):
+            history.explained[case.ref] = (case.key(revision), lags.get(case.ref))
+        elif case.ref in lags and await _was_deleted(case, lags[case.ref].earlier.position, history, revision):
             del lags[case.ref]
     return lags
 
 
-def _candidate(one: Assessment, comparison: Comparison, past: AppHistory) -> _Candidate | None:
-    verdict = one.verdict
+def _candidate(assessment: Assessment, comparison: Comparison, history: AppHistory) -> _Candidate | None:
+    verdict = assessment.verdict
     if verdict.source is None:
         return None
     if verdict.status is Status.MISSING:
-        return _Candidate(one) if verdict.by is None and past.may_never_have_existed(verdict.ref) else None
-    if verdict.status is not Status.DRIFTED or one.live is None:
+        may_lag = verdict.by is None and history.may_never_have_existed(verdict.ref)
+        return _Candidate(assessment) if may_lag else None
+    if verdict.status is not Status.DRIFTED or assessment.live is None:
         return None
-    deployed_by = _deployer(one, one.mapped.manifest, comparison)
+    deployed_by = _deployer(assessment, assessment.mapped.manifest, comparison)
     fields = frozenset(f.path for f in verdict.fields if not f.of_pods and _by_deployer(f, deployed_by))
-    return _Candidate(one, fields) if fields else None
+    return _Candidate(assessment, fields) if fields else None
 
 
 def _explanation(
-    case: _Candidate, history: Sequence[EarlierDeclaration], comparison: Comparison
+    case: _Candidate, declarations: Sequence[EarlierDeclaration], comparison: Comparison
 ) -> LagExplanation | None:
-    """The earlier revision that explains most; of several, the newest."""
+    """The earlier declaration that explains most fields; of several, the newest."""
     if case.missing:
-        return next((LagExplanation(earlier) for earlier in history if earlier.manifest is None), None)
+        return next((LagExplanation(earlier) for earlier in declarations if earlier.manifest is None), None)
     best: LagExplanation | None = None
-    for earlier in history:
+    for earlier in declarations:
         fields = _explained(case, earlier.manifest, comparison) if earlier.manifest is not None else frozenset()
         if len(fields) > (len(best.fields) if best else 0):
             best = LagExplanation(earlier, fields)
@@ -122,55 +123,57 @@ def _explanation(
 
 
 def _explained(case: _Candidate, manifest: Manifest, comparison: Comparison) -> frozenset[FieldPath]:
-    """The fields that do not differ from what an earlier revision declared.
+    """The fields that do not differ from an earlier declaration.
 
-    None, where the deployer has brought something in since: where live agrees with Git now and not with what was
-    declared then, that was not the revision that was deployed last.
+    None if the deployer has applied a later one: a live field that is as Git declares it now, and not as it did then,
+    shows that this was not the revision that was deployed last.
     """
-    then = _then(case.assessment, manifest, comparison)
+    then = _earlier_verdict(case.assessment, manifest, comparison)
     if then.status is Status.UNKNOWN:
         return frozenset()
-    now = {field.path for field in case.assessment.verdict.fields}
-    still = {field.path for field in then.fields}
+    differing_now = {field.path for field in case.assessment.verdict.fields}
+    differing_then = {field.path for field in then.fields}
     deployed_by = _deployer(case.assessment, manifest, comparison)
-    if any(_by_deployer(field, deployed_by) and not _is_among(field.path, now) for field in then.fields):
+    if any(_by_deployer(field, deployed_by) and not _overlaps(field.path, differing_now) for field in then.fields):
         return frozenset()
     return frozenset(
         field.path
         for field in case.assessment.verdict.fields
-        if field.path in case.fields and not _is_among(field.path, still) and _by_deployer(field, deployed_by)
+        if field.path in case.fields and not _overlaps(field.path, differing_then) and _by_deployer(field, deployed_by)
     )
 
 
-async def _was_deleted(case: _Candidate, absent: int, past: AppHistory, revision: Revision) -> bool:
-    """Whether a missing object was not left out: a commit was applied that declares it, as every later one than the
+async def _was_deleted(case: _Candidate, absent: int, history: AppHistory, revision: Revision) -> bool:
+    """Whether a missing object was applied before: a commit was applied that declares it, as every later one than the
     one at `absent` does."""
     for reach in sorted({min(_NEAR_COMMITS, absent), absent}):
-        if await past.was_applied(revision, case.manifest, reach):
+        if await history.was_applied(revision, case.manifest, reach):
             return True
     return False
 
 
-def _then(one: Assessment, manifest: Manifest, comparison: Comparison) -> Verdict:
-    resource = one.mapped.resource
+def _earlier_verdict(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Verdict:
+    """The verdict on the live object against an earlier manifest."""
+    resource = assessment.mapped.resource
     return comparison.verdict(
-        manifest, one.live, one.schema, status_is_server_owned=resource is None or resource.has_status
-    )
+        manifest, assessment.live, assessment.schema,
+        status_is_server_owned=resource is None or resource.has_status,
+    )  # fmt: skip
 
 
-def _deployer(one: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
-    live = one.live or {}
-    return deployer(live, manifest.body, one.schema, entries(live), comparison.managers)
+def _deployer(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
+    live = assessment.live or {}
+    return deployer(live, manifest.body, assessment.schema, entries(live), comparison.managers)
 
 
 def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
-    """A hand that put an older value back is a hand all the same."""
+    """Whether the deployer may have written a field: an older value that somebody else wrote is drift, not lag."""
     by = field.by
     if by is None:
         return True
     return (by.manager, by.operation, by.subresource) == (deployed_by.manager, deployed_by.operation, None)
 
 
-def _is_among(path: FieldPath, others: Collection[FieldPath]) -> bool:
-    """Whether it is one of these fields, or inside of one, or around one."""
+def _overlaps(path: FieldPath, others: Collection[FieldPath]) -> bool:
+    """Whether a field is one of `others`, or above or below one of them."""
     return any(path[: len(other)] == other[: len(path)] for other in others)

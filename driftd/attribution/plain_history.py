@@ -1,4 +1,4 @@
-"""What the plain files of an app declared before."""
+"""Earlier declarations in the plain files of an app."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.plain import MANIFEST_SUFFIXES
 
-_MOST_BYTES = 4 << 20
-"""So much is read at a time, the newest first: a second or two of reading YAML. What was before is then not known."""
+_MAX_READ_BYTES = 4 << 20
+"""Maximum bytes of YAML read per call, the newest first: a second or two. Older contents are then unknown."""
 
-_KEPT_BYTES = 1 << 20
-"""So much of what was read is kept, as it is decoded, for the next commit."""
+_MAX_CACHED_BYTES = 1 << 20
+"""Maximum bytes of parsed files cached for the next commit."""
 
 _Content = tuple[str, str]
-"""A blob, and the name of the file that it is the content of."""
+"""A blob's id, and the name of its file."""
 
 
 @dataclass(slots=True)
 class _Walk:
-    """One object on the way back: the file that it stands in, and how many commits have touched that so far.
+    """The walk back through the history of one object: the file that declares it, and the commits that changed that.
 
-    `file` is None once the way is at its end: there was no such object, or it cannot be told.
+    `file` is None at the end of the walk: the object did not exist before, or that is unknown.
     """
 
     trail: DeclarationTrail
@@ -37,83 +37,84 @@ class _Walk:
 
 
 class PlainHistory:
-    """The history of one app's plain files. Kept are the steps of its path at one revision, and some contents."""
+    """The history of one app's plain files. The steps of its path at one revision, and some contents, are cached."""
 
     def __init__(self, mirror: Mirror, path: str, namespace: str | None) -> None:
         self._mirror = mirror
         self._path = path
         self._namespace = namespace
         self._steps: tuple[str, list[Step]] = ("", [])
-        self._kept: OrderedDict[_Content, tuple[int, DeclaredSet]] = OrderedDict()
+        self._cached: OrderedDict[_Content, tuple[int, DeclaredSet]] = OrderedDict()
 
     async def earlier_declarations(self, sha: str, objects: Collection[Manifest], reach: int) -> EarlierDeclarations:
-        """What the `reach` commits before declared of these objects of a revision, whichever file it stood in.
+        """What the `reach` commits before a revision declared for these of its objects, in whichever file.
 
         Three runs of Git, and one more for each commit that moved some of them between files. Raises: GitError.
         """
         steps = (await self._steps_of(sha))[1 : reach + 1]
         touched = {file for step in steps for file in step.differs}.intersection(m.source.file for m in objects)
-        walks = [_Walk(DeclarationTrail(one), one.source.file) for one in objects if one.source.file in touched]
+        walks = [_Walk(DeclarationTrail(m), m.source.file) for m in objects if m.source.file in touched]
         contents = await self._read(_of_files(touched, steps))
         for position, step in enumerate(steps, start=1):
-            concerned = [walk for walk in walks if walk.file in step.differs]
-            lost = [walk for walk in concerned if not _stayed(walk, step, position, contents)]
-            if lost:
+            changed = [walk for walk in walks if walk.file in step.differs]
+            moved = [walk for walk in changed if not _found_in_own_file(walk, step, position, contents)]
+            if moved:
                 others = [
                     content for content in _of_files(step.differs, [step]) if content[1].endswith(MANIFEST_SUFFIXES)
                 ]
                 contents |= await self._read(content for content in others if content not in contents)
-                for walk in lost:
-                    _moved(walk, step, position, others, contents)
-                moved_to = {walk.file for walk in lost if walk.file is not None}
+                for walk in moved:
+                    _find_in_other_file(walk, step, position, others, contents)
+                moved_to = {walk.file for walk in moved if walk.file is not None}
                 contents |= await self._read(_of_files(moved_to, steps[position:]))
-        return {walk.trail.ref: walk.trail.found for walk in walks}
+        return {walk.trail.ref: walk.trail.earlier for walk in walks}
 
     async def _steps_of(self, sha: str) -> list[Step]:
         if self._steps[0] != sha:
-            # Without the links that the path may have in it.
+            # Symbolic links in the path are resolved.
             path = (await self._mirror.tree(sha, self._path)).path if self._path else ""
             self._steps = (sha, await self._mirror.steps(sha, path, MAX_COMMITS + 1))
         return self._steps[1]
 
-    async def _read(self, wanted: Iterable[_Content]) -> dict[_Content, DeclaredSet]:
-        """As many of these contents as may be read at a time."""
-        contents = dict.fromkeys(wanted)
-        found = {content: self._kept[content][1] for content in contents if content in self._kept}
-        fresh = [content for content in contents if content not in found]
+    async def _read(self, requested: Iterable[_Content]) -> dict[_Content, DeclaredSet]:
+        """The declarations of these contents, up to `_MAX_READ_BYTES`."""
+        contents = dict.fromkeys(requested)
+        declared = {content: self._cached[content][1] for content in contents if content in self._cached}
+        fresh = [content for content in contents if content not in declared]
         if fresh:
-            data = await self._mirror.blobs([blob for blob, _ in fresh], _MOST_BYTES)
-            found |= await asyncio.to_thread(self._parsed, [content for content in fresh if content[0] in data], data)
-            self._keep({content: (len(data[content[0]]), found[content]) for content in fresh if content in found})
-        return found
+            data = await self._mirror.blobs([blob for blob, _ in fresh], _MAX_READ_BYTES)
+            loaded = [content for content in fresh if content[0] in data]
+            declared |= await asyncio.to_thread(self._parse, loaded, data)
+            self._cache({content: (len(data[content[0]]), declared[content]) for content in loaded})
+        return declared
 
-    def _parsed(self, contents: Collection[_Content], data: Mapping[str, bytes]) -> dict[_Content, DeclaredSet]:
-        found = {}
+    def _parse(self, contents: Collection[_Content], data: Mapping[str, bytes]) -> dict[_Content, DeclaredSet]:
+        declared = {}
         for blob, file in contents:
             objects = read_manifests(data[blob], file)
-            found[blob, file] = DeclaredSet(objects.manifests, self._namespace, whole=not objects.errors)
-        return found
+            declared[blob, file] = DeclaredSet(objects.manifests, self._namespace, complete=not objects.errors)
+        return declared
 
-    def _keep(self, fresh: Mapping[_Content, tuple[int, DeclaredSet]]) -> None:
-        self._kept.update(fresh)
-        size = sum(length for length, _ in self._kept.values())
-        while size > _KEPT_BYTES:
-            size -= self._kept.popitem(last=False)[1][0]
+    def _cache(self, fresh: Mapping[_Content, tuple[int, DeclaredSet]]) -> None:
+        self._cached.update(fresh)
+        size = sum(length for length, _ in self._cached.values())
+        while size > _MAX_CACHED_BYTES:
+            size -= self._cached.popitem(last=False)[1][0]
 
 
 def _of_files(files: Collection[str], steps: Iterable[Step]) -> list[_Content]:
-    """The contents that some commits have of these files, where they have others than the commits after them."""
+    """The contents of these files in some commits, where the next newer commits have others."""
     return [(blob, file) for step in steps for file, blob in step.differs.items() if blob and file in files]
 
 
-def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
-    """Takes in what the object's own file had of it; False where it had nothing."""
+def _found_in_own_file(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
+    """Adds what the object's file declared for it; False if the file did not declare it."""
     blob = step.differs[walk.file or ""]
     if blob is None:
         return False
     content = contents.get((blob, walk.file or ""))
     if content is None:
-        walk.file = None  # more than may be read: what was before is not known
+        walk.file = None  # the limit of bytes was reached: older declarations are unknown
         return True
     manifest = content.of(walk.trail.ref)
     if manifest is not None:
@@ -122,12 +123,12 @@ def _stayed(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, 
     return manifest is not None
 
 
-def _moved(
+def _find_in_other_file(
     walk: _Walk, step: Step, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
 ) -> None:
-    """Takes in that the object stood in another file, or in none."""
+    """Adds what another file declared for the object, or that none did."""
     walk.file = None
-    whole = True
+    complete = True
     for content in others:
         declared = contents.get(content)
         manifest = declared.of(walk.trail.ref) if declared is not None else None
@@ -136,6 +137,6 @@ def _moved(
             walk.commits += 1
             walk.trail.add(position, walk.commits, step.revision, manifest)
             return
-        whole = whole and declared is not None and declared.whole
-    if whole:
+        complete = complete and declared is not None and declared.complete
+    if complete:
         walk.trail.add(position, walk.commits + 1, step.revision, None)

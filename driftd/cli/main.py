@@ -117,7 +117,8 @@ def check(
     from driftd.desired.worker import git_worker
 
     with git_worker(cache_folder() / "check") as worker:
-        from driftd.cli.check import CheckRequest, run_check  # while the worker process starts
+        from driftd.cli.check import run_check  # while the worker imports what it needs
+        from driftd.cli.checked_apps import CheckRequest
 
         request = CheckRequest(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,

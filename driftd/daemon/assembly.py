@@ -1,4 +1,4 @@
-"""From the configuration to the rooms: what each of them is told."""
+"""Translation of the configuration into the values that each room takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def utc_now() -> datetime:
 
 
 def git_source(source: SourceConfig) -> GitSource:
-    """What git/ is told of a source. Raises: GitError."""
+    """A source for git/. Raises: GitError."""
     auth = source.auth
     return GitSource(
         name=source.name,
@@ -35,7 +35,7 @@ def git_source(source: SourceConfig) -> GitSource:
         ref=_ref(source),
         auth=_auth(source),
         timeout=source.timeout.total_seconds(),
-        allow_file=True,  # the configuration was validated: a path in there is meant
+        allow_file=True,  # the configuration was validated: a path is intended
         ca_file=auth.ca_file if auth else None,
     )
 
@@ -45,7 +45,7 @@ def cluster_access(cluster: ClusterConfig) -> ClusterAccess:
 
 
 def app_of(app: AppConfig, config: Config) -> App:
-    """What the engine is told of an app."""
+    """An app with its settings from the configuration."""
     helm = app.helm
     return App(
         name=app.name,
@@ -67,13 +67,13 @@ def app_of(app: AppConfig, config: Config) -> App:
     )
 
 
-def comparison(config: Config | None, key: bytes) -> Comparison:
-    """How objects are compared: what does not matter by the configuration, and the key that hides secrets."""
+def comparison_of(config: Config | None, key: bytes) -> Comparison:
+    """A comparison with the ignore rules and managers of the configuration; `key` redacts secrets."""
     if config is None:
         return Comparison(Redactor(key))
     rules = parse_rules([rule.model_dump(exclude_none=True) for rule in config.ignore])
-    known = config.managers
-    managers = DEFAULT_MANAGERS.extended(controllers=known.controllers, deployers=known.deployers)
+    extra = config.managers
+    managers = DEFAULT_MANAGERS.extended(controllers=extra.controllers, deployers=extra.deployers)
     return Comparison(Redactor(key), managers, ignored=Ignored(rules))
 
 

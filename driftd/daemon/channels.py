@@ -1,4 +1,4 @@
-"""The channels that a configuration names."""
+"""The notification channels of a configuration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from driftd.notify.channel import Channel
 
 
 class ObservedChannel:
-    """A channel whose deliveries are counted: `counted` is told its name and whether one was taken."""
+    """A channel that calls `on_delivery` with its name and whether a delivery succeeded."""
 
     def __init__(self, channel: Channel, on_delivery: Callable[[str, bool], None]) -> None:
         self._channel = channel
-        self._counted = on_delivery
+        self._on_delivery = on_delivery
 
     @property
     def name(self) -> str:
@@ -23,19 +23,19 @@ class ObservedChannel:
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
         try:
-            answer = await self._channel.send(notification, receipt)
+            new_receipt = await self._channel.send(notification, receipt)
         except NotifyError:
-            self._counted(self.name, False)  # the callback's one flag
+            self._on_delivery(self.name, False)  # the callback has this one flag
             raise
-        self._counted(self.name, True)  # the callback's one flag
-        return answer
+        self._on_delivery(self.name, True)  # as above
+        return new_receipt
 
     async def close(self) -> None:
         await self._channel.close()
 
 
 def channels(config: Config) -> Iterator[Channel]:
-    """The channels that the configuration names."""
+    """The configured channels."""
     slack = config.notify.slack
     if slack is not None and slack.token is not None and slack.channel is not None:
         from driftd.notify.slack_channel import SlackChannel  # noqa: PLC0415  # slack_sdk is slow to import

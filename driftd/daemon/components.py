@@ -9,7 +9,7 @@ from functools import partial
 
 from driftd.config.app import AppConfig
 from driftd.config.settings import Config
-from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison, git_source, utc_now
+from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison_of, git_source, utc_now
 from driftd.daemon.channels import ObservedChannel, channels
 from driftd.daemon.clusters import Clusters
 from driftd.desired.provider import InProcessProvider
@@ -113,7 +113,7 @@ async def components(
         for channel in opened:
             stack.push_async_callback(channel.close)
         dispatcher = Dispatcher(store, opened, now)
-        made = Components(config, store, comparison(config, await store.redaction_key()), opened, dispatcher, now)
+        made = Components(config, store, comparison_of(config, await store.redaction_key()), opened, dispatcher, now)
         stack.push_async_callback(made.clusters.close)
         stack.push_async_callback(made.leases.release)
         yield made

@@ -1,4 +1,4 @@
-"""The timers: when sources are fetched, and when an app has a full pass although nothing happened."""
+"""The timers: fetches of sources and full passes over apps at intervals."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ Fetch = Callable[[str], Awaitable[float | None]]
 RequestPass = Callable[[str], None]
 
 _JITTER = 0.1
-"""The part of an interval by which runs are spread, so that many sources do not ask one server at once."""
+"""The fraction of an interval by which runs are spread, so that many sources do not query one server at once."""
 
 
 class Timers:
-    """Timers of one daemon. Runs that were missed (a suspended machine, a stall) run once as soon as they can."""
+    """Timers of one daemon. Missed runs (a suspended machine, a stall) run once as soon as possible."""
 
-    def __init__(self, fetch: Fetch, ask: RequestPass) -> None:
+    def __init__(self, fetch: Fetch, request_pass: RequestPass) -> None:
         self._fetch = fetch
-        self._ask = ask
+        self._request_pass = request_pass
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
 
     def every_source(self, name: str, interval: timedelta) -> None:
-        """Fetches a source now and then on its interval; after a failure earlier, as the fetch itself asks for."""
+        """Fetches a source at once and then at its interval; after a failure, when the fetch asks for a retry."""
         self._scheduler.add_job(
             self._run_fetch, _jittered(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
         )
 
     def every_app(self, name: str, interval: timedelta) -> None:
-        """Asks for a pass over an app on its interval."""
-        self._scheduler.add_job(self._ask_for, _jittered(interval), args=[name], id=f"app/{name}")
+        """Requests a pass over an app at its interval."""
+        self._scheduler.add_job(self._run_request, _jittered(interval), args=[name], id=f"app/{name}")
 
     def fetch_now(self) -> None:
-        """Fetches every source as soon as possible, besides its interval."""
+        """Fetches every source as soon as possible, in addition to its interval."""
         for job in self._scheduler.get_jobs():
             if job.id.startswith("source/"):
                 job.modify(next_run_time=datetime.now(UTC))
@@ -51,18 +51,18 @@ class Timers:
             self._scheduler.shutdown(wait=False)
 
     async def _run_fetch(self, name: str) -> None:
-        again = await self._fetch(name)
-        if again is not None:
+        retry_after = await self._fetch(name)
+        if retry_after is not None:
             self._scheduler.add_job(
                 self._run_fetch,
-                DateTrigger(datetime.now(UTC) + timedelta(seconds=again)),
+                DateTrigger(datetime.now(UTC) + timedelta(seconds=retry_after)),
                 args=[name],
                 id=f"retry/{name}",
                 replace_existing=True,
             )
 
-    async def _ask_for(self, name: str) -> None:
-        self._ask(name)
+    async def _run_request(self, name: str) -> None:
+        self._request_pass(name)
 
 
 def _jittered(interval: timedelta) -> IntervalTrigger:

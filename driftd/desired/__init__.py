@@ -1,1 +1,1 @@
-"""What Git declares for an app, found in this process or in a worker."""
+"""The desired state of an app, fetched and rendered in this process or in a worker."""

@@ -1,4 +1,4 @@
-"""Who provides the desired state: what a source has, and what an app declares there."""
+"""Providers of the desired state: the revision of a source, and what an app declares at it."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from driftd.render.parsed import Parser
 
 OnFirstBatch = Callable[[Sequence[Manifest]], None]
-"""Is called with the first manifests of an app while the others are still being parsed, from any thread."""
+"""Called, from any thread, with the first manifests of an app while the others are still being parsed."""
 
 
 class DesiredStateProvider(Protocol):
     """Fetches and renders."""
 
     def mirror(self, source: GitSource) -> Mirror:
-        """What this machine keeps of a source: the same one each time."""
+        """The local mirror of a source: the same object for each call."""
 
     async def fetch(self, source: GitSource) -> Revision:
-        """Asks the remote for the source's reference. Raises: GitError."""
+        """Fetches the source's reference from the remote. Raises: GitError."""
 
     async def desired(
         self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
     ) -> Desired:
-        """What an app declares at a revision that was fetched. `on_first_batch` may be called before that.
+        """What an app declares at a fetched revision. `on_first_batch` may be called before this returns.
 
-        Raises: GitError: the path is not there; RenderError.
+        Raises: GitError: the path does not exist; RenderError.
         """
 
     def steal_work(self) -> None:
-        """Says that this process has CPU time to spare: it may parse files for a worker."""
+        """Offers the spare CPU time of this process to the worker: files may be sent back for parsing."""
 
 
 class InProcessProvider:
     """Provides the desired state in this process, with its mirrors below a folder.
 
-    Of each app the last rendering is kept: a commit that touches nothing of what it is made from costs a look at that.
+    The last rendering of each app is cached: a commit that changes none of its inputs costs a comparison of their ids.
     With a caching `parser`, a commit costs the plain files that it changes.
     """
 
@@ -68,13 +68,13 @@ class InProcessProvider:
         source: GitSource,
         app: App,
         revision: Revision,
-        on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # nothing is parsed elsewhere meanwhile
+        on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # nothing is parsed in batches
     ) -> Desired:
         if (source, app) not in self._renderers:
-            from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it loads what reads YAML
+            from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it imports the YAML parser
 
             self._renderers[source, app] = Renderer(app, self.mirror(source), self._parser)
         return await self._renderers[source, app].desired(revision)
 
     def steal_work(self) -> None:
-        """There is no worker."""
+        """Does nothing: there is no worker."""

@@ -1,4 +1,4 @@
-"""Rendering an app, revision after revision."""
+"""Rendering the revisions of an app, each only where its inputs have changed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from driftd.render.tree import TracedTree
 
 @dataclass
 class _CachedRendering:
-    """A rendering of one revision, with the paths that it was made from, and their contents once somebody asked."""
+    """A rendering of one revision with the paths of its inputs; `input_ids` are loaded at the first comparison."""
 
     rendering: Rendering
     tree: RevisionTree
     made_from: tuple[str, ...]
-    contents: Mapping[str, str | None] | None = None
+    input_ids: Mapping[str, str | None] | None = None
 
 
 class Renderer:
-    """Renders revisions of one app. A commit that touches nothing of what it is made from costs a look at that.
+    """Renders revisions of one app. A commit that changes none of its inputs costs a comparison of their ids.
 
-    With a `parser` that knows files again, one that touches a plain file costs that file.
+    With a caching `parser`, a commit that changes a plain file costs that file.
     """
 
     def __init__(self, app: App, mirror: Mirror, parser: Parser | None = None) -> None:
@@ -40,14 +40,14 @@ class Renderer:
         self._last: _CachedRendering | None = None
 
     async def desired(self, revision: Revision) -> Desired:
-        """The manifests of a revision. Raises: GitError, where the path is not there."""
+        """The manifests of a revision. Raises: GitError: the path does not exist."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
         if self._last is None or not await self._is_unchanged(tree, self._last):
             traced = TracedTree(tree)
             rendering = await asyncio.to_thread(self._render, traced)
             # A program that failed once may not fail again.
-            lasts = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if lasts else None
+            cacheable = rendering.kind is RenderKind.YAML or not rendering.errors
+            self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if cacheable else None
         else:
             rendering = self._last.rendering
         return Desired.of(revision, rendering)
@@ -57,25 +57,25 @@ class Renderer:
         return rendering if self._last is None else rendering.sharing(self._last.rendering.manifests)
 
     async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
-        """Whether a revision has the same content as the last one, wherever that one was made from."""
+        """Whether all inputs of the last rendering are the same in this revision."""
         if tree == last.tree:
             return True
-        if last.contents is None:
+        if last.input_ids is None:
             try:
-                last.contents = await self._contents(last.tree, last.made_from)
+                last.input_ids = await self._ids_of(last.tree, last.made_from)
             except GitError:
-                return False  # it is not there any more, or damaged: what counts is whether the new one can be read
-        return await self._contents(tree, last.made_from) == last.contents
+                return False  # it is gone or damaged; only the new revision has to be readable
+        return await self._ids_of(tree, last.made_from) == last.input_ids
 
-    async def _contents(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:
-        """What the content of some paths of a revision is known by; None where there is nothing.
+    async def _ids_of(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:
+        """The Git object ids of some paths of a revision; None for a path that does not exist.
 
-        Bases, values files and rules of what to leave out stand elsewhere than the app's own folder.
+        Bases, values files and ignore files may be outside of the app's own folder.
         """
-        found: dict[str, str | None] = {}
+        ids: dict[str, str | None] = {}
         for path in paths:
             try:
-                found[path] = tree.oid if path == tree.path else (await self._mirror.tree(tree.sha, path)).oid
+                ids[path] = tree.oid if path == tree.path else (await self._mirror.tree(tree.sha, path)).oid
             except PathNotFound:
-                found[path] = None
-        return found
+                ids[path] = None
+        return ids

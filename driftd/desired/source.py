@@ -1,4 +1,4 @@
-"""The state of one Git source: the latest revision that could be fetched, and why there is no later one."""
+"""The state of one Git source: the latest fetched revision, and the error of the last fetch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BACKOFF = timedelta(minutes=5)
 
 
 class SourceState:
-    """Fetches on request. What was fetched before stays in use while Git cannot be reached."""
+    """Fetches on request. The last fetched revision stays in use while Git is unreachable."""
 
     def __init__(
         self, source: GitSource, provider: DesiredStateProvider, interval: timedelta, now: Callable[[], datetime]
@@ -34,18 +34,18 @@ class SourceState:
 
     @property
     def mirror(self) -> Mirror:
-        """What this machine keeps of the source."""
+        """The local mirror of the source."""
         return self._provider.mirror(self._source)
 
     async def resume(self) -> None:
-        """Takes up the revision that an earlier process has mirrored, if there is one."""
+        """Restores the revision that an earlier process has mirrored, if there is one."""
         try:
             self.revision = await self.mirror.resolve()
         except GitError:
-            self.revision = None  # nothing is mirrored yet: the first fetch reports what is wrong, if anything is
+            self.revision = None  # nothing is mirrored yet: the first fetch reports any error
 
     async def fetch(self) -> bool:
-        """Asks the remote. True if there is a new revision. A failure is kept in `error` and never raised."""
+        """Fetches from the remote. True if the revision is new. A failure is stored in `error`, never raised."""
         self.last_attempt = self._now()
         before = self.revision
         try:
@@ -69,9 +69,9 @@ class SourceState:
 
     @property
     def retry_after(self) -> timedelta | None:
-        """After a failure, how long to wait before the next attempt: exponential, at most the interval or five minutes.
+        """Backoff before the next attempt: exponential, at most the interval or five minutes.
 
-        None while all is well.
+        None unless the last fetch failed.
         """
         if not self.failures:
             return None

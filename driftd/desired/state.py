@@ -1,4 +1,4 @@
-"""What Git declares for an app: the manifests of a revision, as they were rendered."""
+"""The desired state of an app: the rendered manifests of a revision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftd.render.rendering import Rendering
 
 @dataclass(frozen=True)
 class Desired:
-    """The manifests of one revision as they were rendered. `errors` are those that could not be."""
+    """The rendered manifests of one revision. `errors` are of files that could not be rendered."""
 
     revision: Revision
     manifests: tuple[Manifest, ...]
@@ -20,15 +20,15 @@ class Desired:
 
     @classmethod
     def of(cls, revision: Revision, rendering: Rendering) -> Desired:
-        """What a rendering of a revision declares."""
+        """The desired state that a rendering of a revision gives."""
         return cls(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what is declared, whatever commit, file or order it came from."""
+        """A hash of what is declared, independent of commit, file and order."""
         return digest(self.manifests)
 
     @property
     def error(self) -> str | None:
-        """What is wrong with the app's folder as a whole, or None."""
+        """All errors of the app's folder, one a line, or None."""
         return "\n".join(self.errors) or None

@@ -1,8 +1,8 @@
-"""Git's side of a look in a process of its own: Python runs on one core, and this takes about as long as the live side.
+"""A worker process for Git and parsing: Python runs on one core, and this takes about as long as reading the cluster.
 
-What goes over is a source and an app. What comes back is manifests, as they are parsed, and files to be parsed here
-once this side has nothing else to do. Whatever the other process does not answer is done here. It is in
-`beside_there.py`; what was measured, and what is not done this way, is in docs/adr/0016.
+Requests name a source and an app. The worker streams manifests as they are parsed and, once this process is idle,
+files to be parsed in this process. If the worker dies, this process does the work. The worker's loop is in
+`worker_main.py`; measurements, and what the worker is not used for, are in docs/adr/0016.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from driftd.model.revision import Revision
 
 _BATCHES_AHEAD = 2
-"""So many lots of files are on their way to this side: it parses one while the next is handed on."""
+"""Batches of files requested ahead: one is parsed while the next one is sent."""
 
 A = TypeVar("A")
 
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 
 class GitWorker:
-    """Git's side in another process. It is asked one thing at a time."""
+    """A `DesiredStateProvider` that works in another process, with one request at a time."""
 
     def __init__(self, connection: Connection, cache: Path, end: Callable[[], None]) -> None:
         self._connection = connection
@@ -59,122 +59,122 @@ class GitWorker:
         self._stealing = False
 
     def mirror(self, source: GitSource) -> Mirror:
-        """What this machine keeps of a source, as it is there once the other process has fetched."""
+        """The local mirror of a source, which the worker fetches into."""
         return self._in_process.mirror(source)
 
     async def fetch(self, source: GitSource) -> Revision:
-        """Asks the remote for the source's reference. Raises: GitError."""
+        """Fetches the source's reference from the remote. Raises: GitError."""
 
-        def ask() -> Revision:
+        def request() -> Revision:
             self._send(FetchRequest(source))
-            revision: Revision = self._answer()
+            revision: Revision = self._receive()
             return revision
 
-        return await self._ask_worker(ask, lambda here: here.fetch(source))
+        return await self._call(request, lambda provider: provider.fetch(source))
 
     async def desired(
         self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
     ) -> Desired:
-        """What an app declares at a revision that was fetched. `seen` is given the first of it, from a thread.
+        """What an app declares at a fetched revision. `on_first_batch` is called from a thread.
 
-        Raises: GitError, where the path is not there.
+        Raises: GitError: the path does not exist.
         """
-        question = RenderRequest(source, revision.sha, app.path, app.rendering)
 
-        def ask() -> Desired:
-            self._send(question)
-            return Desired.of(revision, self._rendering(question.options.namespace, on_first_batch))
+        def request() -> Desired:
+            self._send(RenderRequest(source, revision.sha, app.path, app.rendering))
+            return Desired.of(revision, self._receive_rendering(app.rendering.namespace, on_first_batch))
 
-        return await self._ask_worker(ask, lambda here: here.desired(source, app, revision, on_first_batch))
+        return await self._call(request, lambda provider: provider.desired(source, app, revision, on_first_batch))
 
     def steal_work(self) -> None:
-        """Says that this process has nothing else to do than to parse files, too. From now on that stays so."""
+        """Declares this process idle: from now on it parses batches of files for the worker, too."""
         if self._stealing:
             return
         self._stealing = True
-        with suppress(OSError):  # it is gone: whoever asks next finds that out
+        with suppress(OSError):  # the worker is gone: the next request falls back
             for _ in range(_BATCHES_AHEAD):
                 self._send(ReadyForBatch())
 
-    async def _ask_worker(self, ask: Callable[[], A], otherwise: Callable[[InProcessProvider], Awaitable[A]]) -> A:
+    async def _call(self, request: Callable[[], A], fallback: Callable[[InProcessProvider], Awaitable[A]]) -> A:
+        """The result of a request to the worker, or of `fallback` in this process once the worker is gone."""
         if not self._gone:
             try:
-                return await asyncio.to_thread(ask)
+                return await asyncio.to_thread(request)
             except (EOFError, OSError) as error:
-                # It was killed, or met a defect, which is told of once it shows here.
+                # It was killed, or hit a defect, which is raised if it occurs in this process, too.
                 log.debug("the process for Git is gone", error=repr(error))
                 self._gone = True
             except asyncio.CancelledError:
                 self._end()  # the thread would wait for it
                 raise
-        return await otherwise(self._in_process)
+        return await fallback(self._in_process)
 
     @property
     def _in_process(self) -> InProcessProvider:
         if self._in_process_provider is None:
-            from driftd.desired.provider import InProcessProvider  # noqa: PLC0415  # not before the other process is there
+            from driftd.desired.provider import InProcessProvider  # noqa: PLC0415  # not before the fork
 
             self._in_process_provider = InProcessProvider(self._cache)
         return self._in_process_provider
 
-    def _rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering:
-        found: dict[str, Objects] = {}
+    def _receive_rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering:
+        by_file: dict[str, Objects] = {}
         while True:
-            match self._answer():
-                case ParsedBatch(parsed):
-                    lot = parsed
+            match self._receive():
+                case ParsedBatch(objects_by_file):
+                    batch = objects_by_file
                 case ParseBatch(files):
-                    from driftd.render.manifests import read_manifests  # noqa: PLC0415  # it loads what reads YAML
+                    from driftd.render.manifests import read_manifests  # noqa: PLC0415  # it imports the YAML parser
 
-                    lot = {path: read_manifests(data, path) for path, data in files}
+                    batch = {path: read_manifests(data, path) for path, data in files}
                     self._send(ReadyForBatch())
                 case RenderResult(kind, parts):
-                    return Rendering.of(kind, [found[p] if isinstance(p, str) else p for p in parts], namespace)
-            if not found and on_first_batch is not None:
-                on_first_batch([manifest for objects in lot.values() for manifest in objects.manifests])
-            found.update(lot)
+                    return Rendering.of(kind, [by_file[p] if isinstance(p, str) else p for p in parts], namespace)
+            if not by_file and on_first_batch is not None:
+                on_first_batch([manifest for objects in batch.values() for manifest in objects.manifests])
+            by_file.update(batch)
 
     def _send(self, message: Any) -> None:
         with self._send_lock:
             self._connection.send(message)
 
-    def _answer(self) -> Any:
-        answer = self._connection.recv()
-        if isinstance(answer, DriftdError):
-            raise answer
-        return answer
+    def _receive(self) -> Any:
+        message = self._connection.recv()
+        if isinstance(message, DriftdError):
+            raise message
+        return message
 
 
 @contextmanager
 def git_worker(cache: Path) -> Iterator[GitWorker | None]:
-    """Such a process, to be had before anything starts a thread; it keeps its mirrors below `cache`.
+    """A running worker with its mirrors below `cache`; to be entered before any thread is started.
 
-    None where there is one core for all, where there may be no more processes, and where this one cannot be had safely:
-    it is forked, and a process with threads must not be.
+    None if only one core is available, if no process can be started, or if this process has threads: the worker is
+    forked, which is not safe with threads.
     """
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1:
         yield None
         return
     context = get_context("fork")
-    here, there = context.Pipe()
-    process = context.Process(target=_worker_process, args=(there, here, cache), daemon=True)
+    parent_end, worker_end = context.Pipe()
+    process = context.Process(target=_worker_process, args=(worker_end, parent_end, cache), daemon=True)
     try:
         process.start()
     except OSError:
-        here.close()
+        parent_end.close()
         yield None
         return
     finally:
-        there.close()
+        worker_end.close()
     try:
-        yield GitWorker(here, cache, process.terminate)
+        yield GitWorker(parent_end, cache, process.terminate)
     finally:
         process.terminate()
         process.join()
 
 
-def _worker_process(connection: Connection, others: Connection, cache: Path) -> None:
-    from driftd.desired.worker_main import serve  # noqa: PLC0415  # it loads Git and YAML, beside this side
+def _worker_process(connection: Connection, parent_end: Connection, cache: Path) -> None:
+    from driftd.desired.worker_main import serve  # noqa: PLC0415  # Git and YAML are imported in the worker only
 
-    others.close()
+    parent_end.close()
     serve(connection, cache)

@@ -1,4 +1,4 @@
-"""The other process of `beside.py`: it fetches, reads and parses."""
+"""The loop of the Git worker, in its own process: it fetches, reads and parses."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ import structlog
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
-from driftd.git import clean  # noqa: F401  # which takes a while: now, since nothing is asked yet
+from driftd.git import clean  # noqa: F401  # slow to import: done now, while no request waits
 from driftd.model.errors import DriftdError
 
 log = structlog.get_logger(__name__)
 
 _SWITCH_INTERVAL = 0.0005
-"""Seconds until a thread that reads what Git gives has its turn beside the one that parses: Git waits for it."""
+"""Seconds after which the thread that reads from Git may preempt the one that parses: Git blocks until it is read."""
 
 
 def serve(connection: Connection, cache: Path) -> None:
-    """Answers what is asked over the connection, until the other side ends this process or ends itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the other one, and with it this one
+    """Answers requests on the connection until the parent terminates this process or ends itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and the parent ends this process
     gc.disable()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    there = _Worker(connection, cache)
+    worker = _Worker(connection, cache)
     try:
         while True:
-            there.answer(connection.recv())
+            worker.handle(connection.recv())
     except asyncio.CancelledError:
-        return  # the other side wants no more
+        return  # terminated by the parent
     except Exception:
-        # The other side now does it itself, and tells of it if it goes wrong there, too.
+        # The parent falls back to its own process, and reports the error if it occurs there, too.
         log.debug("the process for Git gives up", exc_info=True)
 
 
@@ -54,34 +54,34 @@ class _Worker:
     def __init__(self, connection: Connection, cache: Path) -> None:
         self._connection = connection
         self._provider = InProcessProvider(cache)
-        self._ready_for = 0
+        self._ready_batches = 0
 
-    def answer(self, question: Any) -> None:
-        if isinstance(question, ReadyForBatch):
-            self._ready_for += 1
+    def handle(self, message: Any) -> None:
+        if isinstance(message, ReadyForBatch):
+            self._ready_batches += 1
             return
         try:
-            answer = asyncio.run(self._answer(question))
+            result = asyncio.run(self._result(message))
         except DriftdError as error:
-            answer = error
-        self._connection.send(answer)
+            result = error
+        self._connection.send(result)
 
-    async def _answer(self, question: FetchRequest | RenderRequest) -> Any:
+    async def _result(self, request: FetchRequest | RenderRequest) -> Any:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # this is one
-        # Who ends this process ends it by itself, but for now, when there is Git to be ended first.
+        assert task is not None  # noqa: S101  # a coroutine runs in a task
+        # SIGTERM ends this process at once, except during a request: then Git's processes have to be ended first.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        if isinstance(question, FetchRequest):
-            return await self._provider.fetch(question.source)
-        tree = await self._provider.mirror(question.source).tree(question.sha, question.path)
-        return await asyncio.to_thread(render_in_batches, tree, question, self._connection.send, self._parent_is_ready)
+        if isinstance(request, FetchRequest):
+            return await self._provider.fetch(request.source)
+        tree = await self._provider.mirror(request.source).tree(request.sha, request.path)
+        return await asyncio.to_thread(render_in_batches, tree, request, self._connection.send, self._parent_is_ready)
 
     def _parent_is_ready(self) -> bool:
-        """Whether the other side parses a lot of files. To be asked while something is rendered, and nothing read."""
+        """Whether the parent takes a batch to parse. Only to be called during rendering: it reads the connection."""
         while self._connection.poll():
             self._connection.recv()
-            self._ready_for += 1
-        if self._ready_for:
-            self._ready_for -= 1
+            self._ready_batches += 1
+        if self._ready_batches:
+            self._ready_batches -= 1
             return True
         return False

@@ -1,4 +1,4 @@
-"""What goes over the connection between `driftd check` and its Git worker."""
+"""The messages between `driftd check` and its Git worker."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class FetchRequest(NamedTuple):
-    """Asks for a `Revision`: the commit that a source's reference has now."""
+    """Requests a `Revision`: the current commit of a source's reference."""
 
     source: GitSource
 
 
 class RenderRequest(NamedTuple):
-    """Asks for what a folder of a commit declares: some `Parsed` and `Unparsed`, and `Rendered` at last."""
+    """Requests what a folder of a commit declares: `ParsedBatch` and `ParseBatch` messages, then a `RenderResult`."""
 
     source: GitSource
     sha: str
@@ -28,23 +28,23 @@ class RenderRequest(NamedTuple):
 
 
 class ReadyForBatch(NamedTuple):
-    """This side has the time to parse a lot of files."""
+    """The parent has CPU time to parse one batch of files."""
 
 
 class ParsedBatch(NamedTuple):
-    """What files declare, by their paths."""
+    """Parsed objects by the paths of their files."""
 
     objects: Mapping[str, Objects]
 
 
 class ParseBatch(NamedTuple):
-    """Files to be parsed on this side: their paths and contents."""
+    """Files to be parsed by the parent: paths and contents."""
 
     files: Sequence[tuple[str, bytes]]
 
 
 class RenderResult(NamedTuple):
-    """All that there is: parts of what is declared, and the paths of those files that were handed over before."""
+    """The complete rendering in order: objects, and in place of those of files sent before, the file's path."""
 
     kind: RenderKind
     parts: Sequence[str | Objects]

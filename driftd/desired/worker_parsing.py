@@ -1,4 +1,4 @@
-"""What the other process of `beside.py` has parsed goes over as it comes, and some of what it has read unparsed."""
+"""Rendering in the Git worker: parsed batches are sent at once, and batches that the parent can parse unparsed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from driftd.render.rendering import Objects
 from driftd.render.tree import FileTree, TreeFile
 
 _BATCH_SIZE = 50
-"""So many files are parsed at a time, some milliseconds. They are from all over those that there are."""
+"""Files per batch, some milliseconds of parsing. A batch is a stride over all files: the first one shows most kinds."""
 
 _MAX_QUEUED_BATCHES = 32
-"""So many lots may wait to be sent, some megabytes."""
+"""Maximum number of batches waiting to be sent, some megabytes."""
 
 Send = Callable[[ParsedBatch | ParseBatch], None]
 
@@ -26,52 +26,52 @@ Send = Callable[[ParsedBatch | ParseBatch], None]
 def render_in_batches(
     tree: FileTree, request: RenderRequest, send: Send, parent_is_ready: Callable[[], bool]
 ) -> RenderResult:
-    """What is left to say after all that was sent meanwhile. `has_time` tells whether the other side parses a lot, too.
+    """The result, after all batches were sent. `parent_is_ready` says whether the parent takes a batch to parse.
 
-    Blocking. Raises: GitError: the tree could not be read. OSError: nobody takes anything any more.
+    Blocking. Raises: GitError: the tree could not be read. OSError: the connection is closed.
     """
-    with _background_sender(send) as (later, sent):
-        kind, parts = parts_of(tree, request.options, _SendingParser(later, parent_is_ready))
-    for one in sent:
-        one.result()
+    with _background_sender(send) as (enqueue, sent):
+        kind, parts = parts_of(tree, request.options, _SendingParser(enqueue, parent_is_ready))
+    for sending in sent:
+        sending.result()
     return RenderResult(kind, [part.path if isinstance(part, _SentObjects) else part for part in parts])
 
 
 @contextmanager
 def _background_sender(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
-    """Sends from a thread, while others go on, all that there is to send until this ends. Of too much they wait."""
+    """A function that enqueues messages for a sending thread, and the futures of them. It blocks on a full queue."""
     sent: list[Future[None]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="sending") as thread:
 
-        def later(message: ParsedBatch | ParseBatch) -> None:
+        def enqueue(message: ParsedBatch | ParseBatch) -> None:
             if len(sent) >= _MAX_QUEUED_BATCHES:
                 sent[-_MAX_QUEUED_BATCHES].result()
             sent.append(thread.submit(send, message))
 
-        yield later, sent
+        yield enqueue, sent
 
 
 @dataclass(frozen=True, slots=True)
 class _SentObjects(Objects):
-    """Stands for what the file of this path declares: the other side has it, or makes it."""
+    """Placeholder for the objects of a file that were sent to the parent, or are parsed by it."""
 
     path: str = ""
 
 
 class _SendingParser(UncachedParser):
-    """Parses and sends, or sends only."""
+    """Sends each batch of files, parsed unless the parent is ready to parse it."""
 
-    def __init__(self, send: Send, has_time: Callable[[], bool]) -> None:
+    def __init__(self, send: Send, parent_is_ready: Callable[[], bool]) -> None:
         self._send = send
-        self._has_time = has_time
+        self._parent_is_ready = parent_is_ready
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
         contents = [(file.path, data) for file, data in files.items()]
-        lots = -(-len(contents) // _BATCH_SIZE)
-        for lot in [contents[at::lots] for at in range(lots)]:
-            if self._has_time():
-                self._send(ParseBatch(lot))
+        count = -(-len(contents) // _BATCH_SIZE)
+        for batch in [contents[start::count] for start in range(count)]:
+            if self._parent_is_ready():
+                self._send(ParseBatch(batch))
             else:
-                self._send(ParsedBatch({path: read_manifests(data, path) for path, data in lot}))
-        found = {path: _SentObjects(path=path) for path, _ in contents}
-        return lambda: found
+                self._send(ParsedBatch({path: read_manifests(data, path) for path, data in batch}))
+        placeholders = {path: _SentObjects(path=path) for path, _ in contents}
+        return lambda: placeholders

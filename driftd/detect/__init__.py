@@ -1,1 +1,1 @@
-"""Verdicts: each declared object against the live one, its pods, and what is no longer declared."""
+"""Detection: verdicts on declared objects against live ones, on their pods, and on orphans."""

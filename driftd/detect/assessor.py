@@ -28,15 +28,15 @@ log = structlog.get_logger(__name__)
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 
 _DUPLICATE_KEYS = "duplicate entries for key"
-"""What server-side apply says of a map list that has a key twice, which every other way of writing takes."""
+"""Part of server-side apply's error for a map list with a duplicate key, which every other write request accepts."""
 
 _YIELD_EVERY = 64
-"""So many comparisons (a few milliseconds) between two moments in which other tasks may run."""
+"""Comparisons (a few milliseconds) after which other tasks get to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A verdict, and what it was reached by: the object as it was read, and the type of its kind."""
+    """A verdict with its inputs: the mapped manifest, the object as it was read, and the schema of its kind."""
 
     mapped: MappedManifest
     verdict: Verdict
@@ -46,138 +46,139 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Assessor:
-    """Compares what is wanted with what is there, by the client's own comparison or by asking the API server."""
+    """Compares declared with live objects, by the client's own comparison or by dry-runs on the API server."""
 
     view: ClusterView
     comparison: Comparison
     engine: Engine
 
     async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
-        """One verdict for each object, in the given order. One object's trouble is only its own."""
-        judged = await self._assess(items, reader)
-        return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in judged]
+        """One verdict for each object, in the given order. An error concerns only its own object."""
+        assessments = await self._assess(items, reader)
+        return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in assessments]
 
     async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
-        schemas = await self.schemas({one.resource for one in items if one.resource is not None})
+        schemas = await self.schemas({item.resource for item in items if item.resource is not None})
         if self.engine is Engine.SERVER:
-            readings = await reader.read(items)
-            return await asyncio.gather(*(self._by_server(one, readings, schemas) for one in items))
-        places: defaultdict[ResourceRef, list[int]] = defaultdict(list)  # an object may be declared twice
-        for place, one in enumerate(items):
-            places[one.manifest.ref].append(place)
-        judged: dict[int, Assessment] = {}
+            results = await reader.read(items)
+            return await asyncio.gather(*(self._by_server(item, results, schemas) for item in items))
+        positions: defaultdict[ResourceRef, list[int]] = defaultdict(list)  # an object may be declared twice
+        for position, item in enumerate(items):
+            positions[item.manifest.ref].append(position)
+        assessments: dict[int, Assessment] = {}
         count = 0
-        async with aclosing(reader.stream(items)) as parts:
-            async for readings in parts:  # each is judged while the next one is on its way
-                for ref in readings:
+        async with aclosing(reader.stream(items)) as batches:
+            async for results in batches:  # each is assessed while the next one is being read
+                for ref in results:
                     count += 1
                     if count % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)
-                    for place in places[ref]:
-                        judged[place] = _without_managed_fields(self._by_client(items[place], readings, schemas))
-        return [judged.get(place) or self._by_client(one, {}, schemas) for place, one in enumerate(items)]
+                    for position in positions[ref]:
+                        assessment = self._by_client(items[position], results, schemas)
+                        assessments[position] = _without_managed_fields(assessment)
+        return [assessments.get(position) or self._by_client(item, {}, schemas) for position, item in enumerate(items)]
 
-    async def _under_autoscaler(self, one: Assessment) -> Assessment:
-        """The verdict once it is known which autoscaler scales the object: a LIST, and only where replicas differ."""
-        manifest, resource = one.mapped.manifest, one.mapped.resource
-        if one.live is None or resource is None:
-            return one
+    async def _under_autoscaler(self, assessment: Assessment) -> Assessment:
+        """The verdict under the autoscaler of the object, if it has one: a LIST, and only where replicas differ."""
+        manifest, resource = assessment.mapped.manifest, assessment.mapped.resource
+        if assessment.live is None or resource is None:
+            return assessment
         try:
             scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
             listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
-            asks = self.engine is Engine.SERVER
-            answer = await self.view.dry_runs.dry_run(manifest, resource, one.live) if asks else None
+            by_server = self.engine is Engine.SERVER
+            dry_run = await self.view.dry_runs.dry_run(manifest, resource, assessment.live) if by_server else None
         except DriftdError as error:
             log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
-            return one
-        within = Autoscalers.of(listed.items).range_of(manifest.ref)
-        if within is None:
-            return one
+            return assessment
+        replicas = Autoscalers.of(listed.items).range_of(manifest.ref)
+        if replicas is None:
+            return assessment
         verdict = self.comparison.verdict(
-            manifest, one.live, one.schema,
-            status_is_server_owned=resource.has_status, dry_run=answer, autoscaler=within,
+            manifest, assessment.live, assessment.schema,
+            status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=replicas,
         )  # fmt: skip
-        return replace(one, verdict=verdict)
+        return replace(assessment, verdict=verdict)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
-        """The type of each kind, or why it could not be read: the same one for as long as the cluster's is the same."""
+        """The schema of each kind, or the error of reading it. The object stays the same while the cluster's does."""
 
-        async def one(resource: ApiResource) -> Schema | KubeError | None:
+        async def schema(resource: ApiResource) -> Schema | KubeError | None:
             try:
                 return await self.view.schema(resource)
             except KubeError as error:
                 return error
 
         ordered = list(resources)
-        return dict(zip(ordered, await asyncio.gather(*(one(r) for r in ordered)), strict=True))
+        return dict(zip(ordered, await asyncio.gather(*(schema(resource) for resource in ordered)), strict=True))
 
     def _by_client(
-        self, one: MappedManifest, readings: ReadResults, schemas: SchemaAnswers, dry_run: JsonObject | None = None
+        self, item: MappedManifest, results: ReadResults, schemas: SchemaAnswers, dry_run: JsonObject | None = None
     ) -> Assessment:
-        manifest = one.manifest
-        if one.error is not None and one.resource is None:
-            return Assessment(one, unknown(manifest, one.error))
-        if one.resource is None:
-            return Assessment(one, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
-        reading = readings[manifest.ref]
-        if reading.error is not None:
-            return Assessment(one, unknown(manifest, reading.error))
-        if one.error is not None and reading.body is not None:
-            return Assessment(one, unknown(manifest, one.error), reading.body)
-        schema = schemas[one.resource]
+        manifest = item.manifest
+        if item.error is not None and item.resource is None:
+            return Assessment(item, unknown(manifest, item.error))
+        if item.resource is None:
+            return Assessment(item, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
+        live = results[manifest.ref]
+        if live.error is not None:
+            return Assessment(item, unknown(manifest, live.error))
+        if item.error is not None and live.body is not None:
+            return Assessment(item, unknown(manifest, item.error), live.body)
+        schema = schemas[item.resource]
         if isinstance(schema, KubeError):
-            return Assessment(one, unknown(manifest, f"its schema could not be read: {schema}"), reading.body)
+            return Assessment(item, unknown(manifest, f"its schema could not be read: {schema}"), live.body)
         try:
             verdict = self.comparison.verdict(
-                manifest, reading.body, schema, status_is_server_owned=one.resource.has_status, dry_run=dry_run
+                manifest, live.body, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run
             )
         except Exception as error:
             # A defect of ours in the comparison of one object must not cost the verdicts on the others.
             log.exception("comparison crashed", object=str(manifest.ref))
             verdict = unknown(manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect")
-        return Assessment(one, verdict, reading.body, schema)
+        return Assessment(item, verdict, live.body, schema)
 
-    async def _by_server(self, one: MappedManifest, readings: ReadResults, schemas: SchemaAnswers) -> Assessment:
-        if one.resource is None or one.error is not None:
-            return self._by_client(one, readings, schemas)
-        ref = one.manifest.ref
-        reading = readings[ref]
-        if reading.error is not None or reading.body is None:
-            return self._by_client(one, readings, schemas)
+    async def _by_server(self, item: MappedManifest, results: ReadResults, schemas: SchemaAnswers) -> Assessment:
+        if item.resource is None or item.error is not None:
+            return self._by_client(item, results, schemas)
+        ref = item.manifest.ref
+        live = results[ref]
+        if live.error is not None or live.body is None:
+            return self._by_client(item, results, schemas)
         try:
-            answer = await self.view.dry_runs.dry_run(one.manifest, one.resource, reading.body)
-            if _version(answer) != _version(reading.body):  # changed between the two requests: look again
-                reading = ReadResult(await get(self.view.cluster, one.resource, ref.namespace, ref.name))
-                if reading.body is None:
-                    return self._by_client(one, {ref: reading}, schemas)
-                answer = await self.view.dry_runs.dry_run(one.manifest, one.resource, reading.body)
+            dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live.body)
+            if _version(dry_run) != _version(live.body):  # changed between the two requests: read again
+                live = ReadResult(await get(self.view.cluster, item.resource, ref.namespace, ref.name))
+                if live.body is None:
+                    return self._by_client(item, {ref: live}, schemas)
+                dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live.body)
         except Invalid as error:
-            # A hand may have made of the object what no manifest can be merged into (an immutable field, the second
-            # member of a union): that is drift all the same. Where nothing differs, the server's no is not "in sync",
-            # but where it is the apply alone that refuses: the same variable twice is served like anything else.
-            judged = self._by_client(one, {ref: reading}, schemas)
-            if judged.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
-                return judged
-            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
+            # A manual change may have made the object one that no manifest can be merged into (an immutable field, the
+            # second member of a union): that is drift. If nothing differs, a refusal does not mean "in sync", unless
+            # only the apply is refused: an object with the same variable twice is served like any other.
+            assessment = self._by_client(item, {ref: live}, schemas)
+            if assessment.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
+                return assessment
+            return Assessment(item, unknown(item.manifest, _dry_run_error(error)), live.body)
         except DriftdError as error:
-            return Assessment(one, unknown(one.manifest, _no_dry_run(error)), reading.body)
-        return self._by_client(one, {ref: reading}, schemas, dry_run=answer)
+            return Assessment(item, unknown(item.manifest, _dry_run_error(error)), live.body)
+        return self._by_client(item, {ref: live}, schemas, dry_run=dry_run)
 
 
-def _without_managed_fields(judged: Assessment) -> Assessment:
-    """Without who holds which field of an object that is in sync, half of it: nobody asks."""
-    live = judged.live
-    if live is None or judged.verdict.status is not Status.IN_SYNC:
-        return judged
+def _without_managed_fields(assessment: Assessment) -> Assessment:
+    """Without the managedFields of an object that is in sync: they are half of it, and not used any more."""
+    live = assessment.live
+    if live is None or assessment.verdict.status is not Status.IN_SYNC:
+        return assessment
     metadata = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
-    return replace(judged, live={**live, "metadata": metadata})
+    return replace(assessment, live={**live, "metadata": metadata})
 
 
 def _replicas_differ(verdict: Verdict) -> bool:
     return any(drift.path == ("spec", "replicas") for drift in verdict.fields)
 
 
-def _no_dry_run(error: DriftdError) -> str:
+def _dry_run_error(error: DriftdError) -> str:
     if isinstance(error, Forbidden):
         return f"the server engine asks by dry-run, which takes the right to patch: {error}"
     if isinstance(error, Invalid):

@@ -1,4 +1,4 @@
-"""Verdicts on the objects of one app: what is declared against what is live."""
+"""The detector: verdicts on the objects of one app."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from driftd.model.report import Report, Verdicts
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Assesses the objects of one app. It reads and never writes (with the `server` engine: dry-runs)."""
+    """Assesses the objects of one app. It only reads (with the `server` engine, by dry-runs, too)."""
 
     app: App
     view: ClusterView
     comparison: Comparison
 
     async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
-        """Each declared object against the live one, and workloads against their pods."""
+        """Compares each declared object with the live one, and workloads with their pods."""
         return await with_pods(await self._assessor.assess(items, reader), reader, self.view)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
-        """The types of some kinds."""
+        """The schemas of some kinds."""
         return await self._assessor.schemas(resources)
 
     @property
     def _assessor(self) -> Assessor:
         return Assessor(self.view, self.comparison, self.app.engine)
 
-    async def explain(self, one: MappedManifest) -> list[Explanation]:
-        """Every field of one object, and what is said of it.
+    async def explain(self, item: MappedManifest) -> list[Explanation]:
+        """Every field of one object with its verdict.
 
-        Raises: DriftdError: it is not there, or cannot be read or judged.
+        Raises: DriftdError: it does not exist, or cannot be read or assessed.
         """
-        if one.resource is None or one.error is not None:
-            raise DriftdError(one.error or f"{one.manifest.ref}: the cluster does not serve such objects")
-        ref = one.manifest.ref
-        live = await get(self.view.cluster, one.resource, ref.namespace, ref.name)
+        if item.resource is None or item.error is not None:
+            raise DriftdError(item.error or f"{item.manifest.ref}: the cluster does not serve such objects")
+        ref = item.manifest.ref
+        live = await get(self.view.cluster, item.resource, ref.namespace, ref.name)
         if live is None:
             raise DriftdError(f"{ref} is missing: Git declares it, and it is not in the cluster")
-        asks = self.app.engine is Engine.SERVER
-        answer = await self.view.dry_runs.dry_run(one.manifest, one.resource, live) if asks else None
-        schema = await self.view.schema(one.resource)
+        by_server = self.app.engine is Engine.SERVER
+        dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live) if by_server else None
+        schema = await self.view.schema(item.resource)
         return self.comparison.explain(
-            one.manifest, live, schema, status_is_server_owned=one.resource.has_status, dry_run=answer
+            item.manifest, live, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run
         )
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
@@ -72,5 +72,5 @@ class Detector:
         )
 
     def unreadable(self, desired: Desired, error: KubeError, now: datetime) -> Report:
-        """The report where the cluster as a whole cannot be asked: nothing is known of any object."""
+        """The report if the cluster as a whole cannot be read: every object is unknown."""
         return self.report(desired, [unknown(manifest, str(error)) for manifest in desired.manifests], now)

@@ -1,4 +1,4 @@
-"""The health of assessed objects, by their own status."""
+"""The health of assessed objects by their own status."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from driftd.health.workloads import health
 
 
 def with_health(assessments: Sequence[Assessment]) -> list[Assessment]:
-    """The assessments with the health of the objects that are there."""
+    """The assessments with the health of live objects."""
     return [_with_health(assessment) if assessment.live is not None else assessment for assessment in assessments]
 
 
 def _with_health(assessment: Assessment) -> Assessment:
     verdict = assessment.verdict
-    found = health(verdict.ref, assessment.live)
-    return replace(assessment, verdict=replace(verdict, health=found.state, health_message=found.message))
+    current = health(verdict.ref, assessment.live)
+    return replace(assessment, verdict=replace(verdict, health=current.state, health_message=current.message))

@@ -1,4 +1,4 @@
-"""Objects that Git no longer declares, and that are live still."""
+"""Orphans: live objects that Git no longer declares."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from driftd.model.drift import Status, Verdict
 
 
 async def orphans(no_longer_declared: Sequence[MappedManifest], reader: Reader) -> tuple[Verdict, ...]:
-    """A verdict for each object that should be gone and is not: orphaned, or unknown."""
+    """A verdict for each object that is not declared any more: orphaned, or unknown. None for those that are gone."""
     if not no_longer_declared:
         return ()
-    readings = await reader.read(no_longer_declared)
+    results = await reader.read(no_longer_declared)
     verdicts = []
-    for one in no_longer_declared:
-        manifest, reading = one.manifest, readings[one.manifest.ref]
-        if reading.error is not None:
+    for item in no_longer_declared:
+        manifest, live = item.manifest, results[item.manifest.ref]
+        if live.error is not None:
             status = Status.UNKNOWN
-        elif reading.body is None or reading.body["metadata"].get("deletionTimestamp"):
+        elif live.body is None or live.body["metadata"].get("deletionTimestamp"):
             continue
         else:
             status = Status.ORPHANED
-        verdicts.append(Verdict(manifest.ref, manifest.api_version, status, manifest.source, error=reading.error))
+        verdicts.append(Verdict(manifest.ref, manifest.api_version, status, manifest.source, error=live.error))
     return tuple(verdicts)

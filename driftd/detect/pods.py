@@ -1,4 +1,4 @@
-"""The pods of the workloads that an app declares: a template that is in sync may still run something else."""
+"""Drift of the pods of declared workloads: a workload that is in sync may still run other pods."""
 
 from __future__ import annotations
 
@@ -27,78 +27,81 @@ log = structlog.get_logger(__name__)
 
 _REVISIONS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
 
-_ByWorkload = dict[ResourceRef, list[JsonObject]]
+_PodsByWorkload = dict[ResourceRef, list[JsonObject]]
 
 
-async def with_pods(judged: Sequence[Assessment], reader: Reader, view: ClusterView) -> list[Assessment]:
-    """The verdicts, those on workloads with what of their pods differs.
+async def with_pods(assessments: Sequence[Assessment], reader: Reader, view: ClusterView) -> list[Assessment]:
+    """The assessments, those of workloads with the drift of their pods.
 
-    Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. Where
-    pods may not be listed the verdicts stay as they are, and a warning says so: the declared objects themselves could
-    be judged.
+    Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. If
+    pods may not be listed the verdicts stay as they are, and a warning is logged: the declared objects themselves were
+    assessed.
     """
     workloads: dict[str | None, set[ResourceRef]] = defaultdict(set)
-    for one in judged:
-        if _has_pods(one):
-            workloads[one.verdict.ref.namespace].add(one.verdict.ref)
+    for assessment in assessments:
+        if _has_pods(assessment):
+            workloads[assessment.verdict.ref.namespace].add(assessment.verdict.ref)
     if not workloads:
-        return list(judged)
+        return list(assessments)
     try:
         resource = await view.resource("v1", "Pod")
     except DriftdError as error:
         log.warning("pods not looked at", error=str(error))
-        return list(judged)
-    listed = await _pods(reader, resource, workloads)
-    found = list(judged)
-    concerned = [at for at, one in enumerate(judged) if one.verdict.ref in listed and _has_pods(one)]
-    told = await asyncio.gather(*(_one(judged[at], listed[judged[at].verdict.ref], view) for at in concerned))
-    for at, one in zip(concerned, told, strict=True):
-        found[at] = one
-    return found
+        return list(assessments)
+    pods = await _pods(reader, resource, workloads)
+    result = list(assessments)
+    positions = [at for at, one in enumerate(assessments) if one.verdict.ref in pods and _has_pods(one)]
+    compared = await asyncio.gather(
+        *(_with_pod_drift(result[at], pods[result[at].verdict.ref], view) for at in positions)
+    )
+    for at, assessment in zip(positions, compared, strict=True):
+        result[at] = assessment
+    return result
 
 
-def _has_pods(one: Assessment) -> bool:
-    return is_workload(one.verdict.ref) and one.live is not None and one.verdict.status is not Status.UNKNOWN
+def _has_pods(assessment: Assessment) -> bool:
+    verdict = assessment.verdict
+    return is_workload(verdict.ref) and assessment.live is not None and verdict.status is not Status.UNKNOWN
 
 
 async def _pods(
     reader: Reader, resource: ApiResource, workloads: Mapping[str | None, Collection[ResourceRef]]
-) -> _ByWorkload:
-    """The pods of workloads. Those without any are there as well, unless nothing in their namespace has some."""
-    found: _ByWorkload = {}
+) -> _PodsByWorkload:
+    """The pods of workloads. Workloads without pods are included, unless none in their namespace has any."""
+    by_workload: _PodsByWorkload = {}
     for namespace, pods in (await reader.pods_of(resource, workloads)).items():
         if isinstance(pods, DriftdError):
             log.warning("pods not looked at", namespace=namespace, error=str(pods))
             continue
-        controlled: _ByWorkload = defaultdict(list)
+        controlled: _PodsByWorkload = defaultdict(list)
         for pod in pods:
             if (workload := workload_of(pod)) is not None:
                 controlled[workload].append(pod)
         if controlled:
-            found |= {workload: controlled[workload] for workload in workloads[namespace]}
-    return found
+            by_workload |= {workload: controlled[workload] for workload in workloads[namespace]}
+    return by_workload
 
 
-async def _one(one: Assessment, pods: Sequence[JsonObject], view: ClusterView) -> Assessment:
-    if one.live is None:
-        return one
-    own = pods_of(one.live, pods)
-    revisions = await _revisions(one, view) if needs_revisions(one.live, own) else ()
-    settled = health(one.verdict.ref, one.live).state is HealthState.HEALTHY and len(own) == _expected_pods(one.live)
-    found = pod_drift(one.live, own, revisions, settled=settled)
-    return replace(one, verdict=_with_fields(one.verdict, found)) if found else one
+async def _with_pod_drift(assessment: Assessment, pods: Sequence[JsonObject], view: ClusterView) -> Assessment:
+    workload, verdict = assessment.live, assessment.verdict
+    if workload is None:
+        return assessment
+    own = pods_of(workload, pods)
+    revisions = await _revisions(workload, verdict.ref, view) if needs_revisions(workload, own) else ()
+    settled = health(verdict.ref, workload).state is HealthState.HEALTHY and len(own) == _expected_pods(workload)
+    drifts = pod_drift(workload, own, revisions, settled=settled)
+    return replace(assessment, verdict=_with_fields(verdict, drifts)) if drifts else assessment
 
 
 def _expected_pods(workload: JsonObject) -> int | None:
-    """How many pods the workload's controller knows of: with another number, one of the two was read too early."""
+    """The number of pods in the workload's status: if it is not that of the listed pods, one was read too early."""
     status = workload.get("status") or {}
     count: int | None = status.get("currentNumberScheduled", status.get("replicas"))
     return count
 
 
-async def _revisions(one: Assessment, view: ClusterView) -> Sequence[JsonObject]:
-    ref: ResourceRef = one.verdict.ref
-    selector = ((one.live or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+async def _revisions(workload: JsonObject, ref: ResourceRef, view: ClusterView) -> Sequence[JsonObject]:
+    selector = (workload.get("spec", {}).get("selector") or {}).get("matchLabels") or {}
     try:
         resource = await view.resource("apps/v1", _REVISIONS[ref.kind])
         labels = ",".join(f"{key}={value}" for key, value in selector.items())
@@ -108,5 +111,5 @@ async def _revisions(one: Assessment, view: ClusterView) -> Sequence[JsonObject]
         return ()
 
 
-def _with_fields(verdict: Verdict, found: Sequence[FieldDrift]) -> Verdict:
-    return replace(verdict, status=Status.DRIFTED, fields=(*verdict.fields, *found))
+def _with_fields(verdict: Verdict, drifts: Sequence[FieldDrift]) -> Verdict:
+    return replace(verdict, status=Status.DRIFTED, fields=(*verdict.fields, *drifts))

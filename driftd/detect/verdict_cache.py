@@ -1,4 +1,4 @@
-"""What the last looks at an app's objects found: an object is looked at again where either side of it has changed."""
+"""The verdict cache: an object is assessed again when its manifest, its live object or its schema has changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftd.model.resource import Manifest, ResourceRef
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry:
-    """By what an object was judged. A stamp of None vouches for nothing."""
+    """The inputs of a cached verdict. A version of None is never equal to another."""
 
     manifest: Manifest
     version: str | None
@@ -26,7 +26,7 @@ class _CacheEntry:
 
 
 class VerdictCache:
-    """The verdicts on one placement of an app, in its order, and what of it is not healthy.
+    """The verdicts on one mapping of an app, in its order, and its unhealthy objects.
 
     Kept are verdicts, not objects. A verdict holds for the manifest's key, the live object's version, and the schema of
     its kind.
@@ -51,40 +51,42 @@ class VerdictCache:
         schemas: SchemaAnswers,
         changed: AbstractSet[ResourceRef] | None,
     ) -> tuple[list[MappedManifest], list[Assessment]]:
-        """Those that have to be judged again, and those that differ as before from another revision.
+        """The objects to be assessed again, and unchanged assessments of objects that differ, if the commit is new.
 
-        `changed` are the objects of which the watches have told something since the last look; with None everything may
-        have changed. Then an object that was in sync stays so while both of its sides are the same, and whatever was
-        not is judged again, since more than its two sides may count (an autoscaler).
+        `changed` are the objects with watch events since the last pass. None stands for all: then an object that was in
+        sync stays so while its inputs are the same, and every other one is assessed again, since its verdict may depend
+        on more (an autoscaler).
 
-        Otherwise what counts is what has changed: these objects, and those that Git declares otherwise. Every other
-        verdict stands; but where the commit is another one, what Git's history says of it may not.
+        Otherwise `changed` and objects with another manifest are assessed again, and all other verdicts stand. With a
+        new commit their attribution may change: these are the unchanged assessments.
         """
         if not _same_types(schemas, self._schemas):
             changed = None
-        same = mapping is self._mapping and commit == self._commit
-        declared = self._switch_to(mapping, commit, schemas)
+        same_desired = mapping is self._mapping and commit == self._commit
+        redeclared = self._switch_to(mapping, commit, schemas)
         if changed is None:
-            return [one for one in mapping.mapped if not self._is_unchanged(one, reader, schemas)], []
-        if same:
+            return [item for item in mapping.mapped if not self._is_unchanged(item, reader, schemas)], []
+        if same_desired:
             return [mapping.by_ref[ref] for ref in changed if ref in mapping.by_ref], []
-        again = {self._positions[one.manifest.ref] for one in declared}
-        again.update([self._positions[ref] for ref in changed if ref in self._positions])
-        wanted, in_sync = list(mapping.mapped), Status.IN_SYNC
-        standing: list[Assessment] = []
+        stale = {self._positions[item.manifest.ref] for item in redeclared}
+        stale.update([self._positions[ref] for ref in changed if ref in self._positions])
+        items, in_sync = list(mapping.mapped), Status.IN_SYNC
+        unchanged: list[Assessment] = []
         for position in [at for at, verdict in enumerate(self._verdicts) if verdict.status is not in_sync]:
             verdict = self._verdicts[position]
             if verdict.status is Status.UNKNOWN:
-                again.add(position)
-            elif position not in again and differs(verdict):
-                standing.append(Assessment(wanted[position], verdict, None, self._entries[verdict.ref].schema))
-        return [wanted[position] for position in sorted(again)], standing
+                stale.add(position)
+            elif position not in stale and differs(verdict):
+                unchanged.append(Assessment(items[position], verdict, None, self._entries[verdict.ref].schema))
+        return [items[position] for position in sorted(stale)], unchanged
 
-    def update(self, judged: Sequence[Assessment], stamps: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
-        """Remembers the last `verdicts` on some objects, the `stamps` being those of before they were read."""
-        for one, stamp, verdict in zip(judged, stamps, verdicts, strict=True):
+    def update(
+        self, assessments: Sequence[Assessment], versions: Sequence[str | None], verdicts: Sequence[Verdict]
+    ) -> None:
+        """Stores the last `verdicts` on some objects. The `versions` are from before the objects were read."""
+        for one, version, verdict in zip(assessments, versions, verdicts, strict=True):
             ref = verdict.ref
-            self._entries[ref] = _CacheEntry(one.mapped.manifest, stamp, one.schema)
+            self._entries[ref] = _CacheEntry(one.mapped.manifest, version, one.schema)
             self._put(self._positions[ref], verdict)
             self._unhealthy.pop(ref, None)
             self._failed.pop(ref, None)
@@ -94,15 +96,15 @@ class VerdictCache:
                 if verdict.health.failed:
                     self._failed[ref] = health
 
-    def enrich(self, known: Verdict, better: Verdict) -> None:
-        """Puts a verdict that says more in the place of one, unless another one has come since."""
-        position = self._positions.get(known.ref)
-        if position is not None and self._verdicts[position] is known:
-            self._put(position, better)
+    def enrich(self, cached: Verdict, enriched: Verdict) -> None:
+        """Replaces a cached verdict by the enriched one, unless a newer one has replaced it already."""
+        position = self._positions.get(cached.ref)
+        if position is not None and self._verdicts[position] is cached:
+            self._put(position, enriched)
 
     @property
     def verdicts(self) -> Verdicts:
-        """The verdict on each object of the placement, in its order."""
+        """The verdict on each object of the mapping, in its order."""
         for number, chunk in enumerate(self._chunks):
             if chunk is None:
                 self._chunks[number] = Chunk(self._verdicts[number * SIZE : (number + 1) * SIZE])
@@ -110,57 +112,60 @@ class VerdictCache:
 
     @property
     def unhealthy(self) -> tuple[Health, ...]:
-        """What is there and not healthy."""
+        """The health of live objects that are not healthy."""
         return tuple(self._unhealthy.values())
 
     @property
     def failed(self) -> tuple[Health, ...]:
-        """That part of it which waiting will not cure."""
+        """The health of those whose state waiting will not cure."""
         return tuple(self._failed.values())
 
     def _put(self, position: int, verdict: Verdict) -> None:
         self._verdicts[position] = verdict
         self._chunks[position // SIZE] = None
 
-    def _switch_to(self, placement: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
-        """Turns to a placement. Returns: what it wants that the one before did not, or not so."""
+    def _switch_to(self, mapping: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
+        """Replaces the mapping. Returns: the manifests that are new or changed in it."""
         self._commit = commit
         self._schemas = schemas
-        if placement is self._mapping:
+        if mapping is self._mapping:
             return []
         earlier = self._mapping.by_ref
-        old, new = list(self._mapping.mapped), list(placement.mapped)
-        places = others(old, new)
-        if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in places):
-            self._mapping = placement
-            return [new[at] for at in places if not new[at].same_as(old[at])]
-        known = {id(one) for one in old}
-        before = dict(zip(self._positions, self._verdicts, strict=True))
-        self._mapping = placement
-        self._positions = {ref: position for position, ref in enumerate(placement.by_ref)}
-        self._entries = {ref: look for ref, look in self._entries.items() if ref in self._positions}
-        self._unhealthy = {ref: well for ref, well in self._unhealthy.items() if ref in self._positions}
-        self._failed = {ref: well for ref, well in self._failed.items() if ref in self._positions}
-        unjudged = (Verdict(one.manifest.ref, one.manifest.api_version, Status.UNKNOWN) for one in placement.mapped)
-        self._verdicts = [before.get(verdict.ref, verdict) for verdict in unjudged]
+        old, new = list(self._mapping.mapped), list(mapping.mapped)
+        changed = others(old, new)
+        if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in changed):
+            self._mapping = mapping
+            return [new[at] for at in changed if not new[at].same_as(old[at])]
+        old_ids = {id(item) for item in old}
+        verdicts = dict(zip(self._positions, self._verdicts, strict=True))
+        self._mapping = mapping
+        self._positions = {ref: position for position, ref in enumerate(mapping.by_ref)}
+        self._entries = {ref: entry for ref, entry in self._entries.items() if ref in self._positions}
+        self._unhealthy = {ref: health for ref, health in self._unhealthy.items() if ref in self._positions}
+        self._failed = {ref: health for ref, health in self._failed.items() if ref in self._positions}
+        initial = (Verdict(item.manifest.ref, item.manifest.api_version, Status.UNKNOWN) for item in mapping.mapped)
+        self._verdicts = [verdicts.get(verdict.ref, verdict) for verdict in initial]
         self._chunks = [None] * -(-len(self._verdicts) // SIZE)
-        fresh = [one for one in new if id(one) not in known]
-        return [one for one in fresh if (was := earlier.get(one.manifest.ref)) is None or not one.same_as(was)]
+        fresh = [item for item in new if id(item) not in old_ids]
+        return [item for item in fresh if (was := earlier.get(item.manifest.ref)) is None or not item.same_as(was)]
 
-    def _is_unchanged(self, one: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
-        """Whether an object was in sync, and both of its sides are as they were."""
-        look = self._entries.get(one.manifest.ref)
-        if look is None or one.resource is None or one.error is not None or not one.manifest.same_as(look.manifest):
+    def _is_unchanged(self, item: MappedManifest, reader: Reader, schemas: SchemaAnswers) -> bool:
+        """Whether an object was in sync, and its manifest, live object and schema are the same as then."""
+        entry = self._entries.get(item.manifest.ref)
+        if entry is None or item.resource is None or item.error is not None:
             return False
-        if self._verdicts[self._positions[one.manifest.ref]].status is not Status.IN_SYNC:
+        if self._verdicts[self._positions[item.manifest.ref]].status is not Status.IN_SYNC:
             return False
         return (
-            look.version is not None and look.schema is schemas[one.resource] and look.version == reader.version_of(one)
+            entry.version is not None
+            and item.manifest.same_as(entry.manifest)
+            and entry.schema is schemas[item.resource]
+            and entry.version == reader.version_of(item)
         )
 
 
 def differs(verdict: Verdict) -> bool:
-    """Whether Git has something to say of a verdict: a line, or an earlier revision."""
+    """Whether a verdict can be attributed in Git: to a line, or to an earlier revision."""
     return bool(verdict.fields) or verdict.status is Status.MISSING
 
 

@@ -1,1 +1,1 @@
-"""What the cluster has, and who changed it."""
+"""The live state: mapping, reading and watching the objects of a cluster, and the actors that changed them."""

@@ -1,7 +1,7 @@
-"""Who did it, where the object itself does not tell: what was seen between two versions, and what the audit log says.
+"""The actors behind changes that managedFields does not attribute: from watched changes and from the audit log.
 
-A field that was taken away leaves no owner behind; `kubectl scale` leaves one without a time; managedFields never names
-a user. The watch saw both versions, and the API server's audit log knows the user.
+A removed field leaves no owner behind; `kubectl scale` leaves one without a time; managedFields never names a user.
+A watch delivers both versions of the object, and the API server's audit log names the user.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from driftd.model.path import FieldPath
 from driftd.model.resource import JsonObject, ResourceRef
 
 _MAX_PER_OBJECT = 16
-"""So many sightings and audit events of one object are remembered."""
+"""Maximum number of changes, and of audit events, kept per object."""
 
 _MAX_OBJECTS = 50_000
-"""So many objects are remembered, the latest that changed."""
+"""Maximum number of objects, the most recently changed ones."""
 
 _EAGER_BYTES = 4096
-"""Bytes from which on the two versions of an object are not kept, but looked at at once: most take some hundreds."""
+"""Bytes from which on the two versions of an object are compared at once and not kept: most take some hundreds."""
 
 _CLOCK_SKEW = timedelta(seconds=2)
-"""How far apart two clocks may be: the API server's, and driftd's own."""
+"""Maximum difference between the clocks of the API server and of driftd."""
 
 _SECOND = timedelta(seconds=1)
-"""managedFields tells whole seconds."""
+"""The resolution of times in managedFields."""
 
 Keys = tuple[str, ...]
 
@@ -45,7 +45,7 @@ class _OwnerChanges:
 
 
 class _ObservedChange:
-    """One change of an object. What it was is looked at when it is asked for, which few ever are."""
+    """One change of an object. The two versions are compared at the first access, which few changes ever have."""
 
     __slots__ = ("_result", "_versions", "time")
 
@@ -63,26 +63,26 @@ class _ObservedChange:
 
     @property
     def owners(self) -> tuple[FieldOwner, ...]:
-        """Those whose entries of managedFields are new."""
+        """The owners whose managedFields entries are new or have grown."""
         return self._compute().owners
 
     @property
     def earlier(self) -> tuple[FieldOwner, ...]:
-        """Those who had written before."""
+        """The owners of managedFields entries before the change."""
         return self._compute().earlier
 
     def _compute(self) -> _OwnerChanges:
         if self._versions is not None:
             before, after = (_object_entries(version.object) for version in self._versions)
-            known = {(entry.owner, entry.api_version): entry.fields for entry in before}
-            owners = tuple(entry.owner for entry in after if _is_new_or_grown(entry, known))
+            fields_before = {(entry.owner, entry.api_version): entry.fields for entry in before}
+            owners = tuple(entry.owner for entry in after if _is_new_or_grown(entry, fields_before))
             self._result = _OwnerChanges(_lost(before, after), owners, tuple(entry.owner for entry in before))
             self._versions = None
         return self._result
 
 
 class ActorLog:
-    """Remembers, within bounds, and names who it was. Only what happened since the start is known."""
+    """A bounded log of changes and audit events since the start, from which verdicts are attributed."""
 
     def __init__(self) -> None:
         self._changes: OrderedDict[ResourceRef, deque[_ObservedChange]] = OrderedDict()
@@ -91,18 +91,18 @@ class ActorLog:
     def record_change(
         self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime
     ) -> None:
-        """Takes in two versions of an object, as the watch brought them. Of an outline nothing can be said."""
+        """Records a watched change of an object. Versions held as metadata only cannot be compared."""
         if old is None or new is None or not (old.is_whole and new.is_whole):
             return
         if old.field_owners != new.field_owners:
-            _remember(self._changes, ref, _ObservedChange(now, old, new))
+            _append(self._changes, ref, _ObservedChange(now, old, new))
 
     def record_audit(self, ref: ResourceRef, event: AuditEvent) -> None:
         """Records a write of an object."""
-        _remember(self._audit, ref, event)
+        _append(self._audit, ref, event)
 
     def attribute(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-        """The verdicts with what is known beyond managedFields of who it was."""
+        """The verdicts with owners, users and times that managedFields does not have."""
         return tuple(self._attributed(v) if v.ref in self._changes or v.ref in self._audit else v for v in verdicts)
 
     def _attributed(self, verdict: Verdict) -> Verdict:
@@ -119,59 +119,57 @@ class ActorLog:
 
     def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
         keys = tuple(field_key(segment) for segment in path)
-        for sighting in reversed(self._changes.get(ref, ())):
-            if any(_within(lost, keys) for lost in sighting.lost):
-                if len(sighting.owners) == 1:
-                    return self._with_user(ref, sighting.owners[0])
-                event = self._write_behind(ref, sighting)
+        for change in reversed(self._changes.get(ref, ())):
+            if any(_overlap(lost, keys) for lost in change.lost):
+                if len(change.owners) == 1:
+                    return self._with_user(ref, change.owners[0])
+                event = self._write_behind(ref, change)
                 if event is not None:
                     return _with_audit(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
                 return None
         return None
 
     def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
-        """The owner of an entry, with the user whose write it was.
+        """The owner of an entry, with the user who made the write.
 
-        The API server that stamped the entry wrote the event, so that the two meet; of several that do, the entry is
-        of the last. Some entries have no time: then it is that at which the change was seen.
+        The same API server timed the entry and the event, so that they overlap; of several events, the last one made
+        the entry. An entry without a time gets that at which the watch delivered the change.
         """
         if owner.time is not None:
             return _with_audit(
                 owner, max(self._writes_of_entry(ref, owner), key=lambda event: event.time, default=None)
             )
-        sighting = self._change_by(ref, owner)
-        if sighting is None:
+        change = self._change_by(ref, owner)
+        if change is None:
             return owner
-        return _with_audit(replace(owner, time=sighting.time), self._write_behind(ref, sighting, owner.manager))
+        return _with_audit(replace(owner, time=change.time), self._write_behind(ref, change, owner.manager))
 
     def _change_by(self, ref: ResourceRef, owner: FieldOwner) -> _ObservedChange | None:
-        return next((one for one in reversed(self._changes.get(ref, ())) if owner in one.owners), None)
+        return next((change for change in reversed(self._changes.get(ref, ())) if owner in change.owners), None)
 
-    def _write_behind(
-        self, ref: ResourceRef, sighting: _ObservedChange, manager: str | None = None
-    ) -> AuditEvent | None:
-        """The write that made a change, of which the object tells no time: the nearest, by the manager if known.
+    def _write_behind(self, ref: ResourceRef, change: _ObservedChange, manager: str | None = None) -> AuditEvent | None:
+        """The write that made a change for which managedFields has no time: the nearest, by `manager` if given.
 
-        The audit log may tell of it only seconds later. So it is none that made another change, or of which the object
-        had told before.
+        Its audit event may arrive seconds later. So events that made another change, or an entry from before this
+        change, are excluded.
         """
-        others = [other.time for other in self._changes.get(ref, ()) if other is not sighting]
-        told = {
+        others = [other.time for other in self._changes.get(ref, ()) if other is not change]
+        earlier = {
             min(self._writes_of_entry(ref, owner), key=lambda event: event.time, default=None)
-            for owner in sighting.earlier
+            for owner in change.earlier
         }
-        own = [
+        candidates = [
             event
             for event in self._writes(ref)
-            if event not in told
+            if event not in earlier
             and event.subresource != "status"
             and manager in (None, event.manager)
-            and event.gap(sighting.time) <= min([_CLOCK_SKEW, *map(event.gap, others)])
+            and event.gap(change.time) <= min([_CLOCK_SKEW, *map(event.gap, others)])
         ]
-        return min(own, key=lambda event: (event.gap(sighting.time), sighting.time - event.time), default=None)
+        return min(candidates, key=lambda event: (event.gap(change.time), change.time - event.time), default=None)
 
     def _writes_of_entry(self, ref: ResourceRef, owner: FieldOwner) -> Iterator[AuditEvent]:
-        """The writes of which an entry of managedFields may tell: that manager's, under way in that second."""
+        """The writes that may have made a managedFields entry: by its manager, in its second."""
         for event in self._writes(ref):
             if owner.time is not None and event.manager == owner.manager and not event.gap(owner.time, _SECOND):
                 yield event
@@ -193,11 +191,11 @@ def _with_audit(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:
     return replace(owner, user=event.user, source=event.source, verb=event.verb)
 
 
-def _remember(memory: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, what: object) -> None:
-    memory.setdefault(ref, deque(maxlen=_MAX_PER_OBJECT)).append(what)
-    memory.move_to_end(ref)
-    if len(memory) > _MAX_OBJECTS:
-        memory.popitem(last=False)
+def _append(entries_by_ref: OrderedDict[ResourceRef, deque[Any]], ref: ResourceRef, entry: object) -> None:
+    entries_by_ref.setdefault(ref, deque(maxlen=_MAX_PER_OBJECT)).append(entry)
+    entries_by_ref.move_to_end(ref)
+    if len(entries_by_ref) > _MAX_OBJECTS:
+        entries_by_ref.popitem(last=False)
 
 
 def _object_entries(body: JsonObject) -> list[Entry]:
@@ -205,25 +203,27 @@ def _object_entries(body: JsonObject) -> list[Entry]:
 
 
 def _entry_key(entry: Entry) -> tuple[str, str, str | None, str]:
-    """Whose entry it is, whenever that hand was last at work."""
+    """The identity of a managedFields entry, without its time."""
     return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
 
 
-def _is_new_or_grown(entry: Entry, known: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
-    """Whether the entry has another time than before, or has gained a field: losing one is no deed of its."""
-    before = known.get((entry.owner, entry.api_version))
+def _is_new_or_grown(entry: Entry, fields_before: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
+    """Whether the entry has another time than before, or has gained a field: another manager's write may remove one."""
+    before = fields_before.get((entry.owner, entry.api_version))
     return before is None or any(True for _ in _fields_beyond(entry.fields, before, ()))
 
 
 def _lost(before: Sequence[Entry], after: Sequence[Entry]) -> frozenset[Keys]:
-    """The fields that had an owner, and have none."""
-    still = {_entry_key(entry): entry.fields for entry in after}
-    given_up = [path for entry in before for path in _fields_beyond(entry.fields, still.get(_entry_key(entry)), ())]
-    return frozenset(path for path in given_up if not any(_has(entry.fields, path) for entry in after))
+    """The fields that had an owner before and have none after."""
+    fields_after = {_entry_key(entry): entry.fields for entry in after}
+    removed = [
+        path for entry in before for path in _fields_beyond(entry.fields, fields_after.get(_entry_key(entry)), ())
+    ]
+    return frozenset(path for path in removed if not any(_has(entry.fields, path) for entry in after))
 
 
 def _fields_beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
-    """The fields that are owned here and not there. What is the same in both, mostly nearly all, is not walked."""
+    """The fields that are owned in `fields` and not in `others`. Equal subtrees, mostly nearly all, are not walked."""
     if fields == others:
         return
     for key, below in fields.items():
@@ -231,15 +231,15 @@ def _fields_beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, 
             if not _is_owned(others):
                 yield above
             continue
-        there = others.get(key) if others is not None else None
+        other = others.get(key) if others is not None else None
         if below:
-            yield from _fields_beyond(below, there, (*above, key))
-        elif not _is_owned(there):
+            yield from _fields_beyond(below, other, (*above, key))
+        elif not _is_owned(other):
             yield (*above, key)
 
 
 def _has(fields: Mapping[str, Any], path: Keys) -> bool:
-    """Whether the field at a path is among the owned ones."""
+    """Whether the field at a path is owned."""
     at: Mapping[str, Any] | None = fields
     for key in path:
         at = at.get(key) if at is not None else None
@@ -247,11 +247,11 @@ def _has(fields: Mapping[str, Any], path: Keys) -> bool:
 
 
 def _is_owned(fields: Mapping[str, Any] | None) -> bool:
-    """Whether what stands below a field says that the field itself is owned, and not only fields inside of it."""
+    """Whether a FieldsV1 node says that the field itself is owned, and not only fields below it."""
     return fields is not None and (not fields or "." in fields)
 
 
-def _within(lost: Keys, path: Keys) -> bool:
-    """Whether losing one is losing the other: it is the same field, or one of them is inside the other."""
+def _overlap(lost: Keys, path: Keys) -> bool:
+    """Whether two paths are the same field, or one of them is below the other."""
     shorter = min(len(lost), len(path))
     return lost[:shorter] == path[:shorter]

@@ -1,4 +1,4 @@
-"""Reading the live side, straight from the API server. From the cache that its watches keep: `cached_reading.py`."""
+"""Reading live objects from the API server. From the watch cache: `cache_reader.py`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
 
-_WORTH_A_LIST = 4
-"""From so many objects of a kind in a namespace on, one LIST costs less than a GET for each."""
+_LIST_FROM_OBJECTS = 4
+"""Objects of a kind in a namespace from which on one LIST costs less than a GET for each."""
 
-_WORTH_ALL_NAMESPACES = 8
-"""From so many namespaces on, one LIST of all of them costs less than one for each."""
+_LIST_ALL_FROM_NAMESPACES = 8
+"""Namespaces from which on one LIST of all namespaces costs less than one for each."""
 
 
 Workloads = Mapping[str | None, Collection[ResourceRef]]
-"""Workloads by their namespaces."""
+"""Workloads by namespace."""
 
 Pods = Sequence[JsonObject] | DriftdError
-"""Pods, or why they cannot be read."""
+"""Pods, or the error of reading them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """One object as it was read: `body` is None if there is none. `error` says why it could not be read."""
+    """The result of reading one object: `body` is None if it does not exist. `error` says why it could not be read."""
 
     body: JsonObject | None
     error: str | None = None
@@ -43,73 +43,75 @@ OnRead = Callable[[ReadResults], None]
 
 
 class Reader(Protocol):
-    def version_of(self, item: MappedManifest) -> str | None:
-        """What the live object is known by, without reading it: equal for two moments only where it is the same.
+    """Reads the live objects of mapped manifests."""
 
-        None where nothing vouches for that: it cannot be told without reading.
+    def version_of(self, item: MappedManifest) -> str | None:
+        """A version token of the live object, without reading it: two equal tokens mean that it is unchanged.
+
+        None if the version cannot be had without reading.
         """
         ...
 
     async def read(self, items: Sequence[MappedManifest]) -> ReadResults:
-        """The live side of each object. No error is raised: it is part of the reading of each object it concerns."""
+        """The live objects. Never raises: errors are part of the results of the objects they concern."""
         ...
 
     def stream(self, items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
-        """The same in parts, as they come; what is read twice, as when a list starts anew, is as it was read last."""
+        """The same in batches. An object that comes twice, as when a list starts again, is as in the last batch."""
         ...
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
-        """The pods of each namespace, all or at least those of some workloads in it."""
+        """The pods by namespace, at least those of the workloads."""
         ...
 
 
 class ApiReader:
-    """Asks the API server, with as few requests as the objects allow."""
+    """Reads from the API server with as few requests as possible."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._prefetched: dict[tuple[ApiResource, str | None], asyncio.Task[Any]] = {}
 
     def prefetch(self, items: Sequence[MappedManifest]) -> None:
-        """Asks for the first pages of the lists that some of what is wanted shows to be worth it.
+        """Requests the first pages of the lists that will be needed, judging by the first of the items.
 
-        To be followed by `read` or `parts` of all that is wanted, which do not ask for these once more; or by `close`.
+        To be followed by `read` or `stream` of all items, which use these pages, or by `close`.
         """
         for resource, refs in _by_resource(items).items():
             by_namespace = _by_namespace(refs)
-            if len(by_namespace) >= _WORTH_ALL_NAMESPACES:
+            if len(by_namespace) >= _LIST_ALL_FROM_NAMESPACES:
                 self._prefetch(resource, None)
                 continue
-            for namespace, there in by_namespace.items():
-                if len(there) >= _WORTH_A_LIST:
+            for namespace, in_namespace in by_namespace.items():
+                if len(in_namespace) >= _LIST_FROM_OBJECTS:
                     self._prefetch(resource, namespace)
 
     def _prefetch(self, resource: ApiResource, namespace: str | None) -> None:
         self._prefetched[resource, namespace] = start_list(self._cluster, resource, namespace)
 
     async def close(self) -> None:
-        """Gives up what was begun and is of no use."""
-        begun = list(self._prefetched.values())
+        """Cancels prefetched pages that were not used."""
+        pages = list(self._prefetched.values())
         self._prefetched.clear()
-        for page in begun:
+        for page in pages:
             page.cancel()
-        await asyncio.gather(*begun, return_exceptions=True)
+        await asyncio.gather(*pages, return_exceptions=True)
 
-    def version_of(self, _one: MappedManifest) -> None:
-        """Nobody tells what happened since it was last asked."""
+    def version_of(self, _item: MappedManifest) -> None:
+        """Always None: without a watch the version cannot be had without reading."""
 
     async def read(self, items: Sequence[MappedManifest]) -> ReadResults:
-        readings: dict[ResourceRef, ReadResult] = {}
-        await self._read(items, readings.update)
-        return readings
+        results: dict[ResourceRef, ReadResult] = {}
+        await self._read(items, results.update)
+        return results
 
     async def stream(self, items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
-        told: asyncio.Queue[ReadResults | None] = asyncio.Queue()
-        reading = asyncio.create_task(self._read(items, told.put_nowait))
-        reading.add_done_callback(lambda _: told.put_nowait(None))
+        batches: asyncio.Queue[ReadResults | None] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(items, batches.put_nowait))
+        reading.add_done_callback(lambda _: batches.put_nowait(None))
         try:
-            while (part := await told.get()) is not None:
-                yield part
+            while (batch := await batches.get()) is not None:
+                yield batch
             await reading
         finally:
             reading.cancel()
@@ -117,21 +119,21 @@ class ApiReader:
     async def _read(self, items: Sequence[MappedManifest], on_read: OnRead) -> None:
         try:
             await asyncio.gather(
-                *(self._kind(resource, refs, on_read) for resource, refs in _by_resource(items).items())
+                *(self._read_kind(resource, refs, on_read) for resource, refs in _by_resource(items).items())
             )
         finally:
             await self.close()
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
-        if len(workloads) >= _WORTH_ALL_NAMESPACES:
-            found: dict[str | None, list[JsonObject]] = {namespace: [] for namespace in workloads}
-            with suppress(DriftdError):  # each namespace may be readable for all that
+        if len(workloads) >= _LIST_ALL_FROM_NAMESPACES:
+            by_namespace: dict[str | None, list[JsonObject]] = {namespace: [] for namespace in workloads}
+            with suppress(DriftdError):  # single namespaces may still be readable
                 for pod in (await list_objects(self._cluster, resource, None)).items:
-                    if (namespace := pod["metadata"].get("namespace")) in found:
-                        found[namespace].append(pod)
-                return found
-        answers = await asyncio.gather(*(self._pods(resource, namespace) for namespace in workloads))
-        return dict(zip(workloads, answers, strict=True))
+                    if (namespace := pod["metadata"].get("namespace")) in by_namespace:
+                        by_namespace[namespace].append(pod)
+                return by_namespace
+        pods = await asyncio.gather(*(self._pods(resource, namespace) for namespace in workloads))
+        return dict(zip(workloads, pods, strict=True))
 
     async def _pods(self, resource: ApiResource, namespace: str | None) -> Pods:
         try:
@@ -139,41 +141,44 @@ class ApiReader:
         except DriftdError as error:
             return error
 
-    async def _kind(self, resource: ApiResource, refs: Sequence[ResourceRef], on_read: OnRead) -> None:
+    async def _read_kind(self, resource: ApiResource, refs: Sequence[ResourceRef], on_read: OnRead) -> None:
         by_namespace = _by_namespace(refs)
-        if len(by_namespace) >= _WORTH_ALL_NAMESPACES and await self._list(resource, None, refs, on_read):
+        if len(by_namespace) >= _LIST_ALL_FROM_NAMESPACES and await self._list(resource, None, refs, on_read):
             return
         await asyncio.gather(
-            *(self._namespace(resource, namespace, some, on_read) for namespace, some in by_namespace.items())
+            *(
+                self._read_namespace(resource, namespace, in_namespace, on_read)
+                for namespace, in_namespace in by_namespace.items()
+            )
         )
 
-    async def _namespace(
+    async def _read_namespace(
         self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], on_read: OnRead
     ) -> None:
-        if len(refs) < _WORTH_A_LIST or not await self._list(resource, namespace, refs, on_read):
+        if len(refs) < _LIST_FROM_OBJECTS or not await self._list(resource, namespace, refs, on_read):
             await asyncio.gather(*(self._get(resource, ref, on_read) for ref in refs))
 
     async def _list(
         self, resource: ApiResource, namespace: str | None, refs: Sequence[ResourceRef], on_read: OnRead
     ) -> bool:
-        """Whether a LIST was allowed, and with it all of `refs` read. Only who is told holds the objects."""
+        """Reads all of `refs` by a LIST; False if that is forbidden. Objects are passed to `on_read` and not held."""
         missing = {(ref.namespace, ref.name): ref for ref in refs}
-        asked_for = dict(missing)
+        requested = dict(missing)
         page: dict[ResourceRef, ReadResult] = {}
 
-        def taken(item: JsonObject) -> Key:
+        def take(item: JsonObject) -> Key:
             key = (item["metadata"].get("namespace"), item["metadata"]["name"])
-            if (ref := asked_for.get(key)) is not None:
+            if (ref := requested.get(key)) is not None:
                 page[ref] = ReadResult(item)
             return key
 
-        def told(_keys: Sequence[Key]) -> None:
+        def on_page(_keys: Sequence[Key]) -> None:
             on_read(dict(page))
             page.clear()
 
         try:
-            begun = self._prefetched.pop((resource, namespace), None)
-            listing = await list_each(self._cluster, resource, namespace, taken, on_page=told, begun=begun)
+            first_page = self._prefetched.pop((resource, namespace), None)
+            listing = await list_each(self._cluster, resource, namespace, take, on_page=on_page, begun=first_page)
         except Forbidden:
             return False
         except DriftdError as error:
@@ -191,11 +196,11 @@ class ApiReader:
             on_read({ref: ReadResult(None, str(error))})
 
 
-def _by_resource(wanted: Sequence[MappedManifest]) -> Mapping[ApiResource, list[ResourceRef]]:
+def _by_resource(items: Sequence[MappedManifest]) -> Mapping[ApiResource, list[ResourceRef]]:
     groups: defaultdict[ApiResource, list[ResourceRef]] = defaultdict(list)
-    for one in wanted:
-        if one.resource is not None:
-            groups[one.resource].append(one.manifest.ref)
+    for item in items:
+        if item.resource is not None:
+            groups[item.resource].append(item.manifest.ref)
     return groups
 
 

@@ -1,4 +1,4 @@
-"""Reading the live side from the cache that the watches keep."""
+"""Reading live objects from the watch cache."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from driftd.model.errors import DriftdError, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 
 _VERSION_OF_ABSENT = ""
-"""The stamp of an object that is not there."""
+"""The version token of an object that does not exist."""
 
 _CHANGED_WHILE_READ = "it changed while it was being read: the next pass looks again"
 
 
 class CacheReader:
-    """Looks into the live cache, and knows what this process has written since: the cache may be a moment behind."""
+    """Reads from the live cache, and the last write of this process while the cache is behind it."""
 
     def __init__(self, cache: LiveCache, pods: PodIndex) -> None:
         self._cache = cache
@@ -29,20 +29,21 @@ class CacheReader:
         self._written: dict[ResourceRef, JsonObject] = {}
 
     def record_write(self, ref: ResourceRef, body: JsonObject) -> None:
-        """Remembers an object as the API server answered our write."""
+        """Records an object as the API server returned it for our write."""
         self._written[ref] = body
 
     async def stream(self, items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
         yield await self.read(items)
 
     async def read(self, items: Sequence[MappedManifest]) -> ReadResults:
-        served = [(one.resource, one.manifest.ref) for one in items if one.resource is not None]
-        outlines: dict[Scope, list[str]] = defaultdict(list)
+        served = [(item.resource, item.manifest.ref) for item in items if item.resource is not None]
+        metadata_only: dict[Scope, list[str]] = defaultdict(list)
         for resource, ref in served:
-            if self._is_outline(resource, ref):
-                outlines[resource, ref.namespace].append(ref.name)
-        troubles = dict(zip(outlines, await asyncio.gather(*map(self._complete, outlines.items())), strict=True))
-        return {ref: self._read(resource, ref, troubles.get((resource, ref.namespace))) for resource, ref in served}
+            if self._is_metadata_only(resource, ref):
+                metadata_only[resource, ref.namespace].append(ref.name)
+        fetches = await asyncio.gather(*(self._fetch_content(*in_scope) for in_scope in metadata_only.items()))
+        errors = dict(zip(metadata_only, fetches, strict=True))
+        return {ref: self._read(resource, ref, errors.get((resource, ref.namespace))) for resource, ref in served}
 
     def version_of(self, item: MappedManifest) -> str | None:
         if item.resource is None:
@@ -58,8 +59,8 @@ class CacheReader:
         return cached.resource_version if cached is not None else _VERSION_OF_ABSENT
 
     async def pods_of(self, resource: ApiResource, workloads: Workloads) -> Mapping[str | None, Pods]:
-        answers = await asyncio.gather(*(self._pods_of(resource, *one) for one in workloads.items()))
-        return dict(zip(workloads, answers, strict=True))
+        pods = await asyncio.gather(*(self._pods_of(resource, *in_namespace) for in_namespace in workloads.items()))
+        return dict(zip(workloads, pods, strict=True))
 
     async def _pods_of(self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]) -> Pods:
         try:
@@ -71,32 +72,32 @@ class CacheReader:
         self, resource: ApiResource, namespace: str | None, workloads: Collection[ResourceRef]
     ) -> Sequence[JsonObject]:
         names = list(self._pods.names((resource, namespace), self._cache, workloads))
-        found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-        outlines = [pod.ref.name for pod in found if not pod.is_whole]
-        if outlines:
-            await self._cache.fetch_content(resource, namespace, outlines)
-            found = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-            if not all(pod.is_whole for pod in found):
+        pods = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
+        metadata_only = [pod.ref.name for pod in pods if not pod.is_whole]
+        if metadata_only:
+            await self._cache.fetch_content(resource, namespace, metadata_only)
+            pods = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
+            if not all(pod.is_whole for pod in pods):
                 raise KubeError(f"{resource} in {namespace}: {_CHANGED_WHILE_READ}")
-        return [pod.object for pod in found]
+        return [pod.object for pod in pods]
 
-    def _is_outline(self, resource: ApiResource, ref: ResourceRef) -> bool:
+    def _is_metadata_only(self, resource: ApiResource, ref: ResourceRef) -> bool:
         try:
             cached = self._cache.get(resource, ref.namespace, ref.name)
         except DriftdError:
-            return False  # `_read` says so
+            return False  # `_read` reports the error
         return cached is not None and not cached.is_whole
 
-    async def _complete(self, some: tuple[Scope, Sequence[str]]) -> str | None:
-        """Has objects of one scope read that were held in outline only; what went wrong, if something did."""
-        (resource, namespace), names = some
+    async def _fetch_content(self, scope: Scope, names: Sequence[str]) -> str | None:
+        """Fetches the content of objects of one scope that are held as metadata only. Returns: the error, if any."""
+        resource, namespace = scope
         try:
             await self._cache.fetch_content(resource, namespace, names)
         except DriftdError as error:
             return str(error)
         return None
 
-    def _read(self, resource: ApiResource, ref: ResourceRef, trouble: str | None) -> ReadResult:
+    def _read(self, resource: ApiResource, ref: ResourceRef, fetch_error: str | None) -> ReadResult:
         try:
             written = self._write_ahead_of_cache(resource, ref)
             cached = self._cache.get(resource, ref.namespace, ref.name)
@@ -105,11 +106,11 @@ class CacheReader:
         if written is not None:
             return ReadResult(written)
         if cached is not None and not cached.is_whole:
-            return ReadResult(None, trouble or f"{ref}: {_CHANGED_WHILE_READ}")
+            return ReadResult(None, fetch_error or f"{ref}: {_CHANGED_WHILE_READ}")
         return ReadResult(cached.object if cached is not None else None)
 
     def _write_ahead_of_cache(self, resource: ApiResource, ref: ResourceRef) -> JsonObject | None:
-        """What was written, until the cache knows of it. Raises: DriftdError: the cache cannot be trusted."""
+        """Our last write, until the cache has caught up with it. Raises: DriftdError: the cache is not fresh."""
         written = self._written.get(ref)
         if written is not None and _version_number(self._cache.version(resource, ref.namespace)) >= _version_number(
             _version(written)

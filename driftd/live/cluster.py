@@ -1,4 +1,4 @@
-"""What the engine knows of one cluster: its kinds and their types, kept and renewed when they turn out to be old."""
+"""Discovery and schemas of one cluster, cached and renewed when they turn out to be out of date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftd.live.dry_run_cache import DryRunCache
 from driftd.model.errors import UnknownKind
 
 _RENEW_AFTER = 10.0
-"""Seconds that discovery is believed when it does not know a kind: CRDs come and go."""
+"""Seconds for which discovery counts as fresh when it lacks a kind: CRDs come and go."""
 
 _RENEW_ALWAYS = 300.0
 """Seconds after which discovery and the index of schemas are read again: an updated CRD has new types."""
@@ -49,9 +49,9 @@ class ClusterView:
             return self._discovery
 
     async def resource(self, api_version: str, kind: str) -> ApiResource:
-        """Where objects of a kind are served.
+        """The resource that serves a kind.
 
-        Raises: UnknownKind, once discovery is fresh and still has none; KubeError, where discovery failed.
+        Raises: UnknownKind: fresh discovery has no such kind; KubeError: discovery failed.
         """
         discovery = await self.discovery()
         try:
@@ -62,18 +62,18 @@ class ClusterView:
         return (await self.discovery(newer_than=self._loaded_at)).find(api_version, kind)
 
     async def invalidate(self) -> None:
-        """Makes the next question ask the cluster again: it was found to be out of date."""
+        """Makes the next request load discovery again: it was found to be out of date."""
         async with self._lock:
             self._discovery = None
 
     async def schema(self, resource: ApiResource) -> Schema | None:
-        """The type of a kind, or None where the cluster publishes none. Raises: KubeError."""
+        """The schema of a kind, or None if the cluster publishes none. Raises: KubeError."""
         key = (resource.group, resource.version)
         document = await self._source.document(resource.group, resource.version)
         if document is None:
             return None
-        known = self._parsed.get(key)
-        if known is None or known[0] is not document:
-            known = (document, Schemas(document))
-            self._parsed[key] = known
-        return known[1].of(resource.group, resource.version, resource.kind)
+        cached = self._parsed.get(key)
+        if cached is None or cached[0] is not document:
+            cached = (document, Schemas(document))
+            self._parsed[key] = cached
+        return cached[1].of(resource.group, resource.version, resource.kind)

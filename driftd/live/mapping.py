@@ -1,4 +1,4 @@
-"""Where the cluster has what Git declares: each manifest in its namespace, with the collection that serves its kind."""
+"""REST mapping: each manifest with its namespace and the resource that serves its kind."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ GroupKind = tuple[str, str]
 """A group and a kind."""
 
 _Served = tuple[ApiResource | None, str | None]
-"""Where a kind is served, and what is wrong with it: the fields of `Wanted`."""
+"""`resource` and `error` of a `MappedManifest`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappedManifest:
-    """One manifest and where the cluster serves it.
+    """One manifest and the resource that serves it.
 
-    `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no object of it can be there.
-    `error` says why nothing can be said of the object; beside a resource, that of another version, in which it can only
-    be told whether there is one.
+    `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no such object can exist.
+    `error` says why the object cannot be compared. With an error, `resource` is that of another API version, which
+    only tells whether the object exists.
     """
 
     manifest: Manifest
@@ -41,13 +41,13 @@ class MappedManifest:
 
 
 class RestMapping:
-    """What an app declares, placed: in its order, and each object once."""
+    """The mapped manifests of an app, in its order, each object once."""
 
     def __init__(self, mapped: Iterable[MappedManifest] = ()) -> None:
-        self.by_ref = {one.manifest.ref: one for one in mapped}
-        self.resources = frozenset(one.resource for one in self.mapped if one.resource is not None)
-        self.incomplete = any(one.error is not None or one.resource is None for one in self.mapped)
-        """Whether the cluster may serve more of it soon."""
+        self.by_ref = {item.manifest.ref: item for item in mapped}
+        self.resources = frozenset(item.resource for item in self.mapped if item.resource is not None)
+        self.incomplete = any(item.error is not None or item.resource is None for item in self.mapped)
+        """Whether the cluster does not serve all of it (yet)."""
 
     @property
     def mapped(self) -> Collection[MappedManifest]:
@@ -55,7 +55,7 @@ class RestMapping:
 
 
 class RestMapper:
-    """The placements of one app. What was placed once stays, for as long as the cluster serves the same kinds."""
+    """Maps the manifests of one app. A mapping is reused for as long as the cluster serves the same kinds."""
 
     def __init__(self, app: App, view: ClusterView) -> None:
         self._app = app
@@ -66,26 +66,26 @@ class RestMapper:
         self._last = RestMapping()
 
     async def map(self, manifests: Sequence[Manifest]) -> RestMapping:
-        """Where the manifests are. Raises: KubeError, where the cluster cannot be asked at all."""
+        """The mapping of some manifests. Raises: KubeError: discovery failed."""
         discovery = await self._view.discovery()
         if discovery is self._discovery and manifests is self._manifests and not self._last.incomplete:
             return self._last
-        known: dict[int, MappedManifest] = {}
+        cached: dict[int, MappedManifest] = {}
         if discovery is self._discovery:
             # Only a shortcut: the parser keeps the manifests of an unchanged file. Copies are found by `_reused`.
-            placed_before = zip(self._manifests, self._mapped, strict=True)
-            known = {id(manifest): one for manifest, one in placed_before if one.resource and one.error is None}
-        fresh = [manifest for manifest in manifests if id(manifest) not in known]
-        placed = map(self._reused, await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
-        self._mapped = [known.get(id(manifest)) or next(placed) for manifest in manifests]
-        # What kinds there are may have been asked for anew on the way.
+            earlier = zip(self._manifests, self._mapped, strict=True)
+            cached = {id(manifest): item for manifest, item in earlier if item.resource and item.error is None}
+        fresh = [manifest for manifest in manifests if id(manifest) not in cached]
+        mapped = map(self._reused, await map_manifests(fresh, self._app, self._view, kinds_defined_by(manifests)))
+        self._mapped = [cached.get(id(manifest)) or next(mapped) for manifest in manifests]
+        # Mapping may have renewed discovery.
         self._discovery = await self._view.discovery()
         self._manifests = manifests
         self._last = RestMapping(self._mapped)
         return self._last
 
     def _reused(self, fresh: MappedManifest) -> MappedManifest:
-        """The mapping that the same declaration had before, so that a copy of it is not kept as well."""
+        """The earlier mapping of the same declaration, if there is one, so that no copy is held besides it."""
         earlier = self._last.by_ref.get(fresh.manifest.ref)
         return earlier if earlier is not None and earlier.same_as(fresh) else fresh
 
@@ -95,15 +95,15 @@ async def map_manifests(
 ) -> list[MappedManifest]:
     """Each manifest in the namespace that it would be applied to: its own, the app's, or the kubeconfig's.
 
-    `brought` are the kinds that come with the same revision (`scopes_brought`), by default with these manifests.
-    Raises: KubeError, where the cluster cannot be asked at all.
+    `defined_kinds` are those that the revision's own CRDs define, by default those of these manifests.
+    Raises: KubeError: discovery failed.
     """
     manifests = list(manifests)
     await view.discovery()
     if defined_kinds is None:
         defined_kinds = kinds_defined_by(manifests)
     served: dict[tuple[str, str], _Served] = {}
-    placed = []
+    mapped = []
     for manifest in manifests:
         kind = (manifest.api_version, manifest.ref.kind)
         if kind not in served:
@@ -111,23 +111,23 @@ async def map_manifests(
         resource, error = served[kind]
         namespaced = resource.namespaced if resource else defined_kinds.get((manifest.ref.group, manifest.ref.kind))
         if namespaced is not None:
-            manifest = manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None)  # noqa: PLW2901  # the same one, in its place
-        placed.append(MappedManifest(manifest, resource, error))
-    return placed
+            manifest = manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None)  # noqa: PLW2901  # the same manifest in its namespace
+        mapped.append(MappedManifest(manifest, resource, error))
+    return mapped
 
 
 async def _served(manifest: Manifest, view: ClusterView) -> _Served:
     try:
         return await view.resource(manifest.api_version, manifest.ref.kind), None
-    except UnknownKind as unserved:
+    except UnknownKind as error:
         other = await _in_another_version(manifest, view)
-        return other, str(unserved) if other else None
-    except KubeError as unreadable:
-        return None, str(unreadable)
+        return other, str(error) if other else None
+    except KubeError as error:
+        return None, str(error)
 
 
 async def _in_another_version(manifest: Manifest, view: ClusterView) -> ApiResource | None:
-    """Where the kind is served all the same; None where it is not, so that no object of it can be there."""
+    """The resource of the kind in another API version; None if it has none, so that no such object can exist."""
     try:
         return (await view.discovery()).find_kind(manifest.ref.group, manifest.ref.kind)
     except UnknownKind:
@@ -139,7 +139,7 @@ def _namespace(manifest: Manifest, app: App, view: ClusterView) -> str:
 
 
 def kinds_defined_by(manifests: Iterable[Manifest]) -> dict[GroupKind, bool]:
-    """The kinds that CustomResourceDefinitions among the manifests bring, and whether they have namespaces."""
+    """The kinds that the CustomResourceDefinitions of some manifests define, and whether they are namespaced."""
     scopes: dict[GroupKind, bool] = {}
     for manifest in manifests:
         if manifest.ref.kind == "CustomResourceDefinition" and group_of(manifest.api_version) == "apiextensions.k8s.io":

@@ -1,4 +1,4 @@
-"""Which pods belong to which workload, kept up with what the watches bring."""
+"""An index of pods by the workload that controls them, updated from watch events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from driftd.model.resource import JsonObject, ResourceRef
 if TYPE_CHECKING:
     from driftd.kube.cache import CachedObject, Changed, LiveCache
 
-_ByWorkload = defaultdict[ResourceRef, set[str]]
+_PodNames = defaultdict[ResourceRef, set[str]]
+"""Names of pods by workload."""
 
 
 def workload_of(pod: JsonObject) -> ResourceRef | None:
@@ -28,38 +29,38 @@ def workload_of(pod: JsonObject) -> ResourceRef | None:
 
 
 class PodIndex:
-    """The names of the pods of each workload, per scope. A scope is read through once, when it is first asked about."""
+    """The names of the pods of each workload, per scope. A scope is indexed when it is first queried."""
 
     def __init__(self) -> None:
-        self._scopes: dict[Scope, _ByWorkload] = {}
+        self._scopes: dict[Scope, _PodNames] = {}
 
     def names(self, scope: Scope, cache: LiveCache, workloads: Collection[ResourceRef]) -> Iterator[str]:
-        """The pods of some workloads. Raises: KubeError: the scope cannot be trusted."""
-        known = self._scopes.get(scope)
-        if known is None:
-            known = defaultdict(set)
+        """The pods of some workloads. Raises: KubeError: the scope is not fresh."""
+        pods = self._scopes.get(scope)
+        if pods is None:
+            pods = defaultdict(set)
             for pod in cache.items(scope):
-                _put(known, pod)
-            self._scopes[scope] = known
-        return (name for workload in workloads for name in known.get(workload, ()))
+                _put(pods, pod)
+            self._scopes[scope] = pods
+        return (name for workload in workloads for name in pods.get(workload, ()))
 
     def apply(self, change: Changed) -> None:
-        """Takes in what became of a pod."""
-        for (_, namespace), known in self._scopes.items():
+        """Applies a change of a pod to the index."""
+        for (_, namespace), pods in self._scopes.items():
             if namespace in (None, change.ref.namespace):
                 if change.old is not None:
                     workload = workload_of(change.old.metadata)
                     if workload is not None:
-                        known[workload].discard(change.ref.name)
+                        pods[workload].discard(change.ref.name)
                 if change.new is not None:
-                    _put(known, change.new)
+                    _put(pods, change.new)
 
     def retain(self, watched: Container[Scope]) -> None:
-        """Lets go of scopes that are watched no longer: should they be again, they are read through anew."""
-        self._scopes = {scope: known for scope, known in self._scopes.items() if scope in watched}
+        """Drops scopes that are no longer watched; they are indexed again if they come back."""
+        self._scopes = {scope: pods for scope, pods in self._scopes.items() if scope in watched}
 
 
-def _put(known: _ByWorkload, pod: CachedObject) -> None:
+def _put(pods: _PodNames, pod: CachedObject) -> None:
     workload = workload_of(pod.metadata)
     if workload is not None:
-        known[workload].add(pod.ref.name)
+        pods[workload].add(pod.ref.name)

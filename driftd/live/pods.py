@@ -1,4 +1,4 @@
-"""Which pods have to be watched for the workloads of an app, and which of their changes count."""
+"""The pods to be watched for the workloads of an app, and which of their changes matter."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from driftd.model.resource import JsonObject, ResourceRef
 WORKLOADS = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")})
 
 
-async def pod_scopes(wanted: Collection[MappedManifest], view: ClusterView) -> set[Scope]:
-    """The pods that have to be watched for the workloads among what is wanted."""
-    namespaces = {one.manifest.ref.namespace for one in wanted if is_workload(one.manifest.ref)}
+async def pod_scopes(items: Collection[MappedManifest], view: ClusterView) -> set[Scope]:
+    """The scopes of pods to be watched for the workloads in `items`."""
+    namespaces = {item.manifest.ref.namespace for item in items if is_workload(item.manifest.ref)}
     if not namespaces:
         return set()
     try:
         resource = await view.resource("v1", "Pod")
     except DriftdError:
-        return set()  # `with_pods` says so
+        return set()  # `with_pods` logs the error
     return {(resource, namespace) for namespace in namespaces}
 
 
 def affects_verdict(old: JsonObject | None, new: JsonObject | None) -> bool:
-    """Whether a change of a pod can change what is said of its workload: not its many reports of health."""
+    """Whether a change of a pod can change the verdict on its workload. Most are health updates, which cannot."""
     return _relevant_parts(old) != _relevant_parts(new)
 
 

@@ -1,4 +1,4 @@
-"""The live side of what the apps of a cluster declare: what is watched, what is kept of it, whom a change concerns."""
+"""The watches of one cluster: what is watched for its apps, what is cached, and which apps a change concerns."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
 _TRIM_AFTER = 30.0
-"""Seconds without a new word from an app about what it declares, after which what nobody declares is cut down.
+"""Seconds without a new subscription after which the content of undeclared objects is dropped.
 
-Until then everything is kept whole: while a daemon starts, what one app does not declare the next one may.
+Until then all content is kept: while a daemon starts, what one app does not declare the next one may.
 """
 
 _POD = ("", "Pod")
@@ -27,7 +27,7 @@ _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
 
 
 CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], None]], LiveCache]
-"""Makes a cache that tells of changed objects and of scopes that can be trusted, or not any more."""
+"""Makes a cache with callbacks for changed objects and for changes of a scope's freshness."""
 
 
 class ClusterWatches:
@@ -57,7 +57,7 @@ class ClusterWatches:
         self.actors = ActorLog()
 
     async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader:
-        """Watches what an app declares, and no longer what it does not."""
+        """Watches what an app declares, and stops watching what it no longer declares."""
         if self._refs.get(app) != refs:
             self._declare(app, refs)
         if self._scopes.get(app) != scopes:
@@ -68,7 +68,7 @@ class ClusterWatches:
         return self._readers.setdefault(app, CacheReader(self._cache, self._pods))
 
     def drain_changes(self, app: str) -> set[ResourceRef] | None:
-        """What an app declares and has changed since this was asked last; None where that cannot be told."""
+        """The app's objects that have changed since the last call; None if any of them may have."""
         return self._dirty.pop(app, set())
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class ClusterWatches:
             apps = (*self._apps_by_ref.get(ref, ()), app)
             self._apps_by_ref[ref] = shared.setdefault(apps, apps)
         for ref in self._refs.get(app, set()) - refs:
-            self._apps_by_ref[ref] = tuple([one for one in self._apps_by_ref[ref] if one != app])
+            self._apps_by_ref[ref] = tuple([other for other in self._apps_by_ref[ref] if other != app])
             if not self._apps_by_ref[ref]:
                 del self._apps_by_ref[ref]
         self._refs[app] = set(refs)
@@ -115,7 +115,7 @@ class ClusterWatches:
         await self._cache.drop_unneeded_content()
 
     def _keeps_content(self, ref: ResourceRef, content: Callable[[], JsonObject]) -> bool:
-        """Whether more than the outline of an object is of interest to some app."""
+        """Whether some app needs more than the metadata of an object."""
         if self._keep_all or ref in self._apps_by_ref:
             return True
         kind = (ref.group, ref.kind)
@@ -139,9 +139,9 @@ class ClusterWatches:
 
     def _mark_dirty(self, ref: ResourceRef) -> None:
         for app in self._apps_by_ref.get(ref, ()):
-            news = self._dirty.setdefault(app, set())
-            if news is not None:
-                news.add(ref)
+            dirty = self._dirty.setdefault(app, set())
+            if dirty is not None:
+                dirty.add(ref)
             self._changed(app)
 
     def _on_freshness(self, scope: Scope, _freshness: Freshness) -> None:
@@ -152,12 +152,12 @@ class ClusterWatches:
 
 
 def _content(cached: CachedObject | None) -> JsonObject | None:
-    """The object, where it is held whole: of an outline nothing can be said."""
+    """The object, unless it is held as metadata only."""
     return cached.object if cached is not None and cached.is_whole else None
 
 
 def _affects_workload(old: CachedObject | None, new: CachedObject | None) -> bool:
-    """Whether a pod's change can change what is said of its workload."""
+    """Whether a pod's change can change the verdict on its workload."""
     return (old is not None and not old.is_whole) or affects_verdict(_content(old), _content(new))
 
 

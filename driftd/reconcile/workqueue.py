@@ -1,6 +1,6 @@
-"""Keys that wait for a pass: each at most once, one at a time per key, after a delay where one is asked for.
+"""A work queue: each key is queued at most once, optionally with a delay, and processed by one worker at a time.
 
-Source of the habit: client-go's workqueue. A key that is added while it is being worked on is worked on once more.
+Source: client-go's workqueue. A key that is added while it is being processed is processed once more.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-_ROOM = 32
-"""So many times that do not count any more may wait to be cleared away, besides one for each key."""
+_MAX_OBSOLETE = 32
+"""Obsolete heap entries, beyond one per key, from which on the heap is rebuilt."""
 
 
 class WorkQueue:
@@ -26,7 +26,7 @@ class WorkQueue:
         self._closed = False
 
     def add(self, key: str, delay: float = 0.0) -> None:
-        """Asks for a pass over `key` in `delay` seconds, or earlier if an earlier one was asked for already."""
+        """Queues `key` for in `delay` seconds, or leaves it queued for an earlier time."""
         when = asyncio.get_running_loop().time() + delay
         waiting = self._again if key in self._working else self._due
         if waiting.get(key, float("inf")) <= when:
@@ -34,28 +34,28 @@ class WorkQueue:
         waiting[key] = when
         if waiting is self._due:
             heapq.heappush(self._heap, (when, key))
-            if len(self._heap) > _ROOM + 2 * len(self._due):  # mostly times that an earlier one has replaced
+            if len(self._heap) > _MAX_OBSOLETE + 2 * len(self._due):  # mostly entries that an earlier one has replaced
                 self._heap = [(when, key) for key, when in self._due.items()]
                 heapq.heapify(self._heap)
             self._changed.set()
 
     def forget(self, key: str) -> None:
-        """Takes back what was asked for `key`."""
+        """Removes `key` from the queue."""
         self._due.pop(key, None)
         self._again.pop(key, None)
 
     def close(self) -> None:
-        """Ends all workers as soon as they are done with what they work on."""
+        """Ends all workers as soon as they are done with their current keys."""
         self._closed = True
         self._changed.set()
 
     def __len__(self) -> int:
-        """How many keys are due now or being worked on."""
+        """The number of keys that are due or being processed."""
         now = asyncio.get_running_loop().time()
         return len(self._working) + sum(1 for when in self._due.values() if when <= now)
 
     async def work(self, work: Callable[[str], Awaitable[None]]) -> None:
-        """Takes keys and works on them, one after the other, until closed. Start as many as are to run at once."""
+        """Processes keys, one after the other, until closed. To be started once per worker."""
         while (key := await self._next()) is not None:
             self._working.add(key)
             try:
@@ -71,12 +71,12 @@ class WorkQueue:
         while not self._closed:
             self._changed.clear()
             while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-                heapq.heappop(self._heap)  # taken back, or asked for earlier since
+                heapq.heappop(self._heap)  # removed, or queued for an earlier time since
             if self._heap and self._heap[0][0] <= loop.time():
                 _, key = heapq.heappop(self._heap)
                 del self._due[key]
                 if self._heap:
-                    self._changed.set()  # another worker may have to wait for what comes next
+                    self._changed.set()  # another worker may have to wait for the next key
                 return key
             delay = self._heap[0][0] - loop.time() if self._heap else None
             with suppress(TimeoutError):

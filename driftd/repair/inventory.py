@@ -1,4 +1,4 @@
-"""What an app has had in its cluster, by its history."""
+"""The inventory of an app: the objects that its earlier revisions have applied."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from driftd.store.store import Store
 
 @dataclass(slots=True)
 class _Difference:
-    """By what a revision differs from what is declared: what only it has, and the digests of what only that has."""
+    """The difference of an earlier revision from the current one, by digests of manifests."""
 
-    only_then: dict[bytes, Manifest]
-    only_now: set[bytes]
+    only_earlier: dict[bytes, Manifest]
+    only_current: set[bytes]
 
 
 class Inventory:
-    """Knows the objects that earlier revisions declared.
+    """The objects that earlier revisions declared.
 
-    Revisions mostly differ in little: kept is by what each differs from the current one, which moves with it.
+    Revisions mostly differ in little: each is stored as its difference from the current one, and rebased with it.
     """
 
     def __init__(self, app: App, view: ClusterView, store: Store) -> None:
@@ -39,49 +39,50 @@ class Inventory:
     async def no_longer_declared(
         self, declared: RestMapping, current: str, applied: Sequence[str]
     ) -> tuple[MappedManifest, ...]:
-        """Each object that was applied before and is not `declared` now, by its latest manifest, where it is served.
+        """The latest manifest of each object that was applied before and is not `declared` now, if its kind is served.
 
-        `current` is the digest of what is declared, `applied` are those of what was in the cluster, the latest first.
-        A manifest that names no namespace counts as declared where one of the same kind and name is, whatever its
-        namespace.
+        `current` is the digest of the desired state, `applied` are those of applied ones, the latest first. A manifest
+        without a namespace counts as declared if one of the same kind and name is declared in any namespace.
         """
         digests = [digest for digest in applied if digest != current]
         if declared is self._declared and digests == self._applied:
             return self._no_longer_declared
-        here = _by_digest(declared)
+        manifests = _by_digest(declared)
         if declared is not self._declared:
-            self._rebase(here)
+            self._rebase(manifests)
         self._declared, self._current, self._applied = declared, current, None
         for digest in digests:
             if digest not in self._differences:
-                only_there, only_here = await self._store.difference(digest, here.keys())
-                self._differences[digest] = _Difference({one.digest: one for one in only_there}, only_here)
+                only_earlier, only_current = await self._store.difference(digest, manifests.keys())
+                self._differences[digest] = _Difference({m.digest: m for m in only_earlier}, only_current)
         self._differences = {digest: self._differences[digest] for digest in digests}
-        placed = await map_manifests(self._not_declared(), self._app, self._view)
-        self._no_longer_declared = tuple([one for one in placed if one.resource is not None])
+        mapped = await map_manifests(self._not_declared(), self._app, self._view)
+        self._no_longer_declared = tuple([item for item in mapped if item.resource is not None])
         self._applied = digests
         return self._no_longer_declared
 
-    def _rebase(self, here: Mapping[bytes, Manifest]) -> None:
-        """From what was declared to what is `here`."""
+    def _rebase(self, manifests: Mapping[bytes, Manifest]) -> None:
+        """Makes all differences relative to `manifests` instead of what was declared before."""
         before = _by_digest(self._declared)
-        # As the history would give them: which namespace they are in is said anew by `place`.
-        gone = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in here}
-        came = here.keys() - before.keys()
+        # Packed as the store returns them: `map_manifests` sets their namespaces again.
+        removed = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in manifests}
+        added = manifests.keys() - before.keys()
         if self._current:
             self._differences[self._current] = _Difference({}, set())
-        for one in self._differences.values():
-            there, not_there = one.only_then, one.only_now
-            left = {digest: manifest for digest, manifest in gone.items() if digest not in not_there}
-            one.only_then = {digest: manifest for digest, manifest in there.items() if digest not in came} | left
-            one.only_now = (not_there - gone.keys()) | (came - there.keys())
+        for difference in self._differences.values():
+            earlier, current = difference.only_earlier, difference.only_current
+            left = {digest: manifest for digest, manifest in removed.items() if digest not in current}
+            difference.only_earlier = {
+                digest: manifest for digest, manifest in earlier.items() if digest not in added
+            } | left
+            difference.only_current = (current - removed.keys()) | (added - earlier.keys())
 
     def _not_declared(self) -> Sequence[Manifest]:
-        """What earlier revisions declared, the latest first, and the current one does not under any manifest."""
-        dropped: dict[ResourceRef, Manifest] = {}
+        """The manifests of earlier revisions, the latest first, whose objects the current one does not declare."""
+        not_declared: dict[ResourceRef, Manifest] = {}
         names: set[tuple[str, str, str]] | None = None
-        for one in self._differences.values():
-            for manifest in one.only_then.values():
+        for difference in self._differences.values():
+            for manifest in difference.only_earlier.values():
                 ref = manifest.ref
                 if ref in self._declared.by_ref:
                     continue
@@ -90,9 +91,9 @@ class Inventory:
                         names = {(other.group, other.kind, other.name) for other in self._declared.by_ref}
                     if (ref.group, ref.kind, ref.name) in names:
                         continue
-                dropped.setdefault(ref, manifest)
-        return list(dropped.values())
+                not_declared.setdefault(ref, manifest)
+        return list(not_declared.values())
 
 
 def _by_digest(declared: RestMapping) -> dict[bytes, Manifest]:
-    return {one.manifest.digest: one.manifest for one in declared.mapped}
+    return {item.manifest.digest: item.manifest for item in declared.mapped}

@@ -1,4 +1,4 @@
-"""Git's history is looked up beside the passes: it delays no verdict, and is there when people are told."""
+"""Enrichment in the background delays no verdict, and is done when people are notified."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tests.support.world import World, config_map, deployment, until
 
 
 class SlowHistory:
-    """Holds up every blame until it is let go."""
+    """Blocks every blame until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.go = asyncio.Event()
-        self.asked = 0
+        self.released = asyncio.Event()
+        self.calls = 0
         blame = Mirror.blame
 
         async def slow(mirror: Mirror, *args: Any) -> Any:
-            self.asked += 1
-            await self.go.wait()
+            self.calls += 1
+            await self.released.wait()
             return await blame(mirror, *args)
 
         monkeypatch.setattr(Mirror, "blame", slow)
@@ -51,25 +51,25 @@ async def recorded(world: World) -> Sequence[Verdict]:
 async def test_drift_is_recorded_before_its_line_in_git_is_known(
     observed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """People are told once all is known; while Git is slow, other drift is found all the same."""
+    """Notifications wait for enrichment; while Git is slow, other drift is still detected."""
     history = SlowHistory(monkeypatch)
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
-        await until(lambda: history.asked, "the question to Git")
+        await until(lambda: history.calls, "the blame")
         await until(lambda: recorded(observed), "the record")
         await observed.edit("Deployment", {"spec": {"replicas": 5}})
         await until(lambda: status(engine, "Deployment/web") is Status.DRIFTED, "the other drift")
         assert await observed.told() == []
-        history.go.set()
+        history.released.set()
         await until(observed.told, "the message")
     for verdict in await recorded(observed):
         assert [field.git is not None and field.git.commit for field in verdict.fields] == [observed.repository.head]
     assert await observed.told() == ["drift opened"]
 
 
-async def test_people_are_not_kept_waiting_for_ever(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Git's history does not come, they hear of the drift without it."""
+async def test_notifications_do_not_wait_for_ever(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If Git's history does not come in time, they are sent without it."""
     history = SlowHistory(monkeypatch)
     monkeypatch.setattr(enricher, "NOTIFY_AFTER", enricher.NOTIFY_AFTER / 10)
     monkeypatch.setattr("driftd.reconcile.reconciler.NOTIFY_AFTER", enricher.NOTIFY_AFTER)
@@ -77,12 +77,12 @@ async def test_people_are_not_kept_waiting_for_ever(observed: World, monkeypatch
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
         await until(observed.told, "the message")
-        assert history.asked
-        assert not history.go.is_set()
+        assert history.calls
+        assert not history.released.is_set()
 
 
 async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drift is told with what is known."""
+    """People are notified of the drift without attribution."""
 
     async def broken(*_args: Any) -> Any:
         raise GitError("the mirror is damaged")
@@ -95,8 +95,10 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
     assert [verdict.status for verdict in await recorded(observed)] == [Status.DRIFTED]
 
 
-async def test_of_much_that_differs_every_line_is_found(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few at a time, in the order in which they came."""
+async def test_every_one_of_many_drifted_objects_is_attributed(
+    observed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches, in the order in which they were enqueued."""
     monkeypatch.setattr(enricher, "_BATCH_SIZE", 3)
     await observed.commit({f"{n}.yaml": config_map(f"c-{n}", a="1") for n in range(20)})
     async with observed.engine() as engine:
@@ -113,7 +115,7 @@ async def test_of_much_that_differs_every_line_is_found(observed: World, monkeyp
 
 
 async def test_drift_that_a_commit_does_not_touch_has_the_line_of_the_new_history(observed: World) -> None:
-    """The file is the same again, by another hand: the verdict stands, and who wrote the line is told anew."""
+    """The file is the same again, by another commit: the verdict stands, and its line has the new author."""
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
@@ -126,50 +128,50 @@ async def test_drift_that_a_commit_does_not_touch_has_the_line_of_the_new_histor
             lines = [field.git for verdict in await recorded(observed) for field in verdict.fields]
             return [line.commit for line in lines if line is not None] == [observed.repository.head]
 
-        await until(renewed, "the line's new writer")
+        await until(renewed, "the line's new author")
 
 
-class Lookups:
-    """A survey, a memory and a reader in one: knows which look began, and how many are under way at once."""
+class TimedEnrichment:
+    """An attribution, a verdict cache and a reader in one, which records when enrichments start."""
 
-    def __init__(self, lasting: float) -> None:
-        self.lasting = lasting
-        self.begun: list[float] = []
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.starts: list[float] = []
 
-    def version_of(self, _one: Any) -> str:
+    def version_of(self, _item: Any) -> str:
         return "1"
 
-    async def read(self, _wanted: Any) -> dict[Any, Any]:
+    async def read(self, _items: Any) -> dict[Any, Any]:
         return {}
 
-    async def enrich_all(self, _revision: Any, judged: Sequence[Assessment]) -> list[Verdict]:
-        self.begun.append(asyncio.get_running_loop().time())
-        await asyncio.sleep(self.lasting)
-        return [one.verdict for one in judged]
+    async def enrich_all(self, _revision: Any, assessments: Sequence[Assessment]) -> list[Verdict]:
+        self.starts.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.seconds)
+        return [assessment.verdict for assessment in assessments]
 
-    def enrich(self, known: Verdict, better: Verdict) -> None:
-        assert known == better
-
-
-def looking_up(lookups: Lookups, turns: asyncio.Lock, over: asyncio.Event) -> GitEnricher:
-    found = GitEnricher(lookups.enrich_all, cast("Any", lookups), over.set, turns)
-    wanted = MappedManifest(cast("Any", object()), cast("Any", object()))
-    found.enqueue(samples.revision(), [Assessment(wanted, samples.drifted())], ["1"], cast("Any", lookups))
-    return found
+    def enrich(self, cached: Verdict, enriched: Verdict) -> None:
+        assert cached == enriched
 
 
-@pytest.mark.parametrize(("lasting", "apart"), [(0.05, 0.15), (30.0, 0.3)])
+def started(timed: TimedEnrichment, slot: asyncio.Lock, done: asyncio.Event) -> GitEnricher:
+    git_enricher = GitEnricher(timed.enrich_all, cast("Any", timed), done.set, slot)
+    item = MappedManifest(cast("Any", object()), cast("Any", object()))
+    git_enricher.enqueue(samples.revision(), [Assessment(item, samples.drifted())], ["1"], cast("Any", timed))
+    return git_enricher
+
+
+@pytest.mark.parametrize(("seconds", "gap"), [(0.05, 0.15), (30.0, 0.3)])
 async def test_apps_take_turns_but_wait_for_nobodys_remote(
-    monkeypatch: pytest.MonkeyPatch, lasting: float, apart: float
+    monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float
 ) -> None:
-    """After each look the passes have twice its time; one that waits for a remote holds up no other."""
+    """After each batch the passes have twice its time; one that waits for a remote delays no other app."""
     monkeypatch.setattr(enricher, "_GATHER_SECONDS", 0.0)
     monkeypatch.setattr(enricher, "_SLOT_SECONDS", 0.3)
-    turns, over = asyncio.Lock(), asyncio.Event()
-    apps = [Lookups(lasting), Lookups(0.0)]
-    looking = [looking_up(apps[0], turns, asyncio.Event()), looking_up(apps[1], turns, over)]
-    await asyncio.wait_for(over.wait(), 5)
-    (first,), (second,) = (one.begun for one in apps)
-    assert second - first >= apart
-    for one in looking:
-        await one.close()
+    slot, done = asyncio.Lock(), asyncio.Event()
+    apps = [TimedEnrichment(seconds), TimedEnrichment(0.0)]
+    enrichers = [started(apps[0], slot, asyncio.Event()), started(apps[1], slot, done)]
+    await asyncio.wait_for(done.wait(), 5)
+    (first,), (second,) = (app.starts for app in apps)
+    assert second - first >= gap
+    for git_enricher in enrichers:
+        await git_enricher.close()

@@ -1,4 +1,4 @@
-"""Git has moved on, and the cluster has not: that is lag, and nobody's drift."""
+"""Git has moved on, and the cluster has not: that is lag, not drift."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class World:
         return self.repository.write({FILE: config_map("web", **data)}).commit(subject)
 
     async def deploy(self, *names: str) -> None:
-        """What a pipeline does with the newest commit, or with some of its objects."""
+        """Applies the newest commit, or some of its objects, as a pipeline does."""
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
-        for one in await map_manifests(desired.manifests, self.app, self.view):
-            assert one.resource is not None
-            if not names or one.manifest.ref.name in names:
-                await apply(self.view.cluster, one.resource, one.manifest.body, field_manager="pipeline")
+        for item in await map_manifests(desired.manifests, self.app, self.view):
+            assert item.resource is not None
+            if not names or item.manifest.ref.name in names:
+                await apply(self.view.cluster, item.resource, item.manifest.body, field_manager="pipeline")
 
     async def edit(self, key: str, value: str) -> None:
         await self.patch({"op": "replace", "path": f"/data/{key}", "value": value})
@@ -70,7 +70,7 @@ class World:
         resource = await self.view.resource("v1", "ConfigMap")
         await json_patch(self.view.cluster, resource, "default", name, [change], field_manager="kubectl-patch")
 
-    async def take_away(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         await delete(self.view.cluster, await self.view.resource("v1", "ConfigMap"), "default", name)
 
     def attribution(self, ignored: Ignored = Ignored()) -> GitAttribution:  # noqa: B008  # immutable
@@ -85,7 +85,7 @@ class World:
         return await scan_once(detector, attribution, desired, ApiReader(self.view.cluster), datetime.now(UTC))
 
     async def verdict(self, name: str = "web", attribution: GitAttribution | None = None) -> Verdict:
-        return next(one for one in (await self.check(attribution)).verdicts if one.ref.name == name)
+        return next(verdict for verdict in (await self.check(attribution)).verdicts if verdict.ref.name == name)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             await cluster.close()
 
 
-async def test_what_equals_an_older_commit_is_behind_by_as_many_as_touch_its_file(world: World) -> None:
+async def test_an_object_as_an_older_commit_declared_it_is_behind_by_the_commits_to_its_file(world: World) -> None:
     """Two later commits change the object, a third one something else: it is behind by two."""
     deployed = world.commit("One", a="v1", b="v1")
     await world.deploy()
@@ -120,8 +120,8 @@ async def test_what_equals_an_older_commit_is_behind_by_as_many_as_touch_its_fil
     assert document["behind"]["subject"] == "One"
 
 
-async def test_a_hand_on_an_object_that_is_behind_is_told_apart_from_the_lag(world: World) -> None:
-    """Both are said, each of its own field."""
+async def test_a_manual_change_of_an_object_that_is_behind_is_distinguished_from_the_lag(world: World) -> None:
+    """Both are reported, each for its own field."""
     world.commit("One", a="v1", b="v1")
     await world.deploy()
     world.commit("Two", a="v2", b="v1")
@@ -132,8 +132,8 @@ async def test_a_hand_on_an_object_that_is_behind_is_told_apart_from_the_lag(wor
     assert verdict.behind.commits == 1
 
 
-async def test_a_hand_that_puts_an_older_value_back_is_a_hand(world: World) -> None:
-    """The cluster had the newest commit; somebody went back by hand."""
+async def test_a_manual_return_to_an_older_value_is_drift(world: World) -> None:
+    """The newest commit was applied before."""
     world.commit("One", a="v1")
     world.commit("Two", a="v2")
     await world.deploy()
@@ -146,7 +146,7 @@ async def test_a_hand_that_puts_an_older_value_back_is_a_hand(world: World) -> N
 
 
 async def test_an_object_that_a_later_commit_brought_is_missing_and_behind(world: World) -> None:
-    """The commit that declares it was not applied: the file stood there before, without it."""
+    """The commit that declares it was not applied: its file existed before, without it."""
     world.commit("One", a="v1")
     await world.deploy()
     other = "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other\n"
@@ -160,7 +160,7 @@ async def test_an_object_that_a_later_commit_brought_is_missing_and_behind(world
 
 
 async def test_a_live_value_that_no_commit_ever_had_is_not_lag(world: World) -> None:
-    """However many commits there are to look at."""
+    """However many commits there are."""
     for number in range(5):
         world.commit(f"Commit {number}", a=f"v{number}")
     await world.deploy()
@@ -168,8 +168,8 @@ async def test_a_live_value_that_no_commit_ever_had_is_not_lag(world: World) -> 
     assert (await world.check()).verdicts[0].behind is None
 
 
-async def test_an_object_that_moved_to_another_file_is_behind_all_the_same(world: World) -> None:
-    """With other objects or alone, once or twice, with a change on the way or without one."""
+async def test_an_object_that_moved_to_another_file_is_still_behind(world: World) -> None:
+    """With other objects or alone, once or twice, with a change or without one."""
     deployed = world.commit("One", a="v1")
     await world.deploy()
     world.repository.remove(FILE).write({"app/moved.yaml": config_map("web", a="v1")}).commit("Move")
@@ -186,11 +186,11 @@ async def test_an_object_that_moved_to_another_file_is_behind_all_the_same(world
 
 
 async def test_an_object_that_was_moved_and_deleted_is_no_lag(world: World) -> None:
-    """Its file did not have it before; another one had."""
+    """Before the move, another file declared it."""
     world.repository.write({FILE: config_map("web") + "---\n" + config_map("other")}).commit("One")
     await world.deploy()
     world.repository.write({FILE: config_map("web"), "app/other.yaml": config_map("other")}).commit("Move")
-    await world.take_away("other")
+    await world.delete("other")
     verdict = await world.verdict("other")
     assert verdict.status is Status.MISSING
     assert verdict.behind is None
@@ -209,35 +209,35 @@ async def test_an_object_in_a_file_that_a_later_commit_brought_is_behind(world: 
 
 
 async def test_where_nothing_was_ever_deployed_nothing_lags(world: World) -> None:
-    """The cluster has none of it: live is no earlier revision."""
+    """No object of the app is live: the cluster is at no earlier revision."""
     world.commit("One", a="v1")
     world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
     assert [verdict.behind for verdict in (await world.check()).verdicts] == [None, None]
 
 
-async def test_what_was_deleted_after_a_later_commit_was_applied_was_not_left_out(world: World) -> None:
-    """An object that is in sync with a later commit shows that the one which brought the missing one was applied."""
+async def test_an_object_that_was_deleted_after_a_later_commit_was_applied_does_not_lag(world: World) -> None:
+    """Another object in sync with a later commit shows that the missing one was applied."""
     world.commit("One", a="v1")
     world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
     world.commit("Three", a="v3")
     await world.deploy()
-    await world.take_away("other")
+    await world.delete("other")
     assert (await world.verdict("other")).behind is None
 
 
-async def test_what_was_there_and_is_gone_was_not_left_out(world: World) -> None:
-    """Whoever has seen the object knows that it was deployed."""
+async def test_an_object_that_was_live_before_does_not_lag_when_it_is_missing(world: World) -> None:
+    """It was observed, so that it was deployed."""
     world.commit("One", a="v1")
     world.repository.write({"app/other.yaml": config_map("other")}).commit("Two")
     await world.deploy()
     attribution = world.attribution()
     assert (await world.check(attribution)).in_sync
-    await world.take_away("other")
+    await world.delete("other")
     assert (await world.verdict("other", attribution)).behind is None
 
 
-async def test_a_field_taken_away_after_a_later_commit_was_applied_is_no_lag(world: World) -> None:
-    """An older commit lacks it as well; but the object has what came with it, so that somebody took it away."""
+async def test_a_field_removed_after_a_later_commit_was_applied_is_no_lag(world: World) -> None:
+    """An older commit lacks it as well; but the object has another field of its commit: somebody removed this one."""
     world.commit("One", a="v1")
     world.commit("Two", a="v2", b="v2")
     await world.deploy()
@@ -247,8 +247,8 @@ async def test_a_field_taken_away_after_a_later_commit_was_applied_is_no_lag(wor
     assert verdict.behind is None
 
 
-async def test_what_does_not_matter_does_not_hide_the_lag(world: World) -> None:
-    """Live is an older revision but for a field that a rule ignores."""
+async def test_an_ignored_field_does_not_hide_the_lag(world: World) -> None:
+    """The live object is at an older revision except for a field that a rule ignores."""
     world.commit("One", a="v1", b="v1")
     await world.deploy()
     world.commit("Two", a="v2", b="v1")
@@ -259,8 +259,8 @@ async def test_what_does_not_matter_does_not_hide_the_lag(world: World) -> None:
     assert [field.behind for field in verdict.fields] == [True]
 
 
-async def test_fifty_commits_are_looked_back_at(world: World) -> None:
-    """What is older than that is drift like any other."""
+async def test_fifty_commits_are_searched(world: World) -> None:
+    """An older state is drift like any other."""
     for number in range(52):
         world.commit(f"Commit {number}", a=f"v{number}")
         if number in (0, 1):
@@ -275,20 +275,20 @@ async def test_fifty_commits_are_looked_back_at(world: World) -> None:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The Git commands that are run, as they are run."""
-    seen: list[str] = []
-    execute = Shell._start
+    """The Git commands that were run."""
+    commands: list[str] = []
+    start = Shell._start
 
-    def noted(shell: Shell, arguments: Sequence[str], with_input: bool) -> Any:
-        seen.append(arguments[0])
-        return execute(shell, arguments, with_input)
+    def recorded(shell: Shell, arguments: Sequence[str], with_input: bool) -> Any:
+        commands.append(arguments[0])
+        return start(shell, arguments, with_input)
 
-    monkeypatch.setattr(Shell, "_start", noted)
-    return seen
+    monkeypatch.setattr(Shell, "_start", recorded)
+    return commands
 
 
-async def test_a_lag_that_lasts_is_looked_for_once(world: World, runs: list[str]) -> None:
-    """The next look at the same revision asks Git for no history, and neither does one at a hand's edit."""
+async def test_a_lag_that_lasts_is_searched_once(world: World, runs: list[str]) -> None:
+    """The next pass over the same revision reads no history, and neither does one over a manual change."""
     for number in range(9):
         world.commit(f"Commit {number}", a=f"v{number}", b="v1")
         if number == 0:
@@ -322,14 +322,14 @@ CHART = {
 
 @pytest.fixture
 def rendered(world: World, assets: Path) -> World:
-    """The same world, with the programs that render."""
+    """The same world, with kustomize and helm."""
     options = RenderOptions(kustomize=str(assets / "kustomize"), helm=str(assets / "helm"))
     return replace(world, app=replace(world.app, rendering=options))
 
 
 @pytest.mark.parametrize("way", ["kustomize", "helm"])
-async def test_what_kustomize_and_helm_made_is_behind_too(rendered: World, way: str) -> None:
-    """By as many commits as touched what it is made from: a base in another folder, or values beside the chart."""
+async def test_a_rendered_object_is_behind_too(rendered: World, way: str) -> None:
+    """By the commits to its inputs: a base in another folder, or values outside of the chart."""
     rendered.repository.write(KUSTOMIZED if way == "kustomize" else CHART)
 
     def commit(subject: str, value: str) -> str:
@@ -358,7 +358,7 @@ async def test_what_kustomize_and_helm_made_is_behind_too(rendered: World, way: 
 
 
 async def test_an_object_that_a_later_base_brings_is_missing_and_behind(rendered: World) -> None:
-    """One that was there, and was deleted, is not."""
+    """One that was live and was deleted is not."""
     rendered.repository.write({**KUSTOMIZED, "base/web.yaml": config_map("web", a="v1")}).commit("One")
     await rendered.deploy()
     rendered.repository.write({"base/web.yaml": config_map("web", a="v1") + "---\n" + config_map("other")}).commit(
@@ -372,19 +372,19 @@ async def test_an_object_that_a_later_base_brings_is_missing_and_behind(rendered
         "Three"
     )
     await rendered.deploy()
-    await rendered.take_away("my-other")
+    await rendered.delete("my-other")
     assert (await rendered.verdict("my-other")).behind is None
 
 
 async def test_no_commit_is_rendered_twice_and_few_are_at_all(rendered: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A field that somebody took away is looked for in half a hundred commits: where it stayed, nothing is rendered."""
+    """A removed field is searched in fifty commits: between those that declare it equally, nothing is rendered."""
     built: list[str] = []
 
-    def noted(tree: FileTree, options: RenderOptions) -> Rendering:
+    def recorded(tree: FileTree, options: RenderOptions) -> Rendering:
         built.append(tree.path)
         return render(tree, options)
 
-    monkeypatch.setattr(rendered_history, "render", noted)
+    monkeypatch.setattr(rendered_history, "render", recorded)
     rendered.repository.write(KUSTOMIZED)
     for number in range(40):
         files = {"base/web.yaml": config_map("web", a="v1", b="v1"), "app/notes.txt": str(number)}

@@ -31,8 +31,8 @@ def config_map(name: str = "web", value: str = "one") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command said, and its exit code."""
+class CommandResult:
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -65,11 +65,11 @@ class World:
     def get(self, kind: str, name: str) -> Any:
         return self._wait(self._cluster.request("GET", f"/api/v1/namespaces/web/{COLLECTIONS[kind]}/{name}"))
 
-    def driftd(self, *arguments: str) -> Answer:
-        """Runs a command, as `python -m driftd` would, with its standard output and error apart."""
-        return _answer(CliRunner().invoke(app, list(arguments)))
+    def driftd(self, *arguments: str) -> CommandResult:
+        """Runs a command, as `python -m driftd` would, with separate standard output and error."""
+        return _command_result(CliRunner().invoke(app, list(arguments)))
 
-    def check(self, *arguments: str) -> Answer:
+    def check(self, *arguments: str) -> CommandResult:
         """`driftd check` on the repository's folder `app`."""
         return self.driftd(
             "check", "--repo", self.repository.url, "--path", "app", "-n", "web", "--kubeconfig", str(self.kubeconfig),
@@ -84,7 +84,7 @@ class World:
             "kind": "Config",
             "clusters": [{"name": "prod", "kubeconfig": str(self.kubeconfig)}],
             "sources": [{"name": "shop", "url": self.repository.url}],
-            "apps": [{"source": "shop", "namespace": "web", **one} for one in apps],
+            "apps": [{"source": "shop", "namespace": "web", **entry} for entry in apps],
             "store": {"url": f"sqlite:///{self.folder / 'history.db'}"},
             "cacheDir": str(self.folder / "mirrors"),
             **more,
@@ -96,21 +96,21 @@ class World:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
 
-def _answer(result: Result) -> Answer:
-    """What `main` makes of an error that the command let through."""
+def _command_result(result: Result) -> CommandResult:
+    """The output with an error that the command raised, as `main` prints it."""
     error = result.exception
     if isinstance(error, ConfigError):
-        return Answer(2, result.stdout, result.stderr + "\n".join(error.mistakes))
+        return CommandResult(2, result.stdout, result.stderr + "\n".join(error.mistakes))
     if isinstance(error, DriftdError):
-        return Answer(2, result.stdout, f"{result.stderr}driftd: {error}")
+        return CommandResult(2, result.stdout, f"{result.stderr}driftd: {error}")
     if error is not None and not isinstance(error, SystemExit):
         raise error
-    return Answer(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.AbstractEventLoop]]:
-    """An event loop in a thread of its own: the commands run loops of theirs."""
+    """An event loop in a thread of its own: each command runs another one."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

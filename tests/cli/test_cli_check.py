@@ -1,4 +1,4 @@
-"""`driftd check`: its exit codes, its formats, and what it says when it cannot tell."""
+"""`driftd check`: its exit codes, its formats, and its messages when it cannot tell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from driftd.cli.check import CheckRequest, run_check
+from driftd.cli.check import run_check
+from driftd.cli.checked_apps import CheckRequest
 from driftd.cli.output import Format
 from driftd.desired.provider import InProcessProvider, OnFirstBatch
 from driftd.desired.state import Desired
@@ -23,21 +24,21 @@ from driftd.kube.discovery import ApiResource
 from driftd.live import api_reader
 from driftd.model.app import App
 from driftd.model.revision import Revision
-from tests.cli.conftest import SECRET, Answer, World, config_map
+from tests.cli.conftest import SECRET, CommandResult, World, config_map
 from tests.cli.contract import DOCUMENT
 
-FORMATS = [str(one) for one in Format]
+FORMATS = [str(format_) for format_ in Format]
 
 
-def document(answer: Answer) -> Any:
-    """The JSON document, which keeps the contract."""
-    found = json.loads(answer.out)
-    jsonschema.validate(found, DOCUMENT)
-    return found
+def document(result: CommandResult) -> Any:
+    """The JSON document, valid by the contract."""
+    parsed = json.loads(result.out)
+    jsonschema.validate(parsed, DOCUMENT)
+    return parsed
 
 
-def in_order(world: World) -> None:
-    """What Git declares is what is live."""
+def in_sync(world: World) -> None:
+    """Git declares what is live."""
     world.commit(web=config_map(), login=SECRET)
     world.apply(config_map())
     world.apply(SECRET)
@@ -45,8 +46,8 @@ def in_order(world: World) -> None:
 
 @pytest.mark.parametrize("output", FORMATS)
 def test_the_exit_code_is_the_verdict_in_every_format(world: World, output: str) -> None:
-    """0 in sync, 1 drift, 2 could not tell, which wins; and the output is whole each time."""
-    in_order(world)
+    """0 in sync, 1 drift, 2 could not tell, which wins; and the output is complete each time."""
+    in_sync(world)
     assert world.check("-o", output).code == 0
     world.apply(config_map(value="two"), manager="somebody")
     drifted = world.check("-o", output)
@@ -55,28 +56,28 @@ def test_the_exit_code_is_the_verdict_in_every_format(world: World, output: str)
     world.sandbox.faults.forbid("*", "secrets")
     unknown = world.check("-o", output)
     assert unknown.code == 2
-    assert "two" in unknown.out, "what could be told is told"
-    for answer in (drifted, unknown):
-        assert answer.err == ""
+    assert "two" in unknown.out, "known drift is still printed"
+    for result in (drifted, unknown):
+        assert result.err == ""
         if output == "json":
-            document(answer)
+            document(result)
         elif output == "sarif":
-            assert json.loads(answer.out)["version"] == "2.1.0"
+            assert json.loads(result.out)["version"] == "2.1.0"
         elif output == "junit":
-            assert ET.fromstring(answer.out).tag == "testsuites"
+            assert ET.fromstring(result.out).tag == "testsuites"
 
 
-def test_the_json_document_says_what_who_and_where(world: World) -> None:
-    """As the contract has it, key by key; and no secret is in it."""
-    in_order(world)
+def test_the_json_document_has_the_change_its_actor_and_its_line(world: World) -> None:
+    """By the contract, key by key; and without secrets."""
+    in_sync(world)
     sha = world.repository.head
     world.apply(config_map(value="two"), manager="kubectl-edit")
     world.apply(SECRET.replace("in-git", "by-hand"), manager="kubectl-edit")
-    answer = world.check("-o", "json")
-    (app,) = document(answer)["apps"]
+    result = world.check("-o", "json")
+    (app,) = document(result)["apps"]
     assert (app["app"], app["revision"], app["in_sync"]) == ("app", sha, False)
     assert app["counts"] == {"in_sync": 0, "drifted": 2, "missing": 0, "orphaned": 0, "ignored": 0, "unknown": 0}
-    resources = {one["kind"]: one for one in app["resources"]}
+    resources = {resource["kind"]: resource for resource in app["resources"]}
     (field,) = resources["ConfigMap"]["fields"]
     assert resources["ConfigMap"]["source"] == {"file": "app/web.yaml", "line": 1}
     assert (field["path"], field["change"], field["desired"], field["live"]) == ("data.a", "changed", "one", "two")
@@ -91,19 +92,19 @@ def test_the_json_document_says_what_who_and_where(world: World) -> None:
 
 @pytest.mark.parametrize("output", FORMATS)
 def test_no_format_shows_a_secret(world: World, output: str) -> None:
-    """Neither Git's nor the live one, in clear or in base64."""
-    in_order(world)
+    """Neither Git's nor the live value, in clear or in base64."""
+    in_sync(world)
     world.apply(SECRET.replace("in-git", "by-hand"), manager="kubectl-edit")
-    answer = world.check("-o", output, "--all")
+    result = world.check("-o", output, "--all")
     for shown in ("CANARY", "Q0FOQVJZ"):
-        assert shown not in answer.out + answer.err
-    assert answer.code == 1
+        assert shown not in result.out + result.err
+    assert result.code == 1
 
 
 @pytest.mark.parametrize("engine", ["client", "server"])
 def test_both_engines_come_to_the_same_verdict(world: World, engine: str) -> None:
     """And neither writes."""
-    in_order(world)
+    in_sync(world)
     before = world.sandbox.resource_version
     world.commit(web=config_map(value="two"))
     (app,) = document(world.check("-o", "json", "--engine", engine))["apps"]
@@ -114,7 +115,7 @@ def test_both_engines_come_to_the_same_verdict(world: World, engine: str) -> Non
 
 def test_a_path_is_taken_as_one_types_it(world: World) -> None:
     """`.`, a slash too many, and a branch, tag or commit."""
-    in_order(world)
+    in_sync(world)
     first = world.repository.head
     world.repository.tag("v1")
     world.commit(web=config_map(value="two"))
@@ -125,21 +126,21 @@ def test_a_path_is_taken_as_one_types_it(world: World) -> None:
         assert app["app"] == name
         assert app["counts"]["drifted"] == 1
     for revision in ("v1", first, first[:8]):
-        answer = world.driftd(*repo, "--revision", revision, *kubeconfig)
-        assert (answer.code, document(answer)["apps"][0]["revision"]) == (0, first)
+        result = world.driftd(*repo, "--revision", revision, *kubeconfig)
+        assert (result.code, document(result)["apps"][0]["revision"]) == (0, first)
 
 
-def test_in_a_configuration_every_app_is_checked_and_one_s_trouble_is_its_own(world: World, tmp_path: Path) -> None:
-    """Broken YAML in one, a source that is away in another: the third is judged, and the exit code is 2."""
-    in_order(world)
+def test_every_app_of_a_configuration_is_checked_whatever_fails_in_others(world: World, tmp_path: Path) -> None:
+    """Broken YAML in one, an unreachable source in another: the third is checked, and the exit code is 2."""
+    in_sync(world)
     world.repository.write({"broken/a.yaml": "kind: [\n"}).commit("Slip")
     config = world.configure(
         {"name": "web", "path": "app"}, {"name": "slip", "path": "broken"}, {"name": "away", "source": "gone"},
         sources=[{"name": "shop", "url": world.repository.url}, {"name": "gone", "url": str(tmp_path / "gone")}],
     )  # fmt: skip
-    answer = world.driftd("check", *config, "-o", "json")
-    assert answer.code == 2
-    apps = {app["app"]: app for app in document(answer)["apps"]}
+    result = world.driftd("check", *config, "-o", "json")
+    assert result.code == 2
+    apps = {app["app"]: app for app in document(result)["apps"]}
     assert apps["web"]["in_sync"] is True
     assert apps["slip"]["in_sync"] is False
     assert apps["slip"]["error"].startswith("broken/a.yaml:")
@@ -152,25 +153,25 @@ def test_in_a_configuration_every_app_is_checked_and_one_s_trouble_is_its_own(wo
 def test_a_folder_without_manifests_is_not_in_sync(world: World) -> None:
     """It is more likely the wrong folder than an app that declares nothing."""
     world.repository.write({"app/README": "nothing yet"}).commit("Begin")
-    answer = world.check("-o", "json")
-    assert answer.code == 2
-    assert "no manifests here" in document(answer)["apps"][0]["error"]
+    result = world.check("-o", "json")
+    assert result.code == 2
+    assert "no manifests here" in document(result)["apps"][0]["error"]
 
 
-def refused(answer: Answer, *words: str) -> None:
-    """Exit 2, one message on standard error that has these words in it, and nothing on standard output."""
-    assert answer.code == 2, answer
-    assert answer.out == ""
-    assert answer.err.strip()
-    assert "Traceback" not in answer.err
-    assert len(answer.err.strip().splitlines()) == 1, answer.err
+def refused(result: CommandResult, *words: str) -> None:
+    """Exit 2, one message on standard error with these words, and nothing on standard output."""
+    assert result.code == 2, result
+    assert result.out == ""
+    assert result.err.strip()
+    assert "Traceback" not in result.err
+    assert len(result.err.strip().splitlines()) == 1, result.err
     for word in words:
-        assert word in answer.err, answer.err
+        assert word in result.err, result.err
 
 
-def test_what_is_asked_for_wrongly_is_said_in_one_line(world: World, tmp_path: Path) -> None:
+def test_a_wrong_argument_is_reported_in_one_line(world: World, tmp_path: Path) -> None:
     """What, where, and what to do about it."""
-    in_order(world)
+    in_sync(world)
     repo = ("check", "--repo", world.repository.url)
     config = world.configure({"name": "web", "path": "app"})
     refused(world.driftd("check"), "--repo", "--config")
@@ -188,9 +189,9 @@ def test_what_is_asked_for_wrongly_is_said_in_one_line(world: World, tmp_path: P
 @pytest.mark.parametrize(
     ("path", "says"), [("nope", "nope"), ("../elsewhere", "leads out of the repository"), ("app/web.yaml/x", "x")]
 )
-def test_a_folder_that_is_not_there_is_said_and_nothing_is_in_sync(world: World, path: str, says: str) -> None:
+def test_a_folder_that_does_not_exist_is_reported_and_not_in_sync(world: World, path: str, says: str) -> None:
     """The revision is known, the folder is not: exit 2, in the document too."""
-    in_order(world)
+    in_sync(world)
     arguments = ("check", "--repo", world.repository.url, "--path", path, "--kubeconfig", str(world.kubeconfig))
     table = world.driftd(*arguments)
     assert (table.code, table.err) == (2, "")
@@ -203,27 +204,27 @@ def test_a_folder_that_is_not_there_is_said_and_nothing_is_in_sync(world: World,
 
 def test_a_cluster_that_does_not_answer_leaves_every_object_unknown(world: World) -> None:
     """With its address, and the exit code 2."""
-    in_order(world)
+    in_sync(world)
     world.sandbox.faults.refusing = True
-    answer = world.check("-o", "json")
-    assert answer.code == 2
-    (app,) = document(answer)["apps"]
+    result = world.check("-o", "json")
+    assert result.code == 2
+    (app,) = document(result)["apps"]
     assert app["counts"]["unknown"] == 2
     assert world.sandbox.url in app["resources"][0]["error"]
     world.sandbox.faults.refusing = False
 
 
-def test_a_manifest_that_does_not_parse_names_its_place_and_the_rest_is_shown(world: World) -> None:
+def test_a_manifest_that_does_not_parse_is_reported_with_its_position(world: World) -> None:
     """File, line and column."""
-    in_order(world)
+    in_sync(world)
     world.commit(slip="apiVersion: v1\nkind: [\n")
-    answer = world.check()
-    assert answer.code == 2
-    assert "app/slip.yaml:" in answer.out
+    result = world.check()
+    assert result.code == 2
+    assert "app/slip.yaml:" in result.out
 
 
-def test_as_a_process_it_says_the_same_and_copies_no_repository_of_this_machine(world: World) -> None:
-    """There it has a second process for what is to be parsed; a mistake and drift are told as ever."""
+def test_as_a_process_it_prints_the_same_and_copies_no_local_repository(world: World) -> None:
+    """Then it has a worker for parsing; an error and drift are reported as without one."""
     world.commit(broken="a: [\n", **{f"c{number}": config_map(f"c{number}") for number in range(120)})
     world.apply(config_map("c7"))
     world.apply(config_map("c100", value="two"), manager="somebody")
@@ -239,8 +240,8 @@ def test_as_a_process_it_says_the_same_and_copies_no_repository_of_this_machine(
     assert not list(world.folder.rglob("repository.git/objects/pack/*.pack"))
 
 
-def test_another_process_sees_to_git() -> None:
-    """While this one starts, and talks to the cluster."""
+def test_a_check_uses_a_worker_for_git() -> None:
+    """While its own process starts, and talks to the cluster."""
     program = """
 import os
 os.sched_getaffinity = lambda _: {0, 1}  # however many there are
@@ -256,33 +257,33 @@ app(["check", "--repo", "."])
     assert (done.returncode, done.stdout, done.stderr) == (0, "GitWorker\n", "")
 
 
-def test_the_cluster_is_asked_while_files_are_still_parsed(
+def test_the_cluster_is_read_while_files_are_still_parsed(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What the first manifests show to be wanted is there by the time that all of them are known."""
+    """Lists that the first manifests need are requested before all manifests are known."""
     world.commit(**{name: config_map(name) for name in "abcdef"})
     for name in "abcdef":
         world.apply(config_map(name))
-    begun: list[str] = []
-    asked = asyncio.Event()
-    begin_list = api_reader.start_list
+    lists: list[str] = []
+    requested = asyncio.Event()
+    start_list = api_reader.start_list
 
-    def noted(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
-        begun.append(f"{resource.plural} in {namespace}")
-        asked.set()
-        return begin_list(cluster, resource, namespace)
+    def recorded(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
+        lists.append(f"{resource.plural} in {namespace}")
+        requested.set()
+        return start_list(cluster, resource, namespace)
 
     class Slow(InProcessProvider):
         async def desired(
-            self, source: GitSource, app: App, revision: Revision, seen: OnFirstBatch | None = None
+            self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
         ) -> Desired:
-            found = await super().desired(source, app, revision)
-            assert seen is not None
-            await asyncio.to_thread(seen, found.manifests[:4])
-            await asyncio.wait_for(asked.wait(), 20)
-            return found
+            desired = await super().desired(source, app, revision)
+            assert on_first_batch is not None
+            await asyncio.to_thread(on_first_batch, desired.manifests[:4])
+            await asyncio.wait_for(requested.wait(), 20)
+            return desired
 
-    monkeypatch.setattr(api_reader, "start_list", noted)
+    monkeypatch.setattr(api_reader, "start_list", recorded)
     request = CheckRequest((), str(world.repository.folder), None, "app", "web", world.kubeconfig, None, None, None)
     assert asyncio.run(run_check(request, Format.JSON, show_all=False, provider=Slow(tmp_path / "mirrors"))) == 0
-    assert begun == ["configmaps in web"]
+    assert lists == ["configmaps in web"]

@@ -1,4 +1,4 @@
-"""`driftd sync`, `rollback`, `status`, `history` and `config validate`, as a person uses them."""
+"""`driftd sync`, `rollback`, `status`, `history` and `config validate`, as people use them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from driftd.model.errors import KubeError
-from tests.cli.conftest import Answer, World, config_map
+from tests.cli.conftest import CommandResult, World, config_map
 
 
-def said_once(answer: Answer, *words: str) -> None:
-    """Exit 2, and one message on standard error with these words."""
-    assert answer.code == 2, answer
-    assert "Traceback" not in answer.err
+def refused(result: CommandResult, *words: str) -> None:
+    """Exit 2, and a message on standard error with these words."""
+    assert result.code == 2, result
+    assert "Traceback" not in result.err
     for word in words:
-        assert word in answer.err, answer.err
+        assert word in result.err, result.err
 
 
-def listed(answer: Answer) -> Any:
-    assert answer.code == 0, answer
-    return json.loads(answer.out)
+def listed(result: CommandResult) -> Any:
+    assert result.code == 0, result
+    return json.loads(result.out)
 
 
-def test_what_nobody_has_looked_at_yet_is_shown_as_that(world: World) -> None:
+def test_an_app_without_a_pass_is_shown_as_that(world: World) -> None:
     """An empty store is no error, and nothing in it is in sync."""
     config = world.configure({"name": "web", "path": "app"}, {"name": "shop", "path": "shop", "mode": "approve"})
     status = world.driftd("status", *config)
@@ -43,13 +43,13 @@ def test_what_nobody_has_looked_at_yet_is_shown_as_that(world: World) -> None:
 
 def test_a_configuration_without_apps_is_shown_as_that(world: World) -> None:
     """Not a blank screen."""
-    answer = world.driftd("status", *world.configure())
-    assert answer.code == 0
-    assert answer.out.strip()
+    result = world.driftd("status", *world.configure())
+    assert result.code == 0
+    assert result.out.strip()
 
 
-def test_a_sync_applies_what_differs_and_the_history_tells_of_it(world: World) -> None:
-    """What was written is named; a second one has nothing to do."""
+def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None:
+    """It prints the written objects; a second one has nothing to apply."""
     world.commit(web=config_map(), other=config_map("other"))
     config = world.configure({"name": "web", "path": "app", "mode": "approve", "settle": "0s"})
     first = world.driftd("sync", "web", *config)
@@ -71,19 +71,19 @@ def test_a_sync_applies_what_differs_and_the_history_tells_of_it(world: World) -
 
 
 def test_a_sync_that_the_api_server_refuses_in_part_names_the_object_and_the_reason(world: World) -> None:
-    """Exit 1: something differs still; the rest is applied."""
+    """Exit 1: something still differs; the rest is applied."""
     world.commit(web=config_map(), login="apiVersion: v1\nkind: Secret\nmetadata: {name: login}\n")
     world.sandbox.faults.forbid("patch", "secrets")
     config = world.configure({"name": "web", "path": "app", "mode": "approve"})
-    answer = world.driftd("sync", "web", *config)
-    assert answer.code == 1
-    assert "failed     Secret/web/login" in answer.out
-    assert "cannot patch" in " ".join(answer.out.split())
+    result = world.driftd("sync", "web", *config)
+    assert result.code == 1
+    assert "failed     Secret/web/login" in result.out
+    assert "cannot patch" in " ".join(result.out.split())
     assert world.get("ConfigMap", "web")
 
 
 def test_a_rollback_goes_back_and_holds_until_it_is_released(world: World) -> None:
-    """Every step says what it did; status says what is held."""
+    """Every step prints what it did; status shows the hold."""
     world.commit(web=config_map())
     config = world.configure({"name": "web", "path": "app", "mode": "approve", "settle": "0s"})
     assert world.driftd("sync", "web", *config).code == 0
@@ -97,64 +97,64 @@ def test_a_rollback_goes_back_and_holds_until_it_is_released(world: World) -> No
     (app,) = listed(world.driftd("status", *config, "-o", "json"))["apps"]
     assert (app["held"]["revision"], app["held"]["bad_revision"]) == (good, bad)
     assert good[:8] in world.driftd("status", *config).out
-    said_once(world.driftd("rollback", "web", "--to", bad, *config), "nothing to roll back")
+    refused(world.driftd("rollback", "web", "--to", bad, *config), "nothing to roll back")
     released = world.driftd("sync", "web", "--release", *config)
     assert released.code == 0
     assert world.get("ConfigMap", "web")["data"] == {"a": "two"}
 
 
-def test_a_sync_goes_on_with_what_was_mirrored_while_git_is_away(world: World) -> None:
-    """It says so on standard error, and which revision it goes on with."""
+def test_a_sync_continues_with_the_mirror_while_git_is_unreachable(world: World) -> None:
+    """A warning on standard error names the revision."""
     world.commit(web=config_map())
     config = world.configure({"name": "web", "path": "app", "mode": "approve"})
     assert world.driftd("sync", "web", *config).code == 0
     world.repository.folder.rename(world.folder / "elsewhere")
-    answer = world.driftd("sync", "web", *config)
-    assert answer.code == 0
-    assert "going on with" in answer.err
-    assert "git repository" in answer.err
+    result = world.driftd("sync", "web", *config)
+    assert result.code == 0
+    assert "going on with" in result.err
+    assert "git repository" in result.err
 
 
-def test_what_cannot_be_done_is_said_with_what_to_do(world: World, tmp_path: Path) -> None:
-    """An observed app, an unknown one, a revision that never was, a cluster that is away."""
+def test_a_refused_command_prints_what_to_do(world: World, tmp_path: Path) -> None:
+    """For an observed app, an unknown app, an unknown revision, an unreachable cluster."""
     world.commit(web=config_map())
     config = world.configure({"name": "web", "path": "app"}, {"name": "shop", "path": "app", "mode": "approve"})
-    said_once(world.driftd("sync", "web", *config), "mode observe", "mode: approve", str(tmp_path / "driftd.yaml"))
-    said_once(world.driftd("rollback", "web", *config), "mode observe")
-    said_once(world.driftd("sync", "nope", *config), "no app 'nope'", "web, shop")
-    said_once(world.driftd("history", "nope", *config), "no app 'nope'")
-    said_once(world.driftd("rollback", "shop", *config), "no good revision", "driftd history shop")
-    said_once(world.driftd("rollback", "shop", "--to", "cafe", *config), "no revision cafe")
-    said_once(world.driftd("status", "-c", str(tmp_path / "none.yaml")), "none.yaml", "no such file")
+    refused(world.driftd("sync", "web", *config), "mode observe", "mode: approve", str(tmp_path / "driftd.yaml"))
+    refused(world.driftd("rollback", "web", *config), "mode observe")
+    refused(world.driftd("sync", "nope", *config), "no app 'nope'", "web, shop")
+    refused(world.driftd("history", "nope", *config), "no app 'nope'")
+    refused(world.driftd("rollback", "shop", *config), "no good revision", "driftd history shop")
+    refused(world.driftd("rollback", "shop", "--to", "cafe", *config), "no revision cafe")
+    refused(world.driftd("status", "-c", str(tmp_path / "none.yaml")), "none.yaml", "no such file")
     assert world.driftd("status", *config, "-o", "xml").code == 2
     world.sandbox.faults.refusing = True
-    said_once(world.driftd("sync", "shop", *config), world.sandbox.url)
+    refused(world.driftd("sync", "shop", *config), world.sandbox.url)
     world.sandbox.faults.refusing = False
     with pytest.raises(KubeError):
         world.get("ConfigMap", "web")
 
 
-def test_a_store_that_cannot_be_opened_is_said_with_its_path(world: World, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_is_reported_with_its_path(world: World, tmp_path: Path) -> None:
     """A file where a folder should be."""
     (tmp_path / "file").write_text("")
     config = world.configure({"name": "web"}, store={"url": f"sqlite:///{tmp_path / 'file' / 'history.db'}"})
-    said_once(world.driftd("status", *config), str(tmp_path / "file"), "store.url")
+    refused(world.driftd("status", *config), str(tmp_path / "file"), "store.url")
 
 
-def test_a_valid_configuration_is_called_that(world: World) -> None:
-    """With how much it holds, so that one sees that it is the right one."""
+def test_a_valid_configuration_is_called_valid(world: World) -> None:
+    """With its numbers of sources and apps, so that people see that it is the right one."""
     _, file = world.configure({"name": "web"}, {"name": "shop"})
-    answer = world.driftd("config", "validate", file)
-    assert answer == Answer(0, f"{file}: valid, with 1 source and 2 apps\n", "")
+    result = world.driftd("config", "validate", file)
+    assert result == CommandResult(0, f"{file}: valid, with 1 source and 2 apps\n", "")
 
 
 def test_every_mistake_of_a_configuration_is_named_with_its_place(world: World) -> None:
     """One line each: file, line, column, key, and what would be right."""
     _, file = world.configure({"name": "web", "mode": "haal"}, {"name": "shop", "source": "nowhere", "intervall": "5m"})
-    answer = world.driftd("config", "validate", file)
-    assert answer.code == 2
-    lines = answer.err.strip().splitlines()
-    assert len(lines) == 3, answer.err
+    result = world.driftd("config", "validate", file)
+    assert result.code == 2
+    lines = result.err.strip().splitlines()
+    assert len(lines) == 3, result.err
     assert all(line.startswith(f"{file}:") for line in lines)
     for words in (("apps[0].mode", "heal"), ("apps[1].source", "shop"), ("apps[1].intervall", "interval")):
         assert any(all(word in line for word in words) for line in lines), (words, lines)
@@ -164,4 +164,4 @@ def test_a_secret_that_is_not_there_is_named_by_its_key(world: World, tmp_path: 
     """The file, and the key that names it; never a value."""
     slack = {"slack": {"tokenFile": str(tmp_path / "slack-token"), "channel": "#drift"}}
     _, file = world.configure({"name": "web"}, notify=slack)
-    said_once(world.driftd("config", "validate", file), "notify.slack.tokenFile", str(tmp_path / "slack-token"))
+    refused(world.driftd("config", "validate", file), "notify.slack.tokenFile", str(tmp_path / "slack-token"))

@@ -1,4 +1,4 @@
-"""What the user says does not matter, and what is said of every field."""
+"""Ignore rules, and the explanation of every field."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ ANNOTATED = config_map().replace("name: web\n", "name: web\n  annotations:\n    
 
 
 def test_an_ignored_difference_is_counted_and_is_no_drift(world: World) -> None:
-    """By a rule of the configuration; a rule that matched nothing is named."""
+    """By a rule of the configuration; a rule that matched nothing is reported."""
     world.commit(web=config_map(), other=config_map("other"))
     for name in ("web", "other"):
         world.apply(config_map(name))
     world.apply(config_map("web", "by-hand"), manager="tuner")
     rules = [{"kind": "ConfigMap", "path": "data.a", "manager": "tuner"}, {"kind": "Secret", "name": "x"}]
     config = world.configure({"name": "web", "path": "app"}, ignore=rules)
-    answer = world.driftd("check", *config, "-o", "json")
-    assert answer.code == 0
-    app = json.loads(answer.out)["apps"][0]
+    result = world.driftd("check", *config, "-o", "json")
+    assert result.code == 0
+    app = json.loads(result.out)["apps"][0]
     assert (app["counts"]["ignored"], app["counts"]["in_sync"]) == (1, 1)
     assert [resource.get("ignored") for resource in app["resources"] if resource["status"] == "ignored"] == [1]
-    assert "matched nothing" in answer.err
-    assert "kind Secret" in answer.err
-    assert "kind ConfigMap" not in answer.err
+    assert "matched nothing" in result.err
+    assert "kind Secret" in result.err
+    assert "kind ConfigMap" not in result.err
 
 
-def test_a_manifest_can_say_itself_what_of_it_does_not_matter(world: World) -> None:
-    """By the annotation that Git declares; what a hand writes into the live one does not count."""
+def test_a_manifest_can_have_an_ignore_annotation(world: World) -> None:
+    """The one that Git declares counts, not that of the live object."""
     world.commit(web=ANNOTATED)
     world.apply(ANNOTATED)
     world.apply(config_map("web", "by-hand"), manager="tuner")
@@ -41,21 +41,21 @@ def test_a_rule_without_a_condition_is_refused(world: World) -> None:
     """It would ignore everything."""
     world.commit(web=config_map())
     config = world.configure({"name": "web", "path": "app"}, ignore=[{"reason": "because"}])
-    answer = world.driftd("check", *config)
-    assert answer.code == 2
-    assert "ignore[0]: needs at least one of kind, group" in answer.err
+    result = world.driftd("check", *config)
+    assert result.code == 2
+    assert "ignore[0]: needs at least one of kind, group" in result.err
 
 
 def test_every_field_of_an_object_can_be_explained(world: World) -> None:
-    """Desired, live, owner, verdict and rule; 1 where something differs."""
+    """Desired, live, owner, verdict and rule; exit code 1 if something differs."""
     world.commit(web=config_map())
     world.apply(config_map())
     same = world.check("--explain", "configmap/web", "-o", "json")
     assert same.code == 0
     world.apply(config_map("web", "by-hand"), manager="tuner")
-    answer = world.check("--explain", "ConfigMap/web", "-o", "json")
-    assert answer.code == 1
-    fields = {field["path"]: field for field in json.loads(answer.out)["fields"]}
+    result = world.check("--explain", "ConfigMap/web", "-o", "json")
+    assert result.code == 1
+    fields = {field["path"]: field for field in json.loads(result.out)["fields"]}
     assert fields["data.a"]["verdict"] == "changed"
     assert (fields["data.a"]["desired"], fields["data.a"]["live"]) == ("one", "by-hand")
     assert fields["data.a"]["owner"]["manager"] == "tuner"
@@ -64,8 +64,8 @@ def test_every_field_of_an_object_can_be_explained(world: World) -> None:
     assert "one → by-hand" in shown
 
 
-def test_what_cannot_be_explained_says_why(world: World) -> None:
-    """Not declared; declared and missing."""
+def test_an_object_that_cannot_be_explained_is_an_error(world: World) -> None:
+    """Not declared; or declared and missing."""
     world.commit(web=config_map())
     unknown = world.check("--explain", "ConfigMap/elsewhere")
     assert unknown.code == 2
@@ -75,8 +75,8 @@ def test_what_cannot_be_explained_says_why(world: World) -> None:
     assert "missing" in missing.err
 
 
-def test_a_controller_that_the_configuration_names_adds_fields_that_are_nobody_s_drift(world: World) -> None:
-    """Without its name there, it is somebody's hand."""
+def test_fields_of_a_configured_controller_are_no_drift(world: World) -> None:
+    """Those of another manager are."""
     world.commit(web=config_map())
     world.apply(config_map())
     added = config_map().replace("  a: one\n", "  operated: by-operator\n")
@@ -86,8 +86,8 @@ def test_a_controller_that_the_configuration_names_adds_fields_that_are_nobody_s
     assert world.driftd("check", *world.configure(app, managers={"controllers": ["shop-*"]})).code == 0
 
 
-def test_a_rule_can_ask_in_cel_what_the_other_keys_cannot(world: World) -> None:
-    """By the live value, and by what Git declares elsewhere in the object."""
+def test_a_rule_can_have_a_cel_expression(world: World) -> None:
+    """Over the live value, and over other fields of the declared object."""
     world.commit(web=config_map())
     world.apply(config_map())
     app = {"name": "web", "path": "app"}
@@ -97,14 +97,14 @@ def test_a_rule_can_ask_in_cel_what_the_other_keys_cannot(world: World) -> None:
         assert world.driftd("check", *world.configure(app, ignore=[{"cel": rule}])).code == code
 
 
-def test_a_cel_expression_that_is_none_is_refused_with_its_place(world: World) -> None:
-    """When the configuration is read, and not when the first drift comes."""
+def test_an_invalid_cel_expression_is_refused_with_its_position(world: World) -> None:
+    """When the configuration is read, and not at the first drift."""
     world.commit(web=config_map())
     for expression, says in (
         ("field.live ==", "not a CEL expression"),
         ("resource.kind == 'x'", "there is no resource"),
     ):
-        answer = world.driftd("check", *world.configure({"name": "web", "path": "app"}, ignore=[{"cel": expression}]))
-        assert answer.code == 2
-        assert "ignore[0].cel" in answer.err
-        assert says in answer.err
+        result = world.driftd("check", *world.configure({"name": "web", "path": "app"}, ignore=[{"cel": expression}]))
+        assert result.code == 2
+        assert "ignore[0].cel" in result.err
+        assert says in result.err

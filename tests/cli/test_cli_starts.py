@@ -1,4 +1,4 @@
-"""What every command does before it does anything: start quickly, and know what it is asked."""
+"""The start of every command: it is quick, and help is complete."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ HEAVY = (
     "sqlalchemy",
     "structlog",
 )
-"""What takes long to import, and what `--help` has no use for."""
+"""Packages that are slow to import, and that `--help` does not need."""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"], ["config", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    """It is there at once: a fresh interpreter, and none of the libraries that the work itself needs."""
+    """Help is printed at once: a fresh interpreter loads none of the libraries that the commands need."""
     script = (
         "import sys\n"
         "from driftd.cli.main import main\n"
@@ -51,8 +51,8 @@ def test_logging_loads_no_rich(module: str) -> None:
     assert done.stdout == "True False\n"
 
 
-def test_a_command_ends_at_once_but_takes_away_what_libraries_left() -> None:
-    """With its exit code and all that it printed; the objects that it made are not taken apart one by one."""
+def test_a_command_ends_at_once_but_runs_the_exit_handlers_of_libraries() -> None:
+    """With its exit code and its whole output; its objects are not freed one by one."""
     script = (
         "import atexit, sys\n"
         "from driftd.cli.main import command\n"
@@ -82,7 +82,7 @@ def test_help_names_every_command() -> None:
 
 
 def test_the_schema_is_json_schema_on_standard_output() -> None:
-    """For an editor to read."""
+    """For editors."""
     done = run("config", "schema")
     assert done.returncode == 0
     assert "apps" in json.loads(done.stdout)["properties"]

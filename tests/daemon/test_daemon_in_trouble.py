@@ -1,4 +1,4 @@
-"""The daemon through outages, on a control plane of its own: nothing missed, nothing told twice."""
+"""The daemon through outages, on a control plane of its own: nothing missed, nothing notified twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cluster(assets: Path) -> Iterator[ControlPlane]:
         yield cluster
 
 
-def test_outages_of_git_and_of_the_api_server_lose_nothing_and_double_nothing(
+def test_outages_of_git_and_of_the_api_server_lose_and_double_no_notification(
     cluster: ControlPlane, tmp_path: Path
 ) -> None:
     """Edits before, between and after; a commit while Git is away; an edit while the API server restarts."""
@@ -66,15 +66,15 @@ def test_outages_of_git_and_of_the_api_server_lose_nothing_and_double_nothing(
             assert driftd.stop() < 10
 
         events = [(body["incident"], body["event"]) for body in hooks.bodies]
-        assert len(events) == len(set(events)), "something was told twice"
+        assert len(events) == len(set(events)), "something was notified twice"
         assert [body["event"] for body in hooks.events("drift")] == ["opened", "resolved"] * 2
         assert [body["event"] for body in hooks.events("source")] == ["opened", "resolved"]
 
 
-def test_an_api_server_that_is_away_makes_verdicts_unknown_and_never_in_sync(
+def test_an_unreachable_api_server_makes_verdicts_unknown_and_never_in_sync(
     cluster: ControlPlane, tmp_path: Path
 ) -> None:
-    """`check` exits with 2 and says what to look at; the daemon stays up and says so in its metrics."""
+    """`check` exits with 2 and a reason; the daemon stays up and has it in its metrics."""
     repository = GitRepo(tmp_path / "repository")
     repository.write({"app/config.yaml": CONFIG}).commit("Deploy web")
     kubeconfig = cluster.kubeconfig()
@@ -98,7 +98,7 @@ def _in_sync(driftd: Driftd) -> bool:
 
 
 def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: Path, tmp_path: Path) -> None:
-    """A key that was taken away leaves no manager: the audit log knows who it was, with what, and from where."""
+    """A removed key leaves no manager: the audit log has the user, the tool and the address."""
     port = free_ports(1)[0]
     (tmp_path / "certificates").mkdir()
     authority = Authority(tmp_path / "certificates")

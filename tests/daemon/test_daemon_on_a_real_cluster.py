@@ -1,4 +1,4 @@
-"""The daemon, as a process, against a real API server: what people would see of it."""
+"""The daemon, as a process, against a real API server: its notifications, commands and endpoints."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def world(control_plane: ControlPlane, kubelet: Kubelet, namespace: str, tmp_pat
 
 
 def test_an_observed_app_is_reported_with_manager_and_line_and_never_written_to(world: World) -> None:
-    """Missing at first; deployed by somebody: resolved; edited by hand: one message that says who, and which line."""
+    """Missing at first; resolved after a deployment; a manual edit is one notification with its manager and line."""
     world.driftd.start()
     missing = wait_until(lambda: world.hooks.events("drift", "opened"), "the first message")[0]
     assert {r["status"] for r in missing["resources"]} == {"missing"}
@@ -123,8 +123,8 @@ def test_an_observed_app_is_reported_with_manager_and_line_and_never_written_to(
     assert "CANARY" not in world.driftd.log.read_text() + json.dumps(world.hooks.bodies)
 
 
-def test_a_healed_app_is_deployed_and_put_back_whatever_is_done_to_it(world: World) -> None:
-    """Changed, removed and added fields, and a deleted object: all as Git has it, and each told once."""
+def test_in_heal_mode_an_app_is_deployed_and_every_change_is_healed(world: World) -> None:
+    """Changed, removed and added fields, and a deleted object: all as in Git again, and each notified once."""
     world.driftd.configure(world.config(mode="heal"))
     world.driftd.start()
     world.reaches("good")
@@ -151,8 +151,8 @@ def test_a_healed_app_is_deployed_and_put_back_whatever_is_done_to_it(world: Wor
     assert {b["resolution"] for b in world.hooks.events("drift", "resolved")} == {"healed"}
 
 
-def test_a_debug_container_in_a_running_pod_is_told_as_drift_of_its_workload(world: World) -> None:
-    """The Deployment itself is in sync: only its pod has something that the template does not."""
+def test_a_debug_container_in_a_running_pod_is_drift_of_its_workload(world: World) -> None:
+    """The Deployment itself is in sync: only its pod has a container that the template lacks."""
     world.driftd.configure(world.config(mode="heal"))
     world.driftd.start()
     world.reaches("good")
@@ -166,8 +166,8 @@ def test_a_debug_container_in_a_running_pod_is_told_as_drift_of_its_workload(wor
     wait_until(lambda: world.hooks.events("drift", "resolved"), "the end of it, with the pod")
 
 
-def test_what_a_hand_made_unmergeable_is_drift_for_the_server_engine_too(world: World) -> None:
-    """A volume of another kind: the API server refuses to merge the manifest into it, and that is no excuse."""
+def test_a_manual_change_that_prevents_a_merge_is_drift_for_the_server_engine_too(world: World) -> None:
+    """A volume of another kind: the API server refuses to merge the manifest into it, which is drift."""
     volume = "      volumes:\n        - name: work\n          emptyDir: {}\n"
     text = DEPLOYMENT.replace("IMAGE", "shop/web:1") + volume
     world.repository.write({"app/deployment.yaml": text}).commit("Give it a folder")
@@ -186,14 +186,14 @@ def test_what_a_hand_made_unmergeable_is_drift_for_the_server_engine_too(world: 
 
 
 def test_a_bad_commit_is_rolled_back_and_held_until_git_moves_on(world: World) -> None:
-    """Its pods never become ready; the last good revision comes back by itself, and stays until the next commit."""
+    """Its pods never become ready; the last good revision is applied, and held until the next commit."""
     world.driftd.configure(world.config(mode="heal", rollback="auto"))
     world.driftd.start()
     world.reaches("good")
     bad = world.commit("shop/web:2-broken", "Update to 2")
-    told = wait_until(lambda: world.hooks.events("rollback", "opened"), "the rollback")[0]
-    assert told["revision"] == bad
-    assert "not healthy within 6s" in told["message"]
+    opened = wait_until(lambda: world.hooks.events("rollback", "opened"), "the rollback")[0]
+    assert opened["revision"] == bad
+    assert "not healthy within 6s" in opened["message"]
     assert world.deployed_image() == "shop/web:1"
     status = json.loads(world.driftd.command("status", "-o", "json").stdout)["apps"][0]
     assert status["held"]["bad_revision"] == bad
@@ -209,7 +209,7 @@ def test_a_bad_commit_is_rolled_back_and_held_until_git_moves_on(world: World) -
 
 
 def test_people_sync_and_roll_back_an_approved_app_by_command(world: World) -> None:
-    """In approve mode nothing happens unasked; sync applies, rollback goes back and holds, both are remembered."""
+    """In approve mode nothing is applied without a command; sync applies, rollback holds, both are in the history."""
     world.driftd.configure(world.config(mode="approve"))
     world.driftd.start()
     wait_until(lambda: world.hooks.events("drift", "opened"), "the report")
@@ -238,8 +238,8 @@ def test_people_sync_and_roll_back_an_approved_app_by_command(world: World) -> N
     assert world.deployed_image() == "shop/web:2"
 
 
-def test_commands_say_what_is_wrong_with_what_was_asked(world: World) -> None:
-    """No traceback: what, and what to do."""
+def test_a_wrong_command_is_refused_with_the_reason(world: World) -> None:
+    """No traceback: the error, and what to do."""
     refused = world.driftd.command("sync", "web")
     assert refused.returncode == 2
     assert "mode observe" in refused.stderr
@@ -255,7 +255,7 @@ def test_commands_say_what_is_wrong_with_what_was_asked(world: World) -> None:
 
 
 def test_the_daemon_serves_its_health_and_metrics_and_stops_gracefully(world: World) -> None:
-    """Ready once it knows its app; counts what it does; ends within ten seconds with exit code 0."""
+    """Ready after the first pass over its app; ends within ten seconds with exit code 0."""
     world.driftd.start()
     wait_until(lambda: _ready(world.driftd.url), "readiness")
     assert _get(f"{world.driftd.url}/healthz")[0] == 200
@@ -270,8 +270,8 @@ def test_the_daemon_serves_its_health_and_metrics_and_stops_gracefully(world: Wo
     assert world.driftd.stop() < 10
 
 
-def test_a_changed_configuration_is_taken_up_and_a_bad_one_refused(world: World) -> None:
-    """The old one stays in force until a valid one is there."""
+def test_a_changed_configuration_is_loaded_and_an_invalid_one_refused(world: World) -> None:
+    """The old one stays in use until there is a valid one."""
     world.driftd.start()
     wait_until(lambda: world.hooks.events("drift", "opened"), "the report")
     world.driftd.configure(world.config(mode="haal"))
@@ -284,8 +284,8 @@ def test_a_changed_configuration_is_taken_up_and_a_bad_one_refused(world: World)
     assert world.deployed_image() == "shop/web:1"
 
 
-def test_a_message_that_was_accepted_survives_a_crash_and_comes_once(world: World) -> None:
-    """The receiver is down, the daemon is killed; after the restart the message arrives, under the id it had."""
+def test_a_queued_notification_survives_a_crash_and_is_delivered_once(world: World) -> None:
+    """The receiver is down, the daemon is killed; after the restart the message arrives with the same id."""
     world.hooks.refusing = True
     world.driftd.start()
     wait_until(lambda: world.driftd.lines("delivery failed"), "the first try")

@@ -1,4 +1,4 @@
-"""The daemon's engine of one configuration, in this process, on the sandbox."""
+"""The daemon with one configuration, in this process, on the sandbox."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield made
 
 
-async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
+async def test_a_kubeconfig_that_comes_late_is_loaded_without_a_restart(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until then the daemon is not ready, and says why."""
+    """Until then the daemon is not ready, with the reason."""
     monkeypatch.setattr(daemon_running, "_SETUP_RETRY_SECONDS", 0.05)
     late = world.folder / "late"
     async with running(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
@@ -59,8 +59,8 @@ async def test_a_kubeconfig_that_comes_late_is_taken_up_without_a_restart(
         await until(lambda: now_running.controller.reports[0].in_sync, "the deployment")
 
 
-async def test_another_configuration_goes_on_with_the_same_history(world: World) -> None:
-    """From observe to heal: the drift that was told is told once, and healed; nothing of the old one still runs."""
+async def test_another_configuration_continues_with_the_same_history(world: World) -> None:
+    """From observe to heal: open drift is not notified again, and is healed; no task of the old one still runs."""
     async with running(configuration(world), Metrics()):
         await until(world.told, "the first message")
     assert world.requests.writes == []
@@ -80,7 +80,7 @@ async def _no_incident(world: World) -> bool:
 
 
 async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(world: World) -> None:
-    """Nobody pushes, nobody asks."""
+    """Without a webhook and without a command."""
     async with running(configuration(world, mode="heal"), Metrics()) as now_running:
         await until(
             lambda: now_running.controller.reports and now_running.controller.reports[0].in_sync, "the deployment"
@@ -94,10 +94,10 @@ async def _nine(world: World) -> bool:
     return bool((await world.get("ConfigMap"))["data"] == {"a": "9"})
 
 
-async def test_ignore_rules_that_match_nothing_are_told(
+async def test_ignore_rules_that_match_nothing_are_reported(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once in the log, when every app has been looked at, and as a metric: one of the two rules is of use."""
+    """Once in the log, after a pass over every app, and as a metric: one of the two rules matches."""
     monkeypatch.setattr(daemon_running, "_HOUSEKEEPING_SECONDS", 0.05)
     await world.apply("Deployment", deployment())
     await world.apply("ConfigMap", config_map(a="2"))

@@ -24,7 +24,7 @@ NAMESPACE = "shop"
 
 
 class Soak:
-    """One run: each step leaves a value that no other has, by which it is found again."""
+    """One run: each step writes a unique value, by which it is identified."""
 
     def __init__(self, cluster: ControlPlane, repository: GitRepo, away: Path, seed: int) -> None:
         self.cluster = cluster
@@ -36,7 +36,7 @@ class Soak:
         self._number = 0
 
     def step(self) -> None:
-        """Something happens."""
+        """Takes one random step."""
         self._number += 1
         steps = [self._edit] * 6 + [self._commit] * 2 + [self._git_goes_and_comes, self._api_server_restarts]
         self._random.choice(steps)(f"v{self._number}")
@@ -73,10 +73,8 @@ class Soak:
 
 
 @pytest.mark.timeout(SECONDS * 2 + 180)
-def test_whatever_happens_every_edit_is_told_once_and_healed_and_every_commit_arrives(
-    assets: Path, tmp_path: Path
-) -> None:
-    """Edits, commits, Git away, the API server restarted, in any order."""
+def test_every_edit_is_notified_once_and_healed_and_every_commit_is_deployed(assets: Path, tmp_path: Path) -> None:
+    """Edits, commits, outages of Git, restarts of the API server, in any order."""
     seed = random.SystemRandom().randrange(2**32)
     repository = GitRepo(tmp_path / "repository")
     repository.write({"app/deployment.yaml": DEPLOYMENT.replace("IMAGE", "shop/web:0"), "app/config.yaml": CONFIG})
@@ -97,9 +95,11 @@ def test_whatever_happens_every_edit_is_told_once_and_healed_and_every_commit_ar
                 soak.step()
             wait_until(lambda: _all_resolved(hooks), "the end of every incident", 60)
             assert driftd.stop() < 10
-        told = Counter(_values(hooks))
-        assert {value: told[value] for value in soak.edits} == dict.fromkeys(soak.edits, 1), f"seed {seed}"
-        assert not [value for value in soak.commits if value in told], f"a commit was told as drift: seed {seed}"
+        notified = Counter(_values(hooks))
+        assert {value: notified[value] for value in soak.edits} == dict.fromkeys(soak.edits, 1), f"seed {seed}"
+        assert not [value for value in soak.commits if value in notified], (
+            f"a commit was notified as drift: seed {seed}"
+        )
         ids = [body["id"] for body in hooks.bodies]
         assert len(ids) == len(set(ids)), f"seed {seed}"
         crashed = driftd.lines("pass crashed") + driftd.lines("comparison crashed")
@@ -107,14 +107,14 @@ def test_whatever_happens_every_edit_is_told_once_and_healed_and_every_commit_ar
 
 
 def _values(hooks: WebhookReceiver) -> list[str]:
-    """The live values that were told, once for each incident that told them."""
-    found = {
+    """The live values in notifications, once per incident."""
+    values = {
         (body["incident"], field["live"])
         for body in hooks.events("drift")
         for resource in body["resources"]
         for field in resource["fields"]
     }
-    return [value for _, value in found]
+    return [value for _, value in values]
 
 
 def _all_resolved(hooks: WebhookReceiver) -> bool:

@@ -9,17 +9,17 @@ from driftd.daemon.timers import Timers
 
 
 class Fetches:
-    """Answers fetches, and keeps when they came."""
+    """Returns retry delays to fetches, and records their times; `passes` are the apps with a requested pass."""
 
-    def __init__(self, *answers: float | None) -> None:
-        self.answers = list(answers)
+    def __init__(self, *delays: float | None) -> None:
+        self.delays = list(delays)
         self.times: list[float] = []
-        self.asked: list[str] = []
+        self.passes: list[str] = []
 
     async def __call__(self, name: str) -> float | None:
         assert name == "shop"
         self.times.append(asyncio.get_running_loop().time())
-        return self.answers.pop(0) if self.answers else None
+        return self.delays.pop(0) if self.delays else None
 
     async def reach(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -28,49 +28,49 @@ class Fetches:
 
 
 async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
-    """The first one does not wait."""
+    """The first fetch does not wait."""
     fetches = Fetches()
-    scheduler = Timers(fetches, fetches.asked.append)
-    scheduler.every_source("shop", timedelta(seconds=0.2))
-    scheduler.start()
+    timers = Timers(fetches, fetches.passes.append)
+    timers.every_source("shop", timedelta(seconds=0.2))
+    timers.start()
     await fetches.reach(3)
-    scheduler.stop()
+    timers.stop()
     count = len(fetches.times)
     await asyncio.sleep(0.4)
     assert len(fetches.times) <= count + 1
 
 
-async def test_a_fetch_that_failed_is_tried_again_when_it_asked_for_it() -> None:
+async def test_a_failed_fetch_is_retried_after_its_delay() -> None:
     """Long before the interval is over, and once."""
     fetches = Fetches(0.05, 0.05)
-    scheduler = Timers(fetches, fetches.asked.append)
-    scheduler.every_source("shop", timedelta(hours=1))
-    scheduler.start()
+    timers = Timers(fetches, fetches.passes.append)
+    timers.every_source("shop", timedelta(hours=1))
+    timers.start()
     await fetches.reach(3)
     await asyncio.sleep(0.2)
-    scheduler.stop()
+    timers.stop()
     assert len(fetches.times) == 3
 
 
 async def test_a_hangup_fetches_now() -> None:
     """Without waiting for the interval."""
     fetches = Fetches()
-    scheduler = Timers(fetches, fetches.asked.append)
-    scheduler.every_source("shop", timedelta(hours=1))
-    scheduler.start()
+    timers = Timers(fetches, fetches.passes.append)
+    timers.every_source("shop", timedelta(hours=1))
+    timers.start()
     await fetches.reach(1)
-    scheduler.fetch_now()
+    timers.fetch_now()
     await fetches.reach(2)
-    scheduler.stop()
+    timers.stop()
 
 
-async def test_an_app_has_its_pass_on_its_interval() -> None:
-    """Although nothing happened."""
+async def test_an_app_has_a_pass_at_its_interval() -> None:
+    """Without any event."""
     fetches = Fetches()
-    scheduler = Timers(fetches, fetches.asked.append)
-    scheduler.every_app("web", timedelta(seconds=0.1))
-    scheduler.start()
+    timers = Timers(fetches, fetches.passes.append)
+    timers.every_app("web", timedelta(seconds=0.1))
+    timers.start()
     async with asyncio.timeout(5):
-        while fetches.asked != ["web", "web"]:  # noqa: ASYNC110  # as above
+        while fetches.passes != ["web", "web"]:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.01)
-    scheduler.stop()
+    timers.stop()

@@ -1,4 +1,4 @@
-"""A commit costs what it changes: nothing is rendered again that is made from the same."""
+"""A commit costs what it changes: an app is rendered again only if one of its inputs has changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ echo run >> "{runs}"
 
 @dataclass
 class Rendered:
-    """An app in the folder `app` of a repository, rendered at each commit; `program` stands for kustomize."""
+    """An app in the folder `app` of a repository, rendered at each commit; `program` replaces kustomize."""
 
     repository: GitRepo
     mirror: Mirror
@@ -53,10 +53,10 @@ class Rendered:
 def app(tmp_path: Path) -> Rendered:
     repository = GitRepo(tmp_path / "repository")
     mirror = Mirror(GitSource("shop", repository.url, allow_file=True), tmp_path / "mirror")
-    described = App("web", "shop", "prod", path="app", rendering=RenderOptions(kustomize=str(tmp_path / "kustomize")))
-    made = Rendered(repository, mirror, Renderer(described, mirror, CachingParser()), tmp_path / "runs")
-    made.program(KUSTOMIZE)
-    return made
+    web = App("web", "shop", "prod", path="app", rendering=RenderOptions(kustomize=str(tmp_path / "kustomize")))
+    rendered = Rendered(repository, mirror, Renderer(web, mirror, CachingParser()), tmp_path / "runs")
+    rendered.program(KUSTOMIZE)
+    return rendered
 
 
 OVERLAY = {
@@ -67,7 +67,7 @@ OVERLAY = {
 ELSEWHERE = {"other/d": "x"}
 
 
-async def test_kustomize_runs_once_for_what_stays_the_same(app: Rendered) -> None:
+async def test_kustomize_runs_once_while_its_inputs_stay_the_same(app: Rendered) -> None:
     """A commit elsewhere in the repository runs nothing, and gives the very same manifests at a new revision."""
     first = await app.commit(OVERLAY)
     second = await app.commit(ELSEWHERE)
@@ -77,7 +77,7 @@ async def test_kustomize_runs_once_for_what_stays_the_same(app: Rendered) -> Non
 
 
 async def test_a_change_in_a_base_is_rendered(app: Rendered) -> None:
-    """What the app is made from stands in other folders, too."""
+    """An app's inputs may be in other folders, too."""
     await app.commit(OVERLAY)
     changed = await app.commit({"base/c.yaml": config_map("c", a="2")})
     assert [manifest.body["data"] for manifest in changed.manifests] == [{"a": "2"}]
@@ -100,34 +100,34 @@ async def test_a_program_that_failed_is_run_again(app: Rendered) -> None:
     assert (await app.commit(ELSEWHERE)).errors == ()
 
 
-async def test_what_is_left_out_above_the_folder_counts(app: Rendered) -> None:
-    """A rule that comes with another commit takes a file out, and gives it back when it goes."""
+async def test_an_ignore_file_above_the_folder_counts(app: Rendered) -> None:
+    """A rule that a commit adds excludes a file, which comes back with the removal of the rule."""
     files = {"app/a.yaml": config_map("a", a="1"), "app/b.yaml": config_map("b", a="1")}
     assert len((await app.commit(files)).manifests) == 2
     assert len((await app.commit({".driftdignore": "b.yaml\n"})).manifests) == 1
     assert len((await app.commit({".driftdignore": "\n"})).manifests) == 2
 
 
-async def test_a_revision_that_is_looked_at_again_is_not_asked_for_what_it_was_made_from(
+async def test_the_inputs_of_an_unchanged_revision_are_not_looked_up(
     app: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit is what it is. What elsewhere it was made from matters only once there is another one."""
+    """A commit never changes: inputs in other folders matter only for another commit."""
     first = await app.commit(OVERLAY)
-    asked: list[tuple[str, str]] = []
+    lookups: list[tuple[str, str]] = []
     tree = app.mirror.tree
 
     async def recorded(sha: str, path: str = "") -> RevisionTree:
-        asked.append((sha, path))
+        lookups.append((sha, path))
         return await tree(sha, path)
 
     monkeypatch.setattr(app.mirror, "tree", recorded)
     again = await app.renderer.desired(first.revision)
     assert again.manifests is first.manifests
-    assert asked == [(first.revision.sha, "app")]
+    assert lookups == [(first.revision.sha, "app")]
 
 
-async def test_a_revision_that_is_no_longer_there_is_nothing_to_compare_with(app: Rendered) -> None:
-    """The history was rewritten and the mirror made anew, without the commit that was rendered last."""
+async def test_an_app_is_rendered_again_if_the_last_revision_is_gone(app: Rendered) -> None:
+    """The history was rewritten and the mirror recreated, without the commit that was rendered last."""
     first = await app.commit(OVERLAY)
     shutil.rmtree(app.repository.folder / ".git")
     remade = GitRepo(app.repository.folder)
@@ -135,14 +135,14 @@ async def test_a_revision_that_is_no_longer_there_is_nothing_to_compare_with(app
     shutil.rmtree(app.mirror._folder.root)
     second = await app.renderer.desired(await app.mirror.fetch())
     assert second.revision != first.revision
-    assert [one.body for one in second.manifests] == [one.body for one in first.manifests]
+    assert [manifest.body for manifest in second.manifests] == [manifest.body for manifest in first.manifests]
     assert app.count == 2
 
 
-async def test_what_was_rendered_last_need_not_be_readable_any_more(
+async def test_a_new_commit_is_rendered_although_the_last_one_is_damaged(
     app: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Damage to an old commit is no reason not to look at a new one."""
+    """Only the new revision has to be readable."""
     first = await app.commit(OVERLAY)
     tree = app.mirror.tree
 
@@ -152,4 +152,6 @@ async def test_what_was_rendered_last_need_not_be_readable_any_more(
         return await tree(sha, path)
 
     monkeypatch.setattr(app.mirror, "tree", damaged)
-    assert [one.body for one in (await app.commit(ELSEWHERE)).manifests] == [one.body for one in first.manifests]
+    assert [manifest.body for manifest in (await app.commit(ELSEWHERE)).manifests] == [
+        manifest.body for manifest in first.manifests
+    ]

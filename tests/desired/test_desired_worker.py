@@ -1,4 +1,4 @@
-"""Git's side of a look in a process of its own: what it says is what would have been said here."""
+"""The Git worker: its results are those that this process would have had without it."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ SCRIPT = """
         from driftd.render import manifests
 
         children = active_children()
-        here, first = [], []
+        parsed, first = [], []
         read = manifests.read_manifests
-        manifests.read_manifests = lambda data, file: here.append(file) or read(data, file)
+        manifests.read_manifests = lambda data, file: parsed.append(file) or read(data, file)
 
-        async def look():
+        async def render():
             source = GitSource("shop", url, allow_file=True)
-            for _ in range(100 if what == "lent" else 0):
+            for _ in range(100 if what == "stealing" else 0):
                 git.steal_work()
             revision = await git.fetch(source)
             if what == "killed":
@@ -58,25 +58,25 @@ SCRIPT = """
                 children[0].join()
             for folder in path.split(","):
                 app = App("web", "shop", "prod", path=folder)
-                found = await git.desired(source, app, revision, lambda some: first.append(len(some)))
-            return revision, found
+                desired = await git.desired(source, app, revision, lambda batch: first.append(len(batch)))
+            return revision, desired
 
         try:
-            revision, found = asyncio.run(look())
-            said = {
+            revision, desired = asyncio.run(render())
+            result = {
                 "sha": revision.sha,
-                "errors": list(found.errors),
-                "found": [[m.source.file, m.source.line, m.ref.name, m.body] for m in found.manifests],
+                "errors": list(desired.errors),
+                "manifests": [[m.source.file, m.source.line, m.ref.name, m.body] for m in desired.manifests],
             }
         except DriftdError as error:
-            said = {"raised": [type(error).__name__, str(error)]}
-    print(json.dumps({**said, "beside": len(children), "left": len(active_children()), "here": len(here),
+            result = {"raised": [type(error).__name__, str(error)]}
+    print(json.dumps({**result, "workers": len(children), "left": len(active_children()), "parsed": len(parsed),
                       "first": first, "gone": git._gone}))
 """
 
 
-def told(repository: GitRepo, cache: Path, *, path: str = "app", what: str = "", url: str = "") -> dict[str, Any]:
-    """What a process says that has a second one beside it."""
+def by_worker(repository: GitRepo, cache: Path, *, path: str = "app", what: str = "", url: str = "") -> dict[str, Any]:
+    """The desired state as a process with a worker gets it."""
     done = subprocess.run(
         [sys.executable, "-c", dedent(SCRIPT), what, url or repository.url, path, str(cache)],
         capture_output=True,
@@ -85,24 +85,24 @@ def told(repository: GitRepo, cache: Path, *, path: str = "app", what: str = "",
     )
     assert done.stderr == b""
     *logged, last = done.stdout.splitlines()
-    said: dict[str, Any] = json.loads(last)
-    assert (said.pop("beside"), said.pop("left")) == (1, 0)
-    assert said.pop("gone") is bool(logged) is (what in ("killed", "defect"))
-    return said
+    result: dict[str, Any] = json.loads(last)
+    assert (result.pop("workers"), result.pop("left")) == (1, 0)
+    assert result.pop("gone") is bool(logged) is (what in ("killed", "defect"))
+    return result
 
 
-def said_here(repository: GitRepo, cache: Path, path: str = "app") -> dict[str, Any]:
-    """The same, said by this process alone."""
+def in_process(repository: GitRepo, cache: Path, path: str = "app") -> dict[str, Any]:
+    """The same, from this process alone."""
 
-    async def look() -> Desired:
+    async def render() -> Desired:
         git, source = InProcessProvider(cache), GitSource("shop", repository.url, allow_file=True)
         return await git.desired(source, App("web", "shop", "prod", path=path), await git.fetch(source))
 
-    found = asyncio.run(look())
+    desired = asyncio.run(render())
     return {
-        "sha": found.revision.sha,
-        "errors": list(found.errors),
-        "found": [[m.source.file, m.source.line, m.ref.name, m.body] for m in found.manifests],
+        "sha": desired.revision.sha,
+        "errors": list(desired.errors),
+        "manifests": [[m.source.file, m.source.line, m.ref.name, m.body] for m in desired.manifests],
     }
 
 
@@ -123,43 +123,43 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("what", ["", "lent"])
-def test_two_processes_say_what_one_says(shop: GitRepo, tmp_path: Path, what: str) -> None:
-    """In the same order, mistakes and their places included; and nothing of the second one stays.
+@pytest.mark.parametrize("what", ["", "stealing"])
+def test_a_worker_gives_the_same_result_as_one_process(shop: GitRepo, tmp_path: Path, what: str) -> None:
+    """In the same order, with the same errors and positions; and the worker ends.
 
-    Files are parsed on this side only once it has the time, and never all of them, however often it says so.
+    This process parses files only if it steals work, and never all of them, however often it offers to.
     """
-    said = told(shop, tmp_path / "beside", what=what)
-    parsed_here = said.pop("here")
-    assert 0 < parsed_here < 600 if what == "lent" else parsed_here == 0
-    assert said.pop("first")[0] >= 40
-    assert said == said_here(shop, tmp_path / "here")
-    assert len(said["errors"]) == 3
-    assert len(said["found"]) == 597
+    result = by_worker(shop, tmp_path / "worker", what=what)
+    parsed = result.pop("parsed")
+    assert 0 < parsed < 600 if what == "stealing" else parsed == 0
+    assert result.pop("first")[0] >= 40
+    assert result == in_process(shop, tmp_path / "process")
+    assert len(result["errors"]) == 3
+    assert len(result["manifests"]) == 597
 
 
-def test_a_second_app_is_told_of_as_the_first_was(shop: GitRepo, tmp_path: Path) -> None:
-    """By the same process, and a hand that was lent stays lent."""
-    said = told(shop, tmp_path / "beside", path="app,other,app,other", what="lent")
-    assert [name for _, _, name, _ in said["found"]] == ["one"]
-    assert len(said["first"]) == 4
+def test_one_worker_renders_several_apps(shop: GitRepo, tmp_path: Path) -> None:
+    """One after the other, and work is stolen from all of them."""
+    result = by_worker(shop, tmp_path / "worker", path="app,other,app,other", what="stealing")
+    assert [name for _, _, name, _ in result["manifests"]] == ["one"]
+    assert len(result["first"]) == 4
 
 
 @pytest.mark.parametrize("what", ["killed", "defect"])
-def test_what_the_other_process_does_not_answer_is_done_here(shop: GitRepo, tmp_path: Path, what: str) -> None:
-    """Whoever runs out of memory first is the one that can be spared; and a defect is told of where it can be."""
-    said = told(shop, tmp_path / "beside", what=what)
-    said.pop("here"), said.pop("first")
-    assert said == said_here(shop, tmp_path / "here")
+def test_if_the_worker_dies_the_work_is_done_in_process(shop: GitRepo, tmp_path: Path, what: str) -> None:
+    """The worker is the process that can be spared when memory runs out; and a defect is reported by this process."""
+    result = by_worker(shop, tmp_path / "worker", what=what)
+    result.pop("parsed"), result.pop("first")
+    assert result == in_process(shop, tmp_path / "process")
 
 
-def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Path) -> None:
-    """The same error with the same text, from a fetch and from a look at a folder."""
-    assert told(shop, tmp_path / "1", path="nowhere")["raised"] == [
+def test_an_error_of_git_in_the_worker_is_raised_in_this_process(shop: GitRepo, tmp_path: Path) -> None:
+    """With the same type and text, from a fetch and from a rendering."""
+    assert by_worker(shop, tmp_path / "1", path="nowhere")["raised"] == [
         "PathNotFound",
         "there is no nowhere in this revision",
     ]
-    [kind, text] = told(shop, tmp_path / "2", url=str(tmp_path / "away"))["raised"]
+    [kind, text] = by_worker(shop, tmp_path / "2", url=str(tmp_path / "away"))["raised"]
     assert kind == "SourceUnreachable"
     assert "check the url" in text
 
@@ -173,16 +173,14 @@ def test_what_git_refuses_is_told_as_it_is_told_here(shop: GitRepo, tmp_path: Pa
     ],
     ids=["none", "token", "password"],
 )
-def test_a_source_goes_over_as_it_is(auth: Auth | None) -> None:
-    """What it has for secrets is read over there: they are not sent."""
+def test_a_source_is_sent_to_the_worker_unchanged(auth: Auth | None) -> None:
+    """The worker reads its secrets: their values are not sent."""
     source = GitSource("shop", "https://example.com/shop", auth=auth)
     assert pickle.loads(pickle.dumps(FetchRequest(source))) == FetchRequest(source)
 
 
-def test_where_there_is_one_core_for_all_there_is_no_other_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would only take turns with this one."""
+def test_with_one_core_there_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would only take turns with this process."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "fork", lambda: pytest.fail("it is forked"))
@@ -191,7 +189,7 @@ def test_where_there_is_one_core_for_all_there_is_no_other_process(
 
 
 def test_a_process_with_threads_is_not_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that another thread holds would be held for ever over there."""
+    """A lock that another thread holds would be held for ever in the worker."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
@@ -204,8 +202,8 @@ def test_a_process_with_threads_is_not_forked(tmp_path: Path, monkeypatch: pytes
         thread.join()
 
 
-def test_where_there_may_be_no_more_processes_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container may have a limit."""
+def test_if_no_process_can_be_started_there_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may limit the number of processes."""
 
     def refuse() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -224,7 +222,7 @@ WAITING = """
     from pathlib import Path
     from driftd.desired.worker import git_worker
 
-    async def look(git):
+    async def fetch(git):
         from driftd.git.source import GitSource
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, asyncio.current_task().cancel)
         await git.fetch(GitSource("shop", sys.argv[1], timeout=100))
@@ -232,17 +230,17 @@ WAITING = """
     with git_worker(Path(sys.argv[2])) as git:
         print(*[child.pid for child in active_children()], flush=True)
         try:
-            asyncio.run(look(git))
+            asyncio.run(fetch(git))
         except asyncio.CancelledError:
             pass
 """
 
 
 @pytest.mark.parametrize("end", [subprocess.Popen.kill, lambda process: process.send_signal(2)], ids=["kill", "Ctrl-C"])
-def test_the_second_process_ends_with_the_first_however_that_ends(
+def test_the_worker_ends_with_its_parent_however_that_ends(
     tmp_path: Path, end: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    """And the Git that waits for a server does, too: nobody would be there to end it."""
+    """And so does a Git process that waits for a server: nothing else would end it."""
     with silent_server() as port:
         marker = f":{port}/shop"
         with subprocess.Popen(

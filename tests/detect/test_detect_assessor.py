@@ -1,4 +1,4 @@
-"""Verdicts on what a reader tells, in whatever order and however often it tells it."""
+"""Verdicts on streamed objects, in whatever order and however often they come."""
 
 from __future__ import annotations
 
@@ -17,55 +17,56 @@ from tests.kube.scripted import CONFIG_MAPS, config_map
 from tests.support.samples import manifest
 
 
-def wanted(name: str, **values: str) -> MappedManifest:
+def config(name: str, **values: str) -> MappedManifest:
     return MappedManifest(manifest("ConfigMap", name, data=values).in_namespace("shop"), CONFIG_MAPS)
 
 
-async def judged(among: Sequence[MappedManifest], *parts: ReadResults) -> list[Assessment]:
-    """What is said where a reader tells these parts."""
+async def assessed(items: Sequence[MappedManifest], *batches: ReadResults) -> list[Assessment]:
+    """The assessments for a reader that streams these batches."""
 
-    async def told(_wanted: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
-        for part in parts:
-            yield part
+    async def stream(_items: Sequence[MappedManifest]) -> AsyncGenerator[ReadResults]:
+        for batch in batches:
+            yield batch
 
     async def no_schema(_resource: object) -> None:
         return None
 
-    view, reader = SimpleNamespace(schema=no_schema), SimpleNamespace(stream=told)
-    judge = Assessor(cast("Any", view), Comparison(Redactor(b"k" * 32)), Engine.CLIENT)
-    return await judge.assess(among, cast("Any", reader))
+    view, reader = SimpleNamespace(schema=no_schema), SimpleNamespace(stream=stream)
+    assessor = Assessor(cast("Any", view), Comparison(Redactor(b"k" * 32)), Engine.CLIENT)
+    return await assessor.assess(items, cast("Any", reader))
 
 
 async def test_an_object_that_is_declared_twice_is_compared_with_each_declaration() -> None:
-    """Both may be placed in one namespace, which only the cluster tells; none hides what the other one says."""
-    first, second = wanted("a", key="1"), wanted("a", key="2")
-    found = await judged([first, second], {first.manifest.ref: ReadResult(config_map("a", 1, key="2"))})
-    assert [one.mapped for one in found] == [first, second]
-    assert [one.verdict.status for one in found] == [Status.DRIFTED, Status.IN_SYNC]
+    """Both may get the same namespace, which only the cluster defines; neither verdict hides the other."""
+    first, second = config("a", key="1"), config("a", key="2")
+    result = await assessed([first, second], {first.manifest.ref: ReadResult(config_map("a", 1, key="2"))})
+    assert [assessment.mapped for assessment in result] == [first, second]
+    assert [assessment.verdict.status for assessment in result] == [Status.DRIFTED, Status.IN_SYNC]
 
 
-async def test_what_is_told_last_counts() -> None:
-    """A list that starts anew tells again of what it has told before."""
-    one = wanted("a", key="1")
-    ref = one.manifest.ref
+async def test_the_last_result_of_an_object_counts() -> None:
+    """A list that starts again streams an object a second time."""
+    item = config("a", key="1")
+    ref = item.manifest.ref
     before, after = ReadResult(config_map("a", 1, key="1")), ReadResult(config_map("a", 2, key="2"))
-    assert [each.verdict.status for each in await judged([one], {ref: before}, {ref: after})] == [Status.DRIFTED]
-    assert [each.verdict.status for each in await judged([one], {ref: after}, {ref: ReadResult(None)})] == [
-        Status.MISSING
-    ]
-    assert [each.verdict.status for each in await judged([one], {ref: before}, {ref: ReadResult(None, "gone")})] == [
-        Status.UNKNOWN
-    ]
+
+    async def status(first: ReadResult, second: ReadResult) -> Status:
+        [assessment] = await assessed([item], {ref: first}, {ref: second})
+        return assessment.verdict.status
+
+    assert await status(before, after) is Status.DRIFTED
+    assert await status(after, ReadResult(None)) is Status.MISSING
+    assert await status(before, ReadResult(None, "gone")) is Status.UNKNOWN
 
 
-async def test_of_what_is_in_sync_nobody_keeps_who_holds_which_field() -> None:
-    """It is half of an object, and a look holds all of them; the object that was read stays as it is."""
-    one, other = wanted("a", key="1"), wanted("b", key="1")
+async def test_managed_fields_of_an_object_in_sync_are_not_kept() -> None:
+    """They are half of an object, and a pass holds all objects; the object that was read stays unchanged."""
+    items = [config("a", key="1"), config("b", key="1")]
     bodies = [config_map("a", 1, key="1"), config_map("b", 1, key="2")]
     for body in bodies:
         body["metadata"]["managedFields"] = [{"manager": "x"}]
-    parts = {each.manifest.ref: ReadResult(body) for each, body in zip((one, other), bodies, strict=True)}
-    same, differs = await judged([one, other], parts)
+    results = {item.manifest.ref: ReadResult(body) for item, body in zip(items, bodies, strict=True)}
+    same, differs = await assessed(items, results)
     assert same.live is not None
     assert differs.live is not None
     assert "managedFields" not in same.live["metadata"]

@@ -1,4 +1,4 @@
-"""What was found stands for as long as neither side of an object has changed."""
+"""A verdict stands for as long as its inputs have not changed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({
 TYPES: SchemaAnswers = {CONFIG_MAPS: None}
 
 
-class Stamps:
-    """The live side: each object's version, by its name."""
+class Versions:
+    """A reader that only has the version of each object, by its name."""
 
     def __init__(self) -> None:
         self.versions: dict[str, str | None] = {"a": "1", "b": "1"}
 
-    def version_of(self, one: MappedManifest) -> str | None:
-        return self.versions[one.manifest.ref.name]
+    def version_of(self, item: MappedManifest) -> str | None:
+        return self.versions[item.manifest.ref.name]
 
 
-def wanted(name: str, **data: str) -> MappedManifest:
+def config(name: str, **data: str) -> MappedManifest:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}, "data": data}
     return MappedManifest(Manifest.of(body, Source("app.yaml", 1)), CONFIG_MAPS)
 
@@ -38,146 +38,146 @@ def ref(name: str) -> ResourceRef:
     return ResourceRef("", "ConfigMap", "web", name)
 
 
-def names(some: Iterable[MappedManifest]) -> list[str]:
-    return [one.manifest.ref.name for one in some]
+def names(items: Iterable[MappedManifest]) -> list[str]:
+    return [item.manifest.ref.name for item in items]
 
 
 class App:
-    """An app of two ConfigMaps, looked at by a memory."""
+    """An app of two ConfigMaps with its verdict cache."""
 
     def __init__(self) -> None:
-        self.live = Stamps()
-        self.placement = RestMapping([wanted("a"), wanted("b")])
-        self.memory = VerdictCache()
-        self.standing: list[str] = []
+        self.live = Versions()
+        self.mapping = RestMapping([config("a"), config("b")])
+        self.cache = VerdictCache()
+        self.unchanged: list[str] = []
 
-    def suspects(
+    def stale(
         self, changed: set[ResourceRef] | None, commit: str = "c1", types: SchemaAnswers = TYPES
     ) -> list[MappedManifest]:
-        found = self.memory.stale(self.placement, commit, self.live, types, changed)  # type: ignore[arg-type]
-        self.standing = [one.verdict.ref.name for one in found[1]]
-        return found[0]
+        stale, unchanged = self.cache.stale(self.mapping, commit, self.live, types, changed)  # type: ignore[arg-type]
+        self.unchanged = [assessment.verdict.ref.name for assessment in unchanged]
+        return stale
 
-    def look(self, some: Iterable[MappedManifest], status: Status = Status.IN_SYNC) -> None:
-        some = list(some)
-        verdicts = [Verdict(one.manifest.ref, "v1", status) for one in some]
-        judged = [Assessment(one, verdict) for one, verdict in zip(some, verdicts, strict=True)]
-        self.memory.update(judged, [self.live.version_of(one) for one in some], verdicts)
+    def assess(self, items: Iterable[MappedManifest], status: Status = Status.IN_SYNC) -> None:
+        items = list(items)
+        verdicts = [Verdict(item.manifest.ref, "v1", status) for item in items]
+        assessments = [Assessment(item, verdict) for item, verdict in zip(items, verdicts, strict=True)]
+        self.cache.update(assessments, [self.live.version_of(item) for item in items], verdicts)
 
     @property
     def statuses(self) -> list[Status]:
-        return [verdict.status for verdict in self.memory.verdicts]
+        return [verdict.status for verdict in self.cache.verdicts]
 
 
 @pytest.fixture
 def app() -> App:
-    """One whose objects have all been found in sync."""
-    made = App()
-    assert made.suspects(set()) == list(made.placement.mapped)
-    made.look(made.placement.mapped)
-    return made
+    """An app whose objects are all in sync."""
+    created = App()
+    assert created.stale(set()) == list(created.mapping.mapped)
+    created.assess(created.mapping.mapped)
+    return created
 
 
-def test_what_was_never_judged_is_unknown() -> None:
+def test_an_object_that_was_never_assessed_is_unknown() -> None:
     """Never in sync."""
-    made = App()
-    made.suspects(None)
-    assert made.statuses == [Status.UNKNOWN, Status.UNKNOWN]
+    created = App()
+    created.stale(None)
+    assert created.statuses == [Status.UNKNOWN, Status.UNKNOWN]
 
 
-def test_only_what_the_watches_tell_of_is_judged_again(app: App) -> None:
-    """Nothing where they tell of nothing, or of what the app does not declare."""
-    assert app.suspects(set()) == []
-    assert names(app.suspects({ref("b"), ref("other")})) == ["b"]
+def test_only_objects_with_watch_events_are_assessed_again(app: App) -> None:
+    """None without events, or for objects that the app does not declare."""
+    assert app.stale(set()) == []
+    assert names(app.stale({ref("b"), ref("other")})) == ["b"]
 
 
-def test_a_look_at_everything_judges_what_is_not_the_same(app: App) -> None:
-    """Another version of the live object, or one that nothing vouches for."""
-    assert app.suspects(None) == []
+def test_a_full_pass_assesses_objects_that_may_have_changed(app: App) -> None:
+    """Those with another version of the live object, or with an unknown one."""
+    assert app.stale(None) == []
     app.live.versions["b"] = "2"
-    assert names(app.suspects(None)) == ["b"]
+    assert names(app.stale(None)) == ["b"]
     app.live.versions["b"] = None
-    assert names(app.suspects(None)) == ["b"]
+    assert names(app.stale(None)) == ["b"]
 
 
-def test_another_commit_is_no_reason_to_look_at_what_it_does_not_concern(app: App) -> None:
-    """What is in sync stays so where the manifest is the same, and the watches tell nothing of the live object."""
-    assert app.suspects(set(), commit="c2") == []
-    assert names(app.suspects({ref("a")}, commit="c3")) == ["a"]
-    assert app.standing == []
+def test_another_commit_is_no_reason_to_assess_objects_that_it_does_not_change(app: App) -> None:
+    """An object stays in sync if its manifest is the same and it has no watch events."""
+    assert app.stale(set(), commit="c2") == []
+    assert names(app.stale({ref("a")}, commit="c3")) == ["a"]
+    assert app.unchanged == []
 
 
-def test_what_differs_as_before_from_another_commit_is_not_judged_again(app: App) -> None:
-    """But Git's history of it may be another one: what can be told of that is told anew. What is unknown is judged."""
-    app.look(app.suspects({ref("a")}), Status.MISSING)
-    app.look(app.suspects({ref("b")}), Status.UNKNOWN)
-    assert names(app.suspects(set(), commit="c2")) == ["b"]
-    assert app.standing == ["a"]
-    assert names(app.suspects({ref("a")}, commit="c3")) == ["a", "b"]
-    assert app.standing == []
+def test_an_unchanged_difference_from_another_commit_is_not_assessed_again(app: App) -> None:
+    """But its attribution may have changed: it is enriched again. An unknown object is assessed again."""
+    app.assess(app.stale({ref("a")}), Status.MISSING)
+    app.assess(app.stale({ref("b")}), Status.UNKNOWN)
+    assert names(app.stale(set(), commit="c2")) == ["b"]
+    assert app.unchanged == ["a"]
+    assert names(app.stale({ref("a")}, commit="c3")) == ["a", "b"]
+    assert app.unchanged == []
 
 
-def test_a_commit_that_changes_brings_and_takes_objects_costs_these() -> None:
-    """Whatever stands before and behind them."""
+def test_a_commit_that_changes_adds_and_removes_objects_costs_these() -> None:
+    """Whatever their positions are."""
     app = App()
-    app.placement = RestMapping([wanted(name) for name in "abcd"])
+    app.mapping = RestMapping([config(name) for name in "abcd"])
     app.live.versions = dict.fromkeys("abcdef", "1")
-    app.look(app.suspects(None))
-    app.look(app.suspects({ref("d")}), Status.MISSING)
-    a, _, c, d = app.placement.mapped
-    app.placement = RestMapping([a, wanted("b", key="new"), c, d])
-    assert names(app.suspects(set(), commit="c2")) == ["b"]
-    assert (app.standing, app.statuses[3]) == (["d"], Status.MISSING)
-    app.placement = RestMapping([wanted("e"), a, c, d, wanted("f")])
-    assert names(app.suspects(set(), commit="c3")) == ["e", "f"]
-    assert app.standing == ["d"]
+    app.assess(app.stale(None))
+    app.assess(app.stale({ref("d")}), Status.MISSING)
+    a, _, c, d = app.mapping.mapped
+    app.mapping = RestMapping([a, config("b", key="new"), c, d])
+    assert names(app.stale(set(), commit="c2")) == ["b"]
+    assert (app.unchanged, app.statuses[3]) == (["d"], Status.MISSING)
+    app.mapping = RestMapping([config("e"), a, c, d, config("f")])
+    assert names(app.stale(set(), commit="c3")) == ["e", "f"]
+    assert app.unchanged == ["d"]
     assert app.statuses == [Status.UNKNOWN, Status.IN_SYNC, Status.IN_SYNC, Status.MISSING, Status.UNKNOWN]
 
 
-def test_what_changes_with_a_commit_is_judged_again(app: App) -> None:
-    """Even where its version is the one that was seen: the watches say so."""
-    assert names(app.suspects({ref("b")}, commit="c2")) == ["b"]
+def test_an_object_that_changes_with_a_commit_is_assessed_again(app: App) -> None:
+    """Even if its version is the same: it has a watch event."""
+    assert names(app.stale({ref("b")}, commit="c2")) == ["b"]
 
 
-def test_another_manifest_is_judged_again(app: App) -> None:
-    """And nothing of the manifest before stays."""
-    app.placement = RestMapping([*list(app.placement.mapped)[:1], wanted("b", key="new")])
-    assert names(app.suspects(set())) == ["b"]
-    app.placement = RestMapping([wanted("b", key="newer")])
-    assert names(app.suspects(set())) == ["b"]
+def test_another_manifest_is_assessed_again(app: App) -> None:
+    """And the verdict on the manifest before is dropped."""
+    app.mapping = RestMapping([*list(app.mapping.mapped)[:1], config("b", key="new")])
+    assert names(app.stale(set())) == ["b"]
+    app.mapping = RestMapping([config("b", key="newer")])
+    assert names(app.stale(set())) == ["b"]
     assert len(app.statuses) == 1
 
 
 @pytest.mark.parametrize("changed", [set(), None])
-def test_copies_of_the_manifests_are_not_judged_again(app: App, changed: set[ResourceRef] | None) -> None:
-    """Neither where all are copied, nor where an object comes or goes as well."""
-    app.placement = RestMapping([wanted("a"), wanted("b")])
-    assert app.suspects(changed, commit="c2") == []
+def test_copies_of_the_manifests_are_not_assessed_again(app: App, changed: set[ResourceRef] | None) -> None:
+    """Whether all are copied, or an object is added or removed as well."""
+    app.mapping = RestMapping([config("a"), config("b")])
+    assert app.stale(changed, commit="c2") == []
     app.live.versions["c"] = "1"
-    app.placement = RestMapping([wanted("c"), wanted("a"), wanted("b")])
-    assert names(app.suspects(changed, commit="c3")) == ["c"]
+    app.mapping = RestMapping([config("c"), config("a"), config("b")])
+    assert names(app.stale(changed, commit="c3")) == ["c"]
 
 
-def test_a_copy_from_another_place_or_for_another_resource_is_judged_again(app: App) -> None:
-    """The line in Git is part of a verdict, and so is the version of the API."""
-    a, b = app.placement.mapped
+def test_a_copy_from_another_line_or_for_another_resource_is_assessed_again(app: App) -> None:
+    """The line in Git is part of a verdict, and so is the API version."""
+    a, b = app.mapping.mapped
     moved = replace(b, manifest=replace(b.manifest, source=Source("app.yaml", 2)))
-    app.placement = RestMapping([a, moved])
-    assert names(app.suspects(set(), commit="c2")) == ["b"]
-    app.look([moved])
+    app.mapping = RestMapping([a, moved])
+    assert names(app.stale(set(), commit="c2")) == ["b"]
+    app.assess([moved])
     served = replace(CONFIG_MAPS, version="v2")
-    app.placement = RestMapping([a, replace(moved, resource=served)])
-    assert names(app.suspects(set(), commit="c2")) == ["b"]
+    app.mapping = RestMapping([a, replace(moved, resource=served)])
+    assert names(app.stale(set(), commit="c2")) == ["b"]
 
 
-def test_what_is_not_in_sync_is_judged_again_by_each_look_at_everything(app: App) -> None:
-    """More than its two sides may count: an autoscaler."""
-    app.look(app.suspects({ref("a")}), Status.DRIFTED)
+def test_an_object_that_is_not_in_sync_is_assessed_again_by_each_full_pass(app: App) -> None:
+    """Its verdict may depend on another object: an autoscaler."""
+    app.assess(app.stale({ref("a")}), Status.DRIFTED)
     assert app.statuses == [Status.DRIFTED, Status.IN_SYNC]
-    assert app.suspects(set()) == []
-    assert names(app.suspects(None)) == ["a"]
+    assert app.stale(set()) == []
+    assert names(app.stale(None)) == ["a"]
 
 
-def test_other_types_are_a_reason_to_judge_everything_again(app: App) -> None:
+def test_changed_schemas_are_a_reason_to_assess_everything_again(app: App) -> None:
     """A changed CRD, or a schema that cannot be read any more."""
-    assert names(app.suspects(set(), types={CONFIG_MAPS: KubeError("gone")})) == ["a", "b"]
+    assert names(app.stale(set(), types={CONFIG_MAPS: KubeError("gone")})) == ["a", "b"]

@@ -1,4 +1,4 @@
-"""From findings to notifications."""
+"""Transitions of incidents: from findings to notifications."""
 
 from __future__ import annotations
 
@@ -21,55 +21,56 @@ from tests.support.samples import SECOND, T0, drifted, field, report, revision, 
 REVERTED = Resolution.REVERTED
 
 
-def trouble(*resources: Verdict, number: int = 1) -> Finding:
-    found = report(*resources, number=number)
-    finding = drift_finding(PassRecord(found, found), resources, Fingerprints(drift_identity))
+def finding_of(*resources: Verdict, number: int = 1) -> Finding:
+    current = report(*resources, number=number)
+    finding = drift_finding(PassRecord(current, current), resources, Fingerprints(drift_identity))
     assert finding is not None
     return finding
 
 
 def opened(*resources: Verdict) -> Incident:
-    news = transition(None, trouble(*resources), T0, REVERTED)
-    assert news is not None
-    return news[0]
+    change = transition(None, finding_of(*resources), T0, REVERTED)
+    assert change is not None
+    return change[0]
 
 
-def test_the_first_sight_opens_an_incident() -> None:
-    """With what was found, and since when."""
-    news = transition(None, trouble(drifted()), T0, REVERTED)
-    assert news is not None
-    incident, told = news
-    assert told is not None
-    assert (told.event, told.incident, incident.resources) == (IncidentEvent.OPENED, incident, (drifted(),))
+def test_the_first_finding_opens_an_incident() -> None:
+    """With its objects and its time."""
+    change = transition(None, finding_of(drifted()), T0, REVERTED)
+    assert change is not None
+    incident, notification = change
+    assert notification is not None
+    assert (notification.event, notification.incident) == (IncidentEvent.OPENED, incident)
+    assert incident.resources == (drifted(),)
     assert (incident.first_seen, incident.resolved, incident.resolution) == (T0, None, None)
 
 
-def test_the_same_again_is_not_told_again() -> None:
-    """Not even when somebody wrote the same value once more, or the line has moved in Git."""
+def test_the_same_finding_is_not_notified_again() -> None:
+    """Not even if somebody wrote the same value once more, or the line has moved in Git."""
     incident = opened(drifted())
-    assert transition(incident, trouble(drifted()), T0 + SECOND, REVERTED) is None
+    assert transition(incident, finding_of(drifted()), T0 + SECOND, REVERTED) is None
     again = replace(field(by="kubectl-patch", at=T0 + SECOND), git=GitLine("app/config.yaml", 9))
     same = replace(drifted(), fields=(again,))
-    assert transition(incident, trouble(same), T0 + SECOND, REVERTED) is None
+    assert transition(incident, finding_of(same), T0 + SECOND, REVERTED) is None
 
 
-def test_the_same_at_another_revision_is_kept_in_mind_and_not_told() -> None:
-    """A commit that has nothing to do with it is no news, but how it ends is seen from there."""
-    news = transition(opened(drifted()), trouble(drifted(), number=2), T0 + SECOND, REVERTED)
-    assert news is not None
-    assert news[0].revision == revision(2).sha
-    assert news[1] is None
+def test_the_same_finding_at_another_revision_is_recorded_and_not_notified() -> None:
+    """An unrelated commit is no change, but the resolution is judged from that revision on."""
+    change = transition(opened(drifted()), finding_of(drifted(), number=2), T0 + SECOND, REVERTED)
+    assert change is not None
+    assert change[0].revision == revision(2).sha
+    assert change[1] is None
 
 
 def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> None:
-    """It is written and sent whole each time that it changes; the message and the webhook say how many there are."""
+    """It is stored and sent whole at each change; the message and the webhook have the full count."""
     many = [replace(drifted(), ref=replace(drifted().ref, name=f"web-{number}")) for number in range(LISTED + 7)]
     incident = opened(*many)
     assert incident.resources == tuple(many[:LISTED])
     assert (incident.counts, incident.objects, incident.fields) == ({Status.DRIFTED: 507}, 507, 507)
-    news = transition(incident, trouble(*many[:3]), T0 + SECOND, REVERTED)
-    assert news is not None
-    changed, notification = news
+    change = transition(incident, finding_of(*many[:3]), T0 + SECOND, REVERTED)
+    assert change is not None
+    changed, notification = change
     assert (changed.objects, changed.fields) == (3, 3)
     assert notification is not None
     assert "more_resources" not in notification_document(notification)
@@ -79,29 +80,29 @@ def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> No
 
 
 def test_another_value_changes_the_incident() -> None:
-    """One incident, told again, with the time of its beginning."""
+    """One incident, notified again, with the time of its first finding."""
     incident = opened(drifted())
-    news = transition(incident, trouble(drifted(live="another")), T0 + SECOND, REVERTED)
-    assert news is not None
-    assert news[1] is not None
-    assert (news[0].id, news[0].first_seen, news[0].updated) == (incident.id, T0, T0 + SECOND)
-    assert news[1].event is IncidentEvent.CHANGED
-    assert news[0].fingerprint != incident.fingerprint
+    change = transition(incident, finding_of(drifted(live="another")), T0 + SECOND, REVERTED)
+    assert change is not None
+    assert change[1] is not None
+    assert (change[0].id, change[0].first_seen, change[0].updated) == (incident.id, T0, T0 + SECOND)
+    assert change[1].event is IncidentEvent.CHANGED
+    assert change[0].fingerprint != incident.fingerprint
 
 
-def test_the_end_is_told_once() -> None:
-    """With how it ended; after that there is nothing to say."""
-    news = transition(opened(drifted()), None, T0 + SECOND, Resolution.HEALED)
-    assert news is not None
-    assert news[1] is not None
-    assert (news[1].event, news[0].resolution, news[0].resolved) == (
+def test_the_resolution_is_notified_once() -> None:
+    """With its kind; after that there is no incident."""
+    change = transition(opened(drifted()), None, T0 + SECOND, Resolution.HEALED)
+    assert change is not None
+    assert change[1] is not None
+    assert (change[1].event, change[0].resolution, change[0].resolved) == (
         IncidentEvent.RESOLVED, Resolution.HEALED, T0 + SECOND,
     )  # fmt: skip
     assert transition(None, None, T0 + 2 * SECOND, REVERTED) is None
 
 
-def test_a_text_that_counts_on_is_no_change_where_there_is_a_cause() -> None:
-    """`0 of 2`, then `1 of 2`: the same trouble."""
+def test_another_message_is_no_change_if_the_cause_is_the_same() -> None:
+    """`0 of 2`, then `1 of 2`: the same finding."""
     first = Finding(IncidentType.UNHEALTHY, "web", "prod", None, message="0 of 2", cause="web=progressing")
     second = replace(first, message="1 of 2")
     assert first.fingerprint == second.fingerprint
@@ -110,7 +111,7 @@ def test_a_text_that_counts_on_is_no_change_where_there_is_a_cause() -> None:
 
 
 def test_each_type_has_its_own_incident() -> None:
-    """Two types with the same words are two troubles."""
+    """Two types with the same message are two findings."""
     incident = opened(drifted())
     assert of_type([incident], IncidentType.DRIFT) is incident
     assert of_type([incident], IncidentType.SOURCE) is None
@@ -122,17 +123,17 @@ states = st.lists(st.sampled_from([None, "a", "b", "c"]), max_size=20)
 
 
 @given(states)
-def test_people_hear_of_every_change_and_of_nothing_else(passes: list[str | None]) -> None:
-    """Opened, then changed each time it is another, then resolved; over and over; each message under its own id."""
+def test_every_change_is_notified_and_nothing_else(passes: list[str | None]) -> None:
+    """Opened, then changed with each other value, then resolved, repeatedly; each notification has its own id."""
     incident: Incident | None = None
-    told = []
+    notifications = []
     for number, live in enumerate(passes):
-        found = trouble(drifted(live=live)) if live else None
-        news = transition(incident, found, T0 + number * timedelta(seconds=1), REVERTED)
-        if news is not None:
-            assert news[1] is not None
-            told.append(news[1])
-            incident = news[0] if news[0].resolved is None else None
+        finding = finding_of(drifted(live=live)) if live else None
+        change = transition(incident, finding, T0 + number * timedelta(seconds=1), REVERTED)
+        if change is not None:
+            assert change[1] is not None
+            notifications.append(change[1])
+            incident = change[0] if change[0].resolved is None else None
     expected, before = [], None
     for live in passes:
         if live != before:
@@ -140,13 +141,13 @@ def test_people_hear_of_every_change_and_of_nothing_else(passes: list[str | None
                 IncidentEvent.OPENED if before is None else IncidentEvent.CHANGED if live else IncidentEvent.RESOLVED
             )
         before = live
-    assert [one.event for one in told] == expected
-    assert len({one.id for one in told}) == len(told)
+    assert [notification.event for notification in notifications] == expected
+    assert len({notification.id for notification in notifications}) == len(notifications)
 
 
 def test_an_object_that_is_missing_instead_of_changed_is_a_change() -> None:
-    """The status counts."""
+    """The status is part of an incident's identity."""
     incident = opened(drifted())
-    news = transition(incident, trouble(verdict(Status.MISSING)), T0, REVERTED)
-    assert news is not None
-    assert news[1] is not None
+    change = transition(incident, finding_of(verdict(Status.MISSING)), T0, REVERTED)
+    assert change is not None
+    assert change[1] is not None

@@ -1,4 +1,4 @@
-"""Who it was, where the object itself does not tell."""
+"""Attribution of changes that the object itself does not attribute."""
 
 from __future__ import annotations
 
@@ -65,25 +65,25 @@ def _write(
 BEFORE = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
 
 
-def test_a_removal_is_by_whom_managed_fields_gained_in_the_same_change() -> None:
-    """Somebody took a key away and set another one, in one edit."""
+def test_a_removal_is_by_the_manager_that_gained_a_field_in_the_same_change() -> None:
+    """Somebody removed a key and set another one, in one edit."""
     after = _object(("pipeline", T0, {"f:data": {"f:other": {}}}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = ActorLog()
-    witness.record_change(REF, BEFORE, after, T0)
-    # The pipeline's own entry changed too, by losing the field: that is no deed of its.
-    (verdict,) = witness.attribute([_verdict(Change.REMOVED)])
+    actors = ActorLog()
+    actors.record_change(REF, BEFORE, after, T0)
+    # The pipeline's own entry changed too, by losing the field: that is not its own write.
+    (verdict,) = actors.attribute([_verdict(Change.REMOVED)])
     by = verdict.fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
 
-def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() -> None:
+def test_a_removal_that_left_no_entry_is_by_the_user_in_the_audit_log() -> None:
     """managedFields lost the field and gained nothing."""
-    witness = ActorLog()
-    witness.record_change(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
-    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(REF, _write("grace", "kubectl-patch", 1, source="10.0.0.7"))
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+    actors = ActorLog()
+    actors.record_change(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0)
+    assert actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    actors.record_audit(REF, _write("grace", "kubectl-patch", 1, source="10.0.0.7"))
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.manager, by.user, by.source, by.verb) == ("kubectl-patch", "grace", "10.0.0.7", "patch")
 
@@ -104,94 +104,92 @@ def test_a_removal_that_left_no_trace_is_by_the_user_whom_the_audit_log_names() 
 def test_the_audit_log_names_the_user_of_the_very_write_that_set_the_field(
     writes: Sequence[tuple[str, float]], user: str | None
 ) -> None:
-    """Of writes with one tool, the one of the field's own second; and nobody, until the log tells of it."""
-    witness = ActorLog()
-    for one, seconds in writes:
-        witness.record_audit(REF, _write(one, "kubectl-edit", seconds))
-    witness.record_audit(REF, _write("bot", "some-controller", 0))
-    by = witness.attribute([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
+    """Of writes with one tool, the one in the field's own second; and nobody, until its event is in the log."""
+    actors = ActorLog()
+    for name, seconds in writes:
+        actors.record_audit(REF, _write(name, "kubectl-edit", seconds))
+    actors.record_audit(REF, _write("bot", "some-controller", 0))
+    by = actors.attribute([_verdict(Change.CHANGED, FieldOwner("kubectl-edit", "Update", time=T0))])[0].fields[0].by
     assert by is not None
     assert by.user == user
 
 
-def test_nobody_is_named_for_a_removal_until_the_audit_log_tells_of_that_very_write() -> None:
-    """It may tell seconds later: until then it knows only of the write that set the field, just before."""
-    witness = ActorLog()
-    witness.record_audit(REF, _write("ada", "pipeline", 0.3))
-    witness.record_change(
+def test_nobody_is_named_for_a_removal_until_that_very_write_is_in_the_audit_log() -> None:
+    """Its event may come seconds later: until then there is only that of the write which set the field, just before."""
+    actors = ActorLog()
+    actors.record_audit(REF, _write("ada", "pipeline", 0.3))
+    actors.record_change(
         REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=0.9)
     )
-    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(REF, _write("grace", "kubectl-patch", 0.88))
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+    assert actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    actors.record_audit(REF, _write("grace", "kubectl-patch", 0.88))
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert (by.user, by.manager) == ("grace", "kubectl-patch")
 
 
 def test_of_two_removals_each_is_by_its_own_user() -> None:
-    """The first user is not named for the second removal while the audit log has yet to tell of that one."""
+    """The first user is not named for the second removal while the audit log lacks the event of that one."""
     first, second = T0 + timedelta(seconds=5), T0 + timedelta(seconds=5.5)
     keys = [{"f:currency": {}, "f:a": {}, "f:b": {}}, {"f:currency": {}, "f:a": {}}, {"f:a": {}}]
     versions = [_object(("pipeline", T0, {"f:data": owned})) for owned in keys]
-    witness = ActorLog()
-    witness.record_change(REF, versions[0], versions[1], first)
-    witness.record_change(REF, versions[1], versions[2], second)
-    witness.record_audit(REF, _write("ada", "kubectl-patch", 4.98))
-    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
-    witness.record_audit(REF, _write("grace", "kubectl-patch", 5.48))
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+    actors = ActorLog()
+    actors.record_change(REF, versions[0], versions[1], first)
+    actors.record_change(REF, versions[1], versions[2], second)
+    actors.record_audit(REF, _write("ada", "kubectl-patch", 4.98))
+    assert actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    actors.record_audit(REF, _write("grace", "kubectl-patch", 5.48))
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
 
 
-def test_a_report_of_a_controller_is_no_removal() -> None:
-    """A write of the status changes nothing that is declared, however near in time it is."""
-    witness = ActorLog()
-    witness.record_change(
-        REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5)
-    )
-    witness.record_audit(
+def test_a_status_update_of_a_controller_is_no_removal() -> None:
+    """It changes no declared field, however near in time it is."""
+    actors = ActorLog()
+    actors.record_change(REF, BEFORE, _object(("pipeline", T0, {"f:data": {"f:other": {}}})), T0 + timedelta(seconds=5))
+    actors.record_audit(
         REF, _write("system:kube-controller-manager", "kube-controller-manager", 5, subresource="status")
     )
-    assert witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
+    assert actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by is None
 
 
 def test_an_owner_without_a_time_gets_the_time_at_which_it_was_observed() -> None:
     """`kubectl scale` leaves such an entry."""
     untimed = FieldOwner("kubectl", "Update")
-    witness = ActorLog()
-    witness.record_change(REF, BEFORE, _object(("kubectl", None, {"f:data": {"f:currency": {}}})), T0)
-    by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
+    actors = ActorLog()
+    actors.record_change(REF, BEFORE, _object(("kubectl", None, {"f:data": {"f:currency": {}}})), T0)
+    by = actors.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert (by.time, by.user) == (T0, None)
-    witness.record_audit(REF, _write("ada", "kubectl-edit", -0.5))
-    witness.record_audit(REF, _write("grace", "kubectl", -0.6))
-    by = witness.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
+    actors.record_audit(REF, _write("ada", "kubectl-edit", -0.5))
+    actors.record_audit(REF, _write("grace", "kubectl", -0.6))
+    by = actors.attribute([_verdict(Change.CHANGED, untimed)])[0].fields[0].by
     assert by is not None
     assert by.user == "grace"
 
 
-def test_who_deleted_a_missing_object_is_said_where_the_audit_log_tells() -> None:
-    """The object itself can no longer."""
-    witness = ActorLog()
+def test_the_user_who_deleted_a_missing_object_comes_from_the_audit_log() -> None:
+    """The object itself does not exist any more."""
+    actors = ActorLog()
     missing = Verdict(REF, "v1", Status.MISSING, None)
-    assert witness.attribute([missing])[0].by is None
-    witness.record_audit(REF, _write("grace", "kubectl", 0, verb="delete"))
-    by = witness.attribute([missing])[0].by
+    assert actors.attribute([missing])[0].by is None
+    actors.record_audit(REF, _write("grace", "kubectl", 0, verb="delete"))
+    by = actors.attribute([missing])[0].by
     assert by is not None
     assert (by.user, by.operation) == ("grace", "Delete")
 
 
-def test_what_is_remembered_of_an_object_is_bounded() -> None:
+def test_the_log_of_an_object_is_bounded() -> None:
     """An object that changes all the time does not fill the memory."""
-    witness = ActorLog()
+    actors = ActorLog()
     for second in range(1000):
-        witness.record_audit(REF, _write(f"user-{second}", "kubectl", 10 * second))
+        actors.record_audit(REF, _write(f"user-{second}", "kubectl", 10 * second))
     by = FieldOwner("kubectl", "Update", time=T0)
-    assert witness.attribute([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
+    assert actors.attribute([_verdict(Change.CHANGED, by)])[0].fields[0].by == by
 
 
-def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
+def test_an_entry_of_the_same_manager_with_another_api_version_is_no_change() -> None:
     """A manager that applied by two versions has two entries: neither is taken for a change of the other."""
     lost = {"f:data": {"f:currency": {}, "f:a": {}}}
     one, two = {"f:data": {"f:a": {}}}, {"f:data": {"f:b": {}}}
@@ -200,37 +198,37 @@ def test_an_entry_of_another_version_of_the_same_hand_is_no_news() -> None:
     new = _object(
         ("helm", T0, one), ("helm", T0, two), ("kubectl-edit", T0, {"f:data": {"f:c": {}}}), versions=versions
     )
-    witness = ActorLog()
-    witness.record_change(REF, old, new, T0)
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+    actors = ActorLog()
+    actors.record_change(REF, old, new, T0)
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
 
 def test_the_versions_of_a_large_object_are_not_kept() -> None:
-    """Sixteen of each would fill the memory; what was to be seen in them is known all the same."""
+    """Sixteen of each would fill the memory; they are compared at once."""
     filling = {f"f:{random.Random(number).getrandbits(128):x}": {} for number in range(500)}
     old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, **filling}}))
     new = _object(("pipeline", T0, {"f:data": filling}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = ActorLog()
-    witness.record_change(REF, old, new, T0)
-    assert [sighting._versions for sighting in witness._changes[REF]] == [None]
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+    actors = ActorLog()
+    actors.record_change(REF, old, new, T0)
+    assert [change._versions for change in actors._changes[REF]] == [None]
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
 
-def test_a_change_of_the_status_alone_is_not_remembered() -> None:
-    """A controller's reports, of which there are many, do not push out what a hand did."""
+def test_a_change_of_the_status_alone_is_not_recorded() -> None:
+    """The many status updates of a controller do not push out a manual change."""
     old = _object(("pipeline", T0, {"f:data": {"f:currency": {}, "f:other": {}}}))
     edited = _object(("pipeline", T0, {"f:data": {"f:other": {}}}), ("kubectl-edit", T0, {"f:data": {"f:added": {}}}))
-    witness = ActorLog()
-    witness.record_change(REF, old, edited, T0)
+    actors = ActorLog()
+    actors.record_change(REF, old, edited, T0)
     for second in range(100):
         report = [("controller", T0 + timedelta(seconds=at), {"f:status": {}}) for at in (second, second + 1)]
-        before, after = (_object(one, subresource="status") for one in report)
-        witness.record_change(REF, before, after, T0)
-    by = witness.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
+        before, after = (_object(entry, subresource="status") for entry in report)
+        actors.record_change(REF, before, after, T0)
+    by = actors.attribute([_verdict(Change.REMOVED)])[0].fields[0].by
     assert by is not None
     assert by.manager == "kubectl-edit"
 
@@ -251,7 +249,7 @@ _ENTRIES = st.lists(
 
 
 def _tidy(fields: dict[str, Any]) -> dict[str, Any]:
-    """As FieldsV1 is: `.` holds nothing, and stands in a field."""
+    """As FieldsV1 is: `.` is empty, and inside of a field."""
     return {key: _below(below) for key, below in fields.items() if key != "."}
 
 
@@ -260,18 +258,18 @@ def _below(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _owned(entries: list[Entry]) -> set[Keys]:
-    """Every field that some entry says is owned."""
+    """Every field that some entry owns."""
 
     def within(fields: dict[str, Any], above: Keys) -> set[Keys]:
-        found: set[Keys] = set()
+        owned: set[Keys] = set()
         for key, below in fields.items():
-            found |= {above} if key == "." else within(below, (*above, key)) if below else {(*above, key)}
-        return found
+            owned |= {above} if key == "." else within(below, (*above, key)) if below else {(*above, key)}
+        return owned
 
     return set().union(*(within(dict(entry.fields), ()) for entry in entries))
 
 
 @given(_ENTRIES, _ENTRIES)
-def test_what_was_given_up_is_what_was_owned_and_is_not(before: list[Entry], after: list[Entry]) -> None:
-    """Whoever owned it, and whatever else they own."""
+def test_lost_fields_are_those_that_were_owned_and_are_not(before: list[Entry], after: list[Entry]) -> None:
+    """Whoever owned them, and whatever else they own."""
     assert _lost(before, after) == _owned(before) - _owned(after)

@@ -1,4 +1,4 @@
-"""The API server is not asked twice what it has just said."""
+"""Dry-runs are cached: the API server gets no request twice for an unchanged object."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.samples import manifest
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
 
 
-class Asked:
-    """An API server that counts dry-runs; `version` is that of the object which it has."""
+class CountingApi:
+    """An API server that counts dry-runs; `version` is that of its object."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -27,13 +27,13 @@ class Asked:
     async def _apply(self, *_: object, **options: object) -> dict[str, Any]:
         assert options["dry_run"]
         self.count += 1
-        return self._object(self.version) | {"asked": self.count}
+        return self._object(self.version) | {"number": self.count}
 
-    async def answer(self, version: str = "5", value: str = "1") -> int:
-        """Which of the answers was given."""
-        wanted = manifest("ConfigMap", data={"a": value})
-        answer = await self.runs.dry_run(wanted, CONFIG_MAPS, self._object(version))
-        return int(answer["asked"])
+    async def dry_run(self, version: str = "5", value: str = "1") -> int:
+        """The number of the request that gave the result."""
+        config = manifest("ConfigMap", data={"a": value})
+        result = await self.runs.dry_run(config, CONFIG_MAPS, self._object(version))
+        return int(result["number"])
 
     @staticmethod
     def _object(version: str) -> dict[str, Any]:
@@ -41,33 +41,33 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    return Asked(monkeypatch)
+def api(monkeypatch: pytest.MonkeyPatch) -> CountingApi:
+    return CountingApi(monkeypatch)
 
 
-async def test_the_same_manifest_against_the_same_object_is_asked_once(asked: Asked) -> None:
-    """For five minutes: what admission does may change by itself."""
-    assert [await asked.answer(), await asked.answer()] == [1, 1]
-    asked.time += 301
-    assert await asked.answer() == 2
+async def test_a_manifest_is_dry_run_once_per_version_of_its_object(api: CountingApi) -> None:
+    """For five minutes: the results of admission may change by themselves."""
+    assert [await api.dry_run(), await api.dry_run()] == [1, 1]
+    api.time += 301
+    assert await api.dry_run() == 2
 
 
-async def test_another_manifest_or_another_version_is_another_question(asked: Asked) -> None:
-    """And the first answer is still there."""
-    assert [await asked.answer(), await asked.answer(value="2")] == [1, 2]
-    asked.version = "6"
-    assert [await asked.answer(version="6"), await asked.answer()] == [3, 1]
+async def test_another_manifest_or_another_version_is_dry_run_again(api: CountingApi) -> None:
+    """And the first result is still cached."""
+    assert [await api.dry_run(), await api.dry_run(value="2")] == [1, 2]
+    api.version = "6"
+    assert [await api.dry_run(version="6"), await api.dry_run()] == [3, 1]
 
 
-async def test_an_answer_about_another_version_than_was_read_is_not_kept(asked: Asked) -> None:
+async def test_a_result_for_another_version_than_was_read_is_not_cached(api: CountingApi) -> None:
     """The object has changed between the two requests."""
-    asked.version = "6"
-    assert [await asked.answer(), await asked.answer()] == [1, 2]
+    api.version = "6"
+    assert [await api.dry_run(), await api.dry_run()] == [1, 2]
 
 
-async def test_no_more_answers_are_kept_than_fit(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The latest ones."""
+async def test_the_number_of_cached_results_is_bounded(api: CountingApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest ones are kept."""
     monkeypatch.setattr(dry_run_cache, "_MAX_ENTRIES", 2)
     for value in "123":
-        await asked.answer(value=value)
-    assert [await asked.answer(value=value) for value in "321"] == [3, 2, 4]
+        await api.dry_run(value=value)
+    assert [await api.dry_run(value=value) for value in "321"] == [3, 2, 4]

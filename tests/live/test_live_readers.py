@@ -22,30 +22,30 @@ from driftd.model.resource import ResourceRef
 from tests.support.samples import manifest
 
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", True, frozenset({"get", "list", "watch"}))
-WANTED = MappedManifest(manifest("ConfigMap").in_namespace("web"), CONFIG_MAPS)
-REF = WANTED.manifest.ref
+ITEM = MappedManifest(manifest("ConfigMap").in_namespace("web"), CONFIG_MAPS)
+REF = ITEM.manifest.ref
 
 
 @dataclass
 class Scope:
-    """One scope of a live cache: what it holds, and up to which version it knows."""
+    """A live cache of one scope: its objects, and the version up to which it is current."""
 
-    version_known: int | None = 0
+    current_version: int | None = 0
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: KubeError | None = None
 
     def get(self, _resource: ApiResource, _namespace: str | None, name: str) -> CachedObject | None:
         if self.failure is not None:
             raise self.failure
-        found = self.objects.get(name)
-        return CachedObject(REF, found) if found is not None else None
+        body = self.objects.get(name)
+        return CachedObject(REF, body) if body is not None else None
 
     def version(self, _resource: ApiResource, _namespace: str | None) -> str | None:
-        return None if self.version_known is None else str(self.version_known)
+        return None if self.current_version is None else str(self.current_version)
 
-    def sees(self, version: int, body: dict[str, Any] | None) -> None:
+    def apply_event(self, version: int, body: dict[str, Any] | None) -> None:
         """An event of the watch."""
-        self.version_known = version
+        self.current_version = version
         if body is None:
             self.objects.pop("web", None)
         else:
@@ -61,35 +61,35 @@ def reader(scope: Scope) -> CacheReader:
 
 
 async def read(source: CacheReader) -> ReadResult:
-    return (await source.read([WANTED]))[REF]
+    return (await source.read([ITEM]))[REF]
 
 
 async def test_it_reads_what_the_cache_holds() -> None:
-    """An object, or that there is none."""
+    """An object, or none."""
     scope = Scope()
     assert await read(reader(scope)) == ReadResult(None)
-    scope.sees(5, body(5))
+    scope.apply_event(5, body(5))
     assert await read(reader(scope)) == ReadResult(body(5))
 
 
-async def test_an_object_that_was_just_created_is_there_before_its_event_comes() -> None:
-    """Not missing: that would be told to people as drift."""
-    scope = Scope(version_known=5)
+async def test_an_object_that_was_just_created_exists_before_its_watch_event() -> None:
+    """It is not missing: that would be reported as drift."""
+    scope = Scope(current_version=5)
     source = reader(scope)
     source.record_write(REF, body(7))
     assert await read(source) == ReadResult(body(7))
-    scope.sees(7, body(7))
+    scope.apply_event(7, body(7))
     assert await read(source) == ReadResult(body(7))
 
 
 async def test_an_object_that_was_just_changed_is_read_as_it_was_written() -> None:
-    """The cache has an older one; what others change later counts as soon as it is seen."""
+    """The cache has an older version; a later change by others counts from its watch event on."""
     scope = Scope()
-    scope.sees(5, body(5))
+    scope.apply_event(5, body(5))
     source = reader(scope)
     source.record_write(REF, body(7))
     assert await read(source) == ReadResult(body(7))
-    scope.sees(9, body(9))
+    scope.apply_event(9, body(9))
     assert await read(source) == ReadResult(body(9))
     assert await read(source) == ReadResult(body(9))
 
@@ -97,44 +97,44 @@ async def test_an_object_that_was_just_changed_is_read_as_it_was_written() -> No
 async def test_an_object_that_was_recreated_is_read_as_the_new_one() -> None:
     """The cache still has the one that was deleted."""
     scope = Scope()
-    scope.sees(5, body(5, "old"))
+    scope.apply_event(5, body(5, "old"))
     source = reader(scope)
     source.record_write(REF, body(8, "new"))
     assert await read(source) == ReadResult(body(8, "new"))
 
 
 async def test_what_was_deleted_after_it_was_written_is_gone() -> None:
-    """Also where neither its coming nor its going was seen: the list knows a later version, and does not have it."""
-    scope = Scope(version_known=5)
+    """Even without watch events of its creation and deletion: a list of a later version does not have it."""
+    scope = Scope(current_version=5)
     source = reader(scope)
     source.record_write(REF, body(7))
-    scope.sees(9, None)
+    scope.apply_event(9, None)
     assert await read(source) == ReadResult(None)
-    scope.version_known = 6
-    assert await read(source) == ReadResult(None), "what was once outdated stays forgotten"
+    scope.current_version = 6
+    assert await read(source) == ReadResult(None), "an outdated write is not used again"
 
 
-async def test_while_a_scope_is_listed_anew_what_was_written_counts() -> None:
-    """A 410 leaves old objects in place, of a version that nobody knows any more."""
+async def test_while_a_scope_is_listed_again_our_own_write_counts() -> None:
+    """A 410 leaves old objects in place, of an unknown version."""
     scope = Scope()
-    scope.sees(5, body(5))
+    scope.apply_event(5, body(5))
     source = reader(scope)
     source.record_write(REF, body(7))
-    scope.version_known = None
+    scope.current_version = None
     assert await read(source) == ReadResult(body(7))
 
 
-async def test_a_scope_that_cannot_be_trusted_is_an_error_even_of_what_was_written() -> None:
-    """Unknown, in the API server's own words, and never in sync."""
+async def test_a_scope_that_is_not_fresh_is_an_error_even_for_our_own_write() -> None:
+    """Unknown, with the API server's message, and never in sync."""
     scope = Scope(failure=Forbidden("configmaps is forbidden"))
     source = reader(scope)
     source.record_write(REF, body(7))
     assert await read(source) == ReadResult(None, "configmaps is forbidden")
 
 
-async def test_what_the_cluster_does_not_serve_is_not_read() -> None:
-    """Its verdict comes from discovery."""
-    assert await reader(Scope()).read([MappedManifest(WANTED.manifest, None)]) == {}
+async def test_an_object_of_a_kind_that_is_not_served_is_not_read() -> None:
+    """Its verdict comes from discovery alone."""
+    assert await reader(Scope()).read([MappedManifest(ITEM.manifest, None)]) == {}
 
 
 events = st.lists(
@@ -153,7 +153,7 @@ async def test_a_reader_never_goes_back_behind_its_own_write(script: list[tuple[
         if what == "see":
             seen = min(len(log), seen + step)
             if seen:
-                scope.sees(*log[seen - 1])
+                scope.apply_event(*log[seen - 1])
         else:
             version += step
             truth = None if what == "they delete" else body(version)
@@ -161,46 +161,48 @@ async def test_a_reader_never_goes_back_behind_its_own_write(script: list[tuple[
             if what == "we write":
                 ours = version
                 source.record_write(REF, body(version))
-        found = (await read(source)).body
-        at = max(ours, int(scope.version_known or 0))
-        assert found == next((b for v, b in reversed(log) if v <= at), None)
+        result = (await read(source)).body
+        at = max(ours, int(scope.current_version or 0))
+        assert result == next((b for v, b in reversed(log) if v <= at), None)
     if log:
-        scope.sees(*log[-1])
+        scope.apply_event(*log[-1])
     assert (await read(source)).body == truth
 
 
-def test_references_of_wanted_objects_have_their_namespace() -> None:
-    """A manifest that names none would never be found in a cache."""
+def test_references_of_mapped_manifests_have_their_namespace() -> None:
+    """A reference without one would never be found in a cache."""
     assert ResourceRef("", "ConfigMap", "web", "web") == REF
 
 
 @pytest.mark.parametrize(
-    ("forbidden", "asked"),
+    ("forbidden", "expected"),
     [
         ((), [None]),
         ((None,), [None, *(f"ns-{number}" for number in range(9))]),
         ((None, "ns-3"), [None, *(f"ns-{number}" for number in range(9))]),
     ],
 )
-async def test_the_pods_of_many_namespaces_are_listed_at_once_where_that_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, forbidden: tuple[str | None, ...], asked: list[str | None]
+async def test_the_pods_of_many_namespaces_are_listed_at_once_if_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, forbidden: tuple[str | None, ...], expected: list[str | None]
 ) -> None:
-    """Otherwise one by one; and a namespace that may not be read is one that is said not to have been."""
+    """Otherwise one by one; and a namespace that may not be read has an error."""
     namespaces = [f"ns-{number}" for number in range(9)]
     requests: list[str | None] = []
 
-    async def listed(_cluster: object, _resource: ApiResource, namespace: str | None) -> object:
+    async def list_objects(_cluster: object, _resource: ApiResource, namespace: str | None) -> object:
         requests.append(namespace)
         if namespace in forbidden:
             raise Forbidden("no")
-        among = [*namespaces, "other"] if namespace is None else [namespace]
-        return SimpleNamespace(items=[{"metadata": {"namespace": one, "name": f"pod-{one}"}} for one in among])
+        listed = [*namespaces, "other"] if namespace is None else [namespace]
+        return SimpleNamespace(items=[{"metadata": {"namespace": name, "name": f"pod-{name}"}} for name in listed])
 
-    monkeypatch.setattr(api_reader, "list_objects", listed)
-    found = await ApiReader(cast("Any", None)).pods_of(CONFIG_MAPS, {namespace: [] for namespace in namespaces})
-    assert requests == asked
-    assert list(found) == namespaces
-    for namespace, pods in found.items():
+    monkeypatch.setattr(api_reader, "list_objects", list_objects)
+    pods_by_namespace = await ApiReader(cast("Any", None)).pods_of(
+        CONFIG_MAPS, {namespace: [] for namespace in namespaces}
+    )
+    assert requests == expected
+    assert list(pods_by_namespace) == namespaces
+    for namespace, pods in pods_by_namespace.items():
         if namespace in forbidden:
             assert isinstance(pods, Forbidden)
         else:

@@ -1,4 +1,4 @@
-"""What the apps of one cluster share of its live side."""
+"""The watches and the live cache that the apps of one cluster share."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MAPS: Scope = (CONFIG_MAPS, "web")
 
 
 class Shared:
-    """The watches of the world's cluster, which keep whole at once only what somebody declares."""
+    """The watches of the world's cluster, which drop the content of undeclared objects at once."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.looked_at: list[str] = []
+        self.changed_apps: list[str] = []
         self.caches: list[LiveCache] = []
-        self.watches = ClusterWatches(self._cache, self.looked_at.append, world.clock, trim_after=0)
+        self.watches = ClusterWatches(self._cache, self.changed_apps.append, world.clock, trim_after=0)
 
     def _cache(self, changed: Any, fresh: Any) -> LiveCache:
         self.caches.append(LiveCache(self.world.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)))
@@ -42,19 +42,19 @@ class Shared:
     def held(self, resource: ApiResource, name: str) -> CachedObject | None:
         return self.caches[0].get(resource, "web", name)
 
-    async def outline(self, name: str) -> None:
-        """Returns once a ConfigMap is held in outline."""
+    async def metadata_only(self, name: str) -> None:
+        """Returns once a ConfigMap is held as metadata only."""
         await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and not held.is_whole, name)
 
 
 @pytest.fixture
 async def shared(observed: World) -> AsyncIterator[Shared]:
-    """Two ConfigMaps are there, `a` and `b`; an app declares `a`."""
+    """Two ConfigMaps are live, `a` and `b`; an app declares `a`."""
     for name in ("a", "b"):
         await make(observed, name)
     created = Shared(observed)
     await created.watches.subscribe("first", {MAPS}, {ref("a")})
-    await created.outline("b")
+    await created.metadata_only("b")
     yield created
     await created.watches.close()
 
@@ -70,37 +70,37 @@ def ref(name: str) -> ResourceRef:
 
 async def read(reader: CacheReader, name: str) -> ReadResult:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}}
-    wanted = MappedManifest(Manifest.of(body, Source("app/config.yaml", 1)), CONFIG_MAPS)
-    return (await reader.read([wanted]))[ref(name)]
+    item = MappedManifest(Manifest.of(body, Source("app/config.yaml", 1)), CONFIG_MAPS)
+    return (await reader.read([item]))[ref(name)]
 
 
-async def test_what_becomes_declared_later_is_read_whole(shared: Shared) -> None:
-    """It was there before, in outline: it is neither judged by that nor missing."""
+async def test_the_content_of_an_object_that_becomes_declared_is_fetched(shared: Shared) -> None:
+    """It was held as metadata only: it is neither assessed by that nor missing."""
     reader = await shared.watches.subscribe("second", {MAPS}, {ref("b")})
-    reading = await read(reader, "b")
-    assert reading.error is None
-    assert reading.body is not None
-    assert reading.body["data"] == {"k": "1"}
+    result = await read(reader, "b")
+    assert result.error is None
+    assert result.body is not None
+    assert result.body["data"] == {"k": "1"}
 
 
-async def test_what_becomes_declared_later_is_unknown_where_it_cannot_be_read(shared: Shared) -> None:
+async def test_an_object_that_becomes_declared_is_unknown_if_its_content_cannot_be_fetched(shared: Shared) -> None:
     """Never in sync, and never missing."""
     reader = await shared.watches.subscribe("second", {MAPS}, {ref("b")})
     shared.world.sandbox.faults.fail(verb="*", resource="configmaps", times=50, message="etcd is away")
-    reading = await read(reader, "b")
-    assert reading.body is None
-    assert reading.error is not None
+    result = await read(reader, "b")
+    assert result.body is None
+    assert result.error is not None
 
 
-async def test_what_is_no_longer_declared_is_cut_down(shared: Shared) -> None:
-    """A change of it concerns nobody any more."""
+async def test_the_content_of_an_object_that_is_no_longer_declared_is_dropped(shared: Shared) -> None:
+    """And a change of it concerns no app."""
     await shared.watches.subscribe("first", {MAPS}, set())
-    await shared.outline("a")
-    shared.looked_at.clear()
+    await shared.metadata_only("a")
+    shared.changed_apps.clear()
     await shared.world.edit("ConfigMap", {"data": {"k": "2"}}, name="a")
     await make(shared.world, "c")
-    await shared.outline("c")
-    assert shared.looked_at == []
+    await shared.metadata_only("c")
+    assert shared.changed_apps == []
 
 
 async def test_an_audit_event_concerns_the_object_at_its_path_where_an_app_declares_it(shared: Shared) -> None:
@@ -118,8 +118,8 @@ async def test_an_audit_event_concerns_the_object_at_its_path_where_an_app_decla
     assert verdict.by.user == "grace"
 
 
-async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> None:
-    """Also those of a workload that is declared only once its pods are there."""
+async def test_the_content_of_pods_of_declared_workloads_is_held(shared: Shared) -> None:
+    """Also of a workload that becomes declared after its pods were created."""
     world = shared.world
     kinds = await Discovery.load(world.cluster)
     pods, deployments = kinds.find("v1", "Pod"), kinds.find("apps/v1", "Deployment")
@@ -134,7 +134,7 @@ async def test_of_pods_those_of_declared_workloads_are_whole(shared: Shared) -> 
 
     await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
     reader = await shared.watches.subscribe("second", scopes, {declared["other"]})
-    [found] = (await reader.pods_of(pods, {"web": [declared["other"]]})).values()
-    assert not isinstance(found, DriftdError)
-    [pod] = found
+    [own_pods] = (await reader.pods_of(pods, {"web": [declared["other"]]})).values()
+    assert not isinstance(own_pods, DriftdError)
+    [pod] = own_pods
     assert pod["spec"]["containers"][0]["image"] == "shop/web:1", json.dumps(pod)

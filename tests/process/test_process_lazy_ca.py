@@ -116,9 +116,9 @@ def test_two_threads_that_put_it_off_do_not_meet() -> None:
 def test_a_check_reads_no_authorities_to_start(tmp_path: Path) -> None:
     """What it connects to has its own. aiohttp keeps a context that verifies, and one that does not."""
     program = """
-from driftd.cli.check import _clusters
+from driftd.cli.live_side import import_clusters
 from driftd.cli.output import Format
-_clusters(Format.JSON)
+import_clusters(Format.JSON)
 from aiohttp import connector
 kept = [connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED]
 print([context.cert_store_stats()["x509_ca"] for context in kept])

@@ -1,4 +1,4 @@
-"""The engine: what makes a pass happen, with the cluster watched."""
+"""The controller: events that cause passes, with watches on the cluster."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def status(engine: Controller, name: str) -> Status | None:
 
 
 def revision(engine: Controller) -> str | None:
-    found = engine.results["web"].report.revision
-    return found.sha if found else None
+    current = engine.results["web"].report.revision
+    return current.sha if current else None
 
 
-async def test_what_changes_in_the_cluster_is_healed_without_anybody_asking(a_world: Opened) -> None:
-    """Edits, extra fields and deletions, by the watch alone."""
+async def test_a_change_in_the_cluster_is_healed_by_itself(a_world: Opened) -> None:
+    """Edits, extra fields and deletions, by watch events alone."""
     async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
         assert await world.told() == []
@@ -43,13 +43,13 @@ async def _told(world: World, count: int) -> bool:
     return len(await world.told()) >= count and not await world.incidents()
 
 
-async def _data(world: World, wanted: dict[str, str]) -> bool:
+async def _data(world: World, expected: dict[str, str]) -> bool:
     listed = await world.request("GET", "/api/v1/namespaces/web/configmaps")
-    return [i["data"] for i in listed["items"] if i["metadata"]["name"] == "web"] == [wanted]
+    return [i["data"] for i in listed["items"] if i["metadata"]["name"] == "web"] == [expected]
 
 
-async def test_a_deployment_under_watch_is_never_told_as_drift_whatever_it_brings(a_world: Opened) -> None:
-    """Many new objects at once, read back before their events have come: not one is missing."""
+async def test_a_deployment_under_watch_is_never_notified_as_drift(a_world: Opened) -> None:
+    """Many new objects at once, read back before their watch events: not one is missing."""
     async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
         for number in range(4):
@@ -61,7 +61,7 @@ async def test_a_deployment_under_watch_is_never_told_as_drift_whatever_it_bring
 
 
 async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> None:
-    """Its watches list and watch, and the drift is told as it comes and goes."""
+    """Only lists and watches are requested, and drift is notified when it comes and goes."""
     for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
         await observed.apply(kind, text)
     observed.requests.seen.clear()
@@ -78,8 +78,8 @@ async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> No
     assert await observed.told() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_an_outage_of_the_api_server_is_unknown_and_ends_no_incident(a_world: Opened) -> None:
-    """Once the watches cannot be trusted any more nothing is in sync; when it is back, all is known again."""
+async def test_an_outage_of_the_api_server_makes_objects_unknown_and_resolves_no_incident(a_world: Opened) -> None:
+    """While the watches are not fresh nothing is in sync; after the outage every verdict is back."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
@@ -101,7 +101,7 @@ async def test_an_outage_of_the_api_server_is_unknown_and_ends_no_incident(a_wor
 
 
 async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -> None:
-    """No event comes at the deadline: the engine looks again by itself. The same for the settle time."""
+    """No event comes at the deadline: the controller schedules a pass for it. The same for the settle time."""
     times = {"settle": timedelta(seconds=0.2), "deadline": timedelta(seconds=1)}
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO, **times) as world, world.engine() as engine:
         await until(lambda: "web" in engine.results and engine.results["web"].state == "good", "a good revision")
@@ -111,8 +111,8 @@ async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_source_that_fails_twice_is_told_and_its_last_revision_stays_in_use(a_world: Opened) -> None:
-    """Drift is found as before; when Git is back it is told, once."""
+async def test_a_source_that_fails_twice_is_notified_and_its_last_revision_stays_in_use(a_world: Opened) -> None:
+    """Drift is detected as before; the recovery of Git is notified once."""
     async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
         away = world.folder / "elsewhere"
@@ -132,8 +132,8 @@ async def test_a_source_that_fails_twice_is_told_and_its_last_revision_stays_in_
         assert await world.told("source/shop") == ["source opened", "source resolved (reverted)"]
 
 
-async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -> None:
-    """A defect is logged, and the pass is tried again."""
+async def test_one_app_that_crashes_does_not_stop_the_others(a_world: Opened) -> None:
+    """A defect is logged, and the pass is retried."""
     async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
 
@@ -141,15 +141,15 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
             app = engine.reconcilers["web"].app
 
             def request_full_pass(self) -> None:
-                """There is nothing to look at."""
+                """Nothing to do."""
 
             async def run(self) -> None:
                 raise ZeroDivisionError
 
             async def close(self) -> None:
-                """There is nothing to end."""
+                """Nothing to close."""
 
-        engine.reconcilers["broken"] = Broken()  # type: ignore[assignment]  # it has what the engine asks for
+        engine.reconcilers["broken"] = Broken()  # type: ignore[assignment]  # it has what the controller uses
         for _ in range(8):
             engine.request_full_pass("broken")
             await asyncio.sleep(0.01)
@@ -157,8 +157,8 @@ async def test_one_app_that_crashes_leaves_the_engine_at_work(a_world: Opened) -
         await until(lambda: _data(world, {"a": "1"}), "the other app's repair")
 
 
-async def test_stopping_lets_the_pass_under_way_finish(a_world: Opened) -> None:
-    """Nothing is half applied, and no other pass begins."""
+async def test_stopping_lets_the_current_pass_finish(a_world: Opened) -> None:
+    """Nothing is half applied, and no other pass starts."""
     async with a_world(mode=Mode.HEAL) as world:
         async with world.engine() as engine:
             world.sandbox.faults.delay = 0.02

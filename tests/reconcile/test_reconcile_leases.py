@@ -17,7 +17,7 @@ from driftd.store import Store
 
 
 class Clocks:
-    """The store's clock and the machine's, which a test moves together."""
+    """The clocks of the store and of the machine, which a test advances together."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
@@ -40,7 +40,7 @@ async def store(tmp_path: Path, clocks: Clocks) -> AsyncIterator[Store]:
 
 
 async def test_a_lease_is_held_by_one_until_it_is_released(store: Store) -> None:
-    """The other one learns who holds it."""
+    """The other process gets the name of the holder."""
     first, second = Leases(store, "first"), Leases(store, "second")
     assert await first.acquire("web")
     assert not await second.acquire("web")

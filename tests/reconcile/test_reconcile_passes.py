@@ -1,4 +1,4 @@
-"""Passes over one app, on the sandbox: what differs, what is written, and what people are told of it."""
+"""Passes over one app on the sandbox: verdicts, writes and notifications."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: web\nspec
 
 @pytest.mark.parametrize("engine", list(Engine))
 async def test_an_observed_app_is_never_written_to(a_world: Opened, engine: Engine) -> None:
-    """Missing, in sync, drifted, gone from Git: not one request that could change something."""
+    """Missing, in sync, drifted, removed from Git: not one request that could change something."""
     async with a_world(engine=engine) as world:
         first = await world.run()
         assert statuses(first.report) == {"Deployment/web": Status.MISSING, "ConfigMap/web": Status.MISSING}
@@ -60,19 +60,21 @@ async def test_an_observed_app_is_never_written_to(a_world: Opened, engine: Engi
         assert world.requests.seen
 
 
-async def test_missing_objects_are_told_as_drift_and_not_as_sick_too(observed: World) -> None:
-    """One thing that is wrong, one message."""
+async def test_missing_objects_are_notified_as_drift_and_not_as_unhealthy_too(observed: World) -> None:
+    """One cause, one notification."""
     await observed.run()
     assert set(await observed.incidents()) == {"drift"}
 
 
-async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_with_one(a_world: Opened) -> None:
-    """A commit is no drift. An edit is: found, put back and told in one pass, with what was wrong."""
+async def test_in_heal_mode_a_commit_is_deployed_silently_and_drift_is_healed_with_a_notification(
+    a_world: Opened,
+) -> None:
+    """A commit is no drift. An edit is: it is detected, healed and notified in one pass."""
     async with a_world(mode=Mode.HEAL) as world:
         deployed = await world.run()
         assert deployed.action is not None
         assert deployed.action.trigger is Trigger.SYNC
-        assert {one.outcome for one in deployed.action.applied} == {Outcome.CREATED}
+        assert {applied.outcome for applied in deployed.action.applied} == {Outcome.CREATED}
         await world.settle()
         assert await world.told() == []
 
@@ -80,7 +82,7 @@ async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_wit
         healed = await world.run()
         assert healed.action is not None
         assert healed.action.trigger is Trigger.HEAL
-        assert [str(one.ref) for one in healed.action.applied] == ["ConfigMap/web/web"]
+        assert [str(applied.ref) for applied in healed.action.applied] == ["ConfigMap/web/web"]
         assert healed.report.in_sync
         live = await world.get("ConfigMap")
         assert live["data"] == {"a": "1"}
@@ -88,7 +90,7 @@ async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_wit
         assert await world.told() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_what_is_in_sync_is_never_written(a_world: Opened) -> None:
+async def test_an_object_in_sync_is_never_written(a_world: Opened) -> None:
     """Not even an apply that would change nothing."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
@@ -101,7 +103,7 @@ async def test_what_is_in_sync_is_never_written(a_world: Opened) -> None:
 
 
 async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(a_world: Opened) -> None:
-    """It is told, and nobody deletes it but a person."""
+    """It is notified, and only a person deletes it."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.remove("app/config.yaml")
@@ -115,8 +117,8 @@ async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it
         assert await world.told() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_are_judged(a_world: Opened) -> None:
-    """None can be there. Its sync fails and says why, and it is asked for again soon: its CRD may come yet."""
+async def test_an_object_of_a_kind_that_is_not_served_is_missing_and_the_others_are_assessed(a_world: Opened) -> None:
+    """No such object can exist. Its sync fails with the reason, and is retried soon: its CRD may come yet."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.commit({"widget.yaml": WIDGET})
         result = await world.run()
@@ -132,8 +134,8 @@ async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_
         assert result.requeue_after.total_seconds() <= 30
 
 
-async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_app_brings(a_world: Opened) -> None:
-    """In one pass, and nothing of it is drift."""
+async def test_a_custom_resource_is_applied_after_its_definition_in_the_same_app(a_world: Opened) -> None:
+    """In one pass, and without drift."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.commit({"a-widget.yaml": WIDGET, "crd.yaml": CRD})
         result = await world.run()
@@ -145,16 +147,16 @@ async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_a
         assert await world.told() == []
 
 
-async def test_a_definition_and_its_resource_are_missing_where_nobody_has_applied_them(observed: World) -> None:
-    """Missing, not unknown: the app brings the kind itself."""
+async def test_a_definition_and_its_resource_are_missing_before_they_are_applied(observed: World) -> None:
+    """Missing, not unknown: the app defines the kind itself."""
     await observed.commit({"widget.yaml": WIDGET, "crd.yaml": CRD})
-    found = statuses((await observed.run()).report)
-    assert found["Widget/web"] is Status.MISSING
-    assert found["CustomResourceDefinition/widgets.example.com"] is Status.MISSING
+    current = statuses((await observed.run()).report)
+    assert current["Widget/web"] is Status.MISSING
+    assert current["CustomResourceDefinition/widgets.example.com"] is Status.MISSING
 
 
-async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world: Opened) -> None:
-    """Partial permissions: the drift that can be seen is told, the app is not in sync, and the reason is given."""
+async def test_an_object_that_may_not_be_read_is_unknown_and_the_others_are_assessed(a_world: Opened) -> None:
+    """Partial permissions: known drift is notified, the app is not in sync, and the reason is given."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
@@ -168,8 +170,8 @@ async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world
         world.sandbox.faults.clear()
 
 
-async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
-    """Without the right to patch it cannot ask: unknown, with the reason."""
+async def test_the_server_engine_reports_missing_permissions(a_world: Opened) -> None:
+    """Without the right to patch it cannot dry-run: unknown, with the reason."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
@@ -178,8 +180,8 @@ async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
         assert str(verdict.error).startswith("the server engine asks by dry-run, which takes the right to patch")
 
 
-async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifest(a_world: Opened) -> None:
-    """The label that Git declares is no label: it is not there, and that much is sure."""
+async def test_a_difference_is_drift_although_the_api_server_refuses_the_manifest(a_world: Opened) -> None:
+    """The label that Git declares is invalid: it is certainly not in the live object."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
@@ -190,7 +192,7 @@ async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifes
 
 
 async def test_the_same_variable_twice_is_in_sync_although_an_apply_refuses_it(observed: World) -> None:
-    """It was created so, and every write but server-side apply takes it: that refusal says nothing of the cluster."""
+    """Every write but server-side apply accepts it: its refusal does not mean that something differs."""
     twice = deployment() + '          env: [{name: A, value: "1"}, {name: A, value: "2"}]\n'
     await observed.request("POST", "/apis/apps/v1/namespaces/web/deployments", yaml.safe_load(twice))
     observed.restart(engine=Engine.SERVER)
@@ -199,13 +201,13 @@ async def test_the_same_variable_twice_is_in_sync_although_an_apply_refuses_it(o
     assert (verdict.status, verdict.error) == (Status.IN_SYNC, None)
 
 
-async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: Opened) -> None:
-    """One object's refusal is its own."""
+async def test_a_forbidden_write_is_notified_and_the_rest_is_applied(a_world: Opened) -> None:
+    """A refusal concerns only its own object."""
     async with a_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         result = await world.run()
         assert result.action is not None
-        outcomes = {one.ref.kind: one.outcome for one in result.action.applied}
+        outcomes = {applied.ref.kind: applied.outcome for applied in result.action.applied}
         assert outcomes == {"Deployment": Outcome.FAILED, "ConfigMap": Outcome.CREATED}
         assert "cannot patch" in (await world.incidents())["sync_failed"]
         assert result.requeue_after is not None, "it is tried again"
@@ -215,8 +217,8 @@ async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: 
         assert await world.incidents() == {}
 
 
-async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Opened) -> None:
-    """Also before it has ever succeeded; and the next commit does not wait for it."""
+async def test_a_sync_that_keeps_failing_is_retried_with_backoff(a_world: Opened) -> None:
+    """Also before it has ever succeeded; and the next commit does not wait for the backoff."""
     async with a_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         await world.run()
@@ -235,8 +237,8 @@ async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Op
         world.sandbox.faults.clear()
 
 
-async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_incident(a_world: Opened) -> None:
-    """Never in sync, and what was wrong before may still be."""
+async def test_an_api_server_that_is_down_makes_everything_unknown_and_resolves_no_incident(a_world: Opened) -> None:
+    """Nothing is in sync, and earlier drift may still exist."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
@@ -257,7 +259,7 @@ async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_
 
 
 async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: Opened) -> None:
-    """The place of the mistake is told; what parses is compared, and nothing is put back."""
+    """The position of the error is notified; manifests that parse are compared, and nothing is healed."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -274,8 +276,8 @@ async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: 
         assert await world.incidents() == {}
 
 
-async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_app(a_world: Opened) -> None:
-    """Somebody moved the folder: nothing is orphaned, nothing is written."""
+async def test_a_path_that_does_not_exist_is_an_error_and_no_empty_app(a_world: Opened) -> None:
+    """The folder was moved: nothing is orphaned, nothing is written."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.git("mv", "app", "apps")
@@ -289,7 +291,7 @@ async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_a
         assert world.requests.writes == []
 
 
-async def test_a_busy_api_server_is_asked_again(a_world: Opened) -> None:
+async def test_requests_to_a_busy_api_server_are_retried(a_world: Opened) -> None:
     """429s cost time, not verdicts."""
     async with a_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.throttle(retry_after=0, times=3)
@@ -299,8 +301,8 @@ async def test_a_busy_api_server_is_asked_again(a_world: Opened) -> None:
         assert result.action.failed == ()
 
 
-async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_world: Opened) -> None:
-    """It undoes every heal at once. Between two tries it is told as drift, and the next try is announced."""
+async def test_heals_that_another_controller_undoes_are_retried_with_backoff(a_world: Opened) -> None:
+    """Between two heals it is notified as drift, with the time of the next one."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         heals = 0
@@ -318,8 +320,8 @@ async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_worl
         assert (await world.run()).report.in_sync
 
 
-async def test_a_field_that_another_manager_owns_is_taken_back_by_force(a_world: Opened) -> None:
-    """Server-side apply by somebody else makes a conflict; Git wins."""
+async def test_a_field_that_another_manager_owns_is_healed_by_force(a_world: Opened) -> None:
+    """Server-side apply by another manager causes a conflict; Git wins."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         path = "/api/v1/namespaces/web/configmaps/web?fieldManager=other&force=true"
@@ -330,8 +332,8 @@ async def test_a_field_that_another_manager_owns_is_taken_back_by_force(a_world:
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
 
 
-async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_world: Opened) -> None:
-    """Unasked it only reports."""
+async def test_an_app_in_approve_mode_is_synced_on_request(a_world: Opened) -> None:
+    """Without a request it is only reported."""
     async with a_world(mode=Mode.APPROVE) as world:
         assert (await world.run()).action is None
         assert world.requests.writes == []
@@ -342,8 +344,8 @@ async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_worl
         assert await world.told() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same(a_world: Opened) -> None:
-    """The commit did not change what the app declares: the difference cannot be its."""
+async def test_an_edit_at_the_time_of_an_unrelated_commit_is_drift(a_world: Opened) -> None:
+    """The commit did not change what the app declares: it cannot have caused the difference."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -355,8 +357,8 @@ async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same
         assert await world.told() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Opened) -> None:
-    """By an error, and nothing is written."""
+async def test_an_impossible_request_fails_with_the_reason(a_world: Opened) -> None:
+    """And nothing is written."""
     async with a_world(mode=Mode.APPROVE) as world:
         with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
             await world.run(command(CommandKind.ROLLBACK, "ann"))
@@ -370,13 +372,13 @@ async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Op
         assert world.requests.writes == []
 
 
-async def test_a_job_or_deployment_that_is_on_its_way_is_no_sickness(a_world: Opened) -> None:
-    """A rollout that is under way is told to nobody; one that takes longer than the deadline is."""
+async def test_a_job_or_deployment_in_progress_is_not_unhealthy(a_world: Opened) -> None:
+    """A rollout in progress is not notified; one that takes longer than the deadline is."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
         result = await world.run()
-        assert {one.state for one in result.health if one.ref.kind == "Deployment"} == {"progressing"}
+        assert {health.state for health in result.health if health.ref.kind == "Deployment"} == {"progressing"}
         assert await world.incidents() == {}
         world.clock.advance(minutes=11)
         result = await world.run()

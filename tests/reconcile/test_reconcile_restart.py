@@ -1,4 +1,4 @@
-"""What outlives the process: a new one on the same store goes on where the old one ended."""
+"""Restarts: a new process on the same store continues where the old one ended."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from driftd.store import HistoryKind
 from tests.support.worlds import Opened
 
 
-async def test_an_open_incident_is_not_told_again_after_a_restart(a_world: Opened) -> None:
-    """And its end is told by whichever process sees it."""
+async def test_an_open_incident_is_not_notified_again_after_a_restart(a_world: Opened) -> None:
+    """And its resolution is notified by the process that finds it."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
@@ -28,7 +28,7 @@ async def test_an_open_incident_is_not_told_again_after_a_restart(a_world: Opene
 
 
 async def test_a_revision_is_good_although_the_process_was_restarted_in_between(a_world: Opened) -> None:
-    """The settle time begins anew, the revision does not."""
+    """The settle time starts again, the revision does not."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.run()
         world.restart()
@@ -49,7 +49,7 @@ async def test_a_revision_that_was_good_is_not_deployed_again_by_a_restart(a_wor
         assert world.requests.writes == []
 
 
-async def test_a_new_process_starts_from_the_revision_that_was_mirrored_when_git_is_away(a_world: Opened) -> None:
+async def test_a_new_process_starts_from_the_mirrored_revision_while_git_is_unreachable(a_world: Opened) -> None:
     """The mirror is on the disk."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
@@ -62,8 +62,8 @@ async def test_a_new_process_starts_from_the_revision_that_was_mirrored_when_git
         assert (await world.run()).report.in_sync
 
 
-async def test_without_any_revision_nothing_is_known_and_the_source_says_why(a_world: Opened) -> None:
-    """Not in sync, no message about the app: the source's own says it."""
+async def test_without_any_revision_nothing_is_in_sync_and_the_source_has_the_error(a_world: Opened) -> None:
+    """The app is not notified: the source's own incident is."""
     async with a_world(mode=Mode.HEAL) as world:
         world.repository.folder.rename(world.folder / "elsewhere")
         world.source.revision = None
@@ -77,10 +77,10 @@ async def test_without_any_revision_nothing_is_known_and_the_source_says_why(a_w
 
 
 @pytest.mark.parametrize("dies", ["record_outcomes", "record_action", "record_report"])
-async def test_what_driftd_wrote_before_it_was_killed_is_told_as_its_own(
+async def test_what_driftd_wrote_before_it_was_killed_is_attributed_to_driftd(
     a_world: Opened, monkeypatch: pytest.MonkeyPatch, dies: str
 ) -> None:
-    """The write is in the store before it is made: nobody else is said to have put it back."""
+    """The plan is stored before its writes: the heal is not attributed to anybody else."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
@@ -109,10 +109,10 @@ async def test_what_driftd_wrote_before_it_was_killed_is_told_as_its_own(
         assert [(field.live, field.desired) for field in operation.fields] == [("2", "1")]
 
 
-async def test_what_was_planned_and_never_written_is_not_said_to_be_done(
+async def test_a_plan_that_was_not_carried_out_is_not_reported_as_done(
     a_world: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process died between the plan and the first write: the next one makes a plan of its own."""
+    """The process was killed between the plan and the first write: the next one makes its own plan."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})

@@ -1,4 +1,4 @@
-"""Bad revisions: how they are found out, gone back from, and how an app is held and let go."""
+"""Bad revisions: detection, rollback, hold and release."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BROKEN = deployment("shop/web:2-broken")
 
 
 async def fails(world: World, text: str = BROKEN) -> PassResult:
-    """Commits something that never becomes healthy, and lets its deadline pass."""
+    """Commits a workload that never becomes healthy, and advances the clock past its deadline."""
     await world.commit({"deployment.yaml": text}, "Update to 2")
     deployed = await world.run()
     assert deployed.state == "applied"
@@ -25,8 +25,8 @@ async def fails(world: World, text: str = BROKEN) -> PassResult:
     return await world.run()
 
 
-async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(a_world: Opened) -> None:
-    """The last good one comes back and is held; people are told from what, to what, and why."""
+async def test_a_revision_that_does_not_become_healthy_is_rolled_back(a_world: Opened) -> None:
+    """The last good one is applied and held; the notification has both revisions and the reason."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         good = world.repository.head
@@ -54,10 +54,10 @@ async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(
     [(Mode.HEAL, RollbackMode.MANUAL), (Mode.OBSERVE, RollbackMode.AUTO)],
     ids=["manual", "observed"],
 )
-async def test_a_bad_revision_stays_where_nobody_allowed_to_roll_back(
+async def test_a_bad_revision_stays_if_rollback_is_not_allowed(
     a_world: Opened, mode: Mode, rollback: RollbackMode
 ) -> None:
-    """It is marked and told as sick, no more."""
+    """It is only marked as bad and notified as unhealthy."""
     async with a_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
@@ -72,8 +72,8 @@ async def test_a_bad_revision_stays_where_nobody_allowed_to_roll_back(
         assert world.requests.writes == []
 
 
-async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_defended(a_world: Opened) -> None:
-    """Until what Git declares is no longer what was bad."""
+async def test_a_hold_survives_restarts_and_commits_that_change_nothing_and_is_healed(a_world: Opened) -> None:
+    """Until Git declares something else than the bad revision."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
@@ -96,8 +96,8 @@ async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_
         assert "rollback" not in await world.incidents()
 
 
-async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(a_world: Opened) -> None:
-    """Nobody knows whether that is past the bad one; the mistake is told."""
+async def test_a_hold_is_kept_while_manifests_do_not_parse(a_world: Opened) -> None:
+    """Whether they differ from the bad revision is unknown; the error is notified."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
@@ -111,8 +111,8 @@ async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(a_world: Op
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(a_world: Opened) -> None:
-    """Once, and until the next commit mends it."""
+async def test_a_bad_first_revision_cannot_be_rolled_back_and_stays_an_incident(a_world: Opened) -> None:
+    """It is notified once, and open until the next commit fixes it."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         result = await fails(world)
         assert result.state == "bad"
@@ -129,11 +129,11 @@ async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(a_wor
         assert await world.incidents() == {}
 
 
-async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rolled_back(a_world: Opened) -> None:
-    """It was slow, and nobody could go back; now it is what one goes back to."""
+async def test_a_bad_revision_that_becomes_healthy_later_is_good_and_not_rolled_back(a_world: Opened) -> None:
+    """It was slow, and there was no revision to roll back to; now it is one itself."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await fails(world)
-        # Somebody mends the outside: an image that can be pulled now.
+        # The image can be pulled now.
         path = "/api/v1/namespaces/web/pods"
         await world.commit({"deployment.yaml": BROKEN})
         for pod in (await world.request("GET", path))["items"]:
@@ -146,8 +146,8 @@ async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rol
         assert await world.image() == "shop/web:2-broken"
 
 
-async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Opened) -> None:
-    """The hold is in the store, the cluster still has the bad revision: the next process applies the good one."""
+async def test_a_rollback_continues_after_a_crash_between_the_hold_and_the_apply(a_world: Opened) -> None:
+    """The hold is stored, the cluster still has the bad revision: the next process applies the good one."""
     async with a_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
         await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
@@ -164,8 +164,8 @@ async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Op
         assert "rollback" in await world.incidents()
 
 
-async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_world: Opened) -> None:
-    """The revision was marked bad, and then the process died."""
+async def test_a_rollback_continues_after_a_crash_before_the_hold_with_its_reason(a_world: Opened) -> None:
+    """The revision was marked as bad, and then the process was killed."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
@@ -180,8 +180,8 @@ async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_w
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
-    """What a good revision declares is kept in the history."""
+async def test_a_rollback_works_while_git_is_unreachable(a_world: Opened) -> None:
+    """The manifests of a good revision are stored."""
     async with a_world(mode=Mode.APPROVE) as world:
         await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
@@ -196,7 +196,7 @@ async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
 
 
 async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
-    """The hold names the person; release follows Git again, and the bad revision has another try."""
+    """The hold names the person; a release follows Git again, and the bad revision is tried once more."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
@@ -212,8 +212,8 @@ async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
         assert (await world.told()).count("rollback opened") == 2
 
 
-async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(a_world: Opened) -> None:
-    """It is told: driftd does not delete unasked."""
+async def test_an_object_of_the_bad_revision_only_is_left_as_an_orphan(a_world: Opened) -> None:
+    """It is notified: driftd does not delete without a request."""
     async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await world.commit({"new.yaml": config_map("new", a="1")})
@@ -222,8 +222,8 @@ async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(a_world: 
         assert not result.report.in_sync
 
 
-async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Opened) -> None:
-    """By the first digits of its commit, good or not."""
+async def test_a_person_may_roll_back_to_any_revision_of_the_history(a_world: Opened) -> None:
+    """By a prefix of its commit, good or not."""
     async with a_world(mode=Mode.APPROVE) as world:
         first = world.repository.head
         await world.run(command(CommandKind.SYNC, "ann"))
@@ -237,8 +237,8 @@ async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Open
         assert (await world.run()).hold is not None
 
 
-async def test_what_a_command_does_between_two_passes_counts_at_once(a_world: Opened) -> None:
-    """A daemon that only looks believes how the app stood: never so far as to record what is no longer so."""
+async def test_the_effect_of_a_command_between_two_passes_counts_at_once(a_world: Opened) -> None:
+    """A daemon that caches the app's state never records an outdated one."""
     async with a_world(mode=Mode.OBSERVE) as world:
         await world.apply("ConfigMap", config_map(a="1"))
         await world.apply("Deployment", deployment())

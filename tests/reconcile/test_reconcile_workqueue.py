@@ -1,4 +1,4 @@
-"""The queue of keys that wait for a pass."""
+"""The work queue of keys that wait for a pass."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from driftd.reconcile.workqueue import WorkQueue
 
 
 class Work:
-    """What the workers were given, and a gate that keeps them at it while it is closed."""
+    """Records the keys that workers process, and blocks them while `gate` is closed."""
 
     def __init__(self) -> None:
         self.queue = WorkQueue()
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.times: list[float] = []
         self.running: dict[str, int] = {}
         self.most: dict[str, int] = {}
@@ -25,7 +25,7 @@ class Work:
         self.gate.set()
 
     async def __call__(self, key: str) -> None:
-        self.begun.append(key)
+        self.started.append(key)
         self.times.append(asyncio.get_running_loop().time())
         self.running[key] = self.running.get(key, 0) + 1
         self.most[key] = max(self.most.get(key, 0), self.running[key])
@@ -58,18 +58,18 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_a_key_that_is_added_many_times_is_worked_on_once() -> None:
-    """Changes that come together are looked at together."""
+async def test_a_key_that_is_added_many_times_is_processed_once() -> None:
+    """Changes that come together have one pass."""
     async with working() as work:
         for _ in range(50):
             work.queue.add("web", 0.02)
-        await until(lambda: bool(work.begun))
+        await until(lambda: bool(work.started))
         await asyncio.sleep(0.05)
-        assert work.begun == ["web"]
+        assert work.started == ["web"]
 
 
 async def test_a_key_that_is_added_during_its_pass_has_one_more_pass_and_never_two_at_once() -> None:
-    """What changed while we looked is looked at again, afterwards."""
+    """A change during a pass has another pass afterwards."""
     async with working(workers=4) as work:
         work.gate.clear()
         work.queue.add("web")
@@ -77,33 +77,33 @@ async def test_a_key_that_is_added_during_its_pass_has_one_more_pass_and_never_t
         for _ in range(10):
             work.queue.add("web")
         await asyncio.sleep(0.02)
-        assert work.begun == ["web"]
+        assert work.started == ["web"]
         work.gate.set()
-        await until(lambda: len(work.begun) == 2 and not work.busy)
+        await until(lambda: len(work.started) == 2 and not work.busy)
         await asyncio.sleep(0.02)
-        assert work.begun == ["web", "web"]
+        assert work.started == ["web", "web"]
         assert work.most == {"web": 1}
 
 
-async def test_different_keys_are_worked_on_at_once() -> None:
-    """One app's slow pass does not hold up another's."""
+async def test_different_keys_are_processed_at_once() -> None:
+    """One app's slow pass does not delay another's."""
     async with working(workers=2) as work:
         work.gate.clear()
         work.queue.add("slow")
         work.queue.add("web")
-        await until(lambda: sorted(work.begun) == ["slow", "web"] and work.busy == 2)
+        await until(lambda: sorted(work.started) == ["slow", "web"] and work.busy == 2)
 
 
 async def test_of_two_times_the_earlier_one_counts() -> None:
-    """Whether it is asked for first or last, and it makes one pass, not two."""
+    """Whether it is added first or last, and there is one pass, not two."""
     async with working() as work:
         started = asyncio.get_running_loop().time()
         work.queue.add("late then early", 60)
         work.queue.add("late then early", 0.03)
         work.queue.add("early then late", 0.03)
         work.queue.add("early then late", 60)
-        await until(lambda: len(work.begun) == 2)
-        assert sorted(work.begun) == ["early then late", "late then early"]
+        await until(lambda: len(work.started) == 2)
+        assert sorted(work.started) == ["early then late", "late then early"]
         assert all(0.02 < when - started < 1 for when in work.times)
 
 
@@ -113,11 +113,11 @@ async def test_a_worker_that_waits_for_a_late_key_takes_an_earlier_one() -> None
         work.queue.add("late", 60)
         await asyncio.sleep(0.01)
         work.queue.add("now")
-        await until(lambda: work.begun == ["now"])
+        await until(lambda: work.started == ["now"])
 
 
-async def test_what_was_taken_back_is_not_worked_on() -> None:
-    """Not even when it was asked for during its pass."""
+async def test_a_removed_key_is_not_processed() -> None:
+    """Not even if it was added during its pass."""
     async with working() as work:
         work.queue.add("gone", 0.02)
         work.queue.forget("gone")
@@ -128,11 +128,11 @@ async def test_what_was_taken_back_is_not_worked_on() -> None:
         work.queue.forget("web")
         work.gate.set()
         await asyncio.sleep(0.05)
-        assert work.begun == ["web"]
+        assert work.started == ["web"]
 
 
 async def test_closing_ends_every_worker_and_starts_no_other_pass() -> None:
-    """The pass under way is finished, what waits is left."""
+    """The current pass is finished, queued keys are not processed."""
     work = Work()
     tasks = [asyncio.create_task(work.queue.work(work)) for _ in range(3)]
     work.gate.clear()
@@ -144,11 +144,11 @@ async def test_closing_ends_every_worker_and_starts_no_other_pass() -> None:
     work.gate.set()
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
     await asyncio.sleep(0.03)
-    assert work.begun == ["running"]
+    assert work.started == ["running"]
 
 
-async def test_its_length_is_what_is_due_or_being_worked_on() -> None:
-    """What is to come later is not a backlog."""
+async def test_its_length_is_the_number_of_keys_that_are_due_or_in_progress() -> None:
+    """Keys for later are no backlog."""
     queue = WorkQueue()
     queue.add("due")
     queue.add("later", 60)
@@ -168,7 +168,7 @@ async def test_its_memory_is_bounded_by_the_number_of_keys() -> None:
             work.queue.add("web", 300 - number * 0.01)
         assert len(work.queue._heap) < 100
         work.queue.add("web")
-        await until(lambda: work.begun == ["web"])
+        await until(lambda: work.started == ["web"])
 
 
 adds = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.booleans()), max_size=30)
@@ -176,23 +176,23 @@ adds = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.booleans
 
 @settings(max_examples=60, deadline=None)
 @given(adds=adds, workers=st.integers(1, 3))
-def test_every_key_that_is_added_is_worked_on_after_it_was_added(
+def test_every_key_that_is_added_is_processed_after_it_was_added(
     adds: list[tuple[str, int, bool]], workers: int
 ) -> None:
-    """Whatever comes when: no key is lost, none is worked on twice at once, none more often than it was added."""
+    """In any order: no key is lost, none is processed twice at once, none more often than it was added."""
 
     async def run() -> None:
         async with working(workers) as work:
-            last_seen: dict[str, int] = {}
+            started_before: dict[str, int] = {}
             for key, delay, pause in adds:
-                last_seen[key] = work.begun.count(key)
+                started_before[key] = work.started.count(key)
                 work.queue.add(key, delay / 5000)
                 if pause:
                     await asyncio.sleep(0)
-            await until(lambda: all(work.begun.count(key) > seen for key, seen in last_seen.items()))
+            await until(lambda: all(work.started.count(key) > count for key, count in started_before.items()))
             await until(lambda: not work.busy and not len(work.queue))
             assert all(most == 1 for most in work.most.values())
-            for key in last_seen:
-                assert work.begun.count(key) <= sum(1 for added, _, _ in adds if added == key)
+            for key in started_before:
+                assert work.started.count(key) <= sum(1 for added, _, _ in adds if added == key)
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Taking out fields that Git does not declare."""
+"""Removal of fields that Git does not declare."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIVE: dict[str, Any] = {
 
 
 def patched(live: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an API server makes of a JSON patch of tests and removals. Raises: AssertionError: a test fails."""
+    """The object after a JSON patch of tests and removals. Raises: AssertionError: a test fails."""
     result = copy.deepcopy(live)
     for operation in operations:
         parts = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
@@ -56,7 +56,7 @@ def test_a_key_with_a_slash_or_a_tilde_in_it_is_escaped() -> None:
 
 
 def test_an_item_of_a_map_list_is_found_by_its_keys_and_tested_on_the_way() -> None:
-    """Whatever its position: somebody may have put another before it since."""
+    """Whatever its position: another item may have been inserted before it."""
     path = ("spec", "containers", item(name="web"), "env", item(name="B"))
     assert removal_patch(LIVE, [path], None) == [
         {"op": "test", "path": "/spec/containers/0/name", "value": "web"},
@@ -66,25 +66,25 @@ def test_an_item_of_a_map_list_is_found_by_its_keys_and_tested_on_the_way() -> N
 
 
 def test_all_keys_of_an_item_count() -> None:
-    """Port 80 is there by TCP and by UDP."""
+    """Port 80 exists for TCP and for UDP."""
     left = without(("spec", "ports", item(port=80, protocol="UDP")))
     assert left["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}]
 
 
-def test_several_items_of_one_list_are_taken_out_from_the_back() -> None:
-    """Taking out one does not move the other."""
+def test_several_items_of_one_list_are_removed_from_the_back() -> None:
+    """Removing one does not move the other."""
     left = without(("metadata", "finalizers", SetValue("a")), ("metadata", "finalizers", SetValue("c")))
     assert left["metadata"]["finalizers"] == ["b"]
 
 
-def test_a_field_inside_an_item_that_goes_too_is_no_trouble() -> None:
-    """The container goes with all that is in it."""
+def test_a_field_inside_an_item_that_is_removed_too_is_no_error() -> None:
+    """The container is removed with all of its fields."""
     left = without(("spec", "containers", item(name="web")), ("spec", "containers", item(name="web"), "args"))
     assert [c["name"] for c in left["spec"]["containers"]] == ["sidecar"]
 
 
-def test_what_is_not_there_any_more_is_passed_over() -> None:
-    """Somebody was faster."""
+def test_a_field_that_does_not_exist_any_more_is_skipped() -> None:
+    """Somebody else has removed it."""
     gone: list[FieldPath] = [
         ("metadata", "annotations", "x"), ("spec", "containers", item(name="other")), ("spec", "ports", SetValue(1)),
         ("metadata", "name", "deeper"), ("metadata", "finalizers", 7),
@@ -93,7 +93,7 @@ def test_what_is_not_there_any_more_is_passed_over() -> None:
 
 
 def test_an_item_that_was_replaced_in_between_fails_the_test_of_the_patch() -> None:
-    """All or nothing: never another item than the one that was looked at."""
+    """All or nothing: no other item than the one that was read is removed."""
     operations = removal_patch(LIVE, [("metadata", "finalizers", SetValue("b"))], None)
     other = copy.deepcopy(LIVE)
     other["metadata"]["finalizers"] = ["b", "a", "c"]
@@ -106,10 +106,10 @@ def test_an_item_that_was_replaced_in_between_fails_the_test_of_the_patch() -> N
 
 def leaves(value: Any, path: FieldPath = ()) -> list[FieldPath]:
     """Every path of LIVE, as the comparison names it."""
-    found: list[FieldPath] = [path] if path else []
+    paths: list[FieldPath] = [path] if path else []
     if isinstance(value, dict):
         for key, below in value.items():
-            found += leaves(below, (*path, key))
+            paths += leaves(below, (*path, key))
     elif isinstance(value, list):
         for index, below in enumerate(value):
             if not isinstance(below, dict):
@@ -118,15 +118,15 @@ def leaves(value: Any, path: FieldPath = ()) -> list[FieldPath]:
                 segment = item(port=below["port"], protocol=below["protocol"])
             else:
                 segment = item(name=below["name"])
-            found += leaves(below, (*path, segment))
-    return found
+            paths += leaves(below, (*path, segment))
+    return paths
 
 
 PATHS = leaves(LIVE)
 
 
 def pruned(value: Any, gone: set[FieldPath], path: FieldPath = ()) -> Any:
-    """LIVE without some paths, the slow and plain way."""
+    """LIVE without some paths, by a slow and simple way."""
     if isinstance(value, dict):
         return {k: pruned(v, gone, (*path, k)) for k, v in value.items() if (*path, k) not in gone}
     if isinstance(value, list):
@@ -135,11 +135,11 @@ def pruned(value: Any, gone: set[FieldPath], path: FieldPath = ()) -> Any:
     return value
 
 
-def next_path(items: list[Any], one: Any, path: FieldPath) -> FieldPath:
-    return next(p for p in leaves(items, path) if len(p) == len(path) + 1 and leaves_to(p) is one)
+def next_path(items: list[Any], item: Any, path: FieldPath) -> FieldPath:
+    return next(p for p in leaves(items, path) if len(p) == len(path) + 1 and value_at(p) is item)
 
 
-def leaves_to(path: FieldPath) -> Any:
+def value_at(path: FieldPath) -> Any:
     value: Any = LIVE
     for segment in path:
         if isinstance(segment, ListKey):
@@ -152,6 +152,6 @@ def leaves_to(path: FieldPath) -> Any:
 
 
 @given(st.lists(st.sampled_from([p for p in PATHS if p[-1] not in ("name", "port", "protocol")]), max_size=6))
-def test_any_fields_are_taken_out_and_nothing_else(paths: list[FieldPath]) -> None:
-    """Whatever their order, doubled or one inside another; and the tests of the patch hold on what was looked at."""
+def test_any_fields_are_removed_and_nothing_else(paths: list[FieldPath]) -> None:
+    """In any order, doubled or nested; and the tests of the patch hold on the object that was read."""
     assert without(*paths) == pruned(LIVE, set(paths))

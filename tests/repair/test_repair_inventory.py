@@ -1,4 +1,4 @@
-"""What earlier revisions declared, and the current one does not, is known without reading all of them again."""
+"""The inventory: objects that only earlier revisions declared, without reading all of these again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MANIFESTS = {(name, value): manifest(name, value) for name in NAMES for value in
 
 
 class History:
-    """The revisions that a store keeps; it counts how often one is read."""
+    """The revisions in a store; it counts reads."""
 
     def __init__(self) -> None:
         self.revisions: dict[str, tuple[Manifest, ...]] = {}
@@ -37,12 +37,12 @@ class History:
 
     async def difference(self, name: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
         self.reads += 1
-        here = {one.digest: one for one in self.revisions[name]}
-        return tuple([one for key, one in here.items() if key not in others]), {*others} - here.keys()
+        own = {manifest.digest: manifest for manifest in self.revisions[name]}
+        return tuple([manifest for key, manifest in own.items() if key not in others]), {*others} - own.keys()
 
 
 class Cluster:
-    """It serves ConfigMaps."""
+    """Serves ConfigMaps only."""
 
     namespace = "default"
     cluster = property(lambda self: self)
@@ -60,63 +60,61 @@ def inventory(history: History) -> Inventory:
 
 
 REVISIONS = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1)).map(
-    lambda chosen: tuple([MANIFESTS[one] for one in chosen.items()])
+    lambda values: tuple([MANIFESTS[item] for item in values.items()])
 )
 STEPS = st.lists(st.tuples(REVISIONS, st.lists(st.integers(0, 9), max_size=4)), min_size=1, max_size=8)
 
 
 @given(STEPS)
 @settings(deadline=None)
-async def test_what_is_dropped_is_what_some_applied_revision_declared_and_the_current_does_not(
+async def test_an_object_of_an_applied_revision_that_the_current_one_lacks_is_no_longer_declared(
     steps: list[tuple[tuple[Manifest, ...], list[int]]],
 ) -> None:
-    """By the latest manifest, however revisions come, go, and come back."""
+    """By the latest manifest, in whatever order revisions come, go, and come back."""
     history = History()
-    asked = inventory(history)
-    seen: list[str] = []
-    for declared, chosen in steps:
+    tested = inventory(history)
+    digests: list[str] = []
+    for declared, offsets in steps:
         current = digest(declared)
         history.revisions[current] = declared
-        seen.append(current)
-        applied = list(dict.fromkeys(seen[-1 - number % len(seen)] for number in chosen))
-        placement = RestMapping([MappedManifest(one, CONFIG_MAPS) for one in declared])
+        digests.append(current)
+        applied = list(dict.fromkeys(digests[-1 - offset % len(digests)] for offset in offsets))
+        mapping = RestMapping([MappedManifest(manifest, CONFIG_MAPS) for manifest in declared])
         expected: dict[object, Manifest] = {}
         for name in applied:
-            for one in history.revisions[name]:
-                if one.ref not in placement.by_ref:
-                    expected.setdefault(one.ref, one)
-        found = await asked.no_longer_declared(placement, current, applied)
-        assert {one.manifest.ref: one.manifest for one in found} == expected
+            for earlier in history.revisions[name]:
+                if earlier.ref not in mapping.by_ref:
+                    expected.setdefault(earlier.ref, earlier)
+        items = await tested.no_longer_declared(mapping, current, applied)
+        assert {item.manifest.ref: item.manifest for item in items} == expected
 
 
-async def test_an_object_that_named_no_namespace_is_the_same_from_memory_and_from_history() -> None:
-    """It counts as declared where one of its name is: before a restart as after it."""
+async def test_a_restart_makes_no_difference_for_an_object_without_a_namespace() -> None:
+    """It counts as declared if one of its name is, whether its manifest is in memory or in the store."""
 
-    def placed(namespace: str | None, into: str) -> Manifest:
+    def namespaced(namespace: str | None, into: str) -> Manifest:
         metadata = {"name": "a"} if namespace is None else {"name": "a", "namespace": namespace}
-        read = Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, Source("app.yaml", 1))
-        return read.packed(Samples()).in_namespace(into)
+        parsed = Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, Source("app.yaml", 1))
+        return parsed.packed(Samples()).in_namespace(into)
 
     history = History()
-    before, after = placed(None, "default"), placed("web", "web")
+    before, after = namespaced(None, "default"), namespaced("web", "web")
     history.revisions = {digest([before]): (before.as_packed(),), digest([after]): (after.as_packed(),)}
-    lived = inventory(history)
-    first, second = (RestMapping([MappedManifest(one, CONFIG_MAPS)]) for one in (before, after))
-    await lived.no_longer_declared(first, digest([before]), [])
-    found = [
-        await one.no_longer_declared(second, digest([after]), [digest([before])]) for one in (lived, inventory(history))
-    ]
-    assert found == [(), ()]
+    running, restarted = inventory(history), inventory(history)
+    first, second = (RestMapping([MappedManifest(manifest, CONFIG_MAPS)]) for manifest in (before, after))
+    await running.no_longer_declared(first, digest([before]), [])
+    for tested in (running, restarted):
+        assert await tested.no_longer_declared(second, digest([after]), [digest([before])]) == ()
 
 
-async def test_a_new_revision_is_not_read_from_the_history() -> None:
-    """What was declared a moment ago is known."""
+async def test_a_new_revision_is_not_read_from_the_store() -> None:
+    """The revision before it is in memory."""
     history = History()
-    asked = inventory(history)
+    tested = inventory(history)
     applied: list[str] = []
     for value in range(2):
         declared = (MANIFESTS["a", value], MANIFESTS["b", 0])
-        placement = RestMapping([MappedManifest(one, CONFIG_MAPS) for one in declared])
-        assert await asked.no_longer_declared(placement, digest(declared), applied) == ()
+        mapping = RestMapping([MappedManifest(manifest, CONFIG_MAPS) for manifest in declared])
+        assert await tested.no_longer_declared(mapping, digest(declared), applied) == ()
         applied.insert(0, digest(declared))
     assert history.reads == 0

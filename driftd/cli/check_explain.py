@@ -1,0 +1,59 @@
+"""`driftd check --explain`: every field of one object, and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from driftd.cli.checked_apps import CheckedApp
+from driftd.cli.live_side import LazyClusters
+from driftd.cli.output import Format
+from driftd.cli.output.progress import Progress
+from driftd.desired.provider import DesiredStateProvider
+from driftd.diff.compare import Comparison
+from driftd.model.errors import DriftdError
+from driftd.model.resource import ResourceRef
+
+if TYPE_CHECKING:
+    from driftd.diff.explain import Explanation
+
+
+async def explain_object(
+    name: str,
+    apps: Sequence[CheckedApp],
+    comparison: Comparison,
+    output: Format,
+    shown: Progress,
+    provider: DesiredStateProvider,
+) -> int:
+    """Prints every field of the object with this KIND/NAME. Returns the exit code: 0 in sync, 1 drift.
+
+    Raises: DriftdError: Git declares no object of that name, or it cannot be read.
+    """
+    if output not in (Format.TABLE, Format.JSON):
+        raise DriftdError("--explain prints a table or json")
+    async with LazyClusters(output) as clusters:
+        for checked in apps:
+            shown.step(f"fetching {checked.source.address}")
+            revision = await provider.fetch(checked.source)
+            desired = await provider.desired(checked.source, checked.app, revision)
+            view = await clusters.connect(checked.access)
+            from driftd.daemon.clusters import explain  # noqa: PLC0415  # imported by `connect` already
+
+            if (explained := await explain(name, checked.app, view, desired, comparison)) is not None:
+                return _print(*explained, output)
+    raise DriftdError(
+        f"Git declares no {name}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"
+    )
+
+
+def _print(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
+    from driftd.cli.output.explain import explanation_json, print_explanation  # noqa: PLC0415  # few checks explain
+
+    if output is Format.JSON:
+        print(explanation_json(ref, fields), end="")
+    else:
+        from rich.console import Console  # noqa: PLC0415  # only a table needs it
+
+        print_explanation(Console(highlight=False), ref, fields)
+    return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1

@@ -1,0 +1,94 @@
+"""The apps that one `driftd check` covers, by its arguments."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driftd.daemon.assembly import app_of, cluster_access, git_source
+from driftd.git.source import GitSource, Ref, RefKind
+from driftd.kube.kubeconfig import ClusterAccess
+from driftd.model.app import App, RenderOptions
+from driftd.model.engine import Engine
+from driftd.model.errors import DriftdError
+
+if TYPE_CHECKING:
+    from driftd.config.settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """The arguments of the command: either a repository, or a configuration and some of its apps."""
+
+    names: tuple[str, ...]
+    repo: str | None
+    revision: str | None
+    path: str
+    namespace: str | None
+    kubeconfig: Path | None
+    context: str | None
+    engine: Engine | None
+    config: Path | None
+    explain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedApp:
+    """One app to check, with its source and its cluster."""
+
+    app: App
+    source: GitSource
+    access: ClusterAccess
+
+
+def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:
+    """The apps that a request names. Raises: DriftdError: it names none, or contradicts itself."""
+    if request.repo is not None:
+        if request.config is not None or request.names:
+            raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
+        return [_of_repository(request, request.repo)]
+    if config is None:
+        raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE")
+    names = [app.name for app in config.apps]
+    for name in request.names:
+        if name not in names:
+            raise DriftdError(f"there is no app {name!r} in {request.config} (there are: {', '.join(names) or 'none'})")
+    return [_of_config(name, config, request) for name in request.names or names]
+
+
+def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
+    ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
+    source = GitSource(name="repository", url=_absolute(repo), ref=ref, allow_file=True, borrow=True)
+    path = posixpath.normpath(request.path.strip("/"))
+    path = "" if path == "." else path
+    name = path.rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
+    app = App(
+        name=name,
+        source=source.name,
+        cluster=request.context or "default",
+        path=path,
+        namespace=request.namespace,
+        engine=request.engine or Engine.CLIENT,
+        rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
+    )
+    return CheckedApp(app, source, ClusterAccess(app.cluster, request.kubeconfig, request.context))
+
+
+def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
+    app_config = config.app(name)
+    assert app_config is not None  # noqa: S101  # the caller has checked the names
+    app = app_of(app_config, config)
+    source = replace(git_source(config.source_of(app_config)), borrow=True)
+    if request.revision:
+        source = replace(source, ref=Ref(RefKind.ANY, request.revision))
+    if request.engine is not None:
+        app = replace(app, engine=request.engine)
+    return CheckedApp(app, source, cluster_access(config.cluster_of(app_config)))
+
+
+def _absolute(repo: str) -> str:
+    """An existing path as an absolute one; a URL unchanged."""
+    path = Path(repo).expanduser()
+    return str(path.resolve()) if path.exists() else repo
