@@ -35,9 +35,10 @@ demo: $(COMPILED) ## Show the main job on an embedded cluster: drift, who did it
 
 test: lint types contracts unit controlplane demo-test ## Run all checks and tests, as CI does
 
-lint: $(DEV) ## Check style and formatting
+lint: $(DEV) ## Check style, formatting and that what is imported is what is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry --no-ansi .
 
 format: $(DEV) ## Put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from driftd.cli.demo.preview import slack_message
 from driftd.cli.demo.world import APP, CHANNEL, NAMESPACE, DemoWorld
-from driftd.cli.output.svg import terminal_svg
 from driftd.cli.output.table import print_reports
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
@@ -34,6 +33,7 @@ from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
 from driftd.render.line_numbers import line_of
 from driftd.sandbox.catalog import builtin
+from tools.terminal_svg import terminal_svg
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 

@@ -11,7 +11,7 @@ from driftd.daemon.assembly import app_of, cluster_access, git_source
 from driftd.git.source import GitSource, Ref, RefKind
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from driftd.model.errors import ConfigError
 
 
 async def run_daemon(file: Path) -> int:
-    """Runs the daemon until a signal ends it. Raises: ConfigError, DriftdError: it cannot start."""
+    """Runs the daemon until it gets a signal. Raises: ConfigError, DriftdError: it cannot start."""
     config = load(file)
     set_up_logging(config.log.level, config.log.format)
     for _, secret in config.secrets():
         try:
             register_secret(secret.read())
         except ConfigError:
-            continue  # not there yet: whoever uses it says so
+            continue  # missing for now: its user reports that
     await Daemon(file).run()
     return 0

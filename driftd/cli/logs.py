@@ -1,7 +1,7 @@
 """Logging: constant messages with keys and values, on standard error, as JSON, logfmt or text.
 
-To be imported before anything that logs: structlog loads rich where it finds it, for tracebacks that print the
-variables of frames. Those may be secrets, so driftd does without, and is the smaller and the sooner there for it.
+Import it before anything that logs: structlog imports rich where it is installed, for tracebacks with the variables of
+frames, which may be secrets. Without it driftd starts sooner and takes less memory, too.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ with module_hidden("rich"):
 
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from driftd.cli.output.visible import visible
 from driftd.config.logs import LogFormat, LogLevel
 from driftd.model.errors import DriftdError
+from driftd.model.text import visible
 
 REDACTED = "<redacted>"
-_SHORTEST_SECRET = 6
-"""Shorter ones would blot out ordinary words; whoever uses such a secret has none."""
+_MIN_SECRET_LENGTH = 6
+"""Minimum characters of a redacted secret: shorter ones would redact ordinary words."""
 
 _secrets: set[str] = set()
 
 
 def register_secret(value: str) -> None:
-    """From now on this value never appears in a log line, whoever logs it, exceptions and tracebacks included.
+    """Redacts a value in all later log lines, exceptions and tracebacks included.
 
-    A last guard: code that knows a secret does not log it in the first place.
+    A second line of defence: code with access to a secret must not log it.
     """
     for form in {value, value.strip(), *value.splitlines(), quote(value, safe="", errors="backslashreplace")}:
-        if len(form) >= _SHORTEST_SECRET:
+        if len(form) >= _MIN_SECRET_LENGTH:
             _secrets.add(form)
 
 
 def set_up_logging(level: LogLevel, log_format: LogFormat | None = None, stream: TextIO | None = None) -> None:
-    """Logs of structlog and of the standard library go to `stream` (standard error by default) in one form.
+    """Sends the logs of structlog and of the standard library to `stream` (standard error by default) in one format.
 
-    A `log_format` of None is text on a terminal, else JSON. May be called again: the last call holds.
+    A `log_format` of None is text on a terminal, else JSON. A later call replaces an earlier one.
     """
     stream = stream or sys.stderr
     on_terminal = stream.isatty()
@@ -79,7 +79,7 @@ def set_up_logging(level: LogLevel, log_format: LogFormat | None = None, stream:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.getLevelNamesMapping()[level.upper()])
-    # Other libraries' chatter is of use only to who debugs them; their warnings are kept.
+    # Below warnings, other libraries' logs are for debugging only.
     for library in ("aiohttp", "apscheduler", "asyncio", "git", "kubernetes", "slack_sdk", "sqlalchemy", "uvicorn"):
         logging.getLogger(library).setLevel(logging.DEBUG if level is LogLevel.DEBUG else logging.WARNING)
 
@@ -112,7 +112,7 @@ def _renderers(log_format: LogFormat, on_terminal: bool) -> list[Processor]:
 
 
 def _explain_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """An error that driftd raised on purpose is a sentence for a user: its traceback is for who debugs."""
+    """Replaces the traceback of driftd's own errors, whose texts are for users, by their text, unless debugging."""
     error = event.get("exc_info")
     if error is True:
         error = sys.exc_info()
@@ -129,7 +129,7 @@ def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _clean(value: Any) -> Any:
-    """The value with every registered secret blotted out and nothing in it that could steer a terminal."""
+    """The value with registered secrets redacted, and safe to show."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, MutableMapping):
@@ -143,7 +143,7 @@ def _clean(value: Any) -> Any:
 
 
 def _flat(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """logfmt knows only flat values, on one line."""
+    """logfmt has flat values only: nested ones become JSON."""
     return {
         key: json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
         for key, value in event.items()

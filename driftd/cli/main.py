@@ -1,6 +1,6 @@
 """The `driftd` command."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: typer would compile and evaluate every annotation twice, at each start.
 
 import os
 import sys
@@ -12,7 +12,7 @@ import typer
 
 from driftd import __version__
 from driftd.cli.output import Format
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.process.exit import exit_immediately
 from driftd.process.garbage_collector import enable_gc_after_imports
@@ -20,7 +20,7 @@ from driftd.process.garbage_collector import enable_gc_after_imports
 CONFIG = Path("driftd.yaml")
 
 
-class Listing(StrEnum):
+class ListFormat(StrEnum):
     """The formats of `status` and `history`."""
 
     TABLE = "table"
@@ -45,7 +45,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
 
 
 def command() -> None:
-    """`main` as a process of its own: it ends at once, for taking thousands of objects apart again serves nobody."""
+    """`main` as a process of its own: it exits without freeing its objects, which would only take time."""
     try:
         main()
     except SystemExit as end:
@@ -55,7 +55,7 @@ def command() -> None:
 
 
 def main() -> None:
-    """The entry point: errors that the user can mend are one message on stderr, never a traceback."""
+    """The entry point: driftd's own errors are messages on stderr, never tracebacks."""
     try:
         app(standalone_mode=True)
     except ConfigError as error:
@@ -166,7 +166,7 @@ def rollback(
 @app.command()
 def status(
     config: ConfigOption = CONFIG,
-    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
+    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
 ) -> None:
     """Shows the apps as the daemon saw them last."""
     from driftd.cli.operate import run_status
@@ -179,7 +179,7 @@ def history(
     name: Annotated[str, typer.Argument(metavar="APP")],
     config: ConfigOption = CONFIG,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many entries at the most.")] = 50,
-    output: Annotated[Listing, typer.Option("--output", "-o", help="How to print.")] = Listing.TABLE,
+    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
 ) -> None:
     """Shows what happened to an app: revisions, verdicts, actions, incidents."""
     from driftd.cli.operate import run_history
@@ -193,6 +193,7 @@ def config_validate(
 ) -> None:
     """Checks a configuration file, and names the place of every mistake."""
     from driftd.config.loading import load, unusable_files
+    from driftd.model.text import plural
 
     loaded = load(file)
     problems = unusable_files(loaded)
@@ -200,7 +201,7 @@ def config_validate(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(2)
-    typer.echo(f"{file}: valid, with {_count(len(loaded.sources), 'source')} and {_count(len(loaded.apps), 'app')}")
+    typer.echo(f"{file}: valid, with {plural(len(loaded.sources), 'source')} and {plural(len(loaded.apps), 'app')}")
 
 
 @config_app.command("schema")
@@ -216,7 +217,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the show, also on a terminal.")] = False,
 ) -> None:
     """Shows the main job on an embedded cluster: drift, who and where, Slack, heal, a bad commit, rollback."""
-    from driftd.cli.demo.show import run_demo
+    from driftd.cli.demo.steps import run_demo
 
     raise typer.Exit(_asyncio(run_demo(stay=sys.stdout.isatty() and not once)))
 
@@ -229,7 +230,7 @@ def _asyncio(work: Any) -> int:
         code = int(asyncio.run(work))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has gone (`driftd check | head`). Not 1, which would say that something differs.
+        # The reader has gone (`driftd check | head`). Not 1, which would mean drift.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     return code
@@ -240,10 +241,6 @@ def _logs(*, debug: bool) -> None:
     from driftd.config.logs import LogLevel
 
     set_up_logging(LogLevel.DEBUG if debug else LogLevel.WARNING)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The configuration: one YAML file, validated with the place of every mistake. `load` of `loading` reads it."""
+"""The configuration: one YAML file, validated; every mistake is reported with its position. See `loading.load`."""

@@ -1,4 +1,4 @@
-"""What is kept in sync, and how far driftd may go for it."""
+"""The configuration of apps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import Field
 
 from driftd.config.duration import Duration, Interval
 from driftd.config.mistake import mistake
-from driftd.config.section import Finding, Section
+from driftd.config.section import KeyMistake, Section
 from driftd.config.values import Name, RepositoryPath
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
 
@@ -59,14 +59,14 @@ class AppConfig(Section):
     helm: HelmConfig | None = Field(default=None, description="For a folder that holds a Helm chart.")
 
     @classmethod
-    def findings(cls, present: Mapping[str, Any]) -> Iterator[Finding]:
-        yield from super().findings(present)
+    def mistakes(cls, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        yield from super().mistakes(present)
         if present.get("rollback") == "auto" and present.get("mode", "observe") == "observe":
             yield ("rollback",), mistake("auto works in mode approve or heal: an observed app is never written to")
         yield from _values_files_stay_inside(present)
 
 
-def _values_files_stay_inside(present: Mapping[str, Any]) -> Iterator[Finding]:
+def _values_files_stay_inside(present: Mapping[str, Any]) -> Iterator[KeyMistake]:
     helm, folder = present.get("helm"), present.get("path", "")
     files = helm.get("valuesFiles") if isinstance(helm, Mapping) else None
     if not isinstance(files, list | tuple) or not isinstance(folder, str):

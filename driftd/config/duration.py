@@ -6,35 +6,41 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
+import durationpy
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from driftd.config.mistake import mistake
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
 _DURATION = re.compile(rf"(?:{_PART})+")
-_ONE_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
-_LONGEST = timedelta(days=3650)
+"""Go's grammar without a sign: `durationpy` also accepts days to years, and digits of other scripts."""
+_MAX_DURATION = timedelta(days=3650)
 
 
 def parse_duration(text: str) -> timedelta:
-    """`30s`, `5m`, `1h30m`, `1.5h`, `250ms` and `0`, as Go's time.ParseDuration reads them, but never negative.
+    """Parses `30s`, `5m`, `1h30m`, `1.5h`, `250ms` and `0` as Go's time.ParseDuration does, but no negative ones.
 
-    Raises: ValueError: with what is wrong, for a user.
+    Raises: ValueError: not a duration, or longer than ten years; the text is for users.
     """
     if text == "0":
         return timedelta()
     if not _DURATION.fullmatch(text):
         hint = f"; did you mean {text}s?" if re.fullmatch(r"[0-9]+", text) else ""
         raise ValueError(f'must be a duration such as 30s, 5m or 1h30m (got "{text}"){hint}')
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _ONE_PART.findall(text))
-    if seconds > _LONGEST.total_seconds():
+    try:
+        duration = durationpy.from_str(text)
+    except durationpy.DurationError:  # only a timedelta's overflow is left
+        duration = timedelta.max
+    if duration > _MAX_DURATION:
         raise ValueError(f'must be ten years at most (got "{text}")')
-    return timedelta(seconds=seconds)
+    return duration
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest form that reads back as the same duration: `1h30m`, `45s`, `0`."""
+    """The shortest form that parses as the same duration: `1h30m`, `45s`, `0`.
+
+    `durationpy.to_str` rounds seconds to six digits.
+    """
     microseconds = round(duration / timedelta(microseconds=1))
     if microseconds == 0:
         return "0"
@@ -63,7 +69,7 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": rf"^(?:0|(?:{_PART})+)$", "examples": ["30s", "5m", "1h30m"]}),
 ]
-"""A timedelta that a configuration writes as `1h30m`."""
+"""A timedelta, written as `1h30m` in the configuration."""
 
 
 def _at_least_a_second(duration: timedelta) -> timedelta:
@@ -73,4 +79,4 @@ def _at_least_a_second(duration: timedelta) -> timedelta:
 
 
 Interval = Annotated[Duration, AfterValidator(_at_least_a_second)]
-"""A duration that something is repeated or given up after: never so short that it becomes a busy loop."""
+"""A period or a timeout: at least a second, so that no loop becomes a busy one."""

@@ -1,4 +1,4 @@
-"""Which differences do not matter to the user, and whose hand is none."""
+"""The configuration of ignore rules and of field managers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from driftd.config.mistake import mistake
-from driftd.config.section import AnyOf, Rule, Section
+from driftd.config.section import AnyOf, KeyRule, Section
 from driftd.diff.cel import validate
 from driftd.model.errors import DriftdError
 
@@ -41,7 +41,7 @@ class ManagersConfig(Section):
 class IgnoreConfig(Section):
     """Differences to pass over: all of the conditions must hold. `*` is any run of characters."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (AnyOf(_CONDITIONS),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (AnyOf(_CONDITIONS),)
 
     kind: Patterns | None = Field(default=None, description="The kind, or several.", examples=["Deployment"])
     group: Patterns | None = Field(default=None, description="The API group, or several.", examples=["apps"])

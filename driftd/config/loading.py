@@ -1,4 +1,4 @@
-"""From the file to the configuration, with every mistake at its place."""
+"""Loads the configuration file, and reports every mistake with its position."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from driftd.config.mistake import MISTAKE, did_you_mean
-from driftd.config.reading import Document, Location, Position, Unreadable, read
 from driftd.config.references import reference_mistakes
 from driftd.config.settings import Config
 from driftd.config.values import FOLDER
+from driftd.config.yaml_document import Location, Position, UnreadableDocument, YamlDocument, parse_document
 from driftd.model.errors import ConfigError
 from driftd.model.path import format_path
 
@@ -32,9 +32,9 @@ _SHAPES = {
 
 
 def load(path: Path) -> Config:
-    """The configuration that the file holds. Relative paths in it start at its folder.
+    """Loads a configuration file. Relative paths in it are resolved against its folder.
 
-    Raises: ConfigError: with every mistake that the file has, each as `FILE:LINE:COLUMN: KEY: what is wrong`.
+    Raises: ConfigError: with all mistakes of the file, each as `FILE:LINE:COLUMN: KEY: message`.
     """
     try:
         content = path.read_bytes()
@@ -45,16 +45,16 @@ def load(path: Path) -> Config:
 
 
 def parse(content: bytes, *, file: str, folder: Path) -> Config:
-    """The configuration that a file's content is. `file` is what mistakes call it, `folder` where its paths start.
+    """Parses the content of a configuration file. `file` is its name in mistakes, `folder` the base of its paths.
 
-    Raises: ConfigError
+    Raises: ConfigError: as `load`.
     """
     try:
-        document = read(content)
-    except Unreadable as error:
-        wrong = error.misreading
-        raise ConfigError(file, [_line(file, wrong.position, wrong.location, wrong.text)]) from error
-    mistakes = [(m.position, _line(file, m.position, m.location, m.text)) for m in document.misreadings]
+        document = parse_document(content)
+    except UnreadableDocument as error:
+        fatal = error.mistake
+        raise ConfigError(file, [_line(file, fatal.position, fatal.location, fatal.text)]) from error
+    mistakes = [(m.position, _line(file, m.position, m.location, m.text)) for m in document.mistakes]
     mistakes += _reference_lines(document, file)
     config = None
     try:
@@ -64,15 +64,15 @@ def parse(content: bytes, *, file: str, folder: Path) -> Config:
             _explain(detail, document, file) for detail in error.errors(include_url=False, include_input=False)
         ]
     if config is None or mistakes:
-        # Not chained: what pydantic says is said again above, and it may quote what was given.
+        # Not chained: pydantic's error repeats the mistakes, and may quote values, which may be secrets.
         raise ConfigError(file, list(dict.fromkeys(text for _, text in sorted(mistakes)))) from None
     return config
 
 
 def unusable_files(config: Config) -> list[str]:
-    """What `config validate` warns of: each secret and file that is named but cannot be read here, with its key.
+    """The warnings of `config validate`: configured secrets and files that cannot be read, by their keys.
 
-    They are warnings and no mistakes: a file is often checked where its secrets are not.
+    Warnings, not mistakes: a file is often validated on a machine without its secrets.
     """
     warnings = []
     for key, secret in config.secrets():
@@ -90,13 +90,13 @@ def unusable_files(config: Config) -> list[str]:
     return warnings
 
 
-def _reference_lines(document: Document, file: str) -> Iterator[_Mistake]:
+def _reference_lines(document: YamlDocument, file: str) -> Iterator[_Mistake]:
     for location, text in reference_mistakes(document.data):
         position = document.position(location, key=False)
         yield position, _line(file, position, location, text)
 
 
-def _explain(detail: ErrorDetails, document: Document, file: str) -> _Mistake:
+def _explain(detail: ErrorDetails, document: YamlDocument, file: str) -> _Mistake:
     location: Location = tuple(detail["loc"])
     kind = detail["type"]
     position = document.position(location, key=kind == "extra_forbidden")
@@ -111,48 +111,49 @@ def _text(detail: ErrorDetails, data: object) -> str:
         return _unknown_key(location)
     if kind in ("enum", "literal_error"):
         allowed = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
-        given = _given(data, location)
-        if given is None:
+        value = _quotable_value(data, location)
+        if value is None:
             return f"must be one of {', '.join(allowed)}"
         choice = f"must be one of {', '.join(allowed)}" if len(allowed) > 1 else f"must be {allowed[0]}"
-        return f'{choice} (got "{given}"){did_you_mean(given, allowed)}'
+        return f'{choice} (got "{value}"){did_you_mean(value, allowed)}'
     return _SHAPES.get(kind, detail["msg"])
 
 
 def _unknown_key(location: Location) -> str:
     key = str(location[-1])
-    known = _keys_at(location[:-1])
-    kept_elsewhere = [f"{key}{suffix}" for suffix in _SECRET_SUFFIXES if f"{key}{suffix}" in known]
-    if kept_elsewhere:
-        return f"secrets are files, never values: use {' or '.join(kept_elsewhere)}"
-    hint = did_you_mean(key, known)
-    return f"there is no such key{hint or '; the keys here are ' + ', '.join(known)}"
+    keys = _keys_at(location[:-1])
+    secret_keys = [f"{key}{suffix}" for suffix in _SECRET_SUFFIXES if f"{key}{suffix}" in keys]
+    if secret_keys:
+        return f"secrets are files, never values: use {' or '.join(secret_keys)}"
+    hint = did_you_mean(key, keys)
+    return f"there is no such key{hint or '; the keys here are ' + ', '.join(keys)}"
 
 
 def _keys_at(location: Location) -> list[str]:
-    """The keys that the section at this place of the file may have."""
+    """The keys of the section at a location."""
     model: type[BaseModel] = Config
     for segment in location:
         if isinstance(segment, str):
             field = next((f for f in model.model_fields.values() if f.alias == segment), None)
-            found = _section_in(field.annotation) if field else None
-            if found is None:
+            section = _section_in(field.annotation) if field else None
+            if section is None:
                 return []
-            model = found
+            model = section
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section in `Section`, `Section | None` or `tuple[Section, ...]`."""
+    """The section of `Section`, `Section | None` or `tuple[Section, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        if found := _section_in(argument):
-            return found
+        if section := _section_in(argument):
+            return section
     return None
 
 
-def _given(data: object, location: Location) -> str | None:
+def _quotable_value(data: object, location: Location) -> str | None:
+    """The text at a location, where it is short and printable."""
     for segment in location:
         if isinstance(data, Mapping):
             data = data.get(segment)
@@ -162,5 +163,5 @@ def _given(data: object, location: Location) -> str | None:
 
 
 def _line(file: str, position: Position, location: Location, text: str) -> str:
-    place = f"{file}:{position.line}:{position.column}"
-    return f"{place}: {format_path(location)}: {text}" if location else f"{place}: {text}"
+    prefix = f"{file}:{position.line}:{position.column}"
+    return f"{prefix}: {format_path(location)}: {text}" if location else f"{prefix}: {text}"

@@ -1,4 +1,4 @@
-"""What can be chosen of logs: every command logs, and not every one has a configuration."""
+"""Log levels and formats: apart from the settings, since commands without a configuration log too."""
 
 from __future__ import annotations
 

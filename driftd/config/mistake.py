@@ -1,4 +1,4 @@
-"""How a mistake in the configuration is said."""
+"""Mistakes in the configuration, as validation errors for users."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from difflib import get_close_matches
 from pydantic_core import PydanticCustomError
 
 MISTAKE = "driftd"
-"""The error type of every message that is already one of ours."""
+"""The pydantic error type of messages that are for users as they are."""
 
 
 def mistake(text: str) -> PydanticCustomError:
-    """A validation error whose text is shown to the user as it is."""
+    """A validation error whose text is shown to users as it is."""
     return PydanticCustomError(MISTAKE, "{text}", {"text": text})
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "heal"?`, or nothing when no known word is close."""
-    by_lower = {name.lower(): name for name in known}
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """`; did you mean "heal"?`; empty when no candidate is close."""
+    by_lower = {name.lower(): name for name in candidates}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""

@@ -1,4 +1,4 @@
-"""Who is told."""
+"""The configuration of notifications."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from driftd.config.secret import Secret, secret
-from driftd.config.section import Needs, OneOf, Rule, Section
+from driftd.config.secret import SecretReference, secret_reference
+from driftd.config.section import KeyRule, Needs, OneOf, Section
 from driftd.config.values import FilePath, HttpUrl, Name, Variable
 
 _TOKEN_KEYS = ("tokenFile", "tokenEnv")
@@ -17,7 +17,7 @@ _TOKEN_KEYS = ("tokenFile", "tokenEnv")
 class SlackConfig(Section):
     """A Slack channel: by a bot's token, or by an incoming webhook."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[KeyRule, ...]] = (
         OneOf((*_TOKEN_KEYS, "webhookUrlFile", "webhookUrlEnv"), required=True),
         Needs(_TOKEN_KEYS, ("channel",), "a bot is in many channels"),
         Needs(("channel", "apiUrl"), _TOKEN_KEYS, "an incoming webhook has its own channel and address"),
@@ -37,18 +37,18 @@ class SlackConfig(Section):
     )
 
     @property
-    def token(self) -> Secret | None:
-        return secret("notify.slack.token", self.token_file, self.token_env)
+    def token(self) -> SecretReference | None:
+        return secret_reference("notify.slack.token", self.token_file, self.token_env)
 
     @property
-    def webhook_url(self) -> Secret | None:
-        return secret("notify.slack.webhookUrl", self.webhook_url_file, self.webhook_url_env)
+    def webhook_url(self) -> SecretReference | None:
+        return secret_reference("notify.slack.webhookUrl", self.webhook_url_file, self.webhook_url_env)
 
 
 class WebhookConfig(Section):
     """An address that gets every message as signed JSON."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("secretFile", "secretEnv"), required=True),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("secretFile", "secretEnv"), required=True),)
 
     name: Name = Field(description="What it is called in metrics and logs. Unique.")
     url: HttpUrl = Field(description="Where to post to.")
@@ -56,11 +56,11 @@ class WebhookConfig(Section):
     secret_env: Variable | None = Field(default=None, description="A variable that holds the key of the signature.")
 
     @property
-    def secret(self) -> Secret:
-        found = secret(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
-        if found is None:
-            raise AssertionError("the rules of this section ask for one of the two")
-        return found
+    def secret(self) -> SecretReference:
+        reference = secret_reference(f"notify.webhooks.{self.name}.secret", self.secret_file, self.secret_env)
+        if reference is None:
+            raise AssertionError("the rules of this section require one of the two")
+        return reference
 
 
 class NotifyConfig(Section):
@@ -69,12 +69,12 @@ class NotifyConfig(Section):
     slack: SlackConfig | None = Field(default=None, description="A Slack channel.")
     webhooks: tuple[WebhookConfig, ...] = Field(default=(), description="Addresses that get signed JSON.")
 
-    def secrets(self) -> Iterator[tuple[str, Secret]]:
-        """Every secret that is named here, with the place of its key."""
+    def secrets(self) -> Iterator[tuple[str, SecretReference]]:
+        """The secrets of all channels, by their keys."""
         if self.slack:
-            for found in (self.slack.token, self.slack.webhook_url):
-                if found:
-                    yield found.key, found
+            for reference in (self.slack.token, self.slack.webhook_url):
+                if reference:
+                    yield reference.key, reference
         for index, webhook in enumerate(self.webhooks):
             suffix = "secretFile" if webhook.secret_file else "secretEnv"
             yield f"notify.webhooks[{index}].{suffix}", webhook.secret

@@ -1,6 +1,6 @@
-"""Names that must be unique, and names that must name something.
+"""Checks that names are unique and that references resolve.
 
-Works on plain data, whatever else is wrong with it.
+Works on unvalidated data, so that these mistakes are reported together with all others.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftd.config.mistake import did_you_mean
-from driftd.config.reading import Location, children
 from driftd.config.settings import DEFAULT_CLUSTER
+from driftd.config.yaml_document import Location, children
 
 
 def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
-    """Where a name is there twice, or refers to nothing."""
+    """Duplicate names and unresolved references, with their locations."""
     for lists in ("clusters", "sources", "apps"):
         yield from _duplicates((lists,), children(data, lists))
     notify = data.get("notify") if isinstance(data, Mapping) else None
@@ -27,22 +27,22 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
 
 
 def _reference(
-    location: Location, app: Mapping[str, Any], known: list[str], noun: str
+    location: Location, app: Mapping[str, Any], names: list[str], noun: str
 ) -> Iterator[tuple[Location, str]]:
     name = app.get(noun)
-    if isinstance(name, str) and name not in known:
-        hint = did_you_mean(name, known)
+    if isinstance(name, str) and name not in names:
+        hint = did_you_mean(name, names)
         if not hint:
-            hint = f"; there are {', '.join(known)}" if known else f"; there are no {noun}s"
+            hint = f"; there are {', '.join(names)}" if names else f"; there are no {noun}s"
         yield location, f"there is no {noun} with this name{hint}"
 
 
-def _duplicates(at: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:
+def _duplicates(location: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:
     first: dict[str, int] = {}
     for index, entry in entries:
         name = entry.get("name")
         if isinstance(name, str) and first.setdefault(name, index) != index:
-            yield (*at, index, "name"), f"must be unique: {at[-1]}[{first[name]}] has the same name"
+            yield (*location, index, "name"), f"must be unique: {location[-1]}[{first[name]}] has the same name"
 
 
 def _names(data: object, key: str) -> list[str]:

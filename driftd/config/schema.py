@@ -10,29 +10,29 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from driftd.config.duration import format_duration
 from driftd.config.settings import Config
-from driftd.config.values import Address
+from driftd.config.values import ListenAddress
 
 SCHEMA_ID = "https://driftd.io/schemas/driftd.schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """What `config/driftd.schema.json` holds: draft 2020-12, with a description of every key."""
+    """The content of `config/driftd.schema.json`: draft 2020-12, with a description of every key."""
     schema = Config.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **_editor_friendly(schema)}
 
 
 class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
-        """Defaults as a configuration writes them: pydantic's own would be ISO 8601."""
+        """Defaults in the configuration's own form; pydantic would write durations as ISO 8601."""
         if isinstance(dft, timedelta):
             return format_duration(dft)
-        if isinstance(dft, Address):
+        if isinstance(dft, ListenAddress):
             return str(dft)
         return super().encode_default(dft)
 
 
 def _editor_friendly(node: Any) -> Any:
-    """Without pydantic's generated titles, and without `null`, which only means "left out"."""
+    """Removes pydantic's generated titles, and `null`, which only means that a key is absent."""
     if isinstance(node, list):
         return [_editor_friendly(item) for item in node]
     if not isinstance(node, dict):
@@ -51,5 +51,5 @@ def _editor_friendly(node: Any) -> Any:
 
 
 def schema_text() -> str:
-    """The schema as its file has it."""
+    """The schema as the text of its file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

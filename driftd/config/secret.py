@@ -1,4 +1,4 @@
-"""Secrets, by where they are kept. They are read when they are used, so that a rotated one is picked up."""
+"""References to secrets in files and environment variables. Implement `driftd.model.secret.Secret`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class SecretFile:
     path: Path
 
     def read(self) -> str:
-        """The file's text without its one closing newline.
+        """The file's text without one trailing newline.
 
-        Raises: ConfigError: there is no such file, it cannot be read, is no text, or is empty.
+        Raises: ConfigError: the file is missing, unreadable, not UTF-8, or empty.
         """
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise self._error("there is no such file") from error
         except UnicodeDecodeError:
-            # Not chained: the original error quotes the bytes that it could not decode.
+            # Not chained: the original error quotes the undecodable bytes.
             raise self._error("the file is not UTF-8 text") from None
         except OSError as error:
             raise self._error(f"the file cannot be read: {error.strerror or type(error).__name__}") from error
@@ -35,8 +35,8 @@ class SecretFile:
             raise self._error("the file is empty")
         return text
 
-    def _error(self, what: str) -> ConfigError:
-        return ConfigError(str(self.path), [f"{self.key}: {self.path}: {what}"])
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(str(self.path), [f"{self.key}: {self.path}: {reason}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SecretEnv:
     variable: str
 
     def read(self) -> str:
-        """The variable's value without one closing newline.
+        """The variable's value without one trailing newline.
 
         Raises: ConfigError: the variable is not set, or empty.
         """
@@ -60,8 +60,8 @@ class SecretEnv:
 
 
 @dataclass(frozen=True, slots=True)
-class PlainText:
-    """A value that is written in the configuration itself, where that is allowed: a user's name, say."""
+class InlineValue:
+    """A value in the configuration itself, where that is allowed: a user's name."""
 
     key: str
     text: str
@@ -70,12 +70,11 @@ class PlainText:
         return self.text
 
 
-Secret = SecretFile | SecretEnv
-Text = SecretFile | SecretEnv | PlainText
+SecretReference = SecretFile | SecretEnv
 
 
-def secret(key: str, file: Path | None, variable: str | None) -> Secret | None:
-    """The secret that `keyFile` or `keyEnv` names; None when neither is there."""
+def secret_reference(key: str, file: Path | None, variable: str | None) -> SecretReference | None:
+    """The reference of `keyFile` or `keyEnv`; None when neither is set."""
     if file is not None:
         return SecretFile(f"{key}File", file)
     if variable is not None:

@@ -1,4 +1,4 @@
-"""What every part of the configuration has in common: its keys, and the rules about which keys go together."""
+"""The base of all sections of the configuration, and the rules about which keys go together."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from driftd.config.mistake import mistake
 
-Finding = tuple[tuple[str | int, ...], PydanticCustomError]
-"""Where, inside the section, and what."""
+KeyMistake = tuple[tuple[str | int, ...], PydanticCustomError]
+"""A location inside the section, and the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Of these keys one may be there; with `required`, exactly one."""
+    """At most one of the keys may be set; with `required`, exactly one."""
 
     keys: tuple[str, ...]
     required: bool = False
 
-    def findings(self, present: Mapping[str, Any]) -> Iterator[Finding]:
-        there = [key for key in self.keys if key in present]
-        if self.required and not there:
+    def mistakes(self, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        used = [key for key in self.keys if key in present]
+        if self.required and not used:
             yield (), mistake(f"needs one of {', '.join(self.keys)}")
-        for key in there[1:]:
-            yield (key,), mistake(f"cannot be there together with {there[0]}: choose one")
+        for key in used[1:]:
+            yield (key,), mistake(f"cannot be there together with {used[0]}: choose one")
 
     def schema(self) -> dict[str, Any]:
         alternatives: list[dict[str, Any]] = [{"required": [key]} for key in self.keys]
@@ -39,11 +39,11 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Of these keys at least one must be there."""
+    """At least one of the keys must be set."""
 
     keys: tuple[str, ...]
 
-    def findings(self, present: Mapping[str, Any]) -> Iterator[Finding]:
+    def mistakes(self, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
         if not any(key in present for key in self.keys):
             yield (), mistake(f"needs at least one of {', '.join(self.keys)}: without, it would mean everything")
 
@@ -53,13 +53,13 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Where any of `keys` is, one of `others` must be too."""
+    """Where any of `keys` is set, one of `others` must be set too."""
 
     keys: tuple[str, ...]
     others: tuple[str, ...]
     why: str
 
-    def findings(self, present: Mapping[str, Any]) -> Iterator[Finding]:
+    def mistakes(self, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
         for key in self.keys:
             if key in present and not any(other in present for other in self.others):
                 yield (key,), mistake(f"needs {' or '.join(self.others)} beside it: {self.why}")
@@ -72,7 +72,7 @@ class Needs:
         }
 
 
-Rule = OneOf | AnyOf | Needs
+KeyRule = OneOf | AnyOf | Needs
 
 
 def _schema_of_rules(schema: dict[str, Any], model: type[Any]) -> None:
@@ -82,7 +82,7 @@ def _schema_of_rules(schema: dict[str, Any], model: type[Any]) -> None:
 
 
 class Section(BaseModel):
-    """A mapping of the configuration: camelCase in the file, snake_case here; unknown keys are refused."""
+    """A mapping of the configuration: camelCase in the file, snake_case in Python; unknown keys are refused."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -94,35 +94,35 @@ class Section(BaseModel):
         json_schema_extra=_schema_of_rules,
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    rules: ClassVar[tuple[KeyRule, ...]] = ()
 
     @classmethod
-    def findings(cls, present: Mapping[str, Any]) -> Iterator[Finding]:
-        """What is wrong between keys, as they stand in the file; a section may add its own to those of `rules`."""
+    def mistakes(cls, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        """Mistakes in combinations of keys, by the file's keys; a section may add its own to those of `rules`."""
         for rule in cls.rules:
-            yield from rule.findings(present)
+            yield from rule.mistakes(present)
 
     @model_validator(mode="wrap")
     @classmethod
     def _check_rules(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        """Rules between keys are checked even when a key is wrong by itself, so that all mistakes come at once."""
-        found: list[InitErrorDetails] = []
+        """Rules are checked even when single keys are invalid, so that all mistakes are reported at once."""
+        errors: list[InitErrorDetails] = []
         if isinstance(data, Mapping):
             aliases = {name: field.alias or name for name, field in cls.model_fields.items()}
             present = {aliases.get(key, str(key)): value for key, value in data.items() if value is not None}
-            found += [
-                InitErrorDetails(type=error, loc=location, input=None) for location, error in cls.findings(present)
+            errors += [
+                InitErrorDetails(type=error, loc=location, input=None) for location, error in cls.mistakes(present)
             ]
         try:
             section = handler(data)
         except ValidationError as error:
-            found += [_again(detail) for detail in error.errors(include_url=False, include_input=False)]
-        if found:
-            raise ValidationError.from_exception_data(cls.__name__, found, hide_input=True)
+            errors += [_copy_of(detail) for detail in error.errors(include_url=False, include_input=False)]
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
         return section
 
 
-def _again(detail: Any) -> InitErrorDetails:
-    """An error of pydantic's, made anew so that it can be raised beside ours."""
+def _copy_of(detail: Any) -> InitErrorDetails:
+    """A copy of pydantic's error that can be raised together with ours."""
     context = {**detail.get("ctx", {}), "text": detail["msg"]}
     return InitErrorDetails(type=PydanticCustomError(detail["type"], "{text}", context), loc=detail["loc"], input=None)

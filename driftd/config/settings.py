@@ -1,4 +1,4 @@
-"""The configuration as a whole, and the parts of it that are about driftd itself."""
+"""The configuration as a whole, and its sections about driftd itself."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from driftd.config.folders import cache_folder, state_folder
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.logs import LogFormat, LogLevel
 from driftd.config.notify import NotifyConfig
-from driftd.config.secret import Secret, SecretFile, secret
-from driftd.config.section import OneOf, Rule, Section
+from driftd.config.secret import SecretFile, SecretReference, secret_reference
+from driftd.config.section import KeyRule, OneOf, Section
 from driftd.config.source import SourceConfig
-from driftd.config.values import Address, FilePath, Listen, Name, StoreUrl, Variable
+from driftd.config.values import FilePath, Listen, ListenAddress, Name, StoreUrl, Variable
 
-API_VERSION = "driftd.io/v1alpha1"
 DEFAULT_CLUSTER = "default"
-"""What the cluster is called when the configuration names none."""
+"""Name of the only cluster of a configuration without clusters."""
 
 
 class ClusterConfig(Section):
@@ -36,7 +35,7 @@ class ClusterConfig(Section):
 class StoreConfig(Section):
     """Where history, revisions and unsent messages are kept."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("passwordFile", "passwordEnv")),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("passwordFile", "passwordEnv")),)
 
     url: StoreUrl = Field(
         default_factory=lambda: f"sqlite:///{state_folder() / 'driftd.db'}",
@@ -47,8 +46,8 @@ class StoreConfig(Section):
     password_env: Variable | None = Field(default=None, description="PostgreSQL: a variable that holds the password.")
 
     @property
-    def password(self) -> Secret | None:
-        return secret("store.password", self.password_file, self.password_env)
+    def password(self) -> SecretReference | None:
+        return secret_reference("store.password", self.password_file, self.password_env)
 
 
 class AuditConfig(Section):
@@ -57,30 +56,34 @@ class AuditConfig(Section):
     By TLS only: the API server shows its token to nobody else.
     """
 
-    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("tokenFile", "tokenEnv"), required=True),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("tokenFile", "tokenEnv"), required=True),)
 
     token_file: FilePath | None = Field(default=None, description="A file that holds the token to be shown.")
     token_env: Variable | None = Field(default=None, description="A variable that holds the token to be shown.")
 
     listen: Listen = Field(
-        default=Address("127.0.0.1", 8443), description="HOST:PORT. In a cluster: 0.0.0.0:8443.", validate_default=False
+        default=ListenAddress("127.0.0.1", 8443),
+        description="HOST:PORT. In a cluster: 0.0.0.0:8443.",
+        validate_default=False,
     )
     cert_file: FilePath = Field(description="The certificate to show, with its chain, as PEM.")
     key_file: FilePath = Field(description="The private key of the certificate, as PEM.")
 
     @property
-    def token(self) -> Secret:
-        found = secret("web.audit.token", self.token_file, self.token_env)
-        if found is None:
-            raise AssertionError("the rules of this section ask for one of the two")
-        return found
+    def token(self) -> SecretReference:
+        reference = secret_reference("web.audit.token", self.token_file, self.token_env)
+        if reference is None:
+            raise AssertionError("the rules of this section require one of the two")
+        return reference
 
 
 class WebConfig(Section):
     """The HTTP server for health, metrics and the read-only API."""
 
     listen: Listen = Field(
-        default=Address("127.0.0.1", 8080), description="HOST:PORT. In a cluster: 0.0.0.0:8080.", validate_default=False
+        default=ListenAddress("127.0.0.1", 8080),
+        description="HOST:PORT. In a cluster: 0.0.0.0:8080.",
+        validate_default=False,
     )
     audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
 
@@ -122,28 +125,28 @@ class Config(Section):
 
     @property
     def all_clusters(self) -> tuple[ClusterConfig, ...]:
-        """The clusters, or the one that is meant when none is named. The first is the default."""
+        """The clusters, or the implied one where none is configured. The first is the default."""
         return self.clusters or (ClusterConfig(name=DEFAULT_CLUSTER),)
 
     def cluster_of(self, app: AppConfig) -> ClusterConfig:
-        """The cluster that an app of this configuration is compared with."""
+        """The cluster of an app."""
         clusters = self.all_clusters
         return next((cluster for cluster in clusters if cluster.name == app.cluster), clusters[0])
 
     def source_of(self, app: AppConfig) -> SourceConfig:
-        """The source that an app of this configuration comes from."""
+        """The source of an app."""
         return next(source for source in self.sources if source.name == app.source)
 
     def app(self, name: str) -> AppConfig | None:
         return next((app for app in self.apps if app.name == name), None)
 
-    def secrets(self) -> Iterator[tuple[str, Secret]]:
-        """Every secret that is named, with the place of its key: `sources[0].auth.tokenFile`."""
+    def secrets(self) -> Iterator[tuple[str, SecretReference]]:
+        """All referenced secrets, by their keys: `sources[0].auth.tokenFile`."""
         for index, source in enumerate(self.sources):
             auth = source.auth
-            for found in (auth.token, auth.user, auth.password) if auth else ():
-                if isinstance(found, Secret):
-                    yield f"sources[{index}].{found.key}", found
+            for reference in (auth.token, auth.user, auth.password) if auth else ():
+                if isinstance(reference, SecretReference):
+                    yield f"sources[{index}].{reference.key}", reference
         yield from self.notify.secrets()
         if password := self.store.password:
             yield password.key, password
@@ -151,10 +154,10 @@ class Config(Section):
             yield self.web.audit.token.key, self.web.audit.token
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file that is named, secret or not, with the place of its key."""
-        for key, found in self.secrets():
-            if isinstance(found, SecretFile):
-                yield key, found.path
+        """All referenced local files, by their keys."""
+        for key, reference in self.secrets():
+            if isinstance(reference, SecretFile):
+                yield key, reference.path
         if audit := self.web.audit:
             yield "web.audit.certFile", audit.cert_file
             yield "web.audit.keyFile", audit.key_file

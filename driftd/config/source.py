@@ -1,4 +1,4 @@
-"""Where manifests come from."""
+"""The configuration of sources."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import Field
 
 from driftd.config.duration import Interval
 from driftd.config.mistake import mistake
-from driftd.config.secret import PlainText, Secret, Text, secret
-from driftd.config.section import Finding, Needs, OneOf, Rule, Section
-from driftd.config.values import Commit, FilePath, GitRef, GitUrl, Name, Variable, VersionRange, transport_of
+from driftd.config.secret import InlineValue, SecretReference, secret_reference
+from driftd.config.section import KeyMistake, KeyRule, Needs, OneOf, Section
+from driftd.config.values import Commit, FilePath, GitRef, GitUrl, Name, SemverText, Variable, transport_of
 from driftd.git.address import Transport
 
 _PASSWORD_KEYS = ("passwordFile", "passwordEnv")
@@ -24,11 +24,11 @@ _SSH_KEYS = ("sshKeyFile", "knownHostsFile")
 class RefConfig(Section):
     """What of the repository is wanted: exactly one of these."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (OneOf(("branch", "tag", "semver", "commit"), required=True),)
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("branch", "tag", "semver", "commit"), required=True),)
 
     branch: GitRef | None = Field(default=None, description="The newest commit of this branch.")
     tag: GitRef | None = Field(default=None, description="The commit of this tag.")
-    semver: VersionRange | None = Field(
+    semver: SemverText | None = Field(
         default=None, description="The highest version tag in this range.", examples=[">=1.2 <2", "1.x"]
     )
     commit: Commit | None = Field(default=None, description="This very commit, by its hash.")
@@ -37,7 +37,7 @@ class RefConfig(Section):
 class AuthConfig(Section):
     """How to log in to the Git server. Every secret is a file or an environment variable, never a value."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[KeyRule, ...]] = (
         OneOf(("tokenFile", "tokenEnv", *_PASSWORD_KEYS)),
         OneOf(_USERNAME_KEYS),
         OneOf(("tokenFile", "tokenEnv", "sshKeyFile")),
@@ -64,19 +64,19 @@ class AuthConfig(Section):
     ca_file: FilePath | None = Field(default=None, description="https: certificates to trust, as a PEM file.")
 
     @property
-    def token(self) -> Secret | None:
-        return secret("auth.token", self.token_file, self.token_env)
+    def token(self) -> SecretReference | None:
+        return secret_reference("auth.token", self.token_file, self.token_env)
 
     @property
-    def password(self) -> Secret | None:
-        return secret("auth.password", self.password_file, self.password_env)
+    def password(self) -> SecretReference | None:
+        return secret_reference("auth.password", self.password_file, self.password_env)
 
     @property
-    def user(self) -> Text | None:
-        """The user's name, wherever it is kept."""
+    def user(self) -> SecretReference | InlineValue | None:
+        """The user's name: a reference, or inline."""
         if self.username is not None:
-            return PlainText("auth.username", self.username)
-        return secret("auth.username", self.username_file, self.username_env)
+            return InlineValue("auth.username", self.username)
+        return secret_reference("auth.username", self.username_file, self.username_env)
 
 
 class SourceConfig(Section):
@@ -95,24 +95,24 @@ class SourceConfig(Section):
     auth: AuthConfig | None = Field(default=None, description="How to log in; left out: no login.")
 
     @classmethod
-    def findings(cls, present: Mapping[str, Any]) -> Iterator[Finding]:
-        yield from super().findings(present)
+    def mistakes(cls, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        yield from super().mistakes(present)
         yield from _auth_fits(present.get("url"), present.get("auth"))
 
 
-def _auth_fits(url: object, auth: object) -> Iterator[Finding]:
+def _auth_fits(url: object, auth: object) -> Iterator[KeyMistake]:
     if not isinstance(url, str) or not isinstance(auth, Mapping):
         return
-    wrong: tuple[str, ...]
+    unusable: tuple[str, ...]
     match transport_of(url):
         case Transport.HTTPS:
-            wrong, kind = _SSH_KEYS, "an https address takes a token, or a user's name and password"
+            unusable, hint = _SSH_KEYS, "an https address takes a token, or a user's name and password"
         case Transport.SSH:
-            wrong, kind = _HTTPS_KEYS, "an ssh address takes sshKeyFile and knownHostsFile"
+            unusable, hint = _HTTPS_KEYS, "an ssh address takes sshKeyFile and knownHostsFile"
         case Transport.FILE:
-            wrong, kind = (*_HTTPS_KEYS, *_SSH_KEYS), "a local path takes no login"
+            unusable, hint = (*_HTTPS_KEYS, *_SSH_KEYS), "a local path takes no login"
         case None:
             return
-    for key in wrong:
+    for key in unusable:
         if key in auth:
-            yield ("auth", key), mistake(f"has no use here: {kind}")
+            yield ("auth", key), mistake(f"has no use here: {hint}")

@@ -1,4 +1,4 @@
-"""The kinds of values that a configuration holds, each with its own check."""
+"""Types of configuration values, each with its validator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftd.git.version_range import SemverRange
 from driftd.model.errors import GitError
 
 FOLDER = "folder"
-"""The validation context's key for the folder that relative paths start from."""
+"""Key of the validation context: the folder that relative paths are resolved against."""
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -89,7 +89,7 @@ def _git_url(text: str, info: ValidationInfo) -> str:
 
 
 def transport_of(url: str) -> Transport | None:
-    """How Git gets to this address; None for one that it does not get to."""
+    """Git's transport for an address; None for an invalid one."""
     try:
         return GitAddress.parse(url, allow_file=True).transport
     except GitError:
@@ -129,8 +129,8 @@ def _split(text: str) -> SplitResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens. `host` is a name or an IP address, without brackets."""
+class ListenAddress:
+    """The address that a server listens on. `host` is a name or an IP address, without brackets."""
 
     host: str
     port: int
@@ -139,10 +139,10 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
-    """`0.0.0.0:8080`, `[::]:8080`, `localhost:8080`; `:8080` is every IPv4 address, port 0 a free one.
+def parse_listen_address(text: str) -> ListenAddress:
+    """Parses `0.0.0.0:8080`, `[::]:8080`, `localhost:8080`; `:8080` is every IPv4 address, port 0 any free one.
 
-    Raises: ValueError: with what is wrong, for a user.
+    Raises: ValueError: not such an address; the text is for users.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
@@ -150,32 +150,32 @@ def parse_address(text: str) -> Address:
     bare = host.removeprefix("[").removesuffix("]")
     if (":" in host) != (host.startswith("[") and host.endswith("]")) or re.search(r"[\s/@]", host):
         raise ValueError(f'must be HOST:PORT, with an IPv6 address in brackets (got "{text}")')
-    return Address(bare or "0.0.0.0", int(port))  # noqa: S104 - the user asks for it by leaving the host out
+    return ListenAddress(bare or "0.0.0.0", int(port))  # noqa: S104 - an omitted host means all addresses
 
 
-def _address(value: Any) -> Any:
-    if isinstance(value, Address):
+def _listen_address(value: Any) -> Any:
+    if isinstance(value, ListenAddress):
         return value
     if not isinstance(value, str):
         raise mistake("must be HOST:PORT, such as 0.0.0.0:8080")
     try:
-        return parse_address(value)
+        return parse_listen_address(value)
     except ValueError as error:
         raise mistake(str(error)) from error
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL}$"})]
-"""A name as Kubernetes wants a label's (RFC 1123)."""
+"""A DNS label (RFC 1123), as Kubernetes requires it of names."""
 Variable = Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE}$"})]
 FilePath = Annotated[
     Path, BeforeValidator(_file), WithJsonSchema({"type": "string", "minLength": 1}), PlainSerializer(str)
 ]
-"""A file on this machine; a relative one starts at the configuration file's folder."""
+"""A local file; a relative path is resolved against the configuration file's folder."""
 RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
-"""A folder or a file in the repository, normalised: no leading or closing slash; the root is empty."""
+"""A path in the repository, normalised: no leading or trailing slash; the root is empty."""
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
-VersionRange = Annotated[str, AfterValidator(_semver)]
+SemverText = Annotated[str, AfterValidator(_semver)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 StoreUrl = Annotated[
@@ -184,8 +184,8 @@ StoreUrl = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^(sqlite:///|postgresql\+psycopg://)"}),
 ]
 Listen = Annotated[
-    Address,
-    BeforeValidator(_address),
+    ListenAddress,
+    BeforeValidator(_listen_address),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^.*:[0-9]{1,5}$", "examples": ["0.0.0.0:8080", "[::]:8080"]}),
 ]

@@ -17,6 +17,7 @@ from driftd.daemon.running import Running, running
 from driftd.model.audit import AuditEvent
 from driftd.model.errors import ConfigError
 from driftd.model.report import Report
+from driftd.model.secret import Secret
 from driftd.process.garbage_collector import tune_gc
 from driftd.process.threads import set_switch_interval
 from driftd.process.tls import limit_tls_buffers
@@ -122,9 +123,9 @@ class Daemon:
     def ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
 
-    def audit_token(self) -> str | None:
+    def audit_token(self) -> Secret | None:
         audit = self._running.config.web.audit if self._running is not None else None
-        return audit.token.read() if audit is not None else None
+        return audit.token if audit is not None else None
 
     def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
         return self._running is not None and self._running.audit(cluster, events)

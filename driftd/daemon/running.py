@@ -95,7 +95,7 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
         controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
         timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass)
         at_work = Running(made, controller, timers)
-        metrics.keep(
+        metrics.retain(
             apps={app.name: config.cluster_of(app).name for app in config.apps},
             sources=list(sources),
             channels=made.channels,

@@ -30,7 +30,6 @@ class SourceState:
         self.error: str | None = None
         self.failures = 0
         self.last_attempt: datetime | None = None
-        self.last_success: datetime | None = None
         self._source = source
         self._provider = provider
         self._now = now
@@ -59,7 +58,6 @@ class SourceState:
             return False
         self.error = None
         self.failures = 0
-        self.last_success = self._now()
         return before is None or before.sha != self.revision.sha
 
     async def desired(self, app: App) -> Desired:

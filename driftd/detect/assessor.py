@@ -19,7 +19,8 @@ from driftd.kube.objects import get
 from driftd.live.api_reader import Reader, ReadResult, ReadResults
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Engine, Status, Verdict
+from driftd.model.drift import Status, Verdict
+from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.resource import JsonObject, ResourceRef
 

@@ -17,7 +17,8 @@ from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
 from driftd.model.app import App
-from driftd.model.drift import Engine, Verdict
+from driftd.model.drift import Verdict
+from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report, Verdicts
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from driftd.model.errors import GitError
+from driftd.model.text import has_control_character
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]+")
 _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:]+):(?P<path>[^:].*)")
@@ -45,7 +45,7 @@ class GitAddress:
 
         The errors do not quote the address: it may contain credentials.
         """
-        if not text or text.startswith("-") or _CONTROL.search(text):
+        if not text or text.startswith("-") or has_control_character(text):
             raise GitError("the url must be an https or ssh address, or a local path, without control characters")
         scheme, separator, _ = text.partition("://")
         if not separator:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping
@@ -12,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftd.git.address import Transport
-from driftd.git.source import Auth, BasicAuth, GitSource, Secret, SshAuth, TokenAuth
+from driftd.git.source import Auth, BasicAuth, GitSource, SshAuth, TokenAuth
 from driftd.model.errors import DriftdError, GitError
+from driftd.model.secret import Secret
+from driftd.model.text import has_control_character
 
 _NO_FILE = os.devnull
 
@@ -171,7 +172,7 @@ def _read_secret(source: GitSource, noun: str, secret: Secret) -> str:
         raise GitError(f"{source}: the {noun} cannot be read: {error}") from error
     if not text:
         raise GitError(f"{source}: the {noun} is empty")
-    if re.search(r"[\x00-\x1f\x7f]", text):
+    if has_control_character(text):
         raise GitError(f"{source}: the {noun} has a line break or a control character in it: is it the right file?")
     return text
 

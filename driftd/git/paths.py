@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 
 from driftd.git.runner import GitRunner
 from driftd.model.errors import PathNotFound
+from driftd.model.text import has_control_character
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_SYMLINKS = 40
 SYMLINK_MODE = 0o120000
 _SUBMODULE_MODE = 0o160000
@@ -42,7 +41,7 @@ def validate_path(text: str) -> str:
 
     Raises: PathNotFound: it is absolute, leads out of the repository, or looks like an option.
     """
-    if _CONTROL.search(text) or text.startswith("-"):
+    if has_control_character(text) or text.startswith("-"):
         raise PathNotFound(f"{text!r}: a path must not start with - or hold control characters")
     return normalize_path(text)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from driftd.git.address import GitAddress, Transport
 from driftd.model.errors import GitError
+from driftd.model.secret import Secret
 
 _FORBIDDEN_IN_REF_NAMES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
 _HEX = re.compile(r"[0-9a-f]{4,64}")
@@ -68,43 +67,6 @@ def is_ref_name(text: str) -> bool:
 def is_hash(text: str) -> bool:
     """Whether the text is a full or abbreviated hash in lower-case hexadecimal digits."""
     return _HEX.fullmatch(text) is not None
-
-
-class Secret(Protocol):
-    """Where a secret is kept. It is read at each fetch, so that a rotated one is picked up."""
-
-    def read(self) -> str:
-        """The secret's text. Raises: DriftdError."""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFile:
-    """A secret in a file, without the newline at its end."""
-
-    path: Path
-
-    def read(self) -> str:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            # Not chained: the original quotes the bytes that it could not decode.
-            raise GitError(f"{self.path}: not UTF-8 text") from None
-        except OSError as error:
-            raise GitError(f"{self.path}: {error.strerror}") from error
-        return text.rstrip("\r\n")
-
-
-@dataclass(frozen=True, slots=True)
-class SecretEnv:
-    """A secret in an environment variable."""
-
-    variable: str
-
-    def read(self) -> str:
-        try:
-            return os.environ[self.variable].rstrip("\r\n")
-        except KeyError as error:
-            raise GitError(f"the environment variable {self.variable} is not set") from error
 
 
 @dataclass(frozen=True, slots=True)

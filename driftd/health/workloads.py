@@ -10,6 +10,7 @@ from typing import Any
 
 from driftd.model.health import Health, HealthState
 from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.text import plural
 
 _StateAndMessage = tuple[HealthState, str]
 
@@ -126,7 +127,7 @@ def _replicas(spec: Mapping[str, Any]) -> int:
 
 
 def _count_is(count: int, noun: str) -> str:
-    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
+    return f"{plural(count, noun)} {'is' if count == 1 else 'are'}"
 
 
 def _condition(status: Mapping[str, Any], condition_type: str) -> Mapping[str, Any]:

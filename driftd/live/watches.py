@@ -71,11 +71,6 @@ class ClusterWatches:
         """The app's objects that have changed since the last call; None if any of them may have."""
         return self._dirty.pop(app, set())
 
-    async def unsubscribe(self, app: str) -> None:
-        """Stops watching what only this app needed."""
-        await self.subscribe(app, set(), set())
-        self._readers.pop(app, None)
-
     async def close(self) -> None:
         if self._trimming is not None:
             self._trimming.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from driftd.model.drift import Engine
+from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
 

@@ -22,6 +22,11 @@ class Status(StrEnum):
     IGNORED = "ignored"
     UNKNOWN = "unknown"
 
+    @property
+    def label(self) -> str:
+        """The status in words: `in sync`."""
+        return self.replace("_", " ")
+
 
 class Change(StrEnum):
     """How the live field differs from Git."""
@@ -29,13 +34,6 @@ class Change(StrEnum):
     CHANGED = "changed"
     REMOVED = "removed"
     ADDED = "added"
-
-
-class Engine(StrEnum):
-    """How a verdict is reached."""
-
-    CLIENT = "client"
-    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)

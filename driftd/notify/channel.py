@@ -1,4 +1,4 @@
-"""What a channel is, and the secrets that channels use."""
+"""The interface of a channel, and reading the secrets that channels use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from driftd.model.errors import DriftdError, NotifyError
 from driftd.model.incident import Notification
+from driftd.model.secret import Secret
 
 
 class Channel(Protocol):
@@ -32,17 +33,9 @@ class Channel(Protocol):
         ...
 
 
-class Credential(Protocol):
-    """A secret by where it is kept: it is read at each use, so that a rotated one is picked up."""
-
-    def read(self) -> str:
-        """The secret. Raises: DriftdError: it is not there; the text says where it should be."""
-        ...
-
-
-async def read_credential(credential: Credential) -> str:
-    """The secret, read off the event loop. Raises: NotifyError: it is not there (it may be later)."""
+async def read_secret(secret: Secret) -> str:
+    """The secret without blanks around it, read off the event loop. Raises: NotifyError: it is missing (for now)."""
     try:
-        return (await asyncio.to_thread(credential.read)).strip()
+        return (await asyncio.to_thread(secret.read)).strip()
     except DriftdError as e:
         raise NotifyError(str(e)) from e

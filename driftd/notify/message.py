@@ -8,6 +8,7 @@ from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, V
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.path import format_path
 from driftd.model.revision import GitLine
+from driftd.model.text import plural
 from driftd.notify import wording
 
 MAX_OBJECTS = 10
@@ -24,13 +25,11 @@ _EMOJI = {
 }
 
 _STATES = {
-    Status.DRIFTED: "drifted",
     Status.MISSING: "missing from the cluster",
     Status.ORPHANED: "in the cluster, not in Git",
     Status.UNKNOWN: "could not be read",
-    Status.IN_SYNC: "in sync",
-    Status.IGNORED: "ignored",
 }
+"""Where a status is said in more words than its label."""
 
 _ENDINGS = {
     Resolution.HEALED: "healed by driftd",
@@ -95,7 +94,7 @@ def compose(notification: Notification) -> Message:
     lines = [line for line in incident.message.splitlines() if line.strip()]
     notes = [wording.one_line(line, _MAX_NOTE_LENGTH) for line in lines[:_MAX_NOTES]]
     if len(lines) > _MAX_NOTES:
-        notes.append(f"… {wording.count(len(lines) - _MAX_NOTES, 'more line')}")
+        notes.append(f"… {plural(len(lines) - _MAX_NOTES, 'more line')}")
     return Message(
         emoji="✅" if ending else _EMOJI.get(incident.type, "❗"),
         headline=_headline(notification, ending),
@@ -147,8 +146,8 @@ def _counts(incident: Incident) -> str:
         for status in Status
         if (number := incident.counts.get(status, 0)) and status not in (Status.IN_SYNC, Status.IGNORED)
     )
-    total = wording.count(incident.objects, "object")
-    return f"{total} ({kinds})" + (f", {wording.count(incident.fields, 'field')}" if incident.fields else "")
+    total = plural(incident.objects, "object")
+    return f"{total} ({kinds})" + (f", {plural(incident.fields, 'field')}" if incident.fields else "")
 
 
 def _ending(notification: Notification) -> str:
@@ -176,7 +175,7 @@ def _object(verdict: Verdict, budget: int) -> ObjectPart:
     return ObjectPart(
         kind=wording.one_line(ref.kind, 60),
         name=wording.one_line(name, 120),
-        state=_STATES[verdict.status] + (_behind(verdict.behind) if verdict.behind else ""),
+        state=_STATES.get(verdict.status, verdict.status.label) + (_behind(verdict.behind) if verdict.behind else ""),
         place=_place(verdict.source.file, verdict.source.line) if verdict.source else None,
         fields=tuple(_field(field) for field in shown),
         more_fields=len(verdict.fields) - len(shown),
@@ -185,7 +184,7 @@ def _object(verdict: Verdict, budget: int) -> ObjectPart:
 
 
 def _behind(lag: Behind) -> str:
-    return f", behind by {wording.count(lag.commits, 'commit')} (live is what {lag.revision.short} declared)"
+    return f", behind by {plural(lag.commits, 'commit')} (live is what {lag.revision.short} declared)"
 
 
 def _field(field: FieldDrift) -> FieldPart:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from driftd.notify import wording
+from driftd.model.text import plural
 from driftd.notify.message import FieldPart, Message, ObjectPart
 
 Block = dict[str, Any]
@@ -46,7 +46,7 @@ def blocks(message: Message) -> list[Block]:
             continue
         result.append(_section(text))
     if omitted:
-        result.append(_section(f"… and {wording.count(omitted, 'more object')}"))
+        result.append(_section(f"… and {plural(omitted, 'more object')}"))
     result.append({"type": "context", "elements": [_mrkdwn(escape(message.footer))]})
     return result
 
@@ -56,7 +56,7 @@ def fallback(message: Message) -> str:
     lines = [f"{message.emoji} {message.headline}", *message.notes]
     lines += [f"- {part.kind} {part.name}: {part.state}" for part in message.objects]
     if message.more_objects:
-        lines.append(f"… and {wording.count(message.more_objects, 'more object')}")
+        lines.append(f"… and {plural(message.more_objects, 'more object')}")
     return _cut("\n".join(escape(line) for line in lines), MAX_TEXT)
 
 
@@ -102,7 +102,7 @@ def _object(part: ObjectPart, *, resolved: bool) -> str:
         shown += 1
     hidden = part.more_fields + len(part.fields) - shown
     if hidden:
-        lines.append(f"… and {wording.count(hidden, 'more field')}")
+        lines.append(f"… and {plural(hidden, 'more field')}")
     return _cut("\n".join(lines))
 
 

@@ -12,8 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from driftd.model.backoff import parse_retry_after
 from driftd.model.errors import NotifyError
 from driftd.model.incident import IncidentEvent, Notification
+from driftd.model.secret import Secret
 from driftd.notify import slack
-from driftd.notify.channel import Credential, read_credential
+from driftd.notify.channel import read_secret
 from driftd.notify.http_poster import TIMEOUT, HttpPoster, describe
 from driftd.notify.message import compose
 
@@ -44,7 +45,7 @@ class SlackChannel:
     `channel` is a name or an id. `api_url` replaces the URL of Slack's API. A receipt is `CHANNEL-ID:TS`.
     """
 
-    def __init__(self, *, token: Credential, channel: str, api_url: str | None = None, name: str = "slack") -> None:
+    def __init__(self, *, token: Secret, channel: str, api_url: str | None = None, name: str = "slack") -> None:
         self._name = name
         self._token = token
         self._channel = channel
@@ -87,7 +88,7 @@ class SlackChannel:
     async def _client(self) -> AsyncWebClient:
         """A client with the current token, without retries: those are the outbox's."""
         client = AsyncWebClient(
-            token=await read_credential(self._token),
+            token=await read_secret(self._token),
             base_url=self._api_url,
             timeout=int(TIMEOUT),
             session=self._poster.session(),

@@ -6,8 +6,9 @@ import orjson
 
 from driftd.model.errors import NotifyError
 from driftd.model.incident import Notification
+from driftd.model.secret import Secret
 from driftd.notify import slack
-from driftd.notify.channel import Credential, read_credential
+from driftd.notify.channel import read_secret
 from driftd.notify.http_poster import HttpPoster
 from driftd.notify.message import compose
 
@@ -15,7 +16,7 @@ from driftd.notify.message import compose
 class SlackWebhookChannel:
     """Posts every event. The secret is the webhook's URL."""
 
-    def __init__(self, *, url: Credential, name: str = "slack") -> None:
+    def __init__(self, *, url: Secret, name: str = "slack") -> None:
         self._name = name
         self._url = url
         self._poster = HttpPoster()
@@ -27,7 +28,7 @@ class SlackWebhookChannel:
     async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (a webhook cannot update)
         message = compose(notification)
         text, blocks = slack.fallback(message), slack.blocks(message)
-        url = await read_credential(self._url)
+        url = await read_secret(self._url)
         try:
             await self._post(url, {"text": text, "blocks": blocks})
         except NotifyError as e:

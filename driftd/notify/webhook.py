@@ -16,7 +16,8 @@ import orjson
 from driftd import __version__
 from driftd.model.document import notification_document
 from driftd.model.incident import Notification
-from driftd.notify.channel import Credential, read_credential
+from driftd.model.secret import Secret
+from driftd.notify.channel import read_secret
 from driftd.notify.http_poster import HttpPoster
 
 
@@ -38,7 +39,7 @@ class WebhookChannel:
         *,
         name: str,
         url: str,
-        secret: Credential,
+        secret: Secret,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._name = name
@@ -53,7 +54,7 @@ class WebhookChannel:
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (nothing to update)
         body = orjson.dumps(notification_document(notification))
-        secret = await read_credential(self._secret)
+        secret = await read_secret(self._secret)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"driftd/{__version__}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from driftd.model import text as safe
 from driftd.model.resource import Json
 
 SHORT = 80
@@ -19,19 +19,10 @@ _MAX_DIFF_WIDTH = 120
 _MAX_COMPARED_LINES = 200
 """Maximum lines per side that are compared, after equal lines at both ends are removed."""
 
-# Control characters, and those that turn the direction of what follows: they can make a line read as another one.
-_UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
-
-def visible(text: str) -> str:
-    """The text with a mark in place of every character that would not show, and line breaks as they are."""
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\t", "    "))
-
 
 def one_line(text: str, limit: int = SHORT) -> str:
-    """At most `limit` characters, with `⏎` for each line break."""
-    line = visible(text[: 4 * limit].strip("\n")).replace("\n", "⏎")
-    return clip(line, limit)
+    """The text, safe to show, in at most `limit` characters of one line."""
+    return clip(safe.one_line(text[: 4 * limit].strip("\n")), limit)
 
 
 def clip(text: str, limit: int) -> str:
@@ -68,7 +59,7 @@ def line_diff(desired: Json, live: Json) -> tuple[str, ...] | None:
         left, right = left[:-1], right[:-1]
     matcher = difflib.unified_diff(left[:_MAX_COMPARED_LINES], right[:_MAX_COMPARED_LINES], n=0, lineterm="")
     changed = [line for line in matcher if not line.startswith(("---", "+++", "@@"))]
-    shown = [clip(visible(line[: 4 * _MAX_DIFF_WIDTH]), _MAX_DIFF_WIDTH) for line in changed[:_MAX_DIFF_LINES]]
+    shown = [clip(safe.visible(line[: 4 * _MAX_DIFF_WIDTH]), _MAX_DIFF_WIDTH) for line in changed[:_MAX_DIFF_LINES]]
     hidden = (
         len(changed) - len(shown) + max(0, len(left) - _MAX_COMPARED_LINES) + max(0, len(right) - _MAX_COMPARED_LINES)
     )
@@ -91,10 +82,6 @@ def duration(span: timedelta) -> str:
             rest = seconds % size // part
             return f"{seconds // size} {name}" + (f" {rest} {smaller}" if rest else "")
     return f"{seconds} s"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _lines(json_value: Json) -> list[str] | None:

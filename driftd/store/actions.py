@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from driftd.model.plan import Action
+from driftd.model.text import plural
 from driftd.store import timeline
 from driftd.store.records import HistoryKind
 
@@ -35,7 +36,7 @@ def record(connection: Connection, action: Action) -> None:
 
 
 def _summary(action: Action) -> str:
-    counts = f"{timeline.plural(len(action.written), 'object')} written"
+    counts = f"{plural(len(action.written), 'object')} written"
     if action.failed:
         counts += f", {len(action.failed)} failed: {action.failed[0].ref}: {action.failed[0].error}"
     return f"{action.trigger} to {action.revision[:8]} by {action.by}: {counts}"

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from driftd.model.errors import StoreError
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
+from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
 from driftd.store.schema import deliveries, incidents, notifications, unpacked
@@ -228,7 +229,7 @@ def failed(connection: Connection, delivery: Delivery, error: str, retry_at: dat
     if retry_at is not None or result.rowcount == 0:
         return
     incident = delivery.notification.incident
-    attempts = timeline.plural(delivery.attempts + 1, "attempt")
+    attempts = plural(delivery.attempts + 1, "attempt")
     what = _summary(delivery.notification)
     timeline.write(
         connection,
@@ -324,7 +325,7 @@ def _latest_receipt() -> ScalarSelect[str | None]:
 
 def _summary(notification: Notification) -> str:
     incident = notification.incident
-    about = incident.message or timeline.plural(incident.objects, "object")
+    about = incident.message or plural(incident.objects, "object")
     if notification.event is IncidentEvent.RESOLVED:
         about = str(incident.resolution) if incident.resolution else "over"
     return f"{incident.type} {notification.event}: {about}"

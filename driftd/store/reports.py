@@ -19,6 +19,7 @@ from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.errors import Superseded
 from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.report import Report, changed_verdicts
+from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import Instant, reports, verdicts
@@ -169,7 +170,7 @@ def summary(report: Report) -> str:
     at = f" at {report.revision.short}" if report.revision else ""
     if report.error is not None:
         return f"could not tell{at}: {report.error}"
-    total = timeline.plural(len(report.verdicts), "object")
+    total = plural(len(report.verdicts), "object")
     wrong = [f"{n} {status}" for status, n in report.counts.items() if n and status is not Status.IN_SYNC]
     if report.in_sync:
         return f"in sync{at}: {total}" + (f" ({', '.join(wrong)})" if wrong else "")

@@ -48,8 +48,3 @@ def read(connection: Connection, app: str, limit: int, before: int | None) -> li
         )
         for row in connection.execute(query)
     ]
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 object`, `2 objects`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,4 +1,4 @@
-"""The web application: what it answers to which path."""
+"""The web application: health, metrics and the read-only API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INDEX = """driftd {version}
 
 
 def create_app(port: WebPort, metrics: Metrics) -> Starlette:
-    """The application. Nothing here changes what driftd does to a cluster."""
+    """The ASGI application. All of its endpoints are read-only."""
 
     async def index(_: Request) -> Response:
         return PlainTextResponse(_INDEX.format(version=driftd.__version__), headers=HEADERS)
@@ -43,7 +43,7 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
         return Response(body, headers={**HEADERS, "Content-Type": content_type})
 
     async def apps(_: Request) -> Response:
-        # A thread, since a report of thousands of objects takes long enough to keep /healthz waiting.
+        # In a thread: serialising thousands of objects would delay /healthz.
         document = await run_in_threadpool(check_document, port.reports())
         return await run_in_threadpool(JsonResponse, document, headers=HEADERS)
 

@@ -1,4 +1,4 @@
-"""Takes audit events of the API server: `POST /audit`, an EventList of `audit.k8s.io/v1` (its audit webhook backend).
+"""Parses audit events of the API server: an EventList of `audit.k8s.io/v1`, as its audit webhook backend posts it.
 
 Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#webhook-backend
 """
@@ -15,7 +15,7 @@ from driftd.model.audit import ApiPath, AuditEvent
 _WRITES = frozenset({"create", "update", "patch", "delete"})
 
 MAX_BYTES = 64 * 1024 * 1024
-"""What one request may hold: the API server sends at most 400 events at once, each bounded by its own limits."""
+"""Maximum size of a request: the API server sends at most 400 events at once, each bounded by its own limits."""
 
 
 def writes(document: Any) -> Iterator[AuditEvent]:
@@ -25,9 +25,9 @@ def writes(document: Any) -> Iterator[AuditEvent]:
     if document.get("apiVersion") != "audit.k8s.io/v1":
         raise ValueError(f"audit.k8s.io/v1 is wanted, not {document.get('apiVersion')!r}")
     for event in document.get("items") or ():
-        found = _write(event) if isinstance(event, dict) else None
-        if found is not None:
-            yield found
+        write = _write(event) if isinstance(event, dict) else None
+        if write is not None:
+            yield write
 
 
 def _write(event: dict[str, Any]) -> AuditEvent | None:
@@ -43,7 +43,7 @@ def _write(event: dict[str, Any]) -> AuditEvent | None:
     time = _instant(event.get("requestReceivedTimestamp"))
     if time is None:
         return None
-    # An impersonated user is who the request was made for; behind it stands who made it.
+    # The impersonated user is the one that the request was made for; `user` is the one that made it.
     user = (event.get("impersonatedUser") or event.get("user") or {}).get("username") or ""
     manager = (query.get("fieldManager") or [""])[0] or (event.get("userAgent") or "").partition("/")[0]
     return AuditEvent(
@@ -60,7 +60,7 @@ def _write(event: dict[str, Any]) -> AuditEvent | None:
 
 def _instant(text: Any) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
-    return found if found.tzinfo else None
+    return instant if instant.tzinfo else None

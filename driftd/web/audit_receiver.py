@@ -1,6 +1,6 @@
-"""`POST /audit`: authenticated by a token, since what is said there ends up as "who did it".
+"""`POST /audit`: authenticated by a token, since its events name the authors of changes.
 
-It is an application of its own, served by TLS: the API server (its client-go) shows a token to no other server.
+An application of its own, served by TLS: the API server (client-go) sends its token by TLS only.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from driftd.web.response import HEADERS
 
 
 def create_audit_app(port: WebPort) -> Starlette:
-    """The application that takes audit events at `/audit` (`?cluster=NAME` where there are several)."""
+    """The ASGI application that receives audit events at `/audit` (`?cluster=NAME` where there are several)."""
     return Starlette(routes=[Route("/audit", _receiver(port), methods=["POST"])])
 
 
 def _receiver(port: WebPort) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint. It answers 204 once the events are taken in; otherwise the API server sends them again."""
+    """The endpoint. It answers 204 once the events are recorded; otherwise the API server retries."""
 
     async def audit(request: Request) -> Response:
+        secret = port.audit_token()
+        if secret is None:
+            return PlainTextResponse("no audit events are taken: web.audit is not configured\n", 404, headers=HEADERS)
         try:
-            token = await run_in_threadpool(port.audit_token)
+            token = await run_in_threadpool(secret.read)
         except DriftdError as error:
             return PlainTextResponse(f"{error}\n", 503, headers=HEADERS)
-        if token is None:
-            return PlainTextResponse("no audit events are taken: web.audit is not configured\n", 404, headers=HEADERS)
         if not compare_digest(request.headers.get("authorization", "").encode(), f"Bearer {token}".encode()):
             return PlainTextResponse("the token is wrong\n", 401, headers={**HEADERS, "WWW-Authenticate": "Bearer"})
         body = bytearray()

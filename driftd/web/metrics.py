@@ -18,7 +18,7 @@ _PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class PassOutcome(StrEnum):
-    """What a pass over an app came to."""
+    """The result of a pass over an app."""
 
     IN_SYNC = "in_sync"
     DRIFT = "drift"
@@ -26,7 +26,7 @@ class PassOutcome(StrEnum):
 
 
 class Metrics:
-    """The figures, in a registry of their own. All methods are quick, and safe to call from any thread."""
+    """All metrics, in a registry of their own. Methods do not block, and may be called from any thread."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -86,66 +86,66 @@ class Metrics:
         build.labels(driftd.__version__).set(1)
 
     def observe_pass(self, report: Report, seconds: float, *, held: bool = False) -> None:
-        """A pass over an app has ended, after `seconds`."""
+        """Records a finished pass over an app."""
         result = (
             PassOutcome.IN_SYNC if report.in_sync else PassOutcome.UNKNOWN if report.undecided else PassOutcome.DRIFT
         )
-        where = (report.app, report.cluster)
-        self._in_sync.labels(*where).set(report.in_sync)
-        self._last_pass.labels(*where).set(report.time.timestamp())
+        labels = (report.app, report.cluster)
+        self._in_sync.labels(*labels).set(report.in_sync)
+        self._last_pass.labels(*labels).set(report.time.timestamp())
         for status, count in report.counts.items():
-            self._objects.labels(*where, str(status)).set(count)
+            self._objects.labels(*labels, str(status)).set(count)
         self._passes.labels(report.app, str(result)).inc()
         self._pass_seconds.labels(report.app).observe(seconds)
         self.observe_hold(report.app, report.cluster, held=held)
 
     def observe_hold(self, app: str, cluster: str, *, held: bool) -> None:
-        """The app is kept at an earlier revision from now on, or no longer is."""
+        """Records whether the app is held at an earlier revision."""
         self._held.labels(app, cluster).set(held)
 
     def observe_fetch(self, source: str, *, ok: bool, seconds: float, time: datetime) -> None:
-        """A fetch of a source has ended at `time`, after `seconds`."""
+        """Records a fetch of a source that ended at `time`."""
         self._fetches.labels(source, _result(ok)).inc()
         self._fetch_seconds.labels(source).observe(seconds)
         if ok:
             self._fetched.labels(source).set(time.timestamp())
 
     def observe_action(self, action: Action) -> None:
-        """driftd has written to a cluster, or failed to."""
+        """Records an attempt to write to a cluster."""
         self._actions.labels(action.app, str(action.trigger), _result(not action.failed)).inc()
 
     def observe_delivery(self, channel: str, *, ok: bool) -> None:
-        """A message was given to a channel, or refused by it."""
+        """Records an attempt to deliver a message to a channel."""
         self._notifications.labels(channel, _result(ok)).inc()
 
     def observe_queue(self, depth: int) -> None:
-        """So many apps wait for a pass."""
+        """Records the number of apps that wait for a pass."""
         self._queue.set(depth)
 
     def observe_unused_rules(self, count: int) -> None:
-        """So many ignore rules have matched nothing yet, every app having been looked at."""
+        """Records the number of ignore rules that have matched nothing in any app."""
         self._unused_rules.set(count)
 
     def observe_reload(self, *, ok: bool) -> None:
-        """The configuration was read again; with `ok` false it was refused and the old one stays."""
+        """Records a reload of the configuration; with `ok` false it was refused and the old one stays."""
         self._reloads.labels(_result(ok)).inc()
 
-    def keep(self, *, apps: Mapping[str, str], sources: Iterable[str], channels: Iterable[str]) -> None:
-        """Forgets every app (name to its cluster), source and channel that the configuration no longer has."""
+    def retain(self, *, apps: Mapping[str, str], sources: Iterable[str], channels: Iterable[str]) -> None:
+        """Removes the series of all other apps (name to cluster), sources and channels."""
         kept_sources, kept_channels = frozenset(sources), frozenset(channels)
-        per_place: tuple[MetricWrapperBase, ...] = (self._in_sync, self._held, self._objects, self._last_pass)
-        for metric in per_place:
-            _forget(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
+        per_app_and_cluster: tuple[MetricWrapperBase, ...] = (self._in_sync, self._held, self._objects, self._last_pass)
+        for metric in per_app_and_cluster:
+            _remove_series(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
         per_app: tuple[MetricWrapperBase, ...] = (self._passes, self._pass_seconds, self._actions)
         for metric in per_app:
-            _forget(metric, lambda labels: labels["app"] not in apps, "app")
+            _remove_series(metric, lambda labels: labels["app"] not in apps, "app")
         per_source: tuple[MetricWrapperBase, ...] = (self._fetches, self._fetch_seconds, self._fetched)
         for metric in per_source:
-            _forget(metric, lambda labels: labels["source"] not in kept_sources, "source")
-        _forget(self._notifications, lambda labels: labels["channel"] not in kept_channels, "channel")
+            _remove_series(metric, lambda labels: labels["source"] not in kept_sources, "source")
+        _remove_series(self._notifications, lambda labels: labels["channel"] not in kept_channels, "channel")
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics in the text format that suits an `Accept` header (Prometheus' or OpenMetrics), and its type."""
+        """All metrics in the text format of an `Accept` header (Prometheus' or OpenMetrics), and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -154,10 +154,10 @@ def _result(ok: bool) -> str:
     return "success" if ok else "failure"
 
 
-def _forget(metric: MetricWrapperBase, gone: Callable[[Mapping[str, str]], bool], *names: str) -> None:
-    """Removes the series for whose labels (those of `names`) `gone` says so."""
-    known = {tuple(sample.labels[name] for name in names) for family in metric.collect() for sample in family.samples}
-    for values in known:
+def _remove_series(metric: MetricWrapperBase, is_gone: Callable[[Mapping[str, str]], bool], *names: str) -> None:
+    """Removes the series whose labels (those of `names`) satisfy `is_gone`."""
+    series = {tuple(sample.labels[name] for name in names) for family in metric.collect() for sample in family.samples}
+    for values in series:
         labels = dict(zip(names, values, strict=True))
-        if gone(labels):
+        if is_gone(labels):
             metric.remove_by_labels(labels)

@@ -1,4 +1,4 @@
-"""What the web server asks the daemon."""
+"""The interface of the daemon that the web server calls."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Protocol
 
 from driftd.model.audit import AuditEvent
 from driftd.model.report import Report
+from driftd.model.secret import Secret
 
 
 class WebPort(Protocol):
-    """Answers at once, from what is in memory: no I/O, no waiting."""
+    """Every method answers from memory: no I/O, no waiting."""
 
     def alive(self) -> bool:
-        """Whether the daemon's loops still turn. False makes Kubernetes restart the pod."""
+        """Whether the daemon's loops make progress. False makes Kubernetes restart the pod."""
 
     def ready(self) -> Sequence[str]:
-        """Why the daemon is not ready yet, in sentences; empty when it is.
+        """The reasons why the daemon is not ready, as sentences; empty when it is.
 
-        It is ready once every source was fetched, or failed, once, its caches are listed and the store is open.
+        It is ready once every source was fetched or has failed once, the caches are synced and the store is open.
         """
 
     def reports(self) -> Sequence[Report]:
-        """The last report of each app that has one."""
+        """The latest report of each app that has one."""
 
-    def audit_token(self) -> str | None:
-        """What an audit webhook must show; None where none is taken. Raises: DriftdError: it cannot be read."""
+    def audit_token(self) -> Secret | None:
+        """The bearer token of the audit webhook; None where no audit events are accepted."""
 
     def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
-        """Records the audit events of a cluster (None: the default one). False: there is no such cluster."""
+        """Records audit events of a cluster (None: the default one). Returns: False if there is no such cluster."""

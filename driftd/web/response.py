@@ -9,11 +9,11 @@ import orjson
 from starlette.responses import Response
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""What every answer carries."""
+"""Headers of every response."""
 
 
 class JsonResponse(Response):
-    """Any JSON document, integers past 64 bits and lone surrogates among it."""
+    """Any JSON document, including integers past 64 bits and lone surrogates."""
 
     media_type = "application/json"
 

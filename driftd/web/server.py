@@ -1,4 +1,4 @@
-"""Serves the application until it is told to stop."""
+"""Serves an application by uvicorn, inside the daemon's event loop."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from starlette.applications import Starlette
 from driftd.model.errors import DriftdError
 
 STOP_SECONDS = 3
-"""How long open requests may take to end when the server stops."""
+"""Seconds that open requests have to end when the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the server really listens: `port` is the one that it got where 0 was asked for."""
+    """The address of the running server. `port` is the one assigned where 0 was requested."""
 
     host: str
     port: int
@@ -33,14 +33,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the server shows: PEM files."""
+    """The server's certificate and key, as PEM files."""
 
     cert_file: Path
     key_file: Path
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves the process's signals alone: they are the daemon's. Says when it listens."""
+    """A uvicorn server that leaves signals to the daemon, and sets `listening` once it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -59,8 +59,8 @@ class _Uvicorn(uvicorn.Server):
 async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = None) -> AsyncIterator[Server]:
     """Serves `app` on `host` and `port` (0: any free one) while the context is open, then stops gracefully.
 
-    With a certificate by TLS, else in the clear.
-    Raises: DriftdError: the address cannot be listened on, or the certificate is of no use.
+    Uses TLS where a certificate is given.
+    Raises: DriftdError: the address cannot be bound, or the certificate cannot be loaded.
     """
     context = _tls(tls) if tls else None
     listener = _bind(host, port)

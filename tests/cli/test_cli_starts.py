@@ -11,7 +11,10 @@ import pytest
 HEAVY = (
     "aiohttp",
     "apscheduler",
+    "asyncio",
     "deepdiff",
+    "driftd.config",
+    "driftd.model.drift",
     "git",
     "kubernetes",
     "orjson",
@@ -19,6 +22,7 @@ HEAVY = (
     "rich",
     "slack_sdk",
     "sqlalchemy",
+    "structlog",
 )
 """Packages that are slow to import, and that `--help` does not need."""
 

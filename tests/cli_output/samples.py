@@ -1,4 +1,4 @@
-"""Reports that the tests of outputs show, and a strategy for all the others."""
+"""Sample reports for the tests of outputs, and a strategy for any report."""
 
 from __future__ import annotations
 

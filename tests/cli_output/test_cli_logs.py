@@ -128,7 +128,7 @@ def test_short_values_are_not_taken_for_secrets():
 
 
 def test_levels_hold_for_us_and_others_chatter_only_at_debug():
-    """Info of an HTTP library tells nobody anything."""
+    """Info of an HTTP library is of use when debugging only."""
     stream = set_up(LogFormat.JSON, LogLevel.WARNING)
     structlog.get_logger("x").info("quiet")
     assert stream.getvalue() == ""

@@ -151,7 +151,7 @@ def test_sarif_is_valid_for_any_text(report):
     assert [c for c in text if (ord(c) < 32 and c != "\n") or 0x7F <= ord(c) <= 0x9F] == []
 
 
-def test_markdown_shows_fields_values_hands_and_lines():
+def test_markdown_shows_fields_values_owners_and_lines():
     """A comment on a pull request that needs no other page."""
     text = written(Format.MARKDOWN, *ALL)
     assert text.startswith("### ⚠️ driftd: drift in 1 of 3 apps, could not tell for 1 of 3 apps\n")
@@ -178,7 +178,7 @@ def test_markdown_fits_into_a_comment_and_says_what_it_left_out():
 
 @given(reports)
 def test_markdown_lets_no_text_become_markup(report):
-    """No link, image, HTML, emphasis or mention comes from a name or a value: all of them stand in code."""
+    """No link, image, HTML, emphasis or mention comes from a name or a value: all of them are in code spans."""
     text = markdown.render([report])
     assert_harmless(text)
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)

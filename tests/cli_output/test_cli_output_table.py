@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import xml.etree.ElementTree as ET
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from driftd.cli.output import describe
 from driftd.cli.output.difference import difference
 from driftd.cli.output.overview import (
     AppStatus,
-    HistoryEntry,
+    HistoryLine,
     Tone,
     history_json,
     print_history,
@@ -25,9 +24,7 @@ from driftd.cli.output.overview import (
     status_json,
 )
 from driftd.cli.output.progress import progress
-from driftd.cli.output.svg import terminal_svg
 from driftd.cli.output.table import print_reports
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
@@ -50,7 +47,7 @@ def field_of(desired: object, live: object, change: Change = Change.CHANGED) -> 
 
 
 def test_the_table_in_80_columns():
-    """One line per object with its place at the edge; below it field, values, hand and line; then the summary."""
+    """One line per object with its Git line at the edge; below it field, values, owner and line; then the summary."""
     assert (
         shown(*ALL)
         == """\
@@ -142,7 +139,7 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert max(map(len, lines)) <= width
 
 
-def test_values_that_read_alike_are_told_apart():
+def test_values_that_look_alike_are_distinguished():
     """The text "5" is not the number 5, an empty text is not null, a blank at the end is one."""
     assert '"5" → 5' in shown(field_of("5", 5))
     assert '"" → null' in shown(field_of("", None))
@@ -191,15 +188,6 @@ def test_the_table_shows_any_report_and_steers_no_terminal(report, width, show_a
     assert "\x1b" not in ESCAPE.sub("", coloured)
 
 
-@given(texts)
-def test_visible_text_is_printable_and_loses_nothing(text):
-    """Different texts stay different unless they held the written-out form already."""
-    assert all(c.isprintable() or c == "\n" for c in visible(text))
-    assert one_line(text).isprintable()
-    if text.isprintable():
-        assert visible(text) == text
-
-
 @pytest.mark.parametrize(
     ("elapsed", "words"),
     [
@@ -212,7 +200,7 @@ def test_visible_text_is_printable_and_loses_nothing(text):
         (timedelta(minutes=-5), "in 5 minutes"),
     ],
 )
-def test_times_are_told_as_people_tell_them(elapsed, words):
+def test_ages_are_in_the_largest_unit(elapsed, words):
     """A clock that is a little ahead is nobody's concern."""
     assert describe.ago(NOW - elapsed, NOW) == words
 
@@ -244,8 +232,8 @@ STATUSES = (
     AppStatus("far", "edge", Mode.OBSERVE, error="the API server of edge does not answer"),
 )
 HISTORY = (
-    HistoryEntry(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
-    HistoryEntry(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
+    HistoryLine(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
+    HistoryLine(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
 )
 
 
@@ -255,7 +243,7 @@ def console_text(print_it, width: int = 100) -> str:
     return stream.getvalue()
 
 
-def test_status_tells_of_every_app_how_it_is():
+def test_status_has_a_row_for_every_app():
     """Mode, revision and its state, health, counts, the last pass; then holds and errors."""
     text = console_text(lambda console: print_status(console, STATUSES, now=NOW))
     rows = {line.split()[0]: line for line in text.splitlines() if re.search(r" on (prod|edge) ", line)}
@@ -267,7 +255,7 @@ def test_status_tells_of_every_app_how_it_is():
     assert "far: the API server of edge does not answer" in text
 
 
-def test_history_tells_what_happened_when_and_by_whom():
+def test_history_has_a_row_for_every_event():
     """In the order given."""
     text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
     assert text.index("drift") < text.index("rolled back")
@@ -291,7 +279,7 @@ def test_status_and_history_steer_no_terminal(name, reason):
     app = AppStatus(
         name, name, Mode.HEAL, revision=name, hold=Hold(name, name, name, name, reason, reason, NOW), error=reason
     )
-    entry = HistoryEntry(NOW, name, Tone.BAD, name, name, reason)
+    entry = HistoryLine(NOW, name, Tone.BAD, name, name, reason)
     for text in (
         console_text(lambda console: print_status(console, [app], now=NOW)),
         console_text(lambda console: print_history(console, [entry], now=NOW)),
@@ -305,31 +293,8 @@ def test_empty_tables_say_so():
     assert "Nothing has happened" in console_text(lambda console: print_history(console, [], now=NOW))
 
 
-def test_a_picture_is_the_same_each_time_and_loads_nothing():
-    """So that it changes in Git only when the output does, and works where nothing else can be reached."""
-
-    def render(console: Console) -> None:
-        print_reports(console, ALL, now=NOW)
-
-    svg = terminal_svg(render, "driftd check", width=100)
-    assert svg == terminal_svg(render, "driftd check", width=100)
-    root = ET.fromstring(svg)
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert "@font-face" not in svg
-    assert "url(http" not in svg
-    assert "Fira Code" not in svg
-    assert "ui-monospace" in svg
-    assert "nginx:1.26" in svg
-
-
-def test_a_picture_of_any_text_is_well_formed():
-    """Titles and names may hold what XML does not like."""
-    report = Report("a<b>&\x00\ud800", "]]>", None, (verdict("<K>", "&\x1b[31m", Status.MISSING),), NOW)
-    ET.fromstring(terminal_svg(lambda console: print_reports(console, [report], now=NOW), 'a <b> & "c"'))
-
-
 def test_progress_is_silent_where_nobody_watches():
-    """A file or a pipe gets not a byte of it."""
+    """A file or a pipe gets no byte of it."""
     stream = io.StringIO()
     with progress(stream) as work:
         work.step("Reading the cluster", total=3)

@@ -14,8 +14,8 @@ from driftd.config.loading import load
 from driftd.config.schema import json_schema, schema_text
 from driftd.config.secret import SecretEnv, SecretFile
 from driftd.config.settings import Config
-from driftd.config.values import Address
-from driftd.model.drift import Engine
+from driftd.config.values import ListenAddress
+from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError
 from driftd.model.plan import Mode, RollbackMode
 
@@ -81,7 +81,7 @@ def test_the_example_that_ships_loads_and_says_what_it_seems_to_say():
     assert (ingress.mode, ingress.rollback, ingress.helm.release_name) == (Mode.HEAL, RollbackMode.AUTO, "ingress")
     assert config.notify.slack.channel == "#drift"
     assert [webhook.name for webhook in config.notify.webhooks] == ["audit"]
-    assert config.web.listen == Address("0.0.0.0", 8080)
+    assert config.web.listen == ListenAddress("0.0.0.0", 8080)
     assert config.cluster_of(ingress).name == "prod"
     assert config.source_of(web) is shop
 
@@ -140,7 +140,7 @@ def test_a_small_configuration_has_sensible_defaults(config_of, monkeypatch):
     assert config.sources[0].ref is None
     assert config.cluster_of(app).name == "default"
     assert config.cluster_of(app).kubeconfig is None
-    assert config.web.listen == Address("127.0.0.1", 8080)
+    assert config.web.listen == ListenAddress("127.0.0.1", 8080)
     assert config.store.url == "sqlite:////home/ada/state/driftd/driftd.db"
     assert config.cache_dir == Path("/home/ada/cache/driftd/git")
     assert list(config.secrets()) == []
@@ -167,7 +167,7 @@ def test_paths_start_at_the_folder_of_the_file(config_of, tmp_path):
     assert config.clusters[0].kubeconfig == tmp_path / "prod.kubeconfig"
 
 
-def test_a_mistake_is_told_with_its_place_and_what_was_meant(mistakes_of):
+def test_a_mistake_has_its_position_and_a_guess(mistakes_of):
     """File, line and column as compilers have them, the key's path, and a guess."""
     text = "sources: [{name: shop, url: https://git.example.com/shop.git}]\napps:\n  - name: web\n    source: shop\n"
     assert mistakes_of(text + "    mode: heall\n") == [
@@ -223,7 +223,7 @@ web: {listen: 8080}
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("auth: {token: hunter2hunter2}", "secrets are files, never values: use tokenFile or tokenEnv"),
         ("auth: {username: a, password: hunter2hunter2}", "use passwordFile or passwordEnv"),
@@ -234,13 +234,13 @@ web: {listen: 8080}
         ("url: ssh://git:hunter2hunter2@git.example.com/shop.git", "the url holds a password"),
     ],
 )
-def test_a_secret_in_the_file_is_refused_and_never_repeated(line, said, mistakes_of):
+def test_a_secret_in_the_file_is_refused_and_never_repeated(line, message, mistakes_of):
     """Errors end up in logs and tickets."""
     text = in_context(line, "sources")
     if line.startswith("url"):
         text = text.replace("    url: https://git.example.com/shop.git\n", "")
     mistakes = mistakes_of(text)
-    assert said in "\n".join(mistakes)
+    assert message in "\n".join(mistakes)
     assert "hunter2" not in "\n".join(mistakes)
 
 
@@ -282,7 +282,7 @@ def test_addresses_are_taken_as_they_are(url, config_of):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("ref: {}", "needs one of branch, tag, semver, commit"),
         ("ref: {branch: main, commit: 4f0c1a2b}", "cannot be there together with branch"),
@@ -298,13 +298,13 @@ def test_addresses_are_taken_as_they_are(url, config_of):
         ("auth: [a]", "must be a mapping"),
     ],
 )
-def test_keys_of_a_source_that_do_not_fit_together_are_mistakes(line, said, mistakes_of):
+def test_keys_of_a_source_that_do_not_fit_together_are_mistakes(line, message, mistakes_of):
     """Each with the sentence that helps."""
-    assert said in "\n".join(mistakes_of(in_context(line, "sources")))
+    assert message in "\n".join(mistakes_of(in_context(line, "sources")))
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("path: /etc", "relative to the repository's root"),
         ("path: a/../../b", "must not lead out of the repository"),
@@ -317,9 +317,9 @@ def test_keys_of_a_source_that_do_not_fit_together_are_mistakes(line, said, mist
         ("namespace: Not_OK", "as a Kubernetes label has it"),
     ],
 )
-def test_keys_of_an_app_that_lead_nowhere_are_mistakes(line, said, mistakes_of):
+def test_keys_of_an_app_that_lead_nowhere_are_mistakes(line, message, mistakes_of):
     """Each with the sentence that helps."""
-    assert said in "\n".join(mistakes_of(in_context(line)))
+    assert message in "\n".join(mistakes_of(in_context(line)))
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ apps:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "the file is empty"),
         ("# nothing\n", "the file is empty"),
@@ -382,9 +382,9 @@ apps:
         ),
     ],
 )
-def test_what_is_no_configuration_at_all_is_refused_kindly(text, said, mistakes_of):
+def test_what_is_no_configuration_at_all_is_refused_kindly(text, message, mistakes_of):
     """No traceback, no endless reading, nothing executed."""
-    assert said in "\n".join(mistakes_of(text))
+    assert message in "\n".join(mistakes_of(text))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -399,7 +399,7 @@ def test_another_version_of_the_format_is_refused(mistakes_of):
 
 
 def test_a_reference_to_nothing_lists_what_there_is(mistakes_of):
-    """When no name is close, all are told."""
+    """When no name is close, all are listed."""
     (mistake,) = mistakes_of(MINIMAL.replace("source: shop", "source: zzzz"))
     assert mistake.endswith("apps[0].source: there is no source with this name; there are shop")
 
@@ -414,6 +414,6 @@ def test_slack_takes_a_bot_or_a_webhook(config_of, mistakes_of):
     """And not halves of both."""
     config = config_of(MINIMAL + "notify: {slack: {webhookUrlEnv: HOOK}}\n")
     assert config.notify.slack.webhook_url == SecretEnv("notify.slack.webhookUrlEnv", "HOOK")
-    said = "\n".join(mistakes_of(MINIMAL + "notify: {slack: {tokenEnv: T, webhookUrlEnv: HOOK}}\n"))
-    assert "cannot be there together with tokenEnv" in said
-    assert "needs channel beside it" in said
+    message = "\n".join(mistakes_of(MINIMAL + "notify: {slack: {tokenEnv: T, webhookUrlEnv: HOOK}}\n"))
+    assert "cannot be there together with tokenEnv" in message
+    assert "needs channel beside it" in message

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from driftd.config.duration import format_duration, parse_duration
 from driftd.config.loading import load, parse, unusable_files
 from driftd.config.secret import SecretEnv, SecretFile
-from driftd.config.values import Address, parse_address
+from driftd.config.values import ListenAddress, parse_listen_address
 from driftd.model.errors import ConfigError
 
 
@@ -31,12 +31,32 @@ from driftd.model.errors import ConfigError
         ("1m0.5s", 60.5),
     ],
 )
-def test_durations_read_as_go_reads_them(text, seconds):
+def test_durations_parse_as_in_go(text, seconds):
     """The forms of time.ParseDuration."""
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "5x", "-5s", "1d", "5 m", "m", "1e3s", "٣s", "5S", "inf", "99999999999h"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "5x",
+        "-5s",
+        "1d",
+        "5 m",
+        "m",
+        "1w",
+        "1mm",
+        "1y",
+        "9" * 400 + "h",
+        "1e3s",
+        "٣s",
+        "5S",
+        "inf",
+        "99999999999h",
+    ],
+)
 def test_what_is_no_duration_is_refused(text):
     """Days are none, as in Go: they are not always 24 hours long."""
     with pytest.raises(ValueError, match="must be"):
@@ -44,7 +64,7 @@ def test_what_is_no_duration_is_refused(text):
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=3000)))
-def test_every_duration_reads_back_as_it_was_written(duration):
+def test_every_duration_parses_as_it_was_formatted(duration):
     """To the microsecond."""
     assert parse_duration(format_duration(duration)) == duration
 
@@ -52,22 +72,22 @@ def test_every_duration_reads_back_as_it_was_written(duration):
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("0.0.0.0:8080", Address("0.0.0.0", 8080)),
-        ("[::]:8080", Address("::", 8080)),
-        ("localhost:0", Address("localhost", 0)),
-        (":8080", Address("0.0.0.0", 8080)),
+        ("0.0.0.0:8080", ListenAddress("0.0.0.0", 8080)),
+        ("[::]:8080", ListenAddress("::", 8080)),
+        ("localhost:0", ListenAddress("localhost", 0)),
+        (":8080", ListenAddress("0.0.0.0", 8080)),
     ],
 )
 def test_addresses_have_a_host_and_a_port(text, address):
     """IPv6 in brackets, as in URLs."""
-    assert parse_address(text) == address
+    assert parse_listen_address(text) == address
 
 
 @pytest.mark.parametrize("text", ["8080", "::1:8080", "host", "host:", "host:99999", "http://h:1", "a b:1", "h:-1"])
 def test_what_is_no_address_is_refused(text):
     """With the form that it should have."""
     with pytest.raises(ValueError, match="HOST:PORT"):
-        parse_address(text)
+        parse_listen_address(text)
 
 
 def test_a_secret_file_loses_one_closing_line_break(tmp_path):
@@ -79,9 +99,10 @@ def test_a_secret_file_loses_one_closing_line_break(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "there is no such file"), (b"", "empty"), (b"\n", "empty"), (b"hunter2\xff", "UTF-8")]
+    ("content", "message"),
+    [(None, "there is no such file"), (b"", "empty"), (b"\n", "empty"), (b"hunter2\xff", "UTF-8")],
 )
-def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, said, tmp_path):
+def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, message, tmp_path):
     """And never what is in it."""
     path = tmp_path / "token"
     if content is not None:
@@ -89,7 +110,7 @@ def test_a_secret_that_cannot_be_read_names_its_key_and_its_file(content, said, 
     with pytest.raises(ConfigError) as caught:
         SecretFile("auth.tokenFile", path).read()
     assert str(caught.value).startswith(f"auth.tokenFile: {path}: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in repr(caught.value)
 
 
@@ -120,7 +141,7 @@ def test_a_secrets_value_is_in_no_repr(tmp_path, monkeypatch):
     assert "hunter2" not in repr(secrets)
 
 
-def test_files_that_are_named_and_not_there_are_warned_of_with_their_place(tmp_path):
+def test_configured_files_that_are_missing_are_warnings_with_their_keys(tmp_path):
     """Every one, secret or not; those that are there are not."""
     (tmp_path / "here").write_text("x")
     (tmp_path / "driftd.yaml").write_text(
@@ -151,7 +172,7 @@ def mistakes_in(content: bytes) -> list[str]:
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
 def test_no_content_makes_the_loader_fall_over(content):
-    """Whatever is in the file: a configuration, or mistakes with a place."""
+    """Whatever is in the file: a configuration, or mistakes with positions."""
     assert all(re.match(r"driftd\.yaml:[0-9]+:[0-9]+: ", mistake) for mistake in mistakes_in(content))
 
 
@@ -182,5 +203,5 @@ _trees = st.recursive(
 
 @given(st.dictionaries(_words, _trees, max_size=5))
 def test_no_shape_makes_the_loader_fall_over(tree):
-    """A list where a mapping belongs, a number where a list does: each is a mistake with a place."""
+    """A list where a mapping belongs, a number where a list does: each is a mistake with a position."""
     assert all(re.match(r"driftd\.yaml:1:[0-9]+: ", mistake) for mistake in mistakes_in(json.dumps(tree).encode()))

@@ -11,7 +11,8 @@ from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.live.api_reader import ReadResult, ReadResults
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Engine, Status
+from driftd.model.drift import Status
+from driftd.model.engine import Engine
 from tests.kube.scripted import CONFIG_MAPS, config_map
 from tests.support.samples import manifest
 

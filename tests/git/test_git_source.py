@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftd.config.secret import SecretEnv, SecretFile
 from driftd.git.address import GitAddress, Transport
 from driftd.git.source import (
     BasicAuth,
     GitSource,
     Ref,
     RefKind,
-    SecretEnv,
-    SecretFile,
     SshAuth,
     TokenAuth,
 )
@@ -144,7 +143,7 @@ def test_no_address_that_is_accepted_can_be_an_option_or_another_protocol(text: 
 
 def test_a_login_must_fit_the_address(tmp_path: Path) -> None:
     """A key opens no https server, and a token no ssh server."""
-    token = TokenAuth(SecretEnv("TOKEN"))
+    token = TokenAuth(SecretEnv("auth.tokenEnv", "TOKEN"))
     with pytest.raises(GitError, match="no use"):
         GitSource("shop", "git@git.example.com:shop", auth=token)
     with pytest.raises(GitError, match="no use"):
@@ -156,20 +155,8 @@ def test_no_secret_is_in_what_a_source_shows_of_itself(tmp_path: Path, monkeypat
     monkeypatch.setenv("PASSWORD", "s3cret")
     file = tmp_path / "token"
     file.write_text("s3cret\n")
-    for auth in (TokenAuth(SecretFile(file)), BasicAuth(SecretFile(file), SecretEnv("PASSWORD"))):
+    for auth in (
+        TokenAuth(SecretFile("auth.tokenFile", file)),
+        BasicAuth(SecretFile("auth.tokenFile", file), SecretEnv("auth.passwordEnv", "PASSWORD")),
+    ):
         assert "s3cret" not in repr(GitSource("shop", "https://git.example.com/shop", auth=auth))
-
-
-def test_a_secret_is_read_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files rotate. Only the newline at the end is none of it."""
-    file = tmp_path / "token"
-    file.write_text("one\n")
-    secret = SecretFile(file)
-    assert secret.read() == "one"
-    file.write_text("two ")
-    assert secret.read() == "two "
-    monkeypatch.delenv("NO_SUCH_VARIABLE", raising=False)
-    with pytest.raises(GitError, match="NO_SUCH_VARIABLE"):
-        SecretEnv("NO_SUCH_VARIABLE").read()
-    with pytest.raises(GitError, match="missing"):
-        SecretFile(tmp_path / "missing").read()

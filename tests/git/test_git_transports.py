@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from driftd.config.secret import SecretFile
 from driftd.git.mirror import Mirror
-from driftd.git.source import BasicAuth, GitSource, Ref, RefKind, SecretFile, SshAuth, TokenAuth
+from driftd.git.source import BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.model.errors import GitError, SourceUnreachable
 from tests.support.certificates import Authority
 from tests.support.gitserver import GitRepo, HttpsGitServer, SshGitServer, git_processes, silent_server
@@ -27,7 +28,7 @@ def https_mirror(tmp_path: Path, server: HttpsGitServer, **changes: object) -> M
 def token(tmp_path: Path, text: str = TOKEN) -> TokenAuth:
     file = tmp_path / "token"
     file.write_text(f"{text}\n")
-    return TokenAuth(SecretFile(file))
+    return TokenAuth(SecretFile("key", file))
 
 
 async def test_a_public_repository_is_fetched_by_https(tmp_path: Path, https: HttpsGitServer, repo: GitRepo) -> None:
@@ -56,7 +57,7 @@ async def test_a_name_and_a_password_let_in(tmp_path: Path, https: HttpsGitServe
     https.logins = {"ann": "pass:wörd"}
     (tmp_path / "user").write_text("ann\n")
     (tmp_path / "password").write_text("pass:wörd\n")
-    auth = BasicAuth(SecretFile(tmp_path / "user"), SecretFile(tmp_path / "password"))
+    auth = BasicAuth(SecretFile("key", tmp_path / "user"), SecretFile("key", tmp_path / "password"))
     assert (await https_mirror(tmp_path, https, auth=auth).fetch()).sha == repo.head
 
 
@@ -136,7 +137,7 @@ async def test_a_token_file_that_cannot_be_right_is_refused(
 ) -> None:
     """An empty one, or one with a line break that would end the header. Nothing is sent."""
     (tmp_path / "token").write_text(content)
-    tracked = https_mirror(tmp_path, https, auth=TokenAuth(SecretFile(tmp_path / "token")))
+    tracked = https_mirror(tmp_path, https, auth=TokenAuth(SecretFile("key", tmp_path / "token")))
     with pytest.raises(GitError, match="the token"):
         await tracked.fetch()
     assert https.requests == []

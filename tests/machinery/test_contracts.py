@@ -135,4 +135,4 @@ def test_only_the_demo_imports_the_sandbox(graph: ImportGraph, room: str) -> Non
     name, target = named("protected"), module_of("driftd.sandbox", graph)
     outside = [one for one in sorted(graph.find_descendants(room)) if not one.startswith("driftd.cli.demo")]
     assert [one for one in outside if is_kept(name, graph, (one, target))] == []
-    assert is_kept(name, graph, ("driftd.cli.demo.show", target))
+    assert is_kept(name, graph, ("driftd.cli.demo.steps", target))

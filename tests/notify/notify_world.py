@@ -76,7 +76,7 @@ def notification_of(
 
 
 @dataclass
-class Kept:
+class FakeSecret:
     """A secret that a test may remove or change."""
 
     secret: str | None

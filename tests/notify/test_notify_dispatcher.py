@@ -40,7 +40,7 @@ async def test_notifications_accepted_before_a_crash_are_delivered_after_it(url)
 async def test_a_repeated_delivery_has_the_same_id_and_body(store: Store, receiver):
     """The receiver can detect it, after an error and after a crash during delivery."""
     clock = world.Clock()
-    channel = WebhookChannel(name="audit", url=receiver.url, secret=world.Kept("key"))
+    channel = WebhookChannel(name="audit", url=receiver.url, secret=world.FakeSecret("key"))
     dispatcher = Dispatcher(store, [channel], clock)
     await accept(store, "audit")
     receiver.next(500)

@@ -28,12 +28,12 @@ async def workspace() -> AsyncIterator[Workspace]:
 
 
 @pytest.fixture
-async def token() -> world.Kept:
-    return world.Kept(TOKEN)
+async def token() -> world.FakeSecret:
+    return world.FakeSecret(TOKEN)
 
 
 @pytest.fixture
-async def channel(workspace: Workspace, token: world.Kept) -> AsyncIterator[SlackChannel]:
+async def channel(workspace: Workspace, token: world.FakeSecret) -> AsyncIterator[SlackChannel]:
     made = SlackChannel(token=token, channel="#drift", api_url=workspace.api_url)
     yield made
     await made.close()
@@ -129,7 +129,7 @@ async def test_the_error_for_an_unreachable_slack_does_not_contain_the_token(tok
 
 async def test_a_webhook_posts_every_event_as_a_message(workspace):
     """It cannot update; errors do not contain the URL, which is the secret."""
-    channel = SlackWebhookChannel(url=world.Kept(workspace.webhook_url))
+    channel = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
         assert await channel.send(world.notification_of(event), None) is None
     assert [m["text"][:2] for m in workspace.messages] == ["⚠️", "⚠️", "✅ "]

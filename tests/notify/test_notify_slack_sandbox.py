@@ -24,7 +24,7 @@ async def slack() -> AsyncIterator[SlackSandbox]:
 
 @pytest.fixture
 async def channel(slack: SlackSandbox) -> AsyncIterator[SlackChannel]:
-    made = SlackChannel(token=world.Kept(slack.token), channel="#drift", api_url=slack.api_url)
+    made = SlackChannel(token=world.FakeSecret(slack.token), channel="#drift", api_url=slack.api_url)
     yield made
     await made.close()
 
@@ -52,7 +52,7 @@ async def test_the_biggest_messages_keep_every_limit(slack, channel):
     fields = [world.drift("&" * 500 + str(i), "line <\n" * 50 + str(i)) for i in range(40)]
     about = world.incident(*[world.drifted(f"web-{i}", *fields) for i in range(500)])
     await channel.send(world.notification_of(world.OPENED, about), None)
-    hook = SlackWebhookChannel(url=world.Kept(slack.webhook_url))
+    hook = SlackWebhookChannel(url=world.FakeSecret(slack.webhook_url))
     await hook.send(world.notification_of(world.OPENED, about), None)
     await hook.close()
     assert [(m.via, bool(m.blocks)) for m in slack.messages()] == [("api", True), ("webhook", True)]
@@ -60,7 +60,7 @@ async def test_the_biggest_messages_keep_every_limit(slack, channel):
 
 async def test_the_error_for_a_wrong_token_does_not_contain_it(slack):
     """It says what to do."""
-    channel = SlackChannel(token=world.Kept("xoxb-wrong-canary"), channel="#drift", api_url=slack.api_url)
+    channel = SlackChannel(token=world.FakeSecret("xoxb-wrong-canary"), channel="#drift", api_url=slack.api_url)
     with pytest.raises(NotifyError, match="token is not valid") as caught:
         await channel.send(world.notification_of(world.OPENED), None)
     await channel.close()

@@ -19,8 +19,8 @@ from driftd.notify.webhook import WebhookChannel
 CANARY = "canary-key-7f3a"
 
 
-def channel(receiver: world.Receiver, secret: world.Kept | None = None) -> WebhookChannel:
-    return WebhookChannel(name="audit", url=receiver.url, secret=secret or world.Kept(CANARY))
+def channel(receiver: world.Receiver, secret: world.FakeSecret | None = None) -> WebhookChannel:
+    return WebhookChannel(name="audit", url=receiver.url, secret=secret or world.FakeSecret(CANARY))
 
 
 def verify(secret: str, request: world.Request) -> int:
@@ -49,7 +49,7 @@ async def test_the_receiver_can_verify_the_body_with_the_shared_secret(receiver)
 
 async def test_a_rotated_key_is_used_at_once(receiver):
     """The secret is read at each delivery."""
-    secret = world.Kept("old")
+    secret = world.FakeSecret("old")
     sender = channel(receiver, secret)
     await sender.send(world.notification_of(world.OPENED), None)
     secret.secret = "new"
@@ -93,11 +93,11 @@ async def test_connection_errors_are_retried_without_showing_the_url(receiver, m
         await asyncio.Event().wait()
         return web.Response()
 
-    gone = WebhookChannel(name="audit", url="http://127.0.0.1:9/canary-path", secret=world.Kept(CANARY))
-    odd = WebhookChannel(name="audit", url="http://[canary-path/", secret=world.Kept(CANARY))
+    gone = WebhookChannel(name="audit", url="http://127.0.0.1:9/canary-path", secret=world.FakeSecret(CANARY))
+    odd = WebhookChannel(name="audit", url="http://[canary-path/", secret=world.FakeSecret(CANARY))
     slow = channel(receiver)
     receiver.answers.append(hang)
-    keyless = channel(receiver, world.Kept(None))
+    keyless = channel(receiver, world.FakeSecret(None))
     for sender in (gone, odd, slow, keyless):
         with pytest.raises(NotifyError) as caught:
             await sender.send(world.notification_of(world.OPENED), None)

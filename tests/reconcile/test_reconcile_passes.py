@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from driftd.model.command import CommandKind
-from driftd.model.drift import Engine, Status
+from driftd.model.drift import Status
+from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger

@@ -26,6 +26,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
+from driftd.model.secret import Secret
 from driftd.web import Metrics, create_app, serve
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -43,15 +44,15 @@ def report(app: str, *statuses: Status, cluster: str = "prod", error: str | None
 
 @dataclass
 class Daemon:
-    """What the web server sees of one."""
+    """A fake daemon."""
 
     turning: bool = True
     reasons: list[str] = field(default_factory=list)
     last: list[Report] = field(default_factory=list)
-    token: str | None = None
+    token: Secret | None = None
     written: list[tuple[str | None, AuditEvent]] = field(default_factory=list)
 
-    def audit_token(self) -> str | None:
+    def audit_token(self) -> Secret | None:
         return self.token
 
     def audit(self, cluster: str | None, events: Sequence[AuditEvent]) -> bool:
@@ -210,7 +211,7 @@ def test_what_the_configuration_no_longer_has_leaves_the_metrics(metrics):
     for name in ("shop", "gone"):
         metrics.observe_fetch(name, ok=True, seconds=1, time=NOW)
         metrics.observe_delivery(name, ok=True)
-    metrics.keep(apps={"web": "prod", "moved": "edge"}, sources=["shop"], channels=["shop"])
+    metrics.retain(apps={"web": "prod", "moved": "edge"}, sources=["shop"], channels=["shop"])
     seen = samples(metrics)
     assert not [key for key in seen if "old" in key or "gone" in key]
     assert seen["driftd_app_in_sync", "web", "prod"] == 0

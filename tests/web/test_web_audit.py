@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from driftd.config.secret import SecretFile
 from driftd.model.audit import ApiPath
 from driftd.web import serve
 from driftd.web.audit import writes
@@ -67,8 +69,8 @@ def test_without_a_field_manager_the_user_agent_names_it_as_the_api_server_would
     assert write.manager == "kubectl"
 
 
-async def test_only_who_shows_the_token_is_heard() -> None:
-    """No token configured: not there. A wrong one: refused. The right one: taken."""
+async def test_audit_events_are_accepted_with_the_right_token_only(tmp_path: Path) -> None:
+    """No token configured: 404. Its file is gone: 503. A wrong one: 401. The right one, read anew each time: 204."""
     daemon = Daemon()
     async with serve(create_audit_app(daemon), "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
 
@@ -78,7 +80,10 @@ async def test_only_who_shows_the_token_is_heard() -> None:
                 return answer.status
 
         assert await post("anything") == 404
-        daemon.token = "right"
+        file = tmp_path / "token"
+        daemon.token = SecretFile("web.audit.tokenFile", file)
+        assert await post("anything") == 503
+        file.write_text("right\n")
         assert await post(None) == 401
         assert await post("wrong") == 401
         assert daemon.written == []
@@ -87,3 +92,5 @@ async def test_only_who_shows_the_token_is_heard() -> None:
         assert await post("right", query="?cluster=elsewhere") == 404
         assert await post("right", {"kind": "Pod"}) == 400
         assert await post("right", [1]) == 400
+        file.write_text("rotated\n")
+        assert await post("right") == 401

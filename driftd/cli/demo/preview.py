@@ -1,4 +1,4 @@
-"""A Slack message in a terminal, about as it would look."""
+"""A Slack message, approximated in a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STYLES = {"block": "cyan", "code": "cyan", "bold": "bold", "gone": "strike brig
 
 
 def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) -> RenderableType:
-    """The panel of one posted message: its blocks, or its text where it has none."""
+    """The panel of a posted message: its blocks, or its text where it has none."""
     parts: list[RenderableType] = []
     for block in blocks:
         if block["type"] == "section":
@@ -33,7 +33,7 @@ def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) 
 
 
 def mrkdwn(text: str) -> Text:
-    """Slack's markup as styled text; what it escapes is written out again."""
+    """Slack's markup as styled text, its escapes undone."""
     result = Text()
     position = 0
     for match in _SPAN.finditer(text):

@@ -1,4 +1,4 @@
-"""The small world of the demo: a repository with a web shop in it, and the configuration that watches it."""
+"""The files of the demo: a repository with a web shop's manifests, and driftd's configuration."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ data:
 
 @dataclass(frozen=True, slots=True)
 class DemoWorld:
-    """The folders and files of one demo, all below `folder`."""
+    """The paths of one demo, all below `folder`."""
 
     folder: Path
 
@@ -96,7 +96,7 @@ class DemoWorld:
         return self.folder / "driftd.log"
 
     def make_repository(self) -> None:
-        """The first commit: everything is well."""
+        """Creates the repository with its first commit."""
         repo = Repo.init(self.repository, initial_branch="main")
         try:
             for name, content in _FILES.items():
@@ -108,7 +108,7 @@ class DemoWorld:
             repo.close()
 
     def commit_image(self, image: str, subject: str, author: str) -> str:
-        """Changes the image in Git; returns the commit's name."""
+        """Commits another image. Returns the commit's hash."""
         repo = Repo(self.repository)
         try:
             (self.repository / "apps/web/deployment.yaml").write_text(_DEPLOYMENT.format(image=image))
@@ -133,7 +133,7 @@ class DemoWorld:
         self.token.write_text(token + "\n")
 
     def write_config(self, *, mode: str, slack: str) -> None:
-        """The daemon's configuration; JSON is YAML too."""
+        """Writes the daemon's configuration; JSON is YAML too."""
         document = {
             "apiVersion": "driftd.io/v1alpha1",
             "kind": "Config",

@@ -1,4 +1,4 @@
-"""What the commands print: one module per format, all of the same reports."""
+"""The output of commands: one module per format."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import import_module
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from driftd.model.report import Report
+if TYPE_CHECKING:  # `driftd --help` needs the names of the formats, and nothing of a report
+    from driftd.model.report import Report
 
 
 class Format(StrEnum):
@@ -23,7 +24,7 @@ class Format(StrEnum):
 
 
 def load(output: Format) -> None:
-    """Imports what a format needs, as for the table the rich library."""
+    """Imports a format's module with its libraries (rich, for the table) ahead of its use."""
     import_module(f"driftd.cli.output.{output}")
 
 
@@ -37,7 +38,7 @@ def write_reports(
 ) -> None:
     """Writes the reports in a format to `stream` (standard output by default).
 
-    `show_all` has the table list the objects that are in sync, too. Each format is imported only when it is asked for.
+    With `show_all` the table also lists the objects that are in sync. Each format is imported on use only.
     """
     stream = stream or sys.stdout
     match output:

@@ -1,26 +1,18 @@
-"""The words that every human-readable output shares. All texts are safe to show and hold no line break."""
+"""Texts that all human-readable formats share. All are safe to show, and one line."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
 
-from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
 from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath, format_path
 from driftd.model.report import Report
 from driftd.model.resource import Json
 from driftd.model.revision import GitLine
+from driftd.model.text import one_line, plural
 
-STATUS_WORDS = {
-    Status.IN_SYNC: "in sync",
-    Status.DRIFTED: "drifted",
-    Status.MISSING: "missing",
-    Status.ORPHANED: "orphaned",
-    Status.IGNORED: "ignored",
-    Status.UNKNOWN: "unknown",
-}
 STATUS_MEANS = {Status.MISSING: "not in the cluster", Status.ORPHANED: "no longer in Git"}
 WORST_FIRST = (Status.UNKNOWN, Status.DRIFTED, Status.MISSING, Status.ORPHANED, Status.IGNORED, Status.IN_SYNC)
 
@@ -34,13 +26,13 @@ def object_name(verdict: Verdict) -> str:
     return one_line(f"{ref.kind} {name}")
 
 
-def place(verdict: Verdict) -> str | None:
-    """`apps/web/deploy.yaml:1`, with the tool that made something else of it; None for what Git does not declare."""
+def declared_at(verdict: Verdict) -> str | None:
+    """`apps/web/deploy.yaml:1`, with the tool that rendered it; None for what Git does not declare."""
     source = verdict.source
     if source is None:
         return None
-    made_by = "" if source.origin == "yaml" else f" ({source.origin})"
-    return one_line(f"{source.file}:{source.line}{made_by}")
+    tool = "" if source.origin == "yaml" else f" ({source.origin})"
+    return one_line(f"{source.file}:{source.line}{tool}")
 
 
 def path(field_path: FieldPath) -> str:
@@ -48,14 +40,14 @@ def path(field_path: FieldPath) -> str:
 
 
 def scalar(value: Json) -> str:
-    """A value in one line: strings bare where that cannot be mistaken, everything else as JSON."""
-    if isinstance(value, str) and value and value == value.strip() and not _reads_as_something_else(value):
+    """A value in one line: strings bare where that is unambiguous, everything else as JSON."""
+    if isinstance(value, str) and value and value == value.strip() and not _is_ambiguous(value):
         return one_line(value)
     return one_line(json.dumps(value, ensure_ascii=False))
 
 
 def shorten(text: str, width: int) -> str:
-    """The text in at most `width` characters, its middle left out where it is longer."""
+    """The text in at most `width` characters; a longer one without its middle."""
     if len(text) <= width:
         return text
     head = (width - 1 + 1) // 2
@@ -68,28 +60,28 @@ def change(field: FieldDrift, width: int = 120) -> str:
 
 
 def sides(field: FieldDrift, width: int = 120) -> tuple[str, str]:
-    """What Git has and what is live, each in at most `width` characters with the part that differs in view."""
+    """The declared and the live value, each in at most `width` characters around the first difference."""
     desired, live = scalar(field.desired), scalar(field.live)
     if field.change is Change.ADDED:
         return "not in Git", shorten(live, width)
     if field.change is Change.REMOVED:
         return shorten(desired, width), "gone"
     if max(len(desired), len(live)) > width:
-        same = next((i for i, (a, b) in enumerate(zip(desired, live, strict=False)) if a != b), width)
-        if same > width // 3:
-            cut = same - width // 3
+        equal = next((i for i, (a, b) in enumerate(zip(desired, live, strict=False)) if a != b), width)
+        if equal > width // 3:
+            cut = equal - width // 3
             desired, live = f"…{desired[cut + 1 :]}", f"…{live[cut + 1 :]}"
     desired, live = (text if len(text) <= width else f"{text[: width - 1]}…" for text in (desired, live))
     return desired, live
 
 
-def owner(by: FieldOwner | None) -> str:
-    """`kubectl-edit (Update), alice`; says so when nobody is named."""
-    if by is None:
+def owner(field_owner: FieldOwner | None) -> str:
+    """`kubectl-edit (Update), alice`; a fixed text where nobody is named."""
+    if field_owner is None:
         return "nobody named in managedFields"
-    how = ", ".join(part for part in (by.operation, by.subresource) if part)
-    user = f", {by.user}" if by.user else ""
-    return one_line(f"{by.manager} ({how}){user}" if how else f"{by.manager}{user}")
+    how = ", ".join(part for part in (field_owner.operation, field_owner.subresource) if part)
+    user = f", {field_owner.user}" if field_owner.user else ""
+    return one_line(f"{field_owner.manager} ({how}){user}" if how else f"{field_owner.manager}{user}")
 
 
 def git_line(line: GitLine) -> str:
@@ -97,7 +89,7 @@ def git_line(line: GitLine) -> str:
 
 
 def commit(line: GitLine) -> str | None:
-    """`4f0c1a2b Ada Lovelace`, or None where there was no blame."""
+    """`4f0c1a2b Ada Lovelace`, or None without a blame."""
     return one_line(" ".join(part for part in (line.commit[:8], line.author) if part)) if line.commit else None
 
 
@@ -106,14 +98,14 @@ def subject(line: GitLine) -> str:
 
 
 def ago(time: datetime, now: datetime) -> str:
-    """`5 minutes ago`, `just now`; a time ahead of `now` by more than clocks differ is `in 5 minutes`."""
+    """`5 minutes ago`, `just now`; a time ahead of `now` by a minute or more is `in 5 minutes`."""
     elapsed = now - time
     seconds = int(abs(elapsed).total_seconds())
     if elapsed < timedelta(seconds=2) and seconds < 60:
         return "just now"
     size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
     count = seconds // size
-    words = f"{count} {unit}{'s' if count > 1 else ''}"
+    words = plural(count, unit)
     return f"{words} ago" if elapsed > timedelta() else f"in {words}"
 
 
@@ -123,14 +115,12 @@ def absolute(time: datetime) -> str:
 
 
 def counts(report: Report) -> str:
-    """`1 drifted, 2 missing, 10 in sync`: what is there, the worst first."""
-    return ", ".join(
-        f"{report.counts[status]} {STATUS_WORDS[status]}" for status in WORST_FIRST if report.counts[status]
-    )
+    """`1 drifted, 2 missing, 10 in sync`: the statuses that occur, the worst first."""
+    return ", ".join(f"{report.counts[status]} {status.label}" for status in WORST_FIRST if report.counts[status])
 
 
 def conclusion(report: Report) -> str:
-    """The verdict on an app in words; "in sync" only when that is certain."""
+    """The verdict on an app; "in sync" only when that is certain."""
     if report.in_sync:
         return "in sync"
     if report.drifted:
@@ -140,16 +130,15 @@ def conclusion(report: Report) -> str:
 
 def behind(lag: Behind, now: datetime) -> str:
     """`behind by 2 commits: live is what 4f0c1234 declared (3 days ago “Deploy web”)`."""
-    commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
     revision = lag.revision
     return (
-        f"behind by {commits}: live is what {revision.short} declared "
+        f"behind by {plural(lag.commits, 'commit')}: live is what {revision.short} declared "
         f"({ago(revision.time, now)} “{one_line(revision.subject)}”)"
     )
 
 
 def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
-    """One field in one line, for outputs that have no layout of their own; without `values` only what happened."""
+    """One field in one line, for formats without a layout of their own; without `values`, the change's kind only."""
     parts = ["Git has moved on" if field.behind else owner(field.by)]
     if field.by and not field.behind and field.by.time:
         parts.append(timestamp(field.by.time))
@@ -158,8 +147,8 @@ def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
     return f"{path(field.path)}: {change(field) if values else field.change} ({'; '.join(parts)})"
 
 
-def _reads_as_something_else(text: str) -> bool:
-    """Whether the bare text would look like a number, a word of JSON or a quoted text."""
+def _is_ambiguous(text: str) -> bool:
+    """Whether the bare text would look like a number, a word of JSON, a quoted text or one of ours."""
     if text[0] in "\"'{[" or text in ("gone", "not in Git"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Two long values as the lines that differ between them."""
+"""Line differences of long values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from difflib import unified_diff
 from enum import StrEnum
 from itertools import islice
 
-from driftd.cli.output.visible import one_line
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.resource import Json
+from driftd.model.text import one_line
 
 MAX_LINES = 24
-"""What one field may take of an output."""
+"""Maximum lines per field."""
 _MAX_COMPARED = 5_000
-"""difflib takes quadratic time: longer values are only said to differ."""
+"""difflib takes quadratic time: of longer values only the numbers of lines are given."""
 
 
 class Side(StrEnum):
-    """Which text a line of a difference is in."""
+    """The side that a line is on."""
 
     GIT = "-"
     LIVE = "+"
@@ -44,7 +44,7 @@ def needs_lines(field: FieldDrift, width: int) -> bool:
 
 
 def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
-    """The lines that differ, with two of context around them, safe to show, and at most `max_lines` of them."""
+    """The lines that differ, with two lines of context, safe to show, and at most `max_lines`."""
     if field.detail:
         return [_detailed(line) for line in field.detail[:max_lines]]
     desired = [] if field.change is Change.ADDED else _lines(field.desired)
@@ -53,23 +53,23 @@ def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
         return [DiffLine(Side.NOTE, f"{len(desired)} lines in Git, {len(live)} lines in the cluster")]
     lines = list(_compared(desired, live))
     if len(lines) > max_lines:
-        rest = len(lines) - max_lines + 1
-        lines = [*lines[: max_lines - 1], DiffLine(Side.NOTE, f"{rest} more lines")]
+        hidden = len(lines) - max_lines + 1
+        lines = [*lines[: max_lines - 1], DiffLine(Side.NOTE, f"{hidden} more lines")]
     return lines
 
 
 def _detailed(line: str) -> DiffLine:
-    """A line of a field's detail: its first character says which side it is about."""
+    """A line of a field's detail, whose first character is its side."""
     side = Side(line[0]) if line[:2] in ("- ", "+ ", "~ ") else Side.BOTH
     return DiffLine(side, one_line(line[1:]))
 
 
 def _compared(desired: list[str], live: list[str]) -> Iterator[DiffLine]:
-    whole = not desired or not live
-    for line in islice(unified_diff(desired, live, n=2, lineterm=""), 2, None):  # past its two lines of file names
+    one_sided = not desired or not live
+    for line in islice(unified_diff(desired, live, n=2, lineterm=""), 2, None):  # skip the two lines of file names
         if line.startswith("@@"):
             first = line.split()[1].lstrip("-").split(",")[0]
-            if not whole and int(first) > 1:
+            if not one_sided and int(first) > 1:
                 yield DiffLine(Side.NOTE, f"line {first}")
         else:
             yield DiffLine(Side(line[0]), line[1:])

@@ -1,4 +1,4 @@
-"""Every field of one object, and what is said of it: `check --explain`."""
+"""`check --explain`: every field of one object, with its verdict and rule."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
-from driftd.cli.output.visible import one_line
 from driftd.diff.explain import Explanation
 from driftd.model.document import timestamp
 from driftd.model.path import format_path
 from driftd.model.resource import ResourceRef
+from driftd.model.text import one_line
 
 _STYLES = {
     "in_sync": "green",
@@ -27,7 +27,7 @@ _WIDTH = 60
 
 
 def print_explanation(console: Console, ref: ResourceRef, fields: Sequence[Explanation]) -> None:
-    """One block for each field: path and verdict, the two values, who set the live one, and the rule that decided."""
+    """Prints a block per field: path, verdict, both values, the live one's owner, and the rule that decided."""
     console.print(Text(one_line(str(ref)), style="bold"))
     for field in fields:
         style = _STYLES.get(field.verdict, "")
@@ -36,12 +36,12 @@ def print_explanation(console: Console, ref: ResourceRef, fields: Sequence[Expla
         console.print(Text.assemble("             ", (_values(field), "")), soft_wrap=True)
         owner = describe.owner(field.owner) if field.owner else "nobody"
         when = f", {describe.absolute(field.owner.time)}" if field.owner and field.owner.time else ""
-        why = f"             {owner}{when} · {one_line(field.rule)}"
-        console.print(Text(why, style="bright_black"), soft_wrap=True)
+        source = f"             {owner}{when} · {one_line(field.rule)}"
+        console.print(Text(source, style="bright_black"), soft_wrap=True)
 
 
 def explanation_json(ref: ResourceRef, fields: Sequence[Explanation]) -> str:
-    """The same for programs."""
+    """The same as JSON."""
     return dump(
         {
             "version": 1,

@@ -1,4 +1,4 @@
-"""The JSON form, for programs."""
+"""The JSON format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftd.model.document import check_document
 from driftd.model.report import Report
 
 _RAW = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""What JSON leaves as it is, and a terminal or an editor would act on."""
+"""Characters that JSON does not escape and a terminal or an editor would act on."""
 
 
 def render(reports: Iterable[Report]) -> str:
@@ -22,10 +22,10 @@ def render(reports: Iterable[Report]) -> str:
 
 
 def dump(document: Any) -> str:
-    """JSON text that means the same value, with every character escaped that could steer what shows it."""
+    """JSON text with every character escaped that a terminal or an editor would act on."""
     try:
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
     except orjson.JSONEncodeError:
-        # orjson takes no integer past 64 bits and no lone surrogate; a cluster's values may hold either.
+        # orjson refuses integers past 64 bits and lone surrogates; a cluster's values may hold either.
         text = json.dumps(document, indent=2)
     return _RAW.sub(lambda match: f"\\u{ord(match.group()):04x}", text) + "\n"

@@ -1,4 +1,4 @@
-"""JUnit's XML, as CI systems read it: one suite per app, one case per object."""
+"""JUnit XML for CI systems: a suite per app, a case per object."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference, needs_lines
-from driftd.cli.output.visible import visible
 from driftd.model.document import timestamp
 from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import plural, visible
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 allows in no form, not even as a reference."""
+"""Characters that XML 1.0 forbids, even as references."""
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The reports as a `testsuites` document: drift is a failure, what could not be told an error."""
+    """The reports as a `testsuites` document: drift is a failure, an unknown verdict an error."""
     suites = ET.Element("testsuites", name="driftd")
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for report in reports:
@@ -60,24 +60,23 @@ def _case(report: Report, verdict: Verdict) -> ET.Element:
     if verdict.source:
         case.set("file", _text(verdict.source.file))
         case.set("line", str(verdict.source.line))
-    word = describe.STATUS_WORDS[verdict.status]
+    word = verdict.status.label
     if verdict.status is Status.UNKNOWN:
         _outcome(case, "error", word, [verdict.error or ""])
     elif verdict.status is Status.IGNORED:
         ET.SubElement(case, "skipped", message="ignored by a rule")
     elif verdict.status is not Status.IN_SYNC:
         meaning = describe.STATUS_MEANS.get(verdict.status)
-        fields = len(verdict.fields)
-        message = meaning or f"{word}: {fields} {'field' if fields == 1 else 'fields'}"
+        message = meaning or f"{word}: {plural(len(verdict.fields), 'field')}"
         _outcome(case, "failure", message, _lines(verdict))
     return case
 
 
 def _lines(verdict: Verdict) -> Iterable[str]:
     for field in verdict.fields:
-        long = needs_lines(field, 80)
-        yield describe.field_sentence(field, values=not long)
-        if long:
+        multiline = needs_lines(field, 80)
+        yield describe.field_sentence(field, values=not multiline)
+        if multiline:
             yield from map(str, difference(field))
 
 

@@ -1,4 +1,4 @@
-"""Lines of a terminal that wrap under their own indent, and that a terminal without Unicode can show too."""
+"""Terminal lines with a hanging indent, and an ASCII form for terminals without Unicode."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from itertools import islice
 from rich.console import Console
 from rich.text import Text
 
-NARROWEST = 40
-"""Lines are laid out for at least this many columns."""
+MIN_WIDTH = 40
+"""Minimum width of the layout, in columns."""
 
-_BATCH = 100
-"""Lines that are printed together: each print has a cost of its own."""
+_BATCH_SIZE = 100
+"""Lines per print, each of which has an overhead."""
 
-_PLAIN: dict[int, str] = {
-    ord(fancy): plain
-    for fancy, plain in {"→": "->", "…": "~", "·": "-", "“": '"', "”": '"', "⇥": ">", "✓": "OK", "✗": "!!"}.items()
-}
+_ASCII_FORMS: dict[int, str] = str.maketrans(
+    {"→": "->", "…": "~", "·": "-", "“": '"', "”": '"', "⇥": ">", "✓": "OK", "✗": "!!"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. Where it is too long it wraps, its rest indented by `hang`; or, if `cut`, it loses its end."""
+    """One line. A longer one than the width is wrapped, its rest indented by `hang`; or truncated, if `cut`."""
 
     text: Text
     indent: int = 0
@@ -32,11 +31,11 @@ class Line:
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:
-    """Prints each line within the console's width; in ASCII where its encoding has nothing else."""
-    width = max(console.width, NARROWEST)
+    """Prints each line within the console's width; in ASCII where its encoding is."""
+    width = max(console.width, MIN_WIDTH)
     ascii_only = console.options.ascii_only
     wrapped = (text for line in lines for text in _wrapped(console, line, width))
-    while batch := list(islice(wrapped, _BATCH)):
+    while batch := list(islice(wrapped, _BATCH_SIZE)):
         text = Text("\n").join(batch)
         console.print(_ascii(text) if ascii_only else text, soft_wrap=True, highlight=False)
 
@@ -62,5 +61,5 @@ def _indented(text: Text, indent: int) -> Text:
 
 
 def _ascii(text: Text) -> Text:
-    """The same without colours, which such terminals seldom have either."""
-    return Text(text.plain.translate(_PLAIN).encode("ascii", "backslashreplace").decode("ascii"))
+    """The ASCII form, without colours, which such terminals seldom have."""
+    return Text(text.plain.translate(_ASCII_FORMS).encode("ascii", "backslashreplace").decode("ascii"))

@@ -1,6 +1,6 @@
-"""Markdown as GitHub and GitLab read it, for comments on pull requests.
+"""GitHub's and GitLab's Markdown, for comments on pull requests.
 
-Everything from the cluster or the repository stands in code: there it is neither markup, nor a link, nor a mention.
+All texts from clusters and repositories are in code spans: there they are no markup, no links and no mentions.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference, needs_lines
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, plural, visible
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""
@@ -29,55 +29,55 @@ _WIDTH = 80
 
 
 def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -> str:
-    """The reports as Markdown. Objects past `max_characters` are left out, and their number is said."""
+    """The reports as Markdown. Objects past `max_characters` are left out and counted."""
     blocks = [_title(reports)]
-    room = max_characters - len(blocks[0]) - 1_000
+    budget = max_characters - len(blocks[0]) - 1_000
     for report in reports:
         heading = _heading(report)
         blocks.append(heading)
-        room -= len(heading)
+        budget -= len(heading)
         left_out = 0
         for verdict in report.verdicts:
             if verdict.status in (Status.IN_SYNC, Status.IGNORED):
                 continue
             block = _object(verdict)
-            if len(block) + 2 > room:
+            if len(block) + 2 > budget:
                 left_out += 1
             else:
-                room -= len(block) + 2
+                budget -= len(block) + 2
                 blocks.append(block)
         if left_out:
-            blocks.append(f"*… and {left_out} more {'object' if left_out == 1 else 'objects'} that did not fit here.*")
+            blocks.append(f"*… and {plural(left_out, 'more object')} that did not fit here.*")
     return "\n\n".join(blocks) + "\n"
 
 
 def code(text: str, *, in_table: bool = False) -> str:
-    """A code span that shows just this text, whatever it holds."""
+    """A code span of any text."""
     text = one_line(text)
     if in_table:
         text = text.replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    # CommonMark takes one blank off both ends when there is one at both.
+    # CommonMark strips one blank off both ends when both have one.
     pad = " " if not text or text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{pad}{text or ' '}{pad}{fence}"
 
 
 def fenced(lines: Iterable[str], language: str = "") -> str:
-    """A code block that no line of it can end."""
+    """A fenced code block of any lines: the fence is longer than any in them."""
     body = "\n".join(lines)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", body)), default=0))
     return f"{fence}{language}\n{body}\n{fence}"
 
 
 def _title(reports: Sequence[Report]) -> str:
-    wrong = [report for report in reports if not report.in_sync]
+    out_of_sync = [report for report in reports if not report.in_sync]
     if not reports:
         return "### driftd: nothing to check"
-    apps = "1 app" if len(reports) == 1 else f"{len(reports)} apps"
-    if not wrong:
+    apps = plural(len(reports), "app")
+    if not out_of_sync:
         return f"### ✅ driftd: {apps} in sync"
-    drifted = sum(bool(report.drifted) for report in wrong)
-    unclear = len(wrong) - drifted
+    drifted = sum(bool(report.drifted) for report in out_of_sync)
+    unclear = len(out_of_sync) - drifted
     parts = [f"drift in {drifted} of {apps}"] if drifted else []
     parts += [f"could not tell for {unclear} of {apps}"] if unclear else []
     return f"### {'⚠️' if drifted else '❔'} driftd: {', '.join(parts)}"
@@ -97,12 +97,10 @@ def _heading(report: Report) -> str:
 
 
 def _object(verdict: Verdict) -> str:
-    title = (
-        f"{_ICONS[verdict.status]} **{describe.STATUS_WORDS[verdict.status]}** {code(describe.object_name(verdict))}"
-    )
+    title = f"{_ICONS[verdict.status]} **{verdict.status.label}** {code(describe.object_name(verdict))}"
     if meaning := describe.STATUS_MEANS.get(verdict.status):
         title += f", {meaning}"
-    if place := describe.place(verdict):
+    if place := describe.declared_at(verdict):
         title += f" · {code(place)}"
     return "\n\n".join([title, *_details(verdict)])
 
@@ -112,9 +110,8 @@ def _details(verdict: Verdict) -> Iterator[str]:
         yield fenced(visible(verdict.error).split("\n"))
     if verdict.behind:
         lag = verdict.behind
-        commits = "1 commit" if lag.commits == 1 else f"{lag.commits} commits"
         then = describe.absolute(lag.revision.time)
-        yield f"Behind by {commits}: live is what {code(lag.revision.short)} declared, {then}."
+        yield f"Behind by {plural(lag.commits, 'commit')}: live is what {code(lag.revision.short)} declared, {then}."
     if verdict.fields:
         rows = [_row(field) for field in verdict.fields]
         yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])

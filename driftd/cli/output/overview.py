@@ -13,16 +13,16 @@ from rich.text import Text
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
 from driftd.cli.output.table import STATUS_STYLES
-from driftd.cli.output.visible import one_line
 from driftd.model.document import timestamp
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold
 from driftd.model.revision import RevisionState
+from driftd.model.text import one_line
 from driftd.service.views import AppStatus, HistoryLine, Tone
 
 _DIM = "bright_black"
-_WIDE = 100
-"""From so many columns on there is room for "3 days ago" beside a time."""
+_MIN_WIDTH_FOR_AGES = 100
+"""Minimum width, in columns, for "3 days ago" next to a time."""
 _STATE_STYLES = {
     RevisionState.SEEN: _DIM,
     RevisionState.APPLIED: "cyan",
@@ -41,7 +41,7 @@ _TONE_STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.NEUTRAL: "default"}
 
 
 def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) -> None:
-    """One row per app: mode, revision and its state, health, counts and the last pass; holds and errors below."""
+    """Prints a row per app: mode, revision and its state, health, counts, last pass; holds and errors below."""
     if not apps:
         console.print(Text("No apps are configured.", style=_DIM))
         return
@@ -66,14 +66,14 @@ def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) 
 
 
 def print_history(console: Console, entries: Sequence[HistoryLine], *, now: datetime) -> None:
-    """One row per event, in the order given."""
+    """Prints a row per event, in the order given."""
     if not entries:
         console.print(Text("Nothing has happened yet.", style=_DIM))
         return
     table = _table("When", "What", "Revision", "By", "Detail")
     for entry in entries:
         when = Text(describe.absolute(entry.time))
-        if console.width >= _WIDE:
+        if console.width >= _MIN_WIDTH_FOR_AGES:
             when.append(f", {describe.ago(entry.time, now)}", style=_DIM)
         table.add_row(
             when,
@@ -86,12 +86,12 @@ def print_history(console: Console, entries: Sequence[HistoryLine], *, now: date
 
 
 def status_json(apps: Sequence[AppStatus]) -> str:
-    """The same for programs, in the manner of `check -o json`."""
+    """The same as JSON, in the form of `check -o json`."""
     return dump({"version": 1, "apps": [_status_document(app) for app in apps]})
 
 
 def history_json(app: str, entries: Sequence[HistoryLine]) -> str:
-    """The same for programs, in the manner of `check -o json`."""
+    """The same as JSON, in the form of `check -o json`."""
     documents = [
         {
             "time": timestamp(entry.time),
@@ -158,7 +158,7 @@ def _objects(app: AppStatus) -> Text:
     if app.counts is None:
         return _nothing()
     parts = [
-        Text(f"{count} {describe.STATUS_WORDS[status]}", STATUS_STYLES[status])
+        Text(f"{count} {status.label}", STATUS_STYLES[status])
         for status in describe.WORST_FIRST
         if (count := app.counts.get(status))
     ]

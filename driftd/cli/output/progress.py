@@ -1,4 +1,4 @@
-"""What is being done, on standard error, while a person waits."""
+"""Progress on standard error."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from driftd.cli.output.visible import one_line
+from driftd.model.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 
 class Progress(Protocol):
-    """Where long work says how far it is."""
+    """Receives the progress of long work."""
 
     def step(self, text: str, total: int | None = None) -> None:
-        """The work has come to its next step, of `total` parts where that is known."""
+        """Starts the next step, of `total` parts where that is known."""
 
     def advance(self, parts: int = 1) -> None:
-        """So many more parts of the current step are done."""
+        """Counts parts of the current step as done."""
 
 
 class _Silent:
@@ -52,7 +52,7 @@ class _Bar:
 
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Progress]:
-    """A line that says what is being done, gone when the work is; nothing at all where `stream` is no terminal."""
+    """A line of progress, erased at the end; nothing where `stream` is no terminal."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield _Silent()

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, for code scanning: each field that differs is a result at the line of Git that it contradicts."""
+"""SARIF 2.1.0, for code scanning: a result per field that differs, at the line of Git that declares it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import quote
 import driftd
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.document import timestamp
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULES = {
@@ -30,7 +30,7 @@ _CHANGES = {Change.CHANGED: "changed", Change.REMOVED: "removed", Change.ADDED: 
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The reports as one SARIF run. Objects that are in sync or ignored give no result."""
+    """The reports as one SARIF run. Objects that are in sync or ignored have no result."""
     run = {
         "tool": {
             "driver": {
@@ -58,7 +58,7 @@ def _rule(rule: str) -> dict[str, Any]:
 
 
 def _invocation(report: Report) -> dict[str, Any]:
-    """An app that could not be judged is an execution that failed, never one without results."""
+    """An app without a verdict is a failed execution, never one without results."""
     invocation: dict[str, Any] = {
         "executionSuccessful": report.error is None,
         "endTimeUtc": timestamp(report.time),
@@ -82,8 +82,8 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
                 text = f"{name}: {describe.field_sentence(field)}"
                 yield _result(report, verdict, _CHANGES[field.change], text, field)
         elif verdict.status not in (Status.IN_SYNC, Status.IGNORED):
-            why = visible(verdict.error) if verdict.error else describe.STATUS_MEANS.get(verdict.status, "drifted")
-            yield _result(report, verdict, str(verdict.status), f"{name}: {why}", None)
+            reason = visible(verdict.error) if verdict.error else describe.STATUS_MEANS.get(verdict.status, "drifted")
+            yield _result(report, verdict, str(verdict.status), f"{name}: {reason}", None)
 
 
 def _result(report: Report, verdict: Verdict, rule: str, text: str, field: FieldDrift | None) -> dict[str, Any]:
@@ -97,11 +97,11 @@ def _result(report: Report, verdict: Verdict, rule: str, text: str, field: Field
             }
         ]
     }
-    where = field.git if field and field.git else verdict.source
-    if where:
+    line = field.git if field and field.git else verdict.source
+    if line:
         location["physicalLocation"] = {
-            "artifactLocation": {"uri": _uri(where.file), "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": max(where.line, 1)},
+            "artifactLocation": {"uri": _uri(line.file), "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": max(line.line, 1)},
         }
     identity = f"{report.app}\n{report.cluster}\n{verdict.ref}\n{rule}\n{path}"
     return {
@@ -116,7 +116,7 @@ def _result(report: Report, verdict: Verdict, rule: str, text: str, field: Field
 
 def _uri(file: str) -> str:
     """A relative reference (RFC 3986): a colon in its first segment would make it a scheme."""
-    # Python keeps the bytes of a file name that are no UTF-8 as surrogates; surrogates of another origin are no bytes.
+    # Bytes of a file name that are no UTF-8 are surrogates in Python; surrogates of another origin are no bytes.
     try:
         name = file.encode(errors="surrogateescape")
     except UnicodeEncodeError:

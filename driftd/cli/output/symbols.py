@@ -1,4 +1,4 @@
-"""The signs beside the words, for terminals that know Unicode and for those that do not."""
+"""Symbols of statuses and changes, in Unicode and in ASCII."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from driftd.model.drift import Change, Status
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    of: Mapping[Status, str]
+    status: Mapping[Status, str]
     change: Mapping[Change, str]
     good: str
     bad: str
@@ -18,7 +18,7 @@ class Symbols:
 
 
 UNICODE = Symbols(
-    of={
+    status={
         Status.IN_SYNC: "✓",
         Status.DRIFTED: "≠",
         Status.MISSING: "-",
@@ -32,7 +32,7 @@ UNICODE = Symbols(
     unknown="?",
 )
 ASCII = Symbols(
-    of={
+    status={
         Status.IN_SYNC: "=",
         Status.DRIFTED: "!",
         Status.MISSING: "-",

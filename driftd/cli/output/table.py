@@ -1,4 +1,4 @@
-"""The table that a person reads: one line per object, its fields below, who, when and where, and a summary."""
+"""The table: a line per object, its fields below with author, time and Git line, and a summary."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import Side, difference, needs_lines
-from driftd.cli.output.lines import NARROWEST, Line, print_lines
+from driftd.cli.output.lines import MIN_WIDTH, Line, print_lines
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
-from driftd.cli.output.visible import one_line, visible
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
+from driftd.model.text import one_line, plural, visible
 
 STATUS_STYLES = {
     Status.IN_SYNC: "green",
@@ -40,10 +40,10 @@ _QUIET = (Status.IN_SYNC, Status.IGNORED)
 def print_reports(console: Console, reports: Sequence[Report], *, now: datetime, show_all: bool = False) -> None:
     """Prints the reports, as wide as the console is.
 
-    Objects that are in sync or ignored are only counted, unless `show_all`. `now` is what "5 minutes ago" counts from.
+    Objects that are in sync or ignored are only counted, unless `show_all`. Ages are relative to `now`.
     """
     symbols = ASCII if console.options.ascii_only else UNICODE
-    layout = _Layout(max(console.width, NARROWEST), now, symbols, show_all)
+    layout = _Layout(max(console.width, MIN_WIDTH), now, symbols, show_all)
     print_lines(console, layout.reports(reports))
 
 
@@ -61,7 +61,7 @@ class _Layout:
             quiet = not shown and not report.error
             if index and not (quiet and not spacious):
                 yield Line(Text())
-            yield from [self._in_one_line(report)] if quiet else self._app(report, shown)
+            yield from [self._quiet_line(report)] if quiet else self._app(report, shown)
             spacious = not quiet
         if len(reports) > 1:
             yield Line(Text())
@@ -73,7 +73,7 @@ class _Layout:
         yield self._heading(report)
         yield Line(Text())
         if report.error:
-            yield from self._trouble(report.error, 2)
+            yield from self._error(report.error, 2)
             yield Line(Text())
         open_block = False
         for index, verdict in enumerate(shown):
@@ -93,9 +93,9 @@ class _Layout:
             line.append(f"  {self._revision(report)}", style=f"not bold {_DIM}")
         return Line(line, cut=True)
 
-    def _in_one_line(self, report: Report) -> Line:
+    def _quiet_line(self, report: Report) -> Line:
         count = len(report.verdicts)
-        objects = "no objects" if not count else "1 object" if count == 1 else f"{count} objects"
+        objects = plural(count, "object") if count else "no objects"
         ignored = report.counts[Status.IGNORED]
         line = Text.assemble(
             (f"{self.symbols.good} in sync", "green"),
@@ -112,8 +112,8 @@ class _Layout:
     def _revision(self, report: Report) -> str:
         if report.revision is None:
             return ""
-        who = f"{one_line(report.revision.author)}, {describe.ago(report.revision.time, self.now)}"
-        return f"{who} “{one_line(report.revision.subject)}”"
+        author = f"{one_line(report.revision.author)}, {describe.ago(report.revision.time, self.now)}"
+        return f"{author} “{one_line(report.revision.subject)}”"
 
     def _summary(self, report: Report) -> Line:
         style = "green" if report.in_sync else "red" if report.undecided else "yellow"
@@ -122,7 +122,7 @@ class _Layout:
         for status in describe.WORST_FIRST:
             if count := report.counts[status]:
                 line.append(" · ", style=_DIM)
-                line.append(f"{count} {describe.STATUS_WORDS[status]}", style=STATUS_STYLES[status])
+                line.append(f"{count} {status.label}", style=STATUS_STYLES[status])
         return Line(line, hang=2)
 
     def _total(self, reports: Sequence[Report]) -> Line:
@@ -138,14 +138,14 @@ class _Layout:
 
     def _object(self, verdict: Verdict) -> Iterator[Line]:
         style = STATUS_STYLES[verdict.status]
-        left = Text.assemble((f"{self.symbols.of[verdict.status]} {describe.STATUS_WORDS[verdict.status]:<8}  ", style))
+        left = Text.assemble((f"{self.symbols.status[verdict.status]} {verdict.status.label:<8}  ", style))
         kind, _, name = describe.object_name(verdict).partition(" ")
         left.append(f"{kind} ").append(name, style="bold")
         if meaning := describe.STATUS_MEANS.get(verdict.status):
             left.append(f"  {meaning}", style=_DIM)
-        yield from self._with_right(left, describe.place(verdict))
+        yield from self._with_right_part(left, describe.declared_at(verdict))
         if verdict.error:
-            yield from self._trouble(verdict.error, 4)
+            yield from self._error(verdict.error, 4)
         if verdict.by:
             yield Line(Text(f"deleted by {describe.owner(verdict.by)}"), indent=4, hang=6)
         if verdict.behind:
@@ -168,7 +168,7 @@ class _Layout:
             else:
                 yield Line(head, indent=4, hang=6)
                 yield Line(values, indent=6, hang=6)
-        yield from self._hands(field)
+        yield from self._authors(field)
 
     def _values(self, field: FieldDrift, width: int) -> Text:
         desired, live = describe.sides(field, width)
@@ -178,8 +178,8 @@ class _Layout:
             (live, _DIM if field.change is Change.REMOVED else "green"),
         )
 
-    def _hands(self, field: FieldDrift) -> Iterator[Line]:
-        """Who changed it in the cluster and when; and who declared it in Git, where that is known."""
+    def _authors(self, field: FieldDrift) -> Iterator[Line]:
+        """Who changed the field in the cluster, and who declared it in Git where that is known."""
         if field.behind:
             who = Text("by  nobody: Git has moved on", style="cyan")
         else:
@@ -197,12 +197,12 @@ class _Layout:
                 line.append(f" {describe.subject(field.git)}", style=_DIM)
             yield Line(line, indent=6, hang=10, cut=True)
 
-    def _trouble(self, error: str, indent: int) -> Iterator[Line]:
+    def _error(self, error: str, indent: int) -> Iterator[Line]:
         for line in visible(error).split("\n"):
             yield Line(Text(line, style="red"), indent=indent, hang=indent)
 
-    def _with_right(self, left: Text, right: str | None) -> Iterator[Line]:
-        """`right` at the right edge of the same line, or on the next one where it does not fit."""
+    def _with_right_part(self, left: Text, right: str | None) -> Iterator[Line]:
+        """`right` at the right edge of the line, or on the next line where it does not fit."""
         if right is None:
             yield Line(left, hang=12)
             return

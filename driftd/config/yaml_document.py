@@ -1,7 +1,7 @@
-"""Reads the one YAML document of a configuration file and remembers where everything in it stands.
+"""Parses the YAML document of a configuration file, with the position of every entry.
 
-Scalars stay text: what a key means decides its type, so `tag: 1.10` is the tag "1.10" and not the number 1.1.
-A key whose value is null counts as left out, as in Kubernetes.
+Scalars stay text, since the key decides the type: `tag: 1.10` is the tag "1.10", not the number 1.1.
+A key with the value null is treated as absent, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Location = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 50_000
-"""Aliases count each time they are used, so a file of nested aliases ends here."""
+"""Aliases count at each use, which bounds the expansion of nested aliases."""
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _NULL_TAG = "tag:yaml.org,2002:null"
@@ -29,64 +29,64 @@ _PLAIN_TAGS = frozenset(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a text; both count from 1."""
+    """A position in a text; both count from 1."""
 
     line: int
     column: int
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an entry stands. `key` is None for list items and for the document's root."""
+class EntryPositions:
+    """The positions of an entry. `key` is None for list items and for the document's root."""
 
     key: Position | None
     value: Position
 
 
 @dataclass(frozen=True, slots=True)
-class Misreading:
-    """Something that is wrong with the text itself."""
+class YamlMistake:
+    """A mistake in the text itself."""
 
     position: Position
     location: Location
     text: str
 
 
-class Unreadable(Exception):
-    """The text is not a YAML document. Holds the one misreading that ended the reading."""
+class UnreadableDocument(Exception):
+    """The text is not a YAML document: the mistake that ended parsing."""
 
-    def __init__(self, misreading: Misreading) -> None:
-        self.misreading = misreading
-        super().__init__(misreading.text)
+    def __init__(self, mistake: YamlMistake) -> None:
+        self.mistake = mistake
+        super().__init__(mistake.text)
 
 
 @dataclass(slots=True)
-class Document:
-    """The plain data (mappings, lists and text), where it stands, and the keys that were there twice."""
+class YamlDocument:
+    """Plain data (mappings, lists and text), the positions of its entries, and mistakes that do not end parsing."""
 
     data: Any = None
-    places: dict[Location, Place] = field(default_factory=dict)
-    misreadings: list[Misreading] = field(default_factory=list)
+    positions: dict[Location, EntryPositions] = field(default_factory=dict)
+    mistakes: list[YamlMistake] = field(default_factory=list)
 
     def position(self, location: Location, *, key: bool) -> Position:
-        """Where an entry's key (or its value) starts; for one that is not there, where its nearest ancestor does."""
-        place = self.places.get(location)
-        while place is None and location:
+        """The position of an entry's key or value; for an absent entry, that of its nearest ancestor's key."""
+        entry = self.positions.get(location)
+        while entry is None and location:
             location, key = location[:-1], True
-            place = self.places.get(location)
-        if place is None:
+            entry = self.positions.get(location)
+        if entry is None:
             return Position(1, 1)
-        return place.key if key and place.key else place.value
+        return entry.key if key and entry.key else entry.value
 
 
-def read(content: bytes) -> Document:
-    """The document that `content` holds.
+def parse_document(content: bytes) -> YamlDocument:
+    """Parses the one document of `content`.
 
-    Raises: Unreadable: it is no YAML, not exactly one document, or larger or deeper than a configuration ever is.
+    Raises: UnreadableDocument: no YAML, not exactly one document, or over a limit of size, depth or entries.
     """
     node = _compose(content)
-    document = Document()
-    document.data = _Reader(document).entry(node, (), key=None)
+    document = YamlDocument()
+    document.data = _Parser(document).entry(node, (), key=None)
     return document
 
 
@@ -114,21 +114,21 @@ def _compose(content: bytes) -> yaml.Node:
     return node
 
 
-class _Reader:
-    def __init__(self, document: Document) -> None:
+class _Parser:
+    def __init__(self, document: YamlDocument) -> None:
         self._document = document
         self._nodes = 0
 
     def entry(self, node: yaml.Node, location: Location, *, key: Position | None) -> Any:
         self._nodes += 1
-        here = _position(node.start_mark)
+        position = _position(node.start_mark)
         if self._nodes > MAX_NODES or len(location) > MAX_DEPTH:
-            raise _unreadable(here, f"more than {MAX_NODES} entries, or nested deeper than {MAX_DEPTH} levels")
-        self._document.places[location] = Place(key, here)
+            raise _unreadable(position, f"more than {MAX_NODES} entries, or nested deeper than {MAX_DEPTH} levels")
+        self._document.positions[location] = EntryPositions(key, position)
         if node.tag == _NULL_TAG:
             return None
         if node.tag not in _PLAIN_TAGS:
-            self._misread(here, location, f"the YAML tag {node.tag} has no meaning here")
+            self._add_mistake(position, location, f"the YAML tag {node.tag} has no meaning here")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, location)
@@ -138,19 +138,21 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        seen: dict[str, Position] = {}
+        keys: dict[str, Position] = {}
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
-            here = _position(key_node.start_mark)
+            position = _position(key_node.start_mark)
             if key_node.tag == _MERGE_TAG:
                 merged.append(value_node)
             elif not isinstance(key_node, yaml.ScalarNode):
-                self._misread(here, location, "a key must be a word, not a list or a mapping")
-            elif (key := key_node.value) in seen:
-                self._misread(here, (*location, key), f"the key is here twice: line {seen[key].line} has it already")
+                self._add_mistake(position, location, "a key must be a word, not a list or a mapping")
+            elif (key := key_node.value) in keys:
+                self._add_mistake(
+                    position, (*location, key), f"the key is here twice: line {keys[key].line} has it already"
+                )
             else:
-                seen[key] = here
-                value = self.entry(value_node, (*location, key), key=here)
+                keys[key] = position
+                value = self.entry(value_node, (*location, key), key=position)
                 if value is not None:
                     values[key] = value
         for source in merged:
@@ -158,32 +160,32 @@ class _Reader:
         return values
 
     def _merge(self, node: yaml.Node, values: dict[str, Any], location: Location) -> None:
-        """YAML 1.1's `<<: *anchor`: what the mapping does not say itself comes from the anchored one."""
+        """YAML 1.1's `<<: *anchor`: adds the entries of the anchored mapping whose keys the mapping lacks."""
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._merge(item, values, location)
         elif isinstance(node, yaml.MappingNode):
-            own = {path: place for path, place in self._document.places.items() if path[: len(location)] == location}
+            own = {path: entry for path, entry in self._document.positions.items() if path[: len(location)] == location}
             for key, value in self._mapping(node, location).items():
                 if key not in values:
                     values[key] = value
-            self._document.places.update(own)
+            self._document.positions.update(own)
         else:
-            self._misread(_position(node.start_mark), location, "<< takes a mapping")
+            self._add_mistake(_position(node.start_mark), location, "<< takes a mapping")
 
-    def _misread(self, position: Position, location: Location, text: str) -> None:
-        self._document.misreadings.append(Misreading(position, location, text))
+    def _add_mistake(self, position: Position, location: Location, text: str) -> None:
+        self._document.mistakes.append(YamlMistake(position, location, text))
 
 
 def _position(mark: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
-def _unreadable(position: Position, text: str) -> Unreadable:
-    return Unreadable(Misreading(position, (), text))
+def _unreadable(position: Position, text: str) -> UnreadableDocument:
+    return UnreadableDocument(YamlMistake(position, (), text))
 
 
 def children(data: object, key: str) -> list[tuple[int, Mapping[str, Any]]]:
-    """The mappings in the list `data[key]`, with their indexes; empty when the shape is another one."""
+    """The mappings in the list `data[key]`, with their indexes; empty for data of any other shape."""
     items = data.get(key) if isinstance(data, Mapping) else None
     return [(i, item) for i, item in enumerate(items) if isinstance(item, Mapping)] if isinstance(items, list) else []

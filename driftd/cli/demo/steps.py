@@ -1,4 +1,4 @@
-"""The course of the demo."""
+"""The steps of `driftd demo`."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from driftd.sandbox.server import Sandbox
 from driftd.sandbox.slack import SlackMessage, SlackSandbox
 from driftd.store.store import Store
 
-_PATIENCE = 30.0
-"""Seconds that each step may take before the demo gives up and shows the daemon's log."""
+_STEP_TIMEOUT_SECONDS = 30.0
+"""Seconds per step, after which the demo fails and prints the daemon's log."""
 
 _DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web"
-_BY_HAND = "registry.example.com/shop/web:1.4.1-hotfix"
+_HOTFIX_IMAGE = "registry.example.com/shop/web:1.4.1-hotfix"
 
 
 async def run_demo(*, stay: bool) -> int:
-    """Plays the demo. With `stay` it goes on running afterwards, until Ctrl-C. Returns the exit code."""
+    """Runs the demo; with `stay`, its cluster and daemon go on until Ctrl-C. Returns the exit code."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="driftd-demo-") as folder:
         world = DemoWorld(Path(folder))
         async with Sandbox().serve() as sandbox, SlackSandbox().serve() as slack:
             sandbox.write_kubeconfig(world.kubeconfig)
-            show = Show(console, world, sandbox, slack)
-            await show.play(stay=stay)
+            demo = Demo(console, world, sandbox, slack)
+            await demo.run(stay=stay)
     return 0
 
 
-class Show:
-    """The steps of the demo, on a terminal."""
+class Demo:
+    """Runs the steps of the demo on a terminal."""
 
     def __init__(self, console: Console, world: DemoWorld, sandbox: Sandbox, slack: SlackSandbox) -> None:
         self._console = console
@@ -55,10 +55,10 @@ class Show:
         self._slack = slack
         self._step = 0
 
-    async def play(self, *, stay: bool) -> None:
-        """All steps, one after the other; with `stay` it all goes on running until Ctrl-C.
+    async def run(self, *, stay: bool) -> None:
+        """Runs all steps; with `stay`, the cluster and the daemon go on until Ctrl-C.
 
-        Raises: DriftdError: a step did not come to its end.
+        Raises: DriftdError: a step did not end in time.
         """
         world, slack = self._world, self._slack
         world.make_repository()
@@ -72,27 +72,27 @@ class Show:
             await self._drift(daemon)
             await self._bad_commit()
             await self._history()
-            self._say("That was the real daemon, over real HTTP: a Deployment in your cluster does the same.")
+            self._print("That was the real daemon, over real HTTP: a Deployment in your cluster does the same.")
             if stay:
-                await self._stay()
+                await self._keep_running()
 
-    async def _stay(self) -> None:
+    async def _keep_running(self) -> None:
         world = self._world
         self._title("Your turn: it is all still running. Ctrl-C ends it.")
-        self._say(f"export KUBECONFIG={world.kubeconfig}     # the embedded cluster: try kubectl edit, scale, delete")
-        self._say(f"cd {world.repository}     # the repository: commit to it")
-        self._say(f"driftd status --config {world.config}")
+        self._print(f"export KUBECONFIG={world.kubeconfig}     # the embedded cluster: try kubectl edit, scale, delete")
+        self._print(f"cd {world.repository}     # the repository: commit to it")
+        self._print(f"driftd status --config {world.config}")
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped.set)
-        shown = self._slack.messages()
+        printed = self._slack.messages()
         while not stopped.is_set():
             messages = self._slack.messages()
             for message in messages:
-                if message not in shown:
-                    self._slack_shows(message)
-            shown = messages
+                if message not in printed:
+                    self._print_message(message)
+            printed = messages
             try:
                 await asyncio.wait_for(stopped.wait(), 0.3)
             except TimeoutError:
@@ -101,7 +101,7 @@ class Show:
     # -- the steps -------------------------------------------------------------------------------------------------
 
     async def _deploy(self) -> None:
-        self._say("Ada commits the shop's manifests, and deploys them with `kubectl apply --server-side`:")
+        self._print("Ada commits the shop's manifests, and deploys them with `kubectl apply --server-side`:")
         from driftd.model.app import RenderOptions  # noqa: PLC0415  # only here
         from driftd.render.app import render  # noqa: PLC0415  # only here
         from driftd.render.file_tree import FolderTree  # noqa: PLC0415  # only here
@@ -123,10 +123,10 @@ class Show:
     async def _drift(self, daemon: asyncio.subprocess.Process) -> None:
         self._title("Somebody edits the live Deployment by hand")
         self._command("kubectl -n shop edit deployment web     # the image, LOG_LEVEL, and one more variable")
-        seen = len(self._messages())
+        earlier = len(self._messages())
         container = {
             "name": "web",
-            "image": _BY_HAND,
+            "image": _HOTFIX_IMAGE,
             "env": [{"name": "LOG_LEVEL", "value": "debug"}, {"name": "FEATURE_X", "value": "on"}],
         }
         await self._request(
@@ -135,19 +135,19 @@ class Show:
             {"spec": {"template": {"spec": {"containers": [container]}}}},
             "application/strategic-merge-patch+json",
         )
-        await self._until("the Slack message", lambda: self._posted(seen))
-        self._say("driftd says which field, who, when, and which line of Git it contradicts:")
+        await self._until("the Slack message", lambda: self._posted_since(earlier))
+        self._print("driftd says which field, who, when, and which line of Git it contradicts:")
         await self._check()
-        self._say("and this is what the channel sees:")
-        self._slack_shows(self._messages()[-1])
+        self._print("and this is what the channel sees:")
+        self._print_message(self._messages()[-1])
 
         self._title("The app may be healed: mode: heal")
-        self._say("The configuration is changed from `mode: observe` to `mode: heal`, and taken up by SIGHUP.")
+        self._print("The configuration is changed from `mode: observe` to `mode: heal`, and taken up by SIGHUP.")
         self._world.write_config(mode="heal", slack=self._slack.api_url)
         daemon.send_signal(signal.SIGHUP)
         await self._until("the repair", self._resolved)
-        self._say("driftd has put it back, and says so in the same message:")
-        self._slack_shows(self._messages()[seen])
+        self._print("driftd has put it back, and says so in the same message:")
+        self._print_message(self._messages()[earlier])
         await self._check()
         await self._until("a good revision", lambda: self._recorded("good"))
 
@@ -156,11 +156,11 @@ class Show:
         sha = self._world.commit_image(BAD_IMAGE, "Update the shop to 1.5.0", "Grace Hopper")
         self._command(f"git commit -m 'Update the shop to 1.5.0'     # {sha[:8]}, by Grace Hopper")
         await self._until("the rollback", self._rolled_back)
-        self._say("It was applied, was not healthy by its deadline (6 s here), and was rolled back by driftd itself:")
-        self._slack_shows(self._telling("rolled back")[-1])
+        self._print("It was applied, was not healthy by its deadline (6 s here), and was rolled back by driftd itself:")
+        self._print_message(self._messages_with("rolled back")[-1])
         await self._until("the old image", lambda: self._image_is(GOOD_IMAGE))
         await self._until("health", self._healthy)
-        self._say(f"The Deployment runs {GOOD_IMAGE} again, and stays there until Git moves on.")
+        self._print(f"The Deployment runs {GOOD_IMAGE} again, and stays there until Git moves on.")
 
     async def _history(self) -> None:
         self._title("What driftd remembers of it")
@@ -175,14 +175,14 @@ class Show:
         status = (await self._request("GET", _DEPLOYMENT)).get("status") or {}
         return status.get("availableReplicas") == 2 and status.get("updatedReplicas") == 2
 
-    async def _posted(self, seen: int) -> bool:
-        return len(self._messages()) > seen
+    async def _posted_since(self, count: int) -> bool:
+        return len(self._messages()) > count
 
     async def _resolved(self) -> bool:
-        return bool(self._telling("healed by driftd"))
+        return bool(self._messages_with("healed by driftd"))
 
     async def _rolled_back(self) -> bool:
-        return bool(self._telling("rolled back"))
+        return bool(self._messages_with("rolled back"))
 
     async def _image_is(self, image: str) -> bool:
         deployment = await self._request("GET", _DEPLOYMENT)
@@ -197,16 +197,18 @@ class Show:
         finally:
             await store.close()
 
-    async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    async def _until(self, subject: str, condition: Callable[[], Awaitable[bool]]) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _PATIENCE
+        end = loop.time() + _STEP_TIMEOUT_SECONDS
         while not await condition():
             if loop.time() > end:
                 log = self._world.log.read_text() if self._world.log.exists() else ""
-                raise DriftdError(f"the demo waited {_PATIENCE:.0f} s for {what} in vain; the daemon's log:\n{log}")
+                raise DriftdError(
+                    f"the demo waited {_STEP_TIMEOUT_SECONDS:.0f} s for {subject} in vain; the daemon's log:\n{log}"
+                )
             await asyncio.sleep(0.1)
 
-    # -- the means -------------------------------------------------------------------------------------------------
+    # -- processes, requests and output -----------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _daemon(self) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -267,18 +269,18 @@ class Show:
         self._console.print()
         self._console.print(Rule(f"[bold]{self._step}. {text}", align="left", style="bright_black"))
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False)
 
     def _command(self, text: str) -> None:
         self._console.print(f"[bright_black]$[/] [bold]{text}[/]")
 
     def _messages(self) -> list[SlackMessage]:
-        """What the channel shows, without the threads."""
+        """The channel's messages, without the threads."""
         return [message for message in self._slack.messages() if message.thread_ts is None]
 
-    def _telling(self, words: str) -> list[SlackMessage]:
-        return [message for message in self._messages() if words in json.dumps(message.blocks)]
+    def _messages_with(self, text: str) -> list[SlackMessage]:
+        return [message for message in self._messages() if text in json.dumps(message.blocks)]
 
-    def _slack_shows(self, message: SlackMessage) -> None:
+    def _print_message(self, message: SlackMessage) -> None:
         self._console.print(Padding(slack_message(message.blocks, message.text, CHANNEL), (0, 0, 1, 2)))

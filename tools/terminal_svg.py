@@ -1,4 +1,4 @@
-"""A picture of a terminal, for documents: it shows what the commands print, so it never ages."""
+"""Pictures of a terminal for documents, drawn from the output of commands, so that they stay current."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _FONT_FACES = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 
 
 def terminal_svg(render: Callable[[Console], None], title: str, *, width: int = 100) -> str:
-    """What `render` prints, as an SVG of a terminal `width` characters wide.
+    """The output of `render` as an SVG of a terminal `width` characters wide.
 
-    The same print gives the same text, byte for byte. Nothing in it is loaded from elsewhere: fonts are the reader's.
+    Equal output gives equal bytes. Nothing is loaded from elsewhere: fonts are the reader's.
     """
     console = Console(
         file=io.StringIO(),

@@ -1,0 +1,13 @@
+"""A secret, by where it is kept."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Secret(Protocol):
+    """A reference to a secret. It is resolved at each use, so that a rotated secret is picked up."""
+
+    def read(self) -> str:
+        """The secret's text. Raises: DriftdError: it is missing or unreadable; the text names where it should be."""
+        ...
