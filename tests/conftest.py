@@ -1,7 +1,7 @@
 """The real control plane as fixtures, and how hypothesis runs.
 
-Whatever asks for `assets` or a fixture built on it is marked `controlplane`: that tier, and only that, needs the
-control plane's programs. They are built before the first test runs, so that no test's timeout pays for it.
+A test that uses `assets`, or a fixture built on it, is marked `controlplane`; one that uses `corpora` is marked so.
+The control plane's programs are built before the first test runs, so that no test's timeout pays for it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.support import TIER
+from tests.support import CONTROLPLANE, TIERS
 from tests.support import assets as control_plane_assets
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
-pytest_plugins = ["tests.support.tally", "tests.support.worlds"]
+pytest_plugins = ["tests.support.tally", "tests.support.corpora", "tests.support.worlds"]
 
 # How quick this machine is just now is no property of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -79,15 +79,17 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tier. First, so that `-m controlplane` sees the marks."""
+    """Marks each test with the tiers whose fixture it uses. First, so that `-m` selects by these marks."""
     for item in items:
-        if "assets" in getattr(item, "fixturenames", ()):
-            item.add_marker(TIER)
+        fixtures = getattr(item, "fixturenames", ())
+        for mark, tier in TIERS.items():
+            if tier.fixture in fixtures:
+                item.add_marker(mark)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds the programs, with its progress shown, when a selected test will need them."""
-    if session.config.option.collectonly or not any(item.get_closest_marker(TIER) for item in session.items):
+    if session.config.option.collectonly or not any(item.get_closest_marker(CONTROLPLANE) for item in session.items):
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     if capture is None:

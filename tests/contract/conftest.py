@@ -13,13 +13,13 @@ import pytest
 
 from driftd.sandbox.server import Sandbox
 from tests.contract.client import ApiServer
-from tests.support import TIER
+from tests.support import CONTROLPLANE
 from tests.support.controlplane import ControlPlane
 
 REAL, FAKE = "controlplane", "sandbox"
 
 
-@pytest.fixture(params=[FAKE, pytest.param(REAL, marks=getattr(pytest.mark, TIER))])
+@pytest.fixture(params=[FAKE, pytest.param(REAL, marks=getattr(pytest.mark, CONTROLPLANE))])
 async def api_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ApiServer]:
     """Each test of the contract runs against the sandbox, and against the real API server."""
     if request.param == FAKE:

@@ -73,11 +73,11 @@ def _judged(answer: Object) -> Object:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.timeout(300)
 async def test_the_sandbox_takes_real_manifests_as_a_real_api_server_does(
-    name: str, pair: tuple[ApiServer, ApiServer], tmp_path: Path
+    name: str, pair: tuple[ApiServer, ApiServer], corpora: Path, tmp_path: Path
 ) -> None:
     """Applied by server-side apply: object by object, the two answers are the same."""
     fake, real = pair
-    objects = _objects(corpus(name, tmp_path / name))
+    objects = _objects(corpus(corpora / name, tmp_path / name))
     namespaces = {obj["metadata"].get("namespace") for obj in objects} - {None}
     for server in pair:
         for namespace in namespaces:

@@ -125,11 +125,11 @@ def apart_from_in_sync(app: dict[str, Any]) -> dict[str, Any]:
     ids=lambda param: f"{param[0]} by {param[1]}",
 )
 def deployed(
-    request: pytest.FixtureRequest, assets: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, assets: Path, corpora: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     """Each corpus, deployed in each of the three ways that people have."""
     name, way = request.param
-    repository = corpus(name, tmp_path_factory.mktemp("corpus") / name)
+    repository = corpus(corpora / name, tmp_path_factory.mktemp("corpus") / name)
     refused = REFUSED_ALWAYS[name] | (REFUSED_BY_APPLY if (name, way) == ("kube-prometheus", "apply") else set())
     with ControlPlane(assets) as cluster:
         for layer in layers(repository):

@@ -32,9 +32,11 @@ pytestmark = pytest.mark.timeout(600 + ROUNDS)
     params=CASES if EDITS else [(NAMES[number % 2], way) for number, way in enumerate(WAYS)],
     ids=lambda p: f"{p[0]} by {p[1]}",
 )
-def lab(request: pytest.FixtureRequest, assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest, assets: Path, corpora: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
     name, way = request.param
-    repository = corpus(name, tmp_path_factory.mktemp("lab") / name)
+    repository = corpus(corpora / name, tmp_path_factory.mktemp("lab") / name)
     with ControlPlane(assets) as cluster:
         api = Api(cluster)
         yield Lab(api, deploy_corpus(api, repository, way), way, SEED)
