@@ -16,7 +16,7 @@ class _Rule:
     verb: str
     resource: str
     error: Callable[[str, str, str, str], ApiError]
-    left: int | None
+    remaining: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +63,7 @@ class Faults:
         self.refusing = False
         self.resume()
 
-    async def before(self, verb: str, group: str, resource: str, namespace: str) -> None:
+    async def inject(self, verb: str, group: str, resource: str, namespace: str) -> None:
         """Called for every request. Raises: ApiError: what was asked for."""
         if self._running is not None:
             await self._running.wait()
@@ -71,9 +71,9 @@ class Faults:
             await asyncio.sleep(self.delay)
         for rule in self._rules:
             if rule.verb in (verb, "*") and rule.resource in (resource, "*"):
-                if rule.left is not None:
-                    rule.left -= 1
-                    if rule.left <= 0:
+                if rule.remaining is not None:
+                    rule.remaining -= 1
+                    if rule.remaining <= 0:
                         self._rules.remove(rule)
                 raise rule.error(verb, group, resource, namespace)
 
@@ -87,5 +87,5 @@ class Faults:
 
 def _denied(verb: str, group: str, resource: str, namespace: str) -> ApiError:
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    why = f'User "{USER}" cannot {verb} resource "{resource}" in API group "{group}" {scope}'
-    return forbidden(group, resource, "", why)
+    message = f'User "{USER}" cannot {verb} resource "{resource}" in API group "{group}" {scope}'
+    return forbidden(group, resource, "", message)

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
-class _Guest(uvicorn.Server):
+class _EmbeddedServer(uvicorn.Server):
     """A server that leaves the process's signals alone."""
 
     @contextlib.contextmanager
@@ -20,7 +20,7 @@ class _Guest(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def hosted(
+async def serve_app(
     app: ASGIApp, host: str, port: int, *, protocol: type[asyncio.Protocol] | None = None
 ) -> AsyncIterator[str]:
     """Serves an application, and gives its URL. Port 0 takes a free one. Raises: OSError: the port is taken."""
@@ -38,7 +38,7 @@ async def hosted(
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,
         )
-        server = _Guest(config)
+        server = _EmbeddedServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from driftd.sandbox.catalog import Builtin, Resource
-from driftd.sandbox.codec import Undecodable
+from driftd.sandbox.codec import DecodeError
 from driftd.sandbox.defaults import fill
 from driftd.sandbox.fields.atoms import Ref
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
@@ -93,7 +93,7 @@ class BuiltinKind:
         resource = self.resource
         try:
             decoded, unknown = self._builtin.codec.decode(resource.definition, obj)
-        except Undecodable as error:
+        except DecodeError as error:
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from driftd.sandbox.custom import CustomKind, typed_schema
+from driftd.sandbox.custom import CustomKind, published_schema
 from driftd.sandbox.registry import Registry
 
 Object = dict[str, Any]
@@ -43,14 +43,14 @@ class OpenApi:
             document = self._registry.builtin.documents.get(path)
             if document is None or path not in self._paths():
                 return None
-            self._builtin[path] = orjson.dumps(self._served(path, document))
+            self._builtin[path] = orjson.dumps(self._served_document(path, document))
         return self._builtin[path]
 
     def _paths(self) -> list[str]:
-        found = dict.fromkeys(_path(kind) for kind in self._registry.kinds())
-        return list(found)
+        paths = dict.fromkeys(_path(kind) for kind in self._registry.kinds())
+        return list(paths)
 
-    def _served(self, path: str, document: Any) -> Object:
+    def _served_document(self, path: str, document: Any) -> Object:
         """The real document without what is not served, and every schema that the rest needs."""
         kinds = {kind.resource.plural: kind.resource for kind in self._registry.kinds() if _path(kind) == path}
         paths = {}
@@ -63,20 +63,20 @@ class OpenApi:
 
     def _custom_document(self, path: str, kinds: list[CustomKind]) -> bytes:
         key = tuple(sorted(id(kind) for kind in kinds))
-        known = self._custom.get(path)
-        if known is not None and known[0] == key:
-            return known[1]
+        cached = self._custom.get(path)
+        if cached is not None and cached[0] == key:
+            return cached[1]
         schemas: Object = {}
         paths: Object = {}
         for kind in kinds:
             resource = kind.resource
             name = ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
             gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-            schemas[name] = {**typed_schema(kind.schema), "x-kubernetes-group-version-kind": [gvk]}
+            schemas[name] = {**published_schema(kind.schema), "x-kubernetes-group-version-kind": [gvk]}
             schemas[f"{name}List"] = _list_schema(name, gvk)
             namespace = "/namespaces/{namespace}" if resource.namespaced else ""
             paths[f"/{path}{namespace}/{resource.plural}/{{name}}"] = _item_path(name, gvk)
-        schemas.update(self._needed(orjson.dumps([schemas, paths])))
+        schemas.update(self._referenced_schemas(orjson.dumps([schemas, paths])))
         version = self._registry.builtin.version["gitVersion"]
         document = {
             "openapi": "3.0.0",
@@ -88,17 +88,17 @@ class OpenApi:
         self._custom[path] = key, content
         return content
 
-    def _needed(self, content: bytes) -> Object:
+    def _referenced_schemas(self, content: bytes) -> Object:
         """Kubernetes' own schemas that a document refers to, and those that they refer to."""
-        found: Object = {}
+        schemas: Object = {}
         todo = [content]
         while todo:
             for match in _REFERENCE.finditer(todo.pop()):
                 name = match[1].decode()
-                if name not in found and name in self._registry.builtin.schemas:
-                    found[name] = self._registry.builtin.schemas[name]
-                    todo.append(orjson.dumps(found[name]))
-        return found
+                if name not in schemas and name in self._registry.builtin.schemas:
+                    schemas[name] = self._registry.builtin.schemas[name]
+                    todo.append(orjson.dumps(schemas[name]))
+        return schemas
 
 
 def _path(kind: Any) -> str:

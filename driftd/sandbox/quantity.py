@@ -16,7 +16,7 @@ _LARGEST = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")
 
 
-class NotAQuantity(ValueError):
+class InvalidQuantity(ValueError):
     """The text is no quantity."""
 
 
@@ -25,7 +25,7 @@ def canonical(text: str) -> str:
     """`1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`. Raises: NotAQuantity."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise NotAQuantity(
+        raise InvalidQuantity(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
     number, suffix = match.groups()

@@ -47,9 +47,9 @@ class Registry:
     def served(self, key: tuple[str, str]) -> bool:
         return key in self._preferred
 
-    def define(self, definition: Object) -> None:
+    def register(self, definition: Object) -> None:
         """Serves the kinds of a CRD, new or changed."""
-        self.forget(definition["metadata"]["name"])
+        self.unregister(definition["metadata"]["name"])
         kinds = []
         for version in definition["spec"]["versions"]:
             kind = CustomKind(self.builtin, definition, version)
@@ -61,7 +61,7 @@ class Registry:
                 self._by_kind[kind.resource.group, kind.resource.kind] = kind
         self._custom[definition["metadata"]["name"]] = kinds
 
-    def forget(self, name: str) -> None:
+    def unregister(self, name: str) -> None:
         """Serves the kinds of a CRD no longer."""
         for kind in self._custom.pop(name, ()):
             self._kinds.pop((kind.resource.group, kind.resource.version, kind.resource.plural), None)

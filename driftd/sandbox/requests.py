@@ -12,7 +12,7 @@ from starlette.requests import Request
 from driftd.sandbox.reads import ListOptions
 from driftd.sandbox.status import ApiError, Cause, bad_request, invalid_options, unsupported_media_type
 from driftd.sandbox.watch import WatchOptions
-from driftd.sandbox.writes import APPLY_PATCH, PATCHES, Options
+from driftd.sandbox.writes import APPLY_PATCH, PATCHES, WriteOptions
 
 Object = dict[str, Any]
 
@@ -101,7 +101,7 @@ def watch_options(request: Request) -> WatchOptions:
     )
 
 
-def write_options(request: Request, *, subresource: str = "", apply: bool = False, kind: str = "") -> Options:
+def write_options(request: Request, *, subresource: str = "", apply: bool = False, kind: str = "") -> WriteOptions:
     """Raises: ApiError (422): the options do not go together."""
     query = request.query_params
     manager = query.get("fieldManager", "")
@@ -120,7 +120,7 @@ def write_options(request: Request, *, subresource: str = "", apply: bool = Fals
         causes.append(Cause.forbidden("force", "may not be specified for non-apply patch"))
     if causes:
         raise invalid_options(kind or "CreateOptions", causes)
-    return Options(
+    return WriteOptions(
         manager=manager or user_agent_manager(request),
         dry_run=bool(dry_run),
         validation=validation,
@@ -140,7 +140,7 @@ async def body_object(request: Request) -> Object:
     accepted = ["application/json", "application/yaml"]
     if media not in accepted:
         raise unsupported_media_type(accepted)
-    value = _parsed(await request.body(), yaml_too=media == "application/yaml")
+    value = _parse(await request.body(), yaml_too=media == "application/yaml")
     if not isinstance(value, dict):
         raise bad_request("couldn't get version/kind; json parse error: the body is not an object")
     return value
@@ -151,14 +151,14 @@ async def body_patch(request: Request) -> tuple[str, Any]:
     media = request.headers.get("content-type", "").split(";")[0].strip()
     if media not in PATCHES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
-    return media, _parsed(await request.body(), yaml_too=media == APPLY_PATCH)
+    return media, _parse(await request.body(), yaml_too=media == APPLY_PATCH)
 
 
 async def delete_options(request: Request) -> Object:
     """The body of a DELETE, or its query where it has none."""
     content = await request.body()
     if content:
-        value = _parsed(content, yaml_too=False)
+        value = _parse(content, yaml_too=False)
         return dict(value) if isinstance(value, dict) else {}
     options: Object = {}
     query = request.query_params
@@ -171,7 +171,7 @@ async def delete_options(request: Request) -> Object:
     return options
 
 
-def _parsed(content: bytes, *, yaml_too: bool) -> Any:
+def _parse(content: bytes, *, yaml_too: bool) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:

@@ -71,8 +71,8 @@ def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
             return lambda labels: labels.get(key) == value
         return _ordered(key, operator, value)
     if match := _EXISTS.match(text):
-        key, wanted = match["key"], not match["no"]
-        return lambda labels: (key in labels) == wanted
+        key, present = match["key"], not match["no"]
+        return lambda labels: (key in labels) == present
     raise bad_request(f"unable to parse requirement: {text.strip()!r}")
 
 
@@ -119,7 +119,7 @@ def unsupported_field(name: str) -> ApiError:
     return bad_request(f"field label not supported: {name}")
 
 
-def named(text: str) -> str | None:
+def selected_name(text: str) -> str | None:
     """The one name that a field selector allows, so that it need not look at every object."""
     match = re.fullmatch(r"metadata\.name==?([^,]+)", text.strip())
     return match[1] if match else None

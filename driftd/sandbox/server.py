@@ -15,12 +15,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from driftd.sandbox.api import Api
 from driftd.sandbox.controllers import Controllers, RolloutSettings
 from driftd.sandbox.faults import Faults
-from driftd.sandbox.hosting import hosted
+from driftd.sandbox.hosting import serve_app
 from driftd.sandbox.loading import load
 from driftd.sandbox.status import internal
 from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import Clock, World, utc_now
-from driftd.sandbox.writes import Options
+from driftd.sandbox.writes import WriteOptions
 
 Object = dict[str, Any]
 
@@ -124,7 +124,7 @@ class Sandbox:
                 else:
                     super().data_received(data)
 
-        async with hosted(self._api, host, port, protocol=Protocol) as url:
+        async with serve_app(self._api, host, port, protocol=Protocol) as url:
             self._url = url
             controlling = asyncio.create_task(self._controllers.run())
             try:
@@ -143,7 +143,7 @@ class Sandbox:
             raise internal("namespaces are not served")
         for name in _NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            self._api.writes.create(namespaces, "", body, Options(manager="kube-apiserver"))
+            self._api.writes.create(namespaces, "", body, WriteOptions(manager="kube-apiserver"))
         node = self._world.registry.of_kind("", "Node")
         if node is not None:
             now = stamp(self._world.clock())
@@ -159,4 +159,4 @@ class Sandbox:
                 },
                 "status": {"capacity": capacity, "conditions": [ready]},
             }
-            self._api.writes.create(node, "", body, Options(manager="kubelet"))
+            self._api.writes.create(node, "", body, WriteOptions(manager="kubelet"))

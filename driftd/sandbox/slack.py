@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from driftd.sandbox.blockkit import MAX_ATTACHMENTS, MAX_TEXT, block_mistakes
-from driftd.sandbox.hosting import hosted
+from driftd.sandbox.hosting import serve_app
 
 _TEAM = {"team": "sandbox", "team_id": "T0SANDBOX", "user": "driftd", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
 
@@ -44,9 +44,9 @@ class SlackMessage:
 class SlackError(Exception):
     """Slack's word for what is wrong, and its remarks."""
 
-    def __init__(self, error: str, remarks: list[str] | None = None) -> None:
+    def __init__(self, error: str, messages: list[str] | None = None) -> None:
         self.error = error
-        self.remarks = remarks or []
+        self.remarks = messages or []
         super().__init__(error)
 
 
@@ -104,7 +104,7 @@ class SlackSandbox:
 
     @contextlib.asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[SlackSandbox]:
-        async with hosted(self.app, host, port) as url:
+        async with serve_app(self.app, host, port) as url:
             self._url = url
             try:
                 yield self
@@ -142,9 +142,9 @@ class SlackSandbox:
         if method == "auth.test":
             return {"url": self.api_url.removesuffix("api/"), **_TEAM}
         if method == "chat.postMessage":
-            return _posted(await self._post(arguments, via="api"))
+            return _message_response(await self._post(arguments, via="api"))
         if method == "chat.update":
-            return _posted(await self._update(arguments))
+            return _message_response(await self._update(arguments))
         raise SlackError("unknown_method")
 
     async def _post(self, arguments: dict[str, Any], *, via: str) -> SlackMessage:
@@ -154,20 +154,20 @@ class SlackSandbox:
         thread = arguments.get("thread_ts")
         if thread and (channel, thread) not in self._messages:
             raise SlackError("thread_not_found")
-        message = _checked(SlackMessage(channel, self._stamp(), "", thread_ts=thread, via=via), arguments)
-        await self._keep(message)
+        message = _with_content(SlackMessage(channel, self._stamp(), "", thread_ts=thread, via=via), arguments)
+        await self._store(message)
         return message
 
     async def _update(self, arguments: dict[str, Any]) -> SlackMessage:
         channel, stamp = str(arguments.get("channel") or ""), str(arguments.get("ts") or "")
-        held = self._messages.get((channel, stamp))
-        if held is None:
+        current = self._messages.get((channel, stamp))
+        if current is None:
             raise SlackError("message_not_found")
-        message = _checked(replace(held, edits=held.edits + 1), arguments)
-        await self._keep(message)
+        message = _with_content(replace(current, edits=current.edits + 1), arguments)
+        await self._store(message)
         return message
 
-    async def _keep(self, message: SlackMessage) -> None:
+    async def _store(self, message: SlackMessage) -> None:
         self._messages[message.channel, message.ts] = message
         async with self._changed:
             self._changed.notify_all()
@@ -193,12 +193,12 @@ class SlackSandbox:
         return PlainTextResponse("ok")
 
 
-def _posted(message: SlackMessage) -> dict[str, Any]:
+def _message_response(message: SlackMessage) -> dict[str, Any]:
     body = {"type": "message", "text": message.text, "ts": message.ts, "blocks": list(message.blocks)}
     return {"channel": message.channel, "ts": message.ts, "text": message.text, "message": body}
 
 
-def _checked(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
+def _with_content(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
     """The message with its content. Raises: SlackError: Slack would refuse that."""
     text = arguments.get("text") or ""
     blocks, attachments = _list(arguments.get("blocks")), _list(arguments.get("attachments"))

@@ -53,19 +53,21 @@ class Cause:
 
     @classmethod
     def invalid(cls, field: str, value: Any, detail: str) -> Cause:
-        return cls("FieldValueInvalid", f"Invalid value: {shown(value)}: {detail}", field)
+        return cls("FieldValueInvalid", f"Invalid value: {format_value(value)}: {detail}", field)
 
     @classmethod
     def unsupported(cls, field: str, value: Any, supported: list[str]) -> Cause:
         names = ", ".join(f'"{name}"' for name in sorted(supported))
-        return cls("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {names}", field)
+        return cls(
+            "FieldValueNotSupported", f"Unsupported value: {format_value(value)}: supported values: {names}", field
+        )
 
     @classmethod
     def forbidden(cls, field: str, detail: str) -> Cause:
         return cls("FieldValueForbidden", f"Forbidden: {detail}", field)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as the API's messages write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -104,9 +106,9 @@ def already_exists(group: str, resource: str, name: str) -> ApiError:
     )  # fmt: skip
 
 
-def conflict(group: str, resource: str, name: str, why: str) -> ApiError:
+def conflict(group: str, resource: str, name: str, detail: str) -> ApiError:
     return ApiError(
-        409, "Conflict", f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {why}',
+        409, "Conflict", f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {detail}',
         details=_details(name, group, resource),
     )  # fmt: skip
 
@@ -137,11 +139,11 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, resource: str, name: str, why: str) -> ApiError:
+def forbidden(group: str, resource: str, name: str, detail: str) -> ApiError:
     text = (
-        f'{_qualified(resource, group)} "{name}" is forbidden: {why}'
+        f'{_qualified(resource, group)} "{name}" is forbidden: {detail}'
         if name
-        else (f"{_qualified(resource, group)} is forbidden: {why}")
+        else (f"{_qualified(resource, group)} is forbidden: {detail}")
     )
     return ApiError(403, "Forbidden", text, details=_details(name, group, resource))
 

@@ -49,8 +49,8 @@ class Collection:
 
     def in_namespace(self, namespace: str | None) -> list[tuple[Name, Object]]:
         """The objects, in the order of a list: by namespace and name. All namespaces where None."""
-        found = self.objects if namespace is None else self.by_namespace.get(namespace, {})
-        return sorted(found.items(), key=lambda pair: pair[0])
+        objects = self.objects if namespace is None else self.by_namespace.get(namespace, {})
+        return sorted(objects.items(), key=lambda pair: pair[0])
 
     def since(self, revision: int) -> Iterator[Change] | None:
         """The changes after a revision; None where some of them are forgotten."""
@@ -63,14 +63,14 @@ class Collection:
         self.objects[name] = obj
         self.by_namespace.setdefault(name[0], {})[name] = obj
 
-    def drop(self, name: Name) -> None:
+    def remove(self, name: Name) -> None:
         del self.objects[name]
         inside = self.by_namespace[name[0]]
         del inside[name]
         if not inside:
             del self.by_namespace[name[0]]
 
-    def remember(self, change: Change) -> None:
+    def record(self, change: Change) -> None:
         self.history.append(change)
         while len(self.history) > self.history_limit:
             self.oldest = self.history.popleft().revision
@@ -89,10 +89,10 @@ class Store:
         self._listeners: list[Listener] = []
 
     def collection(self, key: CollectionKey) -> Collection:
-        found = self._collections.get(key)
-        if found is None:
-            found = self._collections[key] = Collection(key, self._history_limit, oldest=self.revision)
-        return found
+        collection = self._collections.get(key)
+        if collection is None:
+            collection = self._collections[key] = Collection(key, self._history_limit, oldest=self.revision)
+        return collection
 
     def collections(self) -> list[Collection]:
         return list(self._collections.values())
@@ -101,7 +101,7 @@ class Store:
         collection = self._collections.get(key)
         return collection.objects.get(name) if collection else None
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Calls `listener` after every write, in its turn: it may only take note, not write."""
         self._listeners.append(listener)
 
@@ -113,7 +113,7 @@ class Store:
         before = collection.objects.get(name)
         collection.put(name, stored)
         self._index_owners(key, name, before, stored)
-        self._tell(collection, Change(self.revision, before, stored))
+        self._publish(collection, Change(self.revision, before, stored))
         return stored
 
     def delete(self, key: CollectionKey, name: Name, last: Object) -> Object:
@@ -121,10 +121,10 @@ class Store:
         self.revision += 1
         collection = self.collection(key)
         before = collection.objects[name]
-        collection.drop(name)
+        collection.remove(name)
         self._index_owners(key, name, before, None)
         tombstone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
-        self._tell(collection, Change(self.revision, before, None, tombstone))
+        self._publish(collection, Change(self.revision, before, None, tombstone))
         return tombstone
 
     def load(self, key: CollectionKey, objects: list[tuple[Name, Object]]) -> None:
@@ -147,8 +147,8 @@ class Store:
             collection.history.clear()
             collection.oldest = self.revision
 
-    def _tell(self, collection: Collection, change: Change) -> None:
-        collection.remember(change)
+    def _publish(self, collection: Collection, change: Change) -> None:
+        collection.record(change)
         for listener in self._listeners:
             listener(collection.key, change)
 

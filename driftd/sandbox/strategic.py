@@ -98,11 +98,13 @@ def _merge_value(target: Any, patch: Any, shape: _Type, member: Mapping[str, Any
 
 def _check_order(patch: list[Any], order: list[Any], key: str | None) -> None:
     """Raises: ApiError: the items of the patch are not in the order that it asks for itself."""
-    wanted = [item[key] if key else item for item in order]
+    expected = [item[key] if key else item for item in order]
     named = [item.get(key) if key else item for item in patch if not isinstance(item, dict) or _DIRECTIVE not in item]
-    places = [wanted.index(name) for name in named if name in wanted]
-    if places != sorted(places) or len(places) != len(named):
-        raise ApiError(500, "", f"The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{wanted}\n")
+    positions = [expected.index(name) for name in named if name in expected]
+    if positions != sorted(positions) or len(positions) != len(named):
+        raise ApiError(
+            500, "", f"The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{expected}\n"
+        )
 
 
 def _merge_scalars(target: list[Any], patch: list[Any]) -> list[Any]:
@@ -134,14 +136,14 @@ def _ordered(merged: list[Any], order: list[Any], before: list[Any], key: str | 
     def name(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    wanted = {name(item): index for index, item in enumerate(order)}
-    places = {name(item): index for index, item in enumerate(before)}
-    named = sorted((item for item in merged if name(item) in wanted), key=lambda item: wanted[name(item)])
-    others = [item for item in merged if name(item) not in wanted]
+    positions = {name(item): index for index, item in enumerate(order)}
+    positions_before = {name(item): index for index, item in enumerate(before)}
+    named = sorted((item for item in merged if name(item) in positions), key=lambda item: positions[name(item)])
+    others = [item for item in merged if name(item) not in positions]
     result: list[Any] = []
     while named and others:
-        here, there = places.get(name(named[0])), places.get(name(others[0]), -1)
-        result.append(others.pop(0) if here is not None and there < here else named.pop(0))
+        named_position, other_position = positions_before.get(name(named[0])), positions_before.get(name(others[0]), -1)
+        result.append(others.pop(0) if named_position is not None and other_position < named_position else named.pop(0))
     return [*result, *named, *others]
 
 

@@ -48,11 +48,11 @@ class Addresses:
         self._ports = iter(range(30000, 32768))
         next(self._ips)
 
-    def ip(self, taken: set[str]) -> str:
-        return next(ip for ip in self._ips if ip not in taken)
+    def ip(self, used: set[str]) -> str:
+        return next(ip for ip in self._ips if ip not in used)
 
-    def port(self, taken: set[int]) -> int:
-        return next(port for port in self._ports if port not in taken)
+    def port(self, used: set[int]) -> int:
+        return next(port for port in self._ports if port not in used)
 
 
 def prepare_create(kind: Kind, obj: Object, now: datetime, addresses: Addresses) -> Object:
@@ -93,13 +93,13 @@ def prepare_update(kind: Kind, new: Object, old: Object, subresource: str, addre
     if kind.resource.kind == "Service" and not kind.resource.group and not subresource:
         result["spec"] = _service_spec(result["spec"], old["spec"], addresses)
     if kind.resource.kind == "DaemonSet" and not subresource:
-        _count_templates(result, old)
+        _count_template_changes(result, old)
     if kind.counts_generations and subresource != "status" and _content_changed(kind, result, old):
         metadata["generation"] = (old["metadata"].get("generation") or 0) + 1
     return result
 
 
-def _count_templates(new: Object, old: Object) -> None:
+def _count_template_changes(new: Object, old: Object) -> None:
     """DaemonSets count the changes of their template in an annotation, a field of an older API."""
     before = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1"))
     changed = not same(new["spec"]["template"], old["spec"]["template"])
@@ -180,10 +180,10 @@ def _service_spec(new: Object, old: Object, addresses: Addresses) -> Object:
     before = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in old.get("ports") or ()}
     external = spec["type"] in _EXTERNAL
     for port in spec.get("ports") or ():
-        known = before.get((port.get("protocol"), port["port"]))
-        if external and not port.get("nodePort") and known:
-            port["nodePort"] = known
-        elif not external and known and port.get("nodePort") == known:
+        node_port = before.get((port.get("protocol"), port["port"]))
+        if external and not port.get("nodePort") and node_port:
+            port["nodePort"] = node_port
+        elif not external and node_port and port.get("nodePort") == node_port:
             del port["nodePort"]
     for key, types in _TYPE_FIELDS.items():
         if spec["type"] not in types and key in spec and same(spec[key], old.get(key)):

@@ -32,8 +32,8 @@ def _text(*path: str) -> Cell:
     return lambda obj: _at(obj, *path) or "<none>"
 
 
-def _ratio(ready: tuple[str, ...], wanted: tuple[str, ...]) -> Cell:
-    return lambda obj: f"{_at(obj, *ready) or 0}/{_at(obj, *wanted) or 0}"
+def _ratio(ready: tuple[str, ...], desired: tuple[str, ...]) -> Cell:
+    return lambda obj: f"{_at(obj, *ready) or 0}/{_at(obj, *desired) or 0}"
 
 
 def _pod_ready(obj: Object) -> str:

@@ -18,7 +18,7 @@ from driftd.sandbox.world import World
 Object = dict[str, Any]
 Render = Callable[[Object], bytes]
 
-_BACKLOG = 10_000
+_MAX_BACKLOG = 10_000
 """Changes that a slow reader may be behind before its watch is ended."""
 
 
@@ -146,7 +146,7 @@ class _Watch:
         return [line for entry in pending if (line := self._line_of(entry))]
 
     def _push(self, change: Change) -> None:
-        if len(self._pending) >= _BACKLOG:
+        if len(self._pending) >= _MAX_BACKLOG:
             self.close()
             return
         self._pending.append(change)
@@ -160,12 +160,12 @@ class _Watch:
             return _line(b"MODIFIED" if before else b"ADDED", self._encoded(entry, entry.after))
         if not before:
             return None
-        gone = entry.tombstone
-        if gone is None:  # it is still there, but no longer selected
+        last = entry.tombstone
+        if last is None:  # it is still there, but no longer selected
             assert entry.before is not None  # noqa: S101 - for the type checker
-            gone = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": str(entry.revision)}}
-            return _line(b"DELETED", self._render(in_version(self._kind, gone)))
-        return _line(b"DELETED", self._encoded(entry, gone))
+            last = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": str(entry.revision)}}
+            return _line(b"DELETED", self._render(in_version(self._kind, last)))
+        return _line(b"DELETED", self._encoded(entry, last))
 
     def _encoded(self, change: Change, obj: Object | None) -> bytes:
         assert obj is not None  # noqa: S101 - for the type checker

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.sandbox.quantity import NotAQuantity, canonical
+from driftd.sandbox.quantity import InvalidQuantity, canonical
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_quantity_is_written_as_the_api_server_writes_it(text: str, expected: 
 @pytest.mark.parametrize("text", ["", "x", "1 Gi", "1KiB", "1.2.3", "Gi"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     """By its form."""
-    with pytest.raises(NotAQuantity):
+    with pytest.raises(InvalidQuantity):
         canonical(text)
 
 

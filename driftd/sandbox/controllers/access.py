@@ -13,7 +13,7 @@ from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import controller_of, stamp
 from driftd.sandbox.world import World
-from driftd.sandbox.writes import Options, Writes
+from driftd.sandbox.writes import WriteOptions, Writes
 
 Object = dict[str, Any]
 
@@ -38,11 +38,11 @@ class Access:
         obj = self._world.store.get(key, name)
         return obj if obj is not None and not obj["metadata"].get("deletionTimestamp") else None
 
-    def owned(self, owner: Object, key: CollectionKey) -> list[Object]:
+    def controlled_by(self, owner: Object, key: CollectionKey) -> list[Object]:
         """What `owner` controls in a collection, by name."""
         uid = owner["metadata"]["uid"]
-        found = (self.get(k, name) for k, name in self._world.store.owned_by(uid) if k == key)
-        return [obj for obj in found if obj is not None and (controller_of(obj) or {}).get("uid") == uid]
+        objects = (self.get(k, name) for k, name in self._world.store.owned_by(uid) if k == key)
+        return [obj for obj in objects if obj is not None and (controller_of(obj) or {}).get("uid") == uid]
 
     def create(self, key: CollectionKey, owner: Object, body: Object) -> Object:
         """Creates an object that `owner` controls."""
@@ -59,29 +59,29 @@ class Access:
         head = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
         namespace = owner["metadata"].get("namespace", "")
         return self._writes.create(
-            kind, namespace, {**body, **head, "metadata": metadata}, Options(manager=MANAGER)
+            kind, namespace, {**body, **head, "metadata": metadata}, WriteOptions(manager=MANAGER)
         ).obj
 
     def change(self, key: CollectionKey, name: Name, change: Callable[[Object], Object]) -> None:
-        self._writes.replace_with(self._world.registry.preferred(key), name, change, Options(manager=MANAGER))
+        self._writes.replace_with(self._world.registry.preferred(key), name, change, WriteOptions(manager=MANAGER))
 
     def set_status(
         self, key: CollectionKey, obj: Object, status: Object, *, annotations: dict[str, str] | None = None,
         manager: str = MANAGER,
     ) -> None:  # fmt: skip
         """Writes a status where it differs."""
-        held = obj["metadata"].get("annotations") or {}
-        wanted = {**held, **(annotations or {})}
-        if same(obj.get("status"), status) and same(held, wanted):
+        current = obj["metadata"].get("annotations") or {}
+        merged = {**current, **(annotations or {})}
+        if same(obj.get("status"), status) and same(current, merged):
             return
         name = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
         def change(live: Object) -> Object:
-            metadata = {**live["metadata"], "annotations": wanted} if wanted else live["metadata"]
+            metadata = {**live["metadata"], "annotations": merged} if merged else live["metadata"]
             return {**live, "metadata": metadata, "status": status}
 
         self._writes.replace_with(
-            self._world.registry.preferred(key), name, change, Options(manager=manager, subresource="status")
+            self._world.registry.preferred(key), name, change, WriteOptions(manager=manager, subresource="status")
         )
 
     def bind(self, pod: Object, node: str) -> Object:
@@ -137,9 +137,9 @@ def with_condition(conditions: list[Object] | None, new: Object, now: str) -> li
     return [*kept, {**new, "lastTransitionTime": now}]
 
 
-def rounded(value: Any, whole: int, *, up: bool) -> int:
+def scaled_value(value: Any, total: int, *, up: bool) -> int:
     """An absolute number for an int or a percentage of `whole`."""
     if isinstance(value, int):
         return value
-    share = int(str(value).rstrip("%")) * whole
+    share = int(str(value).rstrip("%")) * total
     return -(-share // 100) if up else share // 100

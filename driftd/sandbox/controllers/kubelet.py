@@ -33,9 +33,9 @@ class Kubelet:
             self._access.bind(pod, NODE)
             return self._settings.pod_start
         if not pod["status"].get("startTime"):
-            left = self._settings.pod_start - self._age(pod)
-            if left > 0:
-                return left
+            remaining = self._settings.pod_start - self._age(pod)
+            if remaining > 0:
+                return remaining
             self._starting.pop(pod["metadata"]["uid"], None)
             self._start(pod)
         elif pod["status"]["phase"] == "Running" and _is_job(pod):
@@ -95,7 +95,7 @@ class Kubelet:
 def _failure(pod: Object) -> str | None:
     """Why a pod will not run; None for one that will."""
     for container in pod["spec"]["containers"]:
-        if any(word in container.get("image", "") for word in _BROKEN_IMAGES):
+        if any(name in container.get("image", "") for name in _BROKEN_IMAGES):
             return "ImagePullBackOff"
     commands = ([*(c.get("command") or ()), *(c.get("args") or ())] for c in pod["spec"]["containers"])
     crashes = any(command and command[-1].strip().endswith("exit 1") for command in commands)

@@ -30,7 +30,7 @@ Object = dict[str, Any]
 Key = tuple[CollectionKey, Name]
 Reconcile = Callable[[Name], float | None]
 
-_BATCH = 50
+_BATCH_SIZE = 50
 """Keys between two turns of the event loop, so that requests get theirs."""
 
 log = structlog.get_logger(__name__)
@@ -45,8 +45,8 @@ class Controllers:
         self._deletion = deletion
         access = Access(world, writes, deletion)
         self._reconcilers: dict[CollectionKey, Reconcile] = {
-            CRDS: self._define,
-            ("", "namespaces"): self._end_namespace,
+            CRDS: self._reconcile_definition,
+            ("", "namespaces"): self._reconcile_namespace,
         }
         if settings.enabled:
             kubelet = Kubelet(access, settings)
@@ -63,7 +63,7 @@ class Controllers:
         self._order = count()
         self._wake: asyncio.Event | None = None
         self._now: Callable[[], float] = lambda: 0.0
-        world.store.listen(self._note)
+        world.store.subscribe(self._on_change)
 
     async def run(self) -> None:
         """Reconciles what is due, until it is cancelled."""
@@ -74,7 +74,7 @@ class Controllers:
             self._due.pop(key)
             self._add(key, 0.0)
         while True:
-            for _ in range(_BATCH):
+            for _ in range(_BATCH_SIZE):
                 if not self._heap or self._heap[0][0] > loop.time():
                     break
                 time, _, key = heapq.heappop(self._heap)
@@ -91,8 +91,8 @@ class Controllers:
             except TimeoutError:
                 continue
 
-    def _note(self, key: CollectionKey, change: Change) -> None:
-        self._definitions.note(key, change)
+    def _on_change(self, key: CollectionKey, change: Change) -> None:
+        self._definitions.on_change(key, change)
         obj = change.after or change.before
         if obj is None:
             return
@@ -109,8 +109,8 @@ class Controllers:
 
     def _add(self, key: Key, delay: float) -> None:
         time = self._now() + delay
-        known = self._due.get(key)
-        if known is not None and known <= time:
+        due = self._due.get(key)
+        if due is not None and due <= time:
             return
         self._due[key] = time
         heapq.heappush(self._heap, (time, next(self._order), key))
@@ -127,10 +127,10 @@ class Controllers:
         if delay is not None:
             self._add(key, delay)
 
-    def _define(self, name: Name) -> float | None:
+    def _reconcile_definition(self, name: Name) -> float | None:
         self._definitions.reconcile(name[1])
         return None
 
-    def _end_namespace(self, name: Name) -> float | None:
+    def _reconcile_namespace(self, name: Name) -> float | None:
         self._deletion.advance(("", "namespaces"), name)
         return None

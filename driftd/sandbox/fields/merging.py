@@ -109,17 +109,17 @@ def _indexed(
     shape: ListType, values: list[Any], *, duplicates: bool
 ) -> tuple[list[PathElement], dict[PathElement, Any]]:
     elements: list[PathElement] = []
-    found: dict[PathElement, Any] = {}
+    values_by_element: dict[PathElement, Any] = {}
     for child in values:
         element = path_element(shape, child)
-        if element in found:
+        if element in values_by_element:
             if not duplicates:
                 raise TypedError([f"duplicate entries for key {element_text(element)}"])
-            found[element] = None  # a duplicate is not merged with the new value, but replaced by it
+            values_by_element[element] = None  # a duplicate is not merged with the new value, but replaced by it
         else:
-            found[element] = child
+            values_by_element[element] = child
         elements.append(element)
-    return elements, found
+    return elements, values_by_element
 
 
 def remove(value: Any, fields: FieldSet, ref: Ref) -> Any:

@@ -51,14 +51,14 @@ class ManagerId:
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class OwnerEntry:
     fields: FieldSet
     api_version: str
     applied: bool
     time: str | None = None
 
 
-Owners = dict[ManagerId, Owned]
+Owners = dict[ManagerId, OwnerEntry]
 
 
 class FieldConflict(Exception):
@@ -69,7 +69,7 @@ class FieldConflict(Exception):
         super().__init__(_conflict_text(conflicts))
 
 
-class MergeRefused(Exception):
+class MergeError(Exception):
     """The applied configuration is not one. The text is the API server's."""
 
     def __init__(self, message: str, *, bad_request: bool = False) -> None:
@@ -99,14 +99,14 @@ class Merger:
         `live` is the empty object of the kind on creation.
         """
         owners = self._owners_for_update(live, new)
-        mine = decode_owners(live.get("metadata", {}).get("managedFields"))
-        live, new = _bare(live), _bare(new)
+        previous = decode_owners(live.get("metadata", {}).get("managedFields"))
+        live, new = _without_owners(live), _without_owners(new)
         if owners or not live.get("metadata", {}).get("uid"):
             identity = ManagerId(manager or "unknown", "Update", self.api_version, self.subresource)
             try:
-                owners = _capped(self._updated(live, new, owners, identity, now))
+                owners = _limit_updaters(self._updated(live, new, owners, identity, now))
             except TypedError:  # as the API server has it: an object that does not fit its schema keeps its owners
-                owners = mine
+                owners = previous
         return _with_owners(new, owners)
 
     def apply(self, live: Object, config: Object, manager: str, now: datetime, *, force: bool) -> Object:
@@ -115,7 +115,7 @@ class Merger:
         Raises: FieldConflict; MergeRefused.
         """
         owners = decode_owners(live.get("metadata", {}).get("managedFields"))
-        live = _bare(live)
+        live = _without_owners(live)
         if not owners and live.get("metadata", {}).get("uid"):
             identity = ManagerId("before-first-apply", "Update", self.api_version, self.subresource)
             owners = self._updated(self.empty, live, {}, identity, now)
@@ -124,7 +124,7 @@ class Merger:
         try:
             merged, after = self._applied(live, config, dict(owners), identity, force=force)
         except FieldConflict as conflict:
-            if manager != "kubectl" or not self._settled_by_last_applied(live, conflict):
+            if manager != "kubectl" or not self._explained_by_last_applied(live, conflict):
                 raise
             merged, after = self._applied(live, config, dict(owners), identity, force=True)
         if merged is None:
@@ -138,17 +138,17 @@ class Merger:
 
     def _owners_for_update(self, live: Object, new: Object) -> Owners:
         """A request may set managedFields itself, and empty them; a subresource may not."""
-        mine = live.get("metadata", {}).get("managedFields")
+        entries = live.get("metadata", {}).get("managedFields")
         if self.subresource:
-            return decode_owners(mine)
-        asked = new.get("metadata", {}).get("managedFields")
-        if asked in ([], [{}]):
+            return decode_owners(entries)
+        requested = new.get("metadata", {}).get("managedFields")
+        if requested in ([], [{}]):
             return {}
-        return decode_owners(asked) or decode_owners(mine)
+        return decode_owners(requested) or decode_owners(entries)
 
     def _updated(self, live: Object, new: Object, owners: Owners, identity: ManagerId, now: datetime) -> Owners:
         ref = self._type()
-        owners, comparison = self._taken(live, new, dict(owners), None, ref, force=True)
+        owners, comparison = self._resolve_conflicts(live, new, dict(owners), None, ref, force=True)
         mine = comparison.modified.union(comparison.added)
         if self.keep is not None:
             mine = self.keep(mine)
@@ -156,7 +156,7 @@ class Merger:
         if mine:
             previous = owners.get(identity)
             fields = mine.union(previous.fields) if previous else mine
-            owners[identity] = Owned(fields, self.api_version, False, _stamp(now))
+            owners[identity] = OwnerEntry(fields, self.api_version, False, _stamp(now))
         return owners
 
     def _applied(
@@ -167,14 +167,14 @@ class Merger:
             merged = merge(live, config, ref)
             fields = field_set(config, ref)
         except TypedError as error:
-            raise MergeRefused(f"failed to merge config: {error}") from error
+            raise MergeError(f"failed to merge config: {error}") from error
         if self.keep is not None:
             fields = self.keep(fields)
         last = owners.get(identity)
-        owners[identity] = Owned(fields, self.api_version, True, last.time if last else None)
+        owners[identity] = OwnerEntry(fields, self.api_version, True, last.time if last else None)
         if last is not None and last.fields:
-            merged = self._pruned(merged, owners, last)
-        owners, _ = self._taken(live, merged, owners, identity, ref, force=force)
+            merged = self._prune(merged, owners, last)
+        owners, _ = self._resolve_conflicts(live, merged, owners, identity, ref, force=force)
         mine = owners.get(identity)
         if mine is not None:
             stripped = mine.fields.difference(_STRIPPED)
@@ -184,7 +184,7 @@ class Merger:
                 del owners[identity]
         return (None if same(live, merged) else merged), owners
 
-    def _taken(
+    def _resolve_conflicts(
         self, live: Object, new: Object, owners: Owners, identity: ManagerId | None, ref: Ref, *, force: bool
     ) -> tuple[Owners, Comparison]:
         """What the others still own after the change, and the change. Raises: FieldConflict, unless forced."""
@@ -197,18 +197,18 @@ class Merger:
             if owned.api_version != self.api_version and self.type_of(owned.api_version) is None:
                 del owners[manager]
                 continue
-            if taken := owned.fields.intersection(changed):
-                conflicts[manager] = taken
+            if overlap := owned.fields.intersection(changed):
+                conflicts[manager] = overlap
         if conflicts and not force:
             raise FieldConflict([(m, path) for m, taken in sorted(conflicts.items()) for path in taken.paths()])
         for manager, owned in list(owners.items()):
             if manager == identity:
                 continue
-            left = owned.fields.difference(conflicts.get(manager, EMPTY)).difference(comparison.removed)
-            owners[manager] = replace(owned, fields=left)
+            remaining = owned.fields.difference(conflicts.get(manager, EMPTY)).difference(comparison.removed)
+            owners[manager] = replace(owned, fields=remaining)
         return {manager: owned for manager, owned in owners.items() if owned.fields}, comparison
 
-    def _pruned(self, merged: Object, owners: Owners, last: Owned) -> Object:
+    def _prune(self, merged: Object, owners: Owners, last: OwnerEntry) -> Object:
         """Takes out what the applier declared last time, declares no more, and nobody else owns."""
         ref = self._type()
         named_last = with_named_fields(last.fields, ref)
@@ -219,13 +219,13 @@ class Merger:
         all_fields = with_named_fields(field_set(merged, ref), ref)
         kept = with_named_fields(field_set(pruned, ref), ref).union(with_named_fields(managed, ref))
         pruned = remove(merged, all_fields.difference(kept), ref) or {}
-        left = with_named_fields(field_set(pruned, ref), ref)
-        result: Object = remove(merged, all_fields.difference(left).intersection(named_last), ref) or {}
+        remaining = with_named_fields(field_set(pruned, ref), ref)
+        result: Object = remove(merged, all_fields.difference(remaining).intersection(named_last), ref) or {}
         return result
 
     def _check_config(self, config: Object) -> None:
         if config.get("metadata", {}).get("managedFields") is not None:
-            raise MergeRefused("metadata.managedFields must be nil", bad_request=True)
+            raise MergeError("metadata.managedFields must be nil", bad_request=True)
         try:
             validate(config, self._type())
         except TypedError as error:
@@ -233,10 +233,10 @@ class Merger:
             kind = f"{config['apiVersion']}, Kind={config['kind']}"
             if "/" not in config["apiVersion"]:
                 kind = f"/{kind}"
-            where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind}"
-            raise MergeRefused(f"failed to create typed patch object ({where}): {error}") from error
+            location = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind}"
+            raise MergeError(f"failed to create typed patch object ({location}): {error}") from error
 
-    def _settled_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
+    def _explained_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
         """kubectl's own client-side apply may be taken over by its server-side apply without force.
 
         Otherwise the conflicts that last-applied does not explain are the ones to be reported.
@@ -254,9 +254,9 @@ class Merger:
         except (ValueError, TypedError):
             return False
         allowed = fields.difference(comparison.modified).difference(comparison.added).difference(comparison.removed)
-        left = [(manager, path) for manager, path in conflict.conflicts if not allowed.has(path)]
-        if left:
-            raise FieldConflict(left) from conflict
+        unexplained = [(manager, path) for manager, path in conflict.conflicts if not allowed.has(path)]
+        if unexplained:
+            raise FieldConflict(unexplained) from conflict
         return True
 
     def _type(self) -> Ref:
@@ -277,7 +277,7 @@ def decode_owners(entries: list[Object] | None) -> Owners:
             entry.get("manager", ""), operation, "" if applied else entry["apiVersion"], entry.get("subresource", "")
         )
         fields = FieldSet.from_fields_v1(entry.get("fieldsV1") or {})
-        owners[identity] = Owned(fields, entry["apiVersion"], applied, entry.get("time"))
+        owners[identity] = OwnerEntry(fields, entry["apiVersion"], applied, entry.get("time"))
     return owners
 
 
@@ -306,7 +306,7 @@ def encode_owners(owners: Owners) -> list[Object]:
     return entries
 
 
-def _bare(obj: Object) -> Object:
+def _without_owners(obj: Object) -> Object:
     metadata = obj.get("metadata")
     if not metadata or "managedFields" not in metadata:
         return obj
@@ -320,7 +320,7 @@ def _with_owners(obj: Object, owners: Owners) -> Object:
     return {**obj, "metadata": metadata}
 
 
-def _capped(owners: Owners) -> Owners:
+def _limit_updaters(owners: Owners) -> Owners:
     """The oldest updaters are merged into one entry when there are more than ten."""
     updaters = [manager for manager, owned in owners.items() if not owned.applied]
     surplus = len(updaters) - _MAX_UPDATERS
@@ -351,8 +351,11 @@ def _set_last_applied(merged: Object, config: Object) -> None:
     if annotations:
         metadata["annotations"] = annotations
     text = json.dumps({**config, "metadata": metadata}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    held = merged["metadata"]
-    merged["metadata"] = {**held, "annotations": {**held["annotations"], LAST_APPLIED: text + "\n"}}
+    merged_metadata = merged["metadata"]
+    merged["metadata"] = {
+        **merged_metadata,
+        "annotations": {**merged_metadata["annotations"], LAST_APPLIED: text + "\n"},
+    }
 
 
 def _conflict_text(conflicts: list[tuple[ManagerId, FieldPath]]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from driftd.sandbox.fields.fieldset import FieldPath, FieldSet, path_of
-from driftd.sandbox.fields.ownership import Owned, decode_owners, encode_owners
+from driftd.sandbox.fields.ownership import OwnerEntry, decode_owners, encode_owners
 
 _REPLICAS = path_of("spec", "replicas")
 _SCALE_VERSION = "autoscaling/v1"
@@ -20,7 +20,7 @@ def to_scale(entries: list[dict[str, Any]] | None, path: FieldPath) -> list[dict
     fields = FieldSet.of(_REPLICAS)
     return encode_owners(
         {
-            manager: Owned(fields, _SCALE_VERSION, owned.applied, owned.time)
+            manager: OwnerEntry(fields, _SCALE_VERSION, owned.applied, owned.time)
             for manager, owned in decode_owners(entries).items()
             if owned.fields.has(path)
         }
@@ -35,13 +35,13 @@ def to_parent(
     scaled = decode_owners(scale_entries)
     for manager, owned in decode_owners(entries).items():
         if owned.fields.has(path) and manager not in scaled:
-            left = owned.fields.difference(FieldSet.of(path))
-            if left:
-                owners[manager] = replace(owned, fields=left)
+            remaining = owned.fields.difference(FieldSet.of(path))
+            if remaining:
+                owners[manager] = replace(owned, fields=remaining)
             continue
         scaled.pop(manager, None)
         owners[manager] = owned
     for manager, owned in scaled.items():
         if owned.fields.has(_REPLICAS):
-            owners[manager] = Owned(FieldSet.of(path), api_version, owned.applied, None)
+            owners[manager] = OwnerEntry(FieldSet.of(path), api_version, owned.applied, None)
     return encode_owners(owners)

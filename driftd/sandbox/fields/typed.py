@@ -59,8 +59,8 @@ def _keyed_item(shape: ListType, child: Any) -> PathElement:
         raise TypedError(["associative list with keys may not have non-map elements"])
     inner = shape.element.resolve().map
     defaults = inner.defaults if inner is not None else {}
-    found = {name: child.get(name, defaults.get(name)) for name in shape.keys}
-    keys = {name: key for name, key in found.items() if key is not None or name in child}
+    values = {name: child.get(name, defaults.get(name)) for name in shape.keys}
+    keys = {name: key for name, key in values.items() if key is not None or name in child}
     if not keys:
         names = " ".join(f'"{name}"' for name in shape.keys)
         text = f"associative list with keys has an element that omits all key fields [{names}] "
@@ -118,7 +118,7 @@ def _list_fields(value: list[Any], shape: ListType) -> FieldSet:
 
 def with_named_fields(fields: FieldSet, ref: Ref | None) -> FieldSet:
     """The set with every declared field on the way to its paths, which are not members otherwise."""
-    atom = ref.resolve() if ref is not None else _NOTHING
+    atom = ref.resolve() if ref is not None else _EMPTY_ATOM
     members = set(fields.members)
     children: dict[PathElement, FieldSet] = {}
     for element, child in fields.children.items():
@@ -134,4 +134,4 @@ def with_named_fields(fields: FieldSet, ref: Ref | None) -> FieldSet:
     return FieldSet(members, children)
 
 
-_NOTHING = Atom()
+_EMPTY_ATOM = Atom()

@@ -17,8 +17,8 @@ _BY_KIND = {**WORKLOADS, **CLUSTER}
 
 def mistakes(group: str, obj: dict[str, Any], old: dict[str, Any] | None, *, namespaced: bool) -> list[Cause]:
     """Everything that is wrong with an object that is to be created (`old` is None) or to replace `old`."""
-    found = list(metadata_mistakes(group, obj, old, namespaced=namespaced))
+    causes = list(metadata_mistakes(group, obj, old, namespaced=namespaced))
     check = _BY_KIND.get((group, obj["kind"]))
     if check is not None:
-        found.extend(check(obj, old))
-    return found
+        causes.extend(check(obj, old))
+    return causes
