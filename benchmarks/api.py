@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from benchmarks.world import STATUS, Declared, named
+from benchmarks.world import STATUS, DeclaredObject, fill_template
 
 DEPLOYER = "kubectl"
 _APPLY = "application/apply-patch+yaml"
@@ -59,24 +59,24 @@ class Session:
         body = f'{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{name}"}}}}'
         await self.send("PATCH", f"/api/v1/namespaces/{name}?fieldManager={DEPLOYER}&force=true", body, _APPLY)
 
-    async def deploy(self, one: Declared) -> None:
+    async def deploy(self, obj: DeclaredObject) -> None:
         """Applies one object as `kubectl apply --server-side` does; a Deployment then has rolled out."""
-        await self.send("PATCH", f"{one.item}?fieldManager={DEPLOYER}&force=true", one.text, _APPLY)
-        if one.kind == "deployment":
-            status = f'{{"status":{named(STATUS, one.namespace, one.name)}}}'
-            await self.send("PATCH", f"{one.item}/status?fieldManager=kube-controller-manager", status, MERGE)
+        await self.send("PATCH", f"{obj.item}?fieldManager={DEPLOYER}&force=true", obj.text, _APPLY)
+        if obj.kind == "deployment":
+            status = f'{{"status":{fill_template(STATUS, obj.namespace, obj.name)}}}'
+            await self.send("PATCH", f"{obj.item}/status?fieldManager=kube-controller-manager", status, MERGE)
 
-    async def deploy_all(self, objects: Iterable[Declared]) -> None:
+    async def deploy_all(self, objects: Iterable[DeclaredObject]) -> None:
         """Applies many objects, some at a time, and makes their namespaces."""
-        waiting = iter(objects)
+        remaining = iter(objects)
         namespaces: dict[str, asyncio.Task[None]] = {}
 
         async def work() -> None:
-            for one in waiting:
-                if one.namespace not in namespaces:
-                    namespaces[one.namespace] = asyncio.create_task(self.namespace(one.namespace))
-                await namespaces[one.namespace]
-                await self.deploy(one)
+            for obj in remaining:
+                if obj.namespace not in namespaces:
+                    namespaces[obj.namespace] = asyncio.create_task(self.namespace(obj.namespace))
+                await namespaces[obj.namespace]
+                await self.deploy(obj)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):

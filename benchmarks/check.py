@@ -28,12 +28,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import QuietControlPlane, Served
+from benchmarks.cluster import QuietControlPlane, ServerLoad
 from benchmarks.machine import machine
 from benchmarks.peer_programs import program
-from benchmarks.table import mebibytes, parser, say, seconds, show, write
+from benchmarks.table import mebibytes, parser, progress, seconds, show, write
 from benchmarks.usage import Usage, median, run
-from benchmarks.world import FOLDER, KINDS, Repository, declared
+from benchmarks.world import FOLDER, KINDS, Repository, declared_objects
 from tests.support import assets
 
 PEERS = ("kubectl", "flux", "argo")
@@ -42,11 +42,11 @@ _KUBECTL_ROUNDS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One run: what it took, what the API server had to do for it, and what the program says of itself."""
 
     usage: Usage
-    served: Served
+    served: ServerLoad
     says: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,29 +90,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     peers = [peer for peer in options.peers.split(",") if peer]
     if set(peers) - set(PEERS) or set(kinds) - set(KINDS):
         command.error(f"there are the peers {', '.join(PEERS)} and the kinds {', '.join(KINDS)}")
-    found = measured(options.objects, kinds, options.rounds, peers)
-    here = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
+    measurements = run_benchmark(options.objects, kinds, options.rounds, peers)
+    host = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
     show(
         f"One cold look at {options.objects} objects ({options.kinds}), nothing drifted",
         ("", "wall s", "CPU s", "API server CPU s", "RSS MiB", "requests", "x floor", "x driftd", "CPU x driftd"),
-        list(_rows(found)),
-        [f"Median of {options.rounds} rounds. {_steps(found)}"],
-        here,
+        list(_rows(measurements)),
+        [f"Median of {options.rounds} rounds. {_steps(measurements)}"],
+        host,
     )
-    figures = {name: [asdict(one) for one in rounds] for name, rounds in found.items()}
-    write(options.json, "check", here, {"objects": options.objects, "kinds": kinds, "runs": figures})
+    figures = {name: [asdict(one) for one in rounds] for name, rounds in measurements.items()}
+    write(options.json, "check", host, {"objects": options.objects, "kinds": kinds, "runs": figures})
     return 0
 
 
-def measured(objects: int, kinds: tuple[str, ...], rounds: int, peers: Sequence[str]) -> dict[str, list[Measured]]:
+def run_benchmark(
+    objects: int, kinds: tuple[str, ...], rounds: int, peers: Sequence[str]
+) -> dict[str, list[Measurement]]:
     """Every contender's rounds. Raises: RuntimeError: one failed, or found something that is not there."""
     programs = assets.ensure()
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder, QuietControlPlane(programs) as cluster:
         repository = Repository(Path(folder) / "repository")
-        say(f"Deploying {objects} objects …")
-        repository.make(declared(objects, kinds))
-        asyncio.run(cluster.fill(declared(objects, kinds)))
-        paths = sorted({_everywhere(one.collection) for one in declared(len(kinds), kinds)})
+        progress(f"Deploying {objects} objects …")
+        repository.make(declared_objects(objects, kinds))
+        asyncio.run(cluster.fill(declared_objects(objects, kinds)))
+        paths = sorted({_all_namespaces(one.collection) for one in declared_objects(len(kinds), kinds)})
         world = World(
             cluster,
             cluster.kubeconfig(),
@@ -125,25 +127,27 @@ def measured(objects: int, kinds: tuple[str, ...], rounds: int, peers: Sequence[
         return _rounds(world, [*_driftd(world), _floor(world), *_peers(world, peers)], rounds)
 
 
-def _rounds(world: World, contenders: Sequence[Contender], rounds: int) -> dict[str, list[Measured]]:
-    found: dict[str, list[Measured]] = {one.name: [] for one in contenders}
-    for one in contenders[:2]:
-        _run(world, one)  # bytecode is compiled, the API server's caches are warm, the second one knows what it may
+def _rounds(world: World, contenders: Sequence[Contender], rounds: int) -> dict[str, list[Measurement]]:
+    measurements: dict[str, list[Measurement]] = {one.name: [] for one in contenders}
+    for contender in contenders[:2]:
+        _run(
+            world, contender
+        )  # bytecode is compiled, the API server's caches are warm, the second one knows what it may
     for number in range(rounds):
-        for one in contenders:
-            if number < (one.rounds or rounds):
-                say(f"round {number + 1}: {one.name}")
-                found[one.name].append(_run(world, one))
-    return found
+        for contender in contenders:
+            if number < (contender.rounds or rounds):
+                progress(f"round {number + 1}: {contender.name}")
+                measurements[contender.name].append(_run(world, contender))
+    return measurements
 
 
-def _run(world: World, contender: Contender) -> Measured:
+def _run(world: World, contender: Contender) -> Measurement:
     with tempfile.TemporaryDirectory(dir=world.scratch) as folder:
         cache = Path(folder) if contender.fresh else world.scratch / "cache"
         output = Path(folder) / "output"
-        before = world.cluster.served()
+        before = world.cluster.load()
         usage = run(contender.command, output, environment={"XDG_CACHE_HOME": str(cache), "HOME": str(cache)})
-        return Measured(usage, world.cluster.served().since(before), contender.read(output.read_text()))
+        return Measurement(usage, world.cluster.load().since(before), contender.read(output.read_text()))
 
 
 def _driftd(world: World) -> Iterator[Contender]:
@@ -154,7 +158,7 @@ def _driftd(world: World) -> Iterator[Contender]:
 
     def read(output: str) -> dict[str, Any]:
         counts: dict[str, int] = json.loads(output[output.index("{") :])["apps"][0]["counts"]
-        return _expected(counts, counts["in_sync"], world.objects)
+        return _check_in_sync(counts, counts["in_sync"], world.objects)
 
     yield Contender("driftd check", command, read, fresh=True)
     yield Contender("driftd check, again", command, read)
@@ -162,8 +166,8 @@ def _driftd(world: World) -> Iterator[Contender]:
 
 def _floor(world: World) -> Contender:
     def read(output: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(output)
-        return _expected(said, min(said["objects"], said["live"]), world.objects)
+        result: dict[str, Any] = json.loads(output)
+        return _check_in_sync(result, min(result["objects"], result["live"]), world.objects)
 
     command: list[str | Path] = [
         sys.executable,
@@ -178,8 +182,8 @@ def _floor(world: World) -> Contender:
 
 def _peers(world: World, peers: Sequence[str]) -> Iterator[Contender]:
     def read(output: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return _expected(said, said["objects"] - said["differing"], world.objects)
+        result: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return _check_in_sync(result, result["objects"] - result["differing"], world.objects)
 
     access: Sequence[str | Path] = ("-kubeconfig", world.kubeconfig, "-dir", world.manifests)
     kubectl: Sequence[str | Path] = (world.kubectl, "--kubeconfig", world.kubeconfig)
@@ -194,43 +198,43 @@ def _peers(world: World, peers: Sequence[str]) -> Iterator[Contender]:
         yield Contender("kubectl diff", [*kubectl, "diff", *files], rounds=_KUBECTL_ROUNDS)
 
 
-def _expected(said: dict[str, Any], in_sync: int, objects: int) -> dict[str, Any]:
+def _check_in_sync(result: dict[str, Any], in_sync: int, objects: int) -> dict[str, Any]:
     if in_sync != objects:
-        raise RuntimeError(f"{objects} objects are in sync, and not what was found: {said}")
-    return said
+        raise RuntimeError(f"{objects} objects are in sync, and not what was found: {result}")
+    return result
 
 
-def _everywhere(collection: str) -> str:
+def _all_namespaces(collection: str) -> str:
     """The path of a kind in all namespaces."""
     before, _, after = collection.partition("/namespaces/")
     return f"{before}/{after.partition('/')[2]}"
 
 
-def _rows(found: dict[str, list[Measured]]) -> Iterator[tuple[str, ...]]:
-    usages = {name: median([one.usage for one in rounds]) for name, rounds in found.items()}
-    asked = {name: statistics.median(one.served.cpu for one in rounds) for name, rounds in found.items()}
+def _rows(measurements: dict[str, list[Measurement]]) -> Iterator[tuple[str, ...]]:
+    usages = {name: median([one.usage for one in rounds]) for name, rounds in measurements.items()}
+    server_cpu = {name: statistics.median(one.served.cpu for one in rounds) for name, rounds in measurements.items()}
     driftd, _, floor = list(usages)[:3]
     for name, usage in usages.items():
         yield (
             name,
             seconds(usage.wall),
             seconds(usage.cpu),
-            seconds(asked[name]),
+            seconds(server_cpu[name]),
             mebibytes(usage.memory),
-            str(found[name][-1].served.requests),
+            str(measurements[name][-1].served.requests),
             f"{usage.wall / usages[floor].wall:.1f}",
             f"{usage.wall / usages[driftd].wall:.1f}",
-            f"{(usage.cpu + asked[name]) / (usages[driftd].cpu + asked[driftd]):.1f}",
+            f"{(usage.cpu + server_cpu[name]) / (usages[driftd].cpu + server_cpu[driftd]):.1f}",
         )
 
 
-def _steps(found: dict[str, list[Measured]]) -> str:
+def _steps(measurements: dict[str, list[Measurement]]) -> str:
     """What programs say of their own steps, in their last round."""
-    said = []
-    for name, rounds in found.items():
+    texts = []
+    for name, rounds in measurements.items():
         if steps := rounds[-1].says.get("seconds"):
-            said.append(f"{name}: " + ", ".join(f"{step} {seconds(value)}" for step, value in steps.items()))
-    return "; ".join(said)
+            texts.append(f"{name}: " + ", ".join(f"{step} {seconds(value)}" for step, value in steps.items()))
+    return "; ".join(texts)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.api import Api
-from benchmarks.world import Declared
+from benchmarks.world import DeclaredObject
 from tests.support.controlplane import ADMIN_GROUP, ControlPlane
 
 USER = "driftd"
@@ -42,12 +42,12 @@ class QuietControlPlane(ControlPlane):
         context.load_cert_chain(pair.certificate, pair.key)
         return Api(self.server, context)
 
-    async def fill(self, objects: Iterable[Declared]) -> None:
+    async def fill(self, objects: Iterable[DeclaredObject]) -> None:
         """Deploys objects."""
         async with self.api().session() as session:
             await session.deploy_all(objects)
 
-    def served(self) -> Served:
+    def load(self) -> ServerLoad:
         """How much the API server has done until now."""
         samples = self.apiserver_metrics()
         requests = sum(
@@ -55,18 +55,18 @@ class QuietControlPlane(ControlPlane):
             for sample in samples
             if sample.name == "apiserver_request_total" and sample.labels.get("subresource") not in _OURS
         )
-        return Served(int(requests), next(s.value for s in samples if s.name == "process_cpu_seconds_total"))
+        return ServerLoad(int(requests), next(s.value for s in samples if s.name == "process_cpu_seconds_total"))
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServerLoad:
     """Requests that were answered, and seconds of the API server's CPU."""
 
     requests: int
     cpu: float
 
-    def since(self, before: Served) -> Served:
-        return Served(self.requests - before.requests, self.cpu - before.cpu)
+    def since(self, before: ServerLoad) -> ServerLoad:
+        return ServerLoad(self.requests - before.requests, self.cpu - before.cpu)
 
 
 class Audit:
@@ -84,9 +84,9 @@ class Audit:
 
     def requests(self, begin: datetime, end: datetime) -> list[str]:
         """What was asked between two moments, as `verb URI`, in the order of asking."""
-        found: dict[str, str] = {}
+        requests: dict[str, str] = {}
         for line in self._log.read_text().splitlines() if self._log.exists() else ():
             event = json.loads(line)
             if begin <= datetime.fromisoformat(event["requestReceivedTimestamp"]) < end:
-                found[event["auditID"]] = f"{event['verb']} {event['requestURI']}"
-        return list(found.values())
+                requests[event["auditID"]] = f"{event['verb']} {event['requestURI']}"
+        return list(requests.values())

@@ -78,16 +78,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--objects", type=int, default=1000, help="pairs per row (default: 1000)")
     command.add_argument("--rounds", type=int, default=5, help="of which the best counts (default: 5)")
     options = command.parse_args(arguments)
-    costs = asyncio.run(measured(options.objects, options.rounds))
-    here = machine("driftd's sandbox in place of Kubernetes")
+    costs = asyncio.run(run_benchmark(options.objects, options.rounds))
+    host = machine("driftd's sandbox in place of Kubernetes")
     columns = ("", "bytes", "owners", "verdict", "decode", "bare walk", "health")
-    show(f"Microseconds of CPU per pair, {options.objects} pairs a row", columns, list(_rows(costs)), [], here)
+    show(f"Microseconds of CPU per pair, {options.objects} pairs a row", columns, list(_rows(costs)), [], host)
     figures = {"objects": options.objects, "costs": [asdict(cost) for cost in costs]}
-    write(options.json, "compare", here, figures)
+    write(options.json, "compare", host, figures)
     return 0
 
 
-async def measured(objects: int, rounds: int) -> list[Cost]:
+async def run_benchmark(objects: int, rounds: int) -> list[Cost]:
     """The costs of all cases. Raises: RuntimeError: a verdict is not what it has to be."""
     sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
     async with sandbox.serve() as served, aiohttp.ClientSession(served.url) as session:
@@ -96,7 +96,7 @@ async def measured(objects: int, rounds: int) -> list[Cost]:
 
 
 async def _measure(session: aiohttp.ClientSession, case: Case, objects: int, rounds: int) -> Cost:
-    live = await _deployed(session, case)
+    live = await _deploy(session, case)
     api_version = str(case.body["apiVersion"])
     types = Schemas(await _send(session, "GET", case.types))
     schema = types.of(group_of(api_version), api_version.rpartition("/")[2], case.kind)
@@ -113,14 +113,14 @@ async def _measure(session: aiohttp.ClientSession, case: Case, objects: int, rou
         case.way,
         len(text),
         len(live["metadata"]["managedFields"]),
-        _microseconds(lambda: _judge(pairs, schema), objects, rounds),
+        _microseconds(lambda: _compare(pairs, schema), objects, rounds),
         _microseconds(lambda: _decode(pairs), objects, rounds),
         _microseconds(_walking(pairs), objects, rounds),
-        _microseconds(lambda: _look(pairs), objects, rounds),
+        _microseconds(lambda: _assess_health(pairs), objects, rounds),
     )
 
 
-def _judge(pairs: Pairs, schema: Schema | None) -> None:
+def _compare(pairs: Pairs, schema: Schema | None) -> None:
     for manifest, live in pairs:
         COMPARISON.verdict(manifest, live, schema)
 
@@ -140,7 +140,7 @@ def _walking(pairs: Pairs) -> Callable[[], None]:
     return walk
 
 
-def _look(pairs: Pairs) -> None:
+def _assess_health(pairs: Pairs) -> None:
     for manifest, live in pairs:
         health(manifest.ref, live)
 
@@ -177,7 +177,7 @@ def _renamed(text: str, number: int) -> dict[str, Any]:
     return body
 
 
-async def _deployed(session: aiohttp.ClientSession, case: Case) -> dict[str, Any]:
+async def _deploy(session: aiohttp.ClientSession, case: Case) -> dict[str, Any]:
     """The object as it is live once it was deployed, and its controllers have done their work."""
     body: dict[str, Any] = copy.deepcopy(dict(case.body))
     item = f"{case.collection}/{body['metadata']['name']}"
@@ -193,12 +193,12 @@ async def _deployed(session: aiohttp.ClientSession, case: Case) -> dict[str, Any
     if case.status is not Status.IN_SYNC:
         label = {"metadata": {"labels": {"by": "hand"}}}
         await _send(session, "PATCH", f"{item}?fieldManager=kubectl-label", label, "application/merge-patch+json")
-    live = await _settled(session, item)
+    live = await _wait_settled(session, item)
     await _send(session, "DELETE", item)
     return live
 
 
-async def _settled(session: aiohttp.ClientSession, item: str) -> dict[str, Any]:
+async def _wait_settled(session: aiohttp.ClientSession, item: str) -> dict[str, Any]:
     deadline = time.monotonic() + SETTLED_WITHIN
     while True:
         live = await _send(session, "GET", item)
@@ -216,19 +216,19 @@ async def _send(
     async with session.request(method, path, data=payload, headers={"Content-Type": content}) as answer:
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {await answer.text()}")
-        found: dict[str, Any] = await answer.json()
-        return found
+        document: dict[str, Any] = await answer.json()
+        return document
 
 
 def _cases() -> list[Case]:
-    here = "namespaces/default"
-    workload = (_deployment(), f"/apis/apps/v1/{here}/deployments", "/openapi/v3/apis/apps/v1")
-    service = (_service(), f"/api/v1/{here}/services", "/openapi/v3/api/v1")
-    settings = (_config_map(), f"/api/v1/{here}/configmaps", "/openapi/v3/api/v1")
-    custom = (_shop(), f"/apis/bench.example.com/v1/{here}/shops", "/openapi/v3/apis/bench.example.com/v1")
+    namespace = "namespaces/default"
+    workload = (_deployment(), f"/apis/apps/v1/{namespace}/deployments", "/openapi/v3/apis/apps/v1")
+    service = (_service(), f"/api/v1/{namespace}/services", "/openapi/v3/api/v1")
+    settings = (_config_map(), f"/api/v1/{namespace}/configmaps", "/openapi/v3/api/v1")
+    custom = (_shop(), f"/apis/bench.example.com/v1/{namespace}/shops", "/openapi/v3/apis/bench.example.com/v1")
     ways = ("client-side apply", "server-side apply", "update")
-    found = [Case(*kind, way) for kind in (workload, service, settings, custom) for way in ways]
-    return [*found, Case(*workload, "server-side + hand", Status.DRIFTED)]
+    cases = [Case(*kind, way) for kind in (workload, service, settings, custom) for way in ways]
+    return [*cases, Case(*workload, "server-side + hand", Status.DRIFTED)]
 
 
 def _metadata() -> dict[str, Any]:

@@ -25,12 +25,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.cluster import USER, Audit, QuietControlPlane
-from benchmarks.latency import EDITS, LOOK, Latencies, Target, measure
+from benchmarks.latency import EDITS, POLL_SECONDS, Latencies, Target, measure
 from benchmarks.machine import machine
 from benchmarks.observed import Daemon, Memory, StoreProbe
-from benchmarks.table import mebibytes, milliseconds, parser, say, seconds, show, write
+from benchmarks.table import mebibytes, milliseconds, parser, progress, seconds, show, write
 from benchmarks.usage import AS_INSTALLED
-from benchmarks.world import FOLDER, IMAGE, Declared, Repository, declared
+from benchmarks.world import FOLDER, IMAGE, DeclaredObject, Repository, declared_objects
 from tests.support import assets
 from tests.support.controlplane import ADMIN_GROUP
 
@@ -80,40 +80,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--quiet", type=float, default=60, help="seconds to watch it doing nothing (default: 60)")
     options = command.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder:
-        found = measured(Path(folder), options.objects, options.rate, options.seconds, options.quiet)
-    here = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
-    notes = [f"Requests while nothing changed: {_requests(found.quiet)}."]
-    show(f"The daemon at {found.objects} Deployments", ("", "found", "wanted"), list(_rows(found)), notes, here)
-    write(options.json, "daemon", here, asdict(found))
+        figures = run_benchmark(Path(folder), options.objects, options.rate, options.seconds, options.quiet)
+    host = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
+    notes = [f"Requests while nothing changed: {_requests(figures.quiet)}."]
+    show(f"The daemon at {figures.objects} Deployments", ("", "found", "wanted"), list(_rows(figures)), notes, host)
+    write(options.json, "daemon", host, asdict(figures))
     return 0
 
 
-def measured(folder: Path, objects: int, rate: float, lasting: float, quiet: float) -> Figures:
+def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet: float) -> Figures:
     """Everything, in turn. Raises: RuntimeError: something did not work."""
     audit = Audit(folder)
     repository = Repository(folder / "repository")
     with QuietControlPlane(assets.ensure(), apiserver_flags=audit.flags) as cluster:
-        say(f"Deploying {objects} objects …")
-        repository.make(declared(objects))
-        asyncio.run(cluster.fill(declared(objects)))
+        progress(f"Deploying {objects} objects …")
+        repository.make(declared_objects(objects))
+        asyncio.run(cluster.fill(declared_objects(objects)))
         kubeconfig = cluster.kubeconfig_for(USER, (ADMIN_GROUP,))
-        say("Starting the daemon …")
+        progress("Starting the daemon …")
         with Daemon(folder / "driftd", configuration(repository.folder, {APP: kubeconfig}), **AS_INSTALLED) as daemon:
             began = time.monotonic()
             daemon.start().wait_ready(_READY_WITHIN)
             ready = time.monotonic() - began
-            memory, idle = rest(daemon, quiet, audit)
+            memory, idle = measure_idle(daemon, quiet, audit)
             latencies = {}
             api = cluster.api()
-            targets = [Target(api, APP, one) for one in declared(objects)]
+            targets = [Target(api, APP, one) for one in declared_objects(objects)]
             for edit in EDITS:
-                say(f"Writing {rate:g} times a second: {edit} …")
+                progress(f"Writing {rate:g} times a second: {edit} …")
                 latencies[edit] = asyncio.run(measure(daemon, targets, edit, rate=rate, seconds=lasting))
                 time.sleep(_SETTLE)
-            say("Committing …")
-            one = targets[-1].one
-            commit = committed(daemon, repository, one)
-            return Figures(objects, len(one.text.encode()), ready, memory, idle, latencies, commit, daemon.memory())
+            progress("Committing …")
+            obj = targets[-1].obj
+            commit = measure_commit(daemon, repository, obj)
+            return Figures(objects, len(obj.text.encode()), ready, memory, idle, latencies, commit, daemon.memory())
 
 
 def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, object]:
@@ -125,59 +125,63 @@ def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, obje
     }
 
 
-def rest(daemon: Daemon, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
+def measure_idle(daemon: Daemon, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
     """The daemon's memory, and what it does in some seconds in which nothing happens."""
     time.sleep(_AT_REST)
-    say(f"Watching it do nothing for {lasting:g} s …")
+    progress(f"Watching it do nothing for {lasting:g} s …")
     begin, before, clock = datetime.now(UTC), daemon.cpu(), time.monotonic()
     time.sleep(lasting)
     took, cpu = time.monotonic() - clock, daemon.cpu() - before
-    asked = audit.requests(begin, datetime.now(UTC)) if audit is not None else []
-    return daemon.memory(), Quiet(took, cpu / took, dict(Counter(request.partition("?")[0] for request in asked)))
+    requests = audit.requests(begin, datetime.now(UTC)) if audit is not None else []
+    return daemon.memory(), Quiet(took, cpu / took, dict(Counter(request.partition("?")[0] for request in requests)))
 
 
-def committed(daemon: Daemon, repository: Repository, one: Declared) -> Commit:
+def measure_commit(daemon: Daemon, repository: Repository, obj: DeclaredObject) -> Commit:
     """Commits another image of one object, has it fetched, and waits for the verdict on it."""
     with StoreProbe(daemon.store) as probe:
-        position = probe.positions(APP)[f"{one.namespace}/{one.name}"]
-        repository.change(one, f":{IMAGE}", ":2.0.0")
+        position = probe.positions(APP)[f"{obj.namespace}/{obj.name}"]
+        repository.change(obj, f":{IMAGE}", ":2.0.0")
         began = time.time()
         daemon.hang_up()
         while b":2.0.0" not in probe.verdict(APP, position):
             if time.time() - began > _READY_WITHIN:
                 raise RuntimeError(f"the commit was not judged: {daemon.log.read_text()[-2000:]}")
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
     recorded = time.time()
     fetched = datetime.fromisoformat(daemon.lines("new revision")[-1]["time"]).timestamp()
     return Commit(recorded - began, recorded - fetched)
 
 
-def _rows(found: Figures) -> Iterator[tuple[str, str, str]]:
-    yield "ready after its start, s", seconds(found.ready), ""
-    yield f"RSS at rest, MiB ({found.manifest_bytes} bytes a manifest)", mebibytes(found.memory.now), _allowed(found)
-    yield "RSS at the most, MiB", mebibytes(found.memory.peak), ""
-    yield "CPU while nothing changes, % of a core", f"{found.quiet.cpu * 100:.2f}", "< 1"
-    for edit, one in found.latencies.items():
-        yield f"{edit}: writes a second, reached", f"{one.reached:.0f}", ""
-        yield f"{edit}: sent to answered, p50 / p99 ms", _both(one.write_p50, one.write_p99), ""
-        yield f"{edit}: sent to recorded, p50 ms", milliseconds(one.sent_p50), "50"
-        yield f"{edit}: sent to recorded, p99 ms", milliseconds(one.sent_p99), "250"
-        yield f"{edit}: answered to recorded, p50 / p99 ms", _both(one.answered_p50, one.answered_p99), ""
-        yield f"{edit}: the last fifth, p50 ms", milliseconds(one.late_p50), ""
-        yield f"{edit}: the worst, ms", milliseconds(one.worst), ""
-        yield f"{edit}: the daemon's CPU for each write, ms", milliseconds(one.cpu_per_write), ""
-        yield f"{edit}: not recorded", f"{one.lost} of {one.writes}", "0"
-    yield "commit: fetched to recorded, s", seconds(found.commit.from_fetch), "1"
-    yield "commit: asked for to recorded, s", seconds(found.commit.from_asking), ""
-    yield "RSS after all that, MiB", mebibytes(found.memory_after.now), ""
+def _rows(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    yield "ready after its start, s", seconds(figures.ready), ""
+    yield (
+        f"RSS at rest, MiB ({figures.manifest_bytes} bytes a manifest)",
+        mebibytes(figures.memory.now),
+        _memory_limit(figures),
+    )
+    yield "RSS at the most, MiB", mebibytes(figures.memory.peak), ""
+    yield "CPU while nothing changes, % of a core", f"{figures.quiet.cpu * 100:.2f}", "< 1"
+    for edit, latencies in figures.latencies.items():
+        yield f"{edit}: writes a second, reached", f"{latencies.reached:.0f}", ""
+        yield f"{edit}: sent to answered, p50 / p99 ms", _both(latencies.write_p50, latencies.write_p99), ""
+        yield f"{edit}: sent to recorded, p50 ms", milliseconds(latencies.sent_p50), "50"
+        yield f"{edit}: sent to recorded, p99 ms", milliseconds(latencies.sent_p99), "250"
+        yield f"{edit}: answered to recorded, p50 / p99 ms", _both(latencies.answered_p50, latencies.answered_p99), ""
+        yield f"{edit}: the last fifth, p50 ms", milliseconds(latencies.late_p50), ""
+        yield f"{edit}: the worst, ms", milliseconds(latencies.worst), ""
+        yield f"{edit}: the daemon's CPU for each write, ms", milliseconds(latencies.cpu_per_write), ""
+        yield f"{edit}: not recorded", f"{latencies.lost} of {latencies.writes}", "0"
+    yield "commit: fetched to recorded, s", seconds(figures.commit.from_fetch), "1"
+    yield "commit: asked for to recorded, s", seconds(figures.commit.from_asking), ""
+    yield "RSS after all that, MiB", mebibytes(figures.memory_after.now), ""
 
 
-def _allowed(found: Figures) -> str:
-    return {10_000: "143 (150 MB)", 100_000: "954 (1 GB)"}.get(found.objects, "")
+def _memory_limit(figures: Figures) -> str:
+    return {10_000: "143 (150 MB)", 100_000: "954 (1 GB)"}.get(figures.objects, "")
 
 
-def _both(one: float, other: float) -> str:
-    return f"{milliseconds(one)} / {milliseconds(other)}"
+def _both(first: float, second: float) -> str:
+    return f"{milliseconds(first)} / {milliseconds(second)}"
 
 
 def _requests(quiet: Quiet) -> str:

@@ -13,12 +13,12 @@ from itertools import cycle, islice
 
 from benchmarks.api import MERGE, STRATEGIC, Api, Session
 from benchmarks.observed import Daemon, StoreProbe
-from benchmarks.world import Declared
+from benchmarks.world import DeclaredObject
 
-LOOK = 0.001
+POLL_SECONDS = 0.001
 """Seconds between two looks at the store: the resolution of what is measured here."""
 
-_PATIENCE = 60.0
+_LOST_AFTER_SECONDS = 60.0
 """Seconds after the last write until what has not been recorded counts as lost."""
 
 
@@ -28,7 +28,7 @@ class Target:
 
     api: Api
     app: str
-    one: Declared
+    obj: DeclaredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ async def measure(daemon: Daemon, targets: Sequence[Target], edit: str, *, rate:
         try:
             await _write_all(targets, edit, writes, waiting, rate)
             with suppress(TimeoutError):  # what is still missing then is counted as lost
-                await asyncio.wait_for(watching, _PATIENCE)
+                await asyncio.wait_for(watching, _LOST_AFTER_SECONDS)
         finally:
             watching.cancel()
     return _summary(writes, daemon.cpu() - before)
@@ -88,7 +88,7 @@ def _writes(probe: StoreProbe, targets: Sequence[Target], edit: str, count: int)
     positions = {app: probe.positions(app) for app in {target.app for target in targets}}
     writes = []
     for number, target in enumerate(islice(cycle(targets), count)):
-        position = positions[target.app][f"{target.one.namespace}/{target.one.name}"]
+        position = positions[target.app][f"{target.obj.namespace}/{target.obj.name}"]
         writes.append(_Write(target.app, position, f"{edit[0]}{number:06d}".encode()))
     return writes
 
@@ -104,28 +104,28 @@ async def _write_all(
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
                 target = targets[number % len(targets)]
                 waiting.add(number)
-                group.create_task(_send(sessions[target.api], target.one, edit, write))
+                group.create_task(_send(sessions[target.api], target.obj, edit, write))
 
 
-async def _send(session: Session, one: Declared, edit: str, write: _Write) -> None:
+async def _send(session: Session, obj: DeclaredObject, edit: str, write: _Write) -> None:
     write.sent = time.monotonic()
-    await EDITS[edit](session, one, write.token.decode())
+    await EDITS[edit](session, obj, write.token.decode())
     write.answered = time.monotonic()
 
 
 async def _watch(probe: StoreProbe, writes: Sequence[_Write], waiting: set[int]) -> None:
     """Notes when each write is recorded. A moment is that of the look which finds the news, before it is read."""
-    left = len(writes)
-    while left:
+    remaining = len(writes)
+    while remaining:
         now = time.monotonic()
-        if probe.has_news():
+        if probe.has_changed():
             for number in sorted(waiting):
                 write = writes[number]
                 if write.token in probe.verdict(write.app, write.position):
                     write.recorded = now
                     waiting.discard(number)
-                    left -= 1
-        await asyncio.sleep(LOOK)
+                    remaining -= 1
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _summary(writes: Sequence[_Write], cpu: float) -> Latencies:
@@ -157,17 +157,17 @@ def _p99(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
-async def _label(session: Session, one: Declared, token: str) -> None:
+async def _label(session: Session, obj: DeclaredObject, token: str) -> None:
     """A label that Git does not declare, as `kubectl label` sets it."""
     body = json.dumps({"metadata": {"labels": {"bench": token}}})
-    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-label", body, MERGE)
+    await session.send("PATCH", f"{obj.item}?fieldManager=kubectl-label", body, MERGE)
 
 
-async def _image(session: Session, one: Declared, token: str) -> None:
+async def _image(session: Session, obj: DeclaredObject, token: str) -> None:
     """Another image than Git declares, as `kubectl set image` sets it: its line and its history are looked up."""
-    container = {"name": "server", "image": f"registry.example.com/{one.namespace}/{one.name}:{token}"}
+    container = {"name": "server", "image": f"registry.example.com/{obj.namespace}/{obj.name}:{token}"}
     body = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
-    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-set", body, STRATEGIC)
+    await session.send("PATCH", f"{obj.item}?fieldManager=kubectl-set", body, STRATEGIC)
 
 
 EDITS = {"label": _label, "image": _image}

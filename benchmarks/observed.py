@@ -74,7 +74,7 @@ class StoreProbe:
 
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, isolation_level=None)
-        self._seen = -1
+        self._version = -1
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +84,11 @@ class StoreProbe:
     ) -> None:
         self._connection.close()
 
-    def has_news(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether anything was committed since this was asked last. Costs a look at the shared index, no query."""
         version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        seen, self._seen = self._seen, version
-        return version != seen
+        previous, self._version = self._version, version
+        return version != previous
 
     def positions(self, app: str) -> dict[str, int]:
         """Where the verdict of each object is kept, by `NAMESPACE/NAME` (of one kind)."""

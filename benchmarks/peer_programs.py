@@ -8,7 +8,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks.table import say
+from benchmarks.table import progress
 from tests.support.assets import cache_folder
 from tests.support.go_toolchain import find_go
 
@@ -23,9 +23,9 @@ def program(name: str) -> Path:
     target = cache_folder().parent / "peers" / f"{name}-{_key(name)}"
     if os.access(target, os.X_OK):
         return target
-    say(f"Building what {name} compares with (once; a few minutes) …")
+    progress(f"Building what {name} compares with (once; a few minutes) …")
     target.parent.mkdir(parents=True, exist_ok=True)
-    go = find_go(cache_folder() / "go", say)
+    go = find_go(cache_folder() / "go", progress)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
         result = Path(scratch) / name
         build = go.run(["build", "-ldflags", "-s -w", "-o", str(result), "."], cwd=SOURCES / name)

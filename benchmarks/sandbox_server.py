@@ -20,7 +20,7 @@ from typing import Any, Self
 import orjson
 
 from benchmarks.api import Api
-from benchmarks.world import Declared, declare, declared
+from benchmarks.world import DeclaredObject, declare, declared_objects
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 
@@ -30,13 +30,13 @@ _HELD = RolloutSettings(enabled=False)
 
 async def serve(folder: Path, objects: int, clusters: int) -> None:
     """Serves until standard input is closed."""
-    sample = await _deployed_sample()
+    sample = await _deploy_sample()
     gc.disable()
     async with AsyncExitStack() as stack:
         kubeconfigs = []
         for number in range(clusters):
             sandbox = await stack.enter_async_context(Sandbox(rollout=_HELD).serve())
-            sandbox.load(_live(sample, declared(objects)))
+            sandbox.load(_live_objects(sample, declared_objects(objects)))
             kubeconfigs.append(str(sandbox.write_kubeconfig(folder / f"cluster-{number:02d}.kubeconfig")))
         gc.collect()
         gc.freeze()  # the world itself is no garbage, and is not to be walked while the daemon is measured
@@ -45,7 +45,7 @@ async def serve(folder: Path, objects: int, clusters: int) -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def _deployed_sample() -> str:
+async def _deploy_sample() -> str:
     """One object as it is after its deployment, managedFields, defaults and status included, as JSON."""
     async with Sandbox(rollout=_HELD).serve() as sandbox, Api(sandbox.url, token=sandbox.token).session() as session:
         await session.namespace(_SAMPLE.namespace)
@@ -53,12 +53,12 @@ async def _deployed_sample() -> str:
         return (await session.get(_SAMPLE.item)).decode()
 
 
-def _live(sample: str, objects: Iterator[Declared]) -> Iterator[dict[str, Any]]:
-    for one in objects:
-        text = sample.replace(_SAMPLE.namespace, one.namespace).replace(_SAMPLE.name, one.name)
+def _live_objects(sample: str, objects: Iterator[DeclaredObject]) -> Iterator[dict[str, Any]]:
+    for obj in objects:
+        text = sample.replace(_SAMPLE.namespace, obj.namespace).replace(_SAMPLE.name, obj.name)
         body: dict[str, Any] = orjson.loads(text)
-        for given_by_server in ("uid", "resourceVersion"):
-            del body["metadata"][given_by_server]
+        for key in ("uid", "resourceVersion"):
+            del body["metadata"][key]
         yield body
 
 

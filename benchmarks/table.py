@@ -23,12 +23,12 @@ _WIDTH = 110
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:
     """A command line whose description is the first line of a module's documentation, with `--json`."""
-    made = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
-    made.add_argument("--json", metavar="FILE", help="also write the figures there")
-    return made
+    result = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
+    result.add_argument("--json", metavar="FILE", help="also write the figures there")
+    return result
 
 
-def say(line: str) -> None:
+def progress(line: str) -> None:
     """Tells what is under way, on standard error."""
     Console(stderr=True, highlight=False).print(line, style="dim")
 

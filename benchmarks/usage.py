@@ -61,8 +61,8 @@ def run(
         stdout=subprocess.PIPE,
         env={**os.environ, **AS_INSTALLED, **(environment or {})},
     )
-    taken = json.loads(done.stdout)
-    if taken["code"] not in codes:
+    usage = json.loads(done.stdout)
+    if usage["code"] not in codes:
         tail = output.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {taken['code']}:\n{tail}")
-    return Usage(taken["wall"], taken["user"], taken["system"], taken["memory"])
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {usage['code']}:\n{tail}")
+    return Usage(usage["wall"], usage["user"], usage["system"], usage["memory"])

@@ -24,7 +24,7 @@ KINDS = tuple(_COLLECTIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredObject:
     """One object, and the text of the manifest that declares it."""
 
     kind: str
@@ -48,21 +48,23 @@ class Declared:
         return f"{FOLDER}/{self.namespace}/{self.name}-{self.kind}.yaml"
 
 
-def declare(kind: str, namespace: str, name: str) -> Declared:
+def declare(kind: str, namespace: str, name: str) -> DeclaredObject:
     """One object of a template."""
-    return Declared(kind, namespace, name, named((TEMPLATES / f"{kind}.yaml").read_text(), namespace, name))
+    return DeclaredObject(
+        kind, namespace, name, fill_template((TEMPLATES / f"{kind}.yaml").read_text(), namespace, name)
+    )
 
 
-def declared(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> Iterator[Declared]:
+def declared_objects(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> Iterator[DeclaredObject]:
     """So many objects in twenty namespaces, the kinds taking turns."""
     templates = {kind: (TEMPLATES / f"{kind}.yaml").read_text() for kind in kinds}
     for number in range(objects):
         kind = kinds[number % len(kinds)]
         namespace, name = f"team-{number % _NAMESPACES:02d}", f"shop-{number // len(kinds):06d}"
-        yield Declared(kind, namespace, name, named(templates[kind], namespace, name))
+        yield DeclaredObject(kind, namespace, name, fill_template(templates[kind], namespace, name))
 
 
-def named(text: str, namespace: str, name: str) -> str:
+def fill_template(text: str, namespace: str, name: str) -> str:
     """A template's text for one object."""
     return text.replace("NAMESPACE", namespace).replace("NAME", name)
 
@@ -73,27 +75,27 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make(self, objects: Iterable[Declared]) -> int:
+    def make(self, objects: Iterable[DeclaredObject]) -> int:
         """Commits the objects; returns how many there were."""
         self.folder.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
         count = 0
-        for one in objects:
-            file = self.folder / one.file
+        for obj in objects:
+            file = self.folder / obj.file
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(one.text)
+            file.write_text(obj.text)
             count += 1
         self._commit("Declare everything")
         return count
 
-    def change(self, one: Declared, old: str, new: str) -> None:
+    def change(self, obj: DeclaredObject, old: str, new: str) -> None:
         """Commits another text in place of `old` in the file of one object."""
-        file = self.folder / one.file
+        file = self.folder / obj.file
         text = file.read_text()
         if old not in text:
             raise ValueError(f"{file} does not hold {old}")
         file.write_text(text.replace(old, new))
-        self._commit(f"Change {one.name}")
+        self._commit(f"Change {obj.name}")
 
     def _commit(self, subject: str) -> None:
         self._git("add", "--all")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compare, growth, usage
-from benchmarks.world import Repository, declare, declared
+from benchmarks.world import Repository, declare, declared_objects
 
 
 @pytest.mark.timeout(300)
@@ -44,8 +44,8 @@ def test_a_command_is_told_from_what_started_it(tmp_path: Path) -> None:
     """Its memory is its own, however large the process is that measures it."""
     held = bytearray(300 * 2**20)
     held[:: 2**12] = b"x" * len(held[:: 2**12])
-    taken = usage.run([sys.executable, "-c", "print('done')"], tmp_path / "output")
-    assert taken.memory < len(held) / 2
+    measured = usage.run([sys.executable, "-c", "print('done')"], tmp_path / "output")
+    assert measured.memory < len(held) / 2
     assert (tmp_path / "output").read_text() == "done\n"
 
 
@@ -58,7 +58,7 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
 def test_every_object_has_a_file_of_its_own(tmp_path: Path) -> None:
     """The repository holds one manifest of each, without a placeholder left in it."""
     repository = Repository(tmp_path / "repository")
-    objects = list(declared(60, ("deployment", "service", "configmap")))
+    objects = list(declared_objects(60, ("deployment", "service", "configmap")))
     assert repository.make(iter(objects)) == 60
     texts = {path: path.read_text() for path in repository.folder.rglob("*.yaml")}
     assert len(texts) == 60
@@ -67,8 +67,8 @@ def test_every_object_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 def test_a_change_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     """A commit that would be empty is a mistake of the benchmark."""
-    one = declare("service", "shop", "web")
+    obj = declare("service", "shop", "web")
     repository = Repository(tmp_path / "repository")
-    repository.make(iter([one]))
+    repository.make(iter([obj]))
     with pytest.raises(ValueError, match="does not hold"):
-        repository.change(one, "no such text", "another")
+        repository.change(obj, "no such text", "another")

@@ -54,10 +54,10 @@ class ApiServer:
         self, method: str, path: str, body: Any = None, media: str | None = None, **headers: str
     ) -> Answer:
         """Sends a request; `{ns}` in the path and in the body stands for the test's namespace."""
-        data = None if body is None else self._here(json.dumps(body)).encode()
+        data = None if body is None else self._in_namespace(json.dumps(body)).encode()
         sent = {"User-Agent": "contract/1.0", "Content-Type": media or "application/json", **headers}
         async with self._session.request(
-            method, self.url + self._here(path), data=data, headers=sent, ssl=self._tls or False
+            method, self.url + self._in_namespace(path), data=data, headers=sent, ssl=self._tls or False
         ) as answer:
             text = await answer.text()
             shown = json.loads(text) if text.startswith("{") else {"text": text}
@@ -81,7 +81,7 @@ class ApiServer:
     @asynccontextmanager
     async def watch(self, path: str) -> AsyncIterator[Watch]:
         async with self._session.get(
-            self.url + self._here(path), ssl=self._tls or False, timeout=aiohttp.ClientTimeout(total=None)
+            self.url + self._in_namespace(path), ssl=self._tls or False, timeout=aiohttp.ClientTimeout(total=None)
         ) as answer:
             yield Watch(answer)
 
@@ -100,7 +100,7 @@ class ApiServer:
     async def gone(self, path: str, seconds: float = 20.0) -> None:
         await self.eventually(path, lambda body: body.get("code") == 404, seconds)
 
-    def _here(self, text: str) -> str:
+    def _in_namespace(self, text: str) -> str:
         return text.replace("{ns}", self.namespace)
 
 
@@ -134,7 +134,7 @@ class Watch:
                     return event
 
 
-def normalised(answer: Answer, namespace: str = "\0") -> Object:
+def normalise(answer: Answer, namespace: str = "\0") -> Object:
     """An answer without what two runs never have in common: identities, times, and what controllers add."""
     text = json.dumps(answer.body).replace(namespace, "NAMESPACE")
     body: Object = json.loads(_UID.sub("UID", text))
@@ -202,23 +202,23 @@ def _untimed(value: Any) -> Any:
     return json.loads(re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", json.dumps(value)))
 
 
-def differences(expected: Any, found: Any, path: str = "") -> list[str]:
+def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
     """Where two JSON values differ, one line each."""
-    if isinstance(expected, dict) and isinstance(found, dict):
+    if isinstance(expected, dict) and isinstance(actual, dict):
         lines = []
-        for key in sorted(expected.keys() | found.keys()):
-            if key not in found:
+        for key in sorted(expected.keys() | actual.keys()):
+            if key not in actual:
                 lines.append(f"{path}/{key}: the real one has {expected[key]!r}")
             elif key not in expected:
-                lines.append(f"{path}/{key}: only the sandbox has {found[key]!r}")
+                lines.append(f"{path}/{key}: only the sandbox has {actual[key]!r}")
             else:
-                lines.extend(differences(expected[key], found[key], f"{path}/{key}"))
+                lines.extend(differences(expected[key], actual[key], f"{path}/{key}"))
         return lines
-    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         return [
             line
-            for index, (left, right) in enumerate(zip(expected, found, strict=True))
+            for index, (left, right) in enumerate(zip(expected, actual, strict=True))
             for line in differences(left, right, f"{path}[{index}]")
         ]
-    same = type(expected) is type(found) and expected == found
-    return [] if same else [f"{path}: {expected!r} on the real one, {found!r} in the sandbox"]
+    same = type(expected) is type(actual) and expected == actual
+    return [] if same else [f"{path}: {expected!r} on the real one, {actual!r} in the sandbox"]

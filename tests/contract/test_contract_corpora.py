@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contract.client import ApiServer, differences, normalised
+from tests.contract.client import ApiServer, differences, normalise
 from tests.contract.conftest import real_server, sandbox_server
 from tests.support.controlplane import ControlPlane
 from tests.support.corpora import NAMES, corpus
@@ -57,7 +57,7 @@ async def _paths(server: ApiServer) -> dict[tuple[str, str], tuple[str, bool]]:
     return served
 
 
-async def _settled(server: ApiServer, definitions: list[Object]) -> dict[tuple[str, str], tuple[str, bool]]:
+async def _wait_established(server: ApiServer, definitions: list[Object]) -> dict[tuple[str, str], tuple[str, bool]]:
     for definition in definitions:
         group, spec = definition["spec"]["group"], definition["spec"]
         version = next(v["name"] for v in spec["versions"] if v["storage"])
@@ -65,7 +65,7 @@ async def _settled(server: ApiServer, definitions: list[Object]) -> dict[tuple[s
     return await _paths(server)
 
 
-def _judged(answer: Object) -> Object:
+def _comparable(answer: Object) -> Object:
     """A refusal by its code and reason: the words of the usual ones are compared elsewhere."""
     return answer if "object" in answer else {"code": answer["code"], "reason": answer["reason"]}
 
@@ -89,20 +89,20 @@ async def test_the_sandbox_takes_real_manifests_as_a_real_api_server_does(
     compared = 0
     for obj in objects:
         if obj["kind"] not in _FIRST and not paths:
-            paths = [await _settled(server, accepted) for server in pair]
-        known = paths or [await _paths(server) for server in pair]
+            paths = [await _wait_established(server, accepted) for server in pair]
+        served = paths or [await _paths(server) for server in pair]
         key = obj["apiVersion"], obj["kind"]
-        if key not in known[1]:
+        if key not in served[1]:
             continue  # the real one does not serve it either
-        assert key in known[0], f"the sandbox does not serve {key}"
-        path, namespaced = known[1][key]
+        assert key in served[0], f"the sandbox does not serve {key}"
+        path, namespaced = served[1][key]
         namespace = f"/namespaces/{obj['metadata'].get('namespace', '{ns}')}" if namespaced else ""
         path = f"{path.replace('{namespace}', namespace)}/{obj['metadata']['name']}"
         expected = await real.apply(path, obj, force=True)
-        found = await fake.apply(path, obj, force=True)
+        actual = await fake.apply(path, obj, force=True)
         compared += 1
         answers = [
-            _judged(normalised(answer, server.namespace)) for answer, server in ((expected, real), (found, fake))
+            _comparable(normalise(answer, server.namespace)) for answer, server in ((expected, real), (actual, fake))
         ]
         lines = differences(*answers)
         wrong.extend(f"{obj['kind']}/{obj['metadata']['name']} {line}" for line in lines)

@@ -26,9 +26,9 @@ async def test_a_definition_is_served_until_it_is_deleted(api_server: ApiServer)
     """Discovery and OpenAPI know its kind; its objects go with it."""
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
     await api_server.post(_CRDS, _definition(group))
-    made = await api_server.eventually(f"{_CRDS}/widgets.{group}", _established)
-    assert made["status"]["acceptedNames"]["kind"] == "Widget"
-    assert made["status"]["storedVersions"] == ["v1"]
+    definition = await api_server.eventually(f"{_CRDS}/widgets.{group}", _established)
+    assert definition["status"]["acceptedNames"]["kind"] == "Widget"
+    assert definition["status"]["storedVersions"] == ["v1"]
     path = f"/apis/{group}/v1/namespaces/{{ns}}/widgets"
     await api_server.eventually(path, lambda body: body.get("kind") == "WidgetList")
     listed = await api_server.eventually(f"/apis/{group}/v1", lambda body: bool(body.get("resources")))

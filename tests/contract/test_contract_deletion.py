@@ -24,11 +24,11 @@ async def _owned(server: ApiServer, *, block: bool = False) -> Object:
 
 async def test_a_deleted_object_is_gone_and_the_answer_says_which_it_was(api_server: ApiServer) -> None:
     """The answer is a Status with name, kind and uid."""
-    made = await api_server.post(CONFIG_MAPS, CONFIG_MAP)
+    created = await api_server.post(CONFIG_MAPS, CONFIG_MAP)
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}/c")
     assert answer.code == 200
     assert answer.body["status"] == "Success"
-    assert answer.body["details"] == {"name": "c", "kind": "configmaps", "uid": made["metadata"]["uid"]}
+    assert answer.body["details"] == {"name": "c", "kind": "configmaps", "uid": created["metadata"]["uid"]}
     assert (await api_server.request("GET", f"{CONFIG_MAPS}/c")).code == 404
 
 
@@ -95,8 +95,8 @@ async def test_a_collection_is_deleted_by_its_selector(api_server: ApiServer) ->
         await api_server.post(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name=name, metadata__labels={"tier": tier}))
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}?labelSelector=tier=x")
     assert answer.code == 200
-    left = await api_server.get(f"{CONFIG_MAPS}?labelSelector=tier")
-    assert [item["metadata"]["name"] for item in left["items"]] == ["c"]
+    remaining = await api_server.get(f"{CONFIG_MAPS}?labelSelector=tier")
+    assert [item["metadata"]["name"] for item in remaining["items"]] == ["c"]
 
 
 async def test_a_namespace_takes_everything_in_it_along(api_server: ApiServer) -> None:

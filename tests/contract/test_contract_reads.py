@@ -128,9 +128,9 @@ async def test_a_watch_with_a_selector_tells_when_an_object_comes_to_match_and_s
     async with api_server.watch(path + "front") as front, api_server.watch(path + "back") as back:
         patch = {"metadata": {"labels": {"tier": "back"}}}
         await api_server.request("PATCH", f"{CONFIG_MAPS}/a", patch, "application/merge-patch+json")
-        left, joined = await front.of("a"), await back.of("a")
-    assert (left["type"], joined["type"]) == ("DELETED", "ADDED")
-    assert left["object"]["metadata"]["resourceVersion"] == joined["object"]["metadata"]["resourceVersion"]
+        deleted, added = await front.of("a"), await back.of("a")
+    assert (deleted["type"], added["type"]) == ("DELETED", "ADDED")
+    assert deleted["object"]["metadata"]["resourceVersion"] == added["object"]["metadata"]["resourceVersion"]
 
 
 async def test_a_watch_from_a_forgotten_version_is_told_so_in_the_stream(api_server: ApiServer) -> None:
@@ -196,14 +196,16 @@ async def test_discovery_comes_in_both_forms(api_server: ApiServer) -> None:
     """They name the same kinds with the same verbs and short names."""
     aggregated = await api_server.get("/apis", Accept=AGGREGATED)
     apps = next(group for group in aggregated["items"] if group["metadata"]["name"] == "apps")
-    found = {r["resource"]: (r["scope"], r["verbs"], r.get("shortNames")) for r in apps["versions"][0]["resources"]}
+    aggregated = {
+        r["resource"]: (r["scope"], r["verbs"], r.get("shortNames")) for r in apps["versions"][0]["resources"]
+    }
     legacy = {
         r["name"]: ("Namespaced" if r["namespaced"] else "Cluster", r["verbs"], r.get("shortNames"))
         for r in (await api_server.get("/apis/apps/v1"))["resources"]
         if "/" not in r["name"]
     }
-    assert found == legacy
-    assert found["deployments"][2] == ["deploy"]
+    assert aggregated == legacy
+    assert aggregated["deployments"][2] == ["deploy"]
     groups = await api_server.get("/apis")
     assert "apps" in [group["name"] for group in groups["groups"]]
 

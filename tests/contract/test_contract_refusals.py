@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.contract.client import APPLY, JSON_PATCH, MERGE, STRATEGIC, ApiServer, differences, normalised
+from tests.contract.client import APPLY, JSON_PATCH, MERGE, STRATEGIC, ApiServer, differences, normalise
 from tests.contract.sequences import (
     CONFIG_MAP,
     CONFIG_MAPS,
@@ -157,11 +157,11 @@ async def test_the_sandbox_refuses_what_a_real_api_server_refuses(name: str, bot
     wrong: list[str] = []
     for number, step in enumerate(REFUSED[name]):
         expected = await real.request(step.method, step.path, step.body, step.media)
-        found = await fake.request(step.method, step.path, step.body, step.media)
-        lines = differences(normalised(expected, real.namespace), normalised(found, fake.namespace))
+        actual = await fake.request(step.method, step.path, step.body, step.media)
+        lines = differences(normalise(expected, real.namespace), normalise(actual, fake.namespace))
         wrong.extend(f"step {number} {step.method} {line}" for line in lines)
-        if name == "unknown fields" and expected.headers.get("Warning") != found.headers.get("Warning"):
+        if name == "unknown fields" and expected.headers.get("Warning") != actual.headers.get("Warning"):
             wrong.append(
-                f"step {number}: warnings {json.dumps([expected.headers.get('Warning'), found.headers.get('Warning')])}"
+                f"step {number}: warnings {json.dumps([expected.headers.get('Warning'), actual.headers.get('Warning')])}"
             )
     assert not wrong, "\n".join(wrong)

@@ -135,8 +135,10 @@ async def test_a_job_completes(api_server: ApiServer) -> None:
         "metadata": {"name": "once"},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox:1"}]}}},
     }
-    made = await api_server.post(_JOBS, job)
-    assert made["spec"]["selector"]["matchLabels"] == {"batch.kubernetes.io/controller-uid": made["metadata"]["uid"]}
+    created = await api_server.post(_JOBS, job)
+    assert created["spec"]["selector"]["matchLabels"] == {
+        "batch.kubernetes.io/controller-uid": created["metadata"]["uid"]
+    }
     done = await api_server.eventually(
         f"{_JOBS}/once", lambda body: _condition(body, "Complete") == ("True", "CompletionsReached"), seconds=30
     )

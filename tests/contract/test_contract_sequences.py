@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.client import ApiServer, differences, normalised
+from tests.contract.client import ApiServer, differences, normalise
 from tests.contract.sequences import SEQUENCES, WIDGET_DEFINITION, Step
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -28,13 +28,13 @@ async def test_the_sandbox_answers_a_sequence_of_writes_as_a_real_api_server_doe
         await define_widgets(real)
     wrong: list[str] = []
     for number, step in enumerate(SEQUENCES[name]):
-        expected, found = await _result(real, step), await _result(fake, step)
-        wrong.extend(f"step {number} {step.method} {line}" for line in differences(expected, found))
+        expected, actual = await _result(real, step), await _result(fake, step)
+        wrong.extend(f"step {number} {step.method} {line}" for line in differences(expected, actual))
     assert not wrong, "\n".join(wrong)
 
 
 async def _result(server: ApiServer, step: Step) -> dict[str, object]:
     answer = await server.request(step.method, step.path, step.body, step.media)
-    result = normalised(answer, server.namespace)
+    result = normalise(answer, server.namespace)
     result["warnings"] = answer.headers.get("Warning")
     return result

@@ -17,7 +17,7 @@ class Edit:
     `manager` is the field manager that must be named; None where the edit leaves no trace of who it was.
     """
 
-    thing: str
+    resource: str
     command: tuple[str, ...]
     path: str
     change: str
@@ -35,13 +35,15 @@ def _on(namespace: str, *command: str) -> tuple[str, ...]:
     return (*command, "--namespace", namespace)
 
 
-def _patch(namespace: str, thing: str, patch: Mapping[str, object], kind: str = "merge") -> tuple[str, ...]:
-    return _on(namespace, "patch", thing, f"--type={kind}", "--patch", json.dumps(patch), "--field-manager=night-shift")
+def _patch(namespace: str, resource: str, patch: Mapping[str, object], kind: str = "merge") -> tuple[str, ...]:
+    return _on(
+        namespace, "patch", resource, f"--type={kind}", "--patch", json.dumps(patch), "--field-manager=night-shift"
+    )
 
 
-def _remove(namespace: str, thing: str, pointer: str) -> tuple[str, ...]:
+def _remove(namespace: str, resource: str, pointer: str) -> tuple[str, ...]:
     patch = json.dumps([{"op": "remove", "path": pointer}])
-    return _on(namespace, "patch", thing, "--type=json", "--patch", patch, "--field-manager=night-shift")
+    return _on(namespace, "patch", resource, "--type=json", "--patch", patch, "--field-manager=night-shift")
 
 
 _KUBE_PROMETHEUS = (

@@ -76,7 +76,7 @@ def _instructions(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def ignoring(text: str) -> Callable[[str], bool]:
+def ignored_by(text: str) -> Callable[[str], bool]:
     """What a .dockerignore leaves out: a pattern speaks for a path and all below it, and the last one decides.
 
     Source: moby/patternmatcher. It is not the syntax of .gitignore: `*` stays in one folder.

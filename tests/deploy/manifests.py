@@ -37,9 +37,9 @@ def objects(manifests: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(manifests) if document]
 
 
-def one(manifests: str, kind: str, name: str = "driftd") -> dict[str, Any]:
-    (found,) = [o for o in objects(manifests) if o["kind"] == kind and o["metadata"]["name"] == name]
-    return found
+def single(manifests: str, kind: str, name: str = "driftd") -> dict[str, Any]:
+    (match,) = [o for o in objects(manifests) if o["kind"] == kind and o["metadata"]["name"] == name]
+    return match
 
 
 def _relative(target: Path, start: Path) -> str:

@@ -10,7 +10,7 @@ import yaml
 
 from driftd import __version__
 from driftd.cli.main import app as commands
-from tests.deploy.dockerfile import Stage, ignoring, parse
+from tests.deploy.dockerfile import Stage, ignored_by, parse
 from tests.deploy.manifests import DEPLOY, ROOT
 from tests.support.assets import BINARIES
 
@@ -40,7 +40,7 @@ def test_everything_copied_from_the_repository_is_there_and_reaches_the_build(st
         word for stage in stages for text in stage.all("COPY") if "--from=" not in text for word in text.split()[:-1]
     ]
     assert "requirements.lock" in sources
-    ignored = ignoring((ROOT / ".dockerignore").read_text())
+    ignored = ignored_by((ROOT / ".dockerignore").read_text())
     for source in sources:
         path = ROOT / source
         assert path.exists(), source

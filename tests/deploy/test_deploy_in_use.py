@@ -54,7 +54,7 @@ _OBJECTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Installation:
     """A repository whose manifests are live, and a kubeconfig of driftd's ServiceAccount."""
 
     cluster: ControlPlane
@@ -98,7 +98,7 @@ def repository(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def place(
     request: pytest.FixtureRequest, cluster: ControlPlane, repository: Path, assets: Path, tmp_path: Path
-) -> Iterator[Place]:
+) -> Iterator[Installation]:
     """driftd installed with some components, and a token of its account."""
     manifests = variant(assets, tmp_path, request.param)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
@@ -108,12 +108,12 @@ def place(
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(kubeconfig))
     _wait_until_aggregated(cluster)
-    yield Place(cluster, repository, file)
+    yield Installation(cluster, repository, file)
     cluster.kubectl("delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=driftd")
 
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_reading_is_enough_for_a_verdict_on_everything(place: Place):
+def test_reading_is_enough_for_a_verdict_on_everything(place: Installation):
     """Secrets, cluster-wide objects and custom resources of a group that no rule names among it."""
     code, found = place.check()
     assert {kind: one["status"] for kind, one in found.items()} == dict.fromkeys(found, "in_sync"), found
@@ -122,7 +122,7 @@ def test_reading_is_enough_for_a_verdict_on_everything(place: Place):
 
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_asking_by_dry_run_takes_more_than_the_base_and_says_so(place: Place):
+def test_asking_by_dry_run_takes_more_than_the_base_and_says_so(place: Installation):
     """And is never taken for "in sync"."""
     code, found = place.check("--engine", "server")
     assert code == 2
@@ -130,7 +130,7 @@ def test_asking_by_dry_run_takes_more_than_the_base_and_says_so(place: Place):
 
 
 @pytest.mark.parametrize("place", [("heal",)], ids=["heal"], indirect=True)
-def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(place: Place):
+def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(place: Installation):
     code, found = place.check("--engine", "server")
     assert found["ConfigMap"]["status"] == "in_sync"
     assert found["Secret"]["status"] == "in_sync"
@@ -139,7 +139,7 @@ def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(place: Place):
 
 
 @pytest.mark.parametrize("place", [("no-secrets",)], ids=["no-secrets"], indirect=True)
-def test_without_secrets_they_are_unknown_and_the_rest_is_not(place: Place):
+def test_without_secrets_they_are_unknown_and_the_rest_is_not(place: Installation):
     code, found = place.check()
     assert code == 2
     assert found["Secret"]["status"] == "unknown"
@@ -150,7 +150,7 @@ def test_without_secrets_they_are_unknown_and_the_rest_is_not(place: Place):
 
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_the_daemon_watches_with_the_bases_rights(place: Place):
+def test_the_daemon_watches_with_the_bases_rights(place: Installation):
     """It is ready, finds all in sync, and sees an edit of a Secret and of a custom resource."""
     with _daemon(place, mode="observe") as reports:
         _until(lambda: reports()["in_sync"])
@@ -164,7 +164,7 @@ def test_the_daemon_watches_with_the_bases_rights(place: Place):
 
 
 @pytest.mark.parametrize("place", [("heal",)], ids=["heal"], indirect=True)
-def test_the_daemon_heals_with_the_rights_of_the_component(place: Place):
+def test_the_daemon_heals_with_the_rights_of_the_component(place: Installation):
     """What was changed is changed back, what was deleted is made again, and nothing else takes more rights."""
     live = ("-n", "web", "get", "configmap", "web", "-o", "jsonpath={.data.currency}")
     with _daemon(place, mode="heal") as reports:
@@ -176,7 +176,7 @@ def test_the_daemon_heals_with_the_rights_of_the_component(place: Place):
 
 
 @contextmanager
-def _daemon(place: Place, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
+def _daemon(place: Installation, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
     """`driftd run` as the ServiceAccount; what it gives asks the daemon for its last report of the app."""
     folder = place.kubeconfig.parent
     (port,) = free_ports(1)

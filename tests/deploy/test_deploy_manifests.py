@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from driftd.config.loading import load
-from tests.deploy.manifests import DEPLOY, build, objects, one, variant
+from tests.deploy.manifests import DEPLOY, build, objects, single, variant
 from tests.support.controlplane import ControlPlane
 
 COMPONENTS = ("heal", "heal-namespaces", "network-policy", "no-secrets", "servicemonitor")
@@ -26,9 +26,9 @@ COMBINATIONS = [
 def test_the_base_builds_with_its_components(assets: Path, tmp_path: Path, components: tuple[str, ...]):
     built = objects(variant(assets, tmp_path, components))
     assert {o["kind"] for o in built} >= {"Namespace", "ServiceAccount", "Deployment", "Service", "ConfigMap"}
-    for found in built:
-        labels = found["metadata"].get("labels", {})
-        assert labels.get("app.kubernetes.io/part-of") == "driftd", found["metadata"]["name"]
+    for obj in built:
+        labels = obj["metadata"].get("labels", {})
+        assert labels.get("app.kubernetes.io/part-of") == "driftd", obj["metadata"]["name"]
 
 
 def test_every_component_is_tried_here():
@@ -59,12 +59,12 @@ def test_a_real_cluster_takes_it_and_a_second_apply_changes_nothing(
 
 
 def test_the_servicemonitor_replaces_the_annotations(assets: Path, tmp_path: Path):
-    plain = one(variant(assets, tmp_path), "Service")
+    plain = single(variant(assets, tmp_path), "Service")
     assert plain["metadata"]["annotations"]["prometheus.io/scrape"] == "true"
     built = variant(assets, tmp_path, ("servicemonitor",))
-    assert not one(built, "Service")["metadata"].get("annotations")
-    monitor = one(built, "ServiceMonitor")
-    ports = {port["name"] for port in one(built, "Service")["spec"]["ports"]}
+    assert not single(built, "Service")["metadata"].get("annotations")
+    monitor = single(built, "ServiceMonitor")
+    ports = {port["name"] for port in single(built, "Service")["spec"]["ports"]}
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
@@ -83,7 +83,7 @@ def test_the_pod_is_admitted_where_pod_security_is_restricted(
 
 
 def test_the_namespace_enforces_restricted(assets: Path):
-    labels = one(build(assets, DEPLOY / "base"), "Namespace")["metadata"]["labels"]
+    labels = single(build(assets, DEPLOY / "base"), "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -105,7 +105,7 @@ def test_every_container_has_probes_resources_and_a_closed_security_context(asse
 
 def test_one_replica_at_a_time_owns_the_volume(assets: Path):
     """Two pods on one SQLite file would corrupt each other's work, so the old one goes before the new one comes."""
-    deployment = one(build(assets, DEPLOY / "base"), "Deployment")
+    deployment = single(build(assets, DEPLOY / "base"), "Deployment")
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
@@ -145,7 +145,7 @@ def test_the_examples_secrets_are_keys_of_one_optional_secret(assets: Path, tmp_
 
 def test_the_network_policy_lets_the_probes_port_in(assets: Path, tmp_path: Path):
     built = variant(assets, tmp_path, ("network-policy",))
-    policy, template = one(built, "NetworkPolicy"), _template(built)
+    policy, template = single(built, "NetworkPolicy"), _template(built)
     selected = policy["spec"]["podSelector"]["matchLabels"]
     assert selected.items() <= template["metadata"]["labels"].items()
     (rule,) = policy["spec"]["ingress"]
@@ -153,7 +153,7 @@ def test_the_network_policy_lets_the_probes_port_in(assets: Path, tmp_path: Path
 
 
 def _template(manifests: str) -> dict[str, Any]:
-    template: dict[str, Any] = one(manifests, "Deployment")["spec"]["template"]
+    template: dict[str, Any] = single(manifests, "Deployment")["spec"]["template"]
     return template
 
 
@@ -163,5 +163,5 @@ def _pod(name: str, spec: dict[str, Any]) -> str:
 
 def _config_file(manifests: str, folder: Path) -> Path:
     file = folder / "driftd.yaml"
-    file.write_text(one(manifests, "ConfigMap", "driftd-config")["data"]["driftd.yaml"])
+    file.write_text(single(manifests, "ConfigMap", "driftd-config")["data"]["driftd.yaml"])
     return file

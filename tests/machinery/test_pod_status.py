@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.pod_status import CRASHES, needs_report, status_of
+from tests.support.pod_status import CRASH_ANNOTATION, needs_report, status_of
 
 
 def pod(image: str = "nginx", **metadata: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def test_a_pod_whose_image_is_broken_waits() -> None:
 
 def test_a_pod_that_crashes_backs_off_but_its_phase_is_running() -> None:
     """As a real one: phase Running, not ready, restarted."""
-    status = status_of(pod(annotations={CRASHES: "yes"}), "10.244.0.2")
+    status = status_of(pod(annotations={CRASH_ANNOTATION: "yes"}), "10.244.0.2")
     assert (status["phase"], ready(status)) == ("Running", "False")
     assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
     assert status["containerStatuses"][0]["restartCount"] > 0
@@ -41,7 +41,7 @@ def test_pods_of_a_job_end() -> None:
     """In success, or in failure where they crash."""
     owner = [{"kind": "Job", "name": "j"}]
     assert status_of(pod(ownerReferences=owner), "10.244.0.2")["phase"] == "Succeeded"
-    crashing = pod(ownerReferences=owner, annotations={CRASHES: "yes"})
+    crashing = pod(ownerReferences=owner, annotations={CRASH_ANNOTATION: "yes"})
     assert status_of(crashing, "10.244.0.2")["phase"] == "Failed"
 
 

@@ -74,8 +74,8 @@ def test_what_is_removed_is_gone(pod: dict[str, object]) -> None:
     if not containers:
         return
     path = (*path_of("spec", "containers"), item({"name": containers[0]["name"]}))
-    left = remove(pod, FieldSet.of(path), _POD) or {}
-    names = [container["name"] for container in (left.get("spec") or {}).get("containers") or ()]
+    remaining = remove(pod, FieldSet.of(path), _POD) or {}
+    names = [container["name"] for container in (remaining.get("spec") or {}).get("containers") or ()]
     assert names == [container["name"] for container in containers[1:]]
 
 

@@ -34,14 +34,14 @@ async def test_loaded_objects_are_as_if_they_had_been_created() -> None:
         await http.post(f"{created.url}/api/v1/namespaces", json=namespace)
         path = "/apis/apps/v1/namespaces/shop/deployments"
         await http.post(f"{created.url}{path}?fieldManager=hand", json=_deployment("web", "shop"))
-        found = [await (await http.get(f"{sandbox.url}{path}/web")).json() for sandbox in (loaded, created)]
-    for obj in found:
+        objects = [await (await http.get(f"{sandbox.url}{path}/web")).json() for sandbox in (loaded, created)]
+    for obj in objects:
         for key in ("uid", "resourceVersion", "creationTimestamp"):
             del obj["metadata"][key]
         for entry in obj["metadata"]["managedFields"]:
             del entry["time"]
-    assert found[0] == found[1]
-    assert found[0]["spec"]["replicas"] == 1
+    assert objects[0] == objects[1]
+    assert objects[0]["spec"]["replicas"] == 1
 
 
 async def test_many_objects_are_listed_and_watched() -> None:

@@ -93,12 +93,12 @@ def ensure() -> Path:
 
     Raises: AssetsError: KUBEBUILDER_ASSETS is not a folder, or a build failed.
     """
-    given = os.environ.get("KUBEBUILDER_ASSETS")
-    if not given:
+    configured = os.environ.get("KUBEBUILDER_ASSETS")
+    if not configured:
         folder = cache_folder() / _key()
         _build_missing(folder, BINARIES)
         return folder
-    return _complete(Path(given))
+    return _complete(Path(configured))
 
 
 def cache_folder() -> Path:
@@ -107,20 +107,20 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "driftd" / "controlplane"
 
 
-def _complete(given: Path) -> Path:
+def _complete(configured: Path) -> Path:
     """A folder with the programs of `given`, and links to built ones for those that it lacks."""
-    if not given.is_dir():
-        raise AssetsError(f"KUBEBUILDER_ASSETS={given} is not a folder: unset it, or name one with etcd in it.")
-    given = given.resolve()
-    lacking = [binary for binary in BINARIES if not os.access(given / binary.name, os.X_OK)]
+    if not configured.is_dir():
+        raise AssetsError(f"KUBEBUILDER_ASSETS={configured} is not a folder: unset it, or name one with etcd in it.")
+    configured = configured.resolve()
+    lacking = [binary for binary in BINARIES if not os.access(configured / binary.name, os.X_OK)]
     if not lacking:
-        return given
+        return configured
     built = cache_folder() / _key()
     _build_missing(built, lacking)
-    joined = cache_folder() / f"{_key()}-with-{hashlib.sha256(str(given).encode()).hexdigest()[:8]}"
+    joined = cache_folder() / f"{_key()}-with-{hashlib.sha256(str(configured).encode()).hexdigest()[:8]}"
     joined.mkdir(parents=True, exist_ok=True)
     for binary in BINARIES:
-        target = (built if binary in lacking else given) / binary.name
+        target = (built if binary in lacking else configured) / binary.name
         _link(joined / binary.name, target)
     return joined
 

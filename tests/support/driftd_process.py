@@ -22,7 +22,7 @@ from tests.support.server_process import HOST
 WEBHOOK_SECRET = "the-key-of-the-signature"
 
 
-def wait_until(condition: Callable[[], Any], what: str, within: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], awaited: str, within: float = 30.0) -> Any:
     """The first true answer of `condition`. Raises: AssertionError: there was none in time; the text names `what`."""
     end = time.monotonic() + within
     while True:
@@ -30,7 +30,7 @@ def wait_until(condition: Callable[[], Any], what: str, within: float = 30.0) ->
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"waited {within:.0f} s in vain for {what}")
+            raise AssertionError(f"waited {within:.0f} s in vain for {awaited}")
         time.sleep(0.05)
 
 
@@ -110,13 +110,13 @@ class Driftd:
         """The log, as decoded lines; only those of one message where one is named."""
         if not self.log.exists():
             return []
-        found = []
+        entries = []
         for line in self.log.read_text().splitlines():
             if line.startswith("{"):
                 entry = json.loads(line)
                 if message is None or entry["message"] == message:
-                    found.append(entry)
-        return found
+                    entries.append(entry)
+        return entries
 
     @property
     def url(self) -> str:

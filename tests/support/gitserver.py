@@ -385,7 +385,7 @@ def silent_server() -> Iterator[int]:
 
 def git_processes(marker: str) -> list[str]:
     """The command lines of running processes that have a text in their command line or environment."""
-    found = []
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
@@ -394,5 +394,5 @@ def git_processes(marker: str) -> list[str]:
         except OSError:
             continue
         if state != "Z" and int(process.name) != os.getpid() and marker.encode() in line + environment:
-            found.append(line.replace(b"\0", b" ").decode(errors="replace"))
-    return found
+            commands.append(line.replace(b"\0", b" ").decode(errors="replace"))
+    return commands

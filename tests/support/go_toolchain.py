@@ -57,8 +57,8 @@ def find_go(cache: Path, say: Callable[[str], None]) -> GoToolchain:
     if own and version and version >= OLDEST:
         return GoToolchain(Path(own))
     oldest = ".".join(map(str, OLDEST))
-    found = f"Go {'.'.join(map(str, version))} is too old" if version else "There is no Go on the PATH"
-    say(f"{found} ({oldest} or newer is needed).")
+    problem = f"Go {'.'.join(map(str, version))} is too old" if version else "There is no Go on the PATH"
+    say(f"{problem} ({oldest} or newer is needed).")
     return GoToolchain(_installed(cache, say))
 
 

@@ -160,9 +160,9 @@ class _Pods:
 
     def _address(self, pod: dict[str, Any]) -> str:
         """The pod's own address, or the next free one of 10.244.0.0/16."""
-        known: str | None = (pod.get("status") or {}).get("podIP")
-        if known:
-            return known
+        address: str | None = (pod.get("status") or {}).get("podIP")
+        if address:
+            return address
         self._addresses += 1
         return f"10.244.{self._addresses // 250 % 250}.{self._addresses % 250 + 2}"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-CRASHES = "kubelet.test/crashes"
+CRASH_ANNOTATION = "kubelet.test/crashes"
 """A pod with this annotation starts and dies again: CrashLoopBackOff, or Failed where it belongs to a Job."""
 
 _UNPULLABLE = ("broken", "does-not-exist")
@@ -22,7 +22,7 @@ def status_of(pod: Object, address: str) -> dict[str, Any]:
     `broken` or `does-not-exist`; crashing where annotated so (see `CRASHES`). `address` is the pod's own.
     """
     spec = pod["spec"]
-    crashes = CRASHES in (pod["metadata"].get("annotations") or {})
+    crashes = CRASH_ANNOTATION in (pod["metadata"].get("annotations") or {})
     ends = _belongs_to_job(pod)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     inits = [_init(container, now) for container in spec.get("initContainers") or []]

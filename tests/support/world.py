@@ -174,8 +174,8 @@ class World:
         await self.request("DELETE", f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}")
 
     async def image(self) -> str:
-        found = await self.get("Deployment")
-        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+        live = await self.get("Deployment")
+        return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
     # -- what is remembered --------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class World:
 
     async def incidents(self, app: str = "web") -> dict[str, str]:
         """The message of each open incident, by its type."""
-        return {str(one.type): one.message for one in await self.store.open_incidents(app)}
+        return {str(incident.type): incident.message for incident in await self.store.open_incidents(app)}
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ def statuses(report: Report) -> dict[str, Status]:
     return {f"{v.ref.kind}/{v.ref.name}": v.status for v in report.verdicts}
 
 
-async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, within: float = 15) -> Any:
+async def until(condition: Callable[[], Awaitable[Any] | Any], awaited: str, within: float = 15) -> Any:
     """The first true answer of `condition`. Raises: AssertionError: none in time."""
     end = asyncio.get_running_loop().time() + within
     while True:
@@ -227,7 +227,7 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, within
             answer = await answer
         if answer:
             return answer
-        assert asyncio.get_running_loop().time() < end, f"waited in vain for {what}"
+        assert asyncio.get_running_loop().time() < end, f"waited in vain for {awaited}"
         await asyncio.sleep(0.02)
 
 

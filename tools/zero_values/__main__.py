@@ -52,7 +52,7 @@ def main() -> int:
         TARGET.write_text(text)
     counts = f"{len(findings.kept)} kept, {len(findings.dropped)} dropped, {len(findings.defaults)} with defaults"
     refused = len(findings.refused - findings.kept - findings.dropped)
-    print(f"{version}: {server.asked} requests, {len(findings.reached)} types; {counts}, {refused} refused",
+    print(f"{version}: {server.requests} requests, {len(findings.reached)} types; {counts}, {refused} refused",
           file=sys.stderr)  # fmt: skip
     return 0
 

@@ -14,7 +14,7 @@ class Server:
 
     def __init__(self, kubectl: str, kubeconfig: str) -> None:
         self._command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
-        self.asked = 0
+        self.requests = 0
 
     def __enter__(self) -> Self:
         self._proxy = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # the user's own kubectl
@@ -40,7 +40,7 @@ class Server:
 
     def created(self, collection: str, obj: dict[str, Any]) -> dict[str, Any] | None:
         """The object as it would be stored, or None where the server refuses it."""
-        self.asked += 1
+        self.requests += 1
         status, body = self._request("POST", f"{collection}?dryRun=All&fieldValidation=Strict", obj)
         return body if status in (200, 201) else None
 
