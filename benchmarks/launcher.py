@@ -17,14 +17,14 @@ def main() -> None:
         process = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603  # what this is for
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
-    usage = {
+    figures = {
         "code": os.waitstatus_to_exitcode(status),
         "wall": wall,
         "user": usage.ru_utime,
         "system": usage.ru_stime,
         "memory": usage.ru_maxrss * 1024,
     }
-    print(json.dumps(usage))
+    print(json.dumps(figures))
 
 
 main()

@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox: requests in, answers and streams out."""
+"""The HTTP side of the sandbox: routing of requests, responses and streams."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REVIEWS = {"selfsubjectaccessreviews"}
 
 
 class Api:
-    """The ASGI application over a world. `token` is the one bearer token that it knows."""
+    """The ASGI application over a world. `token` is the only bearer token that it accepts."""
 
     def __init__(self, world: World, *, token: str, bookmark_interval: float) -> None:
         self._world = world
@@ -86,7 +86,7 @@ class Api:
         return await self._resource(request, target, kind, verb)
 
     def _authenticate(self, request: Request) -> None:
-        """A wrong token is refused; none at all is let in, since kubectl sends none over plain HTTP."""
+        """A wrong token is refused; a request without one is accepted, since kubectl sends none over plain HTTP."""
         header = request.headers.get("authorization")
         if header is not None and header != f"Bearer {self._token}":
             raise unauthorized()
@@ -282,12 +282,12 @@ def _deleted_status(kind: Kind, obj: Object) -> Object:
 
 
 def _without_type(obj: Object) -> Object:
-    """An item of a list of Kubernetes' own kinds does not say its type: the list does."""
+    """An item of a list of built-in kinds has no apiVersion and kind: the list has them."""
     return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
 
 
 def _representation(request: Request) -> str:
-    """What else than the object itself the Accept header asks for first: Table, PartialObjectMetadata(List)."""
+    """The representation that Accept prefers: Table, PartialObjectMetadata(List), or empty for the object itself."""
     for accepted in request.headers.get("accept", "").split(","):
         parameters = dict(part.strip().partition("=")[::2] for part in accepted.split(";")[1:])
         if accepted.strip().startswith("application/json"):

@@ -1,4 +1,4 @@
-"""The limits that Slack sets on messages and their blocks.
+"""Slack's limits on messages and their blocks.
 
 Source: https://docs.slack.dev/reference/block-kit/blocks and /reference/methods/chat.postMessage.
 """
@@ -17,7 +17,7 @@ _Check = Callable[[Block, str], Iterator[str]]
 
 
 def block_mistakes(blocks: Any) -> list[str]:
-    """What Slack would refuse, as it says it: `[ERROR] … [json-pointer:/blocks/0/text]`."""
+    """Violations of Slack's rules, in its format: `[ERROR] … [json-pointer:/blocks/0/text]`."""
     if not isinstance(blocks, list):
         return [_at("must be an array", "/blocks")]
     mistakes: list[str] = []
@@ -48,7 +48,7 @@ def _at(text: str, pointer: str) -> str:
 
 
 def _text(value: Any, pointer: str, limit: int, kinds: tuple[str, ...] = ("mrkdwn", "plain_text")) -> Iterator[str]:
-    """A text object."""
+    """Checks a text object."""
     if not isinstance(value, dict):
         yield _at("missing required field: text", pointer)
         return

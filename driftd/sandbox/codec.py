@@ -1,7 +1,7 @@
-"""Reads objects of Kubernetes' own kinds as Go reads them, and gives them back as Go writes them.
+"""Decodes and encodes objects of built-in kinds as Go does.
 
-An API server decodes JSON into Go structs and encodes those again: unknown fields are gone, null is gone, zero values
-are gone where the field says `omitempty` and come up where it does not, quantities and times get their canonical form.
+An API server decodes JSON into Go structs and encodes those again: unknown fields and nulls are dropped, zero values
+are dropped for fields with `omitempty` and added for others, quantities and times get their canonical form.
 Source: the Go types of Kubernetes (see tools/dump_openapi.py); encoding/json.
 """
 
@@ -17,7 +17,7 @@ from driftd.sandbox.quantity import InvalidQuantity, canonical
 from driftd.sandbox.status import format_value
 
 Path = tuple[Any, ...]
-"""A chain `(parent, name)` from the value to the root, which costs nothing until a message needs it."""
+"""A linked list `(parent, name)` from a value to the root: cheap to extend, rendered only for a message."""
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _JSON = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
@@ -31,14 +31,14 @@ _HEAD = frozenset({"apiVersion", "kind"})
 
 
 class DecodeError(Exception):
-    """The object is not of its Go type. The text is encoding/json's."""
+    """The object cannot be decoded into its Go type. The text is encoding/json's."""
 
 
 Decoder = Callable[[Any, Path, list[str]], Any]
 
 
 class Codec:
-    """Decoders for a set of OpenAPI definitions, made when first used."""
+    """Decoders for a set of OpenAPI definitions, built on first use."""
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], structs: Mapping[str, Mapping[str, str]]) -> None:
         self._schemas = schemas
@@ -46,9 +46,9 @@ class Codec:
         self._decoders: dict[str, Decoder] = {}
 
     def decode(self, definition: str, obj: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The object as the API server understands it, and the fields that it does not know.
+        """Returns: the decoded object, and the paths of its unknown fields.
 
-        Raises: Undecodable.
+        Raises: DecodeError.
         """
         unknown: list[str] = []
         decoded: dict[str, Any] = self._decoder(definition)(obj, (), unknown)
@@ -94,7 +94,7 @@ class Codec:
 
 
 class _Struct:
-    """The decoder of one Go struct. Its fields are looked up when it is first used: types refer to themselves."""
+    """The decoder of one Go struct. Its fields are resolved on first use, because types are recursive."""
 
     __slots__ = ("_fields", "_head", "_lookup", "_name")
 
@@ -126,7 +126,7 @@ class _Struct:
 
 
 class _Field:
-    """How one field is read, and what Go writes where nothing was read."""
+    """The decoder of one field, and the value that Go writes when the field is absent."""
 
     __slots__ = ("decode", "kind", "zero")
 
@@ -155,7 +155,7 @@ class _Field:
 
 
 class _Key(str):
-    """A key of a map, which encoding/json does not name in its messages."""
+    """A key of a map, which encoding/json leaves out of its messages."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions at work: their kinds are served as long as they are there."""
+"""The controller of CustomResourceDefinitions: their kinds are served while they exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class Definitions:
-    """Serves the kinds of CRDs as these come and go, and writes their status."""
+    """Registers and unregisters the kinds of CRDs, and writes their status."""
 
     def __init__(self, world: World, writes: Writes, deletion: Deletion) -> None:
         self._world = world
@@ -28,7 +28,7 @@ class Definitions:
         self._deletion = deletion
 
     def on_change(self, key: CollectionKey, change: Change) -> None:
-        """Called after every write."""
+        """The store's listener, called after every write."""
         if key != CRDS:
             return
         if change.after is not None:
@@ -37,7 +37,7 @@ class Definitions:
             self._world.registry.unregister(change.before["metadata"]["name"])
 
     def reconcile(self, name: str) -> None:
-        """Accepts a definition's names, and empties the collection of one in deletion."""
+        """Accepts a definition's names; deletes the instances of a terminating definition."""
         obj = self._world.store.get(CRDS, ("", name))
         if obj is None:
             return

@@ -1,4 +1,4 @@
-"""The kinds of CustomResourceDefinitions."""
+"""Kinds that are defined by CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 class CustomKind:
-    """One version of a CRD's kind."""
+    """A custom kind in one version."""
 
     counts_generations = True
 
@@ -111,7 +111,7 @@ class CustomKind:
 
 
 def published_schema(schema: Object) -> Object:
-    """A CRD's schema as the API server publishes it: with the metadata of every object."""
+    """A CRD's schema as the API server publishes it, with apiVersion, kind and metadata."""
     head = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -122,7 +122,7 @@ def published_schema(schema: Object) -> Object:
 
 
 def _embedded(schema: Any) -> Any:
-    """Embedded resources have the fields that every object has, whether or not their schema says so."""
+    """Adds apiVersion, kind and metadata to embedded resources, whether or not their schema declares them."""
     if isinstance(schema, list):
         return [_embedded(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Deleting: finalizers, owners and their dependents, namespaces and what is in them.
+"""Deletion: finalizers, garbage collection of dependents, and the content of namespaces.
 
 Source: k8s.io/apiserver/pkg/registry (BeforeDelete), kube-controller-manager's garbage collector.
 """
@@ -19,13 +19,13 @@ Object = dict[str, Any]
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _NAMESPACES = ("", "namespaces")
 _ORPHANING = {("", "replicationcontrollers"), ("batch", "jobs")}
-"""Kinds that leave their pods behind unless told otherwise, as they did before there was garbage collection."""
+"""Kinds that orphan their pods by default, as before garbage collection was introduced."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     propagation: str = ""
-    """Foreground, Background or Orphan; empty for what is usual for the kind."""
+    """Foreground, Background or Orphan; empty for the kind's default."""
     uid: str | None = None
     resource_version: str | None = None
     dry_run: bool = False
@@ -33,16 +33,16 @@ class DeleteOptions:
 
 
 class Deletion:
-    """Deletes objects of a world, and collects what their owners leave behind."""
+    """Deletes objects of a world and garbage collects their dependents."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._emptying: set[str] = set()
 
     def delete(self, kind: Kind, name: Name, options: DeleteOptions) -> tuple[Object, bool]:
-        """The object's last state, and whether it is gone; it is not where finalizers hold it.
+        """Returns: the object's last state, and whether it is removed; with finalizers it is only marked.
 
-        Raises: ApiError: 404; 409 where a precondition is not met.
+        Raises: ApiError: 404; 409 if a precondition is not met.
         """
         resource = kind.resource
         live = self._world.store.get(resource.key, name)
@@ -63,7 +63,7 @@ class Deletion:
         return (current, False) if current is not None else (obj, True)
 
     def remove(self, kind: Kind, name: Name, obj: Object, *, propagation: str = "Background") -> Object:
-        """Takes an object out of the store and collects what it owned."""
+        """Removes an object from the store and garbage collects its dependents."""
         last = self._world.store.delete(kind.resource.key, name, obj)
         if propagation == "Orphan":
             self._orphan_dependents(last["metadata"]["uid"])
@@ -72,14 +72,14 @@ class Deletion:
         return last
 
     def has_finalizers(self, obj: Object) -> bool:
-        """Whether finalizers keep the object there."""
+        """Whether finalizers (of metadata, or of a namespace's spec) prevent the removal of the object."""
         if obj["metadata"].get("finalizers"):
             return True
         namespace = obj["apiVersion"] == "v1" and obj["kind"] == "Namespace"
         return namespace and bool((obj.get("spec") or {}).get("finalizers"))
 
     def advance(self, key: CollectionKey, name: Name) -> None:
-        """Does the part of the garbage collector and of the namespace controller for one object in deletion."""
+        """Acts as garbage collector and namespace controller for one object in deletion."""
         obj = self._world.store.get(key, name)
         if obj is None or not obj["metadata"].get("deletionTimestamp"):
             return
@@ -118,7 +118,7 @@ class Deletion:
             raise conflict(resource.group, resource.plural, metadata["name"], message)
 
     def _terminating(self, kind: Kind, live: Object, options: DeleteOptions) -> Object:
-        """The object with its deletion noted; the same object where nothing has to be noted."""
+        """The object with deletionTimestamp and finalizers set; the same object if that changes nothing."""
         finalizers = list(live["metadata"].get("finalizers") or ())
         finalizer = {"Foreground": _FOREGROUND, "Orphan": _ORPHAN}.get(options.propagation)
         if finalizer and finalizer not in finalizers:
@@ -142,7 +142,7 @@ class Deletion:
         return marked
 
     def _collect_dependents(self, uid: str) -> None:
-        """Deletes what only this owner kept alive."""
+        """Deletes dependents without another owner, and removes the reference from others."""
         for key, name in self._world.store.owned_by(uid):
             obj = self._world.store.get(key, name)
             if obj is None:
@@ -196,7 +196,7 @@ class Deletion:
             self.advance(_NAMESPACES, ("", namespace))
 
     def _empty_namespace(self, namespace: str) -> bool:
-        """Deletes what is in a namespace; whether nothing is left there. Never while it is already at it."""
+        """Deletes the content of a namespace. Returns whether it is empty; False for a nested call."""
         if namespace in self._emptying:
             return False
         self._emptying.add(namespace)
@@ -215,5 +215,5 @@ class Deletion:
 
 
 def uid_mismatch(expected: str, obj: Object) -> str:
-    """Why a request that was meant for another object is refused."""
+    """The message for a UID precondition that does not match."""
     return f"Precondition failed: UID in precondition: {expected}, UID in object meta: {obj['metadata'].get('uid', '')}"

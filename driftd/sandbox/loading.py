@@ -1,4 +1,4 @@
-"""Bulk loading: a world of many objects, made quickly."""
+"""Bulk loading of objects."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NAMESPACES = ("", "namespaces")
 
 
 def load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> int:
-    """Puts objects in without events. See `Sandbox.load`."""
+    """Loads objects without events. See `Sandbox.load`."""
     collecting = gc.isenabled()
-    gc.disable()  # it would walk the growing store again and again, and find nothing
+    gc.disable()  # it would traverse the growing store repeatedly without finding garbage
     try:
         return _load(world, objects, manager)
     finally:
@@ -84,7 +84,7 @@ class _BulkLoader:
 
 
 def _shape(value: Any) -> Any:
-    """What ownership depends on: the keys, and the values in lists, for they may be keys of their items."""
+    """The part of an object that determines ownership: keys, and values in lists, which may be keys of items."""
     if isinstance(value, dict):
         return {key: _shape(child) for key, child in value.items()}
     if isinstance(value, list):

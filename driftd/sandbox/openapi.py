@@ -1,4 +1,4 @@
-"""OpenAPI v3 of what is served: Kubernetes' own documents without the paths that the sandbox lacks, and CRDs'."""
+"""OpenAPI v3 documents: Kubernetes' own without the paths that the sandbox does not serve, and those of CRDs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATCHES = ("application/apply-patch+yaml", "application/json-patch+json", "appl
 
 
 class OpenApi:
-    """Documents by path (`apis/apps/v1`), made when first asked for and kept until a CRD changes them."""
+    """Documents by path (`apis/apps/v1`), built on first use and cached until a CRD changes them."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -35,7 +35,7 @@ class OpenApi:
         return {"paths": paths}
 
     def document(self, path: str) -> bytes | None:
-        """The document as JSON; None where there is none."""
+        """The document as JSON; None if there is none."""
         custom = [kind for kind in self._registry.custom_kinds() if _path(kind) == path]
         if custom:
             return self._custom_document(path, custom)
@@ -51,7 +51,7 @@ class OpenApi:
         return list(paths)
 
     def _served_document(self, path: str, document: Any) -> Object:
-        """The real document without what is not served, and every schema that the rest needs."""
+        """The real document without the paths that are not served."""
         kinds = {kind.resource.plural: kind.resource for kind in self._registry.kinds() if _path(kind) == path}
         paths = {}
         for url, methods in document["paths"].items():
@@ -89,7 +89,7 @@ class OpenApi:
         return content
 
     def _referenced_schemas(self, content: bytes) -> Object:
-        """Kubernetes' own schemas that a document refers to, and those that they refer to."""
+        """The built-in schemas that a document refers to, transitively."""
         schemas: Object = {}
         todo = [content]
         while todo:
@@ -120,7 +120,7 @@ def _list_schema(name: str, gvk: Object) -> Object:
 
 
 def _item_path(name: str, gvk: Object) -> Object:
-    """Enough of a path for kubectl to see that fields are validated by the server."""
+    """The part of a path item by which kubectl detects server-side field validation."""
     schema = {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}
     answer = {
         "200": {

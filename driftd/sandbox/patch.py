@@ -23,7 +23,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def json_patch(target: Any, operations: Any) -> Any:
-    """RFC 6902. Raises: ApiError: 400 for something that is no patch, 422 for one that does not fit the object."""
+    """RFC 6902. Raises: ApiError: 400 for a malformed patch, 422 for one that does not apply to the object."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     result = copy.deepcopy(target)
@@ -102,5 +102,5 @@ def _index(part: str, limit: int, path: str) -> int:
 
 
 def _rejected(_message: str) -> ApiError:
-    """The API server keeps the reason to itself."""
+    """The API server does not report the reason."""
     return ApiError(422, "Invalid", "the server rejected our request due to an error in our request", details={})

@@ -17,12 +17,12 @@ _NANO = Decimal("1e-9")
 
 
 class InvalidQuantity(ValueError):
-    """The text is no quantity."""
+    """The text is not a quantity."""
 
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """`1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`. Raises: NotAQuantity."""
+    """`1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`. Raises: InvalidQuantity."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise InvalidQuantity(

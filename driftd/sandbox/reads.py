@@ -1,4 +1,4 @@
-"""The verbs that only look: get and list, with their selectors, pages and resource versions."""
+"""The verbs get and list, with selectors, pages and resource versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOO_OLD = (
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """The query of a list or watch."""
+    """The query parameters of a list or watch."""
 
     labels: str = ""
     fields: str = ""
@@ -46,7 +46,7 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a list or watch looks at."""
+    """The objects that a list or watch selects."""
 
     namespace: str | None
     name: str | None
@@ -66,7 +66,7 @@ class Selection:
 
 
 class Reads:
-    """Looks at the objects of a world."""
+    """Reads objects of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -90,7 +90,7 @@ class Reads:
         )
 
     def list_page(self, kind: Kind, namespace: str | None, options: ListOptions) -> ListPage:
-        """One page of a list. Raises: ApiError: 410 where a page is asked for that is no longer known."""
+        """One page of a list. Raises: ApiError: 410 if the page's snapshot has expired."""
         selection = self.selection(kind, namespace, options)
         if options.continue_token:
             return self._next_page(kind, options)
@@ -149,7 +149,7 @@ class Reads:
 
 
 def in_version(kind: Kind, obj: Object) -> Object:
-    """A stored object as the asked version shows it: the sandbox converts nothing but the name of the version."""
+    """A stored object in the requested version: the sandbox converts only apiVersion."""
     version = kind.resource.api_version
     return obj if obj["apiVersion"] == version else {**obj, "apiVersion": version}
 

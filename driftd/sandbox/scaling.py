@@ -1,4 +1,4 @@
-"""The `scale` subresource: a view of an object's replicas that has its own kind."""
+"""The `scale` subresource: an object's replicas as a Scale object."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = "autoscaling/v1"
 
 
 class Scaling:
-    """Reads and writes the Scale of objects that have one."""
+    """Reads and writes the Scale of objects."""
 
     def __init__(self, world: World, reads: Reads, writes: Writes) -> None:
         self._world = world

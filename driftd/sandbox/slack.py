@@ -1,6 +1,6 @@
-"""A Slack-compatible endpoint, in memory: what a bot with `chat:write` and an incoming webhook need.
+"""A Slack-compatible endpoint, in memory: the methods that a bot with `chat:write` and an incoming webhook use.
 
-It refuses what Slack refuses (a wrong token, an unknown channel, blocks past their limits), in Slack's own words.
+It refuses what Slack refuses (a wrong token, an unknown channel, blocks beyond their limits) with Slack's error codes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TEAM = {"team": "sandbox", "team_id": "T0SANDBOX", "user": "driftd", "user_id":
 
 @dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """A message as the channel shows it. `via` is "api" or "webhook"; `edits` counts its updates."""
+    """A message of a channel. `via` is "api" or "webhook"; `edits` is the number of its updates."""
 
     channel: str
     ts: str
@@ -42,7 +42,7 @@ class SlackMessage:
 
 
 class SlackError(Exception):
-    """Slack's word for what is wrong, and its remarks."""
+    """Slack's error code, and its messages."""
 
     def __init__(self, error: str, messages: list[str] | None = None) -> None:
         self.error = error
@@ -51,7 +51,7 @@ class SlackError(Exception):
 
 
 class SlackSandbox:
-    """A workspace whose channels exist once they are posted to, but for those in `missing_channels`."""
+    """A workspace in which every channel exists, except for `missing_channels`."""
 
     def __init__(self, *, token: str | None = None, missing_channels: frozenset[str] = frozenset()) -> None:
         self.token = token or f"xoxb-{secrets.token_hex(12)}"
@@ -64,7 +64,7 @@ class SlackSandbox:
         self._changed = asyncio.Condition()
         self._url: str | None = None
         self.requests = 0
-        """How many requests were answered, refusals among them."""
+        """Number of requests, including refused ones."""
         self.app = Starlette(
             routes=[
                 Route("/api/{method}", self._method, methods=["GET", "POST"]),
@@ -74,22 +74,22 @@ class SlackSandbox:
 
     @property
     def api_url(self) -> str:
-        """What slack-sdk takes as `base_url`. Raises: RuntimeError: it is not served now."""
+        """The `base_url` for slack-sdk. Raises: RuntimeError: it is not being served."""
         if self._url is None:
             raise RuntimeError("the Slack sandbox is not served: use it within serve()")
         return f"{self._url}/api/"
 
     @property
     def webhook_url(self) -> str:
-        """The incoming webhook, a secret as on Slack."""
+        """The URL of the incoming webhook; secret, as on Slack."""
         return self.api_url.removesuffix("/api/") + self._hook
 
     def messages(self, channel: str | None = None) -> list[SlackMessage]:
-        """What was posted, oldest first; updates are in place."""
+        """All messages, oldest first, in their current version."""
         return [message for message in self._messages.values() if channel in (None, message.channel)]
 
     async def wait_for(self, count: int, deadline: float = 10.0) -> list[SlackMessage]:
-        """The messages, once there are `count`. Raises: TimeoutError: there are not, `deadline` seconds later."""
+        """Waits for at least `count` messages. Raises: TimeoutError: after `deadline` seconds."""
         async with asyncio.timeout(deadline), self._changed:
             await self._changed.wait_for(lambda: len(self._messages) >= count)
         return self.messages()
@@ -99,7 +99,7 @@ class SlackSandbox:
         self._limits.extend([retry_after] * times)
 
     def fail(self, error: str = "internal_error", *, times: int = 1) -> None:
-        """Answers the next `times` requests with an error of Slack's, or with HTTP 500 for `internal_error`."""
+        """Answers the next `times` requests with a Slack error code, or with HTTP 500 for `internal_error`."""
         self._failures.extend([error] * times)
 
     @contextlib.asynccontextmanager
@@ -199,7 +199,7 @@ def _message_response(message: SlackMessage) -> dict[str, Any]:
 
 
 def _with_content(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
-    """The message with its content. Raises: SlackError: Slack would refuse that."""
+    """The message with text, blocks and attachments of a request. Raises: SlackError: Slack would refuse it."""
     text = arguments.get("text") or ""
     blocks, attachments = _list(arguments.get("blocks")), _list(arguments.get("attachments"))
     if not text and not blocks and not attachments:
@@ -217,7 +217,7 @@ def _with_content(message: SlackMessage, arguments: dict[str, Any]) -> SlackMess
 
 
 def _list(value: Any) -> list[Any]:
-    """Blocks come as a list in JSON, and as the text of one in a form."""
+    """Blocks are a list in JSON, and JSON text in a form."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -1,4 +1,4 @@
-"""The API's own errors: every refusal of the sandbox is a `Status`, worded as a real API server words it.
+"""API errors: every refusal of the sandbox is a `Status` with the text of a real API server.
 
 Source: k8s.io/apimachinery/pkg/api/errors.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """A request is refused. Carries the HTTP code and the Status object that says why."""
+    """A refused request, with the HTTP code and the Status object of the response."""
 
     def __init__(
         self, code: int, reason: str, message: str, *, details: dict[str, Any] | None = None,
@@ -41,7 +41,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One mistake of an invalid object. `kind` is the API's word: FieldValueRequired, FieldValueInvalid, …"""
+    """A cause of an invalid object. `kind` is the API's cause type: FieldValueRequired, FieldValueInvalid, …"""
 
     kind: str
     message: str
@@ -68,7 +68,7 @@ class Cause:
 
 
 def format_value(value: Any) -> str:
-    """A value as the API's messages write it."""
+    """A value in the format of the API's messages."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -181,5 +181,5 @@ def internal(message: str) -> ApiError:
 
 
 def not_implemented(message: str) -> ApiError:
-    """What a real API server does and this one does not: said so, never pretended."""
+    """The error for a feature of a real API server that the sandbox lacks."""
     return ApiError(501, "NotImplemented", f"the sandbox does not implement this: {message}")

@@ -1,4 +1,4 @@
-"""Strategic merge patch: a merge patch that knows, by the schema, which lists merge and by which key.
+"""Strategic merge patch: a merge patch whose schema defines which lists merge and by which key.
 
 Source: k8s.io/apimachinery/pkg/util/strategicpatch.
 """
@@ -19,7 +19,7 @@ _DELETE_VALUES = "$deleteFromPrimitiveList/"
 
 
 class _Type:
-    """A schema seen as strategic merge sees it."""
+    """A schema with its references resolved."""
 
     __slots__ = ("_schema", "_schemas")
 
@@ -31,7 +31,7 @@ class _Type:
         self._schema = schema
 
     def member(self, key: str) -> tuple[_Type, Mapping[str, Any]]:
-        """The type of a field, and the schema at its place, which holds the strategy."""
+        """The type of a field, and the field's schema, which has the patch strategy."""
         member = (self._schema.get("properties") or {}).get(key)
         if member is None:
             additional = self._schema.get("additionalProperties")
@@ -72,7 +72,7 @@ def _merge_map(target: dict[str, Any], patch: dict[str, Any], shape: _Type) -> d
 
 
 def _reorder(result: dict[str, Any], patch: dict[str, Any], shape: _Type) -> dict[str, Any]:
-    """Lists that the patch puts in order without changing an item."""
+    """Sorts lists for which the patch has an order but no items."""
     for key, order in patch.items():
         if key.startswith(_ORDER) and (name := key[len(_ORDER) :]) in result and name not in patch:
             member = shape.member(name)[1]
@@ -97,7 +97,7 @@ def _merge_value(target: Any, patch: Any, shape: _Type, member: Mapping[str, Any
 
 
 def _check_order(patch: list[Any], order: list[Any], key: str | None) -> None:
-    """Raises: ApiError: the items of the patch are not in the order that it asks for itself."""
+    """Raises: ApiError: the items of the patch are not in the order of its own $setElementOrder."""
     expected = [item[key] if key else item for item in order]
     named = [item.get(key) if key else item for item in patch if not isinstance(item, dict) or _DIRECTIVE not in item]
     positions = [expected.index(name) for name in named if name in expected]
@@ -131,7 +131,7 @@ def _merge_objects(target: list[Any], patch: list[Any], key: str, shape: _Type) 
 
 
 def _ordered(merged: list[Any], order: list[Any], before: list[Any], key: str | None) -> list[Any]:
-    """Items in the patch's order; those that it does not name stay where they were, relative to their neighbours."""
+    """Items in the patch's order; others keep their position relative to their neighbours."""
 
     def name(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item

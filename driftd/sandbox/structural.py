@@ -1,4 +1,4 @@
-"""Structural schemas: what CRDs say of their objects, as pruning, defaulting and validation read it.
+"""Structural schemas of CRDs: pruning, defaulting and validation.
 
 CEL rules (`x-kubernetes-validations`) are not evaluated.
 Source: k8s.io/apiextensions-apiserver/pkg/apiserver/{schema,validation}.
@@ -28,7 +28,7 @@ _EMBEDDED = {"apiVersion", "kind", "metadata"}
 
 
 def prune(value: Any, schema: Schema, path: str = "", *, root: bool = True) -> tuple[Any, list[str]]:
-    """The value without fields that the schema does not declare, and the paths of those."""
+    """Returns: the value without undeclared fields, and the paths of those fields."""
     unknown: list[str] = []
     return _prune(value, schema, path, unknown, root=root), unknown
 
@@ -81,7 +81,7 @@ def default(value: Any, schema: Schema) -> Any:
 
 
 def mistakes(value: Any, schema: Schema, path: str = "", *, root: bool = False) -> Iterator[Cause]:
-    """What of the value the schema does not allow."""
+    """Violations of the schema."""
     if value is None:
         if not schema.get("nullable") and schema.get("type") and not root:
             yield Cause(
@@ -213,7 +213,7 @@ def _fits(value: Any, schema: Schema) -> bool:
 
 
 def has_rules(schema: Any) -> bool:
-    """Whether CEL rules stand anywhere in a schema."""
+    """Whether a schema has CEL rules at any level."""
     if isinstance(schema, dict):
         return "x-kubernetes-validations" in schema or any(has_rules(child) for child in schema.values())
     return isinstance(schema, list) and any(has_rules(child) for child in schema)

@@ -1,4 +1,4 @@
-"""Watches: a stream of changes from a resource version on, or of everything that is there and then the changes."""
+"""Watches: streams of changes from a resource version on, or of all objects followed by changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 Render = Callable[[Object], bytes]
 
 _MAX_BACKLOG = 10_000
-"""Changes that a slow reader may be behind before its watch is ended."""
+"""Maximum number of pending changes before the watch of a slow client is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Watches:
             watch.close()
 
     def open(self, kind: Kind, namespace: str | None, options: WatchOptions, render: Render) -> AsyncIterator[bytes]:
-        """The lines of a watch. What is wrong with the request is raised here, not in the stream, but for 410."""
+        """The lines of a watch. Errors of the request are raised; only 410 is sent in the stream."""
         listing = options.listing
         selection = self._reads.selection(kind, namespace, listing)
         version = listing.resource_version
@@ -135,7 +135,7 @@ class _Watch:
         self.close()
 
     async def next(self, timeout: float) -> list[bytes]:  # noqa: ASYNC109 - it is the watch's own deadline
-        """The lines that are due, none when the time is over."""
+        """The pending lines; empty after `timeout` seconds."""
         if not self._pending and not self._closed:
             try:
                 await asyncio.wait_for(self._wake.wait(), max(timeout, 0.0))
@@ -161,7 +161,7 @@ class _Watch:
         if not before:
             return None
         last = entry.tombstone
-        if last is None:  # it is still there, but no longer selected
+        if last is None:  # the object still exists, but is no longer selected
             assert entry.before is not None  # noqa: S101 - for the type checker
             last = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": str(entry.revision)}}
             return _line(b"DELETED", self._render(in_version(self._kind, last)))

@@ -1,4 +1,4 @@
-"""The verbs that change objects: create, update, patch and apply. One write is one step: nothing comes between."""
+"""The verbs create, update, patch and apply. A write does not yield to the event loop, so it is atomic."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a writing request says beside its object."""
+    """The query parameters of a write."""
 
     manager: str = "unknown"
     dry_run: bool = False
     validation: str = "Warn"
-    """What becomes of unknown fields: Ignore, Warn or Strict."""
+    """The handling of unknown fields: Ignore, Warn or Strict."""
     force: bool = False
     subresource: str = ""
 
@@ -62,7 +62,7 @@ class WriteResult:
 
 
 class Writes:
-    """Creates and changes objects of a world."""
+    """Creates and updates objects of a world."""
 
     def __init__(self, world: World, deletion: Deletion) -> None:
         self._world = world
@@ -98,7 +98,7 @@ class Writes:
         return WriteResult(self._replace(kind, name, new, live, options), False, warnings)
 
     def patch(self, kind: Kind, name: Name, media_type: str, patch: Any, options: WriteOptions) -> WriteResult:
-        """Raises: ApiError (415): a patch of that type can't be done."""
+        """Raises: ApiError (415): an unsupported type of patch."""
         if media_type == APPLY_PATCH:
             return self._apply(kind, name, patch, options)
         resource = kind.resource
@@ -116,7 +116,7 @@ class Writes:
         return WriteResult(self._replace(kind, name, new, stored, options), False, warnings)
 
     def replace_with(self, kind: Kind, name: Name, change: Callable[[Object], Object], options: WriteOptions) -> Object:
-        """A controller's update: `change` gets the live object and gives the new one."""
+        """A controller's update: `change` maps the live object to the new one."""
         live = self._world.store.get(kind.resource.key, name)
         if live is None:
             raise not_found(kind.resource.group, kind.resource.plural, name[1])
@@ -127,7 +127,7 @@ class Writes:
     def replace_owned(
         self, kind: Kind, name: Name, change: Callable[[Object], Object], options: WriteOptions
     ) -> Object:
-        """As `replace_with`, where `change` has also settled who owns the fields."""
+        """Like `replace_with`, but `change` also sets managedFields."""
         live = self._world.store.get(kind.resource.key, name)
         if live is None:
             raise not_found(kind.resource.group, kind.resource.plural, name[1])
@@ -195,7 +195,7 @@ class Writes:
             )
         metadata = dict(_in_namespace(kind, config, name[0])["metadata"])
         if "namespace" not in (config.get("metadata") or {}):
-            metadata.pop("namespace", None)  # the request's, not the applier's: it is not written into last-applied
+            metadata.pop("namespace", None)  # from the URL, not from the applier: it is not written into last-applied
         if metadata.get("name") and metadata["name"] != name[1]:
             raise bad_request(
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name[1]})"
@@ -252,7 +252,7 @@ class Writes:
     def _unknown_field_warnings(
         self, kind: Kind, unknown: list[str], options: WriteOptions, *, patched: Object | None = None
     ) -> tuple[str, ...]:
-        """The warnings about unknown fields. Raises: ApiError: they are not allowed; 422 for a patch, 400 else."""
+        """Warnings about unknown fields. Raises: ApiError: with Strict, 422 for a patch and 400 otherwise."""
         if not unknown or options.validation == "Ignore":
             return ()
         texts = [f'unknown field "{field}"' for field in sorted(unknown)]
@@ -302,7 +302,7 @@ class Writes:
 
 
 def _in_namespace(kind: Kind, body: Object, namespace: str) -> Object:
-    """The object with the namespace of the URL. Raises: ApiError (400): it names another."""
+    """The object with the namespace of the URL. Raises: ApiError (400): the object has another one."""
     metadata = body.get("metadata")
     metadata = dict(metadata) if isinstance(metadata, dict) else {}
     if kind.resource.namespaced:
@@ -315,7 +315,7 @@ def _in_namespace(kind: Kind, body: Object, namespace: str) -> Object:
 
 
 def _unchanged(new: Object, old: Object) -> bool:
-    """Whether a write changes nothing but the times of managedFields: then there is no write."""
+    """Whether only the times of managedFields differ, in which case nothing is written."""
 
     def without_times(obj: Object) -> Object:
         metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
@@ -329,7 +329,7 @@ def _unchanged(new: Object, old: Object) -> bool:
 
 
 def _unevaluated_rules(kind: Kind, obj: Object) -> tuple[str, ...]:
-    """Said, rather than pretended: a definition brings rules that its objects will not be held to."""
+    """A warning for a definition with CEL rules, which the sandbox does not evaluate."""
     if kind.resource.key != CRDS or not has_rules(obj["spec"]):
         return ()
     return ("the sandbox does not evaluate the schema's x-kubernetes-validations",)

@@ -53,15 +53,16 @@ class ApiServer:
     async def request(
         self, method: str, path: str, body: Any = None, media: str | None = None, **headers: str
     ) -> Answer:
-        """Sends a request; `{ns}` in the path and in the body stands for the test's namespace."""
-        data = None if body is None else self._in_namespace(json.dumps(body)).encode()
+        """Sends a request; a body that is not text is sent as JSON. `{ns}` stands for the test's namespace."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        data = None if body is None else self._in_namespace(text).encode()
         sent = {"User-Agent": "contract/1.0", "Content-Type": media or "application/json", **headers}
         async with self._session.request(
             method, self.url + self._in_namespace(path), data=data, headers=sent, ssl=self._tls or False
         ) as answer:
-            text = await answer.text()
-            shown = json.loads(text) if text.startswith("{") else {"text": text}
-            return Answer(answer.status, shown, dict(answer.headers))
+            content = await answer.text()
+            parsed = json.loads(content) if content.startswith("{") else {"text": content}
+            return Answer(answer.status, parsed, dict(answer.headers))
 
     async def get(self, path: str, **headers: str) -> Object:
         answer = await self.request("GET", path, **headers)

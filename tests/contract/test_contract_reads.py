@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from tests.contract.client import ApiServer
+from tests.contract.client import APPLY, ApiServer
 from tests.contract.sequences import CONFIG_MAP, CONFIG_MAPS, DEPLOYMENT, DEPLOYMENTS, WIDGET_DEFINITION, with_
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -226,3 +226,10 @@ async def test_two_writers_who_read_the_same_version_do_not_both_win(api_server:
     puts = [api_server.request("PUT", f"{CONFIG_MAPS}/c", {**obj, "data": {"n": str(n)}}) for n in range(4)]
     codes = sorted(answer.code for answer in await asyncio.gather(*puts))
     assert codes == [200, 409, 409, 409]
+
+
+async def test_a_date_in_yaml_is_applied_as_a_string(api_server: ApiServer) -> None:
+    """Kubernetes does not use YAML's type for timestamps."""
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  since: 2026-11-30\n"
+    answer = await api_server.request("PATCH", f"{CONFIG_MAPS}/c?fieldManager=applier", text, APPLY)
+    assert (answer.code, answer.body.get("data")) == (201, {"since": "2026-11-30"}), answer.body

@@ -1,4 +1,4 @@
-"""DaemonSets: one pod, for there is one node."""
+"""DaemonSets: one pod each, since there is one node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments roll from one ReplicaSet to the next, and say how it goes.
+"""Deployments: rollout from one ReplicaSet to the next, with progress in the status.
 
 Source: k8s.io/kubernetes/pkg/controller/deployment.
 """
@@ -77,7 +77,7 @@ class Deployments:
         return self._access.create(_SETS, deployment, body)
 
     def _renumber(self, current: Object, others: list[Object]) -> None:
-        """A ReplicaSet that is rolled back to becomes the newest revision."""
+        """Gives the current ReplicaSet the newest revision, as after a rollback."""
         newest = max(map(_revision, others), default=0)
         if _revision(current) <= newest:
             self._annotate(current, {_REVISION: str(newest + 1)})
@@ -105,7 +105,7 @@ class Deployments:
                 room -= take
 
     def _scale_down_all(self, sets: list[Object]) -> bool:
-        """Scales everything down; whether pods are still there."""
+        """Scales all sets to zero. Returns whether any of them still has pods."""
         for replica_set in sets:
             if replica_set["spec"].get("replicas"):
                 self._scale(replica_set, 0, None)
@@ -143,7 +143,7 @@ class Deployments:
             self._access.delete(_SETS, replica_set)
 
     def _update_status(self, deployment: Object, current: Object | None, others: list[Object]) -> float | None:
-        """Writes the status. Returns when to look again for the progress deadline, in seconds."""
+        """Writes the status. Returns the seconds until the progress deadline has to be checked."""
         before, now = deployment["status"], self._access.stamp()
         status = _counts(deployment, current, others)
         desired = deployment["spec"].get("replicas", 1)
@@ -195,7 +195,7 @@ class Deployments:
         since = datetime.fromisoformat(old.get("lastUpdateTime") or now)
         remaining = self._deadline(deployment) - (self._access.now() - since).total_seconds()
         if remaining > 0:
-            if old["reason"] == "NewReplicaSetAvailable":  # it was complete, and pods were lost since: no rollout
+            if old["reason"] == "NewReplicaSetAvailable":  # pods of a completed rollout were lost: not a new rollout
                 return old, None
             return old, remaining
         text = f"{name} has timed out progressing."
@@ -232,7 +232,7 @@ def _available(deployment: Object, status: Object, now: str, conditions: list[Ob
 
 
 def _condition(kind: str, status: str, reason: str, message: str, now: str, old: Object | None) -> Object:
-    """A condition, with the time of its last change; `old` keeps its own when nothing changed."""
+    """A condition with the time of its last change: that of `old` if status and reason are the same."""
     if old is not None and (old["status"], old.get("reason")) == (status, reason):
         return {**old, "message": message}
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastUpdateTime": now}
@@ -273,7 +273,7 @@ def _unavailable(deployment: Object) -> int:
 
 
 def _new_size(deployment: Object, now: int, others: list[Object]) -> int:
-    """How large the newest ReplicaSet may be at this point of the rollout."""
+    """The allowed size of the newest ReplicaSet at this point of the rollout."""
     replicas = int(deployment["spec"].get("replicas", 1))
     if _recreates(deployment) or now >= replicas:
         return replicas

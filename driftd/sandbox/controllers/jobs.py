@@ -1,4 +1,4 @@
-"""Jobs run their pods to the end, or give up."""
+"""Jobs: run pods to completion or up to the backoff limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controllers' work queue: writes name keys, keys are reconciled one after the other, on time."""
+"""The controllers' work queue: writes enqueue keys, which are reconciled one at a time when they are due."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Key = tuple[CollectionKey, Name]
 Reconcile = Callable[[Name], float | None]
 
 _BATCH_SIZE = 50
-"""Keys between two turns of the event loop, so that requests get theirs."""
+"""Keys reconciled before control returns to the event loop, so that requests are served in between."""
 
 log = structlog.get_logger(__name__)
 
 
 class Controllers:
-    """All controllers of a world. They take note of writes from the start, and act while `run` runs."""
+    """All controllers of a world. Writes are enqueued from the start, and processed while `run` runs."""
 
     def __init__(self, world: World, writes: Writes, deletion: Deletion, settings: RolloutSettings) -> None:
         self._world = world
@@ -66,11 +66,11 @@ class Controllers:
         world.store.subscribe(self._on_change)
 
     async def run(self) -> None:
-        """Reconciles what is due, until it is cancelled."""
+        """Reconciles keys that are due, until cancelled."""
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._wake = asyncio.Event()
-        for key in list(self._due):  # times of an earlier loop mean nothing in this one
+        for key in list(self._due):  # the clock of an earlier event loop does not apply to this one
             self._due.pop(key)
             self._add(key, 0.0)
         while True:
@@ -121,7 +121,7 @@ class Controllers:
         try:
             delay = self._reconcilers[key[0]](key[1])
         except ApiError as error:
-            # a name may be taken or a namespace be ending: what is wrong is in the world, and may heal there
+            # for example a name in use or a terminating namespace: the state of the cluster, which may change
             log.debug("sandbox controller will try again", resource=key[0][1], name=key[1][1], error=str(error))
             delay = 1.0
         if delay is not None:

@@ -1,4 +1,4 @@
-"""ReplicaSets keep as many pods as they are told to."""
+"""ReplicaSets: keep the desired number of pods."""
 
 from __future__ import annotations
 

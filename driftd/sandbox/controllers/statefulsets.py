@@ -1,4 +1,4 @@
-"""StatefulSets: pods with numbers, made upwards and replaced downwards, one at a time."""
+"""StatefulSets: numbered pods, created in ascending and replaced in descending order, one at a time."""
 
 from __future__ import annotations
 

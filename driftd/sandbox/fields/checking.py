@@ -1,4 +1,4 @@
-"""Whether an object fits its schema, as server-side apply checks it.
+"""Validation of an object against its schema, as in server-side apply.
 
 Source: structured-merge-diff, "typed" (validate).
 """
@@ -91,7 +91,7 @@ def _go_struct(value: Any) -> str:
 
 
 def _go_text(value: Any) -> str:
-    """A value as Go's %v writes it."""
+    """A value formatted as by Go's %v."""
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{_go_text(child)}" for key, child in sorted(value.items())) + "]"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Who owns which field: what `metadata.managedFields` becomes when an object is written.
+"""Field ownership: how a write changes `metadata.managedFields`.
 
 Source: structured-merge-diff, "merge" (Updater); k8s.io/apimachinery/pkg/util/managedfields.
 """
@@ -36,7 +36,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class ManagerId:
-    """What makes two entries the same: an applier is known by its name, an updater also by the version it used."""
+    """The identity of an entry: an applier's is its name, an updater's includes the API version."""
 
     name: str
     operation: str
@@ -62,7 +62,7 @@ Owners = dict[ManagerId, OwnerEntry]
 
 
 class FieldConflict(Exception):
-    """An applied field belongs to somebody else."""
+    """An applied field is owned by another manager."""
 
     def __init__(self, conflicts: list[tuple[ManagerId, FieldPath]]) -> None:
         self.conflicts = conflicts
@@ -70,7 +70,7 @@ class FieldConflict(Exception):
 
 
 class MergeError(Exception):
-    """The applied configuration is not one. The text is the API server's."""
+    """The applied configuration is not valid. The text is the API server's."""
 
     def __init__(self, message: str, *, bad_request: bool = False) -> None:
         self.bad_request = bad_request
@@ -81,9 +81,9 @@ class MergeError(Exception):
 class Merger:
     """Merges objects of one kind and version, written through one (sub)resource.
 
-    `type_of` gives the type in a version, None where the kind is not served in it; `keep` drops the fields that this
-    (sub)resource does not write; `decode` reads a merged object as the API does; `empty` is an object of
-    the kind with nothing in it.
+    `type_of` returns the type in a version, or None if the kind is not served in it; `keep` drops the fields that this
+    (sub)resource does not write; `decode` decodes a merged object as the API does; `empty` is an empty object of the
+    kind.
     """
 
     type_of: Callable[[str], Ref | None]
@@ -94,9 +94,9 @@ class Merger:
     empty: Object = field(default_factory=dict)
 
     def update(self, live: Object, new: Object, manager: str, now: datetime) -> Object:
-        """`new` with the managedFields that it has after being written over `live` by `manager`.
+        """`new` with the managedFields that result from an update of `live` by `manager`.
 
-        `live` is the empty object of the kind on creation.
+        On creation, `live` is the empty object of the kind.
         """
         owners = self._owners_for_update(live, new)
         previous = decode_owners(live.get("metadata", {}).get("managedFields"))
@@ -105,14 +105,14 @@ class Merger:
             identity = ManagerId(manager or "unknown", "Update", self.api_version, self.subresource)
             try:
                 owners = _limit_updaters(self._updated(live, new, owners, identity, now))
-            except TypedError:  # as the API server has it: an object that does not fit its schema keeps its owners
+            except TypedError:  # as in the API server: an object that does not match its schema keeps its owners
                 owners = previous
         return _with_owners(new, owners)
 
     def apply(self, live: Object, config: Object, manager: str, now: datetime, *, force: bool) -> Object:
         """`config` merged into `live` by server-side apply.
 
-        Raises: FieldConflict; MergeRefused.
+        Raises: FieldConflict; MergeError.
         """
         owners = decode_owners(live.get("metadata", {}).get("managedFields"))
         live = _without_owners(live)
@@ -137,7 +137,7 @@ class Merger:
         return _with_owners(merged, after)
 
     def _owners_for_update(self, live: Object, new: Object) -> Owners:
-        """A request may set managedFields itself, and empty them; a subresource may not."""
+        """A request may set or clear managedFields, except through a subresource."""
         entries = live.get("metadata", {}).get("managedFields")
         if self.subresource:
             return decode_owners(entries)
@@ -187,7 +187,10 @@ class Merger:
     def _resolve_conflicts(
         self, live: Object, new: Object, owners: Owners, identity: ManagerId | None, ref: Ref, *, force: bool
     ) -> tuple[Owners, Comparison]:
-        """What the others still own after the change, and the change. Raises: FieldConflict, unless forced."""
+        """Returns: the entries of other managers after the change, and the change.
+
+        Raises: FieldConflict: unless `force` is set.
+        """
         comparison = compare(live, new, ref).filtered(self.keep)
         changed = comparison.modified.union(comparison.added)
         conflicts: dict[ManagerId, FieldSet] = {}
@@ -209,7 +212,7 @@ class Merger:
         return {manager: owned for manager, owned in owners.items() if owned.fields}, comparison
 
     def _prune(self, merged: Object, owners: Owners, last: OwnerEntry) -> Object:
-        """Takes out what the applier declared last time, declares no more, and nobody else owns."""
+        """Removes fields that the applier no longer declares and that no other manager owns."""
         ref = self._type()
         named_last = with_named_fields(last.fields, ref)
         managed = EMPTY
@@ -237,9 +240,9 @@ class Merger:
             raise MergeError(f"failed to create typed patch object ({location}): {error}") from error
 
     def _explained_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
-        """kubectl's own client-side apply may be taken over by its server-side apply without force.
+        """Whether all conflicts are with kubectl's own client-side apply, which server-side apply takes over unforced.
 
-        Otherwise the conflicts that last-applied does not explain are the ones to be reported.
+        Raises: FieldConflict: with the conflicts that the last-applied annotation does not explain.
         """
         annotation = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED)
         if not annotation:
@@ -266,7 +269,7 @@ class Merger:
 
 
 def decode_owners(entries: list[Object] | None) -> Owners:
-    """The entries of managedFields; none at all where one of them can't be read, as the API server has it."""
+    """The entries of managedFields; empty if one of them is not valid, as in the API server."""
     owners: Owners = {}
     for entry in entries or ():
         operation = entry.get("operation")
@@ -321,7 +324,7 @@ def _with_owners(obj: Object, owners: Owners) -> Object:
 
 
 def _limit_updaters(owners: Owners) -> Owners:
-    """The oldest updaters are merged into one entry when there are more than ten."""
+    """Merges the oldest updaters into one entry if there are more than ten."""
     updaters = [manager for manager, owned in owners.items() if not owned.applied]
     surplus = len(updaters) - _MAX_UPDATERS
     if surplus <= 0:

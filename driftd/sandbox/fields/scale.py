@@ -1,4 +1,4 @@
-"""managedFields of the `scale` subresource: its `spec.replicas` is a field of the object that it scales.
+"""managedFields of the `scale` subresource: its `spec.replicas` maps to a field of the scaled object.
 
 Source: k8s.io/apimachinery/pkg/util/managedfields, "ScaleHandler".
 """
@@ -16,7 +16,7 @@ _SCALE_VERSION = "autoscaling/v1"
 
 
 def to_scale(entries: list[dict[str, Any]] | None, path: FieldPath) -> list[dict[str, Any]]:
-    """The entries of the scaled object that own its replicas, as entries of the Scale."""
+    """The scaled object's entries that own its replicas, converted to entries of the Scale."""
     fields = FieldSet.of(_REPLICAS)
     return encode_owners(
         {
@@ -30,7 +30,7 @@ def to_scale(entries: list[dict[str, Any]] | None, path: FieldPath) -> list[dict
 def to_parent(
     entries: list[dict[str, Any]] | None, scale_entries: list[dict[str, Any]] | None, path: FieldPath, api_version: str
 ) -> list[dict[str, Any]]:
-    """The scaled object's entries after its Scale was written. A new entry has no time, as on a real API server."""
+    """The scaled object's entries after a write of its Scale. A new entry has no time, as on a real API server."""
     owners = {}
     scaled = decode_owners(scale_entries)
     for manager, owned in decode_owners(entries).items():

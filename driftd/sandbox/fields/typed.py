@@ -1,4 +1,4 @@
-"""Objects under a schema: how the items of their lists are named, and which fields they have.
+"""Typed objects: keys of list items, and field sets.
 
 Source: structured-merge-diff, "typed" (helpers, tofieldset); "fieldpath" (EnsureNamedFieldsAreMembers).
 """
@@ -15,7 +15,7 @@ from driftd.sandbox.fields.fieldset import value as value_element
 
 
 class TypedError(Exception):
-    """An object does not fit its schema. The text is the API server's."""
+    """An object does not match its schema. The text is the API server's."""
 
     def __init__(self, mistakes: list[str]) -> None:
         self.mistakes = mistakes
@@ -23,21 +23,21 @@ class TypedError(Exception):
 
 
 class _Absent:
-    """Not there at all, which is not the same as null."""
+    """The value of an absent field, as distinct from null."""
 
 
 ABSENT = _Absent()
 
 
 def as_kind(value: Any, kind: type) -> Any:
-    """The value where it is a map, or a list, as asked; None where it is not."""
+    """The value if it is of the type `kind`, else None."""
     return value if isinstance(value, kind) else None
 
 
 def path_element(shape: ListType, child: Any) -> PathElement:
-    """How an item of a set or map list is named.
+    """The path element of an item of a set or map list.
 
-    Raises: TypedError: the item has no name: it is null, of a wrong type, or has none of the keys.
+    Raises: TypedError: the item is null, of a wrong type, or has none of the keys.
     """
     return _keyed_item(shape, child) if shape.keys else _set_item(child)
 
@@ -69,12 +69,12 @@ def _keyed_item(shape: ListType, child: Any) -> PathElement:
 
 
 def field_set(value: Any, ref: Ref) -> FieldSet:
-    """The fields that an object has."""
+    """The fields of an object."""
     return _fields(value, ref)[0]
 
 
 def _fields(value: Any, ref: Ref) -> tuple[FieldSet, bool]:
-    """The fields below a value, and whether the value itself is one (a leaf)."""
+    """The fields below a value, and whether the value itself is a leaf."""
     atom = ref.resolve().for_value(value)
     if atom.map is not None:
         if atom.map.atomic:
@@ -117,7 +117,7 @@ def _list_fields(value: list[Any], shape: ListType) -> FieldSet:
 
 
 def with_named_fields(fields: FieldSet, ref: Ref | None) -> FieldSet:
-    """The set with every declared field on the way to its paths, which are not members otherwise."""
+    """The set with the declared fields that are ancestors of its paths added as members."""
     atom = ref.resolve() if ref is not None else _EMPTY_ATOM
     members = set(fields.members)
     children: dict[PathElement, FieldSet] = {}
