@@ -1,18 +1,18 @@
-"""What one cold look costs: `driftd check`, its floor and its peers, on a real API server where nothing has drifted.
+"""The cost of one cold check: `driftd check`, its floor and its peers, on a real API server without drift.
 
     python -m benchmarks.check [--objects 1000] [--rounds 3] [--peers kubectl,flux,argo] [--json FILE]
 
-Every row is a process of its own, from its start to its end, with nothing kept from before: no mirror of Git, no cached
-schemas (but for `again`). Rounds take turns, and the median counts. The figures of a row are its wall time, the CPU of
-its processes, the memory of the largest of them (`driftd check` has a second one, which parses), and on the side of the
-API server the requests and the CPU that it took. On a machine that does other work too, wall times say little: the last
-column compares the CPU of both sides.
+Every row is a separate process, measured from start to end, without state from earlier runs: no mirror of Git, no
+cached schemas (except for `again`). Contenders alternate within a round, and the result is the median of all rounds.
+The figures of a row are its wall time, the CPU of its processes, the memory of the largest of them (`driftd check` has
+a second one, which parses), and the requests and CPU of the API server. On a machine under other load, wall times are
+not reliable: the last column compares the CPU of both sides.
 
-The floor does the least that any comparison has to: one LIST of each kind, unpaged, decoded by orjson, and the
-manifests read by PyYAML's C parser; it compares nothing.
+The floor is the minimum of any comparison: one LIST of each kind, unpaged, decoded by orjson, and the manifests parsed
+by PyYAML's C parser; it compares nothing.
 
 The peers: `kubectl diff` and `kubectl apply --server-side --dry-run=server`; Flux's own library (ResourceManager.Diff
-for each object, 32 at a time; the controller does one at a time); Argo CD's own engine (fills its cache of the
+for each object, 32 concurrently; the controller does one at a time); Argo CD's own engine (fills its cache of the
 cluster, then a structured merge diff). They read the manifests from a folder; driftd reads them from Git.
 """
 
@@ -38,12 +38,12 @@ from tests.support import assets
 
 PEERS = ("kubectl", "flux", "argo")
 _KUBECTL_ROUNDS = 1
-"""It takes a minute for a thousand objects, and always the same."""
+"""A round takes a minute for a thousand objects, with little variation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One run: what it took, what the API server had to do for it, and what the program says of itself."""
+    """One run: its usage, the load on the API server, and the figures that the program reports."""
 
     usage: Usage
     served: ServerLoad
@@ -52,19 +52,19 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command that compares a folder with the cluster. `read` gets from its output what it says, or raises."""
+    """A command that compares a folder with the cluster. `read` parses its output, or raises RuntimeError."""
 
     name: str
     command: Sequence[str | Path]
     read: Callable[[str], dict[str, Any]] = lambda _: {}
     rounds: int | None = None
     fresh: bool = False
-    """Whether it finds its cache folder empty."""
+    """Whether each run starts with an empty cache folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the contenders find what they compare."""
+    """The cluster and the manifests that the contenders compare."""
 
     cluster: QuietControlPlane
     kubeconfig: Path
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         [f"Median of {options.rounds} rounds. {_steps(measurements)}"],
         host,
     )
-    figures = {name: [asdict(one) for one in rounds] for name, rounds in measurements.items()}
+    figures = {name: [asdict(measurement) for measurement in rounds] for name, rounds in measurements.items()}
     write(options.json, "check", host, {"objects": options.objects, "kinds": kinds, "runs": figures})
     return 0
 
@@ -107,14 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_benchmark(
     objects: int, kinds: tuple[str, ...], rounds: int, peers: Sequence[str]
 ) -> dict[str, list[Measurement]]:
-    """Every contender's rounds. Raises: RuntimeError: one failed, or found something that is not there."""
+    """The measurements of each contender. Raises: RuntimeError: one failed, or reported drift."""
     programs = assets.ensure()
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder, QuietControlPlane(programs) as cluster:
         repository = Repository(Path(folder) / "repository")
         progress(f"Deploying {objects} objects …")
         repository.make(declared_objects(objects, kinds))
         asyncio.run(cluster.fill(declared_objects(objects, kinds)))
-        paths = sorted({_all_namespaces(one.collection) for one in declared_objects(len(kinds), kinds)})
+        paths = sorted({_all_namespaces(obj.collection) for obj in declared_objects(len(kinds), kinds)})
         world = World(
             cluster,
             cluster.kubeconfig(),
@@ -128,11 +128,11 @@ def run_benchmark(
 
 
 def _rounds(world: World, contenders: Sequence[Contender], rounds: int) -> dict[str, list[Measurement]]:
-    measurements: dict[str, list[Measurement]] = {one.name: [] for one in contenders}
+    measurements: dict[str, list[Measurement]] = {contender.name: [] for contender in contenders}
     for contender in contenders[:2]:
         _run(
             world, contender
-        )  # bytecode is compiled, the API server's caches are warm, the second one knows what it may
+        )  # compiles bytecode, warms the API server's caches, and fills the cache of the second contender
     for number in range(rounds):
         for contender in contenders:
             if number < (contender.rounds or rounds):
@@ -205,14 +205,17 @@ def _check_in_sync(result: dict[str, Any], in_sync: int, objects: int) -> dict[s
 
 
 def _all_namespaces(collection: str) -> str:
-    """The path of a kind in all namespaces."""
+    """The path of a collection across all namespaces."""
     before, _, after = collection.partition("/namespaces/")
     return f"{before}/{after.partition('/')[2]}"
 
 
 def _rows(measurements: dict[str, list[Measurement]]) -> Iterator[tuple[str, ...]]:
-    usages = {name: median([one.usage for one in rounds]) for name, rounds in measurements.items()}
-    server_cpu = {name: statistics.median(one.served.cpu for one in rounds) for name, rounds in measurements.items()}
+    usages = {name: median([measurement.usage for measurement in rounds]) for name, rounds in measurements.items()}
+    server_cpu = {
+        name: statistics.median(measurement.served.cpu for measurement in rounds)
+        for name, rounds in measurements.items()
+    }
     driftd, _, floor = list(usages)[:3]
     for name, usage in usages.items():
         yield (
@@ -229,7 +232,7 @@ def _rows(measurements: dict[str, list[Measurement]]) -> Iterator[tuple[str, ...
 
 
 def _steps(measurements: dict[str, list[Measurement]]) -> str:
-    """What programs say of their own steps, in their last round."""
+    """The steps that the programs report, of the last round."""
     texts = []
     for name, rounds in measurements.items():
         if steps := rounds[-1].says.get("seconds"):

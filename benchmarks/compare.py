@@ -1,14 +1,14 @@
-"""What a verdict costs: microseconds of CPU per pair of declared and live object, by kind and by how it was deployed.
+"""The cost of a verdict: microseconds of CPU per pair of declared and live object, by kind and way of deployment.
 
     python -m benchmarks.compare [--objects 1000] [--rounds 5] [--json FILE]
 
 The objects are deployed into a sandbox over its API (client-side apply, server-side apply, and an Update as Helm sends
-it), so that they carry defaults, managedFields and, where they are workloads, a status from its controllers. All are
-in sync, but for a row in which a hand has set a label. Objects that differ only in their names are as many as asked
-for, each decoded by itself, as after a LIST. The best of some rounds counts: the machine's noise only adds.
+it), so that they have defaults, managedFields and, if they are workloads, a status from its controllers. All are in
+sync, except for a row in which a label was set manually. Each row has many objects that differ only in their names and
+are decoded separately, as after a LIST. The result is the best round, since noise of the machine only adds.
 
-Beside it stands a bare walk, which only asks whether each declared value is there, and knows no types, owners or paths.
-Machines differ, and so does one machine from hour to hour: the ratio of the two holds.
+For comparison, a bare walk only checks the presence of each declared value, without types, owners or paths. Machines
+differ, and so does one machine from hour to hour: the ratio of the two is stable.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SETTLED_WITHIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Objects of one kind that come into the cluster in one way. `types` is where the API server describes them."""
+    """Objects of one kind that are deployed in one way. `types` is the path of their OpenAPI document."""
 
     body: JsonObject
     collection: str
@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Microseconds of CPU per object. `verdict` includes `decode`, that is making the manifest's body anew."""
+    """Microseconds of CPU per object. `verdict` includes `decode`, the decoding of the manifest's body."""
 
     kind: str
     way: str
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def run_benchmark(objects: int, rounds: int) -> list[Cost]:
-    """The costs of all cases. Raises: RuntimeError: a verdict is not what it has to be."""
+    """The costs of all cases. Raises: RuntimeError: a verdict is not the expected one."""
     sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
     async with sandbox.serve() as served, aiohttp.ClientSession(served.url) as session:
         await _send(session, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", _definition())
@@ -107,7 +107,7 @@ async def _measure(session: aiohttp.ClientSession, case: Case, objects: int, rou
         if verdict.status is not case.status:
             raise RuntimeError(f"{manifest.ref} by {case.way} should be {case.status}: {verdict}")
     gc.collect()
-    gc.freeze()  # a collection would walk the benchmark's own world
+    gc.freeze()  # a collection would traverse the benchmark's own objects
     return Cost(
         case.kind,
         case.way,
@@ -146,14 +146,14 @@ def _assess_health(pairs: Pairs) -> None:
 
 
 def _missing(desired: Any, live: Any) -> int:
-    """The bare walk: how many declared values are not there, where items of lists are known by their names."""
+    """The bare walk: the number of declared values that are missing; items of lists are matched by their names."""
     if desired.__class__ is dict:
         return sum([_missing(value, live.get(key)) for key, value in desired.items()])
     if desired.__class__ is list:
         if desired and desired[0].__class__ is dict and "name" in desired[0]:
             named = {item["name"]: item for item in live}
             return sum([_missing(item, named[item["name"]]) for item in desired])
-        return sum([_missing(one, other) for one, other in zip(desired, live, strict=True)])
+        return sum([_missing(item, live_item) for item, live_item in zip(desired, live, strict=True)])
     return 1 if desired != live else 0
 
 
@@ -178,7 +178,7 @@ def _renamed(text: str, number: int) -> dict[str, Any]:
 
 
 async def _deploy(session: aiohttp.ClientSession, case: Case) -> dict[str, Any]:
-    """The object as it is live once it was deployed, and its controllers have done their work."""
+    """The live object after its deployment and the end of its rollout."""
     body: dict[str, Any] = copy.deepcopy(dict(case.body))
     item = f"{case.collection}/{body['metadata']['name']}"
     match case.way.partition(" + ")[0]:

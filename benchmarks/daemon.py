@@ -1,15 +1,14 @@
-"""What the daemon takes and how quick it is: `driftd run` on a real API server, with one app of many objects.
+"""The daemon's usage and latency: `driftd run` on a real API server, with one app of many objects.
 
     python -m benchmarks.daemon [--objects 10000] [--rate 100] [--seconds 20] [--quiet 60] [--json FILE]
 
-In this order: the time from its start until it is ready (Git cloned, everything listed and compared); its memory, CPU
-and requests while nothing changes; writes by hand at a steady rate, first a label each, then an image; a commit that
-touches one manifest.
+In this order: the time from start to readiness (Git cloned, everything listed and compared); memory, CPU and requests
+while nothing changes; manual writes at a constant rate, first of a label, then of an image; a commit that changes one
+manifest.
 
-A write counts as recorded once its verdict is in the daemon's SQLite file, which is looked at every millisecond. Where
-the API server itself does not take so many writes a second, `sent to answered` tells. What the daemon asks of the API
-server is in the API server's own audit log. No controllers run, and no pods exist: the Deployments bear the status of a
-finished rollout.
+A write is recorded once its verdict is in the daemon's SQLite file, which is polled every millisecond. If the API
+server cannot sustain the rate of writes, `sent to answered` shows it. The daemon's requests are taken from the API server's
+audit log. No controllers run, and no pods exist: the Deployments have the status of a finished rollout.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ from tests.support.controlplane import ADMIN_GROUP
 APP = "shop"
 _READY_WITHIN = 300.0
 _SETTLE = 5.0
-"""Seconds between two measurements, so that none pays for the one before."""
+"""Seconds between two measurements, so that none is affected by the one before."""
 
 _AT_REST = 45.0
-"""Seconds after its start in which a daemon still has work: its revisions become good, and its cache is cut down."""
+"""Seconds after its start until a daemon is idle: its revisions have become good, and its cache is trimmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """What the daemon does while nothing happens. `cpu` is the part of one core."""
+    """The daemon's usage while nothing changes. `cpu` is a fraction of one core."""
 
     seconds: float
     cpu: float
@@ -54,7 +53,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Seconds until a commit's verdict is recorded: from asking for a fetch, and from the end of that fetch."""
+    """Seconds until a commit's verdict is recorded: from the request for a fetch, and from the end of that fetch."""
 
     from_asking: float
     from_fetch: float
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet: float) -> Figures:
-    """Everything, in turn. Raises: RuntimeError: something did not work."""
+    """All measurements, in sequence. Raises: RuntimeError: one of them failed."""
     audit = Audit(folder)
     repository = Repository(folder / "repository")
     with QuietControlPlane(assets.ensure(), apiserver_flags=audit.flags) as cluster:
@@ -105,7 +104,7 @@ def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet
             memory, idle = measure_idle(daemon, quiet, audit)
             latencies = {}
             api = cluster.api()
-            targets = [Target(api, APP, one) for one in declared_objects(objects)]
+            targets = [Target(api, APP, obj) for obj in declared_objects(objects)]
             for edit in EDITS:
                 progress(f"Writing {rate:g} times a second: {edit} …")
                 latencies[edit] = asyncio.run(measure(daemon, targets, edit, rate=rate, seconds=lasting))
@@ -117,7 +116,7 @@ def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet
 
 
 def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, object]:
-    """A configuration with one app for each cluster, named like it, all of them of the same folder."""
+    """A configuration with one app for each cluster, named after it, all from the same folder."""
     return {
         "clusters": [{"name": name, "kubeconfig": str(kubeconfig)} for name, kubeconfig in clusters.items()],
         "sources": [{"name": "shop", "url": str(repository), "ref": {"branch": "main"}, "interval": "60s"}],
@@ -126,7 +125,7 @@ def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, obje
 
 
 def measure_idle(daemon: Daemon, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
-    """The daemon's memory, and what it does in some seconds in which nothing happens."""
+    """The daemon's memory, and its usage in an interval without changes."""
     time.sleep(_AT_REST)
     progress(f"Watching it do nothing for {lasting:g} s …")
     begin, before, clock = datetime.now(UTC), daemon.cpu(), time.monotonic()
@@ -137,7 +136,7 @@ def measure_idle(daemon: Daemon, lasting: float, audit: Audit | None = None) -> 
 
 
 def measure_commit(daemon: Daemon, repository: Repository, obj: DeclaredObject) -> Commit:
-    """Commits another image of one object, has it fetched, and waits for the verdict on it."""
+    """Commits another image of an object, requests a fetch, and waits for the verdict."""
     with StoreProbe(daemon.store) as probe:
         position = probe.positions(APP)[f"{obj.namespace}/{obj.name}"]
         repository.change(obj, f":{IMAGE}", ":2.0.0")

@@ -1,14 +1,14 @@
-"""How the cost grows: 1,000 to 100,000 objects in one cluster, and 50 clusters in one daemon, on sandboxes.
+"""The growth of the cost: 1,000 to 100,000 objects in one cluster, and 50 clusters in one daemon, on sandboxes.
 
     python -m benchmarks.growth [--objects 1000,10000,100000] [--clusters 50x2000] [--rate 20] [--json FILE]
 
-The sandbox is an API server in memory, in a process of its own on the same machine, and written in Python: it is slower
-than a real one, and what it takes is part of every wall time here. CPU and memory are driftd's alone.
+The sandbox is an API server in memory, in a separate process on the same machine, and written in Python: it is slower
+than a real one, which adds to every wall time. CPU and memory are those of driftd alone.
 
-Each line is a cold `driftd check` (of one cluster), then a daemon: from its start until it is ready, at rest, and with
-labels set by hand at a steady rate, in all of its clusters in turn. All clusters are deployed from one folder; each
-is an app of its own. "ms each" and "KiB each" are what an object adds to the CPU time of the cold pass and to the
-memory at rest, over the smallest size: they stay the same where the growth is linear.
+Each line is a cold `driftd check` (of one cluster), then a daemon: from start to readiness, idle, and with manual
+changes of labels at a constant rate, in all of its clusters in turn. All clusters are deployed from one folder; each is
+a separate app. "ms each" and "KiB each" are the CPU time of the cold pass and the idle memory per object added to the
+smallest size: they are constant if the growth is linear.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _READY_WITHIN = 1200.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """So many clusters with so many objects each."""
+    """A number of clusters, and the number of objects in each."""
 
     clusters: int
     objects: int
@@ -54,7 +54,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`ready_cpu` is what the daemon's CPU did until it was ready, in seconds."""
+    """`ready_cpu` is the daemon's CPU time until readiness, in seconds."""
 
     size: Size
     check: Usage | None
@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"Last three: from sending a label to its verdict in the store, at {options.rate:g} a second, and CPU for each."
     ]
     show("Growth", columns, list(_rows(figures)), notes, host)
-    write(options.json, "growth", host, {"rate": options.rate, "sizes": [asdict(one) for one in figures]})
+    write(options.json, "growth", host, {"rate": options.rate, "sizes": [asdict(size) for size in figures]})
     return 0
 
 
 def run_benchmark(size: Size, rate: float, lasting: float, quiet: float) -> Figures:
-    """The figures of one size. Raises: RuntimeError: something did not work."""
+    """The figures of one size. Raises: RuntimeError: a measurement failed."""
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as name:
         folder = Path(name)
         repository = Repository(folder / "repository")
@@ -123,7 +123,7 @@ def _check(folder: Path, repository: Path, kubeconfig: Path) -> Usage:
 
 
 def _targets(clusters: dict[str, Path], objects: int) -> Iterator[Target]:
-    """The objects of all clusters, the clusters taking turns."""
+    """The objects of all clusters, alternating between clusters."""
     apis = {app: _api(kubeconfig) for app, kubeconfig in clusters.items()}
     streams = cycle([(app, declared_objects(objects)) for app in clusters])
     for app, stream in streams:
@@ -138,7 +138,7 @@ def _api(kubeconfig: Path) -> Api:
 
 
 def _rows(sizes: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
-    smallest = min(sizes, key=lambda one: one.size.total)
+    smallest = min(sizes, key=lambda figures: figures.size.total)
     for figures in sizes:
         check = figures.check
         more = figures.size.total - smallest.size.total

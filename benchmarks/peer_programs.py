@@ -1,4 +1,4 @@
-"""The peers' own libraries as small programs, built once from `benchmarks/peers` into the user's cache folder."""
+"""Small programs around the peers' own libraries, built once from `benchmarks/peers` into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SOURCES = Path(__file__).resolve().parent / "peers"
 
 
 def program(name: str) -> Path:
-    """The program of one peer, which is built where it is not there yet.
+    """The program of a peer, built if it is missing.
 
-    Raises: GoMissing: there is no Go. RuntimeError: it could not be built; the compiler's words are in the text.
+    Raises: GoMissing: there is no Go. RuntimeError: the build failed; the text has the compiler's output.
     """
     target = cache_folder().parent / "peers" / f"{name}-{_key(name)}"
     if os.access(target, os.X_OK):

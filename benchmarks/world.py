@@ -1,4 +1,4 @@
-"""The objects that the benchmarks are about: as Git declares them, and as they are once they are deployed."""
+"""The objects of the benchmarks, as manifests in Git and as deployed objects."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 FOLDER = "apps"
-"""Where the repository keeps the manifests."""
+"""The folder of the manifests in the repository."""
 
 IMAGE = "1.4.2"
 """The tag that every Deployment declares."""
 
 STATUS = (TEMPLATES / "deployment-status.json").read_text()
-"""What its controller writes of a Deployment that has rolled out."""
+"""The status of a Deployment after its rollout."""
 
 _NAMESPACES = 20
 _COLLECTIONS = {"deployment": "apis/apps/v1", "service": "api/v1", "configmap": "api/v1"}
@@ -25,7 +25,7 @@ KINDS = tuple(_COLLECTIONS)
 
 @dataclass(frozen=True, slots=True)
 class DeclaredObject:
-    """One object, and the text of the manifest that declares it."""
+    """An object and the text of its manifest."""
 
     kind: str
     namespace: str
@@ -34,12 +34,12 @@ class DeclaredObject:
 
     @property
     def collection(self) -> str:
-        """The path of its collection in the API."""
+        """The API path of its collection."""
         return f"/{_COLLECTIONS[self.kind]}/namespaces/{self.namespace}/{self.kind}s"
 
     @property
     def item(self) -> str:
-        """Its own path in the API."""
+        """Its API path."""
         return f"{self.collection}/{self.name}"
 
     @property
@@ -49,14 +49,14 @@ class DeclaredObject:
 
 
 def declare(kind: str, namespace: str, name: str) -> DeclaredObject:
-    """One object of a template."""
+    """An object from the template of its kind."""
     return DeclaredObject(
         kind, namespace, name, fill_template((TEMPLATES / f"{kind}.yaml").read_text(), namespace, name)
     )
 
 
 def declared_objects(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> Iterator[DeclaredObject]:
-    """So many objects in twenty namespaces, the kinds taking turns."""
+    """Objects in twenty namespaces, alternating between kinds."""
     templates = {kind: (TEMPLATES / f"{kind}.yaml").read_text() for kind in kinds}
     for number in range(objects):
         kind = kinds[number % len(kinds)]
@@ -65,18 +65,18 @@ def declared_objects(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> 
 
 
 def fill_template(text: str, namespace: str, name: str) -> str:
-    """A template's text for one object."""
+    """The text of a template with its placeholders replaced."""
     return text.replace("NAMESPACE", namespace).replace("NAME", name)
 
 
 class Repository:
-    """A Git repository in a folder of its own, with one file for each object."""
+    """A Git repository with one file for each object."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def make(self, objects: Iterable[DeclaredObject]) -> int:
-        """Commits the objects; returns how many there were."""
+        """Commits the objects; returns their number."""
         self.folder.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
         count = 0
@@ -89,7 +89,7 @@ class Repository:
         return count
 
     def change(self, obj: DeclaredObject, old: str, new: str) -> None:
-        """Commits another text in place of `old` in the file of one object."""
+        """Commits `new` in place of `old` in the file of an object."""
         file = self.folder / obj.file
         text = file.read_text()
         if old not in text:

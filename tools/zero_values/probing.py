@@ -1,4 +1,4 @@
-"""Field by field: what becomes of a zero value, and what stands there when nothing is said."""
+"""Probing, field by field: whether a zero value is stored, and which default is set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DERIVED = frozenset({
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"),
     ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"),
 })  # fmt: skip
-"""Fields whose default is made of the object's other fields, or of what is free (see `driftd/diff/defaults.py`)."""
+"""Fields whose default depends on other fields or on allocation (see `driftd/diff/defaults.py`)."""
 _SERVER_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "name",
     "namespace", "resourceVersion", "selfLink", "uid", "generateName",
@@ -44,7 +44,7 @@ _SERVER_METADATA = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """An object that the server takes, what it makes of it, and where such objects are created."""
+    """An object that the server accepts, the object as stored, and the path of its collection."""
 
     collection: str
     struct: str
@@ -54,7 +54,7 @@ class Seed:
 
 @dataclass(slots=True)
 class Findings:
-    """What the server said, by (type, field). A field may have several defaults, by its neighbours."""
+    """Observations by (type, field). A field may have several defaults, depending on other fields."""
 
     kept: set[tuple[str, str]] = field(default_factory=set)
     dropped: set[tuple[str, str]] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Findings:
 
 
 class Prober:
-    """Explores from seeds: every struct that can be put somewhere is put there, and each of its fields asked for."""
+    """Explores from seeds: inserts every struct wherever it is allowed, and probes each of its fields."""
 
     def __init__(self, server: Server, types: Types) -> None:
         self._server = server
@@ -81,12 +81,12 @@ class Prober:
         self.findings = Findings(kinds=frozenset(types.kinds.values()))
 
     def explore(self, collection: str, struct: str, body: dict[str, Any]) -> bool:
-        """Everything that can be learnt from one seed. Returns whether the server takes the seed."""
+        """Probes everything that can be reached from a seed. Returns whether the server accepts the seed."""
         todo = [body]
         accepted = False
         while todo:
             candidate = todo.pop()
-            answer = self._server.created(collection, candidate)
+            answer = self._server.dry_run_create(collection, candidate)
             if answer is None:
                 continue
             accepted = True
@@ -110,7 +110,7 @@ class Prober:
         before = _at(seed.answer, path)
         changed = copy.deepcopy(seed.body)
         _at(changed, path)[member.name] = copy.deepcopy(member.zero)
-        answer = self._server.created(seed.collection, changed)
+        answer = self._server.dry_run_create(seed.collection, changed)
         if answer is None:
             self.findings.refused.add(at)
             return
@@ -126,7 +126,7 @@ class Prober:
                 and before.get(member.name) == member.zero
                 and member.name not in _at(seed.body, path)
             ):
-                self.findings.default(at, value)  # written whether anybody said it or not
+                self.findings.default(at, value)  # stored whether or not it was in the request
             self.findings.kept.add(at)
         else:
             self.findings.default(at, value)
@@ -140,7 +140,7 @@ class Prober:
                 self.findings.default((struct, name), default)
 
     def _variations(self, seed: Seed, path: Path, struct: str, member: Field) -> Iterator[dict[str, Any]]:
-        """The seed with one more struct in it: beside what is there, or in place of all that is not required."""
+        """The seed with another struct: in addition to the others, or in place of all that are not required."""
         if member.struct is None or self._placed[member.struct] >= _SPOTS:
             return
         required = {f.name for f in self._types.fields(struct) if f.required}
@@ -154,7 +154,7 @@ class Prober:
                     for name in [n for n in target if n not in required and n not in ("name", "metadata")]:
                         del target[name]
                 target[member.name] = copy.deepcopy(example)
-                if self._server.created(seed.collection, changed) is not None:
+                if self._server.dry_run_create(seed.collection, changed) is not None:
                     self._placed[member.struct] += 1
                     yield changed
                     return
@@ -181,7 +181,7 @@ def _uninteresting(path: Path, name: str) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    """Whether a value may be everybody's default: not an address or a name that was made for this one object."""
+    """Whether a value can be a general default: not an address or a name that was generated for this object."""
     text = json.dumps(value)
     return len(text) <= 400 and not any(mark in text for mark in ("10.96.", "kube-api-access-", "controller-uid"))
 
