@@ -1,4 +1,4 @@
-"""A plain HTTP client for either API server, and what may differ between two runs of the same requests."""
+"""An HTTP client for either API server, and normalization of what may differ between two runs of the same requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Answer:
 
 
 class ApiServer:
-    """One API server and a namespace in it that the test has for itself."""
+    """An API server, and a namespace for the test."""
 
     def __init__(
         self, name: str, url: str, session: aiohttp.ClientSession, tls: ssl.SSLContext | None, kubeconfig: Path
@@ -87,7 +87,7 @@ class ApiServer:
             yield Watch(answer)
 
     async def eventually(self, path: str, met: Callable[[Object], bool], seconds: float = 20.0) -> Object:
-        """What is at the path, once it is as wanted; a Status where it is gone."""
+        """Polls the path until `met`; a missing object is a Status. Raises: AssertionError: after `seconds`."""
         answer = await self.request("GET", path)
         try:
             async with asyncio.timeout(seconds):
@@ -106,7 +106,7 @@ class ApiServer:
 
 
 class Watch:
-    """The events of one watch, one after the other."""
+    """The events of a watch, in order."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.code = answer.status
@@ -114,7 +114,7 @@ class Watch:
         self._rest = b""
 
     async def next(self, seconds: float = 10.0) -> Object | None:
-        """The next event; None when the stream has ended."""
+        """The next event; None at the end of the stream."""
         async with asyncio.timeout(seconds):
             while b"\n" not in self._rest:
                 chunk = await self._answer.content.readany()
@@ -126,7 +126,7 @@ class Watch:
         return event
 
     async def of(self, name: str, seconds: float = 10.0) -> Object:
-        """The next event about the object of that name."""
+        """The next event of the object with that name."""
         async with asyncio.timeout(seconds):
             while True:
                 event = await self.next(seconds)
@@ -136,7 +136,7 @@ class Watch:
 
 
 def normalise(answer: Answer, namespace: str = "\0") -> Object:
-    """An answer without what two runs never have in common: identities, times, and what controllers add."""
+    """An answer without values that differ between any two runs: identities, times, and what controllers add."""
     text = json.dumps(answer.body).replace(namespace, "NAMESPACE")
     body: Object = json.loads(_UID.sub("UID", text))
     if body.get("kind") == "Status":
@@ -204,7 +204,7 @@ def _untimed(value: Any) -> Any:
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ, one line each."""
+    """The differences between two JSON values, one line each."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         lines = []
         for key in sorted(expected.keys() | actual.keys()):

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with a request on a line
-"""What is refused, is refused by both API servers with the same code, reason, words and causes."""
+# ruff: noqa: E501 - one request per line
+"""Both API servers refuse the same requests with the same code, reason, message and causes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ REFUSED: dict[str, list[Step]] = {
         create(SERVICES, with_(SERVICE, metadata__name="1web")),
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name=None)),
     ],
-    "bad labels": [  # one at a time: Go goes through a map in no order
+    "bad labels": [  # one at a time: Go iterates over a map in random order
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"a b": "c"})),
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"ok": "no good!"})),
     ],
@@ -149,7 +149,7 @@ REFUSED: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_the_sandbox_refuses_what_a_real_api_server_refuses(name: str, both: tuple[ApiServer, ApiServer]) -> None:
-    """The answers to mistaken requests are the same, word for word."""
+    """The answers to invalid requests are the same, word for word."""
     fake, real = both
     if "custom" in name:
         for server in both:

@@ -1,4 +1,4 @@
-"""Whoever writes what in which order: both API servers answer alike, and agree on who owns each field."""
+"""Sequences of writes by different managers get the same answers and field owners from both API servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 async def define_widgets(server: ApiServer) -> None:
-    """Serves the Widgets of the contract, once for all tests that share an API server."""
+    """Creates the definition of the contract's Widgets, once per API server."""
     answer = await server.request("POST", _CRDS, WIDGET_DEFINITION)
     assert answer.code in (201, 409), answer.body
     await server.eventually("/apis/contract.example.com/v1/widgets", lambda body: body.get("kind") == "WidgetList")

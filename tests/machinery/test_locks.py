@@ -1,4 +1,4 @@
-"""The lock files pin all that pyproject.toml asks for, with hashes, and name no host."""
+"""The lock files pin all requirements of pyproject.toml with hashes, and name no host."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def pins(lock: str) -> dict[str, str]:
         ("requirements-dev.lock", project()["dependency-groups"]["dev"]),
     ],
 )
-def test_everything_that_is_asked_for_is_locked_within_its_bounds(lock: str, asked: list[str]) -> None:
-    """`make lock` was run after the last change of a dependency."""
+def test_every_requirement_is_locked_within_its_bounds(lock: str, asked: list[str]) -> None:
+    """`make lock` was run after the latest change of a requirement."""
     locked = pins(lock)
     for requirement in map(Requirement, asked):
         version = locked.get(canonicalize_name(requirement.name))
@@ -45,7 +45,7 @@ def test_everything_that_is_asked_for_is_locked_within_its_bounds(lock: str, ask
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_pin_has_hashes_and_no_lock_names_a_host(lock: str) -> None:
-    """A package that was swapped on its way is refused, and any mirror will do."""
+    """A tampered package is refused, and any mirror can be used."""
     text = (ROOT / lock).read_text()
     assert "://" not in text
     assert "--index-url" not in text
@@ -57,6 +57,6 @@ def test_every_pin_has_hashes_and_no_lock_names_a_host(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock"])
 def test_development_has_the_versions_that_users_get(lock: str) -> None:
-    """What was tested is what is installed."""
+    """Users install the versions that were tested."""
     development = pins("requirements-dev.lock")
     assert {name: development.get(name) for name in pins(lock)} == pins(lock)

@@ -1,4 +1,4 @@
-"""A tier that did not run cannot pass for one that passed."""
+"""A tier that did not run does not count as passed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def run(
     folder: Path, test: str, *require: str, mark: str = "controlplane"
 ) -> tuple[int, str, dict[str, dict[str, int]]]:
-    """Exit code, output and tally of a pytest run over one file with tests of a tier; `require`: the option for it."""
+    """Exit code, output and tally of pytest for a file with tests of a tier; `require`: the options that require it."""
     (folder / "test_it.py").write_text(f"import pytest\npytestmark = pytest.mark.{mark}\n{test}\n")
     (folder / "pytest.ini").write_text(f"[pytest]\nmarkers = {mark}\n")
     tally = folder / "out" / "tally.json"
@@ -46,7 +46,7 @@ def test_the_control_plane_is_required_by_an_option_of_its_own(tmp_path: Path) -
 
 
 def test_each_tier_is_counted_and_required_by_its_mark(tmp_path: Path) -> None:
-    """Tests of one tier do not stand in for those of another."""
+    """Tests of one tier do not count for another."""
     code, output, tally = run(tmp_path, "def test_it(): pass", mark="corpora")
     assert code == 0, output
     assert "On other projects' manifests: 1 passed, 0 failed, 0 skipped" in output
@@ -68,21 +68,21 @@ def test_each_tier_is_counted_and_required_by_its_mark(tmp_path: Path) -> None:
     ids=["no test", "marked", "in the test", "in a fixture", "expected to fail"],
 )
 def test_a_tier_without_tests_or_with_skipped_ones_fails(tmp_path: Path, test: str) -> None:
-    """However the skipping was done."""
+    """Whichever way they are skipped."""
     code, output, _ = run(tmp_path, test)
     assert code == 1, output
     assert "none may be skipped" in output
 
 
 def test_an_error_in_a_fixture_counts_as_failed(tmp_path: Path) -> None:
-    """Set-up and teardown are part of a test."""
+    """Setup and teardown are part of a test."""
     code, _, tally = run(tmp_path, "@pytest.fixture\ndef cluster(): raise OSError\ndef test_it(cluster): pass")
     assert code == 1
     assert tally["all"] == {"passed": 0, "failed": 1, "skipped": 0}
 
 
 def tallies(folder: Path, **files: dict[str, int]) -> list[Path]:
-    """One file for each run: the one named after a tier has tests of that tier only, others have none."""
+    """One file per run: one named after a tier has tests of that tier only, others have none."""
     none = {"passed": 0, "failed": 0, "skipped": 0}
     paths = []
     for name, counts in files.items():
@@ -94,7 +94,7 @@ def tallies(folder: Path, **files: dict[str, int]) -> list[Path]:
 
 
 def test_the_closing_line_adds_up_all_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Skipped tests are in it where there are any."""
+    """Including skipped tests, if there are any."""
     files = tallies(tmp_path, unit={"passed": 5, "skipped": 1}, controlplane={"passed": 2})
     assert add_up(files, ["controlplane"]) == 0
     assert capsys.readouterr().out == "7 passed, 0 failed, 1 skipped\n"
@@ -105,7 +105,7 @@ def test_the_closing_line_adds_up_all_runs(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("mark", TIERS)
 def test_a_required_tier_that_is_missing_or_empty_or_skipped_fails_the_run(tmp_path: Path, mark: str) -> None:
-    """Though not one test failed."""
+    """Even if no test failed."""
     assert add_up(tallies(tmp_path, unit={"passed": 5}, **{mark: {"passed": 5}}), [mark]) == 0
     assert add_up([*tallies(tmp_path, unit={"passed": 5}), tmp_path / "missing.json"], [mark]) == 1
     assert add_up(tallies(tmp_path, unit={"passed": 5}), [mark]) == 1
@@ -115,6 +115,6 @@ def test_a_required_tier_that_is_missing_or_empty_or_skipped_fails_the_run(tmp_p
 
 
 def test_ci_requires_every_tier() -> None:
-    """A tier that is added is required, or this fails."""
+    """A new tier has to be required in `.ci/run`."""
     command = (ROOT / ".ci" / "run").read_text()
     assert [mark for mark in TIERS if f"--require {mark}" not in command] == []
