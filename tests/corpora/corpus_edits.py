@@ -1,4 +1,4 @@
-"""What people do by hand to the corpora's objects, and what driftd should say about it."""
+"""Manual edits of the corpora's objects, and the drift that driftd should report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 BY_HAND = "written-by-hand"
-"""The value that every edit leaves: in a Secret it must never be seen again."""
+"""The value that every edit sets: in a Secret it must never be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One kubectl command, and the one field drift that comes of it.
+    """A kubectl command, and the field drift that results from it.
 
-    `manager` is the field manager that must be named; None where the edit leaves no trace of who it was.
+    `manager` is the field manager that has to be reported; None if the edit leaves no owner.
     """
 
     resource: str
@@ -27,7 +27,7 @@ class Edit:
 
 
 def edits_of(corpus: str) -> list[Edit]:
-    """The edits of one corpus, each on another field."""
+    """The edits of a corpus, each of another field."""
     return [*_KUBE_PROMETHEUS] if corpus == "kube-prometheus" else [*_KAPP_EXAMPLES]
 
 

@@ -1,4 +1,4 @@
-"""`driftd check` tells the truth about real manifests, however they were applied to a real cluster."""
+"""`driftd check` gives correct verdicts on real manifests, whichever way they were applied to a real cluster."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ WAYS = {
 REFUSED_ALWAYS = {
     "kube-prometheus": set[str](),
     "kapp-examples": {
-        "CustomResourceDefinition/k8srequiredlabels.constraints.gatekeeper.sh",  # a fragment, invalid by itself
+        "CustomResourceDefinition/k8srequiredlabels.constraints.gatekeeper.sh",  # a fragment, which is not valid
         "HorizontalPodAutoscaler/knative-serving/webhook",
-        "K8sRequiredLabels/pod-must-have-gk",  # of that fragment's kind
+        "K8sRequiredLabels/pod-must-have-gk",  # of the fragment's kind
     },
 }
-REFUSED_BY_APPLY = {  # kubectl's last-applied annotation has no room for these, nor are their kinds there then
+REFUSED_BY_APPLY = {  # too large for kubectl's last-applied annotation, so that their kinds are missing too
     "CustomResourceDefinition/alertmanagers.monitoring.coreos.com",
     "CustomResourceDefinition/prometheusagents.monitoring.coreos.com",
     "CustomResourceDefinition/prometheuses.monitoring.coreos.com",
@@ -49,7 +49,7 @@ REFUSED_BY_APPLY = {  # kubectl's last-applied annotation has no room for these,
 
 @dataclass(frozen=True, slots=True)
 class DeployedCorpus:
-    """A corpus on a cluster of its own. `main` declares what is there, `everything` also what was refused."""
+    """A corpus on a separate cluster. `main` declares the accepted objects, `everything` also the refused ones."""
 
     name: str
     way: tuple[str, ...]
@@ -59,7 +59,7 @@ class DeployedCorpus:
     refused: set[str]
 
     def check(self, *options: str, kubeconfig: Path | None = None) -> tuple[int, dict[str, Any], str]:
-        """Exit code, the app's part of the document, and everything that was printed."""
+        """Returns: exit code, the app's part of the document, and the whole output."""
         config = kubeconfig or self.cluster.kubeconfig()
         command = ["check", "--repo", str(self.repository), "--kubeconfig", str(config), "-o", "json", *options]
         home = self.cluster.folder / "home"
@@ -91,7 +91,7 @@ class DeployedCorpus:
 
     @contextmanager
     def restoring(self, resources: set[str]) -> Iterator[None]:
-        """Whatever happens to these objects inside, they are as deployed afterwards."""
+        """Redeploys these objects at the end of the context."""
         files = [str(self.file_of(resource)) for resource in sorted(resources)]
         try:
             yield
@@ -111,7 +111,7 @@ def with_status(app: dict[str, Any], *statuses: str) -> set[str]:
 
 
 def not_in_sync(app: dict[str, Any]) -> dict[str, Any]:
-    """What to show when a check should have found nothing."""
+    """Objects that are not in sync, for the failure message."""
     return {
         f"{named(resource)} is {resource['status']}": resource["fields"] or resource["error"]
         for resource in app["resources"]
@@ -127,7 +127,7 @@ def not_in_sync(app: dict[str, Any]) -> dict[str, Any]:
 def deployed(
     request: pytest.FixtureRequest, assets: Path, corpora: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DeployedCorpus]:
-    """Each corpus, deployed in each of the three ways that people have."""
+    """Each corpus, deployed in each of three ways."""
     name, way = request.param
     repository = corpus(corpora / name, tmp_path_factory.mktemp("corpus") / name)
     refused = REFUSED_ALWAYS[name] | (REFUSED_BY_APPLY if (name, way) == ("kube-prometheus", "apply") else set())
@@ -146,24 +146,24 @@ def deployed(
 
 
 @pytest.mark.parametrize("engine", ["client", "server"])
-def test_what_was_applied_is_in_sync(deployed: DeployedCorpus, engine: str) -> None:
-    """Not one false drift in hundreds of objects, and exit code 0."""
+def test_applied_objects_are_in_sync(deployed: DeployedCorpus, engine: str) -> None:
+    """No false drift in hundreds of objects, and exit code 0."""
     code, app, printed = deployed.check("--engine", engine)
     assert not_in_sync(app) == {}
     assert code == 0, printed
     assert app["counts"]["in_sync"] == len(list(deployed.repository.glob("*/*.yaml")))
 
 
-def test_what_the_cluster_refused_is_missing(deployed: DeployedCorpus) -> None:
-    """Exactly those objects that the API server did not take are named, and all others are in sync."""
+def test_refused_objects_are_missing(deployed: DeployedCorpus) -> None:
+    """Exactly the objects that the API server refused are missing, and all others are in sync."""
     code, app, _ = deployed.check("--revision", deployed.everything)
     assert with_status(app, "missing") == deployed.refused
     assert with_status(app, "unknown", "drifted", "orphaned", "ignored") == set()
     assert code == (1 if deployed.refused else 0)
 
 
-def test_what_was_deleted_is_missing(deployed: DeployedCorpus) -> None:
-    """A workload, a configuration and a cluster-wide role that somebody deleted."""
+def test_deleted_objects_are_missing(deployed: DeployedCorpus) -> None:
+    """A workload, a configuration and a cluster role."""
     resources = {edit.resource for edit in edits_of(deployed.name)[:4]} | {cluster_role(deployed)}
     with deployed.restoring(resources):
         for resource in resources:
@@ -181,8 +181,8 @@ def cluster_role(deployed: DeployedCorpus) -> str:
 
 
 @pytest.mark.parametrize("engine", ["client", "server"])
-def test_hand_edits_are_named_to_the_field_and_the_hand(deployed: DeployedCorpus, engine: str) -> None:
-    """Every edited field is reported with who did it, nothing else is, and a Secret's new value is never shown."""
+def test_manual_edits_are_reported_with_field_and_manager(deployed: DeployedCorpus, engine: str) -> None:
+    """Every edited field is reported with its manager, nothing else is, and a Secret's new value is never shown."""
     edits = edits_of(deployed.name)
     with deployed.restoring({edit.resource for edit in edits}):
         for edit in edits:
@@ -215,8 +215,8 @@ def matches(field: dict[str, Any], edit: Edit) -> None:
         assert field["desired"] != field["live"]
 
 
-def test_what_may_not_be_read_is_unknown_and_never_in_sync(deployed: DeployedCorpus) -> None:
-    """Without permission for Secrets, all Secrets and only they are unknown; 2 wins over the 1 of a missing object."""
+def test_unreadable_objects_are_unknown_and_never_in_sync(deployed: DeployedCorpus) -> None:
+    """Without permission for Secrets, exactly the Secrets are unknown; exit code 2 takes precedence over 1."""
     config = deployed.cluster.kubeconfig_for("nosy", ("readers-of-all-but-secrets",))
     listable = deployed.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").stdout.split()
     kinds = ",".join(kind for kind in listable if kind != "secrets")

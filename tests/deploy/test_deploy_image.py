@@ -1,4 +1,4 @@
-"""The Dockerfile. No engine is needed: what it names is checked against the repository and the manifests."""
+"""The Dockerfile, checked against the repository and the manifests without a container engine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def final(stages: list[Stage]) -> Stage:
 
 
 def test_every_base_image_names_its_exact_version(stages: list[Stage]):
-    """Down to the patch release; the digest is for whoever rebuilds to add, as it differs from mirror to mirror."""
+    """Including the patch release; a digest is not included, since it differs between mirrors."""
     named = {stage.name for stage in stages}
     for stage in stages:
         if stage.base not in named:
@@ -59,7 +59,7 @@ def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(stages: list[Stag
 
 
 def test_kustomize_and_helm_are_those_that_the_tests_run_with(stages: list[Stage]):
-    """Built from the same modules, so that versions and hashes are those of the repository."""
+    """Built from the same modules, with the versions and hashes of the repository."""
     (tools,) = [stage for stage in stages if stage.name == "tools"]
     recipes = {binary.name: binary for binary in BINARIES}
     assert tools.arguments()["HELM_VERSION"] == recipes["helm"].version
@@ -84,7 +84,7 @@ def test_python_packages_are_installed_by_their_hashes_only(stages: list[Stage])
 
 
 def test_the_process_is_not_root_and_has_the_id_of_the_manifests(final: Stage):
-    """By number, so that Kubernetes can see that it is not root; with a name, since ssh refuses a user without one."""
+    """By number, so that Kubernetes can check that it is not root; with a name, since ssh requires one."""
     assert final.all("USER") == ["10001:10001"]
     deployment = yaml.safe_load((DEPLOY / "base" / "deployment.yaml").read_text())
     context = deployment["spec"]["template"]["spec"]["securityContext"]

@@ -1,4 +1,4 @@
-"""driftd at work with the very rights that the manifests give its ServiceAccount."""
+"""driftd works with the permissions that the manifests grant to its ServiceAccount."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _OBJECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A repository whose manifests are live, and a kubeconfig of driftd's ServiceAccount."""
+    """A repository whose manifests are deployed, and a kubeconfig of driftd's ServiceAccount."""
 
     cluster: ControlPlane
     repository: Path
@@ -82,7 +82,7 @@ def cluster(assets: Path) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def repository(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with objects of every sort of right, all applied."""
+    """A repository with objects that need different permissions, all applied."""
     folder = tmp_path_factory.mktemp("repository")
     repo = Repo.init(folder, initial_branch="main")
     for name, text in _OBJECTS.items():
@@ -99,7 +99,7 @@ def repository(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
 def place(
     request: pytest.FixtureRequest, cluster: ControlPlane, repository: Path, assets: Path, tmp_path: Path
 ) -> Iterator[Installation]:
-    """driftd installed with some components, and a token of its account."""
+    """driftd's manifests with some components, and a token of its account."""
     manifests = variant(assets, tmp_path, request.param)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
     token = cluster.kubectl("create", "token", "driftd", "-n", "driftd").stdout.strip()
@@ -114,7 +114,7 @@ def place(
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
 def test_reading_is_enough_for_a_verdict_on_everything(place: Installation):
-    """Secrets, cluster-wide objects and custom resources of a group that no rule names among it."""
+    """Including Secrets, cluster-scoped objects and custom resources of a group that no rule names."""
     code, found = place.check()
     assert {kind: one["status"] for kind, one in found.items()} == dict.fromkeys(found, "in_sync"), found
     assert len(found) == len(_OBJECTS)
@@ -122,8 +122,8 @@ def test_reading_is_enough_for_a_verdict_on_everything(place: Installation):
 
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_asking_by_dry_run_takes_more_than_the_base_and_says_so(place: Installation):
-    """And is never taken for "in sync"."""
+def test_dry_runs_need_more_than_the_base_and_report_it(place: Installation):
+    """And are never reported as in sync."""
     code, found = place.check("--engine", "server")
     assert code == 2
     assert "forbidden" in found["ConfigMap"]["error"]
@@ -151,7 +151,7 @@ def test_without_secrets_they_are_unknown_and_the_rest_is_not(place: Installatio
 
 @pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
 def test_the_daemon_watches_with_the_bases_rights(place: Installation):
-    """It is ready, finds all in sync, and sees an edit of a Secret and of a custom resource."""
+    """It becomes ready, reports all objects in sync, and detects an edit of a Secret and of a custom resource."""
     with _daemon(place, mode="observe") as reports:
         _until(lambda: reports()["in_sync"])
         try:
@@ -165,7 +165,7 @@ def test_the_daemon_watches_with_the_bases_rights(place: Installation):
 
 @pytest.mark.parametrize("place", [("heal",)], ids=["heal"], indirect=True)
 def test_the_daemon_heals_with_the_rights_of_the_component(place: Installation):
-    """What was changed is changed back, what was deleted is made again, and nothing else takes more rights."""
+    """Changed objects are reverted, deleted ones are recreated, and no further permissions are needed."""
     live = ("-n", "web", "get", "configmap", "web", "-o", "jsonpath={.data.currency}")
     with _daemon(place, mode="heal") as reports:
         _until(lambda: reports()["in_sync"])
@@ -177,7 +177,7 @@ def test_the_daemon_heals_with_the_rights_of_the_component(place: Installation):
 
 @contextmanager
 def _daemon(place: Installation, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
-    """`driftd run` as the ServiceAccount; what it gives asks the daemon for its last report of the app."""
+    """Runs `driftd run` as the ServiceAccount; yields a function that fetches the latest report of the app."""
     folder = place.kubeconfig.parent
     (port,) = free_ports(1)
     config = folder / "driftd.yaml"
@@ -230,7 +230,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _apply(cluster: ControlPlane, text: str) -> None:
-    """A custom resource is served a moment after its definition."""
+    """Applies with retries, since a custom resource is served a moment after its definition."""
     deadline = time.monotonic() + 20
     while True:
         done = cluster.kubectl("apply", "--server-side", "-f", "-", input=text, check=False)

@@ -1,4 +1,4 @@
-"""The API server of a lab, asked over one connection: what kubectl would send, without a process for each request."""
+"""A client for the API server of a lab: sends what kubectl would, over one connection and without processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Refused(Exception):
-    """The API server said no."""
+    """The API server refused the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where objects of a kind are."""
+    """The API path of a kind."""
 
     base: str
     plural: str
@@ -101,7 +101,7 @@ class Api:
         return self.request("GET", self.path(manifest))
 
     def dry_run(self, manifest: Manifest) -> JsonObject:
-        """What applying the manifest would make of the object, as driftd asks for it."""
+        """The result of a dry-run apply of the manifest, as requested by driftd."""
         query = {"fieldManager": "driftd", "force": "true", "dryRun": "All"}
         return self.request("PATCH", self.path(manifest), manifest.body, APPLY, **query)
 

@@ -1,4 +1,4 @@
-"""Ways in which objects come into a cluster, each with the traces that it leaves in managedFields."""
+"""Ways to deploy objects, each with its entries in managedFields."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def deploy(api: Api, manifest: Manifest, way: str) -> None:
 
 
 def deploy_corpus(api: Api, repository: Path, way: str) -> list[Manifest]:
-    """Create what a corpus declares, layer by layer; returns what the API server took."""
+    """Create the objects of a corpus, layer by layer; returns those that the API server accepted."""
     accepted = []
     for layer in layers(repository):
         created = [manifest for manifest in _manifests(layer) if _try(api, manifest, way)]

@@ -1,4 +1,4 @@
-"""Random edits such as hands make: each a JSON patch, and the fields that are then different."""
+"""Random manual edits: each a JSON patch, and the fields that differ as a result."""
 # ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEFT_ALONE = ("caBundle", "nodePort", "last-applied-configuration", "restartedA
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change by hand. `paths` are the fields that differ; `traceless` if it leaves no owner behind."""
+    """A manual change. `paths` are the fields that differ; `traceless` if it leaves no owner."""
 
     name: str
     patch: list[JsonObject]
@@ -37,7 +37,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Which edit it is, and an object that may own others (whoever names one that is not there loses the object)."""
+    """The number of an edit, and an existing object for owner references (a dangling one gets the object deleted)."""
 
     number: int
     owner: JsonObject
@@ -45,7 +45,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a live object."""
+    """A value of a live object."""
 
     value: Any
     schema: Schema | None
@@ -62,7 +62,7 @@ class Node:
 
 
 def nodes(value: Any, schema: Schema | None, path: FieldPath = (), pointer: Pointer = ()) -> Iterator[Node]:
-    """Every value that a hand may change, those in atomic lists included."""
+    """All values that may be edited, including those in atomic lists."""
     text = format_path(path)
     if text in _SERVER_OWNED or any(mark in text for mark in _LEFT_ALONE):
         return
@@ -86,7 +86,7 @@ def nodes(value: Any, schema: Schema | None, path: FieldPath = (), pointer: Poin
 
 
 def random_edit(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    """An edit of a random kind, or None where that kind does not fit the object. The server may still refuse it."""
+    """An edit of a random kind, or None if it does not apply to the object. The server may still refuse it."""
     return chance.choice(_KINDS)(chance, live, schema, turn)
 
 
@@ -110,7 +110,7 @@ def _change_scalar(chance: random.Random, live: JsonObject, schema: Schema | Non
     paths = (node.text,)
     holder = node.path[:-1]
     if holder and not isinstance(holder[-1], str | int) and node.path[-1] in dict(getattr(holder[-1], "keys", ())):
-        paths = (format_path(holder), format_path(holder[:-1]))  # a key: one item went, another came
+        paths = (format_path(holder), format_path(holder[:-1]))  # a key: one item is removed, another added
     return Edit("change a value", [{"op": "replace", "path": node.json_pointer, "value": value}], paths)
 
 
@@ -234,7 +234,7 @@ def _add_to_pod(
 
 
 def _add_scalar(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    """An optional field that is not there, of any struct that is: a number, a flag or a text."""
+    """Adds an absent optional field of an existing struct: a number, a flag or a text."""
     if schema is None:
         return None
     candidates = [

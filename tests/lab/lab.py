@@ -1,4 +1,4 @@
-"""One cluster, one corpus, one way of deploying, and many hands."""
+"""A lab: one cluster, one corpus, one way of deployment, and edits by many managers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VOLATILE = ("managedFields", "resourceVersion", "generation")
 
 @dataclass
 class LabTally:
-    """What was seen: `wrong` holds a text for each verdict that is not the truth."""
+    """Results: `wrong` has a text for each wrong verdict."""
 
     edits: int = 0
     owned: int = 0
@@ -57,7 +57,7 @@ class Lab:
         return self._comparison.verdict(manifest, live, schema, status_is_server_owned=resource.has_status)
 
     def server(self, manifest: Manifest, live: JsonObject) -> Verdict | None:
-        """None where the API server refuses to say: what the hand did and what Git declares exclude each other."""
+        """The server engine's verdict; None if the dry-run is refused because the edit conflicts with the manifest."""
         resource = self.api.resource(manifest.api_version, manifest.ref.kind)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
         try:
@@ -70,7 +70,7 @@ class Lab:
         )
 
     def unedited(self) -> list[str]:
-        """What is said of objects that nobody touched, other than that they are in sync."""
+        """Verdicts other than in sync on objects that have not been edited."""
         wrong = []
         for manifest in self.manifests:
             live = self.api.get(manifest)
@@ -83,7 +83,7 @@ class Lab:
         return wrong
 
     def rounds(self, count: int) -> None:
-        """Edits of random objects, each made anew afterwards, and at the end of those that others depend on."""
+        """Edits random objects, each of which is recreated afterwards, and finally those that others depend on."""
         last = self._chance.sample(self._once, min(len(self._once), count // 4))
         for number in range(count - len(last)):
             self._round(self._chance.choice(self._recreatable), number)
@@ -91,7 +91,7 @@ class Lab:
             self._round(manifest, number)
 
     def _round(self, manifest: Manifest, number: int) -> None:
-        """One to three edits by one hand on one object, judged by both engines."""
+        """One to three edits of an object by one manager, assessed by both engines."""
         manager = self._chance.choice(HANDS)
         before = self.api.get(manifest)
         edits: list[Edit] = []
@@ -160,32 +160,32 @@ class Lab:
 
 
 def _others_depend_on(manifest: Manifest) -> bool:
-    """Whether other objects go or change when this one is made anew."""
+    """Whether recreating the object would delete or change others."""
     if "aggregationRule" in manifest.body:
-        return True  # its controller is at work on what a hand would change
+        return True  # its controller writes the fields that would be edited
     return manifest.ref.kind in _ONCE or manifest.body.get("type") == "kubernetes.io/service-account-token"
 
 
 def complaints(verdict: Verdict, edits: list[Edit]) -> list[str]:
-    """What is missing from a verdict, and what is too much."""
+    """Missing and unexpected fields of a verdict."""
     if verdict.status not in (Status.DRIFTED, Status.IN_SYNC):
         return [f"{verdict.status}: {verdict.error}"]
     reported = [format_path(drift.path) for drift in verdict.fields]
     missed = [
         f"missed {edit.name} at {edit.paths[0]}"
         for edit in edits
-        if not any(_overlaps(path, there) for path in edit.paths for there in reported)
+        if not any(_overlaps(path, reported_path) for path in edit.paths for reported_path in reported)
     ]
     extra = [
-        f"reported {there} that nobody edited"
-        for there in reported
-        if not any(_overlaps(path, there) for edit in edits for path in edit.paths)
+        f"reported {reported_path} that nobody edited"
+        for reported_path in reported
+        if not any(_overlaps(path, reported_path) for edit in edits for path in edit.paths)
     ]
     return missed + extra
 
 
 def _overlaps(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one is inside the other."""
+    """Whether two paths are equal, or one contains the other."""
     shorter, longer = sorted((path, other), key=len)
     return longer.startswith(shorter) and (len(longer) == len(shorter) or longer[len(shorter)] in ".[")
 

@@ -1,7 +1,7 @@
-"""Other projects' manifests, each set copied into a Git repository of its own. They are no part of driftd's checkout.
+"""Other projects' manifests, which are not part of the checkout, each set copied into a Git repository.
 
-They are read from the folder `DRIFTD_CORPORA`, by default `../shared/corpora` beside the checkout. Without it, the
-tests that need them are deselected and the summary says so; with CI=true or `--require corpora` they fail.
+They are read from the folder `DRIFTD_CORPORA`, by default `../shared/corpora` next to the checkout. Without it, the
+tests that need them are deselected, which the summary reports; with CI=true or `--require corpora` they fail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMES = ("kapp-examples", "kube-prometheus")
 
 _DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 _DESELECTED = "deselected_corpora"
-"""The key under which a worker of xdist reports how many tests it deselected."""
+"""The key of the number of deselected tests in the output of an xdist worker."""
 
 
 def corpora_folder() -> Path:
@@ -31,7 +31,7 @@ def corpora_folder() -> Path:
 
 
 def missing(folder: Path) -> str | None:
-    """Why the corpora cannot be used; None where all are there."""
+    """The reason why the corpora cannot be used; None if they are complete."""
     absent = [name for name in NAMES if not (folder / name).is_dir()]
     return f"{folder} has no {' and no '.join(absent)} (set {VARIABLE} to a folder that has)" if absent else None
 
@@ -67,7 +67,7 @@ def layers(repository: Path) -> list[list[Path]]:
 
 
 def commit(repository: Path, subject: str) -> str:
-    """Commit everything in this folder, made a repository where it is none yet; returns the commit's hash."""
+    """Commit everything in a folder, which is made a repository if necessary; returns the commit's hash."""
     git = ["git", "-c", "user.name=Ann Author", "-c", "user.email=ann@example.com", "-c", "core.autocrlf=false"]
     if not (repository / ".git").exists():
         _run([*git, "init", "--quiet", "--initial-branch=main"], repository)
@@ -87,7 +87,7 @@ def _run(command: list[str], folder: Path) -> str:
 
 
 class _Deselection:
-    """Deselects the tests that need the corpora where there are none, and reports how many."""
+    """Deselects the tests that need the corpora, and reports their number."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -106,7 +106,7 @@ class _Deselection:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Each worker of xdist collects all tests: one count is the total."""
+        """Every xdist worker collects all tests, so the count of one is the total."""
         self._count = max(self._count, getattr(node, "workeroutput", {}).get(_DESELECTED, 0))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

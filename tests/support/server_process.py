@@ -1,4 +1,4 @@
-"""One server of the control plane as a child process, with its log."""
+"""A server of the control plane as a child process, with its log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HOST = "127.0.0.1"
 
 
 class ServerFailed(Exception):
-    """A server ended, or did not become ready. The text ends with the tail of its log."""
+    """A server ended, or did not become ready. The text has the end of its log."""
 
 
 class ServerProcess:
     """A program that runs until it is stopped, and never longer than this process.
 
-    Its output is appended to `log`. It has a session of its own, so Ctrl-C in a terminal does not reach it.
+    Its output is appended to `log`. It has a separate session, so Ctrl-C in a terminal does not reach it.
     """
 
     def __init__(self, command: Sequence[str | Path], log: Path) -> None:
@@ -47,10 +47,10 @@ class ServerProcess:
             raise ServerFailed(f"{self.name} ended with {self._child.returncode}:\n{self.tail()}")
 
     def stop(self, grace: float = 10) -> None:
-        """Ask it to end, and kill it after `grace` seconds (0: at once). Harmless when it has ended."""
+        """Terminate it, and kill it after `grace` seconds (0: at once). Idempotent."""
         if grace > 0 and self.running:
             self._child.terminate()
-            with suppress(subprocess.TimeoutExpired):  # then closing the pipe makes the leash kill it
+            with suppress(subprocess.TimeoutExpired):  # closing the pipe makes leash.py kill it
                 self._child.wait(grace)
         if self._child.stdin:
             self._child.stdin.close()
@@ -62,7 +62,7 @@ class ServerProcess:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many loopback ports on which nothing listens now."""
+    """Loopback ports on which nothing listens."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

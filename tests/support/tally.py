@@ -1,4 +1,4 @@
-"""A pytest plugin that counts the tests that ran, so that a tier that did not run cannot pass for one that passed.
+"""A pytest plugin that counts the tests that ran, so that a tier that did not run does not count as passed.
 
 `python -m tests.support.tally --require MARK FILE…` adds up the files of `--tally` and ends with the line
 `N passed, N failed`.
@@ -48,7 +48,7 @@ class Tally:
         self.tiers: dict[str, Counter[str]] = {mark: Counter() for mark in TIERS}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # a test counts by its call; its set-up counts when that is where it ended, its teardown when that broke
+        # a test counts once by its call, or by a setup that ended it; a failed teardown counts in addition
         if report.when != "call" and report.passed:
             return
         self.all[report.outcome] += 1

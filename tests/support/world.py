@@ -1,4 +1,4 @@
-"""Everything that a pass needs, for real but for the cluster: Git, a store, and the sandbox as the API server."""
+"""A complete environment of a pass: Git, a store, and the sandbox as the API server."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ spec:
 
 
 class Requests:
-    """Stands before an ASGI application and keeps the method and path of each request."""
+    """Wraps an ASGI application and records the method and path of each request."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -81,7 +81,7 @@ class Requests:
 
     @property
     def writes(self) -> list[str]:
-        """Everything that could have changed something."""
+        """All requests that can change objects."""
         return [f"{method} {path}" for method, path in self.seen if method in WRITES and "dryRun" not in path]
 
 
@@ -98,7 +98,7 @@ class Clock:
 
 @dataclass
 class World:
-    """One app, `web`, of the folder `app` of a repository."""
+    """The app `web` from the folder `app` of a repository, with its cluster and store."""
 
     folder: Path
     repository: GitRepo
@@ -115,7 +115,7 @@ class World:
         self.restart()
 
     def restart(self, **app: Any) -> Reconciler:
-        """A new process on the same store, maybe with another configuration of the app."""
+        """Simulates a restart with the same store, optionally with another configuration of the app."""
         self.app = replace(self.app, **app)
         self.runner = self.make_runner()
         return self.runner
@@ -131,7 +131,7 @@ class World:
         return Recorder(self.store, ["chat"], self.clock, lambda: None)
 
     async def commit(self, files: Mapping[str, str], subject: str = "Change things") -> str:
-        """Commits files below `app/`, and fetches."""
+        """Commits files in `app/`, and fetches."""
         self.repository.write({f"app/{name}": text for name, text in files.items()})
         sha = self.repository.commit(subject)
         await self.source.fetch()
@@ -141,7 +141,7 @@ class World:
         return await self.runner.run(ask)
 
     async def settle(self) -> PassResult:
-        """Passes until the app's revision is good: rolled out, and steady for its settle time."""
+        """Runs passes until the app's revision is good: rolled out, and stable for its settle time."""
         await until(self._is_well, "the rollout")
         self.clock.advance(seconds=self.app.settle.total_seconds())
         result = await self.run()
@@ -152,7 +152,7 @@ class World:
         result = await self.run()
         return result.report.in_sync and all(one.state == "healthy" for one in result.health)
 
-    # -- the cluster, as others use it ---------------------------------------------------------------------------
+    # -- the cluster, as used by others --------------------------------------------------------------------------
 
     async def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         return await self.cluster.request(method, path, body=json.dumps(body).encode() if body else None,
@@ -163,7 +163,7 @@ class World:
         return await self.request("PATCH", path, body, "application/merge-patch+json")
 
     async def apply(self, kind: str, text: str, name: str = "web", manager: str = "pipeline") -> None:
-        """Server-side apply by somebody else."""
+        """Server-side apply by another manager."""
         path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
         await self.cluster.request("PATCH", path, body=text.encode(), content_type="application/apply-patch+yaml")
 
@@ -177,10 +177,10 @@ class World:
         live = await self.get("Deployment")
         return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    # -- what is remembered --------------------------------------------------------------------------------------
+    # -- the store -----------------------------------------------------------------------------------------------
 
     async def told(self, app: str = "web") -> list[str]:
-        """What people were told, in order: `drift opened`, `drift resolved (healed)`."""
+        """The transitions of incidents in order: `drift opened`, `drift resolved (healed)`."""
         entries = [e for e in await self.store.history(app, 500) if e.kind is HistoryKind.INCIDENT]
         return [
             f"{e.details['type']} {e.details['event']}"
@@ -196,7 +196,7 @@ class World:
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Controller]:
-        """The app under an engine that watches the cluster."""
+        """Runs the app under a controller that watches the cluster."""
         engine = Controller({"shop": self.source}, self.recorder(), self.clock)
         watches = ClusterWatches(
             lambda changed, fresh: LiveCache(self.cluster, changed, fresh, Timing(backoff=0.05, stale_after=0.3)),
@@ -219,7 +219,7 @@ def statuses(report: Report) -> dict[str, Status]:
 
 
 async def until(condition: Callable[[], Awaitable[Any] | Any], awaited: str, within: float = 15) -> Any:
-    """The first true answer of `condition`. Raises: AssertionError: none in time."""
+    """The first true result of `condition`. Raises: AssertionError: none in time."""
     end = asyncio.get_running_loop().time() + within
     while True:
         answer = condition()
@@ -238,7 +238,7 @@ async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> 
         repository.write({f"app/{name}": text for name, text in files}).commit("Deploy web")
         sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
         requests = Requests(sandbox._api)
-        sandbox._api = requests  # type: ignore[assignment]  # it is what stands before the API
+        sandbox._api = requests  # type: ignore[assignment]  # it wraps the API
         await stack.enter_async_context(sandbox.serve())
         cluster = await Cluster.connect(ClusterAccess("sandbox", sandbox.write_kubeconfig(folder / "kubeconfig")))
         stack.push_async_callback(cluster.close)

@@ -1,4 +1,4 @@
-"""Fixtures: a world of its own for every test that asks for one."""
+"""Fixtures: a separate world for each test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Opened = Callable[..., AbstractAsyncContextManager[World]]
 
 @pytest.fixture
 def a_world(tmp_path: Path) -> Opened:
-    """Opens a world whose app has a Deployment and a ConfigMap, configured as the test says."""
+    """Opens a world whose app has a Deployment and a ConfigMap, with the test's configuration."""
 
     def open_world(**app: Any) -> AbstractAsyncContextManager[World]:
         return opened(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))], **app)
