@@ -20,10 +20,10 @@ def test_the_growth_of_one_cluster_and_of_several_is_measured(
     file = tmp_path / "growth.json"
     few = ["--objects", "12", "--clusters", "2x5", "--rate", "10", "--seconds", "1", "--quiet", "0.5"]
     assert growth.main([*few, "--json", str(file)]) == 0
-    one, two = json.loads(file.read_text())["sizes"]
-    assert one["check"]["wall"] > 0
-    assert two["check"] is None
-    for line in (one, two):
+    single, double = json.loads(file.read_text())["sizes"]
+    assert single["check"]["wall"] > 0
+    assert double["check"] is None
+    for line in (single, double):
         assert line["memory"]["now"] > 2**20
         assert (line["latencies"]["writes"], line["latencies"]["lost"]) == (10, 0)
     assert "2 x 5" in capsys.readouterr().out
@@ -42,10 +42,10 @@ def test_the_cost_of_a_verdict_is_measured_for_every_kind(tmp_path: Path, capsys
 
 def test_the_usage_of_a_command_excludes_the_process_that_started_it(tmp_path: Path) -> None:
     """Its memory is its own, however large the measuring process is."""
-    held = bytearray(300 * 2**20)
-    held[:: 2**12] = b"x" * len(held[:: 2**12])
+    ballast = bytearray(300 * 2**20)
+    ballast[:: 2**12] = b"x" * len(ballast[:: 2**12])
     measured = usage.run([sys.executable, "-c", "print('done')"], tmp_path / "output")
-    assert measured.memory < len(held) / 2
+    assert measured.memory < len(ballast) / 2
     assert (tmp_path / "output").read_text() == "done\n"
 
 

@@ -69,11 +69,11 @@ def _stage(text: str) -> Stage:
 def _instructions(text: str) -> list[tuple[str, str]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
-    found = []
+    instructions = []
     for line in joined.splitlines():
         keyword, _, rest = line.partition(" ")
-        found.append((keyword, rest.strip()))
-    return found
+        instructions.append((keyword, rest.strip()))
+    return instructions
 
 
 def ignored_by(text: str) -> Callable[[str], bool]:
@@ -86,11 +86,11 @@ def ignored_by(text: str) -> Callable[[str], bool]:
 
     def ignored(path: str) -> bool:
         parts = path.split("/")
-        places = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
         verdict = False
-        for pattern, leaves_out in rules:
-            if any(pattern.fullmatch(place) for place in places):
-                verdict = leaves_out
+        for pattern, excluded in rules:
+            if any(pattern.fullmatch(prefix) for prefix in prefixes):
+                verdict = excluded
         return verdict
 
     return ignored

@@ -53,9 +53,9 @@ def test_everything_copied_from_the_repository_is_there_and_reaches_the_build(st
 def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(stages: list[Stage]):
     for index, stage in enumerate(stages):
         for text in stage.all("COPY"):
-            found = re.search(r"--from=(\S+)", text)
-            if found:
-                assert found[1] in {earlier.name for earlier in stages[:index]}
+            match = re.search(r"--from=(\S+)", text)
+            if match:
+                assert match[1] in {earlier.name for earlier in stages[:index]}
 
 
 def test_kustomize_and_helm_are_those_that_the_tests_run_with(stages: list[Stage]):
@@ -107,7 +107,7 @@ def test_everything_is_written_to_places_that_the_manifests_mount(final: Stage):
     writable = [Path(m["mountPath"]) for m in container["volumeMounts"] if not m.get("readOnly")]
     environment = final.environment()
     for name in ("HOME", "XDG_CACHE_HOME", "STATE_DIRECTORY", "CACHE_DIRECTORY"):
-        assert any(Path(environment[name]).is_relative_to(place) for place in writable), name
+        assert any(Path(environment[name]).is_relative_to(mount) for mount in writable), name
     assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
     assert final.all("WORKDIR") == ["/tmp"]
 

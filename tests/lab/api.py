@@ -78,7 +78,7 @@ class Api:
             return cached
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         served = self.request("GET", base)["resources"]
-        names = {one["name"] for one in served}
+        names = {entry["name"] for entry in served}
         for entry in served:
             if entry["kind"] == kind and "/" not in entry["name"]:
                 resource = Resource(base, entry["name"], entry["namespaced"], f"{entry['name']}/status" in names)

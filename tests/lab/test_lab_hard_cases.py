@@ -21,8 +21,8 @@ from tests.lab.api import JSON_PATCH, MERGE_PATCH, Api, JsonObject, Refused
 from tests.lab.deployment import WAYS, deploy
 from tests.lab.lab import Lab
 from tests.support.controlplane import ControlPlane
-from tools.zero_values.__main__ import ask, read_seeds
 from tools.zero_values.__main__ import documents as all_documents
+from tools.zero_values.__main__ import probe, read_seeds
 from tools.zero_values.server import Server
 from tools.zero_values.types import Types
 
@@ -34,17 +34,17 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 def api(control_plane: ControlPlane) -> Api:
     control_plane.kubectl("apply", "-f", HERE / "trick_crd.yaml")
     control_plane.kubectl("wait", "--for=condition=Established", "crd/tricks.lab.example.com", "--timeout=30s")
-    found = Api(control_plane)
+    result = Api(control_plane)
     deadline = time.monotonic() + 30
     while True:
         try:
-            found.resource("lab.example.com/v1", "Trick")
-            if found.schema("lab.example.com/v1", "Trick") is not None:
-                return found
+            result.resource("lab.example.com/v1", "Trick")
+            if result.schema("lab.example.com/v1", "Trick") is not None:
+                return result
         except Refused:
             pass
         assert time.monotonic() < deadline
-        found = Api(control_plane)
+        result = Api(control_plane)
         time.sleep(0.1)
 
 
@@ -178,12 +178,12 @@ def test_a_removed_and_restored_container_is_no_drift(lab: Lab, deployed: Manife
     """Its defaults are then owned by the manager that restored it, which is no drift."""
     path = lab.api.path(deployed)
     other = [{"name": "other", "image": "x"}]
-    there = lab.api.get(deployed)["spec"]["template"]["spec"]["containers"]
+    original = lab.api.get(deployed)["spec"]["template"]["spec"]["containers"]
     for containers in (other, [{"name": "web", "image": "nginx:1.25"}]):
         pointer = "/spec/template/spec/containers"
         patch = [{"op": "replace", "path": pointer, "value": containers}]
         lab.api.request("PATCH", path, patch, JSON_PATCH, fieldManager="night-shift")
-    assert lab.api.get(deployed)["spec"]["template"]["spec"]["containers"] == there
+    assert lab.api.get(deployed)["spec"]["template"]["spec"]["containers"] == original
     assert _both(lab, deployed) == []
 
 
@@ -329,7 +329,7 @@ def test_the_table_of_zero_values_matches_the_server(control_plane: ControlPlane
     with Server(str(assets / "kubectl"), str(control_plane.kubeconfig())) as server:
         assert server.get("/version")["gitVersion"] == KUBERNETES
         sample = [s for s in read_seeds() if s["kind"] in ("ServiceAccount", "ConfigMap", "RoleBinding", "StorageClass", "Ingress", "PodDisruptionBudget")]  # fmt: skip
-        findings = ask(server, Types(all_documents(server)), sample)
+        findings = probe(server, Types(all_documents(server)), sample)
     assert ("io.k8s.api.core.v1.ServiceAccount", "automountServiceAccountToken") in findings.kept
     scalars = {at for at in findings.dropped if at[1] in KEPT.get(at[0], ())}
     assert scalars == set()

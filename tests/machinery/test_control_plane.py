@@ -104,8 +104,8 @@ def test_a_deleted_pod_is_removed_and_replaced(control_plane: ControlPlane, kube
 def test_a_user_may_do_what_rbac_allows_and_no_more(control_plane: ControlPlane, namespace: str) -> None:
     """A kubeconfig for a user authenticates with that user's name and groups."""
     config = control_plane.kubeconfig_for("jane", ("readers",))
-    who = control_plane.kubectl("--kubeconfig", config, "auth", "whoami", "-o", "json")
-    user = json.loads(who.stdout)["status"]["userInfo"]
+    answer = control_plane.kubectl("--kubeconfig", config, "auth", "whoami", "-o", "json")
+    user = json.loads(answer.stdout)["status"]["userInfo"]
     assert user["username"] == "jane"
     assert "readers" in user["groups"]
     refused = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
@@ -116,8 +116,8 @@ def test_a_user_may_do_what_rbac_allows_and_no_more(control_plane: ControlPlane,
 
 
 def _may_list(control_plane: ControlPlane, config: Path, namespace: str) -> bool:
-    asked = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
-    return asked.returncode == 0
+    answer = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
+    return answer.returncode == 0
 
 
 def test_requests_are_counted(control_plane: ControlPlane, namespace: str) -> None:

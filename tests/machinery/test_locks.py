@@ -20,12 +20,12 @@ def project() -> dict[str, Any]:
 
 
 def pins(lock: str) -> dict[str, str]:
-    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+    matches = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in matches}
 
 
 @pytest.mark.parametrize(
-    ("lock", "asked"),
+    ("lock", "requirements"),
     [
         ("requirements.lock", project()["project"]["dependencies"]),
         ("requirements-build.lock", project()["dependency-groups"]["build"]),
@@ -34,10 +34,10 @@ def pins(lock: str) -> dict[str, str]:
         ("requirements-dev.lock", project()["dependency-groups"]["dev"]),
     ],
 )
-def test_every_requirement_is_locked_within_its_bounds(lock: str, asked: list[str]) -> None:
+def test_every_requirement_is_locked_within_its_bounds(lock: str, requirements: list[str]) -> None:
     """`make lock` was run after the latest change of a requirement."""
     locked = pins(lock)
-    for requirement in map(Requirement, asked):
+    for requirement in map(Requirement, requirements):
         version = locked.get(canonicalize_name(requirement.name))
         assert version is not None, f"{lock} lacks {requirement.name}: run `make lock`"
         assert requirement.specifier.contains(version), f"{lock} has {requirement.name} {version}: run `make lock`"

@@ -47,9 +47,9 @@ def test_pods_of_a_job_end() -> None:
 
 def test_a_broken_init_container_blocks_the_others() -> None:
     """The main container is not started."""
-    held = pod()
-    held["spec"]["initContainers"] = [{"name": "init", "image": "broken"}]
-    status = status_of(held, "10.244.0.2")
+    blocked = pod()
+    blocked["spec"]["initContainers"] = [{"name": "init", "image": "broken"}]
+    status = status_of(blocked, "10.244.0.2")
     assert status["phase"] == "Pending"
     assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "PodInitializing"
 

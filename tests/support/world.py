@@ -137,8 +137,8 @@ class World:
         await self.source.fetch()
         return sha
 
-    async def run(self, ask: Command | None = None) -> PassResult:
-        return await self.runner.run(ask)
+    async def run(self, command: Command | None = None) -> PassResult:
+        return await self.runner.run(command)
 
     async def settle(self) -> PassResult:
         """Runs passes until the app's revision is good: rolled out, and stable for its settle time."""
@@ -150,7 +150,7 @@ class World:
 
     async def _is_well(self) -> bool:
         result = await self.run()
-        return result.report.in_sync and all(one.state == "healthy" for one in result.health)
+        return result.report.in_sync and all(health.state == "healthy" for health in result.health)
 
     # -- the cluster, as used by others --------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def main() -> int:
     with Server(arguments.kubectl, arguments.kubeconfig) as server:
         version = server.get("/version")["gitVersion"]
         types = Types(documents(server))
-        findings = ask(server, types)
+        findings = probe(server, types)
     structs = go_structs()
     for line in disagreements(findings, types, structs):
         print(line, file=sys.stderr)
@@ -62,7 +62,7 @@ def documents(server: Server) -> dict[str, Any]:
     return {path: server.get(entry["serverRelativeURL"]) for path, entry in sorted(index.items()) if "/v" in path}
 
 
-def ask(server: Server, types: Types, seeds: Iterable[dict[str, Any]] | None = None) -> Findings:
+def probe(server: Server, types: Types, seeds: Iterable[dict[str, Any]] | None = None) -> Findings:
     """Probes the fields that can be reached from the seeds."""
     prober = Prober(server, types)
     for body in seeds if seeds is not None else read_seeds():

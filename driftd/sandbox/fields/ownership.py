@@ -203,7 +203,7 @@ class Merger:
             if overlap := owned.fields.intersection(changed):
                 conflicts[manager] = overlap
         if conflicts and not force:
-            raise FieldConflict([(m, path) for m, taken in sorted(conflicts.items()) for path in taken.paths()])
+            raise FieldConflict([(m, path) for m, overlap in sorted(conflicts.items()) for path in overlap.paths()])
         for manager, owned in list(owners.items()):
             if manager == identity:
                 continue
