@@ -11,7 +11,7 @@ from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
 from driftd.repair.planner import Command
 from tests.support.world import World, config_map, deployment, statuses
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1
@@ -36,25 +36,25 @@ WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: web\nspec
 
 
 @pytest.mark.parametrize("engine", list(Engine))
-async def test_an_observed_app_is_never_written_to(a_world: Opened, engine: Engine) -> None:
+async def test_an_observed_app_is_never_written_to(open_world: OpenWorld, engine: Engine) -> None:
     """Missing, in sync, drifted, gone from Git: not one request that could change something."""
-    async with a_world(engine=engine) as world:
+    async with open_world(engine=engine) as world:
         first = await world.run()
         assert statuses(first.report) == {"Deployment/web": Status.MISSING, "ConfigMap/web": Status.MISSING}
         assert world.requests.writes == []
         world.restart(mode=Mode.HEAL)
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
-        world.requests.seen.clear()
+        world.requests.received.clear()
         assert (await world.run()).report.in_sync
         await world.edit("ConfigMap", {"data": {"a": "2"}})
-        world.requests.seen.clear()
+        world.requests.received.clear()
         assert statuses((await world.run()).report)["ConfigMap/web"] is Status.DRIFTED
         world.repository.remove("app/config.yaml")
         await world.commit({}, "Drop the configuration")
         assert statuses((await world.run()).report)["ConfigMap/web"] is Status.ORPHANED
         assert world.requests.writes == []
-        assert world.requests.seen
+        assert world.requests.received
 
 
 async def test_missing_objects_are_told_as_drift_and_not_as_sick_too(observed: World) -> None:
@@ -63,15 +63,15 @@ async def test_missing_objects_are_told_as_drift_and_not_as_sick_too(observed: W
     assert set(await observed.incidents()) == {"drift"}
 
 
-async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_with_one(a_world: Opened) -> None:
+async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_with_one(open_world: OpenWorld) -> None:
     """A commit is no drift. An edit is: found, put back and told in one pass, with what was wrong."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         deployed = await world.run()
         assert deployed.action is not None
         assert deployed.action.trigger is Trigger.SYNC
         assert {one.outcome for one in deployed.action.applied} == {Outcome.CREATED}
         await world.settle()
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
         await world.edit("ConfigMap", {"data": {"a": "2", "extra": "1"}, "metadata": {"labels": {"oops": "1"}}})
         healed = await world.run()
@@ -82,14 +82,14 @@ async def test_a_healed_app_is_deployed_without_a_word_and_drift_is_put_back_wit
         live = await world.get("ConfigMap")
         assert live["data"] == {"a": "1"}
         assert "labels" not in live["metadata"]
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_what_is_in_sync_is_never_written(a_world: Opened) -> None:
+async def test_what_is_in_sync_is_never_written(open_world: OpenWorld) -> None:
     """Not even an apply that would change nothing."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         await world.run()
         await world.delete("ConfigMap")
         result = await world.run()
@@ -97,24 +97,26 @@ async def test_what_is_in_sync_is_never_written(a_world: Opened) -> None:
         assert [w for w in world.requests.writes if "deployments" in w] == []
 
 
-async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(a_world: Opened) -> None:
+async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(open_world: OpenWorld) -> None:
     """It is told, and nobody deletes it but a person."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.remove("app/config.yaml")
         await world.commit({}, "Drop the configuration")
         result = await world.run()
         assert statuses(result.report)["ConfigMap/web"] is Status.ORPHANED
         assert await world.get("ConfigMap")
-        assert await world.told() == ["drift opened"]
+        assert await world.incident_events() == ["drift opened"]
         await world.delete("ConfigMap")
         assert (await world.run()).report.in_sync
-        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_are_judged(a_world: Opened) -> None:
+async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_are_judged(
+    open_world: OpenWorld,
+) -> None:
     """None can be there. Its sync fails and says why, and it is asked for again soon: its CRD may come yet."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.commit({"widget.yaml": WIDGET})
         result = await world.run()
         assert statuses(result.report) == {
@@ -129,9 +131,11 @@ async def test_an_object_of_a_kind_that_nobody_serves_is_missing_and_the_others_
         assert result.requeue_after.total_seconds() <= 30
 
 
-async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_app_brings(a_world: Opened) -> None:
+async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_app_brings(
+    open_world: OpenWorld,
+) -> None:
     """In one pass, and nothing of it is drift."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.commit({"a-widget.yaml": WIDGET, "crd.yaml": CRD})
         result = await world.run()
         assert result.action is not None
@@ -139,7 +143,7 @@ async def test_a_custom_resource_is_applied_after_the_definition_that_the_same_a
         assert result.report.in_sync, statuses(result.report)
         widget = await world.request("GET", "/apis/example.com/v1/namespaces/web/widgets/web")
         assert widget["spec"] == {"size": 3}
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
 
 async def test_a_definition_and_its_resource_are_missing_where_nobody_has_applied_them(observed: World) -> None:
@@ -150,9 +154,9 @@ async def test_a_definition_and_its_resource_are_missing_where_nobody_has_applie
     assert found["CustomResourceDefinition/widgets.example.com"] is Status.MISSING
 
 
-async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world: Opened) -> None:
+async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(open_world: OpenWorld) -> None:
     """Partial permissions: the drift that can be seen is told, the app is not in sync, and the reason is given."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -165,9 +169,9 @@ async def test_what_may_not_be_read_is_unknown_and_the_others_are_judged(a_world
         world.sandbox.faults.clear()
 
 
-async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
+async def test_the_server_engine_says_what_it_lacks(open_world: OpenWorld) -> None:
     """Without the right to patch it cannot ask: unknown, with the reason."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         world.sandbox.faults.forbid("patch", "configmaps")
@@ -175,9 +179,9 @@ async def test_the_server_engine_says_what_it_lacks(a_world: Opened) -> None:
         assert str(verdict.error).startswith("the server engine asks by dry-run, which takes the right to patch")
 
 
-async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifest(a_world: Opened) -> None:
+async def test_what_differs_is_drift_although_the_api_server_refuses_the_manifest(open_world: OpenWorld) -> None:
     """The label that Git declares is no label: it is not there, and that much is sure."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         await world.commit({"config.yaml": config_map(a="1").replace("name: web", "name: web\n  labels: {a: 'no no'}")})
@@ -196,9 +200,9 @@ async def test_the_same_variable_twice_is_in_sync_although_an_apply_refuses_it(o
     assert (verdict.status, verdict.error) == (Status.IN_SYNC, None)
 
 
-async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: Opened) -> None:
+async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(open_world: OpenWorld) -> None:
     """One object's refusal is its own."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         result = await world.run()
         assert result.action is not None
@@ -212,9 +216,9 @@ async def test_what_may_not_be_written_is_told_and_the_rest_is_applied(a_world: 
         assert await world.incidents() == {}
 
 
-async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Opened) -> None:
+async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(open_world: OpenWorld) -> None:
     """Also before it has ever succeeded; and the next commit does not wait for it."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         await world.run()
         waits = []
@@ -228,13 +232,13 @@ async def test_a_sync_that_goes_on_failing_is_tried_ever_more_slowly(a_world: Op
         assert waits == [1, 2, 4, 8]
         await world.commit({"config.yaml": config_map(a="2")})
         assert (await world.run()).action is not None
-        assert (await world.told()).count("sync_failed opened") == 1
+        assert (await world.incident_events()).count("sync_failed opened") == 1
         world.sandbox.faults.clear()
 
 
-async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_incident(a_world: Opened) -> None:
+async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_incident(open_world: OpenWorld) -> None:
     """Never in sync, and what was wrong before may still be."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -250,16 +254,16 @@ async def test_an_api_server_that_is_down_leaves_everything_unknown_and_ends_no_
         assert set(await world.incidents()) == {"drift"}
         await world.edit("ConfigMap", {"data": {"a": "1"}})
         await world.run()
-        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: Opened) -> None:
+async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(open_world: OpenWorld) -> None:
     """The place of the mistake is told; what parses is compared, and nothing is put back."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         await world.commit({"bad.yaml": "apiVersion: v1\nkind: [\n"})
-        world.requests.seen.clear()
+        world.requests.received.clear()
         result = await world.run()
         assert "app/bad.yaml:" in str(result.report.error)
         assert not result.report.in_sync
@@ -271,14 +275,14 @@ async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: 
         assert await world.incidents() == {}
 
 
-async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_app(a_world: Opened) -> None:
+async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_app(open_world: OpenWorld) -> None:
     """Somebody moved the folder: nothing is orphaned, nothing is written."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.git("mv", "app", "apps")
         world.repository.commit("Move the folder")
         await world.source.fetch()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         result = await world.run()
         assert "app" in str(result.report.error)
         assert result.report.verdicts == ()
@@ -286,9 +290,9 @@ async def test_a_path_that_the_revision_does_not_have_is_an_error_and_no_empty_a
         assert world.requests.writes == []
 
 
-async def test_a_busy_api_server_is_asked_again(a_world: Opened) -> None:
+async def test_a_busy_api_server_is_asked_again(open_world: OpenWorld) -> None:
     """429s cost time, not verdicts."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.throttle(retry_after=0, times=3)
         result = await world.run()
         assert result.report.in_sync
@@ -296,9 +300,9 @@ async def test_a_busy_api_server_is_asked_again(a_world: Opened) -> None:
         assert result.action.failed == ()
 
 
-async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_world: Opened) -> None:
+async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(open_world: OpenWorld) -> None:
     """It undoes every heal at once. Between two tries it is told as drift, and the next try is announced."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         heals = 0
         for _ in range(30):
@@ -315,9 +319,9 @@ async def test_a_fight_with_another_controller_is_fought_ever_more_slowly(a_worl
         assert (await world.run()).report.in_sync
 
 
-async def test_a_field_that_another_manager_owns_is_taken_back_by_force(a_world: Opened) -> None:
+async def test_a_field_that_another_manager_owns_is_taken_back_by_force(open_world: OpenWorld) -> None:
     """Server-side apply by somebody else makes a conflict; Git wins."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         path = "/api/v1/namespaces/web/configmaps/web?fieldManager=other&force=true"
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"a": "theirs"}}
@@ -327,21 +331,21 @@ async def test_a_field_that_another_manager_owns_is_taken_back_by_force(a_world:
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
 
 
-async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(a_world: Opened) -> None:
+async def test_an_app_in_approve_mode_is_written_to_when_a_person_says_so(open_world: OpenWorld) -> None:
     """Unasked it only reports."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         assert (await world.run()).action is None
         assert world.requests.writes == []
         synced = await world.run(Command(Trigger.SYNC, "ann@laptop"))
         assert synced.report.in_sync
         assert synced.action is not None
         assert (synced.action.by, synced.action.trigger) == ("ann@laptop", Trigger.SYNC)
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same(a_world: Opened) -> None:
+async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same(open_world: OpenWorld) -> None:
     """The commit did not change what the app declares: the difference cannot be its."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         world.repository.write({"README": "of no consequence"})
@@ -349,12 +353,12 @@ async def test_an_edit_that_comes_with_an_unrelated_commit_is_drift_all_the_same
         result = await world.run()
         assert result.action is not None
         assert result.action.trigger is Trigger.HEAL
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Opened) -> None:
+async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(open_world: OpenWorld) -> None:
     """By an error, and nothing is written."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
             await world.run(Command(Trigger.ROLLBACK, "ann"))
         with pytest.raises(DriftdError, match="app web has no revision cafe in its history"):
@@ -367,9 +371,9 @@ async def test_a_person_who_asks_for_what_cannot_be_done_is_told_why(a_world: Op
         assert world.requests.writes == []
 
 
-async def test_a_job_or_deployment_that_is_on_its_way_is_no_sickness(a_world: Opened) -> None:
+async def test_a_job_or_deployment_that_is_on_its_way_is_no_sickness(open_world: OpenWorld) -> None:
     """A rollout that is under way is told to nobody; one that takes longer than the deadline is."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
         result = await world.run()

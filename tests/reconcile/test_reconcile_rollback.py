@@ -11,7 +11,7 @@ from driftd.reconcile.reconciler import PassResult
 from driftd.repair.planner import Command
 from driftd.store import HistoryKind, Store
 from tests.support.world import World, config_map, deployment, statuses
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 BROKEN = deployment("shop/web:2-broken")
 
@@ -25,9 +25,9 @@ async def fails(world: World, text: str = BROKEN) -> PassResult:
     return await world.run()
 
 
-async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(a_world: Opened) -> None:
+async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(open_world: OpenWorld) -> None:
     """The last good one comes back and is held; people are told from what, to what, and why."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         good = world.repository.head
         result = await fails(world)
@@ -55,15 +55,15 @@ async def test_a_revision_that_does_not_become_healthy_is_rolled_back_by_itself(
     ids=["manual", "observed"],
 )
 async def test_a_bad_revision_stays_where_nobody_allowed_to_roll_back(
-    a_world: Opened, mode: Mode, rollback: RollbackMode
+    open_world: OpenWorld, mode: Mode, rollback: RollbackMode
 ) -> None:
     """It is marked and told as sick, no more."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
         await world.run()
         world.restart(mode=mode, rollback=rollback)
-        world.requests.seen.clear()
+        world.requests.received.clear()
         await world.run()
         world.clock.advance(minutes=10)
         assert (await world.run()).state == "bad"
@@ -72,9 +72,9 @@ async def test_a_bad_revision_stays_where_nobody_allowed_to_roll_back(
         assert world.requests.writes == []
 
 
-async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_defended(a_world: Opened) -> None:
+async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_defended(open_world: OpenWorld) -> None:
     """Until what Git declares is no longer what was bad."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         world.restart()
@@ -92,13 +92,13 @@ async def test_a_hold_is_kept_over_restarts_and_commits_that_change_nothing_and_
         moved = await world.run()
         assert moved.hold is None
         assert await world.image() == "shop/web:3"
-        assert "rollback resolved (superseded)" in await world.told()
+        assert "rollback resolved (superseded)" in await world.incident_events()
         assert "rollback" not in await world.incidents()
 
 
-async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(a_world: Opened) -> None:
+async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(open_world: OpenWorld) -> None:
     """Nobody knows whether that is past the bad one; the mistake is told."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         await world.commit({"bad.yaml": "kind: [\n"}, "Slip")
@@ -111,9 +111,9 @@ async def test_a_hold_is_kept_while_what_git_declares_does_not_parse(a_world: Op
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(a_world: Opened) -> None:
+async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(open_world: OpenWorld) -> None:
     """Once, and until the next commit mends it."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         result = await fails(world)
         assert result.state == "bad"
         assert result.hold is None
@@ -122,16 +122,16 @@ async def test_a_first_revision_that_is_bad_has_no_way_back_and_stays_told(a_wor
             message = (await world.incidents())["sync_failed"]
             assert "not healthy within 10m: Deployment.apps/web/web" in message
             assert "no good revision to go back to" in message
-        assert (await world.told()).count("sync_failed opened") == 1
-        assert "sync_failed changed" not in await world.told()
+        assert (await world.incident_events()).count("sync_failed opened") == 1
+        assert "sync_failed changed" not in await world.incident_events()
         await world.commit({"deployment.yaml": deployment("shop/web:3")}, "Update to 3")
         await world.settle()
         assert await world.incidents() == {}
 
 
-async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rolled_back(a_world: Opened) -> None:
+async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rolled_back(open_world: OpenWorld) -> None:
     """It was slow, and nobody could go back; now it is what one goes back to."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await fails(world)
         # Somebody mends the outside: an image that can be pulled now.
         path = "/api/v1/namespaces/web/pods"
@@ -146,9 +146,9 @@ async def test_a_bad_revision_that_becomes_healthy_after_all_is_good_and_not_rol
         assert await world.image() == "shop/web:2-broken"
 
 
-async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Opened) -> None:
+async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(open_world: OpenWorld) -> None:
     """The hold is in the store, the cluster still has the bad revision: the next process applies the good one."""
-    async with a_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
         await world.run(Command(Trigger.SYNC, "ann"))
         await world.settle()
         good = world.repository.head
@@ -164,9 +164,9 @@ async def test_a_crash_between_the_hold_and_the_apply_is_made_up_for(a_world: Op
         assert "rollback" in await world.incidents()
 
 
-async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_world: Opened) -> None:
+async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(open_world: OpenWorld) -> None:
     """The revision was marked bad, and then the process died."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
         await world.run()
@@ -180,9 +180,9 @@ async def test_a_crash_before_the_hold_is_made_up_for_and_the_reason_is_kept(a_w
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
+async def test_a_rollback_works_while_git_is_gone(open_world: OpenWorld) -> None:
     """What a good revision declares is kept in the history."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         await world.run(Command(Trigger.SYNC, "ann"))
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2")}, "Update to 2")
@@ -195,9 +195,9 @@ async def test_a_rollback_works_while_git_is_gone(a_world: Opened) -> None:
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
+async def test_a_person_rolls_back_and_releases(open_world: OpenWorld) -> None:
     """The hold names the person; release follows Git again, and the bad revision has another try."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         released = await world.run(Command(Trigger.SYNC, "ann", release=True))
@@ -209,12 +209,12 @@ async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
         again = await world.run()
         assert again.hold is not None
         assert await world.image() == "shop/web:1"
-        assert (await world.told()).count("rollback opened") == 2
+        assert (await world.incident_events()).count("rollback opened") == 2
 
 
-async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(a_world: Opened) -> None:
+async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(open_world: OpenWorld) -> None:
     """It is told: driftd does not delete unasked."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await world.commit({"new.yaml": config_map("new", a="1")})
         result = await fails(world)
@@ -222,9 +222,9 @@ async def test_what_only_the_bad_revision_brought_is_left_as_an_orphan(a_world: 
         assert not result.report.in_sync
 
 
-async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Opened) -> None:
+async def test_a_person_may_go_back_to_any_revision_of_the_history(open_world: OpenWorld) -> None:
     """By the first digits of its commit, good or not."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         first = world.repository.head
         await world.run(Command(Trigger.SYNC, "ann"))
         await world.commit({"config.yaml": config_map(a="2")}, "Second")
@@ -237,9 +237,9 @@ async def test_a_person_may_go_back_to_any_revision_of_the_history(a_world: Open
         assert (await world.run()).hold is not None
 
 
-async def test_what_a_command_does_between_two_passes_counts_at_once(a_world: Opened) -> None:
+async def test_what_a_command_does_between_two_passes_counts_at_once(open_world: OpenWorld) -> None:
     """A daemon that only looks believes how the app stood: never so far as to record what is no longer so."""
-    async with a_world(mode=Mode.OBSERVE) as world:
+    async with open_world(mode=Mode.OBSERVE) as world:
         await world.apply("ConfigMap", config_map(a="1"))
         await world.apply("Deployment", deployment())
         first = (await world.run()).report.revision

@@ -45,7 +45,7 @@ class Binary:
     name: str
     package: str
     version: str
-    version_arguments: tuple[str, ...]
+    ask: tuple[str, ...]
     seconds: int
     module: str = "."
     flags: tuple[str, ...] = ()
@@ -164,9 +164,7 @@ def _runs(path: Path, binary: Binary) -> bool:
     if not os.access(path, os.X_OK):
         return False
     try:
-        answer = subprocess.run(
-            [path, *binary.version_arguments], capture_output=True, text=True, timeout=30, check=False
-        )
+        answer = subprocess.run([path, *binary.ask], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0 and binary.version in answer.stdout

@@ -69,20 +69,20 @@ class Requests:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self.seen: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._api, name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            self.seen.append((scope["method"], scope["path"] + "?" + scope["query_string"].decode()))
+            self.received.append((scope["method"], scope["path"] + "?" + scope["query_string"].decode()))
         await self._api(scope, receive, send)
 
     @property
     def writes(self) -> list[str]:
         """All requests that can change objects."""
-        return [f"{method} {path}" for method, path in self.seen if method in WRITES and "dryRun" not in path]
+        return [f"{method} {path}" for method, path in self.received if method in WRITES and "dryRun" not in path]
 
 
 class Clock:
@@ -142,13 +142,13 @@ class World:
 
     async def settle(self) -> PassResult:
         """Runs passes until the app's revision is good: rolled out, and stable for its settle time."""
-        await until(self._is_well, "the rollout")
+        await until(self._is_healthy, "the rollout")
         self.clock.advance(seconds=self.app.settle.total_seconds())
         result = await self.run()
         assert result.state == "good", result
         return result
 
-    async def _is_well(self) -> bool:
+    async def _is_healthy(self) -> bool:
         result = await self.run()
         return result.report.in_sync and all(health.state == "healthy" for health in result.health)
 
@@ -179,7 +179,7 @@ class World:
 
     # -- the store -----------------------------------------------------------------------------------------------
 
-    async def told(self, app: str = "web") -> list[str]:
+    async def incident_events(self, app: str = "web") -> list[str]:
         """The transitions of incidents in order: `drift opened`, `drift resolved (healed)`."""
         entries = [e for e in await self.store.history(app, 500) if e.kind is HistoryKind.INCIDENT]
         return [
@@ -232,7 +232,7 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], awaited: str, wit
 
 
 @asynccontextmanager
-async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> AsyncIterator[World]:
+async def create_world(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         repository = GitRepo(folder / "repository")
         repository.write({f"app/{name}": text for name, text in files}).commit("Deploy web")
@@ -253,5 +253,5 @@ async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> 
         await world.request(
             "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
         )
-        requests.seen.clear()
+        requests.received.clear()
         yield world

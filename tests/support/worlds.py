@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.world import World, config_map, deployment, opened
+from tests.support.world import World, config_map, create_world, deployment
 
-Opened = Callable[..., AbstractAsyncContextManager[World]]
+OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
-def a_world(tmp_path: Path) -> Opened:
+def open_world(tmp_path: Path) -> OpenWorld:
     """Opens a world whose app has a Deployment and a ConfigMap, with the test's configuration."""
 
-    def open_world(**app: Any) -> AbstractAsyncContextManager[World]:
-        return opened(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))], **app)
+    def open_with(**app: Any) -> AbstractAsyncContextManager[World]:
+        return create_world(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))], **app)
 
-    return open_world
+    return open_with
 
 
 @pytest.fixture
-async def observed(a_world: Opened) -> AsyncIterator[World]:
-    async with a_world() as world:
+async def observed(open_world: OpenWorld) -> AsyncIterator[World]:
+    async with open_world() as world:
         yield world
