@@ -12,6 +12,7 @@ import pytest
 from tests.support.tally import add_up
 
 ROOT = Path(__file__).parents[2]
+PARTS = {"controlplane": "real", "postgresql": "unit"}
 
 
 def run(folder: Path, test: str) -> tuple[int, str, dict[str, dict[str, int]]]:
@@ -59,19 +60,20 @@ def test_an_error_in_a_fixture_counts_as_failed(tmp_path: Path) -> None:
 
 
 def tallies(folder: Path, **files: dict[str, int]) -> list[Path]:
-    """One file for each tier; the one that is called `real` is the control plane's."""
+    """One file for each tier: `real` is the control plane's, and all tests of `unit` are on PostgreSQL."""
     none = {"passed": 0, "failed": 0, "skipped": 0}
     paths = []
     for name, counts in files.items():
         path = folder / f"{name}.json"
-        path.write_text(json.dumps({"all": none | counts, "controlplane": none | (counts if name == "real" else {})}))
+        parts = {part: none | (counts if name == tier else {}) for part, tier in PARTS.items()}
+        path.write_text(json.dumps({"all": none | counts, **parts}))
         paths.append(path)
     return paths
 
 
 def test_the_closing_line_adds_up_all_tiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Skipped tests are in it where there are any."""
-    assert add_up(tallies(tmp_path, unit={"passed": 5, "skipped": 1}, real={"passed": 2})) == 0
+    assert add_up(tallies(tmp_path, unit={"passed": 5}, other={"skipped": 1}, real={"passed": 2})) == 0
     assert capsys.readouterr().out == "7 passed, 0 failed, 1 skipped\n"
     assert add_up(tallies(tmp_path, unit={"passed": 5, "failed": 1}, real={"passed": 2})) == 1
     assert capsys.readouterr().out == "7 passed, 1 failed\n"
@@ -83,3 +85,9 @@ def test_a_tier_that_is_missing_or_empty_or_skipped_fails_the_run(tmp_path: Path
     assert add_up(tallies(tmp_path, unit={"passed": 5}, real={})) == 1
     assert add_up(tallies(tmp_path, unit={}, real={"passed": 5})) == 1
     assert add_up(tallies(tmp_path, unit={"passed": 5}, real={"passed": 5, "skipped": 1})) == 1
+
+
+def test_a_store_suite_that_did_not_run_on_postgresql_fails_the_run(tmp_path: Path) -> None:
+    """Nor may any of its tests be skipped there."""
+    assert add_up(tallies(tmp_path, other={"passed": 5}, real={"passed": 5})) == 1
+    assert add_up(tallies(tmp_path, unit={"passed": 5, "skipped": 1}, real={"passed": 5})) == 1

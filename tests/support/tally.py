@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import TIER
+from tests.support import POSTGRESQL, TIER
 
 _OUTCOMES = ("passed", "failed", "skipped")
 
@@ -29,11 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class Tally:
-    """Counts tests by outcome, all of them and those of the control plane's tier."""
+    """Counts tests by outcome: all of them, those of the control plane's tier, and those on PostgreSQL."""
 
     def __init__(self) -> None:
         self.all: Counter[str] = Counter()
         self.tier: Counter[str] = Counter()
+        self.postgresql: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # a test counts by its call; its set-up counts when that is where it ended, its teardown when that broke
@@ -42,6 +43,8 @@ class Tally:
         self.all[report.outcome] += 1
         if TIER in report.keywords:
             self.tier[report.outcome] += 1
+        if POSTGRESQL in report.keywords:
+            self.postgresql[report.outcome] += 1
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         config = session.config
@@ -70,6 +73,7 @@ class Tally:
         return {
             "all": {outcome: self.all[outcome] for outcome in _OUTCOMES},
             TIER: {outcome: self.tier[outcome] for outcome in _OUTCOMES},
+            POSTGRESQL: {outcome: self.postgresql[outcome] for outcome in _OUTCOMES},
         }
 
 
@@ -79,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def add_up(files: Sequence[Path]) -> int:
-    """Print the sum of these tallies; 1 where one is missing or empty, a test failed, or the real tier was not run."""
+    """Print the sum of these tallies; 1 where one is missing or empty, one failed, or a required part was not run."""
     total: Counter[str] = Counter()
-    tier: Counter[str] = Counter()
+    parts: dict[str, Counter[str]] = {TIER: Counter(), POSTGRESQL: Counter()}
     sound = True
     for file in files:
         if not file.exists():
@@ -91,10 +95,13 @@ def add_up(files: Sequence[Path]) -> int:
         counts = json.loads(file.read_text())
         sound = sound and sum(counts["all"].values()) > 0
         total.update(counts["all"])
-        tier.update(counts[TIER])
-    if tier["passed"] + tier["failed"] == 0 or tier["skipped"]:
-        print(f"On the real control plane {tier['passed'] + tier['failed']} tests ran, {tier['skipped']} were skipped.")
-        sound = False
+        for part, sums in parts.items():
+            sums.update(counts.get(part, {}))
+    for part, title in ((TIER, "the real control plane"), (POSTGRESQL, "PostgreSQL")):
+        ran, left_out = parts[part]["passed"] + parts[part]["failed"], parts[part]["skipped"]
+        if ran == 0 or left_out:
+            print(f"On {title} {ran} tests ran, {left_out} were skipped.")
+            sound = False
     skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
     print(f"{total['passed']} passed, {total['failed']} failed{skipped}", flush=True)
     return 0 if sound and not total["failed"] else 1
