@@ -194,8 +194,6 @@ async def test_whatever_a_manifest_is_called_its_verdict_is_stored(store: Store)
 
 async def test_the_question_of_a_page_is_answered_by_an_index(url: str, store: Store):
     """All drifted Deployments of a namespace: no row of another status, kind or namespace is read."""
-    if not url.startswith("sqlite"):
-        pytest.importorskip("psycopg")
     query = (
         "EXPLAIN {} SELECT app, position, document FROM verdicts WHERE status = 'drifted' AND kind = 'Deployment' "
         "AND namespace = 'web' ORDER BY app, position LIMIT 100"

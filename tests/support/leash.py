@@ -19,7 +19,9 @@ def main() -> int:
     command, user = sys.argv[1:], None
     if command[0].startswith("--user="):
         user = int(command.pop(0).partition("=")[2])
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=user and [])
+    program = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=None if user is None else []
+    )
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         program.send_signal(number)
