@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def test_python_packages_are_installed_by_their_hashes_only(stages: list[Stage])
     assert len(installs) == 3
     for install in installs:
         assert "--require-hashes" in install or "--no-index" in install, install
+
+
+def test_the_driver_for_postgresql_is_in_it():
+    """The store may be a server's without another image: the lock file that is installed has the extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    for requirement in project["optional-dependencies"]["postgresql"]:
+        name, _, extra = re.split(r"[><=]", requirement)[0].partition("[")
+        assert {name, f"{name}-{extra.rstrip(']')}"} <= locked
 
 
 def test_the_process_is_not_root_and_has_the_id_of_the_manifests(final: Stage):

@@ -13,6 +13,7 @@ from tests.support import TIERS
 from tests.support.tally import add_up
 
 ROOT = Path(__file__).parents[2]
+PARTS = {"controlplane": "real", "postgresql": "unit"}
 
 
 def run(

@@ -21,6 +21,6 @@ class Tier:
 TIERS = {
     CONTROLPLANE: Tier("assets", "on the real control plane"),
     CORPORA: Tier("corpora", "on other projects' manifests"),
-    POSTGRESQL: Tier("postgresql", "on PostgreSQL"),
+    POSTGRESQL: Tier("postgres", "on PostgreSQL"),
 }
 """Tiers by their marks. A new one also needs its mark in `pyproject.toml` and `--require MARK` in `.ci/run`."""
