@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from benchmarks.machine import machine
-from benchmarks.table import parser, say, show, write
+from benchmarks.table import parser, progress, show, write
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.health import HealthState
 from driftd.model.report import Report, Verdicts
@@ -89,15 +89,15 @@ async def measured(url: str, objects: int, apps: int, rounds: int) -> list[Timin
     """The figures of one database."""
     store = await Store.open(url)
     try:
-        say(f"{objects:,} verdicts: filling the store …")
+        progress(f"{objects:,} verdicts: filling the store …")
         each = objects // apps
         for number in range(apps):
             await store.record_report(_report(f"app-{number}", _verdicts(each, number)))
-        say("asking …")
+        progress("asking …")
         timings = [await _asked(store, what, question, rounds) for what, question in _questions().items()]
     finally:
         await store.close()
-    say("recording reports …")
+    progress("recording reports …")
     return timings + await _reports(url, rounds)
 
 
