@@ -194,14 +194,19 @@ async def test_whatever_a_manifest_is_called_its_verdict_is_stored(store: Store)
 
 async def test_the_question_of_a_page_is_answered_by_an_index(url: str, store: Store):
     """All drifted Deployments of a namespace: no row of another status, kind or namespace is read."""
+    drifted = [
+        of("Deployment" if number % 9 == 0 else "Service", f"{number}", f"team-{number % 20}", Status.DRIFTED)
+        for number in range(1800)
+    ]
+    await store.record_report(world.report(*drifted))
     query = (
-        "EXPLAIN {} SELECT app, position, document FROM verdicts WHERE status = 'drifted' AND kind = 'Deployment' "
-        "AND namespace = 'web' ORDER BY app, position LIMIT 100"
+        "EXPLAIN {} SELECT app, position FROM verdicts WHERE status = 'drifted' AND kind = 'Deployment' "
+        "AND namespace = 'team-9' ORDER BY app, position LIMIT 100"
     )
     engine = create_engine(url)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SET enable_seqscan = off"))
+            connection.execute(text("ANALYZE verdicts"))
         plan = str(connection.execute(text(query.format("QUERY PLAN" if url.startswith("sqlite") else ""))).all())
     engine.dispose()
     assert "verdicts_by_kind" in plan
