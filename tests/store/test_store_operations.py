@@ -28,14 +28,19 @@ async def test_a_plan_is_known_after_a_crash_and_its_outcomes_are_not(url: str):
     await store.record_plan(planned)
     await store.close()
     store = await Store.open(url)
-    assert await store.unfinished_operations("web") == planned
-    assert await store.unfinished_operations("other") == []
+    assert await store.open_plans("other") == []
+    [plan] = await store.open_plans("web")
+    assert (plan.id, plan.started, plan.recorded) == ("p" * 32, world.T0, False)
+    assert plan.operations == tuple(planned)
     done = replace(planned[0], outcome=Outcome.CONFIGURED, finished=world.T0 + world.MINUTE)
     failed = replace(planned[2], outcome=Outcome.FAILED, error="no", finished=world.T0 + world.MINUTE)
     await store.record_outcomes([done, failed])
-    assert await store.unfinished_operations("web") == [planned[1]]
+    [plan] = await store.open_plans("web")
+    assert plan.operations == (done, planned[1], failed)
     interrupted = replace(planned[1], outcome=Outcome.INTERRUPTED, finished=world.T0 + 2 * world.MINUTE)
     await store.record_outcomes([interrupted])
+    await store.close_plans("web")
+    assert await store.open_plans("web") == []
     assert await store.operations() == [failed, interrupted, done]
     await store.record_plan([])
     await store.record_outcomes([])
