@@ -20,7 +20,7 @@ _NAMESPACES = ("", "namespaces")
 
 
 def load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> int:
-    """Puts objects in without events. See `Sandbox.load`."""
+    """Loads objects without events. See `Sandbox.load`."""
     with gc_paused():
         return _load(world, objects, manager)
 

@@ -22,8 +22,8 @@ class ServerFailed(Exception):
 class ServerProcess:
     """A program that runs until it is stopped, and never longer than this process.
 
-    Its output is appended to `log`. It has a session of its own, so Ctrl-C in a terminal does not reach it.
-    `user` is the number of another user (and its group) that runs it, `ending` the signal that asks it to end.
+    Its output is appended to `log`. It has a separate session, so Ctrl-C in a terminal does not reach it.
+    `user` is the number of another user (and its group) that runs it, `ending` the signal that terminates it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ServerProcess:
         """Terminate it, and kill it after `grace` seconds (0: at once). Idempotent."""
         if grace > 0 and self.running:
             self._child.send_signal(self._ending)
-            with suppress(subprocess.TimeoutExpired):  # then closing the pipe makes the leash kill it
+            with suppress(subprocess.TimeoutExpired):  # closing the pipe makes leash.py kill it
                 self._child.wait(grace)
         if self._child.stdin:
             self._child.stdin.close()

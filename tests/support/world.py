@@ -70,7 +70,7 @@ spec:
 
 
 def command(kind: CommandKind, by: str, *, to: str | None = None, release: bool = False) -> Command:
-    """What a person asks of the app `web`."""
+    """A person's command for the app `web`."""
     return Command(uuid.uuid4().hex, "web", kind, by, datetime.now(UTC), to=to, release=release)
 
 
@@ -148,7 +148,7 @@ class World:
         return sha
 
     async def run(self, command: Command | None = None) -> PassResult:
-        """A pass, and the ones that follow from it at once: those that carry out a rollback."""
+        """Runs a pass, and the passes of a rollback that follow from it."""
         result = await self.runner.run(command)
         while result.rollback_due:
             result = await self.runner.run()
@@ -210,7 +210,7 @@ class World:
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Controller]:
-        """The app under an engine that watches the cluster."""
+        """Runs the app under a controller that watches the cluster."""
         leases = Leases(self.store)
         engine = Controller({"shop": self.source}, self.recorder(), self.store, leases, self.clock)
         watches = ClusterWatches(
