@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
+from driftd.process.garbage_collector import disable_gc
 
 
 def command() -> None:
-    """The entry point. Imported objects are never freed, so that collections during imports would find nothing."""
-    gc.disable()
-    from driftd.cli.main import command as run  # noqa: PLC0415  # only now
+    """The entry point."""
+    disable_gc()
+    from driftd.cli.main import command as run  # noqa: PLC0415  # its imports are what `disable_gc` is for
 
     run()
 

@@ -30,8 +30,8 @@ from driftd.model.revision import GitLine, Revision
 from driftd.notify import slack
 from driftd.notify.message import compose
 from driftd.render.app import render
-from driftd.render.lines import line_of
-from driftd.render.tree import FolderTree
+from driftd.render.file_tree import FolderTree
+from driftd.render.line_numbers import line_of
 from driftd.sandbox.catalog import builtin
 from tools.terminal_svg import terminal_svg
 

@@ -12,7 +12,7 @@ from driftd.model.drift import FieldDrift, Verdict
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.resource import Source
 from driftd.model.revision import GitLine
-from driftd.render.lines import line_of
+from driftd.render.line_numbers import line_of
 
 FileLine = tuple[str, int]
 
@@ -47,7 +47,7 @@ async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
 
 async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, bytes]:
     try:
-        return await asyncio.to_thread(mirror.at(sha).read, sorted(names))
+        return await asyncio.to_thread(mirror.tree_at(sha).read, sorted(names))
     except GitError:
         return {}
 

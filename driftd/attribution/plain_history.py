@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
 from driftd.git.mirror import Mirror
-from driftd.git.past import Step
+from driftd.git.path_history import PathChange
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
 from driftd.render.plain import MANIFEST_SUFFIXES
@@ -43,7 +43,7 @@ class PlainHistory:
         self._mirror = mirror
         self._path = path
         self._namespace = namespace
-        self._steps: tuple[str, list[Step]] = ("", [])
+        self._steps: tuple[str, list[PathChange]] = ("", [])
         self._cached: OrderedDict[_Content, tuple[int, DeclaredSet]] = OrderedDict()
 
     async def earlier_declarations(self, sha: str, objects: Collection[Manifest], reach: int) -> EarlierDeclarations:
@@ -52,15 +52,17 @@ class PlainHistory:
         Three runs of Git, and one more for each commit that moved some of them between files. Raises: GitError.
         """
         steps = (await self._steps_of(sha))[1 : reach + 1]
-        touched = {file for step in steps for file in step.differs}.intersection(m.source.file for m in objects)
+        touched = {file for step in steps for file in step.differing_blobs}.intersection(m.source.file for m in objects)
         walks = [_Walk(DeclarationTrail(m), m.source.file) for m in objects if m.source.file in touched]
         contents = await self._read(_of_files(touched, steps))
         for position, step in enumerate(steps, start=1):
-            changed = [walk for walk in walks if walk.file in step.differs]
+            changed = [walk for walk in walks if walk.file in step.differing_blobs]
             moved = [walk for walk in changed if not _found_in_own_file(walk, step, position, contents)]
             if moved:
                 others = [
-                    content for content in _of_files(step.differs, [step]) if content[1].endswith(MANIFEST_SUFFIXES)
+                    content
+                    for content in _of_files(step.differing_blobs, [step])
+                    if content[1].endswith(MANIFEST_SUFFIXES)
                 ]
                 contents |= await self._read(content for content in others if content not in contents)
                 for walk in moved:
@@ -69,11 +71,11 @@ class PlainHistory:
                 contents |= await self._read(_of_files(moved_to, steps[position:]))
         return {walk.trail.ref: walk.trail.earlier for walk in walks}
 
-    async def _steps_of(self, sha: str) -> list[Step]:
+    async def _steps_of(self, sha: str) -> list[PathChange]:
         if self._steps[0] != sha:
             # Symbolic links in the path are resolved.
             path = (await self._mirror.tree(sha, self._path)).path if self._path else ""
-            self._steps = (sha, await self._mirror.steps(sha, path, MAX_COMMITS + 1))
+            self._steps = (sha, await self._mirror.path_changes(sha, path, MAX_COMMITS + 1))
         return self._steps[1]
 
     async def _read(self, requested: Iterable[_Content]) -> dict[_Content, DeclaredSet]:
@@ -82,7 +84,7 @@ class PlainHistory:
         declared = {content: self._cached[content][1] for content in contents if content in self._cached}
         fresh = [content for content in contents if content not in declared]
         if fresh:
-            data = await self._mirror.blobs([blob for blob, _ in fresh], _MAX_READ_BYTES)
+            data = await self._mirror.read_blobs([blob for blob, _ in fresh], _MAX_READ_BYTES)
             loaded = [content for content in fresh if content[0] in data]
             declared |= await asyncio.to_thread(self._parse, loaded, data)
             self._cache({content: (len(data[content[0]]), declared[content]) for content in loaded})
@@ -102,14 +104,14 @@ class PlainHistory:
             size -= self._cached.popitem(last=False)[1][0]
 
 
-def _of_files(files: Collection[str], steps: Iterable[Step]) -> list[_Content]:
+def _of_files(files: Collection[str], steps: Iterable[PathChange]) -> list[_Content]:
     """The contents of these files in some commits, where the next newer commits have others."""
-    return [(blob, file) for step in steps for file, blob in step.differs.items() if blob and file in files]
+    return [(blob, file) for step in steps for file, blob in step.differing_blobs.items() if blob and file in files]
 
 
-def _found_in_own_file(walk: _Walk, step: Step, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
+def _found_in_own_file(walk: _Walk, step: PathChange, position: int, contents: Mapping[_Content, DeclaredSet]) -> bool:
     """Adds what the object's file declared for it; False if the file did not declare it."""
-    blob = step.differs[walk.file or ""]
+    blob = step.differing_blobs[walk.file or ""]
     if blob is None:
         return False
     content = contents.get((blob, walk.file or ""))
@@ -124,7 +126,7 @@ def _found_in_own_file(walk: _Walk, step: Step, position: int, contents: Mapping
 
 
 def _find_in_other_file(
-    walk: _Walk, step: Step, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
+    walk: _Walk, step: PathChange, position: int, others: Iterable[_Content], contents: Mapping[_Content, DeclaredSet]
 ) -> None:
     """Adds what another file declared for the object, or that none did."""
     walk.file = None

@@ -13,7 +13,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 from driftd.render.app import RenderOptions, render
-from driftd.render.tree import TracedTree
+from driftd.render.file_tree import TracedTree
 
 _ALWAYS_RENDERED = 4
 """Latest commits that are all rendered. Older ones are rendered only by bisection between differing ones."""
@@ -29,7 +29,7 @@ class _RenderedCommit:
     """The declarations of a commit, and the paths in the repository that they were rendered from."""
 
     declared: DeclaredSet
-    made_from: tuple[str, ...]
+    paths_read: tuple[str, ...]
 
 
 class RenderedHistory:
@@ -94,7 +94,7 @@ class RenderedHistory:
             if commits and self._commits[1] and commits[0].sha == self._commits[1][0].sha:
                 self._commits = (sha, commits)  # its inputs are unchanged
                 return commits
-        self._made_from = (await self._rendered(sha)).made_from
+        self._made_from = (await self._rendered(sha)).paths_read
         self._commits = (sha, await self._mirror.log(sha, self._made_from, MAX_COMMITS + 1))
         return self._commits[1]
 
@@ -116,7 +116,7 @@ class RenderedHistory:
             return _RenderedCommit(DeclaredSet((), self._namespace, complete=False), (self._path,))
         # Most objects stay the same from commit to commit, and are held once.
         manifests = [_shared(manifest, latest) or manifest for manifest in rendering.manifests]
-        return _RenderedCommit(DeclaredSet(manifests, self._namespace, complete=not rendering.errors), tree.made_from)
+        return _RenderedCommit(DeclaredSet(manifests, self._namespace, complete=not rendering.errors), tree.paths_read)
 
 
 def _shared(manifest: Manifest, commit: _RenderedCommit | None) -> Manifest | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from driftd.model.app import App
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.revision import Revision
-from driftd.process.gc_paused import gc_paused
+from driftd.process.garbage_collector import exclude_from_gc, gc_paused
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
@@ -48,7 +47,7 @@ async def run_check(
         if request.explain is not None:
             return await explain_object(request.explain, apps, comparison, output, shown, provider)
         reports = await _check(apps, comparison, output, shown, provider)
-        gc.freeze()  # else the collector would walk all objects once more at the end
+        exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
         for rule in comparison.ignored.unused():

@@ -13,12 +13,10 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 from urllib.parse import quote
 
-if (_rich := sys.modules.get("rich")) is None:
-    sys.modules["rich"] = None  # type: ignore[assignment]  # "there is no such module", as Python documents it
-import structlog
+from driftd.process.imports import module_hidden
 
-if _rich is None:
-    del sys.modules["rich"]
+with module_hidden("rich"):
+    import structlog
 
 from structlog.typing import EventDict, Processor, WrappedLogger
 

@@ -2,8 +2,6 @@
 
 # Without `from __future__ import annotations`: typer would compile and evaluate every annotation twice, at each start.
 
-import atexit
-import gc
 import os
 import sys
 from enum import StrEnum
@@ -16,6 +14,8 @@ from driftd import __version__
 from driftd.cli.output import Format
 from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError, DriftdError
+from driftd.process.exit import exit_immediately
+from driftd.process.garbage_collector import enable_gc_after_imports
 
 CONFIG = Path("driftd.yaml")
 
@@ -51,10 +51,7 @@ def command() -> None:
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise
-        atexit._run_exitfuncs()  # noqa: SLF001  # libraries remove their temporary files by these
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code or 0)
+        exit_immediately(end.code or 0)
 
 
 def main() -> None:
@@ -228,9 +225,7 @@ def demo(
 def _asyncio(work: Any) -> int:
     import asyncio
 
-    if not gc.isenabled():  # see `driftd.__main__`
-        gc.freeze()  # everything imported so far
-        gc.enable()
+    enable_gc_after_imports()  # disabled by `driftd.__main__`
     try:
         code = int(asyncio.run(work))
         sys.stdout.flush()

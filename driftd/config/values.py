@@ -12,9 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from driftd.config.mistake import mistake
-from driftd.git import versions
-from driftd.git.address import Address, Transport
-from driftd.git.source import is_name
+from driftd.git import version_range
+from driftd.git.address import GitAddress, Transport
+from driftd.git.source import is_ref_name
 from driftd.model.errors import GitError
 
 FOLDER = "folder"
@@ -58,7 +58,7 @@ def _repository_path(text: str) -> str:
 
 
 def _git_ref(text: str) -> str:
-    if not is_name(text):
+    if not is_ref_name(text):
         raise mistake("is not a name that Git allows for a branch or a tag")
     return text
 
@@ -71,7 +71,7 @@ def _commit(text: str) -> str:
 
 def _semver(text: str) -> str:
     try:
-        versions.VersionRange.parse(text)
+        version_range.SemverRange.parse(text)
     except GitError as error:
         raise mistake('must be a range of versions such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"') from error
     return text
@@ -79,7 +79,7 @@ def _semver(text: str) -> str:
 
 def _git_url(text: str, info: ValidationInfo) -> str:
     try:
-        address = Address.parse(text, allow_file=True)
+        address = GitAddress.parse(text, allow_file=True)
     except GitError as error:
         raise mistake(str(error)) from error
     if address.transport is Transport.FILE and "://" not in text:
@@ -91,7 +91,7 @@ def _git_url(text: str, info: ValidationInfo) -> str:
 def transport_of(url: str) -> Transport | None:
     """Git's transport for an address; None for an invalid one."""
     try:
-        return Address.parse(url, allow_file=True).transport
+        return GitAddress.parse(url, allow_file=True).transport
     except GitError:
         return None
 
@@ -175,7 +175,7 @@ RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
 """A path in the repository, normalised: no leading or trailing slash; the root is empty."""
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
-SemverRange = Annotated[str, AfterValidator(_semver)]
+VersionRange = Annotated[str, AfterValidator(_semver)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 StoreUrl = Annotated[

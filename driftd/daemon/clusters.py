@@ -16,9 +16,9 @@ from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
 from driftd.git.mirror import Mirror
-from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import map_manifests

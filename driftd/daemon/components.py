@@ -23,7 +23,7 @@ from driftd.notify.dispatcher import Dispatcher
 from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler
 from driftd.reconcile.scan import Background, Watches
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from driftd.service.commands import Commands
 from driftd.service.queries import Queries
 from driftd.store.store import Store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,7 +18,9 @@ from driftd.model.audit import AuditEvent
 from driftd.model.errors import ConfigError
 from driftd.model.report import Report
 from driftd.model.secret import Secret
-from driftd.process.tuning import limit_tls_buffers, tune_gc
+from driftd.process.garbage_collector import tune_gc
+from driftd.process.threads import set_switch_interval
+from driftd.process.tls import limit_tls_buffers
 from driftd.web.app import create_app
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
@@ -48,7 +49,7 @@ class Daemon:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
         config = load(self._file)
         loop = asyncio.get_running_loop()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
+        set_switch_interval(_SWITCH_INTERVAL)
         tune_gc()
         limit_tls_buffers()
         for number in (signal.SIGTERM, signal.SIGINT):

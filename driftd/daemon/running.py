@@ -17,7 +17,7 @@ from driftd.kube.cache import LiveCache
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
 from driftd.model.errors import DriftdError
-from driftd.process.tuning import freeze_heap
+from driftd.process.garbage_collector import freeze_heap
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.result import PassResult
 from driftd.web.metrics import Metrics

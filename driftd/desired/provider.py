@@ -15,7 +15,7 @@ from driftd.model.revision import Revision
 
 if TYPE_CHECKING:
     from driftd.desired.renderer import Renderer
-    from driftd.render.parsed import Parser
+    from driftd.render.parser import Parser
 
 OnFirstBatch = Callable[[Sequence[Manifest]], None]
 """Called, from any thread, with the first manifests of an app while the others are still being parsed."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
-from driftd.git.tree import RevisionTree
+from driftd.git.revision_tree import RevisionTree
 from driftd.model.app import App
 from driftd.model.errors import GitError, PathNotFound
 from driftd.model.revision import Revision
 from driftd.render.app import Rendering, RenderKind, render
-from driftd.render.parsed import Parser
-from driftd.render.tree import TracedTree
+from driftd.render.file_tree import TracedTree
+from driftd.render.parser import Parser
 
 
 @dataclass
@@ -23,7 +23,7 @@ class _CachedRendering:
 
     rendering: Rendering
     tree: RevisionTree
-    made_from: tuple[str, ...]
+    paths_read: tuple[str, ...]
     input_ids: Mapping[str, str | None] | None = None
 
 
@@ -47,7 +47,7 @@ class Renderer:
             rendering = await asyncio.to_thread(self._render, traced)
             # A program that failed once may not fail again.
             cacheable = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = _CachedRendering(rendering, tree.unread(), traced.made_from) if cacheable else None
+            self._last = _CachedRendering(rendering, tree.without_listing(), traced.paths_read) if cacheable else None
         else:
             rendering = self._last.rendering
         return Desired.of(revision, rendering)
@@ -62,10 +62,10 @@ class Renderer:
             return True
         if last.input_ids is None:
             try:
-                last.input_ids = await self._ids_of(last.tree, last.made_from)
+                last.input_ids = await self._ids_of(last.tree, last.paths_read)
             except GitError:
                 return False  # it is gone or damaged; only the new revision has to be readable
-        return await self._ids_of(tree, last.made_from) == last.input_ids
+        return await self._ids_of(tree, last.paths_read) == last.input_ids
 
     async def _ids_of(self, tree: RevisionTree, paths: Iterable[str]) -> Mapping[str, str | None]:
         """The Git object ids of some paths of a revision; None for a path that does not exist.

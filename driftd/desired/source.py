@@ -10,9 +10,11 @@ from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.model.app import App
+from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.revision import Revision
 
+_MIN_BACKOFF = timedelta(seconds=2)
 _MAX_BACKOFF = timedelta(minutes=5)
 
 
@@ -75,6 +77,5 @@ class SourceState:
         """
         if not self.failures:
             return None
-        return min(
-            timedelta(seconds=2 ** min(self.failures, 10)), max(self.interval, timedelta(seconds=2)), _MAX_BACKOFF
-        )
+        cap = min(max(self.interval, _MIN_BACKOFF), _MAX_BACKOFF)
+        return timedelta(seconds=exponential_delay(self.failures, _MIN_BACKOFF.total_seconds(), cap.total_seconds()))

@@ -29,7 +29,7 @@ from driftd.desired.worker_messages import (
     RenderResult,
 )
 from driftd.model.errors import DriftdError
-from driftd.render.rendering import Objects, Rendering
+from driftd.render.rendering import RenderedPart, Rendering
 
 if TYPE_CHECKING:
     from driftd.desired.provider import InProcessProvider, OnFirstBatch
@@ -118,7 +118,7 @@ class GitWorker:
         return self._in_process_provider
 
     def _receive_rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering:
-        by_file: dict[str, Objects] = {}
+        by_file: dict[str, RenderedPart] = {}
         while True:
             match self._receive():
                 case ParsedBatch(objects_by_file):
@@ -129,7 +129,7 @@ class GitWorker:
                     batch = {path: read_manifests(data, path) for path, data in files}
                     self._send(ReadyForBatch())
                 case RenderResult(kind, parts):
-                    return Rendering.of(kind, [by_file[p] if isinstance(p, str) else p for p in parts], namespace)
+                    return Rendering.merge(kind, [by_file[p] if isinstance(p, str) else p for p in parts], namespace)
             if not by_file and on_first_batch is not None:
                 on_first_batch([manifest for objects in batch.values() for manifest in objects.manifests])
             by_file.update(batch)

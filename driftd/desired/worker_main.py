@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
-import sys
 import threading
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -18,8 +16,10 @@ import structlog
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
-from driftd.git import clean  # noqa: F401  # slow to import: done now, while no request waits
+from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
 from driftd.model.errors import DriftdError
+from driftd.process.garbage_collector import disable_gc
+from driftd.process.threads import set_switch_interval
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +30,8 @@ _SWITCH_INTERVAL = 0.0005
 def serve(connection: Connection, cache: Path) -> None:
     """Answers requests on the connection until the parent terminates this process or ends itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and the parent ends this process
-    gc.disable()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
+    disable_gc()
+    set_switch_interval(_SWITCH_INTERVAL)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     worker = _Worker(connection, cache)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from driftd.model.app import RenderOptions
-from driftd.render.rendering import Objects, RenderKind
+from driftd.render.rendering import RenderedPart, RenderKind
 
 if TYPE_CHECKING:
     from driftd.git.source import GitSource
@@ -34,7 +34,7 @@ class ReadyForBatch(NamedTuple):
 class ParsedBatch(NamedTuple):
     """Parsed objects by the paths of their files."""
 
-    objects: Mapping[str, Objects]
+    objects: Mapping[str, RenderedPart]
 
 
 class ParseBatch(NamedTuple):
@@ -47,4 +47,4 @@ class RenderResult(NamedTuple):
     """The complete rendering in order: objects, and in place of those of files sent before, the file's path."""
 
     kind: RenderKind
-    parts: Sequence[str | Objects]
+    parts: Sequence[str | RenderedPart]

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from driftd.desired.worker_messages import ParseBatch, ParsedBatch, RenderRequest, RenderResult
-from driftd.render.app import parts_of
+from driftd.render.app import render_parts
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.manifests import read_manifests
-from driftd.render.parsed import Pending, UncachedParser
-from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree, TreeFile
+from driftd.render.parser import PendingParts, UncachedParser
+from driftd.render.rendering import RenderedPart
 
 _BATCH_SIZE = 50
 """Files per batch, some milliseconds of parsing. A batch is a stride over all files: the first one shows most kinds."""
@@ -31,7 +31,7 @@ def render_in_batches(
     Blocking. Raises: GitError: the tree could not be read. OSError: the connection is closed.
     """
     with _background_sender(send) as (enqueue, sent):
-        kind, parts = parts_of(tree, request.options, _SendingParser(enqueue, parent_is_ready))
+        kind, parts = render_parts(tree, request.options, _SendingParser(enqueue, parent_is_ready))
     for sending in sent:
         sending.result()
     return RenderResult(kind, [part.path if isinstance(part, _SentObjects) else part for part in parts])
@@ -52,7 +52,7 @@ def _background_sender(send: Send) -> Iterator[tuple[Send, list[Future[None]]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _SentObjects(Objects):
+class _SentObjects(RenderedPart):
     """Placeholder for the objects of a file that were sent to the parent, or are parsed by it."""
 
     path: str = ""
@@ -65,7 +65,7 @@ class _SendingParser(UncachedParser):
         self._send = send
         self._parent_is_ready = parent_is_ready
 
-    def parse(self, files: Mapping[TreeFile, bytes]) -> Pending:
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
         contents = [(file.path, data) for file, data in files.items()]
         count = -(-len(contents) // _BATCH_SIZE)
         for batch in [contents[start::count] for start in range(count)]:

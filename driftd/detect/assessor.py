@@ -14,7 +14,8 @@ from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison, unknown
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import get, list_objects
+from driftd.kube.listing import list_objects
+from driftd.kube.objects import get
 from driftd.live.api_reader import Reader, ReadResult, ReadResults
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest

@@ -13,7 +13,7 @@ from driftd.detect.assessor import Assessment
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import list_objects
+from driftd.kube.listing import list_objects
 from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
 from driftd.live.pod_index import workload_of

@@ -1,4 +1,4 @@
-"""Where a repository is: an https or ssh address, or a local path where those are allowed."""
+"""Addresses of repositories: https, ssh, or a local path where allowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:]+):(?P<path>[^:].
 
 
 class Transport(StrEnum):
-    """How to get there, in the words of GIT_ALLOW_PROTOCOL."""
+    """The protocol, as GIT_ALLOW_PROTOCOL names it."""
 
     HTTPS = "https"
     SSH = "ssh"
@@ -25,8 +25,8 @@ class Transport(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """`url` is what Git is given and what a user may see: it never holds a secret."""
+class GitAddress:
+    """The address of a repository. `url` is passed to Git and shown to users: it never contains a secret."""
 
     transport: Transport
     url: str
@@ -40,10 +40,10 @@ class Address:
         return Path(self.url)
 
     @classmethod
-    def parse(cls, text: str, *, allow_file: bool) -> Address:
-        """Raises: GitError: no address, one of another protocol, or one with credentials in it.
+    def parse(cls, text: str, *, allow_file: bool) -> GitAddress:
+        """Raises: GitError: not an address, another protocol, or an address with credentials.
 
-        The errors do not quote an address that may hold credentials.
+        The errors do not quote the address: it may contain credentials.
         """
         if not text or text.startswith("-") or has_control_character(text):
             raise GitError("the url must be an https or ssh address, or a local path, without control characters")
@@ -73,7 +73,7 @@ class Address:
                 raise GitError("the url must start with https:// or ssh://: other protocols are not allowed")
 
 
-def _https(parts: SplitResult) -> Address:
+def _https(parts: SplitResult) -> GitAddress:
     if "@" in parts.netloc:
         raise GitError(
             "the url holds credentials, which would show up in logs and messages: "
@@ -81,33 +81,33 @@ def _https(parts: SplitResult) -> Address:
         )
     if parts.query or parts.fragment:
         raise GitError("the url must not have a query (?...) or a fragment (#...)")
-    return Address(Transport.HTTPS, f"https://{_checked_host(parts)}{parts.path}")
+    return GitAddress(Transport.HTTPS, f"https://{_checked_host(parts)}{parts.path}")
 
 
-def _ssh(parts: SplitResult) -> Address:
+def _ssh(parts: SplitResult) -> GitAddress:
     if parts.password is not None:
         raise GitError("the url holds a password: take it out, and use a key")
     user = f"{_checked_user(parts.username)}@" if parts.username is not None else ""
     if parts.path.strip("/") == "" or parts.query or parts.fragment:
         raise GitError("an ssh url must be ssh://USER@HOST/PATH")
-    return Address(Transport.SSH, f"ssh://{user}{_checked_host(parts)}{parts.path}")
+    return GitAddress(Transport.SSH, f"ssh://{user}{_checked_host(parts)}{parts.path}")
 
 
-def _scp_like(match: re.Match[str], text: str) -> Address:
+def _scp_like(match: re.Match[str], text: str) -> GitAddress:
     if match["user"] is not None:
         _checked_user(match["user"])
     if not _HOST.fullmatch(match["host"]) or match["path"].startswith("-"):
         raise GitError("the url must be USER@HOST:PATH, an https or ssh address, or a local path")
-    return Address(Transport.SSH, text)
+    return GitAddress(Transport.SSH, text)
 
 
-def _local(text: str, allow_file: bool) -> Address:
+def _local(text: str, allow_file: bool) -> GitAddress:
     if not allow_file:
         raise GitError("the url is a local path, which is not allowed here: use an https or ssh address")
     if not text:
         raise GitError("the url names no path")
-    # Absolute, so that it is neither an option nor a host to Git, and the same from every folder.
-    return Address(Transport.FILE, str(Path(text).absolute()))
+    # Absolute, so that Git takes it for neither an option nor a host, and the working directory does not matter.
+    return GitAddress(Transport.FILE, str(Path(text).absolute()))
 
 
 def _checked_host(parts: SplitResult) -> str:

@@ -1,4 +1,4 @@
-"""Who wrote a line, by `git blame --porcelain`."""
+"""The commit that last changed a line, from `git blame --porcelain`."""
 
 from __future__ import annotations
 
@@ -9,199 +9,204 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar
 
-from driftd.git.command import Shell
-from driftd.git.failure import CommandFailed
-from driftd.git.origin import Origin, is_short, origins
-from driftd.git.past import boundary, differences
-from driftd.git.paths import Located, locate
+from driftd.git.commits import shallow_boundary
+from driftd.git.errors import CommandFailed
+from driftd.git.path_history import diff_consecutive
+from driftd.git.paths import ResolvedPath, resolve_path
+from driftd.git.runner import GitRunner
+from driftd.git.single_commit import SingleCommitFile, count_lines, is_short_history, single_commit_files
 from driftd.model.errors import PathNotFound
 from driftd.model.revision import GitLine
 
-_KEPT = 20_000
-_WAYS = 100
-_LONGEST_WAY = 200
+_MAX_CACHED_LINES = 20_000
+_MAX_CACHED_COMMIT_PAIRS = 100
+_MAX_COMMITS_BETWEEN = 200
 _HEADER = re.compile(r"(?P<sha>[0-9a-f]{40,64}) \d+ (?P<line>\d+)(?: \d+)?")
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class Blame:
-    """Blames lines, and keeps the answers: what a commit says of a line never changes, nor does a later commit say
-    otherwise that left the file alone.
+class BlameCache:
+    """Blames lines and caches the result: the blame of a line at a commit never changes, and a later commit that does
+    not change the file does not change it either.
 
-    Not by blob: where a change is reverted, the same content comes back by another hand. Nor by the last commit that
-    touched the file, which takes a run of Git for each file: an answer is carried from the commit that a file was last
-    blamed at to a later one, if none on the way between them changed it. The way is that of first parents, each
-    compared with the next, and one look at it (two runs of Git) does for all files. A merge that leaves a file as its
-    first parent has it is passed over by `git blame` itself in just that way; where the way is another one, or a long
-    one, the file is blamed anew.
+    The key is not the blob: a revert restores the content, and is another author's. Nor is it the last commit that
+    changed the file, which costs a run of Git per file: a result is carried from the commit at which a file was last
+    blamed to a later one, if no commit between them changed the file. The commits between are those of the first-parent
+    chain, each compared with the next; two runs of Git serve all files. `git blame` itself follows the first parent of
+    a merge that leaves the file as that parent has it; where the chain is another one, or long, the file is blamed
+    anew.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str, int], GitLine] = OrderedDict()
-        self._as_at: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._latest: OrderedDict[str, str] = OrderedDict()
-        self._ways: OrderedDict[tuple[str, str], frozenset[str] | None] = OrderedDict()
+        self._lines: OrderedDict[tuple[str, str, int], GitLine] = OrderedDict()
+        self._cache_commits: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._latest_commit: OrderedDict[str, str] = OrderedDict()
+        self._changes: OrderedDict[tuple[str, str], frozenset[str] | None] = OrderedDict()
         self._short: OrderedDict[str, bool] = OrderedDict()
         self._lock = threading.Lock()
-        self._looking = threading.Lock()
+        self._diff_lock = threading.Lock()
 
-    def kept(self, sha: str, file: str, wanted: Collection[int]) -> dict[int, GitLine] | None:
-        """What is known of all these lines without asking Git, or None. `sha` is a full hash."""
+    def cached(self, sha: str, file: str, numbers: Collection[int]) -> dict[int, GitLine] | None:
+        """All of these lines from the cache, without running Git, or None. `sha` is a full hash."""
         with self._lock:
-            as_at = self._as_at.get((sha, file))
-            found = self._of(as_at, file, wanted) if as_at is not None else {}
-        return found if len(found) == len(set(wanted)) else None
+            commit = self._cache_commits.get((sha, file))
+            lines = self._cached_lines(commit, file, numbers) if commit is not None else {}
+        return lines if len(lines) == len(set(numbers)) else None
 
-    def files(self, shell: Shell, sha: str, wanted: Mapping[str, Collection[int]]) -> dict[str, dict[int, GitLine]]:
-        """Blocking. As `lines` for several files; without those that the commit does not have."""
-        found: dict[str, dict[int, GitLine]] = {}
-        for file, lines in wanted.items():
-            as_at = self._commit(shell, sha, file)
+    def blame_files(
+        self, git: GitRunner, sha: str, files: Mapping[str, Collection[int]]
+    ) -> dict[str, dict[int, GitLine]]:
+        """Blocking. As `blame_lines` for several files; files that the commit does not have are left out."""
+        blamed: dict[str, dict[int, GitLine]] = {}
+        for file, numbers in files.items():
+            commit = self._cache_commit(git, sha, file)
             with self._lock:
-                known = self._of(as_at, file, lines)
-            if len(known) == len(set(lines)):
-                found[file] = known
-        rest = [file for file in wanted if file not in found]
-        known_at_once = origins(shell, sha, rest) if len(rest) > 1 and self._is_short(shell, sha) else {}
+                lines = self._cached_lines(commit, file, numbers)
+            if len(lines) == len(set(numbers)):
+                blamed[file] = lines
+        rest = [file for file in files if file not in blamed]
+        single = single_commit_files(git, sha, rest) if len(rest) > 1 and self._is_short(git, sha) else {}
         for file in rest:
-            origin = known_at_once.get(file)
+            origin = single.get(file)
             try:
                 if origin is None:
-                    found[file] = self.lines(shell, sha, file, wanted[file])
+                    blamed[file] = self.blame_lines(git, sha, file, files[file])
                 else:
-                    found[file] = {line: _of(origin, file, line) for line in wanted[file] if 1 <= line <= origin.lines}
-                    self._keep(sha, self._commit(shell, sha, file), file, found[file], carry=True)
+                    numbers = [number for number in files[file] if 1 <= number <= origin.lines]
+                    blamed[file] = {number: _line_of_single_commit(origin, file, number) for number in numbers}
+                    self._store(sha, self._cache_commit(git, sha, file), file, blamed[file], carry=True)
             except PathNotFound:
                 continue
-        return found
+        return blamed
 
-    def lines(self, shell: Shell, sha: str, file: str, wanted: Collection[int]) -> dict[int, GitLine]:
+    def blame_lines(self, git: GitRunner, sha: str, file: str, numbers: Collection[int]) -> dict[int, GitLine]:
         """Blocking. `sha` is a full hash. Raises: PathNotFound: the commit has no such file."""
-        as_at = self._commit(shell, sha, file)
+        commit = self._cache_commit(git, sha, file)
         with self._lock:
-            found = self._of(as_at, file, wanted)
-        unknown = sorted(set(wanted) - found.keys())
-        if unknown:
-            place = locate(shell, sha, file)
-            if place.kind != "blob":
+            lines = self._cached_lines(commit, file, numbers)
+        missing = sorted(set(numbers) - lines.keys())
+        if missing:
+            resolved = resolve_path(git, sha, file)
+            if resolved.kind != "blob":
                 raise PathNotFound(f"{file} is a folder")
-            fresh = _blame(shell, sha, file, place, unknown)
-            found |= fresh
-            # What a link leads to changes without it: its answers are carried to no other commit.
-            self._keep(sha, as_at if place.path == file else sha, file, fresh, carry=place.path == file)
-        return found
+            blamed = _run_blame(git, sha, file, resolved, missing)
+            lines |= blamed
+            # The target of a symlink changes without the link: its lines are carried to no other commit.
+            is_file = resolved.path == file
+            self._store(sha, commit if is_file else sha, file, blamed, carry=is_file)
+        return lines
 
-    def forget_what_was_cut_off(self) -> None:
-        """More of the history may be known now."""
+    def invalidate_truncated(self) -> None:
+        """Drops the lines that were older than the history of a shallow mirror: it may have been deepened."""
         with self._lock:
-            for key in [key for key, line in self._known.items() if line.commit is None]:
-                del self._known[key]
+            for key in [key for key, line in self._lines.items() if line.commit is None]:
+                del self._lines[key]
 
-    def _is_short(self, shell: Shell, sha: str) -> bool:
+    def _is_short(self, git: GitRunner, sha: str) -> bool:
         with self._lock:
-            known = self._short.get(sha)
-        if known is None:
-            known = is_short(shell, sha)
+            short = self._short.get(sha)
+        if short is None:
+            short = is_short_history(git, sha)
             with self._lock:
-                _put(self._short, sha, known, _WAYS)
-        return known
+                _put_bounded(self._short, sha, short, _MAX_CACHED_COMMIT_PAIRS)
+        return short
 
-    def _commit(self, shell: Shell, sha: str, file: str) -> str:
-        """The commit under which the answers on a file, as `sha` has it, are kept."""
+    def _cache_commit(self, git: GitRunner, sha: str, file: str) -> str:
+        """The commit under which the lines of a file, as `sha` has it, are cached."""
         with self._lock:
-            if (as_at := self._as_at.get((sha, file))) is not None:
-                return as_at
-            before = self._latest.get(file)
-            as_at = self._as_at.get((before, file)) if before is not None else None
-        if before is None or as_at is None:
+            if (commit := self._cache_commits.get((sha, file))) is not None:
+                return commit
+            latest = self._latest_commit.get(file)
+            commit = self._cache_commits.get((latest, file)) if latest is not None else None
+        if latest is None or commit is None:
             return sha
-        touched = self._touched(shell, before, sha)
-        if touched is None or file in touched:
+        changed = self._changed_files(git, latest, sha)
+        if changed is None or file in changed:
             return sha
-        self._keep(sha, as_at, file, {}, carry=True)
-        return as_at
+        self._store(sha, commit, file, {}, carry=True)
+        return commit
 
-    def _touched(self, shell: Shell, old: str, new: str) -> frozenset[str] | None:
-        """The files that were changed on the way from one commit to another; None where that is no short way."""
-        with self._looking:  # many files are asked for at once, and one look does for all
-            if (old, new) not in self._ways:
-                _put(self._ways, (old, new), _touched(shell, old, new), _WAYS)
-            return self._ways[old, new]
+    def _changed_files(self, git: GitRunner, old: str, new: str) -> frozenset[str] | None:
+        """The files that changed between two commits; None unless a short first-parent chain connects them."""
+        with self._diff_lock:  # many files are blamed concurrently, and one diff serves all
+            if (old, new) not in self._changes:
+                changes = _first_parent_changes(git, old, new)
+                _put_bounded(self._changes, (old, new), changes, _MAX_CACHED_COMMIT_PAIRS)
+            return self._changes[old, new]
 
-    def _of(self, as_at: str, file: str, wanted: Iterable[int]) -> dict[int, GitLine]:
-        return {line: known for line in wanted if (known := self._known.get((as_at, file, line))) is not None}
+    def _cached_lines(self, commit: str, file: str, numbers: Iterable[int]) -> dict[int, GitLine]:
+        return {number: line for number in numbers if (line := self._lines.get((commit, file, number))) is not None}
 
-    def _keep(self, sha: str, as_at: str, file: str, fresh: dict[int, GitLine], *, carry: bool) -> None:
+    def _store(self, sha: str, commit: str, file: str, lines: dict[int, GitLine], *, carry: bool) -> None:
         with self._lock:
-            for line, answer in fresh.items():
-                _put(self._known, (as_at, file, line), answer, _KEPT)
-            _put(self._as_at, (sha, file), as_at, _KEPT)
+            for number, line in lines.items():
+                _put_bounded(self._lines, (commit, file, number), line, _MAX_CACHED_LINES)
+            _put_bounded(self._cache_commits, (sha, file), commit, _MAX_CACHED_LINES)
             if carry:
-                _put(self._latest, file, sha, _KEPT)
+                _put_bounded(self._latest_commit, file, sha, _MAX_CACHED_LINES)
             else:
-                self._latest.pop(file, None)
+                self._latest_commit.pop(file, None)
 
 
-def _put(into: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:
-    into[key] = value
-    into.move_to_end(key)
-    while len(into) > most:
-        into.popitem(last=False)
+def _put_bounded(cache: OrderedDict[_K, _V], key: _K, value: _V, size: int) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > size:
+        cache.popitem(last=False)
 
 
-def _touched(shell: Shell, old: str, new: str) -> frozenset[str] | None:
+def _first_parent_changes(git: GitRunner, old: str, new: str) -> frozenset[str] | None:
     try:
-        listed = shell.run(
-            "rev-list", "--first-parent", "--parents", f"--max-count={_LONGEST_WAY}", f"{old}..{new}", "--"
+        output = git.run(
+            "rev-list", "--first-parent", "--parents", f"--max-count={_MAX_COMMITS_BETWEEN}", f"{old}..{new}", "--"
         )
     except CommandFailed:
-        return None  # the mirror was built anew, and does not have the old one any more
-    way = [line.split() for line in listed.decode().splitlines()]
-    if not way or way[-1][1:2] != [old]:
+        return None  # the mirror was rebuilt, and no longer has the old commit
+    chain = [line.split() for line in output.decode().splitlines()]
+    if not chain or chain[-1][1:2] != [old]:
         return None
-    commits = [*(commit for commit, *_ in way), old]
-    return frozenset(file for files in differences(shell, commits) for file in files)
+    commits = [*(commit for commit, *_ in chain), old]
+    return frozenset(file for files in diff_consecutive(git, commits) for file in files)
 
 
-def _blame(shell: Shell, sha: str, file: str, place: Located, wanted: list[int]) -> dict[int, GitLine]:
-    data = shell.run("cat-file", "blob", place.oid)
-    last = data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
-    ranges = [f"-L{first},{end}" for first, end in _ranges(line for line in wanted if 1 <= line <= last)]
+def _run_blame(git: GitRunner, sha: str, file: str, resolved: ResolvedPath, numbers: list[int]) -> dict[int, GitLine]:
+    last = count_lines(git.run("cat-file", "blob", resolved.oid))
+    ranges = [f"-L{first},{end}" for first, end in _ranges(number for number in numbers if 1 <= number <= last)]
     if not ranges:
         return {}
-    # Looked at first: who deepens the history meanwhile makes an answer better, not worse.
-    cut_off = boundary(shell)
-    out = shell.run("blame", "--porcelain", "--root", *ranges, sha, "--", place.path)
-    return dict(_parse(out.decode(errors="replace"), file, cut_off))
+    # Read first: a mirror that is deepened meanwhile makes a line unknown at worst, never wrong.
+    boundary = shallow_boundary(git)
+    output = git.run("blame", "--porcelain", "--root", *ranges, sha, "--", resolved.path)
+    return dict(_parse(output.decode(errors="replace"), file, boundary))
 
 
-def _of(origin: Origin, file: str, line: int) -> GitLine:
-    return GitLine(file, line, origin.commit, origin.author, origin.time, origin.subject)
+def _line_of_single_commit(origin: SingleCommitFile, file: str, number: int) -> GitLine:
+    return GitLine(file, number, origin.commit, origin.author, origin.time, origin.subject)
 
 
-def _ranges(lines: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending lines as ranges, both ends of which are in it."""
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending line numbers as ranges, both ends included."""
     ranges: list[tuple[int, int]] = []
-    for line in lines:
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], line)
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
         else:
-            ranges.append((line, line))
+            ranges.append((number, number))
     return ranges
 
 
-def _parse(porcelain: str, file: str, cut_off: Collection[str]) -> Iterator[tuple[int, GitLine]]:
+def _parse(porcelain: str, file: str, boundary: Collection[str]) -> Iterator[tuple[int, GitLine]]:
     """Source: git-blame(1), "The porcelain format": a commit's headers come with its first line only."""
     commits: dict[str, dict[str, str]] = {}
     sha, number = "", 0
     for text in porcelain.split("\n"):
         if text.startswith("\t"):
-            if sha in cut_off:
+            if sha in boundary:
                 yield number, GitLine(file, number)
             else:
-                yield number, _line(file, number, sha, commits[sha])
+                yield number, _git_line(file, number, sha, commits[sha])
         elif header := _HEADER.fullmatch(text):
             sha, number = header["sha"], int(header["line"])
             commits.setdefault(sha, {})
@@ -210,18 +215,18 @@ def _parse(porcelain: str, file: str, cut_off: Collection[str]) -> Iterator[tupl
             commits[sha].setdefault(key, value)
 
 
-def _line(file: str, number: int, sha: str, commit: dict[str, str]) -> GitLine:
+def _git_line(file: str, number: int, sha: str, commit: dict[str, str]) -> GitLine:
     return GitLine(
         file=file,
         line=number,
         commit=sha,
         author=commit.get("author"),
-        time=_time(commit.get("author-time", ""), commit.get("author-tz", "")),
+        time=_parse_time(commit.get("author-time", ""), commit.get("author-tz", "")),
         subject=commit.get("summary"),
     )
 
 
-def _time(seconds: str, zone: str) -> datetime | None:
+def _parse_time(seconds: str, zone: str) -> datetime | None:
     try:
         sign = -1 if zone.startswith("-") else 1
         offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5]))

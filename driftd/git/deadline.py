@@ -1,4 +1,4 @@
-"""How long an operation may take, and the way to end it early: Git is killed, with every process that it started."""
+"""Time limits and cancellation of operations: both kill Git with every process that it started."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ T = TypeVar("T")
 
 
 class TimedOut(GitError):
-    """The operation took longer than it may."""
+    """The operation exceeded its deadline, or was cancelled."""
 
 
 class Deadline:
-    """The time that one operation has, in seconds. Safe to use from several threads."""
+    """The time limit of one operation, in seconds. Thread-safe."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
         self._cancelled = False
-        self._running: set[int] = set()
+        self._process_groups: set[int] = set()
         self._lock = threading.Lock()
 
-    def renew(self) -> None:
-        """Starts the time again: what went before was waiting, not work."""
+    def restart(self) -> None:
+        """Starts the time limit anew: waiting for a lock does not count."""
         self._end = time.monotonic() + self.seconds
 
     def check(self) -> None:
-        """Raises: TimedOut: the time is over, or the operation was given up."""
+        """Raises: TimedOut: the deadline has passed, or the operation was cancelled."""
         if self._cancelled or time.monotonic() >= self._end:
             raise TimedOut("given up" if self._cancelled else f"took longer than {self.seconds:g} s")
 
     def cancel(self) -> None:
-        """Ends the operation now, from whichever thread."""
+        """Cancels the operation, from any thread."""
         with self._lock:
             self._cancelled = True
-            for group in self._running:
+            for group in self._process_groups:
                 _kill(group)
 
     @contextmanager
-    def over(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Watches a process that leads its own process group: all of the group is killed when the time is over, and
-        when this ends before the process has.
+    def guard(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Bounds a process that leads its own process group: the group is killed at the deadline, and when the block
+        is left before the process has ended.
 
         Raises: TimedOut: as `check`.
         """
         group = process.pid
         with self._lock:
-            self._running.add(group)
+            self._process_groups.add(group)
             if self._cancelled:
                 _kill(group)
         timer = threading.Timer(max(0.0, self._end - time.monotonic()), _kill, (group,))
@@ -68,7 +68,7 @@ class Deadline:
         finally:
             timer.cancel()
             with self._lock:
-                self._running.discard(group)
+                self._process_groups.discard(group)
             if process.returncode != 0:
                 _kill(group)
                 process.wait()
@@ -80,14 +80,13 @@ def _kill(group: int) -> None:
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
-        return  # it has ended by itself
+        return  # it has ended already
     except PermissionError:
-        return  # nothing but processes that are already dead is left of it, as macOS says it
+        return  # macOS: only zombies are left of the group
 
 
-async def in_thread(executor: Executor, seconds: float, work: Callable[[Deadline], T]) -> T:
-    """Runs blocking work in a thread. When the caller is cancelled the work is ended first, so that nothing stays
-    behind."""
+async def run_in_thread(executor: Executor, seconds: float, work: Callable[[Deadline], T]) -> T:
+    """Runs blocking work in a thread. A cancelled caller waits until the work has been cancelled too."""
     deadline = Deadline(seconds)
     job = executor.submit(work, deadline)
     waiter = asyncio.wrap_future(job)
@@ -98,5 +97,5 @@ async def in_thread(executor: Executor, seconds: float, work: Callable[[Deadline
             deadline.cancel()
             await asyncio.wait({waiter})
             if not waiter.cancelled():
-                waiter.exception()  # looked at, so that asyncio does not complain about it
+                waiter.exception()  # retrieved, so that asyncio does not log it as never retrieved
         raise

@@ -1,4 +1,4 @@
-"""What Git sees of the world: our configuration only, no prompt, no hook; secrets only on their way to the server."""
+"""The environment of Git: driftd's settings only, no prompts, no hooks, and the secrets for one remote."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from driftd.model.errors import DriftdError, GitError
 from driftd.model.secret import Secret
 from driftd.model.text import has_control_character
 
-_NOWHERE = os.devnull
+_NO_FILE = os.devnull
 
 _SETTINGS = {
-    "core.hooksPath": _NOWHERE,
-    "core.attributesFile": _NOWHERE,
+    "core.hooksPath": _NO_FILE,
+    "core.attributesFile": _NO_FILE,
     "core.fsmonitor": "false",
     "credential.helper": "",
-    # Git would start its housekeeping in the background, past any timeout of ours (see repository.py for our own).
+    # Git would run maintenance in the background, past driftd's deadlines (`RefFetcher.repack` does it instead).
     "gc.auto": "0",
     "maintenance.auto": "false",
-    # One pack for each fetch, so that housekeeping has packs to count and no heap of loose objects.
+    # One pack per fetch instead of loose objects, so that the number of packs says when to repack.
     "fetch.unpackLimit": "1",
     "fetch.recurseSubmodules": "false",
     "protocol.version": "2",
-    # Damaged or dangerous objects (a `.git` folder or `..` in a tree) are refused as they come in...
+    # Damaged or dangerous objects (a `.git` folder or `..` in a tree) are refused when fetched...
     "fetch.fsckObjects": "true",
 }
 
-# ... but not the harmless mistakes of old tools, that the histories of well-known repositories are full of.
-_OLD_MISTAKES = (
+# ... but not the harmless mistakes of old tools, which the histories of well-known repositories contain.
+_IGNORED_FSCK_MESSAGES = (
     "badDate",
     "badDateOverflow",
     "badEmail",
@@ -54,59 +54,59 @@ _OLD_MISTAKES = (
     "zeroPaddedFilemode",
 )
 
-_TOO_OPEN = 0o077
+_GROUP_AND_OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """The environment for talking to one remote, and the secrets in it, which no message may show."""
+class RemoteAccess:
+    """Environment variables for access to one remote, and the secrets in them, which no message may contain."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return "Login(...)"
+        return "RemoteAccess(...)"
 
 
-def local(repository: Path) -> dict[str, str]:
-    """The environment of a Git that works on one repository on this machine and talks to nobody."""
+def local_environment(repository: Path) -> dict[str, str]:
+    """The environment of Git for one local repository, without network access."""
     return {
         "GIT_DIR": str(repository),
-        "GIT_OBJECT_DIRECTORY": str(repository / "objects"),  # GitPython would hand on the one of this process
+        "GIT_OBJECT_DIRECTORY": str(repository / "objects"),  # GitPython would pass on this process' own
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_SYSTEM": _NOWHERE,
-        "GIT_CONFIG_GLOBAL": _NOWHERE,
+        "GIT_CONFIG_SYSTEM": _NO_FILE,
+        "GIT_CONFIG_GLOBAL": _NO_FILE,
         "GIT_ATTR_NOSYSTEM": "1",
-        "HOME": _NOWHERE,
-        "XDG_CONFIG_HOME": _NOWHERE,
+        "HOME": _NO_FILE,
+        "XDG_CONFIG_HOME": _NO_FILE,
         "GIT_ALLOW_PROTOCOL": "",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        **_configuration(_settings()),
+        **_config_variables(_settings()),
     }
 
 
-def login(source: GitSource, global_config: Path) -> Login:
-    """What has to be added to `local` for a fetch from this source. The secrets are read now.
+def remote_access(source: GitSource, global_config: Path) -> RemoteAccess:
+    """What a fetch from this source adds to `local_environment`. Reads the secrets.
 
-    A secret travels in the environment alone: it stands on no command line and in no file. `global_config` is a file
-    that may be written, for the one setting that Git takes from nowhere else.
-    Raises: GitError: a secret cannot be read, or is none that can be sent.
+    Secrets are passed in the environment only: neither on a command line nor in a file. `global_config` is a path to
+    write to, for the one setting that Git reads from nowhere else (`safe.directory`).
+    Raises: GitError: a secret cannot be read, or cannot be sent.
     """
     address = source.address
     settings = _settings()
-    # Ends what hangs without us, should driftd itself be killed meanwhile.
+    # Ends a hanging transfer even if driftd is killed meanwhile.
     settings += [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", str(max(1, int(source.timeout))))]
-    # With credentials no redirect is followed: Git would send them on to the other host.
+    # With credentials, redirects are not followed: Git would send them to the other host.
     settings.append(("http.followRedirects", "initial" if source.auth is None else "false"))
     environment = {"GIT_ALLOW_PROTOCOL": address.transport.value}
     secrets: tuple[str, ...] = ()
     match address.transport:
         case Transport.HTTPS:
-            environment |= _authorities(source)
+            environment |= _ca_variables(source)
             if source.auth is not None:
                 username, password = _credentials(source, source.auth)
                 encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -116,40 +116,40 @@ def login(source: GitSource, global_config: Path) -> Login:
             if shutil.which("ssh") is None:
                 raise GitError(f"{source}: ssh is not installed, or not on the PATH: it is needed for ssh addresses")
             auth = source.auth if isinstance(source.auth, SshAuth) else SshAuth()
-            environment |= {"GIT_SSH_COMMAND": _ssh(source, auth), "GIT_SSH_VARIANT": "ssh"}
+            environment |= {"GIT_SSH_COMMAND": _ssh_command(source, auth), "GIT_SSH_VARIANT": "ssh"}
         case Transport.FILE:
-            # The user named this path, so it is trusted whoever owns it. Only a configuration file may say so.
+            # The user configured this path, so it is trusted whoever owns it. Git accepts that from a file only.
             value = str(address.path).replace("\\", "\\\\").replace('"', '\\"')
             global_config.write_text(
                 f'[safe]\n\tdirectory = "{value}"\n\tdirectory = "{value}/.git"\n', encoding="utf-8"
             )
             environment["GIT_CONFIG_GLOBAL"] = str(global_config)
-    return Login(environment | _configuration(settings), secrets)
+    return RemoteAccess(environment | _config_variables(settings), secrets)
 
 
-def unwanted(own: Iterable[str]) -> list[str]:
-    """The variables of this process that Git must not see: those that would change what it does, or where.
+def inherited_variables(own: Iterable[str]) -> list[str]:
+    """The variables of this process that would configure Git, and so have to be unset. `own` are those driftd sets.
 
-    They are there, for one, where driftd is started by a Git hook. `own` are those that we set ourselves.
+    Such variables exist when a Git hook starts driftd, for example.
     """
     names = {name for name in os.environ if name.startswith("GIT_") or name in ("SSH_ASKPASS", "SSH_ASKPASS_REQUIRE")}
     return sorted(names - {"GIT_EXEC_PATH"} - set(own))
 
 
 def _settings() -> list[tuple[str, str]]:
-    return [*_SETTINGS.items(), *((f"fetch.fsck.{name}", "ignore") for name in _OLD_MISTAKES)]
+    return [*_SETTINGS.items(), *((f"fetch.fsck.{name}", "ignore") for name in _IGNORED_FSCK_MESSAGES)]
 
 
-def _configuration(settings: list[tuple[str, str]]) -> dict[str, str]:
-    """Configuration by environment, as git-config(1) describes it under GIT_CONFIG_COUNT."""
+def _config_variables(settings: list[tuple[str, str]]) -> dict[str, str]:
+    """Settings as environment variables. Source: git-config(1), GIT_CONFIG_COUNT."""
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings):
         variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return variables
 
 
-def _authorities(source: GitSource) -> dict[str, str]:
-    """Whom to trust: the source's own file, else what the machine's administrator has set for Git, if anything."""
+def _ca_variables(source: GitSource) -> dict[str, str]:
+    """The certificate authorities to trust: the source's own, else those that this machine sets for Git, if any."""
     if source.ca_file is not None:
         return {"GIT_SSL_CAINFO": str(source.ca_file.absolute())}
     return {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH") if name in os.environ}
@@ -158,14 +158,14 @@ def _authorities(source: GitSource) -> dict[str, str]:
 def _credentials(source: GitSource, auth: Auth) -> tuple[str, str]:
     match auth:
         case TokenAuth(token, username):
-            return username, _read(source, "token", token)
+            return username, _read_secret(source, "token", token)
         case BasicAuth(username, password):
-            return _read(source, "user's name", username), _read(source, "password", password)
+            return _read_secret(source, "user's name", username), _read_secret(source, "password", password)
         case SshAuth():
             raise GitError(f"{source}: an ssh key is of no use for https")
 
 
-def _read(source: GitSource, noun: str, secret: Secret) -> str:
+def _read_secret(source: GitSource, noun: str, secret: Secret) -> str:
     try:
         text = secret.read()
     except DriftdError as error:
@@ -177,7 +177,7 @@ def _read(source: GitSource, noun: str, secret: Secret) -> str:
     return text
 
 
-def _ssh(source: GitSource, auth: SshAuth) -> str:
+def _ssh_command(source: GitSource, auth: SshAuth) -> str:
     options = {
         "BatchMode": "yes",
         "StrictHostKeyChecking": "yes",
@@ -190,11 +190,11 @@ def _ssh(source: GitSource, auth: SshAuth) -> str:
         "ServerAliveCountMax": "3",
     }
     if auth.known_hosts_file is not None:
-        options |= {"UserKnownHostsFile": _file(source, auth.known_hosts_file), "GlobalKnownHostsFile": _NOWHERE}
+        options |= {"UserKnownHostsFile": _quoted_path(source, auth.known_hosts_file), "GlobalKnownHostsFile": _NO_FILE}
     if auth.key_file is not None:
-        _check_private(source, auth.key_file)
+        _check_key_mode(source, auth.key_file)
         options |= {
-            "IdentityFile": _file(source, auth.key_file),
+            "IdentityFile": _quoted_path(source, auth.key_file),
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "PreferredAuthentications": "publickey",
@@ -202,8 +202,8 @@ def _ssh(source: GitSource, auth: SshAuth) -> str:
     return shlex.join(["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())])
 
 
-def _file(source: GitSource, file: Path) -> str:
-    """A path as ssh_config(5) wants it: quoted, for blanks, and with its percent signs doubled."""
+def _quoted_path(source: GitSource, file: Path) -> str:
+    """A path in the syntax of ssh_config(5): quoted, for blanks, and with percent signs doubled."""
     path = str(file.absolute())
     if '"' in path or "${" in path:
         raise GitError(f"{source}: ssh cannot take a path with a quote or ${{ in it: {path}")
@@ -215,11 +215,11 @@ def _file(source: GitSource, file: Path) -> str:
     return f'"{path.replace("%", "%%")}"'
 
 
-def _check_private(source: GitSource, key: Path) -> None:
-    """ssh refuses a key that others may read, with a page of text; a short sentence does."""
+def _check_key_mode(source: GitSource, key: Path) -> None:
+    """Refuses a key that others may read: ssh would too, but with a page of text."""
     try:
         status = key.stat()
     except OSError as error:
         raise GitError(f"{source}: {key}: {error.strerror}") from error
-    if status.st_uid == os.getuid() and status.st_mode & _TOO_OPEN:
+    if status.st_uid == os.getuid() and status.st_mode & _GROUP_AND_OTHERS:
         raise GitError(f"{source}: {key}: others may read this private key, and ssh refuses it: chmod 600 {key}")

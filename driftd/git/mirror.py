@@ -1,4 +1,4 @@
-"""The mirror of one source: what Git has, kept on this machine."""
+"""The local mirror of one source."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import TypeVar
 import structlog
 
 from driftd.git.address import Transport
-from driftd.git.blame import Blame
-from driftd.git.command import NoRepository, Shell, create, opened
-from driftd.git.commits import existing_commit, history, revision_of
-from driftd.git.deadline import Deadline, TimedOut, in_thread
-from driftd.git.environment import Login, login
-from driftd.git.failure import CommandFailed, advice, condensed
-from driftd.git.folder import MirrorFolder, Resolved, State
-from driftd.git.past import Step, blobs, boundary, steps
-from driftd.git.paths import clean_path
-from driftd.git.repository import Fetch, key_of
+from driftd.git.blame import BlameCache
+from driftd.git.cat_file import read_blobs
+from driftd.git.commits import history, read_revision, resolve_commit, shallow_boundary
+from driftd.git.deadline import Deadline, TimedOut, run_in_thread
+from driftd.git.environment import RemoteAccess, remote_access
+from driftd.git.errors import CommandFailed, advice, summarize
+from driftd.git.fetch import RefFetcher, ref_key
+from driftd.git.mirror_folder import MirrorFolder, MirrorState, ResolvedRef
+from driftd.git.path_history import PathChange, path_changes
+from driftd.git.paths import validate_path
+from driftd.git.revision_tree import RevisionTree
+from driftd.git.runner import GitRunner, NoRepository, create_repository, open_repository
 from driftd.git.source import GitSource
-from driftd.git.tree import RevisionTree
 from driftd.model.errors import GitError, RefNotFound, SourceUnreachable
 from driftd.model.revision import GitLine, Revision
 
@@ -31,171 +32,171 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_READING = 60.0
-_DEEPENING = 20.0
+_READ_SECONDS = 60.0
+_DEEPEN_SECONDS = 20.0
 _READERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="git-read")
 
 
-class _Damaged(GitError):
-    """The repository of the mirror has lost something that it needs."""
+class _DamagedRepository(GitError):
+    """The mirror's repository lacks objects or references, or cannot be read."""
 
 
 class Mirror:
-    """A bare mirror of a source in a folder, made when it is first fetched, and made anew when it is damaged.
+    """A bare mirror of a source in a folder: created by the first fetch, rebuilt when it is damaged.
 
-    All methods may be called at the same time, and from several processes with one folder: fetches follow each other,
-    reading waits for nobody. When a call is cancelled, the Git behind it is killed.
+    All methods may be called concurrently, also from several processes on one folder: fetches are serialized, reads
+    take no lock. Cancelling a call kills the Git that it runs.
     """
 
     def __init__(self, source: GitSource, folder: Path) -> None:
         self.source = source
         self._folder = MirrorFolder(folder)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"git-{source.name}")
-        self._blame = Blame()
-        self._no_deeper: frozenset[str] = frozenset()
+        self._blame = BlameCache()
+        self._exhausted_boundary: frozenset[str] = frozenset()
 
     async def fetch(self) -> Revision:
-        """Asks the remote for the source's reference and gives its commit. What was there stays when this fails.
+        """Fetches the source's reference and returns its commit. A failure leaves the mirror as it was.
 
         Raises: SourceUnreachable; RefNotFound: the remote does not have the reference (any more); GitError: the
-        folder cannot be written, the credentials cannot be read, or there is no git.
+        folder cannot be written, the credentials cannot be read, or git is not installed.
         """
-        return await in_thread(self._writer, self.source.timeout, self._fetch)
+        return await run_in_thread(self._writer, self.source.timeout, self._fetch)
 
     async def resolve(self) -> Revision:
-        """The commit that the last fetch of the source's reference gave. Raises: RefNotFound: there was none."""
+        """The commit of the source's reference as last fetched. Raises: RefNotFound: it never was."""
         return await self._read(self._resolve)
 
     async def revision(self, sha: str) -> Revision:
-        """A commit that the mirror has, by its hash or the beginning of it. Raises: RefNotFound."""
-        return await self._read(lambda shell: revision_of(shell, existing_commit(shell, sha), sha))
+        """A commit of the mirror by its full or abbreviated hash. Raises: RefNotFound."""
+        return await self._read(lambda git: read_revision(git, resolve_commit(git, sha), sha))
 
     async def tree(self, sha: str, path: str = "") -> RevisionTree:
         """The files of a commit. `path` is the app's folder, or its one file; the empty string is the root.
 
         Raises: PathNotFound: the commit has no such path, or it leads out of the repository; RefNotFound.
         """
-        wanted = clean_path(path)
-        return await self._read(
-            lambda shell: RevisionTree.open(self._folder, shell, existing_commit(shell, sha), wanted)
-        )
+        path = validate_path(path)
+        return await self._read(lambda git: RevisionTree.open(self._folder, git, resolve_commit(git, sha), path))
 
-    def at(self, sha: str) -> RevisionTree:
-        """The files of a commit that the mirror has, by its full hash, to be read by path: costs nothing yet.
+    def tree_at(self, sha: str) -> RevisionTree:
+        """The files of a commit, to be read by path. `sha` is a full hash. Runs no Git yet.
 
-        Unlike `tree` it does not look at what files there are, which takes the longer the more there are.
+        Unlike `tree` it does not list the files, which takes time in proportion to their number.
         """
         return RevisionTree(sha, "", sha, self._folder)
 
     async def blame(self, sha: str, lines: Mapping[str, Collection[int]]) -> dict[str, dict[int, GitLine]]:
-        """Who wrote these lines of files, as a commit has them. Lines count from 1; those past the end are left out.
+        """The commits that last changed these lines of files, as of commit `sha`. Line numbers start at 1; those past
+        the end of a file are left out, and so are files that the commit does not have.
 
-        A file that the commit does not have is left out. A line that is older than the history that the remote gave (a
-        shallow one) has no commit. Raises: PathNotFound: a path leads out of the repository; RefNotFound.
+        A line that is older than the history of a shallow remote has no commit.
+        Raises: PathNotFound: a path leads out of the repository; RefNotFound.
         """
-        wanted = {clean_path(file): numbers for file, numbers in lines.items()}
-        found = {
-            file: known
-            for file, numbers in wanted.items()
-            if (known := self._blame.kept(sha, file, numbers)) is not None
+        numbers_by_file = {validate_path(file): numbers for file, numbers in lines.items()}
+        cached = {
+            file: blamed
+            for file, numbers in numbers_by_file.items()
+            if (blamed := self._blame.cached(sha, file, numbers)) is not None
         }
-        rest = {file: numbers for file, numbers in wanted.items() if file not in found}
+        rest = {file: numbers for file, numbers in numbers_by_file.items() if file not in cached}
 
-        def blamed(shell: Shell) -> tuple[dict[str, dict[int, GitLine]], bool]:
-            answer = self._blame.files(shell, existing_commit(shell, sha), rest)
-            return answer, any(line.commit is None for lines in answer.values() for line in lines.values())
+        def blame(git: GitRunner) -> tuple[dict[str, dict[int, GitLine]], bool]:
+            blamed = self._blame.blame_files(git, resolve_commit(git, sha), rest)
+            return blamed, any(line.commit is None for lines in blamed.values() for line in lines.values())
 
-        return found | await self._deep(blamed) if rest else found
+        return cached | await self._read_history(blame) if rest else cached
 
     async def log(self, sha: str, paths: Sequence[str], limit: int) -> list[Revision]:
-        """The last commits up to `sha` that touched one of these paths, newest first. Raises: RefNotFound."""
-        wanted = [clean_path(path) for path in paths]
+        """The last `limit` commits up to `sha` that changed one of these paths, newest first. Raises: RefNotFound."""
+        paths = [validate_path(path) for path in paths]
 
-        def logged(shell: Shell) -> tuple[list[Revision], bool]:
-            found = history(shell, sha, wanted, limit)
-            return found, not boundary(shell).isdisjoint(commit.sha for commit in found)
+        def log(git: GitRunner) -> tuple[list[Revision], bool]:
+            commits = history(git, sha, paths, limit)
+            return commits, not shallow_boundary(git).isdisjoint(commit.sha for commit in commits)
 
-        return await self._deep(logged)
+        return await self._read_history(log)
 
-    async def steps(self, sha: str, path: str, limit: int) -> list[Step]:
-        """As `log`, for one path, with the files that each of these commits has otherwise. Raises: RefNotFound."""
-        wanted = clean_path(path)
+    async def path_changes(self, sha: str, path: str, limit: int) -> list[PathChange]:
+        """As `log`, for one path, with the files in which these commits differ. Raises: RefNotFound."""
+        path = validate_path(path)
 
-        def stepped(shell: Shell) -> tuple[list[Step], bool]:
-            found = steps(shell, sha, wanted, limit)
-            return found, not boundary(shell).isdisjoint(step.revision.sha for step in found)
+        def read(git: GitRunner) -> tuple[list[PathChange], bool]:
+            changes = path_changes(git, sha, path, limit)
+            return changes, not shallow_boundary(git).isdisjoint(change.revision.sha for change in changes)
 
-        return await self._deep(stepped)
+        return await self._read_history(read)
 
-    async def blobs(self, wanted: Iterable[str], most: int) -> dict[str, bytes]:
-        """The contents of blobs by their hashes, in this order, until they are more than `most` bytes.
+    async def read_blobs(self, blobs: Iterable[str], max_bytes: int) -> dict[str, bytes]:
+        """The contents of blobs by their hashes, in this order, until they exceed `max_bytes`.
 
-        Raises: GitError: the mirror does not have one.
+        Raises: GitError: the mirror lacks one.
         """
-        names = list(wanted)
-        return await self._read(lambda shell: blobs(shell, names, most))
+        names = list(blobs)
+        return await self._read(lambda git: read_blobs(git, names, max_bytes))
 
-    async def _deep(self, work: Callable[[Shell], tuple[T, bool]]) -> T:
-        """The answer of `work`, which also says whether more history would make another one: then the remote is asked
-        for all that it has. Where it has no more, or cannot be reached, it is not asked again before a new commit.
+    async def _read_history(self, work: Callable[[GitRunner], tuple[T, bool]]) -> T:
+        """The result of `work`, which also returns whether the shallow boundary cuts it off: then the mirror is
+        deepened and `work` runs again. A remote that has no more history, or cannot be reached, is not asked again
+        before the next new commit.
         """
 
-        def reading(shell: Shell) -> tuple[T, frozenset[str]]:
-            answer, cut_off = work(shell)
-            return answer, boundary(shell) if cut_off else frozenset()
+        def read(git: GitRunner) -> tuple[T, frozenset[str]]:
+            result, cut_off = work(git)
+            return result, shallow_boundary(git) if cut_off else frozenset()
 
-        answer, missing = await self._read(reading)
-        if not missing or missing == self._no_deeper:
-            return answer
-        if await in_thread(self._writer, min(self.source.timeout, _DEEPENING), self._deepen):
-            answer, _ = await self._read(reading)
-        return answer
+        result, boundary = await self._read(read)
+        if not boundary or boundary == self._exhausted_boundary:
+            return result
+        if await run_in_thread(self._writer, min(self.source.timeout, _DEEPEN_SECONDS), self._deepen):
+            result, _ = await self._read(read)
+        return result
 
     def _deepen(self, deadline: Deadline) -> bool:
-        """Whether more of the history is there afterwards. Never a reason to fail: what is newer is known."""
+        """Whether the mirror has more history afterwards. A failure is only logged: newer history can be read."""
         try:
-            with self._folder.exclusive(deadline), opened(self._folder.repository, deadline) as shell:
-                before = boundary(shell)
-                if before and before != self._no_deeper:
-                    self._no_deeper = before
-                    credentials = login(self.source, self._folder.global_config)
-                    Fetch(self.source, shell, shell.logged_in(credentials)).deepen()
-                deeper = boundary(shell) != before or not before
+            with self._folder.locked(deadline), open_repository(self._folder.repository, deadline) as git:
+                before = shallow_boundary(git)
+                if before and before != self._exhausted_boundary:
+                    self._exhausted_boundary = before
+                    access = remote_access(self.source, self._folder.global_config)
+                    RefFetcher(self.source, git, git.with_access(access)).deepen()
+                deeper = shallow_boundary(git) != before or not before
         except GitError as error:
             _log.warning("git history is shallow and could not be deepened", source=self.source.name, error=str(error))
             return False
         if deeper:
-            self._blame.forget_what_was_cut_off()
+            self._blame.invalidate_truncated()
         return deeper
 
-    async def _read(self, work: Callable[[Shell], T]) -> T:
-        def reading(deadline: Deadline) -> T:
+    async def _read(self, work: Callable[[GitRunner], T]) -> T:
+        def read(deadline: Deadline) -> T:
             try:
-                with opened(self._folder.repository, deadline) as shell:
-                    return work(shell)
+                with open_repository(self._folder.repository, deadline) as git:
+                    return work(git)
             except NoRepository as error:
                 raise RefNotFound(f"{self.source}: {self.source.ref} was not fetched yet") from error
 
-        return await in_thread(_READERS, _READING, reading)
+        return await run_in_thread(_READERS, _READ_SECONDS, read)
 
-    def _resolve(self, shell: Shell) -> Revision:
+    def _resolve(self, git: GitRunner) -> Revision:
         state = self._state()
-        resolved = state.refs.get(key_of(self.source.ref)) if state else None
+        resolved = state.refs.get(ref_key(self.source.ref)) if state else None
         if resolved is None:
             raise RefNotFound(f"{self.source}: {self.source.ref} was not fetched yet")
-        return revision_of(shell, existing_commit(shell, resolved.sha), resolved.name)
+        return read_revision(git, resolve_commit(git, resolved.sha), resolved.name)
 
-    def _state(self) -> State | None:
-        """What the folder holds, if it is of this source's address."""
-        state = self._folder.state()
+    def _state(self) -> MirrorState | None:
+        """The folder's state, unless it was fetched from another address."""
+        state = self._folder.load_state()
         return state if state is not None and state.url == self.source.address.url else None
 
     def _fetch(self, deadline: Deadline) -> Revision:
-        with self._folder.exclusive(deadline):
-            self._folder.clear()
-            credentials = login(self.source, self._folder.global_config)
+        with self._folder.locked(deadline):
+            self._folder.remove_leftovers()
+            access = remote_access(self.source, self._folder.global_config)
             try:
-                resolved = self._update(deadline, credentials)
+                resolved = self._update(deadline, access)
             except TimedOut as error:
                 raise SourceUnreachable(
                     f"{self.source}: {error}: check that the server can be reached from here; "
@@ -203,56 +204,56 @@ class Mirror:
                 ) from error
             except CommandFailed as error:
                 raise self._unreachable(error) from error
-            with opened(self._folder.repository, deadline) as shell:
-                return revision_of(shell, resolved.sha, resolved.name)
+            with open_repository(self._folder.repository, deadline) as git:
+                return read_revision(git, resolved.sha, resolved.name)
 
-    def _update(self, deadline: Deadline, credentials: Login) -> Resolved:
+    def _update(self, deadline: Deadline, access: RemoteAccess) -> ResolvedRef:
         state = self._state()
-        if state is None or self._folder.suspect:
-            return self._rebuild(deadline, credentials)
+        if state is None or self._folder.is_suspect:
+            return self._rebuild(deadline, access)
         try:
-            with opened(self._folder.repository, deadline) as shell:
-                return self._into(Fetch(self.source, shell, shell.logged_in(credentials)), state)
-        except (NoRepository, _Damaged) as error:
+            with open_repository(self._folder.repository, deadline) as git:
+                return self._fetch_into(RefFetcher(self.source, git, git.with_access(access)), state)
+        except (NoRepository, _DamagedRepository) as error:
             _log.warning("git mirror is damaged and built anew", source=self.source.name, error=str(error))
-            return self._rebuild(deadline, credentials)
+            return self._rebuild(deadline, access)
 
-    def _into(self, fetch: Fetch, state: State) -> Resolved:
-        """Fetches into the repository that is there. Raises: _Damaged, and what Fetch.run raises."""
-        before = state.refs.get(key_of(self.source.ref))
+    def _fetch_into(self, fetcher: RefFetcher, state: MirrorState) -> ResolvedRef:
+        """Fetches into the existing repository. Raises: _DamagedRepository; as `RefFetcher.fetch`."""
+        before = state.refs.get(ref_key(self.source.ref))
         try:
-            resolved = fetch.run(before)
+            resolved = fetcher.fetch(before)
         except CommandFailed as error:
-            if fetch.is_sound(after=error):
+            if fetcher.is_intact(failure=error):
                 raise
-            raise _Damaged(str(error)) from error
+            raise _DamagedRepository(str(error)) from error
         if before != resolved:
-            self._no_deeper = frozenset()
-            if before is not None and not fetch.follows(before.sha, resolved.sha):
+            self._exhausted_boundary = frozenset()
+            if before is not None and not fetcher.is_ancestor(before.sha, resolved.sha):
                 _log.info("git reference was rewritten", source=self.source.name, old=before.sha, new=resolved.sha)
-            self._folder.remember(replace(state, refs={**state.refs, key_of(self.source.ref): resolved}))
-            fetch.keep_in_order()
+            self._folder.save_state(replace(state, refs={**state.refs, ref_key(self.source.ref): resolved}))
+            fetcher.repack()
         return resolved
 
-    def _rebuild(self, deadline: Deadline, credentials: Login) -> Resolved:
-        incoming = self._folder.incoming()
+    def _rebuild(self, deadline: Deadline, access: RemoteAccess) -> ResolvedRef:
+        incoming = self._folder.new_repository_folder()
         address = self.source.address
-        lends = self.source.borrow and address.transport is Transport.FILE
-        create(incoming, deadline, address.path if lends else None)
-        with opened(incoming, deadline) as shell:
-            resolved = Fetch(self.source, shell, shell.logged_in(credentials)).run(None)
+        borrows = self.source.borrow and address.transport is Transport.FILE
+        create_repository(incoming, deadline, address.path if borrows else None)
+        with open_repository(incoming, deadline) as git:
+            resolved = RefFetcher(self.source, git, git.with_access(access)).fetch(None)
         self._folder.install(incoming)
-        self._folder.remember(State(address.url, {key_of(self.source.ref): resolved}))
-        self._no_deeper = frozenset()
-        self._blame.forget_what_was_cut_off()
+        self._folder.save_state(MirrorState(address.url, {ref_key(self.source.ref): resolved}))
+        self._exhausted_boundary = frozenset()
+        self._blame.invalidate_truncated()
         return resolved
 
     def _unreachable(self, error: CommandFailed) -> SourceUnreachable:
         hint = advice(error.stderr)
-        return SourceUnreachable(f"{self.source}: {condensed(error.stderr)}" + (f" ({hint})" if hint else ""))
+        return SourceUnreachable(f"{self.source}: {summarize(error.stderr)}" + (f" ({hint})" if hint else ""))
 
 
 def mirror_of(source: GitSource, cache: Path) -> Mirror:
-    """The mirror of a source, in a folder of its own below `cache`: another address is another folder."""
+    """The mirror of a source in its own folder below `cache`: one folder per address and reference."""
     name = hashlib.sha256(f"{source.url}\n{source.ref}".encode()).hexdigest()[:12]
     return Mirror(source, cache / f"{source.name}-{name}")

@@ -1,4 +1,4 @@
-"""What to take from which repository, and how to log in there. Plain values: nothing here talks to Git."""
+"""Configured Git sources: address, reference and credentials. Values only: nothing in this module runs Git."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from driftd.git.address import Address, Transport
+from driftd.git.address import GitAddress, Transport
 from driftd.model.errors import GitError
 from driftd.model.secret import Secret
 
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
+_FORBIDDEN_IN_REF_NAMES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$")
 _HEX = re.compile(r"[0-9a-f]{4,64}")
-_SHORTEST_COMMIT = 7
+_MIN_COMMIT_DIGITS = 7
 
 
 class RefKind(StrEnum):
-    """What a reference names."""
+    """The kind of a reference."""
 
     HEAD = "HEAD"
     """The remote's default branch."""
     BRANCH = "branch"
     TAG = "tag"
     SEMVER = "semver"
-    """The highest version among the tags that a range allows."""
+    """The tag of the highest version in a range."""
     COMMIT = "commit"
     ANY = "revision"
-    """What a person typed: a branch, a tag, a commit or the first digits of one."""
+    """As a user typed it: a branch, a tag, or a full or abbreviated hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
     """A reference in the remote repository. `Ref()` is the remote's default branch.
 
-    Raises: GitError: the value is not one that Git allows there.
+    Raises: GitError: the value is not valid for the kind.
     """
 
     kind: RefKind = RefKind.HEAD
@@ -46,32 +46,32 @@ class Ref:
             if self.value:
                 raise GitError("the default branch has no name of its own: leave it out, or name a branch")
         elif self.kind is RefKind.SEMVER:
-            from driftd.git.versions import VersionRange  # noqa: PLC0415  # few refs are ranges, and it loads long
+            from driftd.git.version_range import SemverRange  # noqa: PLC0415  # slow to import, and few refs are ranges
 
-            VersionRange.parse(self.value)
+            SemverRange.parse(self.value)
         elif self.kind is RefKind.COMMIT:
-            if not is_hash(self.value) or len(self.value) < _SHORTEST_COMMIT:
+            if not is_hash(self.value) or len(self.value) < _MIN_COMMIT_DIGITS:
                 raise GitError(f"commit {self.value!r}: must be a commit's hash, of 7 to 64 hexadecimal digits")
-        elif not is_name(self.value):
+        elif not is_ref_name(self.value):
             raise GitError(f"{self.kind} {self.value!r}: not a name that Git allows")
 
     def __str__(self) -> str:
         return "default branch" if self.kind is RefKind.HEAD else f"{self.kind} {self.value}"
 
 
-def is_name(text: str) -> bool:
-    """Whether Git allows it as the name of a branch or a tag. Source: git-check-ref-format(1)."""
-    return bool(text) and _FORBIDDEN_IN_NAMES.search(text) is None
+def is_ref_name(text: str) -> bool:
+    """Whether the text is a valid name of a branch or tag. Source: git-check-ref-format(1)."""
+    return bool(text) and _FORBIDDEN_IN_REF_NAMES.search(text) is None
 
 
 def is_hash(text: str) -> bool:
-    """Whether it is an object's name in lower-case hexadecimal digits, or the beginning of one."""
+    """Whether the text is a full or abbreviated hash in lower-case hexadecimal digits."""
     return _HEX.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenAuth:
-    """An access token for https. Most servers take any user name beside it; some want their own."""
+    """An access token for https. Most servers accept any user name with it; some require a certain one."""
 
     token: Secret = field(repr=False)
     username: str = "x-access-token"
@@ -89,8 +89,8 @@ class BasicAuth:
 class SshAuth:
     """A private key without passphrase, and the server's public keys in the form of `known_hosts`.
 
-    None stands for what the user's own ssh would take: its agent and default keys, and ~/.ssh/known_hosts. A server
-    that is not known is refused, whatever ssh's configuration says.
+    None means ssh's defaults: its agent and default keys, and ~/.ssh/known_hosts. Unknown servers are refused, whatever
+    ssh's configuration says.
     """
 
     key_file: Path | None = None
@@ -102,12 +102,12 @@ Auth = TokenAuth | BasicAuth | SshAuth
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """A repository and the reference that is wanted of it.
+    """A repository and a reference in it.
 
-    `timeout` is what one fetch may take, in seconds. `allow_file` lets `url` be a local path or a file:// address.
-    With `borrow`, what a local repository has is read where it is, unchecked, and not copied: for who looks once, since
-    what that repository throws away is gone. `ca_file` holds the certificates to trust for https, in PEM.
-    Raises: GitError: the address is not one that driftd would fetch from, or the login does not fit it.
+    `timeout` limits one fetch, in seconds. `allow_file` permits a local path or a file:// address as `url`. `borrow`
+    reads the objects of a local repository in place, unchecked, instead of copying them: for a single check, since
+    objects that the repository prunes are lost. `ca_file` has the certificates to trust for https, in PEM.
+    Raises: GitError: the address is not allowed, or `auth` does not fit it.
     """
 
     name: str
@@ -129,9 +129,9 @@ class GitSource:
             raise GitError(f"source {self.name}: the timeout must be more than zero seconds")
 
     @property
-    def address(self) -> Address:
+    def address(self) -> GitAddress:
         try:
-            return Address.parse(self.url, allow_file=self.allow_file)
+            return GitAddress.parse(self.url, allow_file=self.allow_file)
         except GitError as error:
             raise GitError(f"source {self.name}: {error}") from error
 

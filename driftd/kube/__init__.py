@@ -1,1 +1,1 @@
-"""The Kubernetes API: connection, discovery, schemas, reads and writes, and a live cache."""
+"""The Kubernetes API: REST client, discovery, schemas, the verbs, and a live cache of list and watch."""

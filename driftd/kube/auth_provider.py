@@ -1,6 +1,6 @@
-"""Tokens of a kubeconfig's `auth-provider` (OIDC, GCP), by kubernetes.aio, which knows how to renew them.
+"""Tokens of a kubeconfig's `auth-provider` (OIDC, GCP), obtained and renewed by kubernetes.aio.
 
-The one module that imports `kubernetes`: that takes half a second and twelve megabytes, and few users need it.
+The only module that imports `kubernetes`: that takes half a second and twelve megabytes, and few users need it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from driftd.model.errors import KubeError
 
 
 class AuthProvider:
-    """One user's provider. It is kept, since it holds a refresh token that its issuer may rotate."""
+    """The provider of one user. Keep it: it holds a refresh token that its issuer may rotate."""
 
     def __init__(self, context: Context) -> None:
         self._origin = f"{context.origin}: user {context.user.name!r}"
-        # Only what authenticates goes in: given keys and certificates it would leave them in temporary files.
+        # Without client certificates, which the loader would leave behind in temporary files.
         fields = {key: value for key, value in context.user.fields.items() if not key.startswith("client-")}
         make_loader: Any = KubeConfigLoader  # untyped
         self._loader = make_loader(
@@ -34,14 +34,14 @@ class AuthProvider:
         )
 
     async def authorization(self) -> str | None:
-        """The Authorization header. Raises: KubeError: there is no token to be had."""
+        """The Authorization header. Raises: KubeError: the provider gave no token."""
         configuration = Configuration()
         try:
             await self._loader.load_and_set(configuration)
         except ConfigException as error:
             raise KubeError(f"{self._origin}: {error}") from error
         except Exception as error:
-            # The provider's own errors are of any type, and their text may quote its answer.
+            # Providers raise any type, with messages that may quote their response.
             raise KubeError(f"{self._origin}: its auth-provider gave no token ({type(error).__name__})") from error
         header: str = configuration.api_key.get("BearerToken", "")
         return header.strip() or None

@@ -1,4 +1,4 @@
-"""The live cache: what the cluster holds, for as many collections as the apps need and no more."""
+"""The live cache of a cluster: list and watch for as many scopes as the apps need (client-go: shared informers)."""
 
 from __future__ import annotations
 
@@ -8,158 +8,159 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.kube.collection import Changed, Collection, Keep
-from driftd.kube.connection import Cluster
+from driftd.kube.cached_object import CachedObject, DecodedCache, Packer
 from driftd.kube.discovery import ApiResource, Scope
-from driftd.kube.objects import get, list_each
-from driftd.kube.packing import CachedObject, DecodedCache, Packer
-from driftd.kube.reflector import Freshness, Loading, Reflector, Timing
+from driftd.kube.listing import list_each
+from driftd.kube.object_store import NeedsContent, ObjectChange, ObjectStore
+from driftd.kube.objects import get
+from driftd.kube.reflector import Freshness, ListState, Reflector, Timing
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError
 
-__all__ = ["CachedObject", "Changed", "Freshness", "Keep", "LiveCache", "Timing"]
+__all__ = ["CachedObject", "Freshness", "LiveCache", "NeedsContent", "ObjectChange", "Timing"]
 
 _MIN_GETS_FOR_LIST = 100
-"""From so many outlines in a namespace on, one LIST completes them for less than a GET for each."""
+"""Number of objects of a namespace from which on one LIST is cheaper than a GET for each."""
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningReflector:
     reflector: Reflector
     task: asyncio.Task[None]
 
 
 class LiveCache:
-    """One list and watch per scope of one cluster.
+    """One reflector per scope of one cluster.
 
-    `on_change` hears of every object that came, changed or went after its scope was first listed; `on_freshness` of
-    every scope that came to be trusted, or is not any more. Both are called on the event loop and must be quick:
-    enqueue a key, no more. What `keep` says no to is held in outline: `trim` and `complete` follow its change of mind.
-    Another `keep` counts for scopes that are watched later.
+    `on_change` is called for every object that is added, modified or deleted after the first list of its scope;
+    `on_freshness` when a scope becomes synced, stale, or has another error. Both run on the event loop and must
+    return at once: enqueue a key, no more.
+
+    Objects for which `needs_content` is false are cached as metadata only. When its answers change, call
+    `drop_unneeded_content` and `fetch_content`. Another function set here applies to scopes that are watched later.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        on_change: Callable[[Changed], None],
+        on_change: Callable[[ObjectChange], None],
         on_freshness: Callable[[Scope, Freshness], None] = lambda _scope, _freshness: None,
         timing: Timing | None = None,
-        keep: Keep = lambda _ref, _content: True,
+        needs_content: NeedsContent = lambda _ref, _content: True,
     ) -> None:
         self._cluster = cluster
         self._on_change = on_change
         self._on_freshness = on_freshness
         self._timing = timing or Timing()
-        self.keep = keep
-        self._loading = Loading()
+        self.needs_content = needs_content
+        self._list_state = ListState()
         self._packers: defaultdict[ApiResource, Packer] = defaultdict(Packer)
-        self._at_hand = DecodedCache()
-        self._running: dict[Scope, _Running] = {}
-        self._ensuring = asyncio.Lock()
+        self._decoded = DecodedCache()
+        self._running: dict[Scope, _RunningReflector] = {}
+        self._lock = asyncio.Lock()
 
     async def watch_scopes(self, scopes: Iterable[Scope]) -> None:
-        """Watches exactly these scopes: starts what is missing, stops what nobody needs.
+        """Watches exactly these scopes: starts missing reflectors and stops all others.
 
-        Returns when each of them has been listed or has failed to be; `fresh` tells which. What failed goes on being
-        tried in the background, and at once when it is asked for here again.
+        Returns when each scope has been listed or its list has failed; `freshness` tells which. Failed ones are
+        retried in the background, and at once by another call of this.
         """
-        wanted = set(scopes)
-        async with self._ensuring:
-            await self._stop(self._running.keys() - wanted)
-            for scope in wanted:
+        requested = set(scopes)
+        async with self._lock:
+            await self._stop(self._running.keys() - requested)
+            for scope in requested:
                 if scope in self._running:
-                    self._running[scope].reflector.try_now()
+                    self._running[scope].reflector.retry_now()
                 else:
                     self._running[scope] = self._start(scope)
-            waited = [self._running[scope].reflector for scope in wanted]
-        await asyncio.gather(*(reflector.settled() for reflector in waited))
+            reflectors = [self._running[scope].reflector for scope in requested]
+        await asyncio.gather(*(reflector.wait_for_attempt() for reflector in reflectors))
 
     def get(self, resource: ApiResource, namespace: str | None, name: str) -> CachedObject | None:
-        """One object; None means that the cluster has none of that name.
+        """One object, or None if the cluster has none of that name.
 
-        Raises: KubeError: no scope covers it, or the one that does cannot be trusted just now (never listed, or its
-            watch broken for too long); Forbidden and the like as the server said it.
+        Raises: KubeError: the object is in no watched scope, or in one that is not synced (never listed, or its watch
+            broken for too long); Forbidden and other types as the server answered.
         """
-        reflector = self._trusted(resource, namespace)
-        return reflector.collection.objects.get((namespace if resource.namespaced else None, name))
+        reflector = self._synced_reflector(resource, namespace)
+        return reflector.store.objects.get((namespace if resource.namespaced else None, name))
 
     def version(self, resource: ApiResource, namespace: str | None) -> str | None:
-        """The resource version up to which the scope is known; None while it has to be listed again.
-
-        Raises: as `get`.
-        """
-        return self._trusted(resource, namespace).version
+        """The last resource version of a scope; None while it has to be listed again. Raises: as `get`."""
+        return self._synced_reflector(resource, namespace).version
 
     def items(self, scope: Scope) -> list[CachedObject]:
         """Every object of a scope. Raises: as `get`."""
-        return list(self._trusted(*scope).collection.objects.values())
+        return list(self._synced_reflector(*scope).store.objects.values())
 
     async def fetch_content(self, resource: ApiResource, namespace: str | None, names: Sequence[str]) -> None:
-        """Reads what is held in outline of some objects, so that `get` has them whole, or not at all.
+        """Fetches the objects of which only metadata is cached, after which `get` returns them complete, or None.
 
         Raises: as `get`; KubeError, UnknownKind: they could not be read.
         """
         if len(names) >= _MIN_GETS_FOR_LIST:
-            collection, asked = self._trusted(resource, namespace).collection, frozenset(names)
+            store, requested = self._synced_reflector(resource, namespace).store, frozenset(names)
 
-            def take(item: dict[str, Any]) -> None:
-                if item["metadata"]["name"] in asked or collection.keeps(item):
-                    collection.set_content(item)
+            def set_content(item: dict[str, Any]) -> None:
+                if item["metadata"]["name"] in requested or store.needs_content(item):
+                    store.set_content(item)
 
-            await list_each(self._cluster, resource, namespace, take)
+            await list_each(self._cluster, resource, namespace, set_content)
         await asyncio.gather(*(self._fetch_content(resource, namespace, name) for name in names))
 
     async def drop_unneeded_content(self) -> None:
-        """Holds in outline what `keep` says no to by now."""
+        """Reduces objects to metadata for which `needs_content` is false by now."""
         for running in list(self._running.values()):
-            await running.reflector.collection.drop_unneeded_content()
+            await running.reflector.store.drop_unneeded_content()
 
-    def fresh(self, scope: Scope) -> Freshness:
-        """How far a scope can be trusted. One that is not watched is not synced."""
+    def freshness(self, scope: Scope) -> Freshness:
+        """Whether a scope is synced. One that is not watched is not."""
         running = self._running.get(scope)
         return running.reflector.freshness if running else Freshness(synced=False, error=None, last_contact=None)
 
     async def close(self) -> None:
-        """Ends every watch."""
-        async with self._ensuring:
+        """Stops every watch."""
+        async with self._lock:
             await self._stop(set(self._running))
-        self._at_hand.let_go()
+        self._decoded.clear()
 
     def __repr__(self) -> str:
         return f"LiveCache({self._cluster.name!r}, {len(self._running)} scopes)"
 
-    def _start(self, scope: Scope) -> _Running:
+    def _start(self, scope: Scope) -> _RunningReflector:
         resource, namespace = scope
         reflector = Reflector(
             self._cluster,
             resource,
             namespace,
-            Collection(resource, self._packers[resource], self.keep, self._on_change, self._at_hand),
+            ObjectStore(resource, self._packers[resource], self.needs_content, self._on_change, self._decoded),
             lambda freshness: self._on_freshness(scope, freshness),
             self._timing,
-            self._loading,
+            self._list_state,
         )
-        return _Running(reflector, asyncio.create_task(reflector.run(), name=f"watch {resource} {namespace or '*'}"))
+        task = asyncio.create_task(reflector.run(), name=f"watch {resource} {namespace or '*'}")
+        return _RunningReflector(reflector, task)
 
     async def _stop(self, scopes: Iterable[Scope]) -> None:
         stopped = [self._running.pop(scope) for scope in set(scopes)]
         for running in stopped:
             running.task.cancel()
-            running.reflector.give_up()
+            running.reflector.stop()
         if stopped:
             await asyncio.wait([running.task for running in stopped])
 
     async def _fetch_content(self, resource: ApiResource, namespace: str | None, name: str) -> None:
-        held = self.get(resource, namespace, name)
-        if held is None or held.is_whole:
+        cached = self.get(resource, namespace, name)
+        if cached is None or not cached.metadata_only:
             return
-        found = await get(self._cluster, resource, namespace, name)
-        collection = self._trusted(resource, namespace).collection
-        if found is not None:
-            collection.set_content(found)
+        content = await get(self._cluster, resource, namespace, name)
+        store = self._synced_reflector(resource, namespace).store
+        if content is not None:
+            store.set_content(content)
         else:
-            collection.gone(held)
+            store.remove(cached)
 
-    def _trusted(self, resource: ApiResource, namespace: str | None) -> Reflector:
+    def _synced_reflector(self, resource: ApiResource, namespace: str | None) -> Reflector:
         running = self._running.get((resource, namespace)) or self._running.get((resource, None))
         where = f"{resource} in {namespace}" if namespace else str(resource)
         if running is None:
@@ -170,5 +171,5 @@ class LiveCache:
                 raise type(reflector.failure)(
                     str(reflector.failure), status=reflector.failure.status, reason=reflector.failure.reason
                 )
-            raise KubeError(f"{where}: {reflector.doubt}")
+            raise KubeError(f"{where}: {reflector.not_synced_reason}")
         return reflector

@@ -1,48 +1,47 @@
-"""Events that have arrived together: of an object whose status alone goes on changing, the last one will do."""
+"""Coalescing of events received together: of an object whose status keeps changing, only the last event counts."""
 
 from __future__ import annotations
 
-from driftd.kube.packing import field_owners
+from driftd.kube.cached_object import field_owners
+from driftd.kube.listing import OBJECTS_PER_YIELD
+from driftd.kube.objects import ObjectKey
 from driftd.kube.watch import EventType, WatchEvent
-from driftd.process.gc_paused import OBJECTS_PER_YIELD
-
-_Key = tuple[str | None, str]
 
 
 class EventCoalescer:
-    """Collects events until what arrived together is complete.
+    """Collects events until all that were received together are there.
 
-    Only events that tell of the same hands become one: who took a field away is known by the versions in between.
+    Only events with the same field owners are merged: who removed a field follows from the versions in between.
     """
 
     def __init__(self) -> None:
         self._events: list[WatchEvent] = []
-        self._latest: dict[_Key, int] = {}
+        self._latest: dict[ObjectKey, int] = {}
 
     def __len__(self) -> int:
-        """How many events are still to be taken in."""
+        """Number of events not yet returned by `add`."""
         return len(self._events)
 
     def add(self, event: WatchEvent) -> list[WatchEvent]:
-        """What is to be taken in now: nothing while more is about to come, then all, each object's in its order."""
+        """Returns nothing while more events are buffered, then all of them, in order for each object."""
         if event.type is not EventType.BOOKMARK:
             metadata = event.object["metadata"]
             key = (metadata.get("namespace"), metadata["name"])
-            before = self._latest.get(key)
-            if before is not None and _one_will_do(self._events[before], event):
-                self._events[before] = event
+            index = self._latest.get(key)
+            if index is not None and _can_coalesce(self._events[index], event):
+                self._events[index] = event
             else:
                 self._latest[key] = len(self._events)
                 self._events.append(event)
-        if event.more and len(self._events) < OBJECTS_PER_YIELD:
+        if event.more_buffered and len(self._events) < OBJECTS_PER_YIELD:
             return []
-        complete, self._events = self._events, []
+        batch, self._events = self._events, []
         self._latest.clear()
-        return complete
+        return batch
 
 
-def _one_will_do(before: WatchEvent, after: WatchEvent) -> bool:
+def _can_coalesce(before: WatchEvent, after: WatchEvent) -> bool:
     if EventType.DELETED in (before.type, after.type):
         return False
-    same = before.object["metadata"].get("uid") == after.object["metadata"].get("uid")
-    return same and field_owners(before.object) == field_owners(after.object)
+    same_object = before.object["metadata"].get("uid") == after.object["metadata"].get("uid")
+    return same_object and field_owners(before.object) == field_owners(after.object)

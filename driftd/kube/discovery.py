@@ -1,4 +1,4 @@
-"""What a cluster serves: groups, versions and kinds, also while part of them cannot be had."""
+"""Discovery: the groups, versions and kinds that a cluster serves, also while some of them are unavailable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from driftd.kube.connection import Cluster
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Invalid, KubeError, NotFound, UnknownKind
 from driftd.model.resource import group_of
 
@@ -23,7 +23,7 @@ _AGGREGATED = ",".join(
 
 @dataclass(frozen=True, slots=True)
 class ApiResource:
-    """One kind as one version of the API serves it."""
+    """One kind in one API version."""
 
     group: str
     version: str
@@ -32,18 +32,18 @@ class ApiResource:
     namespaced: bool
     verbs: frozenset[str]
     has_status: bool = True
-    """Whether `status` is a subresource: then it is the controllers', and no write to the object touches it."""
+    """Whether `status` is a subresource: writes to the object then leave it alone."""
 
     @property
     def api_version(self) -> str:
-        """As manifests write it: `apps/v1`, and `v1` for the core group."""
+        """As in manifests: `apps/v1`, and `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
-        """The URL's path of one object, or of the collection: with no namespace that of all namespaces.
+        """The URL path of one object, or of the collection of one namespace or of all (None).
 
-        Raises: Invalid: the name or the namespace cannot be one, and would lead to another place; or the namespace
-            of a namespaced object is left out.
+        Raises: Invalid: the name or the namespace is no path segment and would change the path; or a namespaced
+            object has no namespace.
         """
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace is not None:
@@ -56,7 +56,7 @@ class ApiResource:
         return "/".join(parts)
 
     def _segment(self, what: str, value: str) -> str:
-        # The rule of apimachinery's IsValidPathSegmentName. An empty name would mean the whole collection.
+        # Source: apimachinery, IsValidPathSegmentName. An empty name would address the collection.
         if value in ("", ".", "..") or "/" in value or "%" in value:
             raise Invalid(f"{self.kind}: {value!r} cannot be the {what} of an object")
         return quote(value, safe="")
@@ -70,12 +70,12 @@ Scope = tuple[ApiResource, str | None]
 
 
 class Discovery:
-    """A cluster's kinds at one moment. Load it again when a kind is missing: its CRD may have come since."""
+    """A snapshot of a cluster's kinds. Load it again when a kind is missing: its CRD may be newer."""
 
     def __init__(self, resources: Iterable[ApiResource], failed_groups: Mapping[str, str]) -> None:
         self.resources = tuple(resources)
         self.failed_groups = dict(failed_groups)
-        """Group versions that could not be read (`metrics.k8s.io/v1beta1`), with the reason."""
+        """The reason for each group version that could not be read (`metrics.k8s.io/v1beta1`)."""
         self._by_kind: dict[tuple[str, str], ApiResource] = {}
         self._preferred: dict[tuple[str, str], ApiResource] = {}
         for resource in self.resources:
@@ -84,9 +84,9 @@ class Discovery:
 
     @classmethod
     async def load(cls, cluster: Cluster) -> Discovery:
-        """Asks for everything: in two requests where the server has aggregated discovery (1.27), else one a version.
+        """Reads everything: in two requests with aggregated discovery (1.27), else one per group version.
 
-        Raises: KubeError: not even the list of groups could be had.
+        Raises: KubeError: the list of groups could not be read.
         """
         documents = await asyncio.gather(
             cluster.request("GET", "/api", accept=_AGGREGATED), cluster.request("GET", "/apis", accept=_AGGREGATED)
@@ -102,54 +102,50 @@ class Discovery:
     async def _read(cls, cluster: Cluster, documents: Iterable[Mapping[str, Any]]) -> Discovery:
         resources: list[ApiResource] = []
         failed: dict[str, str] = {}
-        legacy: list[str] = []
+        unaggregated: list[str] = []
         for document in documents:
             kind = document.get("kind")
             if kind == "APIGroupDiscoveryList":
-                _read_aggregated(document, resources, failed)
+                _parse_aggregated(document, resources, failed)
             elif kind == "APIVersions":
-                legacy += document.get("versions") or []
+                unaggregated += document.get("versions") or []
             elif kind == "APIGroupList":
-                legacy += [
+                unaggregated += [
                     version["groupVersion"]
                     for group in document.get("groups") or []
                     for version in _preferred_first(group)
                 ]
             else:
                 raise TypeError(kind)
-        await _read_legacy(cluster, legacy, resources, failed)
+        await _load_unaggregated(cluster, unaggregated, resources, failed)
         return cls(resources, failed)
 
     def find(self, api_version: str, kind: str) -> ApiResource:
         """The kind in exactly that version.
 
-        Raises: UnknownKind: the cluster does not serve it. KubeError: that version's discovery failed, so that
-            nobody knows.
+        Raises: UnknownKind: the cluster does not serve it. KubeError: unknown, since discovery of that version failed.
         """
-        found = self._by_kind.get((api_version, kind))
-        if found is not None:
-            return found
+        resource = self._by_kind.get((api_version, kind))
+        if resource is not None:
+            return resource
         if api_version in self.failed_groups:
             raise KubeError(f"{kind} of {api_version} cannot be looked up: {self.failed_groups[api_version]}")
         others = [r.api_version for r in self.resources if r.kind == kind and r.group == group_of(api_version)]
-        known = f"; it serves it as {', '.join(others)}" if others else "; is its CustomResourceDefinition installed?"
-        raise UnknownKind(f"the cluster does not serve {kind} of {api_version}{known}")
+        hint = f"; it serves it as {', '.join(others)}" if others else "; is its CustomResourceDefinition installed?"
+        raise UnknownKind(f"the cluster does not serve {kind} of {api_version}{hint}")
 
     def find_kind(self, group: str, kind: str) -> ApiResource:
-        """The kind in the version that the cluster prefers.
-
-        Raises: UnknownKind, KubeError: as `find`.
-        """
-        found = self._preferred.get((group, kind))
-        if found is not None:
-            return found
+        """The kind in the cluster's preferred version. Raises: UnknownKind, KubeError: as `find`."""
+        resource = self._preferred.get((group, kind))
+        if resource is not None:
+            return resource
         for api_version, reason in self.failed_groups.items():
             if group_of(api_version) == group:
                 raise KubeError(f"{kind} of {group} cannot be looked up: {reason}")
         raise UnknownKind(f"the cluster does not serve {kind} of {group or 'the core group'}")
 
 
-def _read_aggregated(document: Mapping[str, Any], resources: list[ApiResource], failed: dict[str, str]) -> None:
+def _parse_aggregated(document: Mapping[str, Any], resources: list[ApiResource], failed: dict[str, str]) -> None:
     for item in document.get("items") or []:
         group = item.get("metadata", {}).get("name", "")
         for version in item.get("versions") or []:
@@ -180,17 +176,17 @@ def _preferred_first(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(group.get("versions") or [], key=lambda version: bool(version["groupVersion"] != preferred))
 
 
-async def _read_legacy(
+async def _load_unaggregated(
     cluster: Cluster, api_versions: list[str], resources: list[ApiResource], failed: dict[str, str]
 ) -> None:
-    answers = await asyncio.gather(*(_legacy_version(cluster, name) for name in api_versions))
+    answers = await asyncio.gather(*(_load_group_version(cluster, name) for name in api_versions))
     for api_version, answer in zip(api_versions, answers, strict=True):
         if isinstance(answer, KubeError):
             failed[api_version] = str(answer)
             continue
         group, version = group_of(api_version), api_version.rpartition("/")[2]
-        served = answer.get("resources") or []
-        names = {resource["name"] for resource in served}
+        listed = answer.get("resources") or []
+        names = {resource["name"] for resource in listed}
         resources += [
             ApiResource(
                 group=group,
@@ -201,12 +197,12 @@ async def _read_legacy(
                 verbs=frozenset(resource.get("verbs") or ()),
                 has_status=f"{resource['name']}/status" in names,
             )
-            for resource in served
-            if "/" not in resource["name"]  # a subresource
+            for resource in listed
+            if "/" not in resource["name"]  # else a subresource
         ]
 
 
-async def _legacy_version(cluster: Cluster, api_version: str) -> Mapping[str, Any] | KubeError:
+async def _load_group_version(cluster: Cluster, api_version: str) -> Mapping[str, Any] | KubeError:
     path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     try:
         answer: Mapping[str, Any] = await cluster.request("GET", path)

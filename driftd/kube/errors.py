@@ -1,4 +1,4 @@
-"""What an API server answered, or that it did not, as driftd's own errors."""
+"""API errors: a response status, a `Status` object or a failed connection as one of driftd's errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import orjson
 
-from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound
+from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 
 
 class NoSuchPath(NotFound):
-    """404, and not for an object: the server does not serve that resource at all."""
+    """404, not for an object: the server does not serve that resource."""
 
 
 _BY_STATUS: Mapping[int, type[KubeError]] = {
@@ -29,7 +29,7 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
 
 _SECRETS = re.compile(r"/api/v1/(?:namespaces/[^/]+/)?secrets(?:/|$)")
 _TYPED_PATCH = "failed to create typed patch object"
-_HARMLESS = (
+_SAFE_MESSAGES = (
     re.compile(r'secrets? "[^"]*" (?:not found|already exists)'),
     re.compile(r'namespaces "[^"]*" not found'),
     re.compile(r'secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""[^{}]*'),
@@ -42,47 +42,52 @@ _HARMLESS = (
     re.compile(r"the server [\w ,.-]*"),
     re.compile(r"Unauthorized|Too many requests[\w ,.-]*"),
 )
-"""Messages about Secrets that quote names and fields only. Any other may quote a value."""
+"""Messages about Secrets that contain names and fields only. Any other may contain a value."""
 
 
-def refusal(status: int, payload: bytes, *, method: str, path: str) -> KubeError:
-    """The error for an HTTP status of 300 and more, in the API's own words where they may be shown."""
-    body = _status(payload)
+def response_error(status: int, payload: bytes, *, method: str, path: str) -> KubeError:
+    """The error for an HTTP status of 300 and above, with the API's own message where that may be shown."""
+    body = _parse_status(payload)
     details = body.get("details") or {}
     reason = str(body.get("reason") or "") or None
     message = str(body.get("message") or "")
     if _SECRETS.search(path):
-        message = _without_values(message, details)
+        message = _redacted_message(message, details)
     if not body or not message:
         message = f"{method} {path}: answered {status}" + ("" if body else ", not in the words of a Kubernetes API")
     if status == 500 and message.startswith(_TYPED_PATCH):
-        status = 422  # the server calls a manifest that does not fit its schema an internal error
+        status = 422  # the server reports a manifest that does not fit its schema as an internal error
     kind = _BY_STATUS.get(status, KubeError)
     if status == 404 and not (body and details.get("name")):
         kind = NoSuchPath
     return kind(message, status=status, reason=reason)
 
 
-def stated(status: Mapping[str, Any]) -> KubeError:
-    """The error for a `Status` object that came in an answer of 200, as a watch's ERROR event does."""
+def status_error(status: Mapping[str, Any]) -> KubeError:
+    """The error for a `Status` object in a response of 200, such as a watch's ERROR event."""
     code = int(status.get("code") or 500)
     message = str(status.get("message") or "the API server gave no reason")
     return _BY_STATUS.get(code, KubeError)(message, status=code, reason=status.get("reason"))
 
 
-def unreachable(error: Exception, *, cluster: str, server: str, proxy: str | None) -> ClusterUnreachable:
-    """The error for a request without an answer: which server, what happened, and what to check."""
-    return ClusterUnreachable(f"cluster {cluster}: {server} {_what_happened(error, proxy)}")
+def connection_error(error: Exception, *, cluster: str, server: str, proxy: str | None) -> ClusterUnreachable:
+    """The error for a request without a response: which server, what happened, and what to check."""
+    return ClusterUnreachable(f"cluster {cluster}: {server} {_describe(error, proxy)}")
+
+
+def unknown_kind(kind: str, api_version: str) -> UnknownKind:
+    """The error for a resource that the server does not serve."""
+    return UnknownKind(f"the cluster does not serve {kind} of {api_version} (any more)")
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """The connection broke after it stood: worth another try for what may be done twice."""
+    """Whether an established connection broke: an idempotent request may be repeated."""
     if isinstance(error, aiohttp.ClientConnectorError | TimeoutError | ssl.SSLError):
         return False
     return isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError)
 
 
-def _what_happened(error: Exception, proxy: str | None) -> str:
+def _describe(error: Exception, proxy: str | None) -> str:
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return f"cannot be reached through the proxy {_without_user(proxy or 'of the environment')}: check the proxy"
     certificate = _certificate_error(error)
@@ -115,7 +120,7 @@ def _without_user(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def _status(payload: bytes) -> Mapping[str, Any]:
+def _parse_status(payload: bytes) -> Mapping[str, Any]:
     try:
         body = orjson.loads(payload)
     except orjson.JSONDecodeError:
@@ -123,9 +128,9 @@ def _status(payload: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
 
-def _without_values(message: str, details: Mapping[str, Any]) -> str:
-    """A message about a Secret, reduced to what cannot hold a value: field names and kinds of mistakes."""
-    if any(pattern.fullmatch(message) for pattern in _HARMLESS):
+def _redacted_message(message: str, details: Mapping[str, Any]) -> str:
+    """A message about a Secret, reduced to field names and reasons, which contain no values."""
+    if any(pattern.fullmatch(message) for pattern in _SAFE_MESSAGES):
         return message
     causes = [
         f"{cause.get('field')} ({cause.get('reason')})"

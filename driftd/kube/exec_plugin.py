@@ -1,4 +1,4 @@
-"""Credentials from a program: the `exec` section of a kubeconfig's user (EKS, GKE, AKS, Teleport, kubelogin)."""
+"""Exec credential plugins: the `exec` section of a kubeconfig user (EKS, GKE, AKS, Teleport, kubelogin)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from driftd.kube.kubeconfig import Entry
+from driftd.kube.kubeconfig import KubeconfigEntry
 from driftd.model.errors import KubeError
 
 _LONG_WORD = re.compile(r"\S{40,}")
@@ -24,7 +24,7 @@ _EXTENSION = "client.authentication.k8s.io/exec"
 
 @dataclass(frozen=True, slots=True)
 class ExecCredential:
-    """What the program printed. `expires` is in seconds since the epoch."""
+    """The plugin's output. `expires` is in seconds since the epoch."""
 
     token: str | None = field(repr=False)
     certificate: bytes | None = field(repr=False)
@@ -33,15 +33,14 @@ class ExecCredential:
 
 
 async def run_exec_plugin(
-    user: Entry, cluster: Entry, environ: Mapping[str, str], patience: float = 60.0
+    user: KubeconfigEntry, cluster: KubeconfigEntry, environ: Mapping[str, str], time_limit: float = 60.0
 ) -> ExecCredential:
-    """Runs the program of `user`. It gets no terminal, so it must not ask
-    anything; `patience` is in seconds.
+    """Runs the plugin of `user`, without a terminal, for `time_limit` seconds at most.
 
-    kubernetes.aio has a runner too; it only logs what goes wrong and then carries on without credentials, has no
-    limit of time, and gives the program neither the cluster nor a path relative to the kubeconfig.
+    The runner of kubernetes.aio only logs errors and continues without credentials, has no time limit, and supports
+    neither cluster info nor paths relative to the kubeconfig.
 
-    Raises: KubeError: the program is missing, failed, took too long, or printed something else.
+    Raises: KubeError: the plugin is missing, failed, took too long, or printed no ExecCredential.
     Source: kubernetes.io, "client-go credential plugins".
     """
     spec = user.fields["exec"]
@@ -56,23 +55,23 @@ async def run_exec_plugin(
         {**environ, **variables, "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(spec, cluster))},
         f"credential plugin {spec['command']!r} of kubeconfig user {user.name!r}",
         str(spec.get("installHint") or ""),
-        patience,
+        time_limit,
     )
     return _credential(stdout, str(spec["apiVersion"]), f"credential plugin {spec['command']!r}")
 
 
-def _exec_info(spec: Mapping[str, Any], cluster: Entry) -> dict[str, Any]:
+def _exec_info(spec: Mapping[str, Any], cluster: KubeconfigEntry) -> dict[str, Any]:
     info: dict[str, Any] = {"interactive": False}
     if spec.get("provideClusterInfo"):
-        passed = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
-        info["cluster"] = {key: cluster.fields[key] for key in passed if key in cluster.fields}
+        keys = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+        info["cluster"] = {key: cluster.fields[key] for key in keys if key in cluster.fields}
         for extension in cluster.fields.get("extensions") or []:
             if extension.get("name") == _EXTENSION:
                 info["cluster"]["config"] = extension.get("extension")
     return {"apiVersion": spec["apiVersion"], "kind": "ExecCredential", "spec": info}
 
 
-async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: str, patience: float) -> bytes:
+async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: str, time_limit: float) -> bytes:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -80,16 +79,16 @@ async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # so that the whole group can be ended, whatever it started
+            start_new_session=True,  # a process group, which can be killed with all its children
         )
     except OSError as error:
         raise KubeError(f"{what} cannot be started: {error.strerror}. {hint}".strip()) from error
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(time_limit):
             stdout, stderr = await process.communicate()
     except TimeoutError as error:
         raise KubeError(
-            f"{what} did not finish in {patience:g} s (it cannot ask anything: it has no terminal)"
+            f"{what} did not finish in {time_limit:g} s (it cannot ask anything: it has no terminal)"
         ) from error
     finally:
         if process.returncode is None:
@@ -97,12 +96,12 @@ async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: 
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if process.returncode:
-        raise KubeError(f"{what} failed with {process.returncode}: {_last_words(stderr)} {hint}".strip())
+        raise KubeError(f"{what} failed with {process.returncode}: {_last_error_line(stderr)} {hint}".strip())
     return stdout
 
 
-def _last_words(stderr: bytes) -> str:
-    """The last line that the program wrote, without anything long enough to be a token."""
+def _last_error_line(stderr: bytes) -> str:
+    """The last line of stderr, with every word redacted that is long enough to be a token."""
     lines = stderr.decode(errors="replace").strip().splitlines()
     return _LONG_WORD.sub("…", lines[-1])[:300] if lines else "it said nothing"
 
@@ -111,7 +110,7 @@ def _credential(stdout: bytes, api_version: str, what: str) -> ExecCredential:
     try:
         answer = orjson.loads(stdout)
     except orjson.JSONDecodeError:
-        # from None: the decoder's error carries the document, which may hold a token.
+        # from None: the decoder's error contains the document, which may contain a token.
         raise KubeError(f"{what} printed something that is not JSON") from None
     status = answer.get("status") if isinstance(answer, dict) else None
     if not isinstance(status, dict) or answer.get("apiVersion") != api_version:

@@ -1,123 +1,58 @@
-"""Reading and writing objects, as the API server has them: decoded JSON."""
+"""The verbs for single objects, as decoded JSON: get, apply, create, update, patch, delete."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from driftd.kube.connection import Cluster
+import orjson
+
 from driftd.kube.discovery import ApiResource
-from driftd.kube.errors import NoSuchPath
-from driftd.model.errors import Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
-from driftd.process.gc_paused import OBJECTS_PER_YIELD, gc_paused
+from driftd.kube.errors import NoSuchPath, unknown_kind
+from driftd.kube.rest_client import Cluster
+from driftd.model.errors import Forbidden, Invalid, KubeError, NotFound
 
 FIELD_MANAGER = "driftd"
-_EXPORTED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
-_APPLY_PATCH = "application/apply-patch+yaml"  # the server reads JSON under it too, JSON being YAML
-_LIST_RESTARTS = 3
-_LIST_TIMEOUT = 60.0
-_PAGE = 500
-"""Objects of a list that are asked for at once."""
+"""The manager under which driftd writes; every write uses it unless told otherwise."""
 
-T = TypeVar("T")
+_SERVER_FIELDS = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
+_APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+_JSON_PATCH = "application/json-patch+json"
 
-Key = tuple[str | None, str]
-"""The namespace and the name of an object, which are its own among those of its kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """Every object of one collection at one `resource_version`, from which a watch can go on."""
-
-    items: list[T] = field(repr=False)  # may be Secrets
-    resource_version: str
+ObjectKey = tuple[str | None, str]
+"""Namespace and name: unique among the objects of a kind."""
 
 
 async def get(cluster: Cluster, resource: ApiResource, namespace: str | None, name: str) -> dict[str, Any] | None:
-    """One object, or None when there is none of that name.
+    """One object, or None if there is none of that name.
 
-    Where `get` is not allowed, `list` will do: `get` on every kind would open exec and proxies (docs/adr/0008).
+    Without permission to `get` it is read by `list`: `get` on every kind would include exec and proxies
+    (docs/adr/0008).
     Raises: UnknownKind: the server does not serve the kind (any more). KubeError: it could not be read.
     """
     try:
-        found = await cluster.request("GET", resource.path(namespace, name))
+        answer = await cluster.request("GET", resource.path(namespace, name))
     except NoSuchPath as error:
-        raise _not_served(resource) from error
+        raise unknown_kind(resource.kind, resource.api_version) from error
     except NotFound:
         return None
-    except Forbidden as refused:
-        return await _the_one_listed(cluster, resource, namespace, name, refused)
-    return _an_object(found, resource)
+    except Forbidden as error:
+        return await _get_by_list(cluster, resource, namespace, name, error)
+    return _checked(answer, resource)
 
 
-async def _the_one_listed(
-    cluster: Cluster, resource: ApiResource, namespace: str | None, name: str, refused: Forbidden
+async def _get_by_list(
+    cluster: Cluster, resource: ApiResource, namespace: str | None, name: str, forbidden: Forbidden
 ) -> dict[str, Any] | None:
     query = {"fieldSelector": f"metadata.name={name}"}
     try:
         answer = await cluster.request("GET", resource.path(namespace), query=query)
     except KubeError:
-        raise refused from None  # what was asked for is what the user has to allow
+        raise forbidden from None  # `get` is the permission that the user has to grant
     for item in answer.get("items") or []:
         item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-        return _an_object(item, resource)
+        return _checked(item, resource)
     return None
-
-
-async def list_objects(
-    cluster: Cluster,
-    resource: ApiResource,
-    namespace: str | None,
-    *,
-    label_selector: str | None = None,
-    page_size: int = _PAGE,
-) -> Listing[dict[str, Any]]:
-    """The whole collection, of one namespace or of all (None), page by page, as of one moment.
-
-    Where the server has forgotten that moment midway (410), the list starts anew, at last without pages.
-
-    Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read as a whole.
-    """
-    return await list_each(
-        cluster, resource, namespace, lambda item: item, label_selector=label_selector, page_size=page_size
-    )
-
-
-async def list_each(
-    cluster: Cluster,
-    resource: ApiResource,
-    namespace: str | None,
-    made_of: Callable[[dict[str, Any]], T],
-    *,
-    label_selector: str | None = None,
-    page_size: int = _PAGE,
-    on_page: Callable[[list[T]], None] | None = None,
-    begun: Awaitable[Any] | None = None,
-) -> Listing[T]:
-    """As `list_objects`, of what is `made_of` each object: no more than a page of them is ever held decoded.
-
-    `on_page` is given what was made of each page once it is there, and again of those of a list that starts anew.
-    `begun` is the first page of this very list, if somebody has asked for it (`begin_list`).
-    """
-    for restart in range(_LIST_RESTARTS + 1):
-        limit = page_size if restart < _LIST_RESTARTS else 0
-        try:
-            with gc_paused():
-                return await _list_pages(cluster, resource, namespace, made_of, label_selector, limit, on_page, begun)
-        except NoSuchPath as error:
-            raise _not_served(resource) from error
-        except Gone:
-            if not limit:
-                raise
-            begun = None
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def start_list(cluster: Cluster, resource: ApiResource, namespace: str | None) -> asyncio.Task[Any]:
-    """Asks for the first page of a collection, for who does not know yet all that it wants of it. See `list_as`."""
-    return asyncio.create_task(_asked(cluster, resource, namespace, {"limit": str(_PAGE)}))
 
 
 async def apply(
@@ -131,12 +66,12 @@ async def apply(
     field_validation: str = "Warn",
     warnings: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Server-side apply of a complete object; returns it as the server then has it.
+    """Server-side apply of a complete manifest; returns the resulting object.
 
-    `force` takes fields over from other managers. `dry_run` asks the server, admission included, and changes nothing.
-    `warnings` receives the server's remarks (unknown fields with "Warn", deprecated versions).
+    `force` takes over fields from other managers. `dry_run` includes admission and changes nothing. `warnings`
+    receives the server's warnings (unknown fields under "Warn", deprecated versions).
 
-    Raises: Conflict: another manager owns a field, and no `force`. Invalid, Forbidden, NotFound (its namespace),
+    Raises: Conflict: another manager owns a field, without `force`. Invalid, Forbidden, NotFound (its namespace),
         UnknownKind, KubeError.
     """
     namespace, name = _identity(resource, manifest)
@@ -147,10 +82,10 @@ async def apply(
         "PATCH",
         resource.path(namespace, name),
         query,
-        _of_git(manifest),
+        _without_server_fields(manifest),
         dry_run=dry_run,
         content_type=_APPLY_PATCH,
-        idempotent=True,  # the same apply twice is one apply
+        idempotent=True,
         warnings=warnings,
     )
 
@@ -163,7 +98,7 @@ async def create(
     field_manager: str = FIELD_MANAGER,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Creates an object. Raises: Conflict: it is there already (reason "AlreadyExists"); as `apply` otherwise."""
+    """Creates an object. Raises: Conflict: it exists (reason "AlreadyExists"); as `apply` otherwise."""
     namespace, _ = _identity(resource, manifest)
     query = {"fieldManager": field_manager}
     return await _write(cluster, resource, "POST", resource.path(namespace), query, manifest, dry_run=dry_run)
@@ -177,13 +112,35 @@ async def update(
     field_manager: str = FIELD_MANAGER,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Replaces an object. With its metadata.resourceVersion set, only if nobody has changed it since.
+    """Replaces an object; with metadata.resourceVersion set, only that version.
 
-    Raises: Conflict: somebody has. NotFound: it is gone. As `apply` otherwise.
+    Raises: Conflict: it has another version. NotFound: it does not exist. As `apply` otherwise.
     """
     namespace, name = _identity(resource, manifest)
     query = {"fieldManager": field_manager}
     return await _write(cluster, resource, "PUT", resource.path(namespace, name), query, manifest, dry_run=dry_run)
+
+
+async def json_patch(
+    cluster: Cluster,
+    resource: ApiResource,
+    namespace: str | None,
+    name: str,
+    operations: Sequence[dict[str, Any]],
+    *,
+    field_manager: str = FIELD_MANAGER,
+) -> dict[str, Any]:
+    """Executes the operations of a JSON patch (RFC 6902), all or none; returns the resulting object.
+
+    For what server-side apply cannot do: remove a field whoever owns it.
+
+    Raises: Invalid: a `test` operation failed, or the result is not valid; NotFound, Forbidden, UnknownKind,
+        KubeError.
+    """
+    path = resource.path(namespace, name)
+    query = {"fieldManager": field_manager}
+    body = orjson.dumps(list(operations))
+    return await _write(cluster, resource, "PATCH", path, query, body, dry_run=False, content_type=_JSON_PATCH)
 
 
 async def delete(
@@ -197,9 +154,9 @@ async def delete(
     propagation: str = "Background",
     dry_run: bool = False,
 ) -> bool:
-    """Deletes an object; False when there was none. It may live on until its finalizers are done.
+    """Deletes an object; False if there was none. Finalizers may keep it for longer.
 
-    `uid` and `resource_version` are preconditions: delete that very object, as it was seen.
+    `uid` and `resource_version` are preconditions.
 
     Raises: Conflict: a precondition does not hold. Forbidden, UnknownKind, KubeError.
     """
@@ -216,60 +173,10 @@ async def delete(
     try:
         await cluster.request("DELETE", resource.path(namespace, name), body=options)
     except NoSuchPath as error:
-        raise _not_served(resource) from error
+        raise unknown_kind(resource.kind, resource.api_version) from error
     except NotFound:
         return False
     return True
-
-
-async def _list_pages(
-    cluster: Cluster,
-    resource: ApiResource,
-    namespace: str | None,
-    made_of: Callable[[dict[str, Any]], T],
-    label_selector: str | None,
-    limit: int,
-    on_page: Callable[[list[T]], None] | None,
-    begun: Awaitable[Any] | None,
-) -> Listing[T]:
-    query = {"limit": str(limit)} if limit else {}
-    if label_selector:
-        query["labelSelector"] = label_selector
-    items: list[T] = []
-    while True:
-        page = await (begun or _asked(cluster, resource, namespace, query))
-        begun = None
-        listed, metadata = _page(page, cluster, resource)
-        del page
-        before = len(items)
-        for count, item in enumerate(listed):
-            if count % OBJECTS_PER_YIELD == OBJECTS_PER_YIELD - 1:
-                await asyncio.sleep(0)
-            items.append(made_of(item))
-        del listed  # before the next page is decoded
-        if on_page is not None:
-            on_page(items[before:])
-        token = metadata.get("continue")
-        if not token:
-            return Listing(items, str(metadata.get("resourceVersion") or ""))
-        query["continue"] = token
-
-
-async def _asked(cluster: Cluster, resource: ApiResource, namespace: str | None, query: Mapping[str, str]) -> Any:
-    return await cluster.request("GET", resource.path(namespace), query=query, timeout=_LIST_TIMEOUT)
-
-
-def _page(page: Any, cluster: Cluster, resource: ApiResource) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
-    """The objects of one page, and its own metadata. Raises: KubeError: it is no page of a list."""
-    listed = page.get("items") if isinstance(page, dict) else None
-    if not isinstance(listed, list | None) or not isinstance(page, dict) or "metadata" not in page:
-        raise KubeError(f"cluster {cluster.name}: the list of {resource} is not a list")
-    for item in listed or ():
-        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-            raise KubeError(f"cluster {cluster.name}: the list of {resource} holds something that is no object")
-        # Lists of built-in kinds leave these two out of their items.
-        item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-    return listed or [], page["metadata"] or {}
 
 
 async def _write(
@@ -278,7 +185,7 @@ async def _write(
     method: str,
     path: str,
     query: Mapping[str, str],
-    manifest: Mapping[str, Any],
+    body: bytes | Mapping[str, Any],
     *,
     dry_run: bool,
     content_type: str = "application/json",
@@ -286,26 +193,26 @@ async def _write(
     warnings: list[str] | None = None,
 ) -> dict[str, Any]:
     try:
-        written = await cluster.request(
+        answer = await cluster.request(
             method,
             path,
             query={**query, "dryRun": "All"} if dry_run else query,
-            body=manifest,
+            body=body,
             content_type=content_type,
             idempotent=idempotent,
             warnings=warnings,
         )
     except NoSuchPath as error:
-        raise _not_served(resource) from error
-    return _an_object(written, resource)
+        raise unknown_kind(resource.kind, resource.api_version) from error
+    return _checked(answer, resource)
 
 
-def _of_git(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A manifest without what was exported along with it: of another object's life, for which an apply is refused."""
+def _without_server_fields(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A manifest without the metadata that an export of a live object contains, with which an apply fails."""
     metadata = manifest.get("metadata")
-    if not isinstance(metadata, Mapping) or not _EXPORTED & metadata.keys():
+    if not isinstance(metadata, Mapping) or not _SERVER_FIELDS & metadata.keys():
         return manifest
-    return {**manifest, "metadata": {key: value for key, value in metadata.items() if key not in _EXPORTED}}
+    return {**manifest, "metadata": {key: value for key, value in metadata.items() if key not in _SERVER_FIELDS}}
 
 
 def _identity(resource: ApiResource, manifest: Mapping[str, Any]) -> tuple[str | None, str]:
@@ -316,11 +223,7 @@ def _identity(resource: ApiResource, manifest: Mapping[str, Any]) -> tuple[str |
     return (str(namespace) if resource.namespaced else None), str(name)
 
 
-def _an_object(answer: Any, resource: ApiResource) -> dict[str, Any]:
+def _checked(answer: Any, resource: ApiResource) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("metadata"), dict):
         raise KubeError(f"the API server answered with something that is no {resource.kind}")
     return answer
-
-
-def _not_served(resource: ApiResource) -> UnknownKind:
-    return UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} (any more)")

@@ -1,4 +1,4 @@
-"""The cluster's own schemas, one group at a time, kept by their content's hash."""
+"""The cluster's OpenAPI schemas, one document per group version, cached by hash."""
 
 from __future__ import annotations
 
@@ -12,22 +12,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.errors import NoSuchPath
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError
-
-
-def usual_cache_folder(environ: Mapping[str, str]) -> Path:
-    """`$XDG_CACHE_HOME/driftd/openapi`, by default in `~/.cache`."""
-    root = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".cache"
-    return Path(root) / "driftd" / "openapi"
 
 
 class SchemaSource:
     """OpenAPI v3 documents of one cluster.
 
-    The index tells each document's hash, so one that is known, in memory or in `folder`, is not fetched again. Each
-    server has its own folder in there: what one cluster serves is never another one's schema. No `folder`: memory only.
+    The index has the hash of each document, so cached ones, in memory or in `folder`, are not fetched again. Each
+    server has its own sub-folder, so that clusters never share schemas. Without `folder` the cache is in memory only.
     """
 
     def __init__(self, cluster: Cluster, folder: Path | None = None) -> None:
@@ -39,28 +33,23 @@ class SchemaSource:
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def refresh(self) -> None:
-        """Reads the index again: after that, changed documents are fetched when they are asked for.
+        """Reads the index again, after which `document` fetches changed documents.
 
         Raises: KubeError: the index could not be read.
         """
         try:
             index = await self._cluster.request("GET", "/openapi/v3")
         except NoSuchPath:
-            index = {}  # servers before 1.24 have no schemas of that form
+            index = {}  # servers before 1.24 have no OpenAPI v3
         try:
             self._index = {key: entry["serverRelativeURL"] for key, entry in (index.get("paths") or {}).items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise KubeError(f"cluster {self._cluster.name}: /openapi/v3 is no index of documents") from error
 
-    async def version_hash(self, group: str, version: str) -> str | None:
-        """What changes when the document does; None when the cluster has none. Raises: as `refresh`."""
-        url = await self._url(_key(group, version))
-        return _hash(url) if url else None
-
     async def document(self, group: str, version: str) -> dict[str, Any] | None:
-        """The types of one version's OpenAPI document, or None when the cluster publishes none for it.
+        """The schemas of one group version, or None if the cluster publishes none.
 
-        The paths and the descriptions, which are most of a document, are left out.
+        Without paths and descriptions, which are most of an OpenAPI document.
 
         Raises: KubeError: the index or the document could not be read.
         """
@@ -69,9 +58,9 @@ class SchemaSource:
             url = await self._url(key)
             if url is None:
                 return None
-            known = self._documents.get(key)
-            if known is not None and known[0] is not None and known[0] == _hash(url):
-                return known[1]
+            cached = self._documents.get(key)
+            if cached is not None and cached[0] is not None and cached[0] == _hash(url):
+                return cached[1]
             return await self._from_disk(key, url) or await self._from_server(key, url)
 
     async def _url(self, key: str) -> str | None:
@@ -87,7 +76,7 @@ class SchemaSource:
         try:
             document: dict[str, Any] = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            return None  # cut short by a crash of the machine: fetched anew
+            return None  # truncated by a crash of the machine: fetched again
         self._documents[key] = (_hash(url), document)
         return document
 
@@ -97,7 +86,7 @@ class SchemaSource:
         except KubeError as error:
             if error.status not in (301, 404):
                 raise
-            await self.refresh()  # the document has changed since: its hash, and so its URL, is another one
+            await self.refresh()  # the document has changed, and with its hash the URL
             renewed = await self._url(key)
             if renewed is None:
                 return None
@@ -133,28 +122,28 @@ def _key(group: str, version: str) -> str:
 
 def _types(document: Mapping[str, Any]) -> dict[str, Any]:
     schemas = (document.get("components") or {}).get("schemas") or {}
-    return {"components": {"schemas": {name: _undescribed(schema) for name, schema in schemas.items()}}}
+    return {"components": {"schemas": {name: _without_descriptions(schema) for name, schema in schemas.items()}}}
 
 
-def _undescribed(schema: Any) -> Any:
-    """A schema without its descriptions. What is in a default or an enumeration is a value, and no schema."""
+def _without_descriptions(schema: Any) -> Any:
+    """A schema without its descriptions. Defaults and enumerations are values, not schemas."""
     if not isinstance(schema, dict):
         return schema
     kept: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties" and isinstance(value, dict):
-            kept[key] = {name: _undescribed(below) for name, below in value.items()}
+            kept[key] = {name: _without_descriptions(below) for name, below in value.items()}
         elif key in ("items", "additionalProperties", "not"):
-            kept[key] = _undescribed(value)
+            kept[key] = _without_descriptions(value)
         elif key in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
-            kept[key] = [_undescribed(below) for below in value]
+            kept[key] = [_without_descriptions(below) for below in value]
         elif key != "description":
             kept[key] = value
     return kept
 
 
 def _hash(url: str) -> str | None:
-    """The hash that the index put into the URL, in a form fit for a file's name. Without one nothing is kept."""
+    """The hash in a URL of the index, as a file name. Without one a document is not cached."""
     value = dict(parse_qsl(urlsplit(url).query)).get("hash")
     return hashlib.sha256(value.encode()).hexdigest()[:32] if value else None
 
@@ -163,11 +152,11 @@ def _read(file: Path) -> bytes | None:
     try:
         return file.read_bytes()
     except OSError:
-        return None  # a cache: what is not there is fetched
+        return None  # not cached
 
 
 def _write(file: Path, payload: bytes) -> None:
-    """Keeps a document in place of the versions before it, so that the folder does not grow."""
+    """Writes a document and removes its earlier versions, so that the folder does not grow."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
@@ -178,4 +167,4 @@ def _write(file: Path, payload: bytes) -> None:
             if other != file:
                 other.unlink(missing_ok=True)
     except OSError:
-        return  # a read-only or full disk costs speed, nothing else
+        return  # a read-only or full disk only costs speed

@@ -1,55 +1,51 @@
-"""When a request is sent again, and after how long."""
+"""Which requests are repeated, and after how long."""
 
 from __future__ import annotations
 
-import random
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random_exponential
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-
+from driftd.model.backoff import parse_retry_after
 from driftd.model.errors import KubeError
 
-LONGEST_WAIT = 30.0
-"""Seconds; a Retry-After beyond it is cut."""
+MAX_RETRY_AFTER = 30.0
+"""Seconds; a longer Retry-After is cut to this."""
+
+# Half of each delay is fixed and half is random: up to 0.1 s, doubled up to 2 s; after a Retry-After 0.05 s up to 1 s.
+_BACKOFF = wait_exponential(multiplier=0.05, max=1.0) + wait_random_exponential(multiplier=0.05, max=1.0)
+_EXTRA = wait_exponential(multiplier=0.025, max=0.5) + wait_random_exponential(multiplier=0.025, max=0.5)
 
 
 class Retryable(Exception):
-    """The request may be sent again. `after`: the server's own wish in seconds. `tries`: of all attempts together."""
+    """A failed request that may be repeated: `attempts` in all, after the server's `retry_after` seconds if given."""
 
-    def __init__(self, error: KubeError, *, tries: int, after: float | None = None) -> None:
+    def __init__(self, error: KubeError, *, attempts: int, retry_after: float | None = None) -> None:
         self.error = error
-        self.tries = tries
-        self.after = after
+        self.attempts = attempts
+        self.retry_after = retry_after
         super().__init__(str(error))
 
 
 def retrying() -> AsyncRetrying:
-    """Tries again on `Again` until its `tries` are used up, then lets it through."""
+    """Repeats a block that raises Retryable, and raises it once its `attempts` are used up."""
     return AsyncRetrying(retry=retry_if_exception_type(Retryable), wait=_wait, stop=_stop, reraise=True)
 
 
-def jittered(base: float, attempt: int, cap: float) -> float:
-    """Exponential backoff in seconds with half of it random; `attempt` counts from 1."""
-    wait = min(cap, base * 2.0 ** (min(attempt, 32) - 1))
-    return wait * random.uniform(0.5, 1.0)  # noqa: S311  spreads load, keeps no secret
-
-
 def retry_after(header: str | None) -> float | None:
-    """Seconds of a Retry-After header. Kubernetes sends seconds only; a date counts as no wish."""
-    return min(float(header), LONGEST_WAIT) if header and header.strip().isdigit() else None
+    """Seconds of an API server's Retry-After header, `MAX_RETRY_AFTER` at most."""
+    seconds = parse_retry_after(header)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 
 def _wait(state: RetryCallState) -> float:
-    again = _again(state)
-    if again.after is None:
-        return jittered(0.1, state.attempt_number, 2.0)
-    return again.after + jittered(0.05, state.attempt_number, 1.0)
+    after = _retryable(state).retry_after
+    return _BACKOFF(state) if after is None else after + _EXTRA(state)
 
 
 def _stop(state: RetryCallState) -> bool:
-    return state.attempt_number >= _again(state).tries
+    return state.attempt_number >= _retryable(state).attempts
 
 
-def _again(state: RetryCallState) -> Retryable:
+def _retryable(state: RetryCallState) -> Retryable:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, Retryable):
         raise TypeError("asked about an attempt that did not fail")

@@ -1,4 +1,4 @@
-"""An HTTP session with one API server under the current login, renewed as the login is."""
+"""The HTTP transport to one API server, with credentials that are renewed when they expire or are rejected."""
 
 from __future__ import annotations
 
@@ -14,69 +14,69 @@ import structlog
 from multidict import CIMultiDict
 from yarl import URL
 
-from driftd.kube.login import Login, LoginSource, Tls
+from driftd.kube.rest_config import RestConfig, RestConfigLoader, TlsConfig
 from driftd.model.errors import DriftdError, KubeError
 
-_READ_BUFFER = 2**18
-"""Bytes. A watch's line may be megabytes long: with aiohttp's default of 64 KB its reader would stop and go."""
+_READ_BUFFER_BYTES = 2**18
+"""A watch event may be megabytes long: aiohttp's default of 64 KB would pause the reader again and again."""
 
-_LARGE_BODY = 2**20
-"""Bytes above which aiohttp wants a body as a file, to send it in pieces."""
+_LARGE_BODY_BYTES = 2**20
+"""Size above which aiohttp wants a body as a file, to send it in chunks."""
 
-_PAUSE = 10.0
-"""Seconds before a login that could not be renewed is tried again without need, or after a 401 is renewed once more."""
+_MIN_RENEWAL_SECONDS = 10.0
+"""Minimum seconds between two renewals: after one that failed, and after a 401 for credentials that are as new."""
 
 log = structlog.get_logger()
 
 
-class _Line:
-    """One aiohttp session. A retired one is closed once nothing uses it any more."""
+class _Transport:
+    """An aiohttp session with its TLS configuration. A retired one is closed when no request uses it any more."""
 
-    def __init__(self, tls: Tls, session: aiohttp.ClientSession) -> None:
+    def __init__(self, tls: TlsConfig, session: aiohttp.ClientSession) -> None:
         self.tls = tls
         self.session = session
-        self.users = 0
+        self.in_flight = 0
         self.retired = False
 
-    async def leave(self) -> None:
-        self.users -= 1
-        await self.close_if_unused()
+    async def release(self) -> None:
+        self.in_flight -= 1
+        await self.close_if_idle()
 
-    async def close_if_unused(self) -> None:
-        if self.retired and not self.users:
+    async def close_if_idle(self) -> None:
+        if self.retired and not self.in_flight:
             await self.session.close()
 
 
 class Session:
-    """Sends raw requests with the login's headers; gets a new login when the old one expires or is refused."""
+    """Sends raw requests with the configured headers, and reloads the configuration when credentials need it."""
 
-    def __init__(self, source: LoginSource, user_agent: str) -> None:
-        self._source = source
+    def __init__(self, loader: RestConfigLoader, user_agent: str) -> None:
+        self._loader = loader
         self._user_agent = user_agent
         self._renewing = asyncio.Lock()
-        self._line: _Line | None = None
-        self._login: Login | None = None
+        self._transport: _Transport | None = None
+        self._config: RestConfig | None = None
         self._renewed_at = 0.0
-        self._retry_at = 0.0
+        self._renewal_retry_at = 0.0
 
     @property
-    def login(self) -> Login:
-        if self._login is None:
+    def config(self) -> RestConfig:
+        if self._config is None:
             raise KubeError("not connected yet")
-        return self._login
+        return self._config
 
     async def open(self) -> None:
-        """Makes the first login; no request is sent.
+        """Loads the configuration; no request is sent.
 
-        Raises: ConfigError, KubeError: there is no usable login.
+        Raises: ConfigError, KubeError: it is not usable.
         """
-        await self._log_in()
+        await self._load_config()
 
     async def close(self) -> None:
-        if self._line is not None:
-            self._line.retired = True
-            self._line.users = 0
-            await self._line.close_if_unused()
+        if self._transport is not None:
+            self._transport.retired = True
+            self._transport.in_flight = 0
+            await self._transport.close_if_idle()
 
     @asynccontextmanager
     async def exchange(
@@ -85,112 +85,111 @@ class Session:
         path_and_query: str,
         headers: Mapping[str, str],
         data: bytes | None,
-        limits: aiohttp.ClientTimeout,
+        timeouts: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request and its answer, whatever its status; a 401 is answered once with a new login.
+        """One request and its response of any status; after a 401 it is repeated once with renewed credentials.
 
-        Raises: what aiohttp raises; ConfigError, KubeError: a new login was needed and could not be had.
+        Raises: what aiohttp raises; ConfigError, KubeError: credentials could not be renewed.
         """
         await self._renew_if_due()
-        login, line = self.login, self._use()
+        config, transport = self.config, self._acquire()
         try:
-            response = await self._send(line, login, method, path_and_query, headers, data, limits)
+            response = await self._send(transport, config, method, path_and_query, headers, data, timeouts)
             if response.status == 401:
-                await response.read()  # gives the connection back, whatever becomes of the new login
-                if await self._renew_refused(login):
-                    renewed = self._use()
-                    await line.leave()
-                    login, line = self.login, renewed
-                    response = await self._send(line, login, method, path_and_query, headers, data, limits)
+                await response.read()  # returns the connection to the pool
+                if await self._renew_rejected(config):
+                    renewed = self._acquire()
+                    await transport.release()
+                    config, transport = self.config, renewed
+                    response = await self._send(transport, config, method, path_and_query, headers, data, timeouts)
             async with response:
                 yield response
         finally:
-            await line.leave()
+            await transport.release()
 
-    def _use(self) -> _Line:
-        if self._line is None or self._line.session.closed:
-            raise KubeError(f"the connection to {self.login.server} was closed")
-        self._line.users += 1
-        return self._line
+    def _acquire(self) -> _Transport:
+        if self._transport is None or self._transport.session.closed:
+            raise KubeError(f"the connection to {self.config.server} was closed")
+        self._transport.in_flight += 1
+        return self._transport
 
     @staticmethod
     async def _send(
-        line: _Line,
-        login: Login,
+        transport: _Transport,
+        config: RestConfig,
         method: str,
         path_and_query: str,
         headers: Mapping[str, str],
         data: bytes | None,
-        limits: aiohttp.ClientTimeout,
+        timeouts: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        everything = CIMultiDict(login.headers)
-        everything.extend(headers)
+        all_headers = CIMultiDict(config.headers)
+        all_headers.extend(headers)
         options: dict[str, Any] = {}
-        if login.tls.server_name and login.server.startswith("https:"):
-            options["server_hostname"] = login.tls.server_name
-        return await line.session.request(
+        if config.tls.server_name and config.server.startswith("https:"):
+            options["server_hostname"] = config.tls.server_name
+        return await transport.session.request(
             method,
-            URL(login.server + path_and_query, encoded=True),
-            headers=everything,
-            data=BytesIO(data) if data is not None and len(data) > _LARGE_BODY else data,
-            timeout=limits,
-            proxy=login.proxy,
+            URL(config.server + path_and_query, encoded=True),
+            headers=all_headers,
+            data=BytesIO(data) if data is not None and len(data) > _LARGE_BODY_BYTES else data,
+            timeout=timeouts,
+            proxy=config.proxy,
             allow_redirects=False,  # an API server has no reason to send our credentials elsewhere
             **options,
         )
 
     async def _renew_if_due(self) -> None:
-        """Renews in good time. Should that fail, the old login serves on until the server refuses it."""
-        login = self.login
-        if time.time() < max(login.renew_at, self._retry_at):
+        """Renews credentials before they expire. If that fails, the old ones are used until the server rejects them."""
+        config = self.config
+        if time.time() < max(config.renew_at, self._renewal_retry_at):
             return
         async with self._renewing:
-            if self._login is not login:
+            if self._config is not config:
                 return
             try:
-                await self._log_in()
+                await self._load_config()
             except DriftdError as error:
-                self._retry_at = time.time() + _PAUSE
-                log.warning("login not renewed", server=login.server, error=str(error))
+                self._renewal_retry_at = time.time() + _MIN_RENEWAL_SECONDS
+                log.warning("login not renewed", server=config.server, error=str(error))
 
-    async def _renew_refused(self, refused: Login) -> bool:
-        """True when there is another login than the one that was refused."""
+    async def _renew_rejected(self, rejected: RestConfig) -> bool:
+        """Whether there are other credentials now than the rejected ones."""
         async with self._renewing:
-            if self._login is not refused:
+            if self._config is not rejected:
                 return True
-            if time.time() - self._renewed_at < _PAUSE:
-                return False  # it is as new as can be: asking the plugin with every request would not help
-            await self._log_in()
+            if time.time() - self._renewed_at < _MIN_RENEWAL_SECONDS:
+                return False  # just renewed: running the plugin again for every request would not help
+            await self._load_config()
             return True
 
-    async def _log_in(self) -> None:
-        login = await self._source.log_in()
-        line = self._line
-        if line is None or line.tls != login.tls:
-            self._line = await self._dial(login)
-            if line is not None:
-                line.retired = True
-                await line.close_if_unused()
-        self._login = login
+    async def _load_config(self) -> None:
+        config = await self._loader.load()
+        transport = self._transport
+        if transport is None or transport.tls != config.tls:
+            self._transport = await self._new_transport(config)
+            if transport is not None:
+                transport.retired = True
+                await transport.close_if_idle()
+        self._config = config
         self._renewed_at = time.time()
 
-    async def _dial(self, login: Login) -> _Line:
+    async def _new_transport(self, config: RestConfig) -> _Transport:
         try:
-            context = await asyncio.to_thread(login.tls.context)
+            context = await asyncio.to_thread(config.tls.context)
         except (OSError, ValueError) as error:
             raise KubeError(
-                f"{login.origin}: its certificates cannot be used ({getattr(error, 'reason', None) or error})"
+                f"{config.origin}: its certificates cannot be used ({getattr(error, 'reason', None) or error})"
             ) from error
         headers = {"User-Agent": self._user_agent}
-        if not login.compress:
+        if not config.compress:
             headers["Accept-Encoding"] = "identity"
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=context, limit=0
-            ),  # requests are counted by their caller, watches are not
+            # No limit: `Cluster` limits requests, and watches are not limited.
+            connector=aiohttp.TCPConnector(ssl=context, limit=0),
             headers=headers,
             trust_env=True,
-            read_bufsize=_READ_BUFFER,
+            read_bufsize=_READ_BUFFER_BYTES,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return _Line(login.tls, session)
+        return _Transport(config.tls, session)

@@ -1,4 +1,4 @@
-"""One watch connection: what happens to a collection from one resource version on."""
+"""One watch connection: the events of a collection after a resource version."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.errors import NoSuchPath, stated
+from driftd.kube.errors import NoSuchPath, status_error
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError, UnknownKind
 
-_QUEUED_CHUNKS = 16
-_END_OF_LIST = "k8s.io/initial-events-end"
+_MAX_QUEUED_CHUNKS = 16
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
 class EventType(StrEnum):
@@ -26,24 +26,24 @@ class EventType(StrEnum):
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
     BOOKMARK = "BOOKMARK"
-    """Nothing happened up to this resource version."""
+    """No change up to this resource version."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One line of a watch. `object` is complete, for DELETED in its last state; for BOOKMARK it has metadata only."""
+    """One watch event. `object` is complete, for DELETED in its last state; for BOOKMARK it has metadata only."""
 
     type: EventType
     object: dict[str, Any] = field(repr=False)  # may be a Secret
     resource_version: str
-    more: bool = False
-    """Whether another one has arrived together with it, and follows at once."""
+    more_buffered: bool = False
+    """Whether another event has already been received and follows at once."""
 
     @property
-    def ends_list(self) -> bool:
-        """Whether everything that there was has been told by now: of a watch that began with that (`initial`)."""
+    def ends_initial_events(self) -> bool:
+        """Whether this bookmark ends the initial events (`send_initial_events`)."""
         annotations = self.object["metadata"].get("annotations") or {}
-        return self.type is EventType.BOOKMARK and annotations.get(_END_OF_LIST) == "true"
+        return self.type is EventType.BOOKMARK and annotations.get(_INITIAL_EVENTS_END) == "true"
 
 
 async def watch(
@@ -52,24 +52,24 @@ async def watch(
     namespace: str | None,
     resource_version: str,
     *,
-    initial: bool = False,
+    send_initial_events: bool = False,
     label_selector: str | None = None,
     duration: float = 300.0,
-    silence: float = 150.0,
+    idle_timeout: float = 150.0,
     opened: asyncio.Event | None = None,
 ) -> AsyncGenerator[WatchEvent]:
     """The events after `resource_version`, until the server ends the connection, which is no error.
 
-    It does so after `duration` seconds (give or take a fifth, so that many watches do not end together), and when it
-    likes: go on with the last event's version. `silence`: seconds without any byte after which the connection counts
-    as dead; an idle watch has a bookmark about every minute. What arrives is read ahead of the consumer, since the
-    server drops readers that are slow. `opened` is set once the server has accepted the watch.
+    It does so after `duration` seconds (plus or minus a fifth, so that watches do not end at the same moment) or
+    earlier: continue with the last event's version. `idle_timeout`: maximum seconds between two chunks; an idle watch
+    has a bookmark about every minute. Events are read ahead of the consumer, since the server drops slow readers.
+    `opened` is set once the server has accepted the watch.
 
-    With `initial` it first tells of everything that there is as ADDED, and says when that is all (`ends_list`): a
-    list and a watch in one (KEP-3157, "sendInitialEvents"). Servers that do not offer it refuse: Invalid.
+    `send_initial_events` sends all existing objects as ADDED first, followed by a bookmark (`ends_initial_events`): a
+    list and a watch in one (KEP-3157). Servers without support for it answer Invalid.
 
     Raises: Gone: the version is too old, list again. UnknownKind: the kind is not served (any more). KubeError,
-        ClusterUnreachable: the connection failed, or what came over it is not a watch.
+        ClusterUnreachable: the connection failed, or its content is not a watch.
     """
     query = {
         "watch": "true",
@@ -77,39 +77,39 @@ async def watch(
         "resourceVersion": resource_version,
         "timeoutSeconds": str(max(1, round(duration * random.uniform(0.8, 1.2)))),  # noqa: S311  spreads load only
     }
-    if initial:
+    if send_initial_events:
         query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
     if label_selector:
         query["labelSelector"] = label_selector
     try:
-        async with cluster.stream(resource.path(namespace), query=query, silence=silence) as body:
+        async with cluster.stream(resource.path(namespace), query=query, idle_timeout=idle_timeout) as body:
             if opened is not None:
                 opened.set()
-            async for line, more in _lines(body):
-                yield _event(line, resource, cluster.name, more)
+            async for line, more_buffered in _lines(body):
+                yield _decode_event(line, resource, cluster.name, more_buffered)
     except NoSuchPath as error:
         raise UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} any more") from error
 
 
 async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool]]:
-    """The lines of a stream, of any length, each with whether another one has arrived with it.
+    """The lines of a stream, of any length, each with whether another one is buffered.
 
-    A last one without its end was cut off, and is left out.
+    A last line without a line break is incomplete and left out.
     """
-    queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_QUEUED_CHUNKS)
+    queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_MAX_QUEUED_CHUNKS)
     reader = asyncio.create_task(_read_ahead(body, queue))
     parts: list[bytes] = []
     try:
         while (chunk := await queue.get()) is not None:
             if isinstance(chunk, BaseException):
                 raise chunk
-            *ended, rest = chunk.split(b"\n")
-            ended.reverse()
-            del chunk  # a quiet watch waits for a long time, and is not to hold on to what came last
-            while ended:
-                line = b"".join((*parts, ended.pop()))
+            *complete, rest = chunk.split(b"\n")
+            complete.reverse()
+            del chunk  # an idle watch must not keep its last chunk in memory
+            while complete:
+                line = b"".join((*parts, complete.pop()))
                 parts.clear()
-                yield line, bool(ended)
+                yield line, bool(complete)
                 del line
             if rest:
                 parts.append(rest)
@@ -122,22 +122,22 @@ async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | B
     try:
         async for chunk in body.iter_any():
             await queue.put(chunk)
-            del chunk  # as above: until the next one comes
+            del chunk  # as above
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         await queue.put(error)
     else:
         await queue.put(None)
 
 
-def _event(line: bytes, resource: ApiResource, cluster: str, more: bool) -> WatchEvent:
+def _decode_event(line: bytes, resource: ApiResource, cluster: str, more_buffered: bool) -> WatchEvent:
     try:
         event = orjson.loads(line)
         type_, body = event["type"], event["object"]
         if type_ == "ERROR":
-            raise stated(body)
+            raise status_error(body)
         if type_ != EventType.BOOKMARK:
             body["apiVersion"], body["kind"] = resource.api_version, resource.kind
-        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]), more)
+        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]), more_buffered)
     except (ValueError, TypeError, KeyError):
-        # from None: the line may be a Secret, and the decoder's error carries it.
+        # from None: the decoder's error contains the line, which may be a Secret.
         raise KubeError(f"cluster {cluster}: the watch of {resource} sent a line that is no event") from None

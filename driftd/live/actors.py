@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from driftd.diff.ownership import Entry, entries, field_key
-from driftd.kube.packing import CachedObject
+from driftd.kube.cached_object import CachedObject
 from driftd.model.audit import AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
@@ -92,7 +92,7 @@ class ActorLog:
         self, ref: ResourceRef, old: CachedObject | None, new: CachedObject | None, now: datetime
     ) -> None:
         """Records a watched change of an object. Versions held as metadata only cannot be compared."""
-        if old is None or new is None or not (old.is_whole and new.is_whole):
+        if old is None or new is None or (old.metadata_only or new.metadata_only):
             return
         if old.field_owners != new.field_owners:
             _append(self._changes, ref, _ObservedChange(now, old, new))

@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import Key, get, list_each, list_objects, start_list
+from driftd.kube.listing import list_each, list_objects, start_list
+from driftd.kube.objects import get
+from driftd.kube.rest_client import Cluster
 from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden
 from driftd.model.resource import JsonObject, ResourceRef
@@ -166,19 +167,19 @@ class ApiReader:
         requested = dict(missing)
         page: dict[ResourceRef, ReadResult] = {}
 
-        def take(item: JsonObject) -> Key:
+        def take(item: JsonObject) -> ObjectKey:
             key = (item["metadata"].get("namespace"), item["metadata"]["name"])
             if (ref := requested.get(key)) is not None:
                 page[ref] = ReadResult(item)
             return key
 
-        def on_page(_keys: Sequence[Key]) -> None:
+        def on_page(_keys: Sequence[ObjectKey]) -> None:
             on_read(dict(page))
             page.clear()
 
         try:
             first_page = self._prefetched.pop((resource, namespace), None)
-            listing = await list_each(self._cluster, resource, namespace, take, on_page=on_page, begun=first_page)
+            listing = await list_each(self._cluster, resource, namespace, take, on_page=on_page, first_page=first_page)
         except Forbidden:
             return False
         except DriftdError as error:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from driftd.kube.cache import LiveCache
 from driftd.kube.discovery import ApiResource, Scope
+from driftd.kube.resource_version import resource_version_number
 from driftd.live.api_reader import Pods, ReadResult, ReadResults, Workloads
 from driftd.live.mapping import MappedManifest
 from driftd.live.pod_index import PodIndex
@@ -73,11 +74,11 @@ class CacheReader:
     ) -> Sequence[JsonObject]:
         names = list(self._pods.names((resource, namespace), self._cache, workloads))
         pods = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-        metadata_only = [pod.ref.name for pod in pods if not pod.is_whole]
+        metadata_only = [pod.ref.name for pod in pods if pod.metadata_only]
         if metadata_only:
             await self._cache.fetch_content(resource, namespace, metadata_only)
             pods = [pod for name in names if (pod := self._cache.get(resource, namespace, name)) is not None]
-            if not all(pod.is_whole for pod in pods):
+            if any(pod.metadata_only for pod in pods):
                 raise KubeError(f"{resource} in {namespace}: {_CHANGED_WHILE_READ}")
         return [pod.object for pod in pods]
 
@@ -86,7 +87,7 @@ class CacheReader:
             cached = self._cache.get(resource, ref.namespace, ref.name)
         except DriftdError:
             return False  # `_read` reports the error
-        return cached is not None and not cached.is_whole
+        return cached is not None and cached.metadata_only
 
     async def _fetch_content(self, scope: Scope, names: Sequence[str]) -> str | None:
         """Fetches the content of objects of one scope that are held as metadata only. Returns: the error, if any."""
@@ -105,7 +106,7 @@ class CacheReader:
             return ReadResult(None, str(error))
         if written is not None:
             return ReadResult(written)
-        if cached is not None and not cached.is_whole:
+        if cached is not None and cached.metadata_only:
             return ReadResult(None, fetch_error or f"{ref}: {_CHANGED_WHILE_READ}")
         return ReadResult(cached.object if cached is not None else None)
 
@@ -125,5 +126,4 @@ def _version(body: JsonObject) -> str:
 
 
 def _version_number(version: str | None) -> int:
-    """Resource versions of one resource compare as numbers (KEP-5504)."""
-    return int(version) if version is not None and version.isdigit() else 0
+    return resource_version_number(version) or 0

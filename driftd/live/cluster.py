@@ -6,9 +6,9 @@ import asyncio
 from time import monotonic
 
 from driftd.diff.schema import Schema, Schemas
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.dry_run_cache import DryRunCache
 from driftd.model.errors import UnknownKind
 

@@ -9,9 +9,9 @@ from time import monotonic
 
 import orjson
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import FIELD_MANAGER, apply
+from driftd.kube.rest_client import Cluster
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 
 _MAX_ENTRIES = 4096

@@ -10,7 +10,7 @@ from driftd.kube.discovery import Scope
 from driftd.model.resource import JsonObject, ResourceRef
 
 if TYPE_CHECKING:
-    from driftd.kube.cache import CachedObject, Changed, LiveCache
+    from driftd.kube.cache import CachedObject, LiveCache
 
 _PodNames = defaultdict[ResourceRef, set[str]]
 """Names of pods by workload."""
@@ -44,7 +44,7 @@ class PodIndex:
             self._scopes[scope] = pods
         return (name for workload in workloads for name in pods.get(workload, ()))
 
-    def apply(self, change: Changed) -> None:
+    def apply(self, change: ObjectChange) -> None:
         """Applies a change of a pod to the index."""
         for (_, namespace), pods in self._scopes.items():
             if namespace in (None, change.ref.namespace):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from driftd.diff.autoscaler import scaled_by
-from driftd.kube.cache import CachedObject, Changed, Freshness, LiveCache
+from driftd.kube.cache import CachedObject, Freshness, LiveCache, ObjectChange
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
 from driftd.live.cache_reader import CacheReader
@@ -26,7 +26,7 @@ _POD = ("", "Pod")
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
 
 
-CacheMaker = Callable[[Callable[[Changed], None], Callable[[Scope, Freshness], None]], LiveCache]
+CacheMaker = Callable[[Callable[[ObjectChange], None], Callable[[Scope, Freshness], None]], LiveCache]
 """Makes a cache with callbacks for changed objects and for changes of a scope's freshness."""
 
 
@@ -42,7 +42,7 @@ class ClusterWatches:
         trim_after: float = _TRIM_AFTER,
     ) -> None:
         self._cache = cache_of(self._on_change, self._on_freshness)
-        self._cache.keep = self._keeps_content
+        self._cache.needs_content = self._keeps_content
         self._changed = changed
         self._scopes: dict[str, set[Scope]] = {}
         self._refs: dict[str, set[ResourceRef]] = {}
@@ -121,7 +121,7 @@ class ClusterWatches:
         kind = (ref.group, ref.kind)
         return kind == _AUTOSCALER or (kind == _POD and workload_of(content()) in self._apps_by_ref)
 
-    def _on_change(self, change: Changed) -> None:
+    def _on_change(self, change: ObjectChange) -> None:
         old, new = change.old, change.new
         kind = (change.ref.group, change.ref.kind)
         if kind == _POD:
@@ -153,12 +153,12 @@ class ClusterWatches:
 
 def _content(cached: CachedObject | None) -> JsonObject | None:
     """The object, unless it is held as metadata only."""
-    return cached.object if cached is not None and cached.is_whole else None
+    return cached.object if cached is not None and not cached.metadata_only else None
 
 
 def _affects_workload(old: CachedObject | None, new: CachedObject | None) -> bool:
     """Whether a pod's change can change the verdict on its workload."""
-    return (old is not None and not old.is_whole) or affects_verdict(_content(old), _content(new))
+    return (old is not None and old.metadata_only) or affects_verdict(_content(old), _content(new))
 
 
 def _workload(pod: CachedObject | None) -> ResourceRef | None:

@@ -1,1 +1,1 @@
-"""Tells people and programs what happened to an incident: Slack, signed webhooks, and the outbox behind them."""
+"""Notifications about incidents: Slack, signed webhooks, and the dispatcher of the outbox."""

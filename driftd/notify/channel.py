@@ -11,25 +11,25 @@ from driftd.model.secret import Secret
 
 
 class Channel(Protocol):
-    """A place where notifications go. One per file of this room."""
+    """A destination of notifications."""
 
     @property
     def name(self) -> str:
-        """Unique; deliveries are stored under it."""
+        """The unique name under which deliveries are stored."""
         ...
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
         """Deliver one notification.
 
-        `receipt` is what an earlier delivery of the same incident returned: with it a channel finds the message that
-        is to be updated. Returns: the receipt of this one, if there is any use for it.
-        Raises: NotifyError: not delivered. `permanent` when no later try can do better with the same notification;
-            `retry_after` when the channel said how long to wait. Its text names no secret.
+        `receipt` is the result of an earlier delivery of the same incident, by which the channel finds the message to
+        update. Returns: the receipt of this one, if it can be updated.
+        Raises: NotifyError: not delivered. `permanent` if retries of the same notification cannot succeed;
+            `retry_after` if the channel asked for a delay. Its text contains no secret.
         """
         ...
 
     async def close(self) -> None:
-        """Let connections go. May be called again."""
+        """Close connections. May be called again."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What is said of an incident, before any channel's own form of it. Pure."""
+"""The content of a message about an incident, before a channel formats it. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from driftd.model.revision import GitLine
 from driftd.model.text import plural
 from driftd.notify import wording
 
-OBJECTS = 10
-FIELDS = 30
-_NOTE_LINES = 10
-_NOTE_WIDTH = 300
+MAX_OBJECTS = 10
+MAX_FIELDS = 30
+_MAX_NOTES = 10
+_MAX_NOTE_LENGTH = 300
 
-_MARKS = {
+_EMOJI = {
     IncidentType.DRIFT: "⚠️",
     IncidentType.UNHEALTHY: "💔",
     IncidentType.SYNC_FAILED: "❌",
@@ -42,7 +42,7 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class FieldPart:
-    """One field that differs. `diff` stands in place of the two values when they take several lines."""
+    """One field that differs. `diff` replaces the two values if they have several lines."""
 
     path: str
     desired: str | None
@@ -54,7 +54,7 @@ class FieldPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPart:
-    """One object: its kind and name, what is the matter with it, where Git declares it, and its fields."""
+    """One object: kind and name, state, where Git declares it (`place`), and its fields."""
 
     kind: str
     name: str
@@ -67,12 +67,12 @@ class ObjectPart:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `headline` says it all in a line; `ending` is there once the incident is resolved.
+    """One message. `headline` summarises it in a line; `ending` is set once the incident is resolved.
 
-    All texts come from clusters and repositories: they are unescaped, and free of characters that do not show.
+    Texts from clusters and repositories are not escaped, but contain no invisible characters.
     """
 
-    mark: str
+    emoji: str
     headline: str
     ending: str | None
     notes: tuple[str, ...]
@@ -82,26 +82,26 @@ class Message:
 
 
 def compose(notification: Notification) -> Message:
-    """The message for what happened to an incident: at most 10 objects and 30 fields, the rest as a number."""
+    """The message for an event of an incident: at most 10 objects and 30 fields, and the number of the others."""
     incident = notification.incident
     ending = _ending(notification) if notification.event is IncidentEvent.RESOLVED else None
     objects: list[ObjectPart] = []
-    budget = FIELDS
-    for verdict in incident.resources[:OBJECTS]:
+    budget = MAX_FIELDS
+    for verdict in incident.resources[:MAX_OBJECTS]:
         part = _object(verdict, budget)
         budget -= len(part.fields)
         objects.append(part)
     lines = [line for line in incident.message.splitlines() if line.strip()]
-    notes = [wording.one_line(line, _NOTE_WIDTH) for line in lines[:_NOTE_LINES]]
-    if len(lines) > _NOTE_LINES:
-        notes.append(f"… {plural(len(lines) - _NOTE_LINES, 'more line')}")
+    notes = [wording.one_line(line, _MAX_NOTE_LENGTH) for line in lines[:_MAX_NOTES]]
+    if len(lines) > _MAX_NOTES:
+        notes.append(f"… {plural(len(lines) - _MAX_NOTES, 'more line')}")
     return Message(
-        mark="✅" if ending else _MARKS.get(incident.type, "❗"),
+        emoji="✅" if ending else _EMOJI.get(incident.type, "❗"),
         headline=_headline(notification, ending),
         ending=ending,
         notes=tuple(notes),
         objects=tuple(objects),
-        more_objects=max(0, incident.objects - OBJECTS),
+        more_objects=max(0, incident.objects - MAX_OBJECTS),
         footer=_footer(notification),
     )
 
@@ -113,7 +113,7 @@ def _headline(notification: Notification, ending: str | None) -> str:
         where += f" on {wording.one_line(incident.cluster, 60)}"
     revision = f" {incident.revision[:8]}" if incident.revision else ""
     if ending is not None:
-        return f"{where}: {_PAST[incident.type]} is over: {ending}"
+        return f"{where}: {_NOUNS[incident.type]} is over: {ending}"
     changed = notification.event is IncidentEvent.CHANGED
     match incident.type:
         case IncidentType.DRIFT:
@@ -131,7 +131,7 @@ def _headline(notification: Notification, ending: str | None) -> str:
             return f"{where}: what Git declares can{' still ' if changed else ''}not be read{at}"
 
 
-_PAST = {
+_NOUNS = {
     IncidentType.DRIFT: "drift",
     IncidentType.UNHEALTHY: "bad health",
     IncidentType.SYNC_FAILED: "failed sync",

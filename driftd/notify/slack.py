@@ -1,11 +1,11 @@
-"""A message as Slack's Block Kit writes it. Pure.
+"""A message in Slack's Block Kit. Pure.
 
-Everything that comes from a cluster or a repository goes through `escape`, so that it can neither ping people, nor make
-a link, nor break out of its code span; beside that, Slack is told not to look for links and names (`verbatim`).
+All text from clusters and repositories is passed through `escape`, so that it can neither mention people, nor make
+links, nor end its code span; `verbatim` also stops Slack from detecting links and names.
 
 Source: https://docs.slack.dev/messaging/formatting-message-text for the three characters to escape;
-https://docs.slack.dev/reference/block-kit/blocks for the limits per block. That the blocks of a message together may
-hold no more than about 13,000 characters is not documented but enforced (`msg_blocks_too_long`).
+https://docs.slack.dev/reference/block-kit/blocks for the limits per block. The limit of about 13,000 characters for all
+blocks of a message is not documented but enforced (`msg_blocks_too_long`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Block = dict[str, Any]
 MAX_SECTION = 3_000
 MAX_TEXT = 3_000
 MAX_BLOCKS_TOTAL = 9_000
-"""Characters of all sections together, well under what Slack was seen to take."""
+"""Maximum characters of all sections together, well below Slack's limit."""
 
 _BACKTICK = "\N{MODIFIER LETTER GRAVE ACCENT}"
 _UNFORMATTED = str.maketrans(
@@ -32,57 +32,57 @@ _MENTION = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
 
 
 def blocks(message: Message) -> list[Block]:
-    """One block for the headline, one per object, one that says when: at most 14, each and all within bounds."""
-    made = [_section(_headline(message))]
+    """Headline, notes, one block per object, and a footer: at most 14 blocks, all within Slack's limits."""
+    result = [_section(_headline(message))]
     if message.notes:
-        made.append(_section(_cut("\n".join(quote(note) for note in message.notes))))
-    total = sum(len(block["text"]["text"]) for block in made)
-    left_out = message.more_objects
+        result.append(_section(_cut("\n".join(quote(note) for note in message.notes))))
+    total = sum(len(block["text"]["text"]) for block in result)
+    omitted = message.more_objects
     for part in message.objects:
         text = _object(part, resolved=message.ending is not None)
         total += len(text)
         if total > MAX_BLOCKS_TOTAL:
-            left_out += 1
+            omitted += 1
             continue
-        made.append(_section(text))
-    if left_out:
-        made.append(_section(f"… and {plural(left_out, 'more object')}"))
-    made.append({"type": "context", "elements": [_mrkdwn(escape(message.footer))]})
-    return made
+        result.append(_section(text))
+    if omitted:
+        result.append(_section(f"… and {plural(omitted, 'more object')}"))
+    result.append({"type": "context", "elements": [_mrkdwn(escape(message.footer))]})
+    return result
 
 
 def fallback(message: Message) -> str:
-    """The plain text that notifications and screen readers show: the headline and the names of the objects."""
-    lines = [f"{message.mark} {message.headline}", *message.notes]
+    """Plain text for notifications and screen readers: the headline and the names of the objects."""
+    lines = [f"{message.emoji} {message.headline}", *message.notes]
     lines += [f"- {part.kind} {part.name}: {part.state}" for part in message.objects]
     if message.more_objects:
         lines.append(f"… and {plural(message.more_objects, 'more object')}")
     return _cut("\n".join(escape(line) for line in lines), MAX_TEXT)
 
 
-def closing(message: Message) -> str:
-    """The short reply in the message's thread, once it is over: that is what makes Slack tell people."""
+def resolved_reply(message: Message) -> str:
+    """The reply in the thread of a resolved incident. Unlike an update it notifies people."""
     return escape(f"✅ resolved: {message.ending}")
 
 
 def escape(text: str) -> str:
-    """Text that shows as it is, and does nothing."""
+    """Text that Slack displays literally."""
     plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MENTION.sub("@\N{WORD JOINER}", plain)
 
 
 def code(text: str) -> str:
-    """A code span. Slack knows no escape for a backtick in it, so another quote stands for it."""
+    """A code span. Slack has no escape for backticks, so another character replaces them."""
     return f"`{escape(text).replace('`', _BACKTICK) or ' '}`"
 
 
 def quote(text: str) -> str:
-    """A quoted line whose marks of formatting (`*`, `_`, `~`) mean nothing."""
+    """A quoted line in which `*`, `_` and `~` do not format."""
     return f"> {code(text)}"
 
 
 def _headline(message: Message) -> str:
-    return f"{message.mark} *{_unformatted(message.headline)}*"
+    return f"{message.emoji} *{_unformatted(message.headline)}*"
 
 
 def _object(part: ObjectPart, *, resolved: bool) -> str:
@@ -127,22 +127,22 @@ def _code_block(lines: Iterable[str]) -> str:
 
 
 def _unformatted(text: str) -> str:
-    """Escaped, and without the characters that would start or end bold, italic, struck or code."""
+    """Escaped, with replacements for the characters that start or end bold, italic, strike-through or code."""
     return escape(text.translate(_UNFORMATTED))
 
 
 def _cut(text: str, limit: int = MAX_SECTION) -> str:
-    """At most `limit` characters, cut between lines, so that no escape or code span is torn."""
+    """At most `limit` characters, cut at a line break, so that every escape and code span stays intact."""
     if len(text) <= limit:
         return text
-    kept: list[str] = []
+    lines: list[str] = []
     length = 2
     for line in text.splitlines():
         length += len(line) + 1
         if length > limit:
             break
-        kept.append(line)
-    return "\n".join([*kept, "…"])
+        lines.append(line)
+    return "\n".join([*lines, "…"])
 
 
 def _section(text: str) -> Block:

@@ -1,4 +1,4 @@
-"""Slack, by a bot's token: one message per incident, kept up to date."""
+"""Slack with a bot token: one message per incident, updated with it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from driftd.model.backoff import parse_retry_after
 from driftd.model.errors import NotifyError
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.secret import Secret
 from driftd.notify import slack
 from driftd.notify.channel import read_secret
+from driftd.notify.http_poster import TIMEOUT, HttpPoster, describe
 from driftd.notify.message import compose
-from driftd.notify.posting import TIMEOUT, HttpPoster, describe, parse_retry_after
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and .../chat.update#errors
-_NOT_TO_BE_UPDATED = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})
+_NOT_UPDATABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})
 _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 _MESSAGE_REFUSED = frozenset({"msg_too_long", "no_text", "invalid_arguments", "invalid_json", "json_not_object"})
 _HINTS = {
@@ -33,15 +34,15 @@ _HINTS = {
     "missing_scope": "the bot needs the scope chat:write",
 }
 
-# The client writes whole requests to its logger at DEBUG; nobody asked for messages in the log.
+# The client logs complete requests at DEBUG, including messages.
 _QUIET = logging.getLogger("driftd.notify.slack_sdk")
 _QUIET.setLevel(logging.WARNING)
 
 
 class SlackChannel:
-    """Posts a message when an incident opens, updates it while it changes, and says in its thread when it is over.
+    """Posts a message when an incident opens, updates it on changes, and replies in its thread on resolution.
 
-    `channel` is a name or an id. `api_url` is Slack's API elsewhere. A receipt is `CHANNEL-ID:TS`.
+    `channel` is a name or an id. `api_url` replaces the URL of Slack's API. A receipt is `CHANNEL-ID:TS`.
     """
 
     def __init__(self, *, token: Secret, channel: str, api_url: str | None = None, name: str = "slack") -> None:
@@ -56,7 +57,7 @@ class SlackChannel:
         return self._name
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
-        """Post or update. A message that can no longer be updated (somebody deleted it) is posted anew."""
+        """Post or update. A message that can no longer be updated (it was deleted, say) is posted again."""
         client = await self._client()
         message = compose(notification)
         text, blocks = slack.fallback(message), slack.blocks(message)
@@ -65,12 +66,14 @@ class SlackChannel:
         channel, _, ts = receipt.rpartition(":")
         try:
             await self._call(client.chat_update, text, blocks, channel=channel, ts=ts)
-        except _Refused as e:
-            if e.word not in _NOT_TO_BE_UPDATED:
+        except _SlackError as e:
+            if e.code not in _NOT_UPDATABLE:
                 raise
             return await self._post(client, text, blocks)
         if notification.event is IncidentEvent.RESOLVED:
-            await self._call(client.chat_postMessage, slack.closing(message), None, channel=channel, thread_ts=ts)
+            await self._call(
+                client.chat_postMessage, slack.resolved_reply(message), None, channel=channel, thread_ts=ts
+            )
         return receipt
 
     async def close(self) -> None:
@@ -83,7 +86,7 @@ class SlackChannel:
         return f"{answer['channel']}:{answer['ts']}"
 
     async def _client(self) -> AsyncWebClient:
-        """A client with the token of this moment. Retries are the outbox's, so it has none of its own."""
+        """A client with the current token, without retries: those are the outbox's."""
         client = AsyncWebClient(
             token=await read_secret(self._token),
             base_url=self._api_url,
@@ -92,15 +95,15 @@ class SlackChannel:
             retry_handlers=[],
             logger=_QUIET,
         )
-        client.proxy = None  # the session knows the proxy variables, NO_PROXY among them; the client would ignore that
+        client.proxy = None  # the session handles the proxy variables; the client would ignore NO_PROXY
         return client
 
     async def _call(self, method: Any, text: str, blocks: list[slack.Block] | None, **arguments: Any) -> Any:
-        """One call; should Slack refuse the blocks, the same with the text alone, since a plain message beats none."""
+        """One API call, repeated with the plain text alone if Slack rejects the blocks."""
         try:
             return await self._call_once(method, text=text, blocks=blocks, **arguments)
-        except _Refused as e:
-            if blocks is None or e.word not in _BLOCKS_REFUSED:
+        except _SlackError as e:
+            if blocks is None or e.code not in _BLOCKS_REFUSED:
                 raise
         return await self._call_once(method, text=text, blocks=[], **arguments)
 
@@ -108,29 +111,29 @@ class SlackChannel:
         try:
             return await method(**arguments, parse="none", link_names=False)
         except SlackApiError as e:
-            raise _refused(self._name, e) from None  # the answer it quotes may be long and is not ours
+            raise _slack_error(self._name, e) from None  # its text contains the whole response
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise NotifyError(f"{self._name}: {describe(e)}") from None
 
 
-class _Refused(NotifyError):
-    """Slack's own word for why not."""
+class _SlackError(NotifyError):
+    """A failed call with Slack's error code."""
 
-    def __init__(self, text: str, word: str, *, retry_after: float | None, permanent: bool) -> None:
-        self.word = word
+    def __init__(self, text: str, code: str, *, retry_after: float | None, permanent: bool) -> None:
+        self.code = code
         super().__init__(text, retry_after=retry_after, permanent=permanent)
 
 
-def _refused(name: str, error: SlackApiError) -> _Refused:
+def _slack_error(name: str, error: SlackApiError) -> _SlackError:
     response: Any = error.response
     data = getattr(response, "data", None)
-    word = str(data.get("error", "")) if isinstance(data, dict) else ""
+    code = str(data.get("error", "")) if isinstance(data, dict) else ""
     status = getattr(response, "status_code", None) or getattr(response, "status", 0)
     headers = getattr(response, "headers", None) or {}
-    what = _HINTS.get(word) or word or f"HTTP {status}"
-    return _Refused(
-        f"{name}: Slack says {word}: {what}" if word in _HINTS else f"{name}: Slack says {what}",
-        word,
+    what = _HINTS.get(code) or code or f"HTTP {status}"
+    return _SlackError(
+        f"{name}: Slack says {code}: {what}" if code in _HINTS else f"{name}: Slack says {what}",
+        code,
         retry_after=parse_retry_after(headers.get("Retry-After")),
-        permanent=word in _MESSAGE_REFUSED or word in _BLOCKS_REFUSED,
+        permanent=code in _MESSAGE_REFUSED or code in _BLOCKS_REFUSED,
     )

@@ -1,4 +1,4 @@
-"""Slack, by an incoming webhook: it can only post, so every event is a message of its own."""
+"""Slack with an incoming webhook, which can only post: every event is a message of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from driftd.model.incident import Notification
 from driftd.model.secret import Secret
 from driftd.notify import slack
 from driftd.notify.channel import read_secret
+from driftd.notify.http_poster import HttpPoster
 from driftd.notify.message import compose
-from driftd.notify.posting import HttpPoster
 
 
 class SlackWebhookChannel:
-    """Posts every event. The webhook's whole address is the secret."""
+    """Posts every event. The secret is the webhook's URL."""
 
     def __init__(self, *, url: Secret, name: str = "slack") -> None:
         self._name = name
@@ -34,7 +34,7 @@ class SlackWebhookChannel:
         except NotifyError as e:
             if not e.permanent:
                 raise
-            await self._post(url, {"text": text})  # it may be the blocks; a plain message beats none
+            await self._post(url, {"text": text})  # in case Slack rejected the blocks
         return None
 
     async def close(self) -> None:

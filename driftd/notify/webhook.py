@@ -1,7 +1,7 @@
-"""The signed webhook: every event as JSON, for whatever wants to act on it.
+"""The signed webhook: every event as JSON.
 
-The receiver checks `Driftd-Signature: t=UNIX,v1=HEX`: HEX is the HMAC-SHA256, under the shared secret, of the bytes
-`UNIX`, a dot, and the body. It refuses an old `t`, and takes a repeated `Driftd-Delivery` for the one it has.
+`Driftd-Signature: t=UNIX,v1=HEX`: HEX is the HMAC-SHA256, under the shared secret, of the bytes `UNIX`, a dot, and the
+body. Receivers should verify it, reject an old `t`, and ignore a `Driftd-Delivery` that they have received before.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from driftd.model.document import notification_document
 from driftd.model.incident import Notification
 from driftd.model.secret import Secret
 from driftd.notify.channel import read_secret
-from driftd.notify.posting import HttpPoster
+from driftd.notify.http_poster import HttpPoster
 
 
 def signature(secret: str, body: bytes, unix: int) -> str:
-    """The header's value for a body sent at a time, in seconds since 1970."""
+    """The header's value for a body sent at `unix`, in seconds since the epoch."""
     digest = hmac.new(secret.encode(), f"{unix}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={unix},v1={digest}"
 
 
 class WebhookChannel:
-    """Posts notifications as JSON to one address.
+    """Posts notifications as JSON to one URL.
 
-    2xx is delivered. Everything that may pass (no answer, 5xx, a rate limit with its Retry-After, a refused key) is
-    tried again later; any other 4xx says that this body will never be taken. Redirects are not followed.
+    2xx means delivered. No response, 5xx, a rate limit (with its Retry-After) and rejected credentials are retried; any
+    other 4xx is permanent. Redirects are not followed.
     """
 
     def __init__(

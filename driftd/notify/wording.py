@@ -1,4 +1,4 @@
-"""How values, times and durations are put into a few readable characters. Pure."""
+"""Short, readable forms of values, times and durations. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from driftd.model import text as safe
 from driftd.model.resource import Json
 
 SHORT = 80
-"""Characters of a value that stands inside a line."""
+"""Maximum characters of a value within a line."""
 
-_DIFF_LINES = 8
-_DIFF_WIDTH = 120
-_DIFF_REACH = 200
-"""Lines on each side, after what is equal at both ends was cut away, that are compared line by line."""
+_MAX_DIFF_LINES = 8
+_MAX_DIFF_WIDTH = 120
+_MAX_COMPARED_LINES = 200
+"""Maximum lines per side that are compared, after equal lines at both ends are removed."""
 
 
 def one_line(text: str, limit: int = SHORT) -> str:
@@ -30,15 +30,15 @@ def clip(text: str, limit: int) -> str:
 
 
 def value(json_value: Json) -> str:
-    """A value as in YAML's flow style: texts bare where nothing is hidden by that, everything else as JSON."""
+    """A value as in YAML's flow style: strings unquoted unless empty or with outer spaces, all others as JSON."""
     if isinstance(json_value, str):
-        bare = json_value and json_value == json_value.strip()
-        return json_value if bare else json.dumps(json_value, ensure_ascii=False)
+        unquoted = json_value and json_value == json_value.strip()
+        return json_value if unquoted else json.dumps(json_value, ensure_ascii=False)
     return json.dumps(json_value, ensure_ascii=False, default=str)
 
 
 def pair(desired: Json, live: Json) -> tuple[str, str]:
-    """Both values on one line each; of long ones, the part around the first difference."""
+    """Both values on one line each; if they are long, the part around the first difference."""
     left, right = value(desired), value(live)
     if len(left) <= SHORT and len(right) <= SHORT:
         return one_line(left), one_line(right)
@@ -49,7 +49,7 @@ def pair(desired: Json, live: Json) -> tuple[str, str]:
 
 
 def line_diff(desired: Json, live: Json) -> tuple[str, ...] | None:
-    """A few `-`/`+` lines for two values that take several lines to write; None for those that do not."""
+    """A few `-`/`+` lines for two values if one of them has several lines, else None."""
     left, right = _lines(desired), _lines(live)
     if left is None or right is None or (len(left) < 2 and len(right) < 2):
         return None
@@ -57,10 +57,12 @@ def line_diff(desired: Json, live: Json) -> tuple[str, ...] | None:
         left, right = left[1:], right[1:]
     while left and right and left[-1] == right[-1]:
         left, right = left[:-1], right[:-1]
-    matcher = difflib.unified_diff(left[:_DIFF_REACH], right[:_DIFF_REACH], n=0, lineterm="")
+    matcher = difflib.unified_diff(left[:_MAX_COMPARED_LINES], right[:_MAX_COMPARED_LINES], n=0, lineterm="")
     changed = [line for line in matcher if not line.startswith(("---", "+++", "@@"))]
-    shown = [clip(safe.visible(line[: 4 * _DIFF_WIDTH]), _DIFF_WIDTH) for line in changed[:_DIFF_LINES]]
-    hidden = len(changed) - len(shown) + max(0, len(left) - _DIFF_REACH) + max(0, len(right) - _DIFF_REACH)
+    shown = [clip(safe.visible(line[: 4 * _MAX_DIFF_WIDTH]), _MAX_DIFF_WIDTH) for line in changed[:_MAX_DIFF_LINES]]
+    hidden = (
+        len(changed) - len(shown) + max(0, len(left) - _MAX_COMPARED_LINES) + max(0, len(right) - _MAX_COMPARED_LINES)
+    )
     if hidden:
         shown.append(f"… {hidden} more lines")
     return tuple(shown)

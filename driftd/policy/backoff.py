@@ -6,10 +6,12 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.model.backoff import exponential_delay
 from driftd.model.drift import Verdict
 from driftd.model.path import format_path
 
 _QUIET = timedelta(minutes=10)
+_MIN_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=5)
 
 _FREE_HEALS = 30
@@ -30,8 +32,8 @@ class HealHistory:
         """
         if self.last is None or self.times <= free or now - self.last >= _QUIET:
             return timedelta(0)
-        pause = min(timedelta(seconds=2 ** min(self.times - free - 1, 20)), _MAX_PAUSE)
-        return max(timedelta(0), pause - (now - self.last))
+        pause = exponential_delay(self.times - free, _MIN_PAUSE.total_seconds(), _MAX_PAUSE.total_seconds())
+        return max(timedelta(0), timedelta(seconds=pause) - (now - self.last))
 
     def after_heal(self, now: datetime) -> HealHistory:
         """The history after one more heal."""

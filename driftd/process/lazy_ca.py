@@ -1,7 +1,7 @@
-"""The system's certificate authorities, read once a connection wants them and not before.
+"""Lazy loading of the system's certificate authorities, by the first connection that needs them.
 
-aiohttp makes two contexts with all of them while it is imported, for connections that bring no context along. Reading
-them takes as long as comparing some hundred objects, and what `driftd check` connects to has authorities of its own.
+aiohttp creates two SSL contexts with all of them on import, for connections without a context of their own. Loading
+them takes as long as comparing some hundred objects, and the servers of `driftd check` have their own authorities.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_turn = threading.Lock()
+_lock = threading.Lock()
 
 
-class _Unread(ssl.SSLContext):
-    """A context without its authorities. With the first connection it becomes one that has them."""
+class _LazyContext(ssl.SSLContext):
+    """A context without authorities, which loads them for its first connection."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        return self._read().wrap_bio(*args, **kwargs)
+        return self._loaded().wrap_bio(*args, **kwargs)
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        return self._read().wrap_socket(*args, **kwargs)
+        return self._loaded().wrap_socket(*args, **kwargs)
 
-    def _read(self) -> ssl.SSLContext:
-        super(ssl.SSLContext, self).set_default_verify_paths()  # whatever other threads put off meanwhile
+    def _loaded(self) -> ssl.SSLContext:
+        super(ssl.SSLContext, self).set_default_verify_paths()  # the original, also while `lazy_ca` has replaced it
         self.__class__ = ssl.SSLContext  # type: ignore[assignment]
         return self
 
 
 @contextmanager
 def lazy_ca() -> Iterator[None]:
-    """Contexts for the system's authorities, if made meanwhile by whoever, read them for their first connection.
+    """SSL contexts created inside, in any thread, load the system's authorities for their first connection.
 
-    One thread at a time: another one waits until it is over.
+    One thread at a time: a second one waits.
     """
 
-    def later(context: ssl.SSLContext) -> None:
-        context.__class__ = _Unread
+    def defer(context: ssl.SSLContext) -> None:
+        context.__class__ = _LazyContext
 
-    with _turn:
-        ssl.SSLContext.set_default_verify_paths = later  # type: ignore[assignment]
+    with _lock:
+        ssl.SSLContext.set_default_verify_paths = defer  # type: ignore[assignment]
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""From an app's folder to its manifests."""
+"""Renders the manifests of an app's folder."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.render import helm, kustomize, plain
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.parsed import Parser, UncachedParser
-from driftd.render.rendering import Objects, Rendering, RenderKind
-from driftd.render.tree import FileTree, TreeFile
+from driftd.render.parser import Parser, UncachedParser
+from driftd.render.rendering import RenderedPart, Rendering, RenderKind
 
-__all__ = ["RenderKind", "RenderOptions", "Rendering", "parts_of", "render"]
+__all__ = ["RenderKind", "RenderOptions", "Rendering", "render", "render_parts"]
 
 
 def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None) -> Rendering:
-    """The manifests of the tree's folder. Manifests come as the `parser` keeps them. For the rest see `parts_of`."""
+    """Renders the tree's folder into one set of manifests, deduplicated by `parser`. See `render_parts`."""
     parser = UncachedParser() if parser is None else parser
-    kind, parts = parts_of(tree, options, parser)
-    return Rendering.of(kind, parts, options.namespace, parser.deduplicated)
+    kind, parts = render_parts(tree, options, parser)
+    return Rendering.merge(kind, parts, options.namespace, parser.deduplicated)
 
 
-def parts_of(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[RenderKind, tuple[Objects, ...]]:
-    """What the tree's folder declares, in parts: what Helm makes of it where a Chart.yaml stands in it, what Kustomize
-    does where a kustomization file stands there, else what each of its plain files says, which is told by `parser`.
+def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[RenderKind, tuple[RenderedPart, ...]]:
+    """Renders the tree's folder: with Helm if it has a Chart.yaml, with Kustomize if it has a kustomization file, else
+    by parsing its plain files with `parser`, one part per file.
 
-    Blocking: it reads files and may run a program. No RenderError is raised, they are in the result: a broken file
-    is one error, and the other files' manifests are still there.
+    Blocking: it reads files and may run a program. RenderErrors are part of the result instead of being raised: a
+    broken file is one error next to the other files' manifests.
 
     Raises: GitError: the tree itself could not be read.
     """
     files = tree.files(tree.path)
-    kind = _kind(tree, files)
+    kind = _kind_of_folder(tree, files)
     try:
         match kind:
             case RenderKind.HELM:
@@ -43,10 +43,10 @@ def parts_of(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[Re
             case RenderKind.YAML:
                 return kind, plain.render(tree, files, options, parser)
     except RenderError as error:
-        return kind, (Objects(errors=(error,)),)
+        return kind, (RenderedPart(errors=(error,)),)
 
 
-def _kind(tree: FileTree, files: Sequence[TreeFile]) -> RenderKind:
+def _kind_of_folder(tree: FileTree, files: Sequence[TreeFile]) -> RenderKind:
     base = f"{tree.path}/" if tree.path else ""
     names = {file.path.removeprefix(base) for file in files if file.path != tree.path}
     if CHART_FILE in names:

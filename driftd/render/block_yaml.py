@@ -1,9 +1,9 @@
-"""The YAML that most manifests are written in: block maps and lists whose values each stand on one line. Pure.
+"""A fast reader of the YAML of most manifests: block maps and lists with each value on one line. Pure.
 
-libyaml makes an object of every token, and most of what reading a repository costs goes there. But the lines of
-manifests repeat, in one file and between files: here each line is understood once and remembered. Whatever is not
-plainly of this subset (anchors, tags, scalars that go on over lines, tabs, mistakes) is left to libyaml, and of what is
-read here both must say the same: `tests/render/test_render_block_yaml.py` holds one against the other.
+libyaml creates an object per token, which is most of the cost of reading a repository. But lines repeat within and
+between manifests: this reader parses a line once and caches the result. Everything outside of the subset (anchors,
+tags, multi-line plain or quoted scalars, tabs, syntax errors) is left to libyaml. What this reader accepts it must read
+exactly as libyaml does: `tests/render/test_render_block_yaml.py` compares the two.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from sys import intern
 from typing import Any, NamedTuple, cast
 
 from driftd.model.resource import Json
-from driftd.render.compose import ComposeError, Places, compose
+from driftd.render.compose import ComposeError, compose
+from driftd.render.positions import Positions
 from driftd.render.scalars import NOT_PLAIN_TEXT, UnreadableScalar, plain_key, plain_value
 
-_DEPTH = 32
-"""Deeper nesting, in lines or in brackets, is libyaml's to read, or to refuse."""
+_MAX_DEPTH = 32
+"""Deeper nesting, in lines or in brackets, is left to libyaml."""
 
-_LINES_KNOWN, _LINE_KNOWN = 2048, 256
-"""So many lines are remembered, of so many characters at the most: a long one hardly comes twice."""
+_LINE_CACHE_SIZE, _MAX_CACHED_LENGTH = 2048, 256
+"""Number of cached lines, and their maximum length in characters: long lines rarely repeat."""
 
-_OPEN: Any = object()
-"""The value stands on the lines that follow, or is null."""
-_NOTHING: Any = object()
+_ON_NEXT_LINES: Any = object()
+"""The value is on the next lines, or null."""
+_BLANK: Any = object()
 """A blank line or a comment."""
 
-_Line = tuple[tuple[tuple[int, int], ...], int, str | None, Any]
-"""For each dash its column and that of what it introduces; the column of the key, the key, and the value."""
+_ParsedLine = tuple[tuple[tuple[int, int], ...], int, str | None, Any]
+"""For each dash, its column and its item's column; then the column of the key, the key, and the value."""
 
-_START = re.compile(
+_LINE_START = re.compile(
     r"""
     (?P<dashes>(?:-(?:\x20+|$))*)
     (?:
@@ -50,9 +51,9 @@ _QUOTED = re.compile(
     """,
     re.VERBOSE,
 )
-_REST = re.compile(r"(?:\x20+#.*)?")
-_BLOCK_SCALARS = ("|", "|-", ">", ">-")
-_TOKEN = re.compile(
+_COMMENT = re.compile(r"(?:\x20+#.*)?")
+_BLOCK_SCALAR_HEADERS = ("|", "|-", ">", ">-")
+_FLOW_TOKEN = re.compile(
     r"""
     \x20*
     (?:
@@ -65,200 +66,200 @@ _TOKEN = re.compile(
 )
 
 
-class _Scalar(NamedTuple):
-    """The head of a scalar whose text follows: `|`, `|-`, `>` or `>-`."""
+class _BlockScalar(NamedTuple):
+    """The header of a block scalar, `|`, `|-`, `>` or `>-`: its text is on the next lines."""
 
-    head: str
-
-
-class _NotThisSubset(Exception):
-    """No mistake of anybody's: it is libyaml's to read."""
+    header: str
 
 
-def read_block(text: str, *, depth: int, places: Places | None = None) -> tuple[Json, int] | None:
-    """What `compose` says of a text; None where `compose` is to be asked. What is found must not be edited.
+class _Unsupported(Exception):
+    """The text is outside of the subset: libyaml has to read it."""
 
-    Of `places` there are those of block maps and lists: what stands in brackets is on the line of its key or item.
+
+def read_block(text: str, *, depth: int, positions: Positions | None = None) -> tuple[Json, int] | None:
+    """The same as `compose`, or None where the text is outside of the subset. The value must not be edited.
+
+    `positions` has only block maps and lists: an entry in brackets is on the line of their key or item.
     """
-    if depth < 2 * _DEPTH or not text.replace("\n", "").isprintable():
+    if depth < 2 * _MAX_DEPTH or not text.replace("\n", "").isprintable():
         return None
     lines = text.split("\n")
     try:
-        return _read(lines, places)
-    except _NotThisSubset:
+        return _read_lines(lines, positions)
+    except _Unsupported:
         return None
 
 
-def _read(  # noqa: C901, PLR0912, PLR0915  # the hot loop
-    lines: list[str], places: Places | None
+def _read_lines(  # noqa: C901, PLR0912, PLR0915  # the hot loop
+    lines: list[str], positions: Positions | None
 ) -> tuple[Json, int] | None:
-    # One flat loop: calls and attributes are what it would cost. `container` is the innermost open map or list, `edge`
-    # the column of its entries, and `waits` what waits for the lines that follow: a key of the map, or -1, the last
-    # item of the list. Until it is there the value is null.
+    # One flat loop: calls and attribute lookups would dominate its cost. `container` is the innermost open map or list,
+    # `indent` the column of its entries, and `pending` the entry whose value may follow on the next lines: a key of the
+    # map, or -1 for the last item of the list. Until then the value is null.
     root: list[Json] = [None]
     container: Any = root
-    edge, waits = -1, cast("Any", -1)
+    indent, pending = -1, cast("Any", -1)
     stack: list[tuple[Any, int]] = []
-    starts = () if places is None else (0, *accumulate(len(line) + 1 for line in lines))
+    starts = () if positions is None else (0, *accumulate(len(line) + 1 for line in lines))
     first = -1
     number, count = 0, len(lines)
     while number < count:
         line = lines[number]
-        items, column, key, value = _remembered(line) if len(line) <= _LINE_KNOWN else _understood(line)
-        if value is _NOTHING:
+        items, column, key, value = _parse_line_cached(line) if len(line) <= _MAX_CACHED_LENGTH else _parse_line(line)
+        if value is _BLANK:
             number += 1
             continue
         if first < 0:
             first = number
         for dash, item in items:
-            while edge > dash:
-                container, edge = stack.pop()
-                waits = None
-            if edge < dash or container.__class__ is dict:
-                # A list begins; it may stand in the column of the key that it belongs to.
-                if waits is None or len(stack) > _DEPTH:
-                    raise _NotThisSubset
-                stack.append((container, edge))
-                container[waits] = container = []
-                edge = dash
-            if places is not None:
-                places.setdefault(id(container), {})[len(container)] = starts[number] + item
+            while indent > dash:
+                container, indent = stack.pop()
+                pending = None
+            if indent < dash or container.__class__ is dict:
+                # A list begins, possibly in the column of the key that it belongs to.
+                if pending is None or len(stack) > _MAX_DEPTH:
+                    raise _Unsupported
+                stack.append((container, indent))
+                container[pending] = container = []
+                indent = dash
+            if positions is not None:
+                positions.setdefault(id(container), {})[len(container)] = starts[number] + item
             container.append(None)
-            waits = -1
+            pending = -1
         if key is None:
-            where: Any = -1
+            slot: Any = -1
         else:
-            where = key
-            if edge != column or container.__class__ is list:
-                while edge > column:
-                    container, edge = stack.pop()
-                    waits = None
-                if edge == column and container.__class__ is list:
-                    container, edge = stack.pop()
-                    waits = None
-                    if edge != column:
-                        raise _NotThisSubset
-                if edge < column:
-                    if waits is None or len(stack) > _DEPTH:
-                        raise _NotThisSubset
-                    stack.append((container, edge))
-                    container[waits] = container = {}
-                    edge = column
-            if places is not None:
-                places.setdefault(id(container), {})[key] = starts[number] + column
+            slot = key
+            if indent != column or container.__class__ is list:
+                while indent > column:
+                    container, indent = stack.pop()
+                    pending = None
+                if indent == column and container.__class__ is list:
+                    container, indent = stack.pop()
+                    pending = None
+                    if indent != column:
+                        raise _Unsupported
+                if indent < column:
+                    if pending is None or len(stack) > _MAX_DEPTH:
+                        raise _Unsupported
+                    stack.append((container, indent))
+                    container[pending] = container = {}
+                    indent = column
+            if positions is not None:
+                positions.setdefault(id(container), {})[key] = starts[number] + column
         number += 1
-        if value is _OPEN:
-            if key is None and places is not None:
-                raise _NotThisSubset  # an item is where it starts, and that is another line
-            container[where] = None
-            waits = where
+        if value is _ON_NEXT_LINES:
+            if key is None and positions is not None:
+                raise _Unsupported  # the item starts on a later line
+            container[slot] = None
+            pending = slot
             continue
-        if value.__class__ is _Scalar:
-            value, number = _block_scalar(value.head, lines, number, edge)
-        container[where] = value
-        waits = None
+        if value.__class__ is _BlockScalar:
+            value, number = _block_scalar(value.header, lines, number, indent)
+        container[slot] = value
+        pending = None
     if first < 0:
         return None
-    before = sum(map(len, lines[:first])) + first
-    return root[0], before + len(lines[first]) - len(lines[first].lstrip(" "))
+    skipped = sum(map(len, lines[:first])) + first
+    return root[0], skipped + len(lines[first]) - len(lines[first].lstrip(" "))
 
 
-def _understood(line: str) -> _Line:
-    """What a line says by itself. Raises: _NotThisSubset."""
+def _parse_line(line: str) -> _ParsedLine:
+    """Parses a line by itself. Raises: _Unsupported."""
     content = line.strip(" ")
     if not content or content[0] == "#":
-        return (), 0, None, _NOTHING
+        return (), 0, None, _BLANK
     indent = len(line) - len(line.lstrip(" "))
-    start = _START.match(content)
+    start = _LINE_START.match(content)
     assert start is not None  # noqa: S101  # it matches the empty string
-    written = start["dashes"]
-    dashes = [indent + index for index, character in enumerate(written) if character == "-"]
-    column = indent + len(written)
+    prefix = start["dashes"]
+    dashes = [indent + index for index, character in enumerate(prefix) if character == "-"]
+    column = indent + len(prefix)
     items = tuple(pairwise([*dashes, column]))
-    key = _key(start)
+    key = _parse_key(start)
     text = content[start.end() :]
     if key is None and not dashes:
-        raise _NotThisSubset
-    opens = not text or text[0] == "#"
-    return items, column, key, _OPEN if opens else _value(text)
+        raise _Unsupported
+    is_empty = not text or text[0] == "#"
+    return items, column, key, _ON_NEXT_LINES if is_empty else _parse_value(text)
 
 
-_remembered = lru_cache(_LINES_KNOWN)(_understood)
+_parse_line_cached = lru_cache(_LINE_CACHE_SIZE)(_parse_line)
 
 
-def _key(start: re.Match[str]) -> str | None:
+def _parse_key(start: re.Match[str]) -> str | None:
     if (plain := start["plain"]) is None:
         quoted = start["double"] or start["single"]
         return None if quoted is None else intern(quoted)
     try:
         return intern(plain_key(plain))
     except UnreadableScalar:
-        raise _NotThisSubset from None
+        raise _Unsupported from None
 
 
-def _value(text: str) -> Json | _Scalar:
+def _parse_value(text: str) -> Json | _BlockScalar:
     first = text[:1]
     if first in _PLAIN_START:
         if " #" in text:
             text = text[: text.index(" #")].rstrip(" ")
         if ": " in text or text[-1] == ":" or text[:2] in ("-", "- "):
-            raise _NotThisSubset
-        return _plain(text)
+            raise _Unsupported
+        return _plain_scalar(text)
     if first in "\"'":
         quoted = _QUOTED.match(text)
-        if quoted is None or not _REST.fullmatch(text, quoted.end()):
-            raise _NotThisSubset
+        if quoted is None or not _COMMENT.fullmatch(text, quoted.end()):
+            raise _Unsupported
         simple = quoted["double"] if quoted["double"] is not None else quoted["single"]
-        return simple if simple is not None else _composed(quoted[0])
+        return simple if simple is not None else _compose_scalar(quoted[0])
     if first in "[{":
-        value, end = _in_brackets(text)
-        if not _REST.fullmatch(text, end):
-            raise _NotThisSubset
+        value, end = _flow_collection(text)
+        if not _COMMENT.fullmatch(text, end):
+            raise _Unsupported
         return value
-    if text in _BLOCK_SCALARS:
-        return _Scalar(text)
-    raise _NotThisSubset
+    if text in _BLOCK_SCALAR_HEADERS:
+        return _BlockScalar(text)
+    raise _Unsupported
 
 
-def _plain(text: str) -> Json:
+def _plain_scalar(text: str) -> Json:
     if text[0] not in NOT_PLAIN_TEXT:
         return text
     try:
         return plain_value(text)
     except UnreadableScalar:
-        raise _NotThisSubset from None
+        raise _Unsupported from None
 
 
-def _composed(text: str) -> str:
-    """A scalar that takes more than a look. Raises: _NotThisSubset."""
+def _compose_scalar(text: str) -> str:
+    """A scalar with escapes or folded lines. Raises: _Unsupported."""
     try:
-        found = compose(text, depth=1)
+        composed = compose(text, depth=1)
     except ComposeError:
-        raise _NotThisSubset from None
-    if found is None or not isinstance(found[0], str):
-        raise _NotThisSubset
-    return found[0]
+        raise _Unsupported from None
+    if composed is None or not isinstance(composed[0], str):
+        raise _Unsupported
+    return composed[0]
 
 
-def _in_brackets(text: str) -> tuple[Json, int]:  # noqa: C901, PLR0912  # the cases of one grammar
-    """The map or list that a text starts with, and where it ends. Raises: _NotThisSubset."""
+def _flow_collection(text: str) -> tuple[Json, int]:  # noqa: C901, PLR0912  # the cases of one grammar
+    """The map or list in brackets at the start of a text, and its end. Raises: _Unsupported."""
     root: list[Any] = []
     stack: list[tuple[Any, str | None]] = []
     container: Any = root
     key: str | None = None
-    scalar: re.Match[str] | None = None  # a scalar of a map that is going to be a key
-    wants_value, at = True, 0
-    while (token := _TOKEN.match(text, at)) is not None:
+    scalar: re.Match[str] | None = None  # in a map: the scalar that will be the next key
+    expects_value, at = True, 0
+    while (token := _FLOW_TOKEN.match(text, at)) is not None:
         at = token.end()
         is_map = container.__class__ is dict
         match token["mark"]:
-            case "[" | "{" as mark if wants_value and (not is_map or key is not None) and len(stack) < _DEPTH:
+            case "[" | "{" as mark if expects_value and (not is_map or key is not None) and len(stack) < _MAX_DEPTH:
                 opened: Any = [] if mark == "[" else {}
                 stack.append((container, key))
                 container, key = opened, None
             case "]" | "}" as mark if stack and scalar is None and key is None:
-                if is_map != (mark == "}") or (wants_value and container):
-                    raise _NotThisSubset
+                if is_map != (mark == "}") or (expects_value and container):
+                    raise _Unsupported
                 value = container
                 container, key = stack.pop()
                 if container.__class__ is dict:
@@ -268,28 +269,28 @@ def _in_brackets(text: str) -> tuple[Json, int]:  # noqa: C901, PLR0912  # the c
                     container.append(value)
                 if not stack:
                     return root[0], at
-                wants_value = False
-            case "," if stack and not wants_value and scalar is None and key is None:
-                wants_value = True
+                expects_value = False
+            case "," if stack and not expects_value and scalar is None and key is None:
+                expects_value = True
             case ":" if scalar is not None:
                 key, scalar = _flow_key(scalar), None
-                wants_value = True
-            case None if wants_value and stack and scalar is None:
+                expects_value = True
+            case None if expects_value and stack and scalar is None:
                 if is_map and key is None:
                     scalar = token
                 elif is_map:
                     container[key], key = _flow_value(token), None
                 else:
                     container.append(_flow_value(token))
-                wants_value = False
+                expects_value = False
             case _:
                 break
-    raise _NotThisSubset
+    raise _Unsupported
 
 
 def _flow_value(token: re.Match[str]) -> Json:
     if (plain := token["plain"]) is not None:
-        return _plain(plain)
+        return _plain_scalar(plain)
     return token["double"] if token["double"] is not None else token["single"]
 
 
@@ -297,11 +298,11 @@ def _flow_key(token: re.Match[str]) -> str:
     try:
         return intern(plain_key(token["plain"]) if token["plain"] is not None else token["double"] or token["single"])
     except UnreadableScalar:
-        raise _NotThisSubset from None
+        raise _Unsupported from None
 
 
-def _block_scalar(head: str, lines: Sequence[str], number: int, column: int) -> tuple[str, int]:
-    """The text of a block scalar inside of what stands in `column`, and the number of the line after it."""
+def _block_scalar(header: str, lines: Sequence[str], number: int, column: int) -> tuple[str, int]:
+    """The text of a block scalar in an entry at `column`, and the index of the line after it."""
     width = 0
     begin = number
     while number < len(lines):
@@ -312,14 +313,14 @@ def _block_scalar(head: str, lines: Sequence[str], number: int, column: int) -> 
                 break
             if not width:
                 if any(len(blank) > indent for blank in lines[begin:number]):
-                    raise _NotThisSubset
+                    raise _Unsupported
                 width = indent
             elif indent < width:
-                raise _NotThisSubset
+                raise _Unsupported
         elif width and indent > width:
-            raise _NotThisSubset  # spaces of a blank line that are text
+            raise _Unsupported  # the spaces of this blank line are text
         number += 1
-    if head[0] == ">":
-        return _composed("\n".join([head, *lines[begin:number], ""])), number
+    if header[0] == ">":
+        return _compose_scalar("\n".join([header, *lines[begin:number], ""])), number
     text = "\n".join([line[width:] for line in lines[begin:number]]).rstrip("\n") if width else ""
-    return (text + "\n" if text and head == "|" else text), number
+    return (text + "\n" if text and header == "|" else text), number

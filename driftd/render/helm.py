@@ -1,4 +1,4 @@
-"""Folders with a Chart.yaml, rendered by the helm program."""
+"""Renders folders that have a Chart.yaml, by running helm."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
-from driftd.render.manifests import NotAnObject, checked, objects_of
-from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree
-from driftd.render.yaml import DEFAULT, parts, read_yaml
+from driftd.render.documents import DEFAULT_LIMITS, read_yaml, split_documents
+from driftd.render.file_tree import FileTree
+from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
+from driftd.render.rendering import RenderedPart
 
 CHART_FILE = "Chart.yaml"
-HOME = "https://helm.sh/docs/intro/install/"
+INSTALL_URL = "https://helm.sh/docs/intro/install/"
 
 _HOOK = "helm.sh/hook"
 _SOURCE = re.compile(r"^# Source: (?P<path>\S.*?)\s*$", re.MULTILINE)
-_PLACE = re.compile(r"(?P<path>[\w.-]+/(?:templates|charts|crds)/[^\s:()]+)(?::(?P<line>\d+))?(?::(?P<column>\d+))?")
-_MISSING = re.compile(r"found in Chart\.yaml, but missing in charts/ directory: (?P<names>.*)")
+_LOCATION = re.compile(r"(?P<path>[\w.-]+/(?:templates|charts|crds)/[^\s:()]+)(?::(?P<line>\d+))?(?::(?P<column>\d+))?")
+_MISSING_DEPENDENCIES = re.compile(r"found in Chart\.yaml, but missing in charts/ directory: (?P<names>.*)")
 _NOISE = re.compile(r"^(?:WARNING: .*|Use --debug flag .*|walk\.go:.*)$", re.MULTILINE)
 
 
-def render(tree: FileTree, folder: str, options: RenderOptions) -> Objects:
-    """What `helm template` makes of a chart in the tree (`folder` is relative to the repository's root).
+def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
+    """Runs `helm template` on a chart of the tree. `folder` is relative to the repository's root.
 
-    Each object's source is the template (or CRD file) that it was made from; `origin` is "helm" and `line` is 1, as
-    helm tells no lines. CRDs are included. Hooks and tests (objects with `helm.sh/hook`) are left out: Helm creates
-    them around an installation and they are not part of what a release keeps in the cluster.
+    An object's source is its template (or CRD file), with the origin "helm" and line 1, as helm reports no lines. CRDs
+    are included. Hooks and tests (objects with `helm.sh/hook`) are left out: Helm creates them around an installation,
+    and they are not part of the release.
 
-    Nothing is fetched: the charts it depends on must be in its `charts/` folder. Values files must be in the
-    repository. There are no plugins, no post-renderers and no cluster, so `lookup` finds nothing.
+    Nothing is downloaded: dependencies must be in the chart's `charts/` folder, values files in the repository. There
+    are no plugins, no post-renderers and no cluster, so `lookup` returns nothing.
 
-    Raises: RenderError (of which ToolMissing), naming the file and, where it is known, the line.
+    Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
     chart = join(folder, CHART_FILE)
-    program = tool.find(options.helm, HOME, chart)
+    program = tool.find(options.helm, INSTALL_URL, chart)
     with tempfile.TemporaryDirectory(prefix="driftd-helm-") as temporary:
         home = Path(temporary).resolve()
         root = home / "repository"
@@ -55,8 +55,8 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> Objects:
         try:
             output = tool.run(command, cwd=home, env=_environment(home), timeout=options.timeout, file=chart)
         except tool.ToolFailed as error:
-            raise _condensed(str(error), root, folder) from error
-        return _objects(output, root, folder)
+            raise _render_error(str(error), root, folder) from error
+        return _parse_output(output, root, folder)
 
 
 def _values_file(tree: FileTree, root: Path, folder: str, file: str) -> Path:
@@ -88,32 +88,32 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _objects(output: bytes, root: Path, folder: str) -> Objects:
+def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
     manifests: list[Manifest] = []
     errors: list[RenderError] = []
-    for part in parts(output, join(folder, CHART_FILE)):
-        comment = _SOURCE.search(part.text)
+    for raw in split_documents(output, join(folder, CHART_FILE)):
+        comment = _SOURCE.search(raw.text)
         file = _template_file(comment["path"], root, folder) if comment else join(folder, CHART_FILE)
         try:
-            value, _ = (part.value, 0) if part.is_json else read_yaml(part, file, DEFAULT)
+            value, _ = (raw.value, 0) if raw.is_json else read_yaml(raw, file, DEFAULT_LIMITS)
         except RenderError as error:
             errors.append(RenderError(f"what this template makes cannot be read: {error.message}", file=file))
             continue
-        for _, each in objects_of(value) if value is not None else ():
+        for _, each in flatten_lists(value) if value is not None else ():
             try:
-                body = checked(each)
-            except NotAnObject as error:
+                body = validate_object(each)
+            except InvalidObject as error:
                 errors.append(RenderError(f"of what this template makes, {error}", file=file))
                 continue
             if _HOOK not in (body["metadata"].get("annotations") or {}):
                 manifests.append(Manifest.of(body, Source(file, 1, origin="helm")))
-    return Objects(tuple(manifests), tuple(errors))
+    return RenderedPart(tuple(manifests), tuple(errors))
 
 
 def _template_file(path: str, root: Path, folder: str) -> str:
-    """`CHART/templates/x.yaml`, as helm names it, as a path of the repository.
+    """The path in the repository of a template that helm names `CHART/templates/x.yaml`.
 
-    A dependency that is packed as an archive has no such file: then it is the archive.
+    For a template of a dependency that is packed as an archive, it is the archive.
     """
     steps = path.split("/")[1:]
     for count in range(len(steps), 0, -1):
@@ -126,22 +126,22 @@ def _template_file(path: str, root: Path, folder: str) -> str:
     return join(folder, CHART_FILE)
 
 
-def _condensed(text: str, root: Path, folder: str) -> RenderError:
-    """helm's error for the template that it names, without its advice for the command line."""
+def _render_error(text: str, root: Path, folder: str) -> RenderError:
+    """helm's error, located at the template that it names, without its advice on command line options."""
     text = _NOISE.sub("", text).strip().removeprefix("Error: ")
     text = text.replace(f"{root}/", "").replace(str(root), ".")
-    if missing := _MISSING.search(text):
+    if missing := _MISSING_DEPENDENCIES.search(text):
         message = f"the charts it depends on are not in {join(folder, 'charts')}/: {missing['names']}"
         advice = "driftd fetches nothing: run `helm dependency build` and commit what it downloads"
         return RenderError(f"{message}; {advice}", file=join(folder, CHART_FILE))
-    place = _PLACE.search(text)
-    if place is None:
+    location = _LOCATION.search(text)
+    if location is None:
         return RenderError(f"helm: {text}", file=join(folder, CHART_FILE))
     last = text.rpartition(": ")[2] if "error calling" in text else text
-    line, column = place["line"], place["column"]
+    line, column = location["line"], location["column"]
     return RenderError(
         f"helm: {last}",
-        file=_template_file(place["path"], root, folder),
+        file=_template_file(location["path"], root, folder),
         line=int(line) if line else None,
         column=int(column) if column else None,
     )

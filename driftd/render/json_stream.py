@@ -1,4 +1,4 @@
-"""JSON as kubectl reads it from a file: one value after another, without a separator."""
+"""JSON values in a file, as kubectl reads them: one after another, without a separator."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import re
 from typing import Any
 
 from driftd.model.resource import Json
+from driftd.render.positions import Positions
 from driftd.render.scalars import json_integer, json_number
-
-Places = dict[int, dict[Any, int]]
-"""As in `compose`: by the `id()` of a map or list, where each of its entries starts."""
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -20,9 +18,9 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
-    """The text is not JSON. `index` is that of the character where it was noticed.
+    """The text is not valid JSON. `index` is that of the character at the error.
 
-    `is_syntax` is false for what is JSON, but cannot be held: then it is no use to try it as YAML.
+    `is_syntax` is false for JSON beyond a limit: trying it as YAML would not help.
     """
 
     def __init__(self, message: str, index: int, *, is_syntax: bool = True) -> None:
@@ -31,12 +29,12 @@ class JsonError(ValueError):
         super().__init__(message)
 
 
-def skeleton(text: str) -> tuple[Json, Places]:
-    """The maps and lists of one JSON value, its scalars left out, and where their entries stand.
+def skeleton(text: str) -> tuple[Json, Positions]:
+    """The maps and lists of one JSON value without its scalars, and the positions of their entries.
 
-    The text is one that `next_value` has read.
+    `text` has been read by `next_value`.
     """
-    places: Places = {}
+    positions: Positions = {}
     root: list[Json] = []
     stack: list[Any] = [root]
     key: str | None = None
@@ -46,28 +44,28 @@ def skeleton(text: str) -> tuple[Json, Places]:
             stack.pop()
         elif isinstance(inner, dict) and key is None:
             key = json.loads(token[0])
-            places[id(inner)][key] = token.start()
+            positions[id(inner)][key] = token.start()
         else:
             value: Any = {"{": dict, "[": list}.get(first, lambda: None)()
             if isinstance(inner, dict):
                 inner[key], key = value, None
             else:
-                places.setdefault(id(inner), {})[len(inner)] = token.start()
+                positions.setdefault(id(inner), {})[len(inner)] = token.start()
                 inner.append(value)
             if value is not None:
-                places[id(value)] = {}
+                positions[id(value)] = {}
                 stack.append(value)
-    return root[0], places
+    return root[0], positions
 
 
 class _OutOfRange(ValueError):
-    """A number that no 64-bit float can hold."""
+    """A number outside of the range of 64-bit floats."""
 
 
 def next_value(text: str, index: int, *, depth: int) -> tuple[Json, int, int] | None:
-    """The value at or after `index`, where it starts and where it ends; None where only blanks are left.
+    """The value at or after `index`, its start and its end; None if only blanks are left.
 
-    Numbers become what Kubernetes makes of them; the last of two equal keys wins.
+    Numbers are converted as in Kubernetes; the last of two equal keys wins.
 
     Raises: JsonError.
     """
@@ -84,7 +82,7 @@ def next_value(text: str, index: int, *, depth: int) -> tuple[Json, int, int] | 
         raise JsonError(str(error), start, is_syntax=False) from error
     except ValueError as error:
         raise JsonError(str(error), start) from error
-    if _deeper_than(value, depth):
+    if _is_deeper_than(value, depth):
         raise JsonError(f"nested deeper than {depth} levels", start, is_syntax=False)
     if _SURROGATE_ESCAPE.search(text, start, end):
         value = _without_lone_surrogates(value)
@@ -104,14 +102,14 @@ def _float(digits: str) -> float:
     return json_number(value)
 
 
-def _constant(word: str) -> Any:
+def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
 
 
-def _deeper_than(value: Json, depth: int) -> bool:
+def _is_deeper_than(value: Json, depth: int) -> bool:
     level = [value]
     for _ in range(depth):
         level = [
@@ -126,7 +124,7 @@ def _deeper_than(value: Json, depth: int) -> bool:
 
 
 def _without_lone_surrogates(value: Json) -> Json:
-    """Half of a pair is no character: Go puts U+FFFD in its place."""
+    """A lone surrogate is not a character: as in Go, U+FFFD replaces it."""
     match value:
         case str():
             return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)

@@ -1,4 +1,4 @@
-"""Folders with a kustomization file, built by the kustomize program."""
+"""Renders folders that have a kustomization file, by running kustomize."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.model.resource import JsonObject, Manifest, Source, group_of
 from driftd.render import tool
+from driftd.render.documents import read_documents
+from driftd.render.file_tree import FileTree
 from driftd.render.kustomization import Kustomization, Workspace
-from driftd.render.lines import lines_of
-from driftd.render.manifests import NotAnObject, checked, objects_of
-from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree
-from driftd.render.yaml import read_documents
+from driftd.render.line_numbers import lines_of
+from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
+from driftd.render.rendering import RenderedPart
 
-HOME = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
+INSTALL_URL = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 
 _ORIGIN = "config.kubernetes.io/origin"
 _GENERATORS = {"ConfigMapGenerator": "configMapGenerator", "SecretGenerator": "secretGenerator"}
-_DETOUR = re.compile(
+_NESTED_ERROR = re.compile(
     r"accumulating resources: accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': "
     r"(?:recursed accumulation of path|couldn't make target for path) '(?P<folder>[^']*)': "
 )
 _ENTRY = re.compile(r"(?:accumulating resources: )+(?:accumulating resources from '(?P<entry>[^']*)': )?")
-_SECOND_GUESS = re.compile(
+_FALLBACK_ERROR = re.compile(
     r"accumulat\w+ (?:resources: accumulation )?err='(?P<first>.*)': must build at directory: .*", re.DOTALL
 )
 
 
-def render(tree: FileTree, folder: str, options: RenderOptions) -> Objects:
-    """What `kustomize build` makes of a folder of the tree (relative to the repository's root).
+def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
+    """Runs `kustomize build` on a folder of the tree. `folder` is relative to the repository's root.
 
-    Each object's source is the file it was made from, with the line of the object there, or the kustomization file
-    that generated it; `origin` is "kustomize". What kustomize prints is read as kubectl reads it.
+    An object's source is its file, with the object's line there, or the kustomization file that generates it; the
+    origin is "kustomize". The output is read as kubectl reads it.
 
-    Bases and components may be folders anywhere in the repository. Nothing is fetched and nothing of the repository
-    is run: remote bases are refused, plugins, functions and kustomize's Helm support are off, and files outside of a
-    kustomization's own folder are out of reach (kustomize's default).
+    Bases and components may be folders anywhere in the repository. Nothing is downloaded and nothing of the repository
+    is run: remote bases are refused, plugins, functions and kustomize's Helm support are disabled, and a kustomization
+    can read no files outside of its own folder (kustomize's default).
 
-    Raises: RenderError (of which ToolMissing), naming the file and, where it is known, the line.
+    Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
     with tempfile.TemporaryDirectory(prefix="driftd-kustomize-") as temporary:
         root = Path(temporary).resolve() / "repository"
         root.mkdir()
         workspace = Workspace(tree, root)
-        kustomization = workspace.gather(folder)
-        program = tool.find(options.kustomize, HOME, kustomization.file)
-        keeps_origins = kustomization.asks_for_origins()
-        if not keeps_origins and (changed := kustomization.with_origins()) is not None:
+        kustomization = workspace.collect(folder)
+        program = tool.find(options.kustomize, INSTALL_URL, kustomization.file)
+        keep_origins = kustomization.has_origins()
+        if not keep_origins and (changed := kustomization.with_origins()) is not None:
             (root / kustomization.file).write_bytes(changed)
         try:
             output = tool.run(
@@ -63,36 +63,36 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> Objects:
                 file=kustomization.file,
             )
         except tool.ToolFailed as error:
-            raise _condensed(str(error), root, workspace, folder) from error
-        return _objects(output, _Origins(root, kustomization), keep=keeps_origins)
+            raise _render_error(str(error), root, workspace, folder) from error
+        return _parse_output(output, _Origins(root, kustomization), keep_origins=keep_origins)
 
 
-def _objects(output: bytes, origins: _Origins, *, keep: bool) -> Objects:
+def _parse_output(output: bytes, origins: _Origins, *, keep_origins: bool) -> RenderedPart:
     manifests: list[Manifest] = []
     errors: list[RenderError] = []
     for document in read_documents(output, origins.kustomization.file):
-        for _, value in objects_of(document.value):
+        for _, value in flatten_lists(document.value):
             source = origins.source(value)
             try:
-                body = checked(value if keep else _without_origin(value))
+                body = validate_object(value if keep_origins else _without_origin(value))
                 manifests.append(Manifest.of(body, source))
-            except NotAnObject as error:
-                where = RenderError(str(error), file=source.file, line=source.line)
-                where.__cause__ = error
-                errors.append(where)
-    return Objects(tuple(manifests), tuple(errors))
+            except InvalidObject as error:
+                located = RenderError(str(error), file=source.file, line=source.line)
+                located.__cause__ = error
+                errors.append(located)
+    return RenderedPart(tuple(manifests), tuple(errors))
 
 
 class _Origins:
-    """From kustomize's origin annotations to places in the repository."""
+    """Maps kustomize's origin annotations to files and lines of the repository."""
 
     def __init__(self, root: Path, kustomization: Kustomization) -> None:
         self.kustomization = kustomization
         self._root = root
-        self._read: dict[str, list[tuple[JsonObject, int]]] = {}
+        self._objects: dict[str, list[tuple[JsonObject, int]]] = {}
 
     def source(self, body: Any) -> Source:
-        """Where an object of kustomize's output comes from; the kustomization file where that is not known."""
+        """The source of an object in kustomize's output; the kustomization file if it is unknown."""
         origin = self._origin(body)
         for key in ("path", "configuredIn"):
             if isinstance(origin.get(key), str):
@@ -109,18 +109,18 @@ class _Origins:
         return documents[0].value if documents and isinstance(documents[0].value, dict) else {}
 
     def _object_line(self, file: str, body: JsonObject, _origin: JsonObject) -> int:
-        """The line of the object of the same kind and the nearest name: kustomize may have changed the name."""
+        """The line of the object of the same kind with the most similar name: kustomize may have changed the name."""
         group, kind, name = group_of(str(body.get("apiVersion"))), body.get("kind"), str(body["metadata"].get("name"))
-        alike = []
+        candidates = []
         for value, line in self._objects_in(file):
             if value.get("kind") == kind and group_of(str(value.get("apiVersion"))) == group:
                 metadata = value.get("metadata")
                 own = str(metadata.get("name") if isinstance(metadata, dict) else "")
-                alike.append((own == name, own in name, len(own), -line))
-        return -max(alike)[3] if alike else 1
+                candidates.append((own == name, own in name, len(own), -line))
+        return -max(candidates)[3] if candidates else 1
 
     def _generator_line(self, file: str, body: JsonObject, origin: JsonObject) -> int:
-        """The line of the generator whose name is in the object's: its hash, prefix and suffix are around it."""
+        """The line of the generator whose name is part of the object's, which adds a prefix, a suffix and a hash."""
         configured_by = origin.get("configuredBy")
         key = _GENERATORS.get(str(configured_by.get("kind")) if isinstance(configured_by, dict) else "")
         data = (self._root / file).read_bytes()
@@ -133,18 +133,18 @@ class _Origins:
         return 1
 
     def _objects_in(self, file: str) -> list[tuple[JsonObject, int]]:
-        if file not in self._read:
+        if file not in self._objects:
             data = (self._root / file).read_bytes()
-            found: list[tuple[JsonObject, int]] = []
+            located: list[tuple[JsonObject, int]] = []
             try:
                 for document in read_documents(data, file):
-                    objects = [(at, value) for at, value in objects_of(document.value) if isinstance(value, dict)]
+                    objects = [(at, value) for at, value in flatten_lists(document.value) if isinstance(value, dict)]
                     lines = lines_of(data, file, document.start, [at for at, _ in objects])
-                    found += [(value, line) for (_, value), line in zip(objects, lines, strict=True)]
+                    located += [(value, line) for (_, value), line in zip(objects, lines, strict=True)]
             except RenderError:
-                found = []  # kustomize reads YAML that kubectl refuses; the file is still the right answer
-            self._read[file] = found
-        return self._read[file]
+                located = []  # kustomize reads YAML that kubectl refuses: the source is the file, without a line
+            self._objects[file] = located
+        return self._objects[file]
 
 
 def _without_origin(value: Any) -> Any:
@@ -152,19 +152,19 @@ def _without_origin(value: Any) -> Any:
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     if not isinstance(metadata, dict) or not isinstance(annotations, dict) or _ORIGIN not in annotations:
         return value
-    kept = {key: text for key, text in annotations.items() if key != _ORIGIN}
+    remaining = {key: text for key, text in annotations.items() if key != _ORIGIN}
     rest = {key: each for key, each in metadata.items() if key != "annotations"}
-    return {**value, "metadata": {**rest, "annotations": kept} if kept else rest}
+    return {**value, "metadata": {**rest, "annotations": remaining} if remaining else rest}
 
 
-def _condensed(text: str, root: Path, workspace: Workspace, folder: str) -> RenderError:
-    """kustomize's error without the story of how it got there: for the innermost kustomization that it names."""
+def _render_error(text: str, root: Path, workspace: Workspace, folder: str) -> RenderError:
+    """kustomize's error without the chain of errors around it, located at the innermost kustomization it names."""
     text = text.removeprefix("Error: ")
-    while detour := _DETOUR.match(text):
-        inner, text = Path(detour["folder"]), text[detour.end() :]
+    while nested := _NESTED_ERROR.match(text):
+        inner, text = Path(nested["folder"]), text[nested.end() :]
         folder = inner.relative_to(root).as_posix() if inner.is_relative_to(root) else folder
-    if guess := _SECOND_GUESS.search(text):
-        text = text[: guess.start()] + guess["first"]
+    if fallback := _FALLBACK_ERROR.search(text):
+        text = text[: fallback.start()] + fallback["first"]
     file = workspace.file_of(folder)
     if entry := _ENTRY.match(text):
         text = text[entry.end() :]

@@ -1,4 +1,4 @@
-"""From the documents of a file to the objects they declare."""
+"""The manifests in the documents of a file."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from typing import Any
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
-from driftd.render.lines import lines_of
-from driftd.render.rendering import Objects
-from driftd.render.yaml import DEFAULT, Limits, read_documents
+from driftd.render.documents import DEFAULT_LIMITS, ReadLimits, read_documents
+from driftd.render.line_numbers import lines_of
+from driftd.render.rendering import RenderedPart
 
-_LEAVE_OUT = "if this file is not meant for the cluster, name it in a .driftdignore file"
+_IGNORE_HINT = "if this file is not meant for the cluster, name it in a .driftdignore file"
 
 
-def read_manifests(data: bytes, file: str, limits: Limits = DEFAULT) -> Objects:
-    """The manifests of a YAML or JSON file. Pure: the same bytes under the same name always give the same.
+def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) -> RenderedPart:
+    """The manifests of a YAML or JSON file. Pure: a function of content and path.
 
-    `List` objects (any kind of list that has `items`) are taken apart.
+    `List` objects (any kind of list that has `items`) are flattened.
     """
     try:
         documents = read_documents(data, file, limits)
     except RenderError as error:
-        return Objects(errors=(error,))
+        return RenderedPart(errors=(error,))
     manifests: list[Manifest] = []
     errors: list[RenderError] = []
     for document in documents:
-        objects = list(objects_of(document.value))
+        objects = list(flatten_lists(document.value))
         lines = [document.line]
         if objects != [((), document.value)]:
             lines = lines_of(data, file, document.start, [at for at, _ in objects], limits)
         for (at, body), line in zip(objects, lines, strict=True):
             source = Source(file, line, document.start, at)
             try:
-                manifests.append(Manifest.of(checked(body), source))
-            except NotAnObject as error:
-                [wrong] = lines_of(data, file, document.start, [(*at, *error.path)], limits)
-                where = RenderError(str(error), file=file, line=wrong)
-                where.__cause__ = error
-                errors.append(where)
-    return Objects(tuple(manifests), tuple(errors))
+                manifests.append(Manifest.of(validate_object(body), source))
+            except InvalidObject as error:
+                [error_line] = lines_of(data, file, document.start, [(*at, *error.path)], limits)
+                located = RenderError(str(error), file=file, line=error_line)
+                located.__cause__ = error
+                errors.append(located)
+    return RenderedPart(tuple(manifests), tuple(errors))
 
 
-class NotAnObject(ValueError):
-    """The value is no Kubernetes object that could be applied; `path` is where in it that shows."""
+class InvalidObject(ValueError):
+    """The value is not a Kubernetes object that could be applied; `path` is the invalid field."""
 
     def __init__(self, message: str, path: DocumentPath = ()) -> None:
         self.path = path
         super().__init__(message)
 
 
-def objects_of(value: Json, at: DocumentPath = ()) -> Iterator[tuple[DocumentPath, Json]]:
-    """The value itself, or the items of a list of objects, and where in the value they are.
+def flatten_lists(value: Json, at: DocumentPath = ()) -> Iterator[tuple[DocumentPath, Json]]:
+    """The value itself, or the items if it is a list of objects, each with its path in the value.
 
-    As in Kubernetes' `unstructured`, an object that has `items` is a list whatever its kind, and gives items that
-    name neither apiVersion nor kind its own (`DeploymentList` holds Deployments).
+    As in Kubernetes' `unstructured`, an object that has `items` is a list whatever its kind, and items with neither
+    apiVersion nor kind take theirs from the list (a `DeploymentList` has Deployments).
     """
     items = value.get("items") if isinstance(value, dict) and (value.get("apiVersion") or value.get("kind")) else None
     if not isinstance(items, list):
@@ -67,30 +67,30 @@ def objects_of(value: Json, at: DocumentPath = ()) -> Iterator[tuple[DocumentPat
             kind = value.get("kind")
             item_kind = kind.removesuffix("List") if isinstance(kind, str) else None
             typed = {"apiVersion": value.get("apiVersion"), "kind": item_kind or None, **item}
-        yield from objects_of(typed, (*at, "items", index))
+        yield from flatten_lists(typed, (*at, "items", index))
 
 
-def checked(body: Json) -> JsonObject:
-    """The object as kubectl would send it: labels and annotations that are null become empty strings.
+def validate_object(body: Json) -> JsonObject:
+    """The object as kubectl would send it: null labels and annotations become empty strings.
 
-    Raises: NotAnObject: it could not be applied.
+    Raises: InvalidObject: it could not be applied.
     """
     if not isinstance(body, dict):
-        raise NotAnObject(f"this is {_kind_of(body)}, not a Kubernetes object; {_LEAVE_OUT}")
+        raise InvalidObject(f"this is {_describe_type(body)}, not a Kubernetes object; {_IGNORE_HINT}")
     missing = [key for key in ("apiVersion", "kind") if not body.get(key)]
     if len(missing) == 2:
-        raise NotAnObject(f"this has no apiVersion and no kind, so it is not a Kubernetes object; {_LEAVE_OUT}")
+        raise InvalidObject(f"this has no apiVersion and no kind, so it is not a Kubernetes object; {_IGNORE_HINT}")
     if missing:
-        raise NotAnObject(f"the object has no {missing[0]}")
+        raise InvalidObject(f"the object has no {missing[0]}")
     for key in ("apiVersion", "kind"):
-        _wants_text(body[key], (key,))
+        _require_string(body[key], (key,))
     if "sops" in body:
-        raise NotAnObject(f"the {body['kind']} is encrypted with SOPS, and driftd cannot decrypt it", ("sops",))
+        raise InvalidObject(f"the {body['kind']} is encrypted with SOPS, and driftd cannot decrypt it", ("sops",))
     metadata = body.get("metadata")
     if not isinstance(metadata, dict):
-        raise NotAnObject(f"the {body['kind']} has no metadata, and so no name", ("metadata",))
+        raise InvalidObject(f"the {body['kind']} has no metadata, and so no name", ("metadata",))
     _check_name(body["kind"], metadata)
-    texts = {key: _texts(metadata[key], key) for key in ("labels", "annotations") if metadata.get(key) is not None}
+    texts = {key: _string_map(metadata[key], key) for key in ("labels", "annotations") if metadata.get(key) is not None}
     if all(metadata[key] == value for key, value in texts.items()):
         return body
     return {**body, "metadata": {**metadata, **texts}}
@@ -99,30 +99,30 @@ def checked(body: Json) -> JsonObject:
 def _check_name(kind: str, metadata: Mapping[str, Any]) -> None:
     for key in ("name", "namespace", "generateName"):
         if metadata.get(key) is not None:
-            _wants_text(metadata[key], ("metadata", key))
+            _require_string(metadata[key], ("metadata", key))
     if metadata.get("name"):
         return
     if metadata.get("generateName"):
         message = f"the {kind} has generateName and no name: each apply would make another one; give it a name"
-        raise NotAnObject(message, ("metadata", "generateName"))
-    raise NotAnObject(f"the {kind} has no metadata.name", ("metadata", "name"))
+        raise InvalidObject(message, ("metadata", "generateName"))
+    raise InvalidObject(f"the {kind} has no metadata.name", ("metadata", "name"))
 
 
-def _texts(value: Json, key: str) -> dict[str, str]:
+def _string_map(value: Json, key: str) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise NotAnObject(f"metadata.{key} must be a map of strings, not {_kind_of(value)}", ("metadata", key))
+        raise InvalidObject(f"metadata.{key} must be a map of strings, not {_describe_type(value)}", ("metadata", key))
     for name, text in value.items():
         if text is not None:
-            _wants_text(text, ("metadata", key, name))
+            _require_string(text, ("metadata", key, name))
     return {name: text or "" for name, text in value.items()}
 
 
-def _wants_text(value: Json, path: DocumentPath) -> None:
+def _require_string(value: Json, path: DocumentPath) -> None:
     if not isinstance(value, str):
-        raise NotAnObject(f"{format_path(path)} must be a string, not {_kind_of(value)}: quote it", path)
+        raise InvalidObject(f"{format_path(path)} must be a string, not {_describe_type(value)}: quote it", path)
 
 
-def _kind_of(value: Json) -> str:
+def _describe_type(value: Json) -> str:
     match value:
         case bool():
             return f"the boolean {str(value).lower()}"

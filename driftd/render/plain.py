@@ -11,83 +11,89 @@ from typing import TypeVar
 from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.render import kustomize
+from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.helm import CHART_FILE
 from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
-from driftd.render.parsed import Parser, Pending
-from driftd.render.rendering import Objects
-from driftd.render.tree import FileTree, TreeFile
+from driftd.render.parser import Parser, PendingParts
+from driftd.render.rendering import RenderedPart
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
-_AT_A_TIME = 250
-"""The contents of so many files are in memory at once. They are from all over the folder each time: who looks at the
-first of them sees what kinds of objects there are, and in how many namespaces.
+_BATCH_SIZE = 250
+"""Files per batch, which bounds the contents in memory. Each batch is taken from all over the folder, so that the first
+one shows which kinds of objects there are, and in how many namespaces.
 """
 
 
-def render(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parser: Parser) -> tuple[Objects, ...]:
-    """What the `files` of the tree's folder declare, recursively, in the order of their paths; and what cannot be read.
+def render(
+    tree: FileTree, files: Sequence[TreeFile], options: RenderOptions, parser: Parser
+) -> tuple[RenderedPart, ...]:
+    """Parses the `files` of the tree's folder, recursively: one part per file in the order of paths, and one of errors.
 
-    Read are `*.yaml`, `*.yml` and `*.json` (and, where the tree's path is a file, that one whatever its name), but
-    for hidden files and folders and what a `.driftdignore` leaves out, in the folder, below it or above it.
+    Parsed are `*.yaml`, `*.yml` and `*.json` files (and, where the tree's path is a file, that one whatever its name),
+    except for hidden files and folders and those that a `.driftdignore` in, below or above the folder excludes.
 
-    A folder below that has a kustomization file is built by Kustomize instead of being read, as Flux does. One with a
-    Chart.yaml is an error: a chart needs a release name and values, so it has to be an app of its own or be left out.
+    A subfolder with a kustomization file is built by Kustomize instead of being parsed, as in Flux. One with a
+    Chart.yaml is an error: a chart needs a release name and values, so it has to be an app of its own or be excluded.
 
-    Raises: RenderError: there is no file to read at all.
+    Raises: RenderError: there is no file to parse.
     """
     by_path = {file.path: file for file in files}
     if list(by_path) == [tree.path]:
-        units, builds = [tree.path], dict[str, str]()
+        paths, builds = [tree.path], dict[str, str]()
     else:
         base = f"{tree.path}/" if tree.path else ""
-        rules = IgnoreRules(base, _ignore_files(tree, base, by_path))
-        kept = sorted(path for path in by_path if not rules.leaves_out(path))
-        builds = _folders_with_builds(kept, base)
-        units = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
-    if not units and not builds:
+        rules = IgnoreRules(base, _read_ignore_files(tree, base, by_path))
+        kept = sorted(path for path in by_path if not rules.ignores(path))
+        builds = _find_builds(kept, base)
+        paths = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
+    if not paths and not builds:
         raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
-    found, unreadable = _read(tree, [by_path[unit] for unit in units], parser)
-    found |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
-    parts = [found[unit] for unit in sorted(found)]
-    return (Objects(errors=tuple(unreadable)), *parts) if unreadable else tuple(parts)
+    parts, unreadable = _read_files(tree, [by_path[path] for path in paths], parser)
+    parts |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
+    ordered = [parts[path] for path in sorted(parts)]
+    return (RenderedPart(errors=tuple(unreadable)), *ordered) if unreadable else tuple(ordered)
 
 
-def _read(tree: FileTree, files: Sequence[TreeFile], parser: Parser) -> tuple[dict[str, Objects], list[RenderError]]:
-    """What each file declares, and what could not be read."""
-    found = {file.path: objects for file in files if (objects := parser.cached(file)) is not None}
-    fresh = {file.path: file for file in files if file.path not in found}
-    paths = list(fresh)
-    rounds = -(-len(paths) // _AT_A_TIME)
-    pending: list[Pending] = []
+def _read_files(
+    tree: FileTree, files: Sequence[TreeFile], parser: Parser
+) -> tuple[dict[str, RenderedPart], list[RenderError]]:
+    """The parsed files by path, and an error for each that could not be read."""
+    parts = {file.path: part for file in files if (part := parser.cached(file)) is not None}
+    unparsed = {file.path: file for file in files if file.path not in parts}
+    paths = list(unparsed)
+    batches = -(-len(paths) // _BATCH_SIZE)
+    pending: list[PendingParts] = []
     unreadable: list[RenderError] = []
-    for contents, broken in _one_ahead(partial(_contents, tree), [paths[at::rounds] for at in range(rounds)]):
-        unreadable += broken
-        pending.append(parser.parse({fresh[path]: data for path, data in contents.items()}))
+    for contents, errors in _prefetch(
+        partial(_read_batch, tree), [paths[number::batches] for number in range(batches)]
+    ):
+        unreadable += errors
+        pending.append(parser.parse({unparsed[path]: data for path, data in contents.items()}))
     for parsed in pending:
-        found |= parsed()
-    return found, sorted(unreadable, key=lambda error: error.file)
+        parts |= parsed()
+    return parts, sorted(unreadable, key=lambda error: error.file)
 
 
-def _one_ahead(work: Callable[[A], B], about: Sequence[A]) -> Iterator[B]:
-    """What comes of the work on each of these, while the next one is worked on in a thread."""
-    if len(about) < 2:
-        yield from map(work, about)
+def _prefetch(work: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
+    """The results of the work on each item. A thread works on the next item meanwhile."""
+    if len(items) < 2:
+        yield from map(work, items)
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="one-ahead") as pool:
-        coming = pool.submit(work, about[0])
-        for following in about[1:]:
-            this, coming = coming, pool.submit(work, following)
-            yield this.result()
-        yield coming.result()
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
+        ahead = pool.submit(work, items[0])
+        for item in items[1:]:
+            current, ahead = ahead, pool.submit(work, item)
+            yield current.result()
+        yield ahead.result()
 
 
-def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes], list[RenderError]]:
-    """The contents of files, and an error for each link that leads nowhere or out of the repository."""
+def _read_batch(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes], list[RenderError]]:
+    """The contents of files, and an error for each symlink that is dangling or leads out of the repository."""
     try:
         return tree.read(files), []
     except PathNotFound:
@@ -97,32 +103,32 @@ def _contents(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, bytes]
             try:
                 contents.update(tree.read([file]))
             except PathNotFound as error:
-                where = RenderError(str(error).removeprefix(f"{file} ").removeprefix(f"{file}: "), file=file)
-                where.__cause__ = error
-                errors.append(where)
+                located = RenderError(str(error).removeprefix(f"{file} ").removeprefix(f"{file}: "), file=file)
+                located.__cause__ = error
+                errors.append(located)
         return contents, errors
 
 
-def _ignore_files(tree: FileTree, base: str, paths: Iterable[str]) -> Mapping[str, bytes]:
+def _read_ignore_files(tree: FileTree, base: str, paths: Iterable[str]) -> Mapping[str, bytes]:
     files = dict(tree.read([path for path in paths if basename(path) == IGNORE_FILE]))
     above = base.rstrip("/")
     while above:
         above = dirname(above)
         file = f"{above}/{IGNORE_FILE}" if above else IGNORE_FILE
         try:
-            tree.files(file)  # mostly there is none, and a listing tells so soonest
+            tree.files(file)  # usually there is none, which a listing finds out faster
             files.update(tree.read([file]))
         except PathNotFound:
             continue
     return files
 
 
-def _folders_with_builds(paths: Sequence[str], base: str) -> dict[str, str]:
-    """The outermost folders below the app's that are built by a program, and the file that says so."""
+def _find_builds(paths: Sequence[str], base: str) -> dict[str, str]:
+    """The outermost folders below the app's that Kustomize or Helm renders, and the file that makes them so."""
     builds: dict[str, str] = {}
     for path in sorted(paths, key=lambda path: (path.count("/"), path)):
-        decides = basename(path) in (*KUSTOMIZATION_FILES, CHART_FILE) and dirname(path) != base.rstrip("/")
-        if decides and not _is_below(path, builds):
+        is_build = basename(path) in (*KUSTOMIZATION_FILES, CHART_FILE) and dirname(path) != base.rstrip("/")
+        if is_build and not _is_below(path, builds):
             builds[dirname(path)] = path
     return builds
 
@@ -135,11 +141,11 @@ def _is_below(path: str, folders: Mapping[str, str]) -> bool:
     return False
 
 
-def _build(tree: FileTree, folder: str, file: str, options: RenderOptions) -> Objects:
+def _build(tree: FileTree, folder: str, file: str, options: RenderOptions) -> RenderedPart:
     if basename(file) == CHART_FILE:
         message = "a Helm chart inside of a folder of plain files: make it an app of its own, or leave it out"
-        return Objects(errors=(RenderError(f"{message} by a {IGNORE_FILE} file", file=file),))
+        return RenderedPart(errors=(RenderError(f"{message} by a {IGNORE_FILE} file", file=file),))
     try:
         return kustomize.render(tree, folder, options)
     except RenderError as error:
-        return Objects(errors=(error,))
+        return RenderedPart(errors=(error,))

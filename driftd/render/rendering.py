@@ -1,4 +1,4 @@
-"""What an app declares, put together from what its files and programs gave."""
+"""The rendered manifests of an app, merged from its files and the output of programs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from driftd.model.resource import Manifest, ResourceRef
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Objects:
-    """What a part of an app declares, and what of it could not be read."""
+class RenderedPart:
+    """The manifests and errors of one part of an app: of a file, or of the output of Kustomize or Helm."""
 
     manifests: tuple[Manifest, ...] = ()
     errors: tuple[RenderError, ...] = ()
 
 
 class RenderKind(StrEnum):
-    """What made the manifests."""
+    """What rendered the manifests."""
 
     YAML = "yaml"
     KUSTOMIZE = "kustomize"
@@ -28,51 +28,57 @@ class RenderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What an app declares at one revision.
+    """The manifests that an app declares at one revision.
 
-    With `errors`, the manifests are only a part of it: what is missing from them says nothing about Git. `parts` are
-    what its files gave: as long as somebody holds these, nobody parses the files again.
+    With `errors`, the manifests are incomplete: a missing one may be declared all the same. `parts` are kept because
+    `CachingParser` caches them only as long as they are referenced.
     """
 
     kind: RenderKind
     manifests: tuple[Manifest, ...]
     errors: tuple[RenderError, ...]
-    parts: tuple[Objects, ...] = field(default=(), repr=False, compare=False)
+    parts: tuple[RenderedPart, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
-    def of(
+    def merge(
         cls,
         kind: RenderKind,
-        parts: Sequence[Objects],
+        parts: Sequence[RenderedPart],
         namespace: str,
-        kept: Callable[[Iterable[Manifest]], tuple[Manifest, ...]] = tuple,
+        deduplicated: Callable[[Iterable[Manifest]], tuple[Manifest, ...]] = tuple,
     ) -> Rendering:
-        """What the parts of an app declare together: an object that is declared twice counts once, as it stands first,
-        and the other is an error.
+        """Merges the parts of an app: the first declaration of an object counts, any other one is an error.
 
-        `namespace` is that of objects that name none; `kept` says how manifests are kept.
+        `namespace` is that of objects without one; `deduplicated` is as in `Parser`.
         """
-        manifests, twice = _duplicates((m for part in parts for m in part.manifests), namespace)
-        return cls(kind, kept(manifests), (*(error for part in parts for error in part.errors), *twice), tuple(parts))
+        manifests, duplicates = _without_duplicates((m for part in parts for m in part.manifests), namespace)
+        return cls(
+            kind,
+            deduplicated(manifests),
+            (*(error for part in parts for error in part.errors), *duplicates),
+            tuple(parts),
+        )
 
     def sharing(self, earlier: Sequence[Manifest]) -> Rendering:
-        """The same rendering with the very objects of `earlier` where these declare the same: each is held once."""
-        before, now = {id(one) for one in earlier}, {id(one) for one in self.manifests}
-        by_key = {one.key: one for one in earlier if id(one) not in now}
+        """This rendering with the manifests of `earlier` in place of equal ones, so that each is in memory once."""
+        earlier_ids, current_ids = {id(m) for m in earlier}, {id(m) for m in self.manifests}
+        by_key = {m.key: m for m in earlier if id(m) not in current_ids}
         if not by_key:
             return self
-        shared = [one if id(one) in before else by_key.get(one.key, one) for one in self.manifests]
+        shared = [m if id(m) in earlier_ids else by_key.get(m.key, m) for m in self.manifests]
         return replace(self, manifests=tuple(shared))
 
 
-def _duplicates(manifests: Iterable[Manifest], namespace: str) -> tuple[tuple[Manifest, ...], tuple[RenderError, ...]]:
-    """The manifests without those of objects declared before, and an error for each of these."""
-    seen: dict[ResourceRef, Manifest] = {}
+def _without_duplicates(
+    manifests: Iterable[Manifest], namespace: str
+) -> tuple[tuple[Manifest, ...], tuple[RenderError, ...]]:
+    """The first manifest of each object, and an error for each further one."""
+    by_ref: dict[ResourceRef, Manifest] = {}
     errors = []
     for manifest in manifests:
         ref, source = manifest.ref, manifest.source
-        first = seen.setdefault(ref if ref.namespace else replace(ref, namespace=namespace), manifest)
+        first = by_ref.setdefault(ref if ref.namespace else replace(ref, namespace=namespace), manifest)
         if first is not manifest:
             message = f"{ref} is declared twice: also in {first.source.file}:{first.source.line}"
             errors.append(RenderError(message, file=source.file, line=source.line))
-    return tuple(seen.values()), tuple(errors)
+    return tuple(by_ref.values()), tuple(errors)

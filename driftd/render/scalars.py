@@ -1,4 +1,4 @@
-"""What a YAML scalar means to Kubernetes.
+"""The value of a YAML scalar in Kubernetes.
 
 Source: `sigs.k8s.io/yaml`, which is go-yaml v2's `resolve.go` followed by a trip through JSON. It is neither
 YAML 1.1 nor 1.2: `y` and `on` are true, `0777` and `0o777` are 511, `12:30` and dates are strings, `3.0` is 3.
@@ -14,7 +14,7 @@ import struct
 from datetime import UTC, datetime
 from functools import lru_cache
 
-Resolved = str | int | float | bool | None
+ScalarValue = str | int | float | bool | None
 
 MERGE = "<<"
 
@@ -24,7 +24,7 @@ _STR, _BOOL, _INT, _FLOAT, _NULL, _TIMESTAMP, _BINARY, MERGE_TAG = (
 )
 _RESOLVABLE = frozenset({_STR, _BOOL, _INT, _FLOAT, _NULL, _TIMESTAMP})
 
-_WORDS: dict[str, tuple[str, Resolved]] = {
+_WORDS: dict[str, tuple[str, ScalarValue]] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), (_BOOL, True)),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), (_BOOL, False)),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), (_NULL, None)),
@@ -34,7 +34,7 @@ _WORDS: dict[str, tuple[str, Resolved]] = {
 }
 
 NOT_PLAIN_TEXT = frozenset("+-0123456789.yYnNtTfFoO~")
-"""The first characters of everything that may be more than a string; an empty plain scalar is null."""
+"""First characters of all plain scalars that may not be strings; an empty one is null."""
 
 _INTEGER = re.compile(
     r"(?P<sign>[-+]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<bin>[01]+)|0[oO]?(?P<oct>[0-7]+)|(?P<dec>0|[1-9][0-9]*))"
@@ -48,45 +48,45 @@ _TIME = re.compile(
     re.ASCII,
 )
 
-_SHORT = 100
-"""Longer scalars are not remembered: they may be megabytes, and secret."""
+_MAX_CACHED_CHARACTERS = 100
+"""Longer scalars are not cached: they may be megabytes, and secret."""
 
 _INT64_MIN, _INT64_MAX, _UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
-_JSON_EXPONENT_FROM = 1e21
+_MIN_EXPONENT_NOTATION = 1e21
 
 
 class UnreadableScalar(ValueError):
-    """The scalar has no JSON form, or is not of the type that its tag says. The text says which."""
+    """The scalar has no JSON form, or not the type of its tag. The message says which."""
 
 
-def plain_value(text: str) -> Resolved:
+def plain_value(text: str) -> ScalarValue:
     """The JSON value of an untagged plain scalar.
 
     Raises: UnreadableScalar: it is `.inf` or `.nan`.
     """
-    return _known_value(text) if len(text) <= _SHORT else _as_json(_resolve(text, None)[1], text)
+    return _cached_value(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_json(_resolve(text, None)[1], text)
 
 
 def plain_key(text: str) -> str:
-    """The JSON key that an untagged plain scalar becomes.
+    """The JSON key of an untagged plain scalar.
 
     Raises: UnreadableScalar: it is null, or an integer past 64 bits.
     """
-    return _known_key(text) if len(text) <= _SHORT else _as_key(_resolve(text, None)[1], text)
+    return _cached_key(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_key(_resolve(text, None)[1], text)
 
 
 @lru_cache(maxsize=2048)
-def _known_value(text: str) -> Resolved:
+def _cached_value(text: str) -> ScalarValue:
     return _as_json(_resolve(text, None)[1], text)
 
 
 @lru_cache(maxsize=1024)
-def _known_key(text: str) -> str:
+def _cached_key(text: str) -> str:
     return _as_key(_resolve(text, None)[1], text)
 
 
-def tagged_value(text: str, tag: str) -> Resolved:
-    """The JSON value of a scalar with a tag, whatever its style. Tags that YAML does not define are ignored.
+def tagged_value(text: str, tag: str) -> ScalarValue:
+    """The JSON value of a tagged scalar of any style. Tags that YAML does not define are ignored.
 
     Raises: UnreadableScalar: the text is not of the tag's type.
     """
@@ -94,24 +94,24 @@ def tagged_value(text: str, tag: str) -> Resolved:
 
 
 def tagged_key(text: str, tag: str) -> str:
-    """The JSON key that a scalar with a tag becomes. Raises: UnreadableScalar."""
+    """The JSON key of a tagged scalar. Raises: UnreadableScalar."""
     return _as_key(_resolve_tagged(text, tag), text)
 
 
 def json_number(value: float) -> int | float:
-    """A float as it is after Go wrote it as JSON and Kubernetes read it again: without a fraction, an integer."""
-    if value.is_integer() and abs(value) < _JSON_EXPONENT_FROM:
-        # Past 2**53 Go writes the shortest digits that name the float, not its exact value.
+    """A float after Go writes it as JSON and Kubernetes reads it again: an integer if it has no fraction."""
+    if value.is_integer() and abs(value) < _MIN_EXPONENT_NOTATION:
+        # Past 2**53 Go writes the shortest digits that identify the float, not its exact value.
         return int(value) if abs(value) < 2**53 else int(_digits(repr(value)))
     return value
 
 
 def json_integer(value: int) -> int:
-    """An integer as Kubernetes keeps it: past 64 bits (signed) it becomes a float, and is written as one."""
+    """An integer as Kubernetes stores it: past 64 bits (signed) it becomes a float, and is written as one."""
     return value if _INT64_MIN <= value <= _INT64_MAX else int(json_number(float(value)))
 
 
-def _resolve_tagged(text: str, tag: str) -> Resolved:
+def _resolve_tagged(text: str, tag: str) -> ScalarValue:
     if tag == _BINARY:
         try:
             return base64.b64decode(text.replace("\n", ""), validate=True).decode(errors="replace")
@@ -119,16 +119,16 @@ def _resolve_tagged(text: str, tag: str) -> Resolved:
             raise UnreadableScalar("the !!binary value is not valid base64") from error
     if tag == _STR or tag not in _RESOLVABLE:
         return text
-    found, value = _resolve(text, tag)
-    if found == tag:
+    resolved, value = _resolve(text, tag)
+    if resolved == tag:
         return value
-    if tag == _FLOAT and found == _INT and isinstance(value, int):
+    if tag == _FLOAT and resolved == _INT and isinstance(value, int):
         return float(value)
     raise UnreadableScalar(f"{_shown(text)} is not a {tag.replace(_PREFIX, '!!')}")
 
 
-def _resolve(text: str, tag: str | None) -> tuple[str, Resolved]:
-    """The tag and the Go value of a scalar; NaN, infinities and integers past 64 bits are still what they are."""
+def _resolve(text: str, tag: str | None) -> tuple[str, ScalarValue]:
+    """The tag and the Go value of a scalar; NaN, infinities and integers past 64 bits are not converted yet."""
     if text in _WORDS:
         return _WORDS[text]
     first = text[0]
@@ -142,7 +142,7 @@ def _resolve(text: str, tag: str | None) -> tuple[str, Resolved]:
     return _STR, text
 
 
-def _number(text: str) -> tuple[str, Resolved]:
+def _number(text: str) -> tuple[str, ScalarValue]:
     plain = text.replace("_", "")
     integer = _integer(plain)
     if integer is not None:
@@ -161,7 +161,7 @@ def _integer(plain: str) -> int | None:
     for digits, base in ((match["dec"], 10), (match["hex"], 16), (match["oct"], 8), (match["bin"], 2)):
         if digits is not None:
             value = int(match["sign"] + digits, base)
-            # Only what has no sign may use the 64th bit: Go's ParseUint takes none.
+            # Only unsigned digits may use the 64th bit: Go's ParseUint accepts no sign.
             limit = _INT64_MAX if match["sign"] else _UINT64_MAX
             return value if _INT64_MIN <= value <= limit else None
     return None
@@ -179,7 +179,7 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _as_json(value: Resolved, text: str) -> Resolved:
+def _as_json(value: ScalarValue, text: str) -> ScalarValue:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise UnreadableScalar(f"{_shown(text)} has no place in JSON: quote it if it is meant as text")
@@ -189,7 +189,7 @@ def _as_json(value: Resolved, text: str) -> Resolved:
     return value
 
 
-def _as_key(value: Resolved, text: str) -> str:
+def _as_key(value: ScalarValue, text: str) -> str:
     match value:
         case str():
             return value
@@ -204,7 +204,7 @@ def _as_key(value: Resolved, text: str) -> str:
 
 
 def _float_key(value: float) -> str:
-    """Go's `strconv.FormatFloat(value, 'g', -1, 32)`: a key goes through 32 bits."""
+    """Go's `strconv.FormatFloat(value, 'g', -1, 32)`: keys are 32-bit floats."""
     try:
         short: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
@@ -227,7 +227,7 @@ def _float_key(value: float) -> str:
 
 
 def _digits(text: str) -> str:
-    """`1.5e+3` without its exponent, for a number without a fraction."""
+    """The digits of a number like `1.5e+3` that has no fraction."""
     mantissa, _, exponent = text.partition("e")
     whole, _, fraction = mantissa.partition(".")
     if not exponent:

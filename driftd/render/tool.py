@@ -1,4 +1,4 @@
-"""Running kustomize and helm: no network, no plugins, nothing of ours in their environment, and never too long."""
+"""Running kustomize and helm: without network, plugins or driftd's environment, and with a time limit."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from driftd.model.errors import RenderError, ToolMissing
 
 _OUTPUT_LIMIT = 128 * 1024 * 1024
 _ERROR_LIMIT = 64 * 1024
-_NOWHERE = "http://127.0.0.1:9"
-_PROXIES = {name: _NOWHERE for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())}
+_DEAD_PROXY = "http://127.0.0.1:9"
+_PROXIES = {
+    name: _DEAD_PROXY for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())
+}
 
 
 class ToolFailed(Exception):
-    """The program ended with an error; the text is what it wrote to stderr."""
+    """The program failed; the message is its stderr."""
 
 
-def find(program: str, home: str, file: str) -> str:
-    """The path of a program that rendering `file` needs; `home` is where one gets it. Raises: ToolMissing."""
-    found = shutil.which(program)
-    if found is None:
-        message = f"rendering this needs `{program}`, which is not installed (or not on the PATH): see {home}"
+def find(program: str, install_url: str, file: str) -> str:
+    """The path of a program that rendering `file` needs; `install_url` documents it. Raises: ToolMissing."""
+    path = shutil.which(program)
+    if path is None:
+        message = f"rendering this needs `{program}`, which is not installed (or not on the PATH): see {install_url}"
         raise ToolMissing(message, file=file)
-    return str(Path(found).resolve())
+    return str(Path(path).resolve())
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, file: str) -> bytes:
-    """What a program writes to stdout.
+    """The stdout of a program.
 
-    It gets none of our environment (there may be tokens in it), an empty PATH and a proxy at which nobody answers, so
-    that it finds no git to clone with and no host to ask. After `timeout` seconds it is killed with its children.
+    It does not inherit driftd's environment, which may have tokens in it. Its PATH is empty and its proxy refuses
+    connections, so that it can neither clone with git nor download. After `timeout` seconds it is killed with its
+    children.
 
-    Raises: ToolFailed: it ended with an error. RenderError: for `file`: it took too long or wrote too much.
+    Raises: ToolFailed: the program failed. RenderError: for `file`: it took too long or wrote too much.
     """
     name = Path(command[0]).name
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(  # noqa: S603  # a program that the configuration names; the arguments are ours
+        process = subprocess.Popen(  # noqa: S603  # a program from the configuration, with driftd's arguments
             command,
             cwd=cwd,
             env={"LANG": "C.UTF-8", "PATH": "/nonexistent", "HOME": str(cwd), **_PROXIES, **env},
@@ -51,10 +54,10 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: f
             stderr=errors,
             start_new_session=True,
         )
-        late = threading.Event()
+        timed_out = threading.Event()
 
         def stop() -> None:
-            late.set()
+            timed_out.set()
             _kill(process)
 
         deadline = threading.Timer(timeout, stop)
@@ -68,7 +71,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: f
             deadline.cancel()
         if len(output) > _OUTPUT_LIMIT:
             raise RenderError(f"{name} wrote more than {_OUTPUT_LIMIT >> 20} MiB", file=file)
-        if process.returncode == -signal.SIGKILL and late.is_set():
+        if process.returncode == -signal.SIGKILL and timed_out.is_set():
             raise RenderError(f"{name} was stopped: it took longer than {timeout:g} s", file=file)
         if process.returncode != 0:
             errors.seek(0)

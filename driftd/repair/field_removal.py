@@ -12,10 +12,9 @@ from typing import Any
 
 from driftd.diff.schema import Schema
 from driftd.diff.walk import item_key
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
-from driftd.kube.json_patch import json_patch
-from driftd.kube.objects import FIELD_MANAGER
+from driftd.kube.objects import FIELD_MANAGER, json_patch
+from driftd.kube.rest_client import Cluster
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json, JsonObject
 

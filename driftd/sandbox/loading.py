@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from driftd.process.garbage_collector import gc_paused
 from driftd.sandbox.kinds import Kind
 from driftd.sandbox.status import bad_request, invalid
 from driftd.sandbox.store import CollectionKey, Name
@@ -21,13 +21,8 @@ _NAMESPACES = ("", "namespaces")
 
 def load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> int:
     """Puts objects in without events. See `Sandbox.load`."""
-    collecting = gc.isenabled()
-    gc.disable()  # it would walk the growing store again and again, and find nothing
-    try:
+    with gc_paused():
         return _load(world, objects, manager)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> int:

@@ -18,14 +18,13 @@ from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.ignore import Ignored, IgnoreRule
 from driftd.diff.redact import Redactor
-from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
+from driftd.git.runner import GitRunner
 from driftd.git.source import GitSource
-from driftd.kube.connection import Cluster
-from driftd.kube.json_patch import json_patch
 from driftd.kube.kubeconfig import ClusterAccess
-from driftd.kube.objects import apply, delete
+from driftd.kube.objects import apply, delete, json_patch
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import map_manifests
@@ -35,7 +34,7 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.report import Report
 from driftd.reconcile.scan import scan_once
 from driftd.render.app import Rendering, RenderOptions, render
-from driftd.render.tree import FileTree
+from driftd.render.file_tree import FileTree
 from driftd.sandbox.server import Sandbox
 from tests.support.gitserver import GitRepo
 from tests.support.world import config_map
@@ -277,13 +276,13 @@ async def test_fifty_commits_are_searched(world: World) -> None:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Git commands that were run."""
     commands: list[str] = []
-    start = Shell._start
+    start = GitRunner._start
 
-    def recorded(shell: Shell, arguments: Sequence[str], with_input: bool) -> Any:
+    def recorded(shell: GitRunner, arguments: Sequence[str], with_input: bool) -> Any:
         commands.append(arguments[0])
         return start(shell, arguments, with_input)
 
-    monkeypatch.setattr(Shell, "_start", recorded)
+    monkeypatch.setattr(GitRunner, "_start", recorded)
     return commands
 
 

@@ -14,8 +14,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from driftd.cli.main import app
-from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox

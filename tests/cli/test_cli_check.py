@@ -19,8 +19,8 @@ from driftd.cli.output import Format
 from driftd.desired.provider import InProcessProvider, OnFirstBatch
 from driftd.desired.state import Desired
 from driftd.git.source import GitSource
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource
+from driftd.kube.rest_client import Cluster
 from driftd.live import api_reader
 from driftd.model.app import App
 from driftd.model.revision import Revision

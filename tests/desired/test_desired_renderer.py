@@ -12,11 +12,11 @@ import pytest
 from driftd.desired.renderer import Renderer
 from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
+from driftd.git.revision_tree import RevisionTree
 from driftd.git.source import GitSource
-from driftd.git.tree import RevisionTree
 from driftd.model.app import App, RenderOptions
 from driftd.model.errors import GitError
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from tests.support.gitserver import GitRepo
 from tests.support.world import config_map
 

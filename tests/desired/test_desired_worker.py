@@ -35,7 +35,7 @@ SCRIPT = """
     what, url, path, cache = sys.argv[1:]
     if what == "defect":
         from driftd.desired import worker_parsing
-        worker_parsing.parts_of = None
+        worker_parsing.render_parts = None
 
     with git_worker(Path(cache)) as git:
         from driftd.git.source import GitSource

@@ -1,4 +1,4 @@
-"""Repositories and mirrors to try things on."""
+"""Fixtures: repositories, mirrors of them, and servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def repo(tmp_path: Path) -> GitRepo:
 
 @pytest.fixture
 def mirror(tmp_path: Path, repo: GitRepo) -> MirrorMaker:
-    """Makes mirrors of the repository, by its local path and in one folder unless it is said otherwise."""
+    """Creates mirrors of the repository, by its local path and in one folder by default."""
 
     def make(ref: Ref | None = None, *, folder: str = "mirror", **changes: Any) -> Mirror:
         settings: dict[str, Any] = {"name": "shop", "url": repo.url, "allow_file": True, "timeout": 30.0} | changes

@@ -1,4 +1,4 @@
-"""Who wrote a line, and which commits touched a path."""
+"""Which commit last changed a line, and which commits changed a path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from driftd.git.command import Shell
 from driftd.git.mirror import Mirror
+from driftd.git.runner import GitRunner
 from driftd.git.source import Ref, RefKind
 from driftd.model.errors import RefNotFound
 from driftd.model.revision import GitLine
@@ -21,7 +21,7 @@ INDIA = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=5, minutes
 
 
 async def blame(mirror: Mirror, sha: str, file: str, lines: Collection[int]) -> dict[int, GitLine]:
-    """Who wrote lines of one file."""
+    """The blame of lines of one file."""
     return (await mirror.blame(sha, {file: lines})).get(file, {})
 
 
@@ -40,7 +40,7 @@ async def test_a_line_is_blamed_on_who_wrote_it_last(mirror: MirrorMaker, repo: 
 
 
 async def test_a_reverted_line_is_blamed_on_the_revert(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """The content is the one of the first commit again, and still another hand wrote it."""
+    """The content equals that of the first commit, and still another commit wrote it."""
     first = repo.head
     original = (repo.folder / FILE).read_text()
     repo.write({FILE: original.replace("3", "5")}).commit("Scale up")
@@ -58,12 +58,12 @@ async def test_many_lines_are_blamed_at_once(mirror: MirrorMaker, repo: GitRepo)
     sha = repo.commit("Many")
     tracked = mirror()
     await tracked.fetch()
-    wanted = [1, 2, 3, 50, 199, 200, 201]
-    lines = await blame(tracked, sha, FILE, wanted)
+    numbers = [1, 2, 3, 50, 199, 200, 201]
+    lines = await blame(tracked, sha, FILE, numbers)
     assert sorted(lines) == [1, 2, 3, 50, 199, 200]
     assert {line.commit for line in lines.values()} == {sha}
     assert all(number == line.line for number, line in lines.items())
-    assert await blame(tracked, sha, FILE, wanted) == lines
+    assert await blame(tracked, sha, FILE, numbers) == lines
     assert await blame(tracked, sha, FILE, []) == {}
 
 
@@ -83,7 +83,7 @@ async def test_a_renamed_file_and_a_linked_one_are_followed(mirror: MirrorMaker,
 async def test_a_shallow_history_blames_nobody_for_what_is_older(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path
 ) -> None:
-    """Git itself would blame the oldest commit that it has. What is newer is known."""
+    """Git itself would blame the oldest commit that it has. Newer lines have their commits."""
     repo.commit("Cut off here")
     newest = repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
     repo.git("clone", "--quiet", "--depth=2", f"file://{repo.folder}", str(tmp_path / "shallow"))
@@ -105,18 +105,18 @@ async def test_a_file_that_is_not_there_has_no_lines(mirror: MirrorMaker, repo: 
 
 
 async def test_the_log_is_of_the_commits_that_touched_a_path(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Newest first, and no more than were asked for."""
+    """Newest first, up to the limit."""
     first = repo.head
     repo.write({"other.yaml": "x"}).commit("Elsewhere")
     third = repo.write({FILE: "replicas: 5\n"}).commit("Scale up", author="Bo")
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
     log = await tracked.log(third, ["apps/web"], 10)
-    assert [(one.sha, one.author, one.subject) for one in log] == [
+    assert [(commit.sha, commit.author, commit.subject) for commit in log] == [
         (third, "Bo", "Scale up"),
         (first, "Ann Author", "Add the web app"),
     ]
-    assert [one.sha for one in await tracked.log(third, [""], 1)] == [third]
+    assert [commit.sha for commit in await tracked.log(third, [""], 1)] == [third]
     assert len(await tracked.log(third, [""], 10)) == 3
     assert await tracked.log(third, ["nope"], 10) == []
     with pytest.raises(RefNotFound):
@@ -125,22 +125,22 @@ async def test_the_log_is_of_the_commits_that_touched_a_path(mirror: MirrorMaker
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The Git commands that are run, as they are run."""
-    seen: list[str] = []
-    run = Shell.run
+    """The Git subcommands in the order in which they are run."""
+    commands: list[str] = []
+    run = GitRunner.run
 
-    def noted(shell: Shell, *arguments: str, stdin: bytes | None = None) -> bytes:
-        seen.append(arguments[0])
-        return run(shell, *arguments, stdin=stdin)
+    def record(git: GitRunner, *arguments: str, stdin: bytes | None = None) -> bytes:
+        commands.append(arguments[0])
+        return run(git, *arguments, stdin=stdin)
 
-    monkeypatch.setattr(Shell, "run", noted)
-    return seen
+    monkeypatch.setattr(GitRunner, "run", record)
+    return commands
 
 
 async def test_a_commit_that_left_the_files_alone_costs_no_blame(
     mirror: MirrorMaker, repo: GitRepo, runs: list[str]
 ) -> None:
-    """However many files there are: the way from the commit before is looked at once, and then nothing is asked."""
+    """Whatever the number of files: the commits between are compared once, and the next blame runs no Git."""
     names = [f"apps/web/{number}.yaml" for number in range(5)]
     touched = repo.write(dict.fromkeys(names, "kind: ConfigMap\n")).commit("Many")
     tracked = mirror()
@@ -157,10 +157,10 @@ async def test_a_commit_that_left_the_files_alone_costs_no_blame(
     assert runs == []
 
 
-async def test_a_file_that_was_changed_and_reverted_between_two_looks_is_blamed_anew(
+async def test_a_file_that_was_changed_and_reverted_between_two_blames_is_blamed_anew(
     mirror: MirrorMaker, repo: GitRepo
 ) -> None:
-    """Its content is the same at both, and the hand is another."""
+    """Its content is the same at both commits, and the author of the line is another."""
     first = repo.head
     original = (repo.folder / FILE).read_text()
     tracked = mirror()
@@ -174,7 +174,7 @@ async def test_a_file_that_was_changed_and_reverted_between_two_looks_is_blamed_
 
 
 async def test_what_a_merge_brings_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Whichever side a file was changed on, and whatever was known of it before the merge."""
+    """Whichever side changed a file, and whatever was cached before the merge."""
     other = "other.yaml"
     repo.write({other: "kind: Other\n"}).commit("Add another")
     repo.switch("side", new=True)
@@ -192,7 +192,7 @@ async def test_what_a_merge_brings_in_is_blamed_as_git_does(mirror: MirrorMaker,
 
 
 async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Main changed a file and reverted it; for the merge's first parent, which never saw that, the old hand counts."""
+    """Main changed and reverted a file; the merge's first parent never had that change: the old commit is blamed."""
     first, original = repo.head, (repo.folder / FILE).read_text()
     repo.branch("side")
     repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
@@ -212,7 +212,7 @@ async def test_a_branch_that_took_main_in_is_blamed_as_git_does(mirror: MirrorMa
 
 
 async def test_a_linked_file_is_blamed_anew_when_what_it_leads_to_changes(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Although no commit touched the link."""
+    """Although no commit changed the link."""
     before = repo.link("apps/link.yaml", "web/deploy.yaml").commit("Link")
     tracked = mirror()
     await tracked.fetch()
@@ -222,10 +222,10 @@ async def test_a_linked_file_is_blamed_anew_when_what_it_leads_to_changes(mirror
     assert (await blame(tracked, after, "apps/link.yaml", [2]))[2].commit == after
 
 
-async def test_a_shallow_mirror_deepens_when_it_is_asked_and_not_before(
+async def test_a_shallow_mirror_is_deepened_by_a_blame_and_not_before(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, runs: list[str]
 ) -> None:
-    """The remote was shallow and has all of its history by now: a fetch leaves that, a question brings it."""
+    """The remote was shallow and has its whole history by now: a fetch does not deepen the mirror, a blame does."""
     first = repo.head
     newest = repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
     served = tmp_path / "shallow"
@@ -237,13 +237,13 @@ async def test_a_shallow_mirror_deepens_when_it_is_asked_and_not_before(
     assert (tmp_path / "mirror" / "repository.git" / "shallow").exists()
     lines = await blame(tracked, newest, FILE, [1, 2])
     assert {number: line.commit for number, line in lines.items()} == {1: first, 2: newest}
-    assert [one.sha for one in await mirror(url=str(served)).log(newest, [FILE], 9)] == [newest, first]
+    assert [commit.sha for commit in await mirror(url=str(served)).log(newest, [FILE], 9)] == [newest, first]
 
 
 async def test_a_remote_that_has_no_more_history_is_asked_once(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, runs: list[str]
 ) -> None:
-    """Neither every look nor every fetch asks again: only a new commit makes another attempt worth it."""
+    """Neither a further blame nor a fetch asks again: only a new commit makes another attempt worthwhile."""
     repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
     served = tmp_path / "shallow"
     repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(served))
@@ -260,7 +260,7 @@ async def test_a_remote_that_has_no_more_history_is_asked_once(
 
 
 async def test_a_remote_that_is_away_costs_no_answer(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
-    """What the mirror has is told all the same."""
+    """The history that the mirror has is still returned."""
     repo.write({FILE: "kind: Deployment\nreplicas: 5\n"}).commit("Scale up")
     served = tmp_path / "shallow"
     repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(served))
@@ -270,8 +270,8 @@ async def test_a_remote_that_is_away_costs_no_answer(mirror: MirrorMaker, repo: 
     assert await blame(tracked, newest, FILE, [2]) == {2: GitLine(FILE, 2)}
 
 
-async def test_steps_tell_what_each_commit_has_otherwise(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Against the next newer one that touched the path; the content of a blob can be read by its name."""
+async def test_path_changes_are_the_files_in_which_each_commit_differs(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """Compared with the next newer commit that changed the path; a blob's content can be read by its hash."""
     first, blob = repo.head, repo.git("rev-parse", f"HEAD:{FILE}")
     repo.git("mv", FILE, "apps/web/other.yaml")
     second = repo.commit("Move")
@@ -284,13 +284,13 @@ async def test_steps_tell_what_each_commit_has_otherwise(mirror: MirrorMaker, re
     repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
-    found = await tracked.steps(merge_base, "apps/web", 9)
-    assert [step.revision.sha for step in found] == [second, first]
-    assert found[0].differs == {}
-    assert found[1].differs == {"apps/web/other.yaml": None, FILE: blob}
-    assert await tracked.blobs([blob], 1 << 20) == {blob: b"kind: Deployment\nreplicas: 3\n"}
-    assert await tracked.blobs([blob], 5) == {}
-    merged = await tracked.steps(repo.head, "apps/web", 9)
+    changes = await tracked.path_changes(merge_base, "apps/web", 9)
+    assert [change.revision.sha for change in changes] == [second, first]
+    assert changes[0].differing_blobs == {}
+    assert changes[1].differing_blobs == {"apps/web/other.yaml": None, FILE: blob}
+    assert await tracked.read_blobs([blob], 1 << 20) == {blob: b"kind: Deployment\nreplicas: 3\n"}
+    assert await tracked.read_blobs([blob], 5) == {}
+    merged = await tracked.path_changes(repo.head, "apps/web", 9)
     assert merged[0].revision.sha == repo.head
     assert len(merged) == 5
-    assert list(merged[1].differs.values()) == [None]
+    assert list(merged[1].differing_blobs.values()) == [None]

@@ -1,4 +1,4 @@
-"""Looking once at a repository on this machine: its objects are read where they are."""
+"""A single check of a local repository reads its objects in place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def own_objects(mirror: Path) -> list[Path]:
 async def test_nothing_is_copied_and_everything_can_be_read(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, bare: bool
 ) -> None:
-    """Files, who wrote their lines, and what came before; and again after the next commit."""
+    """Files, blame and history; and again after the next commit."""
     url = str(repo.folder)
     if bare:
         url = str(tmp_path / "bare.git")
@@ -46,10 +46,8 @@ async def test_nothing_is_copied_and_everything_can_be_read(
     assert [step.subject for step in await tracked.log(repo.head, [FILE], 9)] == ["Scale", "Add the web app"]
 
 
-async def test_a_history_that_was_rewritten_and_thrown_away_is_looked_at_as_it_is_now(
-    mirror: MirrorMaker, repo: GitRepo
-) -> None:
-    """What the mirror knew of is not there any more: it is built anew."""
+async def test_a_history_that_was_rewritten_and_pruned_is_fetched_anew(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """The commit in the mirror's state is gone: the mirror is rebuilt."""
     tracked = mirror(borrow=True)
     before = await tracked.fetch()
     repo.git("commit", "--quiet", "--amend", "--message", "Another beginning", "--allow-empty")
@@ -62,7 +60,7 @@ async def test_a_history_that_was_rewritten_and_thrown_away_is_looked_at_as_it_i
 
 
 async def test_a_shallow_repository_lends_nothing(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
-    """Its oldest commit would be taken for the author of all that is older."""
+    """Its oldest commit would be blamed for all older lines."""
     repo.write({"apps/web/other.yaml": "x: 1\n"}).commit("Later")
     repo.git("clone", "--quiet", "--depth=1", f"file://{repo.folder}", str(tmp_path / "shallow"))
     tracked = mirror(url=str(tmp_path / "shallow"), borrow=True)
@@ -82,7 +80,7 @@ async def test_a_linked_worktree_is_copied(mirror: MirrorMaker, repo: GitRepo, t
 async def test_a_tree_that_would_write_where_nothing_may_be_written_does_not(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, name: str
 ) -> None:
-    """Objects that are not copied are not checked on the way: whoever writes them to a folder has to."""
+    """Borrowed objects are not checked by a fetch, so the export has to check them."""
     blob = repo.git("hash-object", "-w", FILE)
     repo.commit_tree(("40000", name, repo.tree(("100644", "config", blob))))
     target = tmp_path / "to" / "export"

@@ -47,7 +47,7 @@ async def test_a_remote_that_is_gone_leaves_what_was_fetched(mirror: MirrorMaker
 
 
 async def test_another_url_in_the_folder_is_mirrored_anew(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
-    """What came from elsewhere never answers for this source, not even while this one cannot be reached."""
+    """A mirror of another address is never used for this source, not even while the remote cannot be reached."""
     await mirror().fetch()
     other = GitRepo(tmp_path / "other")
     with pytest.raises(GitError):
@@ -150,7 +150,7 @@ async def test_a_damaged_mirror_stays_while_the_remote_cannot_be_reached(
 
 
 async def test_locks_that_a_killed_git_left_block_nothing(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:
-    """Of references, of the list of packed ones, and unfinished packs."""
+    """Lock files of references and of packed-refs, and unfinished packs."""
     tracked = mirror(Ref(RefKind.BRANCH, "main"))
     await tracked.fetch()
     repository = tmp_path / "mirror" / "repository.git"
@@ -284,11 +284,13 @@ async def test_a_hook_in_the_mirror_never_runs(mirror: MirrorMaker, repo: GitRep
 async def test_a_repository_of_another_owner_can_be_mirrored(
     mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mounted volume often belongs to somebody else; the user has named it, so it is trusted."""
+    """A mounted volume often belongs to another user; its path is configured, so it is trusted."""
     from driftd.git import environment  # noqa: PLC0415  # only this test bends it
 
-    local = environment.local
-    monkeypatch.setattr(environment, "local", lambda path: {**local(path), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    local = environment.local_environment
+    monkeypatch.setattr(
+        environment, "local_environment", lambda path: {**local(path), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    )
     assert (await mirror().fetch()).sha == repo.head
 
 

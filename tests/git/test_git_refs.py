@@ -1,4 +1,4 @@
-"""Every kind of reference comes to the commit that a person would expect, and says so when there is none."""
+"""Every kind of reference resolves to the expected commit, and its error says when there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.gitserver import GitRepo
 
 
 async def test_the_default_branch_is_taken_where_none_is_named(mirror: MirrorMaker, repo: GitRepo) -> None:
-    """Whatever it is called; and the revision says what it is called."""
+    """Whatever its name, which the revision has."""
     repo.git("branch", "-m", "main", "trunk")
     revision = await mirror().fetch()
     assert (revision.sha, revision.ref) == (repo.head, "trunk")
@@ -201,7 +201,7 @@ async def test_a_force_push_wins(mirror: MirrorMaker, repo: GitRepo) -> None:
     third = repo.commit("Third, instead of second")
     assert (await tracked.fetch()).sha == third
     assert (await tracked.revision(second)).subject == "Second"
-    assert [one.sha for one in await tracked.log(third, [""], 9)] == [third, first]
+    assert [commit.sha for commit in await tracked.log(third, [""], 9)] == [third, first]
 
 
 async def test_a_tag_on_a_file_is_no_revision(mirror: MirrorMaker, repo: GitRepo) -> None:

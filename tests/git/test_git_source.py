@@ -1,4 +1,4 @@
-"""What may be asked of Git, and from where: the mistakes and the attacks are refused before Git sees them."""
+"""Validation of sources: mistakes and attacks are refused before Git runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.config.secret import SecretEnv, SecretFile
-from driftd.git.address import Address, Transport
+from driftd.git.address import GitAddress, Transport
 from driftd.git.source import (
     BasicAuth,
     GitSource,
@@ -36,7 +36,7 @@ from driftd.model.errors import GitError
 )
 def test_https_ssh_and_local_paths_are_addresses(url: str, transport: Transport) -> None:
     """These are the ways to a repository."""
-    assert Address.parse(url, allow_file=True).transport is transport
+    assert GitAddress.parse(url, allow_file=True).transport is transport
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_commit_is_a_hash(text: str) -> None:
 def test_no_address_that_is_accepted_can_be_an_option_or_another_protocol(text: str) -> None:
     """Whatever is typed: it is refused, or goes to Git as https, ssh or an absolute path."""
     try:
-        address = Address.parse(text, allow_file=True)
+        address = GitAddress.parse(text, allow_file=True)
     except GitError:
         return
     assert not address.url.startswith("-")

@@ -1,4 +1,4 @@
-"""Fetching by https and ssh from real servers: who is let in, who is trusted, and what nobody gets to see."""
+"""Fetching by https and ssh from real servers: authentication, trust, and secrecy of credentials."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_public_repository_is_fetched_by_https(tmp_path: Path, https: Ht
 
 
 async def test_a_token_lets_in_and_is_nowhere_on_disk(tmp_path: Path, https: HttpsGitServer, repo: GitRepo) -> None:
-    """The server sees it with every request; the mirror's folder never holds it."""
+    """Every request has it; the mirror's folder never does."""
     https.logins = {"x-access-token": TOKEN}
     tracked = https_mirror(tmp_path, https, auth=token(tmp_path))
     assert (await tracked.fetch()).sha == repo.head
@@ -75,7 +75,7 @@ async def test_a_rotated_token_is_picked_up(tmp_path: Path, https: HttpsGitServe
 
 
 @pytest.mark.parametrize("auth", ["wrong", None])
-async def test_who_is_not_let_in_is_told_so_without_the_secret(
+async def test_a_refused_login_is_an_error_without_the_secret(
     tmp_path: Path, https: HttpsGitServer, auth: str | None
 ) -> None:
     """The message names the source and the address, and what to check."""
@@ -91,7 +91,7 @@ async def test_who_is_not_let_in_is_told_so_without_the_secret(
 async def test_a_redirect_never_takes_the_token_along(
     tmp_path: Path, https: HttpsGitServer, authority: Authority
 ) -> None:
-    """Not even where the first server let us in before it sent us on. The message says what to do."""
+    """Not even if the first server accepted the token before it redirects. The message says what to do."""
     https.logins = {"x-access-token": TOKEN}
     with HttpsGitServer(https.folder, authority, {"x-access-token": TOKEN}) as other:
         https.redirect = other.url(host="127.0.0.1").rstrip("/")
@@ -111,7 +111,7 @@ async def test_a_redirect_is_followed_where_there_is_no_token_to_lose(
 
 
 async def test_a_server_that_nobody_vouches_for_is_refused(tmp_path: Path, https: HttpsGitServer) -> None:
-    """And it never sees the token, whatever the environment of driftd says of verification."""
+    """And it never receives the token, even if the environment disables verification."""
     https.logins = {"x-access-token": TOKEN}
     tracked = https_mirror(tmp_path, https, ca_file=None, auth=token(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
@@ -180,7 +180,7 @@ async def test_a_stranger_is_not_let_in_by_ssh(tmp_path: Path, ssh: SshGitServer
 
 
 async def test_an_unknown_ssh_server_is_refused(tmp_path: Path, ssh: SshGitServer) -> None:
-    """Nobody is asked whether to trust it: there is nobody to ask."""
+    """There is no prompt: nobody could answer it."""
     (tmp_path / "nobody").write_text("")
     auth = SshAuth(ssh.key_file, tmp_path / "nobody")
     with pytest.raises(SourceUnreachable, match=r"Host key verification failed.*known_hosts"):
@@ -188,7 +188,7 @@ async def test_an_unknown_ssh_server_is_refused(tmp_path: Path, ssh: SshGitServe
 
 
 async def test_an_ssh_server_with_another_key_is_refused(tmp_path: Path, ssh: SshGitServer) -> None:
-    """Somebody may stand in the middle."""
+    """This may be an attack by a man in the middle."""
     other = tmp_path / "other"
     other.write_bytes(
         ssh.known_hosts.read_bytes().split(b" ")[0] + b" " + ssh.stranger.with_suffix(".pub").read_bytes()
@@ -228,7 +228,7 @@ async def test_a_server_that_never_answers_is_given_up_and_nothing_of_git_remain
 
 @pytest.mark.parametrize("scheme", ["https", "ssh"])
 async def test_a_cancelled_fetch_leaves_no_process(tmp_path: Path, scheme: str) -> None:
-    """The daemon stops now, not when the server's time is up. Nobody could see the token in the list of processes."""
+    """The daemon stops at once, not at the timeout. The list of processes never shows the token."""
     with silent_server() as port:
         auth = token(tmp_path) if scheme == "https" else None
         url = f"{scheme}://127.0.0.1:{port}/shop"
@@ -258,7 +258,7 @@ async def test_a_missing_git_or_ssh_is_named(tmp_path: Path, repo: GitRepo, monk
         await Mirror(GitSource("shop", "git@git.example.com:shop"), tmp_path / "mirror").fetch()
 
 
-async def test_git_is_told_nothing_by_the_environment_or_by_the_user(
+async def test_neither_the_environment_nor_the_users_configuration_changes_what_git_does(
     tmp_path: Path, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """driftd may run inside of a Git hook, or for a user whose configuration rewrites every address."""
@@ -290,7 +290,7 @@ async def test_git_is_told_nothing_by_the_environment_or_by_the_user(
 
 
 def _whole(error: BaseException) -> str:
-    """All that a traceback would show of an error and of those behind it."""
+    """Everything that a traceback shows of an error and its causes."""
     chain, seen = [], error
     while seen is not None:
         chain.append(f"{seen!r} {seen} {vars(seen)}")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from tests.kube.scripted import ScriptedApi, kubeconfig
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[ScriptedApi]:
-    """An API server that knows no path until a test teaches it some."""
+    """An API server without any path, until a test adds some."""
     async with ScriptedApi() as server:
         yield server
 

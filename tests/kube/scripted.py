@@ -1,4 +1,4 @@
-"""An API server that answers exactly as a test tells it to, faults included."""
+"""An API server with scripted responses, including faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDGETS = ApiResource("example.com", "v1", "widgets", "Widget", True, frozenset(
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -37,10 +37,10 @@ class Seen:
 
 
 class ScriptedApi:
-    """Listens on loopback. Answers of one method and path are given in turn, the last one for ever.
+    """Listens on loopback. The answers for a method and path are sent in turn, the last one repeatedly.
 
-    The method of a watch is "watch GET", that of a list as a stream "stream GET". A server that is taught none does not
-    offer them, and to be asked whether it does is not worth a note in `seen`.
+    The method of a watch is "watch GET", that of a streaming list "stream GET". Without a script the server does
+    not support streaming lists, and such requests are not recorded in `seen`.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -50,11 +50,11 @@ class ScriptedApi:
         self._runner: web.AppRunner | None = None
         self.url = ""
         self.holding = asyncio.Event()
-        """Set while an answer of `hold` is under way."""
+        """Set once an answer of `hold` is being sent."""
         self._release = asyncio.Event()
 
     def on(self, method: str, path: str, *answers: Answer) -> None:
-        """Puts these answers in place of those before."""
+        """Replaces the answers for a method and path."""
         self._answers[method, path] = list(answers)
 
     def requests(self, method: str, path: str) -> list[Seen]:
@@ -89,7 +89,7 @@ class ScriptedApi:
         return await answer(request)
 
     def hold(self, *sent: bytes) -> Answer:
-        """A stream that sends this and then says nothing until the server ends."""
+        """A stream that sends this and then stays open until the server ends."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             response = await _begin(request, sent)

@@ -1,4 +1,4 @@
-"""The live cache: always what the cluster holds, or said not to be."""
+"""The live cache equals the cluster, or is not synced."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from driftd.kube.cache import Changed, Freshness, LiveCache, Timing
-from driftd.kube.connection import Cluster
+from driftd.kube.cache import Freshness, LiveCache, ObjectChange, Timing
 from driftd.kube.discovery import Scope
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, KubeError
 from tests.kube.scripted import (
     CONFIG_MAPS,
@@ -37,21 +37,21 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 class World:
-    """A cache with quick timing, and everything it told."""
+    """A cache with short timeouts, and its notifications."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.changes: list[Changed] = []
+        self.changes: list[ObjectChange] = []
         self.freshness: list[tuple[Scope, Freshness]] = []
         self.cache = LiveCache(
             cluster,
             self.changes.append,
             lambda scope, freshness: self.freshness.append((scope, freshness)),
-            Timing(watch=300, silence=5, stale_after=0.3, backoff=0.02, backoff_cap=0.1),
+            Timing(watch_timeout=300, idle_timeout=5, stale_after=0.3, backoff=0.02, backoff_cap=0.1),
         )
 
     @property
-    def told(self) -> list[tuple[str, str | None, str | None]]:
-        """Name, and the versions before and after."""
+    def versions_notified(self) -> list[tuple[str, str | None, str | None]]:
+        """Name, old and new resource version."""
         return [
             (c.ref.name, c.old.resource_version if c.old else None, c.new.resource_version if c.new else None)
             for c in self.changes
@@ -68,8 +68,8 @@ async def world(cluster: Cluster) -> AsyncIterator[World]:
     await created.cache.close()
 
 
-async def test_what_is_there_is_there_once_ensure_returns(api: ScriptedApi, world: World) -> None:
-    """The first list is the starting point, not news; absence is known, too."""
+async def test_watched_objects_are_cached_once_watch_scopes_returns(api: ScriptedApi, world: World) -> None:
+    """The first list is the starting point and notifies nobody; absent objects are None."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
     await world.cache.watch_scopes([SHOP])
@@ -77,15 +77,15 @@ async def test_what_is_there_is_there_once_ensure_returns(api: ScriptedApi, worl
     assert found is not None
     assert found.object["kind"] == "ConfigMap"
     assert world.cache.get(CONFIG_MAPS, "shop", "b") is None
-    freshness = world.cache.fresh(SHOP)
+    freshness = world.cache.freshness(SHOP)
     assert freshness.synced
     assert freshness.error is None
     assert freshness.last_contact is not None
     assert world.changes == []
 
 
-async def test_every_change_is_told_with_its_before_and_after(api: ScriptedApi, world: World, until: Until) -> None:
-    """Came, changed, went."""
+async def test_every_change_is_notified_with_both_versions(api: ScriptedApi, world: World, until: Until) -> None:
+    """Added, modified, deleted."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     sent = (
         event("MODIFIED", config_map("a", 6)),
@@ -95,14 +95,12 @@ async def test_every_change_is_told_with_its_before_and_after(api: ScriptedApi, 
     api.on("watch GET", ALL, api.hold(*sent))
     await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 3)
-    assert world.told == [("a", "3", "6"), ("b", None, "7"), ("a", "6", None)]
+    assert world.versions_notified == [("a", "3", "6"), ("b", None, "7"), ("a", "6", None)]
     assert world.names() == {"b"}
 
 
-async def test_of_changes_of_status_that_come_together_the_last_is_told(
-    api: ScriptedApi, world: World, until: Until
-) -> None:
-    """Each version in which a hand was at work is told by itself, and so is a going and coming again."""
+async def test_status_updates_received_together_are_coalesced(api: ScriptedApi, world: World, until: Until) -> None:
+    """Versions with other field owners are notified one by one, and so are a delete and a new add."""
     versions = [_by(6, "shop", 0), _by(7, "shop", 1), _by(8, "shop", 2), _by(9, "hand", 3), _by(10, "hand", 4)]
     sent = [event("MODIFIED", version) for version in versions]
     sent += [
@@ -114,30 +112,38 @@ async def test_of_changes_of_status_that_come_together_the_last_is_told(
     api.on("watch GET", ALL, api.hold(b"".join(sent)))
     await world.cache.watch_scopes([SHOP])
     await until(lambda: any(change.ref.name == "b" for change in world.changes))
-    assert world.told == [("a", "3", "8"), ("a", "8", "10"), ("a", "10", None), ("a", None, "12"), ("b", None, "13")]
+    assert world.versions_notified == [
+        ("a", "3", "8"),
+        ("a", "8", "10"),
+        ("a", "10", None),
+        ("a", None, "12"),
+        ("b", None, "13"),
+    ]
 
 
 def _by(version: int, manager: str, reports: int) -> dict[str, Any]:
-    """The object `a`, of which a manager set the data, and a controller has reported on so often."""
+    """The object `a` with data of `manager` and a number of status updates."""
     body = config_map("a", version)
     status = {"manager": "controller", "subresource": "status", "time": f"2026-11-22T08:00:0{reports}Z"}
     body["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {"f:data": {}}}, status]
     return body
 
 
-async def test_a_watch_that_breaks_within_a_burst_misses_nothing(api: ScriptedApi, world: World, until: Until) -> None:
-    """What had arrived before the nonsense is asked for again."""
+async def test_a_watch_that_breaks_between_buffered_events_loses_none(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """The next watch starts before the events that were not applied."""
     api.on("GET", ALL, listing(5))
     broken = event("ADDED", config_map("a", 6)) + b"nonsense\n"
     api.on("watch GET", ALL, lines(broken), api.hold(event("ADDED", config_map("a", 6))))
     await world.cache.watch_scopes([SHOP])
     await until(lambda: bool(world.changes))
     assert [s.query["resourceVersion"] for s in api.requests("GET", ALL) if "watch" in s.query] == ["5", "5"]
-    assert world.told == [("a", None, "6")]
+    assert world.versions_notified == [("a", None, "6")]
 
 
-async def test_a_watch_that_ended_cleanly_goes_on_where_it_was(api: ScriptedApi, world: World, until: Until) -> None:
-    """Without another list, from the last version that was heard of, bookmarks included."""
+async def test_a_watch_that_ended_cleanly_resumes(api: ScriptedApi, world: World, until: Until) -> None:
+    """Without another list, from the last resource version, including that of bookmarks."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines(event("ADDED", config_map("a", 6)), bookmark(9)), api.hold())
     await world.cache.watch_scopes([SHOP])
@@ -149,8 +155,10 @@ async def test_a_watch_that_ended_cleanly_goes_on_where_it_was(api: ScriptedApi,
 
 
 @pytest.mark.parametrize("how", ["event", "status"])
-async def test_after_a_410_only_the_difference_is_told(api: ScriptedApi, world: World, until: Until, how: str) -> None:
-    """What came, changed or went while nobody watched is found by the new list; the rest is no news."""
+async def test_after_a_410_only_differences_are_notified(
+    api: ScriptedApi, world: World, until: Until, how: str
+) -> None:
+    """The new list shows what was added, modified or deleted meanwhile; the rest is unchanged."""
     before = listing(5, config_map("same", 1), config_map("changed", 2), config_map("gone", 3))
     after = listing(50, config_map("same", 1), config_map("changed", 40), config_map("came", 41))
     api.on("GET", ALL, before, after)
@@ -158,12 +166,12 @@ async def test_after_a_410_only_the_difference_is_told(api: ScriptedApi, world: 
     api.on("watch GET", ALL, gone, api.hold())
     await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 3)
-    assert sorted(world.told) == [("came", None, "41"), ("changed", "2", "40"), ("gone", "3", None)]
+    assert sorted(world.versions_notified) == [("came", None, "41"), ("changed", "2", "40"), ("gone", "3", None)]
     assert world.names() == {"same", "changed", "came"}
 
 
 async def test_a_410_of_one_scope_lists_no_other_one(api: ScriptedApi, world: World, until: Until) -> None:
-    """Only what is too old is read again."""
+    """Only the expired scope is listed again."""
     secrets = "/api/v1/namespaces/shop/secrets"
     api.on("GET", ALL, listing(5))
     api.on("GET", secrets, listing(5))
@@ -174,8 +182,8 @@ async def test_a_410_of_one_scope_lists_no_other_one(api: ScriptedApi, world: Wo
     assert len([seen for seen in api.requests("GET", secrets) if "watch" not in seen.query]) == 1
 
 
-async def test_a_server_that_always_says_410_is_not_asked_without_end(api: ScriptedApi, world: World) -> None:
-    """Lists are dear: they back off."""
+async def test_a_server_that_always_answers_410_is_backed_off_from(api: ScriptedApi, world: World) -> None:
+    """Lists are expensive."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines(too_old()))
     await world.cache.watch_scopes([SHOP])
@@ -183,21 +191,21 @@ async def test_a_server_that_always_says_410_is_not_asked_without_end(api: Scrip
     assert len(api.seen) < 40
 
 
-async def test_a_server_that_hangs_up_at_once_is_not_asked_without_end(api: ScriptedApi, world: World) -> None:
-    """Clean ends in quick succession back off, too."""
+async def test_a_server_that_closes_watches_at_once_is_backed_off_from(api: ScriptedApi, world: World) -> None:
+    """Although a closed watch is no error."""
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, lines())
     await world.cache.watch_scopes([SHOP])
     await asyncio.sleep(0.5)
     assert len(api.seen) < 30
-    assert world.cache.fresh(SHOP).synced
+    assert world.cache.freshness(SHOP).synced
 
 
-async def test_breaks_between_which_something_was_heard_do_not_add_up(
+async def test_an_event_between_two_failures_resets_the_backoff(
     api: ScriptedApi, cluster: Cluster, until: Until
 ) -> None:
-    """The tenth break of a day is waited for as long as the first, not a thousand times longer."""
-    changes: list[Changed] = []
+    """The tenth broken watch of a day waits as long as the first."""
+    changes: list[ObjectChange] = []
     cache = LiveCache(cluster, changes.append, timing=Timing(backoff=0.05, backoff_cap=3600))
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, *(cut(event("ADDED", config_map(f"m{i}", i))) for i in range(6, 18)), api.hold())
@@ -206,30 +214,30 @@ async def test_breaks_between_which_something_was_heard_do_not_add_up(
     await cache.close()
 
 
-async def test_a_short_break_is_bridged_and_a_long_one_makes_the_cache_stale(
+async def test_a_scope_becomes_stale_when_its_watch_is_broken_for_too_long(
     api: ScriptedApi, world: World, until: Until
 ) -> None:
-    """For a moment the objects still count; after the bound they are not believed, and the listener hears of it."""
+    """Until then it stays synced; the listener is notified when it becomes stale."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, cut(event("MODIFIED", config_map("a", 6))), reset)
     await world.cache.watch_scopes([SHOP])
-    await until(lambda: world.cache.fresh(SHOP).error is not None)
+    await until(lambda: world.cache.freshness(SHOP).error is not None)
     assert world.names() == {"a"}
-    await until(lambda: not world.cache.fresh(SHOP).synced)
+    await until(lambda: not world.cache.freshness(SHOP).synced)
     with pytest.raises(ClusterUnreachable, match="closed the connection"):
         world.cache.get(CONFIG_MAPS, "shop", "a")
     await until(lambda: not world.freshness[-1][1].synced)
     api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 9))))
-    await until(lambda: world.cache.fresh(SHOP).synced)
+    await until(lambda: world.cache.freshness(SHOP).synced)
     assert world.freshness[-1] == (SHOP, Freshness(True, None, world.freshness[-1][1].last_contact))
-    await until(lambda: ("a", "6", "9") in world.told)
+    await until(lambda: ("a", "6", "9") in world.versions_notified)
 
 
 @pytest.mark.parametrize("how", ["list", "watch"])
-async def test_a_cache_that_cannot_be_brought_up_to_date_in_time_turns_stale(
+async def test_a_scope_becomes_stale_when_a_list_or_watch_hangs(
     api: ScriptedApi, world: World, until: Until, how: str
 ) -> None:
-    """Also where no error says so: after a 410 the list, or after a clean end the next watch, hangs."""
+    """Also without an error: after a 410 the list hangs, or after a clean end the next watch."""
     api.on("GET", ALL, listing(5, config_map("a", 3)), never)
     ended = lines(too_old()) if how == "list" else lines(event("MODIFIED", config_map("a", 6)))
     api.on("watch GET", ALL, ended, never)
@@ -239,10 +247,10 @@ async def test_a_cache_that_cannot_be_brought_up_to_date_in_time_turns_stale(
         world.names()
 
 
-async def test_a_silent_watch_is_noticed_and_made_anew(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
-    """A connection that says nothing beyond the bound is not trusted to be alive."""
-    changes: list[Changed] = []
-    cache = LiveCache(cluster, changes.append, timing=Timing(silence=0.2, backoff=0.01))
+async def test_an_idle_watch_without_bookmarks_is_reopened(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
+    """After the idle timeout the connection counts as dead."""
+    changes: list[ObjectChange] = []
+    cache = LiveCache(cluster, changes.append, timing=Timing(idle_timeout=0.2, backoff=0.01))
     api.on("GET", ALL, listing(5))
     api.on("watch GET", ALL, api.hold(), api.hold(event("ADDED", config_map("a", 6))))
     await cache.watch_scopes([SHOP])
@@ -250,46 +258,50 @@ async def test_a_silent_watch_is_noticed_and_made_anew(api: ScriptedApi, cluster
     await cache.close()
 
 
-async def test_what_may_not_be_read_is_forbidden_and_never_absent(api: ScriptedApi, world: World) -> None:
-    """The caller hears the API's own words, and the other scopes go on."""
+async def test_a_scope_that_may_not_be_listed_is_forbidden_and_not_empty(api: ScriptedApi, world: World) -> None:
+    """The caller receives the API server's message, and other scopes are not affected."""
     api.on("GET", ALL, refused(403, "Forbidden", 'configmaps is forbidden: User "jane" cannot list'))
     api.on("GET", "/api/v1/namespaces/shop/secrets", listing(5))
     api.on("watch GET", "/api/v1/namespaces/shop/secrets", api.hold())
     await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
     with pytest.raises(Forbidden, match='User "jane" cannot list'):
         world.cache.get(CONFIG_MAPS, "shop", "a")
-    freshness = world.cache.fresh(SHOP)
+    freshness = world.cache.freshness(SHOP)
     assert (freshness.synced, freshness.error) == (False, 'configmaps is forbidden: User "jane" cannot list')
     assert world.cache.get(SECRETS, "shop", "a") is None
 
 
-async def test_a_busy_server_is_watched_again_when_it_asks_for_it(api: ScriptedApi, world: World, until: Until) -> None:
-    """Not before, although backing off would have it sooner, and whoever asks in between does not hasten it."""
+async def test_a_throttled_watch_is_reopened_after_the_retry_after(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """Not sooner, although the backoff is shorter, and not by another `watch_scopes`."""
     api.on("GET", ALL, listing(5))
     busy = refused(429, "TooManyRequests", "too many requests", {"Retry-After": "1"})
     api.on("watch GET", ALL, busy, api.hold(event("ADDED", config_map("a", 6))))
     await world.cache.watch_scopes([SHOP])
-    await until(lambda: world.cache.fresh(SHOP).error is not None)
+    await until(lambda: world.cache.freshness(SHOP).error is not None)
     refused_at = time.monotonic()
     await asyncio.sleep(0.1)
     asking = asyncio.create_task(world.cache.watch_scopes([SHOP]))
-    await until(lambda: world.told == [("a", None, "6")])
+    await until(lambda: world.versions_notified == [("a", None, "6")])
     assert time.monotonic() - refused_at >= 0.9
     await asking
 
 
-async def test_rights_that_were_taken_away_count_at_once(api: ScriptedApi, world: World, until: Until) -> None:
-    """No grace for what the server says for certain."""
+async def test_a_revoked_permission_makes_a_scope_unsynced_at_once(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """There is no grace period for an answer of the server."""
     api.on("GET", ALL, listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, refused(403, "Forbidden", "no more"))
     await world.cache.watch_scopes([SHOP])
-    await until(lambda: world.cache.fresh(SHOP).error == "no more")
+    await until(lambda: world.cache.freshness(SHOP).error == "no more")
     with pytest.raises(Forbidden):
         world.names()
 
 
-async def test_a_kind_whose_crd_comes_later_is_found_then(api: ScriptedApi, world: World, until: Until) -> None:
-    """It is tried until it is there, and what it then holds is news."""
+async def test_a_kind_is_listed_once_its_crd_is_installed(api: ScriptedApi, world: World, until: Until) -> None:
+    """The list is retried, and its objects are notified as added."""
     path = "/apis/example.com/v1/namespaces/shop/widgets"
     scope: Scope = (WIDGETS, "shop")
     await world.cache.watch_scopes([scope])
@@ -298,42 +310,40 @@ async def test_a_kind_whose_crd_comes_later_is_found_then(api: ScriptedApi, worl
     widget = {**config_map("w", 6), "apiVersion": "example.com/v1", "kind": "Widget"}
     api.on("watch GET", path, api.hold())
     api.on("GET", path, listing(7, widget))
-    await until(lambda: world.cache.fresh(scope).synced)
-    assert world.told == [("w", None, "6")]
+    await until(lambda: world.cache.freshness(scope).synced)
+    assert world.versions_notified == [("w", None, "6")]
     assert world.freshness[-1][1].synced
 
 
-async def test_asking_again_tries_at_once_what_had_failed(api: ScriptedApi, cluster: Cluster) -> None:
-    """Whoever has just put it right need not wait for the backoff."""
+async def test_watching_a_failed_scope_again_retries_it_at_once(api: ScriptedApi, cluster: Cluster) -> None:
+    """Without waiting for the backoff."""
     cache = LiveCache(cluster, lambda _: None, timing=Timing(backoff=3600, backoff_cap=3600))
     api.on("GET", ALL, refused(403, "Forbidden", "no"), listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
     await cache.watch_scopes([SHOP])
-    assert not cache.fresh(SHOP).synced
+    assert not cache.freshness(SHOP).synced
     await cache.watch_scopes([SHOP])
     assert len(cache.items(SHOP)) == 1
     await cache.close()
 
 
-async def test_scopes_that_nobody_needs_are_let_go(api: ScriptedApi, world: World) -> None:
-    """Their watch ends, and they are not believed any more; the others are not listed again."""
+async def test_scopes_that_are_no_longer_requested_are_stopped(api: ScriptedApi, world: World) -> None:
+    """Their objects cannot be read any more; other scopes are not listed again."""
     api.on("GET", ALL, listing(5))
     api.on("GET", "/api/v1/configmaps", listing(5, config_map("a", 3)))
     api.on("watch GET", ALL, api.hold())
     api.on("watch GET", "/api/v1/configmaps", api.hold())
     await world.cache.watch_scopes([SHOP, (CONFIG_MAPS, None)])
     await world.cache.watch_scopes([(CONFIG_MAPS, None)])
-    assert world.cache.fresh(SHOP) == Freshness(False, None, None)
+    assert world.cache.freshness(SHOP) == Freshness(False, None, None)
     assert world.cache.get(CONFIG_MAPS, "shop", "a") is not None, "the wider scope covers it"
     await world.cache.watch_scopes([])
     with pytest.raises(KubeError, match="not watched"):
         world.cache.get(CONFIG_MAPS, "shop", "a")
 
 
-async def test_whoever_waits_for_a_scope_that_is_let_go_waits_no_longer(
-    api: ScriptedApi, world: World, until: Until
-) -> None:
-    """A later word about what is needed ends the wait for what no longer is."""
+async def test_a_stopped_scope_releases_its_waiters(api: ScriptedApi, world: World, until: Until) -> None:
+    """A later call of `watch_scopes` ends the wait for scopes that it stops."""
     api.on("GET", ALL, never)
     waiting = asyncio.create_task(world.cache.watch_scopes([SHOP]))
     await until(lambda: bool(api.seen))
@@ -341,10 +351,10 @@ async def test_whoever_waits_for_a_scope_that_is_let_go_waits_no_longer(
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_listener_that_fails_does_not_harm_the_cache(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
-    """Its defect is its own."""
+async def test_a_failing_listener_does_not_affect_the_cache(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
+    """The objects stay correct."""
 
-    def fail(_: Changed) -> None:
+    def fail(_: ObjectChange) -> None:
         raise RuntimeError
 
     cache = LiveCache(cluster, fail)
@@ -352,12 +362,12 @@ async def test_a_listener_that_fails_does_not_harm_the_cache(api: ScriptedApi, c
     api.on("watch GET", ALL, api.hold(event("ADDED", config_map("a", 6)), event("ADDED", config_map("b", 7))))
     await cache.watch_scopes([SHOP])
     await until(lambda: len(cache.items(SHOP)) == 2)
-    assert cache.fresh(SHOP).error is None
+    assert cache.freshness(SHOP).error is None
     await cache.close()
 
 
-async def test_nonsense_from_the_server_is_an_error_and_not_an_empty_cluster(api: ScriptedApi, world: World) -> None:
-    """Malformed answers leave the scope untrusted."""
+async def test_a_malformed_list_is_an_error_and_not_an_empty_cluster(api: ScriptedApi, world: World) -> None:
+    """The scope stays unsynced."""
     api.on("GET", ALL, text('{"kind": "ConfigMapList", "items": ['))
     await world.cache.watch_scopes([SHOP])
     with pytest.raises(KubeError, match="not JSON"):
@@ -369,7 +379,7 @@ async def test_nonsense_from_the_server_is_an_error_and_not_an_empty_cluster(api
             world.names()
 
 
-async def test_nothing_that_holds_objects_prints_them(api: ScriptedApi, world: World, until: Until) -> None:
+async def test_no_repr_contains_the_content_of_an_object(api: ScriptedApi, world: World, until: Until) -> None:
     """A Secret must not reach a log by way of repr."""
     api.on("GET", ALL, listing(5, config_map("a", 3, password="canary")))
     api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 6, password="canary"))))

@@ -1,4 +1,4 @@
-"""What a cluster serves, also when part of it cannot be known."""
+"""Discovery, also while parts of it fail."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from driftd.kube.connection import Cluster
 from driftd.kube.discovery import ApiResource, Discovery
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Invalid, KubeError, UnknownKind
 from tests.kube.scripted import CONFIG_MAPS, NAMESPACES, WIDGETS, ScriptedApi, data, refused
 
@@ -64,7 +64,7 @@ def teach_legacy(api: ScriptedApi) -> None:
 
 
 async def test_aggregated_discovery_takes_two_requests(api: ScriptedApi, cluster: Cluster) -> None:
-    """Kinds with their scope, the preferred version first, subresources left out."""
+    """Kinds with their scope, the preferred version first, without subresources."""
     api.on("GET", "/api", data(groups(**{"": [served("v1", ("namespaces", "Namespace", "Cluster"))]})))
     hpa = ("horizontalpodautoscalers", "HorizontalPodAutoscaler", "Namespaced")
     api.on("GET", "/apis", data(groups(autoscaling=[served("v2", hpa), served("v1", hpa)])))
@@ -77,8 +77,8 @@ async def test_aggregated_discovery_takes_two_requests(api: ScriptedApi, cluster
     assert len(api.seen) == 2
 
 
-async def test_an_old_server_is_asked_for_each_version(api: ScriptedApi, cluster: Cluster) -> None:
-    """Without aggregated discovery the same is found, and the preferred version stays preferred."""
+async def test_an_old_server_is_read_version_by_version(api: ScriptedApi, cluster: Cluster) -> None:
+    """Without aggregated discovery the result is the same, including the preferred versions."""
     teach_legacy(api)
     api.on("GET", "/apis/metrics.k8s.io/v1beta1", data({"resources": []}))
     found = await Discovery.load(cluster)
@@ -90,8 +90,8 @@ async def test_an_old_server_is_asked_for_each_version(api: ScriptedApi, cluster
         found.find("v1", "Eviction")
 
 
-async def test_one_dead_group_leaves_the_others_usable(api: ScriptedApi, cluster: Cluster) -> None:
-    """An APIService without a backend is an error for its own kinds, and "unknown kind" for nobody else."""
+async def test_one_failed_group_leaves_the_others_usable(api: ScriptedApi, cluster: Cluster) -> None:
+    """An APIService without a backend is an error for its own kinds, and "unknown kind" for no other."""
     teach_legacy(api)
     api.on("GET", "/apis/metrics.k8s.io/v1beta1", refused(503, "ServiceUnavailable", "no endpoints available"))
     found = await Discovery.load(cluster)
@@ -114,8 +114,8 @@ async def test_a_stale_group_in_aggregated_discovery_is_a_failed_one(api: Script
         found.find("metrics.k8s.io/v1beta1", "PodMetrics")
 
 
-async def test_a_kind_in_another_version_says_which_versions_there_are(api: ScriptedApi, cluster: Cluster) -> None:
-    """extensions/v1beta1 and the like: the way out is in the message."""
+async def test_the_error_for_an_unserved_version_lists_the_served_ones(api: ScriptedApi, cluster: Cluster) -> None:
+    """extensions/v1beta1, for example."""
     api.on("GET", "/api", data(groups()))
     api.on("GET", "/apis", data(groups(batch=[served("v1", ("cronjobs", "CronJob", "Namespaced"))])))
     found = await Discovery.load(cluster)
@@ -124,7 +124,7 @@ async def test_a_kind_in_another_version_says_which_versions_there_are(api: Scri
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"kind": "Pod"}, {"kind": "APIGroupDiscoveryList", "items": [1]}])
-async def test_something_else_than_discovery_is_an_error(api: ScriptedApi, cluster: Cluster, answer: Any) -> None:
+async def test_a_malformed_discovery_response_is_an_error(api: ScriptedApi, cluster: Cluster, answer: Any) -> None:
     """Not an empty cluster, and no traceback."""
     api.on("GET", "/api", data(groups()))
     api.on("GET", "/apis", data(answer))
@@ -146,8 +146,8 @@ def test_paths_follow_the_scope_of_the_kind() -> None:
 @example("")
 @example("..")
 @example("system:node")
-def test_no_name_can_leave_its_place_in_the_path(name: str) -> None:
-    """`system:node` is a legal name; a name that would reach another object, or all of them, is refused."""
+def test_no_name_can_leave_its_path_segment(name: str) -> None:
+    """`system:node` is a valid name; names that would address another object, or all of them, are refused."""
     roles = ApiResource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False, frozenset())
     collection = roles.path(None)
     try:

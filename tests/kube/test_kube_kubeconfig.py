@@ -1,4 +1,4 @@
-"""Which cluster a kubeconfig means."""
+"""Kubeconfig files are merged and resolved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from driftd.kube.kubeconfig import read_context, usual_files
+from driftd.kube.kubeconfig import default_files, load_context
 from driftd.model.errors import ConfigError
 
 
@@ -40,34 +40,34 @@ def test_several_files_are_merged_and_the_first_one_wins(tmp_path: Path) -> None
         ],
         users=[{"name": "me", "user": {"client-key": "key.pem"}}],
     )
-    found = read_context([one, two], None)
+    found = load_context([one, two], None)
     assert (found.name, found.namespace, found.cluster.fields["server"]) == ("prod", "web", "https://one")
     assert found.cluster.folder == one.parent
     assert found.user.folder == two.parent
-    assert read_context([one, two], "test").cluster.fields["server"] == "https://test"
+    assert load_context([one, two], "test").cluster.fields["server"] == "https://test"
 
 
-def test_the_usual_files_are_those_of_the_variable_else_the_one_at_home(tmp_path: Path) -> None:
-    """$KUBECONFIG may list files that are not there; without it ~/.kube/config counts."""
+def test_the_default_files_are_those_of_kubeconfig_else_the_one_at_home(tmp_path: Path) -> None:
+    """$KUBECONFIG may list missing files; without it ~/.kube/config is used."""
     here = write(tmp_path / "here")
     home = write(tmp_path / ".kube" / "config")
-    assert usual_files({"KUBECONFIG": f"{tmp_path}/missing:{here}", "HOME": str(tmp_path)}) == [here]
-    assert usual_files({"HOME": str(tmp_path)}) == [home]
+    assert default_files({"KUBECONFIG": f"{tmp_path}/missing:{here}", "HOME": str(tmp_path)}) == [here]
+    assert default_files({"HOME": str(tmp_path)}) == [home]
 
 
-def test_no_kubeconfig_at_all_says_where_one_was_looked_for(tmp_path: Path) -> None:
-    """The message names the file that would have been read, and how to name another."""
+def test_the_error_for_a_missing_kubeconfig_names_the_default_file(tmp_path: Path) -> None:
+    """And how to name another."""
     with pytest.raises(ConfigError, match=rf"{tmp_path}/\.kube/config.*--kubeconfig"):
-        usual_files({"HOME": str(tmp_path)})
+        default_files({"HOME": str(tmp_path)})
 
 
-def test_an_unknown_context_is_answered_with_those_that_exist(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_context_lists_the_existing_ones(tmp_path: Path) -> None:
     """A typo in --context shows the names to choose from."""
     file = write(tmp_path / "config", contexts=[context("prod", "c", "u"), context("dev", "c", "u")])
     with pytest.raises(ConfigError, match=r"no context 'pord'; it has: dev, prod"):
-        read_context([file], "pord")
+        load_context([file], "pord")
     with pytest.raises(ConfigError, match=r"no current-context; name one of: dev, prod"):
-        read_context([file], None)
+        load_context([file], None)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,19 @@ def test_an_unknown_context_is_answered_with_those_that_exist(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_broken_kubeconfig_says_what_is_wrong_with_which_file(tmp_path: Path, content: str, says: str) -> None:
-    """Every mistake names the file; none quotes its content, which may be a token."""
+def test_the_error_for_a_broken_kubeconfig_names_the_file_and_the_mistake(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    """It quotes no content, which may be a token."""
     file = tmp_path / "config"
     file.write_text(content)
     with pytest.raises(ConfigError, match=says) as caught:
-        read_context([file], None)
+        load_context([file], None)
     assert str(file) in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
-def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """No traceback, but the file's name and the system's word."""
+def test_the_error_for_an_unreadable_kubeconfig_names_the_file(tmp_path: Path) -> None:
+    """No traceback, but the file's name and the reason."""
     with pytest.raises(ConfigError, match=r"nowhere cannot be read: No such file"):
-        read_context([tmp_path / "nowhere"], None)
+        load_context([tmp_path / "nowhere"], None)

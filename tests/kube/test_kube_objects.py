@@ -1,25 +1,24 @@
-"""Reading and writing objects."""
+"""The verbs: get, list, apply, create, update, patch and delete."""
 
 from __future__ import annotations
 
-import gc
 import json
 
 import pytest
 from aiohttp import web
 
 from driftd.kube import objects
-from driftd.kube.connection import Cluster
+from driftd.kube.listing import list_objects
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from driftd.process.gc_paused import gc_paused
 from tests.kube.scripted import CONFIG_MAPS, SECRETS, ScriptedApi, config_map, data, listing, refused, reset, text
 
 ALL = "/api/v1/namespaces/shop/configmaps"
 ONE = f"{ALL}/a"
 
 
-async def test_get_says_none_only_when_the_object_itself_is_not_there(api: ScriptedApi, cluster: Cluster) -> None:
-    """404 for the object is an answer; 404 for its kind, 403 and 500 are not."""
+async def test_get_is_none_only_for_an_object_that_does_not_exist(api: ScriptedApi, cluster: Cluster) -> None:
+    """404 for an object is a result; 404 for its kind, 403 and 500 are errors."""
     api.on("GET", ONE, refused(404, "NotFound", 'configmaps "a" not found', name="a", kind="configmaps"))
     assert await objects.get(cluster, CONFIG_MAPS, "shop", "a") is None
     for answer, kind in (
@@ -36,10 +35,10 @@ async def test_get_says_none_only_when_the_object_itself_is_not_there(api: Scrip
             await objects.get(cluster, CONFIG_MAPS, "shop", "a")
 
 
-async def test_a_list_follows_its_pages_and_completes_its_items(api: ScriptedApi, cluster: Cluster) -> None:
-    """Every page is read, and items are whole objects again."""
+async def test_a_list_reads_all_pages_and_completes_its_items(api: ScriptedApi, cluster: Cluster) -> None:
+    """Each item has its apiVersion and kind."""
     api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), listing(7, config_map("b", 2)))
-    found = await objects.list_objects(cluster, CONFIG_MAPS, "shop", label_selector="a=b", page_size=1)
+    found = await list_objects(cluster, CONFIG_MAPS, "shop", label_selector="a=b", page_size=1)
     assert [(item["kind"], item["apiVersion"], item["metadata"]["name"]) for item in found.items] == [
         ("ConfigMap", "v1", "a"),
         ("ConfigMap", "v1", "b"),
@@ -52,17 +51,17 @@ async def test_a_list_follows_its_pages_and_completes_its_items(api: ScriptedApi
     assert "uid-a" not in repr(found)
 
 
-async def test_a_list_that_expires_midway_starts_anew(api: ScriptedApi, cluster: Cluster) -> None:
-    """Nothing of the first try is mixed into the second."""
+async def test_a_list_that_expires_midway_restarts(api: ScriptedApi, cluster: Cluster) -> None:
+    """Items of the first attempt are discarded."""
     gone = refused(410, "Expired", "The provided continue parameter is too old")
     api.on("GET", ALL, listing(7, config_map("a", 1), token="x"), gone, listing(9, config_map("b", 8)))
-    found = await objects.list_objects(cluster, CONFIG_MAPS, "shop")
+    found = await list_objects(cluster, CONFIG_MAPS, "shop")
     assert [item["metadata"]["name"] for item in found.items] == ["b"]
     assert found.resource_version == "9"
 
 
-async def test_a_list_whose_pages_keep_expiring_is_read_in_one(api: ScriptedApi, cluster: Cluster) -> None:
-    """The last try asks for everything at once; if that is refused too, it is an error."""
+async def test_a_list_whose_pages_keep_expiring_is_read_without_pages(api: ScriptedApi, cluster: Cluster) -> None:
+    """The last attempt requests everything at once; if that fails too, it is an error."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if "limit" not in request.query:
@@ -72,21 +71,21 @@ async def test_a_list_whose_pages_keep_expiring_is_read_in_one(api: ScriptedApi,
         return await listing(7, config_map("a", 1), token="x")(request)
 
     api.on("GET", ALL, answer)
-    assert len((await objects.list_objects(cluster, CONFIG_MAPS, "shop")).items) == 2
+    assert len((await list_objects(cluster, CONFIG_MAPS, "shop")).items) == 2
     api.on("GET", ALL, refused(410, "Expired", "too old"))
     with pytest.raises(Gone):
-        await objects.list_objects(cluster, CONFIG_MAPS, "shop")
+        await list_objects(cluster, CONFIG_MAPS, "shop")
 
 
-async def test_a_list_that_breaks_off_is_an_error_and_not_a_short_list(api: ScriptedApi, cluster: Cluster) -> None:
-    """What could not be read to its end is not taken for the end."""
+async def test_an_incomplete_list_is_an_error_and_not_a_short_list(api: ScriptedApi, cluster: Cluster) -> None:
+    """Otherwise the missing objects would count as deleted."""
     api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), refused(500, "InternalError", "no"))
     with pytest.raises(KubeError, match="no"):
-        await objects.list_objects(cluster, CONFIG_MAPS, "shop")
+        await list_objects(cluster, CONFIG_MAPS, "shop")
     for answer in (data({"items": []}), data([]), data({"metadata": {}, "items": {}})):
         api.on("GET", ALL, answer)
         with pytest.raises(KubeError, match="is not a list"):
-            await objects.list_objects(cluster, CONFIG_MAPS, "shop")
+            await list_objects(cluster, CONFIG_MAPS, "shop")
 
 
 async def test_an_apply_is_json_with_the_field_manager_and_survives_a_broken_connection(
@@ -107,8 +106,8 @@ async def test_an_apply_is_json_with_the_field_manager_and_survives_a_broken_con
     assert sent.query == {"fieldManager": "driftd", "force": "true", "fieldValidation": "Warn", "dryRun": "All"}
 
 
-async def test_what_was_exported_with_a_manifest_is_not_sent(api: ScriptedApi, cluster: Cluster) -> None:
-    """A uid, a version and managedFields are of the object that it was exported from: an apply with them is refused."""
+async def test_server_fields_of_an_exported_manifest_are_not_sent(api: ScriptedApi, cluster: Cluster) -> None:
+    """uid, resourceVersion and managedFields belong to the exported object: an apply with them fails."""
     api.on("PATCH", ONE, data(config_map("a", 2)))
     exported = config_map("a", 1, yes="y")
     exported["metadata"] |= {"uid": "u", "creationTimestamp": None, "generation": 3, "managedFields": [{}]}
@@ -135,8 +134,8 @@ async def test_a_manifest_that_does_not_fit_its_schema_is_invalid_not_a_server_e
     assert len(api.seen) == 1
 
 
-async def test_a_delete_can_be_bound_to_the_object_that_was_seen(api: ScriptedApi, cluster: Cluster) -> None:
-    """The uid goes along; an object that is gone already is no error."""
+async def test_a_delete_can_have_preconditions(api: ScriptedApi, cluster: Cluster) -> None:
+    """Such as the uid; a missing object is no error."""
     api.on("DELETE", ONE, data({"kind": "Status", "status": "Success"}))
     assert await objects.delete(cluster, CONFIG_MAPS, "shop", "a", uid="u", dry_run=True)
     sent = json.loads(api.seen[-1].body)
@@ -148,8 +147,8 @@ async def test_a_delete_can_be_bound_to_the_object_that_was_seen(api: ScriptedAp
         await objects.delete(cluster, CONFIG_MAPS, "shop", "a")
 
 
-async def test_a_secret_that_is_refused_does_not_appear_in_the_error(api: ScriptedApi, cluster: Cluster) -> None:
-    """End to end: what the server quotes of a Secret stays out."""
+async def test_the_error_for_a_refused_secret_contains_no_value(api: ScriptedApi, cluster: Cluster) -> None:
+    """The API server's message may quote values."""
     path = "/api/v1/namespaces/shop/secrets/a"
     api.on("PATCH", path, refused(422, "Invalid", 'Secret "a" is invalid: data[x]: Invalid value: "canary": no'))
     with pytest.raises(Invalid) as caught:
@@ -157,18 +156,14 @@ async def test_a_secret_that_is_refused_does_not_appear_in_the_error(api: Script
     assert "canary" not in str(caught.value)
 
 
-def test_the_garbage_collector_rests_while_any_load_runs() -> None:
-    """Overlapping loads count; an error lets go; one that was off before stays off."""
-    assert gc.isenabled()
-    with gc_paused():
-        with pytest.raises(KeyError), gc_paused():
-            raise KeyError
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with gc_paused():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
+async def test_a_json_patch_is_sent_as_such(api: ScriptedApi, cluster: Cluster) -> None:
+    """Under driftd's field manager, and not repeated; an unserved kind is an error of its own."""
+    api.on("PATCH", ONE, data(config_map("a", 6)), text("404 page not found", 404))
+    operations = [{"op": "remove", "path": "/data/k"}]
+    assert (await objects.json_patch(cluster, CONFIG_MAPS, "shop", "a", operations))["metadata"]["name"] == "a"
+    (sent,) = api.requests("PATCH", ONE)
+    assert sent.headers["Content-Type"] == "application/json-patch+json"
+    assert sent.query == {"fieldManager": objects.FIELD_MANAGER}
+    assert json.loads(sent.body) == operations
+    with pytest.raises(UnknownKind):
+        await objects.json_patch(cluster, CONFIG_MAPS, "shop", "a", operations)

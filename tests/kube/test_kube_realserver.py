@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from driftd.kube import objects
-from driftd.kube.cache import Changed, LiveCache, Timing
-from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.kube.cache import LiveCache, ObjectChange, Timing
 from driftd.kube.discovery import Discovery
+from driftd.kube.listing import list_objects
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.kube.watch import EventType, watch
 from driftd.model.errors import Conflict, Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
 from tests.kube.scripted import WIDGETS
@@ -95,15 +96,15 @@ async def test_lists_are_complete_over_many_pages(real: Cluster, kinds: Discover
     maps = kinds.find("v1", "ConfigMap")
     for number in range(25):
         await objects.apply(real, maps, config_map(namespace, f"m{number}"))
-    found = await objects.list_objects(real, maps, namespace, page_size=10, label_selector="from=test")
+    found = await list_objects(real, maps, namespace, page_size=10, label_selector="from=test")
     assert {item["metadata"]["name"] for item in found.items} == {f"m{number}" for number in range(25)}
     assert {(item["apiVersion"], item["kind"]) for item in found.items} == {("v1", "ConfigMap")}
-    everywhere = await objects.list_objects(real, maps, None, page_size=10)
+    everywhere = await list_objects(real, maps, None, page_size=10)
     assert {item["metadata"]["namespace"] for item in everywhere.items} > {namespace}
-    assert (await objects.list_objects(real, maps, "no-such-namespace")).items == []
+    assert (await list_objects(real, maps, "no-such-namespace")).items == []
 
 
-async def test_a_server_side_apply_and_what_can_come_of_it(real: Cluster, kinds: Discovery, namespace: str) -> None:
+async def test_the_verbs_and_their_errors(real: Cluster, kinds: Discovery, namespace: str) -> None:
     """Dry run, apply, conflict, force, invalid, missing namespace, create, update and delete."""
     maps = kinds.find("v1", "ConfigMap")
     tried = await objects.apply(real, maps, config_map(namespace, "a", k="1"), dry_run=True)
@@ -138,10 +139,10 @@ async def test_a_server_side_apply_and_what_can_come_of_it(real: Cluster, kinds:
     assert not await objects.delete(real, maps, namespace, "b")
 
 
-async def test_no_refusal_of_a_real_server_shows_a_secrets_value(
+async def test_no_error_of_a_real_server_contains_a_secrets_value(
     real: Cluster, kinds: Discovery, namespace: str
 ) -> None:
-    """Every way to get a Secret wrong that a manifest has: the reason is told, the value is not."""
+    """Every way to get a Secret wrong in a manifest: the error has the reason and no value."""
     secrets = kinds.find("v1", "Secret")
     base = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": namespace}}
     broken: list[dict[str, Any]] = [
@@ -172,9 +173,9 @@ async def test_no_refusal_of_a_real_server_shows_a_secrets_value(
 
 
 async def test_a_watch_resumes_after_the_last_event(real: Cluster, kinds: Discovery, namespace: str) -> None:
-    """The server ends it in time; the next one has what came between, once."""
+    """The server ends it after a while; the next one continues with every event, once."""
     maps = kinds.find("v1", "ConfigMap")
-    start = (await objects.list_objects(real, maps, namespace)).resource_version
+    start = (await list_objects(real, maps, namespace)).resource_version
     await objects.apply(real, maps, config_map(namespace, "a"))
     first = [event async for event in watch(real, maps, namespace, start, duration=1)]
     assert [(e.type, e.object["metadata"]["name"]) for e in first if e.type is not EventType.BOOKMARK] == [
@@ -187,16 +188,16 @@ async def test_a_watch_resumes_after_the_last_event(real: Cluster, kinds: Discov
     ]
 
 
-async def test_a_list_as_a_stream_is_what_pages_are(real: Cluster, kinds: Discovery, namespace: str) -> None:
-    """The same objects, the end is told, and what happens afterwards follows over the same connection."""
+async def test_a_streaming_list_equals_a_paginated_one(real: Cluster, kinds: Discovery, namespace: str) -> None:
+    """The same objects, an end of the initial events, and later events over the same connection."""
     maps = kinds.find("v1", "ConfigMap")
     for number in range(25):
         await objects.apply(real, maps, config_map(namespace, f"m{number}"))
-    pages = {item["metadata"]["name"]: item for item in (await objects.list_objects(real, maps, namespace)).items}
+    pages = {item["metadata"]["name"]: item for item in (await list_objects(real, maps, namespace)).items}
     told: dict[str, object] = {}
-    async with aclosing(watch(real, maps, namespace, "", initial=True, duration=30)) as events:
+    async with aclosing(watch(real, maps, namespace, "", send_initial_events=True, duration=30)) as events:
         async for event in events:
-            if event.ends_list:
+            if event.ends_initial_events:
                 assert told == pages
                 await objects.apply(real, maps, config_map(namespace, "later"))
             elif event.type is not EventType.BOOKMARK:
@@ -206,10 +207,10 @@ async def test_a_list_as_a_stream_is_what_pages_are(real: Cluster, kinds: Discov
     assert told.keys() == {*pages, "later"}
 
 
-async def test_what_a_service_account_may_not_read_is_forbidden(
+async def test_a_service_account_reads_only_what_it_may(
     real: Cluster, kinds: Discovery, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
-    """With its token: ConfigMaps of its namespace can be listed, those of all cannot, and Secrets neither."""
+    """ConfigMaps of its namespace can be listed, those of all namespaces and Secrets cannot."""
     kubectl = control_plane.kubectl
     kubectl("create", "serviceaccount", "reader", "-n", namespace)
     kubectl("create", "role", "reader", "-n", namespace, "--verb=get,list,watch", "--resource=configmaps")
@@ -233,42 +234,42 @@ async def test_what_a_service_account_may_not_read_is_forbidden(
     await reader.close()
 
 
-async def test_the_cache_learns_of_a_crd_that_is_installed_later_and_of_its_end(
+async def test_the_cache_follows_a_crd_that_is_installed_and_removed(
     real: Cluster, kinds: Discovery, namespace: str, until: Until
 ) -> None:
-    """From unknown kind to objects and back, without being asked again."""
+    """From unknown kind to objects and back, without another call."""
     crds = kinds.find("apiextensions.k8s.io/v1", "CustomResourceDefinition")
     scope = (WIDGETS, namespace)
-    changes: list[Changed] = []
-    cache = LiveCache(real, changes.append, timing=Timing(watch=2, backoff=0.1, backoff_cap=0.2))
+    changes: list[ObjectChange] = []
+    cache = LiveCache(real, changes.append, timing=Timing(watch_timeout=2, backoff=0.1, backoff_cap=0.2))
     await cache.watch_scopes([scope])
     with pytest.raises(KubeError, match="does not serve Widget"):
         cache.items(scope)
     await objects.apply(real, crds, WIDGET_CRD)
     try:
-        await until(lambda: cache.fresh(scope).synced)
+        await until(lambda: cache.freshness(scope).synced)
         metadata = {"name": "w", "namespace": namespace}
         await objects.apply(real, WIDGETS, {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": metadata})
         await until(lambda: [change.ref.kind for change in changes] == ["Widget"])
         assert (await Discovery.load(real)).find("example.com/v1", "Widget").plural == "widgets"
     finally:
         await objects.delete(real, crds, None, "widgets.example.com")
-    await until(lambda: not cache.fresh(scope).synced)
+    await until(lambda: not cache.freshness(scope).synced)
     await cache.close()
 
 
 @pytest.mark.parametrize("grace", [10, 0], ids=["graceful", "killed"])
-async def test_nothing_is_missed_while_the_api_server_restarts(
+async def test_no_change_is_lost_while_the_api_server_restarts(
     control_plane: ControlPlane, assets: Path, until: Until, grace: float
 ) -> None:
-    """What changed before, while and after the API server was away is in the cache, and every change was told."""
+    """Changes before, during and after the restart are cached and notified."""
     with ControlPlane(assets) as alone:
         cluster = await Cluster.connect(ClusterAccess("alone", alone.kubeconfig()))
         maps = (await Discovery.load(cluster)).find("v1", "ConfigMap")
         scope = (maps, "default")
         told: dict[str, str] = {}
 
-        def note(change: Changed) -> None:
+        def note(change: ObjectChange) -> None:
             told[change.ref.name] = change.new.object["data"]["at"] if change.new else "gone"
 
         cache = LiveCache(cluster, note, timing=Timing(stale_after=0.2, backoff=0.1, backoff_cap=0.5))
@@ -276,7 +277,7 @@ async def test_nothing_is_missed_while_the_api_server_restarts(
         await cache.watch_scopes([scope])
         await objects.apply(cluster, maps, config_map("default", "kept", at="before"))
         alone.stop_apiserver(grace)
-        await until(lambda: not cache.fresh(scope).synced)
+        await until(lambda: not cache.freshness(scope).synced)
         with pytest.raises(KubeError, match=r"refused the connection|closed the connection"):
             cache.items(scope)
         alone.start_apiserver()
@@ -286,7 +287,7 @@ async def test_nothing_is_missed_while_the_api_server_restarts(
         await objects.delete(cluster, maps, "default", "gone")
         await objects.apply(cluster, maps, config_map("default", "kept", at="after"))
         await until(lambda: told == {"kept": "after", "gone": "gone"})
-        assert cache.fresh(scope).synced
+        assert cache.freshness(scope).synced
         assert "gone" not in {item.ref.name for item in cache.items(scope)}
         await cache.close()
         await cluster.close()

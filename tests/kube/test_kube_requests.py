@@ -1,4 +1,4 @@
-"""What comes of a request: an answer, or an error that says what to do."""
+"""A request gives a response, or an error that says what to do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from driftd.kube.connection import Cluster, ClusterAccess
-from driftd.kube.errors import refusal
+from driftd.kube.errors import response_error
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound
 from tests.kube.scripted import ScriptedApi, data, kubeconfig, never, refused, reset, text
 from tests.support.certificates import Authority
@@ -24,10 +24,10 @@ SECRETS = "/api/v1/namespaces/shop/secrets/db"
     ("status", "kind"),
     [(400, Invalid), (403, Forbidden), (404, NotFound), (409, Conflict), (410, Gone), (422, Invalid), (500, KubeError)],
 )
-async def test_a_refusal_keeps_the_apis_own_words(
+async def test_errors_have_the_api_servers_message(
     api: ScriptedApi, cluster: Cluster, status: int, kind: type[KubeError]
 ) -> None:
-    """Status, reason and message of the API reach the user as they are."""
+    """Status, reason and message reach the user unchanged."""
     api.on("GET", "/x", refused(status, "Because", 'deployments.apps "web" is not for you', name="web"))
     with pytest.raises(kind) as caught:
         await cluster.request("GET", "/x")
@@ -35,16 +35,16 @@ async def test_a_refusal_keeps_the_apis_own_words(
     assert str(caught.value) == 'deployments.apps "web" is not for you'
 
 
-async def test_a_busy_server_is_given_the_time_it_asks_for(api: ScriptedApi, cluster: Cluster) -> None:
-    """429 with Retry-After: the same request again, after that time, also when it writes."""
+async def test_a_throttled_request_is_repeated_after_the_retry_after(api: ScriptedApi, cluster: Cluster) -> None:
+    """429 with Retry-After: also for writes."""
     api.on("PATCH", "/x", refused(429, "TooManyRequests", "later", {"Retry-After": "1"}), data({"done": True}))
     started = time.monotonic()
     assert await cluster.request("PATCH", "/x", body={}) == {"done": True}
     assert time.monotonic() - started >= 1
 
 
-async def test_a_server_that_stays_busy_is_an_error_in_the_end(api: ScriptedApi, cluster: Cluster) -> None:
-    """Trying again has an end."""
+async def test_a_request_that_stays_throttled_is_an_error(api: ScriptedApi, cluster: Cluster) -> None:
+    """The number of attempts is limited."""
     api.on("GET", "/x", refused(429, "TooManyRequests", "too many requests", {"Retry-After": "0"}))
     with pytest.raises(KubeError, match="too many requests") as caught:
         await cluster.request("GET", "/x")
@@ -52,10 +52,8 @@ async def test_a_server_that_stays_busy_is_an_error_in_the_end(api: ScriptedApi,
     assert len(api.seen) == 6
 
 
-async def test_a_read_survives_a_broken_connection_and_a_write_is_not_repeated(
-    api: ScriptedApi, cluster: Cluster
-) -> None:
-    """What may have been done is not done twice behind the caller's back."""
+async def test_a_broken_connection_repeats_reads_and_not_writes(api: ScriptedApi, cluster: Cluster) -> None:
+    """A write may have been done."""
     api.on("GET", "/x", reset, data({"here": True}))
     assert await cluster.request("GET", "/x") == {"here": True}
     api.on("POST", "/x", reset, data({}))
@@ -63,14 +61,14 @@ async def test_a_read_survives_a_broken_connection_and_a_write_is_not_repeated(
         await cluster.request("POST", "/x", body={})
 
 
-async def test_a_gateway_without_its_server_is_asked_again_for_reads(api: ScriptedApi, cluster: Cluster) -> None:
+async def test_reads_are_repeated_after_a_gateway_error(api: ScriptedApi, cluster: Cluster) -> None:
     """502 and 503 of a load balancer in front of an API server that restarts."""
     api.on("GET", "/x", text("<html>bad gateway</html>", 502), text("", 503), data({"here": True}))
     assert await cluster.request("GET", "/x") == {"here": True}
 
 
-async def test_something_else_than_an_api_server_is_recognised(api: ScriptedApi, cluster: Cluster) -> None:
-    """A login page or a portal: the message says what was asked and that this is no Kubernetes API."""
+async def test_a_server_that_is_no_api_server_is_reported(api: ScriptedApi, cluster: Cluster) -> None:
+    """A login page or a portal: the message has the path, and says that this is no Kubernetes API."""
     api.on("GET", "/x", text("<html>canary</html>"))
     with pytest.raises(KubeError, match=r"GET /x: .* sent something that is not JSON") as caught:
         await cluster.request("GET", "/x")
@@ -80,8 +78,8 @@ async def test_something_else_than_an_api_server_is_recognised(api: ScriptedApi,
         await cluster.request("GET", "/x")
 
 
-async def test_a_server_that_does_not_answer_in_time_is_unreachable(api: ScriptedApi, cluster: Cluster) -> None:
-    """It names the server and what to look at."""
+async def test_a_server_that_does_not_respond_in_time_is_unreachable(api: ScriptedApi, cluster: Cluster) -> None:
+    """The message has the server and what to check."""
     api.on("GET", "/x", never)
     with pytest.raises(ClusterUnreachable, match=rf"cluster shop: {api.url} did not answer in time") as caught:
         await cluster.request("GET", "/x", timeout=0.2)
@@ -95,8 +93,8 @@ async def test_a_server_that_does_not_answer_in_time_is_unreachable(api: Scripte
         ("https://no-such-host.invalid:6443", "has a host name that cannot be resolved"),
     ],
 )
-async def test_an_unreachable_server_is_named_with_what_to_check(tmp_path: Path, server: str, says: str) -> None:
-    """The URL is in the message, as is the next thing to do."""
+async def test_the_error_for_an_unreachable_server_says_what_to_check(tmp_path: Path, server: str, says: str) -> None:
+    """With its URL."""
     cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, server)))
     with pytest.raises(ClusterUnreachable, match=f"cluster shop: {server} {says}"):
         await cluster.request("GET", "/version")
@@ -104,7 +102,7 @@ async def test_an_unreachable_server_is_named_with_what_to_check(tmp_path: Path,
 
 
 async def test_tls_trusts_the_kubeconfigs_authority_and_no_other(tmp_path: Path) -> None:
-    """The right CA works, a wrong one is refused by name, and skipping the check has to be asked for."""
+    """The right CA works, another is refused, and verification is skipped only on request."""
     for name in ("right", "wrong"):
         (tmp_path / name).mkdir()
     authority, stranger = Authority(tmp_path / "right"), Authority(tmp_path / "wrong")
@@ -168,10 +166,10 @@ async def test_plain_http_on_a_tls_port_is_recognised(api: ScriptedApi, tmp_path
         (409, 'Apply failed with 1 conflict: {"canary"}', {}),
     ],
 )
-def test_no_refusal_of_a_secret_shows_what_is_in_it(status: int, message: str, details: dict[str, object]) -> None:
-    """The API server and admission webhooks quote values; of a Secret we repeat only fields and reasons."""
+def test_errors_for_secrets_contain_no_values(status: int, message: str, details: dict[str, object]) -> None:
+    """The API server and admission webhooks quote values; for a Secret only fields and reasons are shown."""
     payload = {"kind": "Status", "message": message, "reason": "R", "details": details, "code": status}
-    error = refusal(status, json.dumps(payload).encode(), method="PATCH", path=SECRETS)
+    error = response_error(status, json.dumps(payload).encode(), method="PATCH", path=SECRETS)
     assert "canary" not in str(error)
     assert "0xca" not in str(error)
 
@@ -200,14 +198,14 @@ def test_no_refusal_of_a_secret_shows_what_is_in_it(status: int, message: str, d
         ),
     ],
 )
-def test_a_refusal_of_a_secret_that_names_no_value_is_shown_as_it_is(status: int, message: str) -> None:
-    """Hiding the plain reasons too would leave the user with nothing."""
+def test_errors_for_secrets_without_values_are_unchanged(status: int, message: str) -> None:
+    """Without the reason a user could do nothing."""
     payload = {"kind": "Status", "message": message, "reason": "R", "details": {"name": "db"}, "code": status}
-    assert str(refusal(status, json.dumps(payload).encode(), method="GET", path=SECRETS)) == message
+    assert str(response_error(status, json.dumps(payload).encode(), method="GET", path=SECRETS)) == message
 
 
-async def test_requests_under_way_are_bounded(api: ScriptedApi, tmp_path: Path) -> None:
-    """However many are asked for at once, the API server sees no more than it was promised."""
+async def test_concurrent_requests_are_limited(api: ScriptedApi, tmp_path: Path) -> None:
+    """The API server never has more of them than configured."""
     under_way = most = 0
 
     async def answer(_: web.Request) -> web.StreamResponse:

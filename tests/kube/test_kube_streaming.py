@@ -1,4 +1,4 @@
-"""Lists as streams: a list and the watch that goes on from it over one connection, where the server offers that."""
+"""Streaming lists: a list and the watch that continues it over one connection, where the server supports that."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from driftd.kube.cache import Changed, LiveCache, Timing
-from driftd.kube.connection import Cluster
+from driftd.kube.cache import LiveCache, ObjectChange, Timing
 from driftd.kube.discovery import Scope
+from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Forbidden, KubeError
 from tests.kube.scripted import (
     CONFIG_MAPS,
@@ -34,16 +34,16 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 class World:
-    """A cache with quick timing, and everything it told."""
+    """A cache with short timeouts, and its notifications."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.changes: list[Changed] = []
-        timing = Timing(silence=0.3, stale_after=0.3, backoff=0.02, backoff_cap=0.1)
+        self.changes: list[ObjectChange] = []
+        timing = Timing(idle_timeout=0.3, stale_after=0.3, backoff=0.02, backoff_cap=0.1)
         self.cache = LiveCache(cluster, self.changes.append, timing=timing)
 
     @property
-    def told(self) -> list[tuple[str, str | None, str | None]]:
-        """Name, and the versions before and after."""
+    def versions_notified(self) -> list[tuple[str, str | None, str | None]]:
+        """Name, old and new resource version."""
         return [
             (c.ref.name, c.old.resource_version if c.old else None, c.new.resource_version if c.new else None)
             for c in self.changes
@@ -60,10 +60,8 @@ async def world(cluster: Cluster) -> AsyncIterator[World]:
     await created.cache.close()
 
 
-async def test_one_connection_brings_what_is_there_and_what_happens_then(
-    api: ScriptedApi, world: World, until: Until
-) -> None:
-    """What is there is no news; what follows is."""
+async def test_list_and_watch_share_a_connection(api: ScriptedApi, world: World, until: Until) -> None:
+    """Listed objects are not notified; later events are."""
     sent = (
         event("ADDED", config_map("a", 3)),
         event("ADDED", config_map("b", 4)),
@@ -73,7 +71,7 @@ async def test_one_connection_brings_what_is_there_and_what_happens_then(
     api.on("stream GET", ALL, api.hold(*sent))
     await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 1)
-    assert world.told == [("a", "3", "6")]
+    assert world.versions_notified == [("a", "3", "6")]
     assert world.versions() == {"a": "6", "b": "4"}
     assert world.cache.version(*SHOP) == "6"
     [request] = api.seen
@@ -81,7 +79,7 @@ async def test_one_connection_brings_what_is_there_and_what_happens_then(
     assert request.query["allowWatchBookmarks"] == "true"
 
 
-async def test_when_the_stream_ends_a_watch_goes_on_from_there(api: ScriptedApi, world: World, until: Until) -> None:
+async def test_when_the_stream_ends_a_watch_resumes_it(api: ScriptedApi, world: World, until: Until) -> None:
     """Without another list."""
     api.on("stream GET", ALL, lines(event("ADDED", config_map("a", 3)), end_of_list(5), bookmark(9)))
     api.on("watch GET", ALL, api.hold(event("ADDED", config_map("b", 10))))
@@ -91,8 +89,8 @@ async def test_when_the_stream_ends_a_watch_goes_on_from_there(api: ScriptedApi,
     assert world.versions() == {"a": "3", "b": "10"}
 
 
-async def test_what_happens_while_the_list_is_told_is_taken_in(api: ScriptedApi, world: World) -> None:
-    """The server may mix news into what is there."""
+async def test_changes_during_the_initial_events_are_applied(api: ScriptedApi, world: World) -> None:
+    """The server may send them in between."""
     sent = (
         event("ADDED", config_map("a", 3)),
         event("ADDED", config_map("b", 4)),
@@ -107,10 +105,8 @@ async def test_what_happens_while_the_list_is_told_is_taken_in(api: ScriptedApi,
     assert world.changes == []
 
 
-async def test_a_server_that_does_not_offer_streams_is_read_by_pages_and_asked_once(
-    api: ScriptedApi, world: World
-) -> None:
-    """The first no counts for every kind of that server."""
+async def test_a_server_without_streaming_lists_is_read_by_pages(api: ScriptedApi, world: World) -> None:
+    """Its first refusal applies to all of its kinds."""
     secrets = "/api/v1/namespaces/shop/secrets"
     for path in (ALL, secrets):
         api.on("stream GET", path, not_offered)
@@ -123,10 +119,10 @@ async def test_a_server_that_does_not_offer_streams_is_read_by_pages_and_asked_o
 
 
 @pytest.mark.parametrize("how", ["cut", "ended", "too old", "silent", "nonsense"])
-async def test_a_list_that_breaks_off_is_not_believed_and_read_by_pages(
+async def test_an_incomplete_streaming_list_is_discarded_and_read_by_pages(
     api: ScriptedApi, world: World, until: Until, how: str
 ) -> None:
-    """Half a list would make the other half missing."""
+    """Otherwise the missing objects would count as deleted."""
     half = event("ADDED", config_map("a", 3))
     answers: dict[str, Answer] = {
         "cut": cut(half),
@@ -151,25 +147,25 @@ async def test_a_list_that_breaks_off_is_not_believed_and_read_by_pages(
         world.cache.get(CONFIG_MAPS, "shop", "b")
     released.set()
     await ensuring
-    await until(lambda: world.cache.fresh(SHOP).synced)
+    await until(lambda: world.cache.freshness(SHOP).synced)
     assert world.versions() == {"a": "3", "b": "4"}
 
 
-async def test_after_a_410_the_new_stream_tells_only_the_difference(
+async def test_after_a_410_the_new_stream_notifies_only_differences(
     api: ScriptedApi, world: World, until: Until
 ) -> None:
-    """What is held is replaced once the new list is complete, and not bit by bit."""
+    """The cached objects are replaced once the new list is complete."""
     first = (event("ADDED", config_map("same", 1)), event("ADDED", config_map("gone", 3)), end_of_list(5))
     second = (event("ADDED", config_map("same", 1)), event("ADDED", config_map("came", 41)), end_of_list(50))
     api.on("stream GET", ALL, lines(*first, too_old()), api.hold(*second))
     await world.cache.watch_scopes([SHOP])
     await until(lambda: len(world.changes) == 2)
-    assert sorted(world.told) == [("came", None, "41"), ("gone", "3", None)]
+    assert sorted(world.versions_notified) == [("came", None, "41"), ("gone", "3", None)]
     assert world.versions() == {"same": "1", "came": "41"}
 
 
-async def test_what_may_not_be_listed_is_forbidden(api: ScriptedApi, world: World) -> None:
-    """In the API server's own words, of a list: that is what has to be allowed."""
+async def test_a_forbidden_list_has_the_servers_message(api: ScriptedApi, world: World) -> None:
+    """The message of the paginated list, since `list` is the permission to grant."""
     api.on("stream GET", ALL, refused(403, "Forbidden", 'User "jane" cannot watch'))
     api.on("GET", ALL, refused(403, "Forbidden", 'User "jane" cannot list'))
     await world.cache.watch_scopes([SHOP])
@@ -177,8 +173,8 @@ async def test_what_may_not_be_listed_is_forbidden(api: ScriptedApi, world: Worl
         world.cache.get(CONFIG_MAPS, "shop", "a")
 
 
-async def test_a_stream_that_ends_at_once_is_not_asked_for_without_end(api: ScriptedApi, world: World) -> None:
-    """Lists are dear: they back off, also when each of them is complete."""
+async def test_streams_that_end_at_once_are_backed_off_from(api: ScriptedApi, world: World) -> None:
+    """Lists are expensive, even if each of them is complete."""
     api.on("stream GET", ALL, lines(event("ADDED", config_map("a", 3)), end_of_list(5)))
     api.on("watch GET", ALL, lines(too_old()))
     await world.cache.watch_scopes([SHOP])

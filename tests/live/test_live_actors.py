@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.diff.ownership import Entry
-from driftd.kube.packing import CachedObject
+from driftd.kube.cached_object import CachedObject
 from driftd.live.actors import ActorLog, Keys, _lost
 from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict

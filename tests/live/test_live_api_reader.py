@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from driftd.kube.connection import Cluster, ClusterAccess
+from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.live.api_reader import ApiReader, ReadResult, ReadResults
 from driftd.live.mapping import MappedManifest
 from driftd.model.resource import ResourceRef

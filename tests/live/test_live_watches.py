@@ -44,7 +44,7 @@ class Shared:
 
     async def metadata_only(self, name: str) -> None:
         """Returns once a ConfigMap is held as metadata only."""
-        await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and not held.is_whole, name)
+        await until(lambda: (held := self.held(CONFIG_MAPS, name)) is not None and held.metadata_only, name)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_the_content_of_pods_of_declared_workloads_is_held(shared: Shared)
         await world.apply("Deployment", deployment(name=name), name)
 
     def whole(name: str) -> list[bool]:
-        return [pod.is_whole for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
+        return [not pod.metadata_only for pod in shared.caches[0].items((pods, "web")) if pod.ref.name.startswith(name)]
 
     await until(lambda: whole("web") == [True] and whole("other") == [False], "the pods")
     reader = await shared.watches.subscribe("second", scopes, {declared["other"]})

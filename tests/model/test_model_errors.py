@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-import driftd.git.failure  # has errors of its own
+import driftd.git.errors  # has errors of its own
 from driftd.model.errors import ConfigError, DriftdError, KubeError, NotifyError, RenderError
 
 OWN: dict[type[DriftdError], DriftdError] = {
     ConfigError: ConfigError("driftd.yaml", ["apps: wants a list", "sources: wants a list"]),
-    driftd.git.failure.CommandFailed: driftd.git.failure.CommandFailed("fetch", "fatal: no such thing"),
+    driftd.git.errors.CommandFailed: driftd.git.errors.CommandFailed("fetch", "fatal: no such thing"),
     KubeError: KubeError("no", status=403, reason="Forbidden", retry_after=1.5),
     NotifyError: NotifyError("no", retry_after=2.0, permanent=True),
     RenderError: RenderError("wants a map", file="app/a.yaml", line=3, column=5),

@@ -1,4 +1,4 @@
-"""The nouns that the tests of this room speak of, and a server that answers as it is told."""
+"""Incidents, notifications, channels and an HTTP server for the tests of notify/."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def incident(
     )
 
 
-def told(
+def notification_of(
     event: IncidentEvent, about: Incident | None = None, resolution: Resolution = Resolution.HEALED
 ) -> Notification:
     about = about or incident()
@@ -77,7 +77,7 @@ def told(
 
 @dataclass
 class FakeSecret:
-    """A secret that a test may take away or change."""
+    """A secret that a test may remove or change."""
 
     secret: str | None
 
@@ -95,7 +95,7 @@ class Request:
 
 
 class Receiver:
-    """An HTTP server on loopback: remembers what it was sent, answers 200 or the next of `answers`."""
+    """An HTTP server on loopback: records requests, answers 200 or the next of `answers`."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -130,23 +130,23 @@ class Receiver:
 
 
 @dataclass
-class Memory:
-    """A channel that keeps what it is sent, and fails with what `troubles` holds, one for each try."""
+class RecordingChannel:
+    """A channel that records notifications, and fails with the errors in `errors`, one per attempt."""
 
     name: str = "memory"
     sent: list[tuple[Notification, str | None]] = field(default_factory=list)
-    troubles: deque[Exception | None] = field(default_factory=deque)
+    errors: deque[Exception | None] = field(default_factory=deque)
     gate: asyncio.Event | None = None
     closed: bool = False
-    asked: int = 0
+    attempts: int = 0
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
-        self.asked += 1
+        self.attempts += 1
         if self.gate is not None:
             await self.gate.wait()
-        trouble = self.troubles.popleft() if self.troubles else None
-        if trouble is not None:
-            raise trouble
+        error = self.errors.popleft() if self.errors else None
+        if error is not None:
+            raise error
         self.sent.append((notification, receipt))
         return f"receipt-{len(self.sent)}"
 
@@ -156,14 +156,14 @@ class Memory:
 
 @dataclass
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that tests advance."""
 
     now: datetime = T0 + timedelta(minutes=1)
 
     def __call__(self) -> datetime:
         return self.now
 
-    def pass_by(self, span: timedelta) -> None:
+    def advance(self, span: timedelta) -> None:
         self.now += span
 
 
@@ -172,7 +172,7 @@ def refused(after: float | None = None, *, permanent: bool = False) -> NotifyErr
 
 
 async def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait for the world to get there, with a deadline."""
+    """Waits for a condition, with a deadline."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (the world has no event for every state)
             await asyncio.sleep(0.01)

@@ -83,7 +83,7 @@ class Workspace:
 
 
 def refuse(body: dict[str, Any]) -> str | None:
-    """Slack's word for a message that is over its limits."""
+    """Slack's error code for a message beyond its limits."""
     blocks = body.get("blocks", [])
     if not body.get("text"):
         return "no_text"

@@ -1,4 +1,4 @@
-"""What a message says, and what it can never do."""
+"""The content of messages, and what they never contain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plain(text: str) -> str:
 
 def test_a_drift_message_says_what_who_when_and_where():
     """Object, field, both values, the manager, the time, and the line of Git with commit and author."""
-    assert written(world.told(world.OPENED)).splitlines() == [
+    assert written(world.notification_of(world.OPENED)).splitlines() == [
         "⚠️ *web on prod has drifted from Git 4f0c1234: 1 object (1 drifted), 1 field*",
         "*Deployment* `web/web` drifted · `apps/web/deploy.yaml:1`",
         "• `spec.template.spec.containers[name=web].image`: `nginx:1.25` → `nginx:1.26`",
@@ -44,22 +44,24 @@ def test_a_drift_message_says_what_who_when_and_where():
     ]
 
 
-def test_a_user_known_from_an_audit_event_is_named_before_the_manager():
-    """A person is what one wants to know first."""
+def test_a_user_from_an_audit_event_is_named_before_the_manager():
+    """A person is what readers look for first."""
     owner = replace(world.drift().by, user="ada@example.com", subresource="scale")
     about = world.incident(world.drifted("web", replace(world.drift(), by=owner)))
-    assert "`ada@example.com with kubectl-edit on scale, 2026-11-22" in written(world.told(world.OPENED, about))
+    assert "`ada@example.com with kubectl-edit on scale, 2026-11-22" in written(
+        world.notification_of(world.OPENED, about)
+    )
 
 
-def test_removed_and_added_fields_and_missing_and_orphaned_objects_are_told_as_such():
-    """Each kind of difference has its words."""
+def test_every_kind_of_difference_has_its_own_words():
+    """Removed and added fields, missing and orphaned objects."""
     about = world.incident(
         world.drifted("a", world.drift(live=None, change=Change.REMOVED)),
         world.drifted("b", world.drift(desired=None, live={"x": 1}, change=Change.ADDED)),
         world.drifted("c", status=Status.MISSING),
         world.drifted("d", status=Status.ORPHANED),
     )
-    text = written(world.told(world.OPENED, about))
+    text = written(world.notification_of(world.OPENED, about))
     assert "4 objects (2 drifted, 1 missing, 1 orphaned), 2 fields" in text
     assert "image`: removed, was `nginx:1.25`" in text
     assert 'image`: added `{"x": 1}`' in text
@@ -78,12 +80,15 @@ def test_removed_and_added_fields_and_missing_and_orphaned_objects_are_told_as_s
     ],
 )
 def test_a_resolved_message_says_how_and_after_how_long(resolution: Resolution, words: str):
-    """It is visibly over: a green mark, the objects struck, in the past tense."""
-    text = written(world.told(world.RESOLVED, resolution=resolution))
+    """A green mark, the objects struck through, in the past tense."""
+    text = written(world.notification_of(world.RESOLVED, resolution=resolution))
     assert text.splitlines()[0] == f"✅ *web on prod: {words}*"
     assert "~Deployment `web/web`~ was drifted" in text
     assert "resolved 2026-11-22 08:52:53 UTC" in text
-    assert plain(slack.closing(compose(world.told(world.RESOLVED)))) == "✅ resolved: healed by driftd after 42 s"
+    assert (
+        plain(slack.resolved_reply(compose(world.notification_of(world.RESOLVED))))
+        == "✅ resolved: healed by driftd after 42 s"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,9 +101,9 @@ def test_a_resolved_message_says_how_and_after_how_long(resolution: Resolution, 
     ],
 )
 def test_incidents_that_are_not_about_fields_have_their_own_words(kind: IncidentType, headline: str):
-    """The headline says the kind of trouble, the sentence of the incident follows as it is."""
+    """The headline says the kind of error, the sentence of the incident follows as it is."""
     about = world.incident(kind=kind, message="Deployment/web: 2 of 3 *ready*\nsecond line")
-    assert written(world.told(world.OPENED, about)).splitlines()[:3] == [
+    assert written(world.notification_of(world.OPENED, about)).splitlines()[:3] == [
         headline,
         "> `Deployment/web: 2 of 3 *ready*`",
         "> `second line`",
@@ -108,15 +113,15 @@ def test_incidents_that_are_not_about_fields_have_their_own_words(kind: Incident
 @pytest.mark.parametrize("kind", IncidentType)
 @pytest.mark.parametrize("event", IncidentEvent)
 def test_every_type_and_event_has_a_message(kind: IncidentType, event: IncidentEvent):
-    """Nothing an engine may tell is without words, also where no revision and no cluster is known."""
+    """Also without a revision and a cluster."""
     about = replace(world.incident(kind=kind), revision=None, cluster="")
-    assert written(world.told(event, about)).splitlines()[0].count("web") == 1
+    assert written(world.notification_of(event, about)).splitlines()[0].count("web") == 1
 
 
-def test_many_objects_and_fields_are_shown_in_part_and_counted_whole():
+def test_objects_and_fields_beyond_the_limits_are_counted():
     """Ten objects, thirty fields, then a number."""
     objects = [world.drifted(f"web-{i}", *[world.drift(i, 10 + i)] * 5) for i in range(25)]
-    text = written(world.told(world.OPENED, world.incident(*objects)))
+    text = written(world.notification_of(world.OPENED, world.incident(*objects)))
     assert "25 objects (25 drifted), 125 fields" in text
     assert text.count("• `") <= 30
     assert text.count("*Deployment*") == 10
@@ -128,21 +133,23 @@ def test_a_changed_file_in_a_configmap_shows_as_a_line_diff():
     """A few lines, not two copies of the file."""
     desired = "".join(f"key-{i}: {i}\n" for i in range(500))
     live = desired.replace("key-250: 250", "key-250: 9")
-    text = written(world.told(world.OPENED, world.incident(world.drifted("web", world.drift(desired, live)))))
+    text = written(
+        world.notification_of(world.OPENED, world.incident(world.drifted("web", world.drift(desired, live))))
+    )
     assert "```\n-key-250: 250\n+key-250: 9\n```" in text
     assert len(text) < 600
 
 
 def test_long_values_show_the_part_that_differs():
-    """Two digests that begin alike are told apart."""
+    """Two digests that begin alike can be distinguished."""
     desired, live = "registry.example.com/" + "a" * 200 + "1", "registry.example.com/" + "a" * 200 + "2"
     left, right = wording.pair(desired, live)
     assert left != right
     assert max(len(left), len(right)) <= wording.SHORT
 
 
-def test_a_huge_pair_of_values_costs_nothing_much():
-    """A megabyte that differs everywhere is bounded before it is compared."""
+def test_huge_values_are_truncated_before_they_are_compared():
+    """A megabyte that differs everywhere takes no noticeable time."""
     lines = wording.line_diff("x\n" * 400_000, "y\n" * 400_000)
     assert lines is not None
     assert len(lines) == 9
@@ -153,8 +160,8 @@ def test_a_huge_pair_of_values_costs_nothing_much():
     ("seconds", "words"),
     [(0, "0 s"), (42.4, "42 s"), (60, "1 min"), (303, "5 min 3 s"), (7500, "2 h 5 min"), (273_600, "3 d 4 h")],
 )
-def test_durations_read_as_people_say_them(seconds: float, words: str):
-    """Two units at most."""
+def test_durations_have_two_units_at_most(seconds: float, words: str):
+    """As people write them."""
     assert wording.duration(timedelta(seconds=seconds)) == words
 
 
@@ -191,19 +198,19 @@ def notifications(draw: st.DrawFn):
         *draw(st.lists(objects, max_size=14)), kind=draw(st.sampled_from(IncidentType)), message=draw(NASTY)
     )
     about = replace(about, app=draw(NASTY), cluster=draw(NASTY))
-    return world.told(draw(st.sampled_from(IncidentEvent)), about)
+    return world.notification_of(draw(st.sampled_from(IncidentEvent)), about)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(notifications())
-def test_nothing_from_a_cluster_can_ping_people_or_make_links_or_break_the_limits(notification):
-    """Whatever stands in names, values, managers and messages: no raw angle bracket, no mention, no oversized block."""
+def test_no_text_from_a_cluster_can_mention_people_make_links_or_exceed_limits(notification):
+    """Names, values, managers and messages: no raw angle bracket, no mention, no oversized block."""
     message = compose(notification)
     blocks, fallback = slack.blocks(message), slack.fallback(message)
     assert block_mistakes(blocks) == []
     assert len(blocks) <= 50
     assert sum(len(json.dumps(b, ensure_ascii=False)) for b in blocks) <= 13_000
-    texts = [fallback, slack.closing(message)]
+    texts = [fallback, slack.resolved_reply(message)]
     for block in blocks:
         parts = [block["text"]] if block["type"] == "section" else block["elements"]
         assert all(part["type"] == "mrkdwn" and part["verbatim"] for part in parts)
@@ -224,9 +231,9 @@ def test_nothing_from_a_cluster_can_ping_people_or_make_links_or_break_the_limit
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=12, max_size=40))
-def test_a_secret_that_was_redacted_upstream_is_in_no_part_of_a_message(secret: str):
-    """Messages are made of the fields they are given, which are redacted, and of nothing else."""
+def test_a_redacted_secret_is_in_no_part_of_a_message(secret: str):
+    """Messages contain nothing but the fields that they are given, which are redacted."""
     redacted = world.drift("<redacted:1a2b3c4d>", "<redacted:99887766>")
-    text = written(world.told(world.OPENED, world.incident(world.drifted("web", redacted))))
+    text = written(world.notification_of(world.OPENED, world.incident(world.drifted("web", redacted))))
     assert secret not in text
     assert "`<redacted:1a2b3c4d>` → `<redacted:99887766>`" in text

@@ -39,11 +39,11 @@ async def channel(workspace: Workspace, token: world.FakeSecret) -> AsyncIterato
     await made.close()
 
 
-async def test_an_incident_is_one_message_that_says_when_it_is_over(workspace, channel):
-    """Opened posts, changed updates, resolved updates and says so in the thread, which is what people are told of."""
+async def test_an_incident_is_one_message_with_a_reply_on_resolution(workspace, channel):
+    """Opened posts, changed updates, resolved updates and replies in the thread, which notifies people."""
     receipt = None
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
-        receipt = await channel.send(world.told(event), receipt)
+        receipt = await channel.send(world.notification_of(event), receipt)
     message, reply = workspace.messages
     assert message["text"].startswith("✅ web on prod: drift is over: healed by driftd after 42 s")
     assert "~Deployment `web/web`~ was drifted" in json.dumps(message["blocks"], ensure_ascii=False)
@@ -52,39 +52,39 @@ async def test_an_incident_is_one_message_that_says_when_it_is_over(workspace, c
     assert all(m["link_names"] is False and m["parse"] == "none" for m in workspace.messages)
 
 
-async def test_a_message_that_somebody_deleted_is_posted_anew(workspace, channel):
-    """An update that has nothing to update is not lost."""
-    await channel.send(world.told(world.OPENED), None)
+async def test_a_deleted_message_is_posted_again(workspace, channel):
+    """An update without a message to update is not lost."""
+    await channel.send(world.notification_of(world.OPENED), None)
     workspace.messages.clear()
-    receipt = await channel.send(world.told(world.CHANGED), "C1:1700000000.000001")
+    receipt = await channel.send(world.notification_of(world.CHANGED), "C1:1700000000.000001")
     assert len(workspace.messages) == 1
     assert receipt == f"C1:{workspace.messages[0]['ts']}"
 
 
 async def test_the_biggest_message_is_within_slacks_limits(workspace, channel):
-    """Thousands of objects with long values still make one message that Slack takes."""
+    """Thousands of objects with long values make one message that Slack accepts."""
     fields = [world.drift("&" * 500 + str(i), "<" * 500 + str(i)) for i in range(40)]
     objects = [world.drifted(f"web-{i}", *fields) for i in range(2000)]
-    await channel.send(world.told(world.OPENED, world.incident(*objects)), None)
+    await channel.send(world.notification_of(world.OPENED, world.incident(*objects)), None)
     [message] = workspace.messages
     assert "more objects" in message["blocks"][-2]["text"]["text"]
 
 
-async def test_a_wrong_token_is_told_without_the_token_and_a_new_one_is_used_at_once(workspace, channel, token, caplog):
-    """The file is read at each use; neither the error nor the log shows what is in it."""
+async def test_a_wrong_token_is_not_shown_and_a_new_one_is_used_at_once(workspace, channel, token, caplog):
+    """The file is read at each use; neither the error nor the log contains it."""
     caplog.set_level(logging.DEBUG)
     token.secret = "xoxb-wrong-canary"
     with pytest.raises(NotifyError, match="invalid_auth") as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     assert not caught.value.permanent
     assert "canary" not in str(caught.value) + caplog.text
     token.secret = TOKEN
-    await channel.send(world.told(world.OPENED), None)
+    await channel.send(world.notification_of(world.OPENED), None)
     assert len(workspace.messages) == 1
     assert "canary" not in caplog.text
     token.secret = None
     with pytest.raises(NotifyError, match="no such file"):
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
 
 
 @pytest.mark.parametrize(
@@ -96,52 +96,50 @@ async def test_a_wrong_token_is_told_without_the_token_and_a_new_one_is_used_at_
         (200, {"ok": False, "error": "internal_error"}, {}, None, "internal_error"),
     ],
 )
-async def test_what_slack_refuses_for_now_is_tried_again(
-    workspace, channel, status, answer, headers, retry_after, says
-):
-    """Rate limits with their time, outages, and what an administrator can put right."""
+async def test_temporary_failures_of_slack_are_retried(workspace, channel, status, answer, headers, retry_after, says):
+    """Rate limits with their delay, outages, and what an administrator can mend."""
     workspace.failures.append((status, answer, headers))
     with pytest.raises(NotifyError, match=says) as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     assert (caught.value.permanent, caught.value.retry_after) == (False, retry_after)
-    await channel.send(world.told(world.OPENED), None)
+    await channel.send(world.notification_of(world.OPENED), None)
     assert len(workspace.messages) == 1
 
 
-async def test_when_slack_refuses_the_blocks_the_plain_text_is_sent(workspace, channel):
-    """A message without its looks is better than none; only when that is refused too it is final."""
+async def test_when_slack_rejects_the_blocks_the_plain_text_is_sent(workspace, channel):
+    """Only if that is rejected too, the failure is permanent."""
     workspace.failures.append((200, {"ok": False, "error": "invalid_blocks"}, {}))
-    await channel.send(world.told(world.OPENED), None)
+    await channel.send(world.notification_of(world.OPENED), None)
     assert workspace.messages[0]["blocks"] == []
     assert "Deployment web/web" in workspace.messages[0]["text"]
     workspace.failures.append((200, {"ok": False, "error": "msg_too_long"}, {}))
     with pytest.raises(NotifyError) as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     assert caught.value.permanent
 
 
-async def test_an_unreachable_slack_is_told_without_the_token(token):
-    """No connection is a sentence about Slack."""
+async def test_the_error_for_an_unreachable_slack_does_not_contain_the_token(token):
+    """It is a sentence about Slack."""
     channel = SlackChannel(token=token, channel="#drift", api_url="http://127.0.0.1:9/api/")
     with pytest.raises(NotifyError, match="slack: no connection") as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     await channel.close()
     assert "canary" not in str(caught.value)
 
 
 async def test_a_webhook_posts_every_event_as_a_message(workspace):
-    """It cannot update, so each is its own; trouble is told without the address, which is the secret."""
+    """It cannot update; errors do not contain the URL, which is the secret."""
     channel = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
-        assert await channel.send(world.told(event), None) is None
+        assert await channel.send(world.notification_of(event), None) is None
     assert [m["text"][:2] for m in workspace.messages] == ["⚠️", "⚠️", "✅ "]
     workspace.failures.append((403, {"text": "action_prohibited"}, {}))
     with pytest.raises(NotifyError, match=r"slack: HTTP 403 .action_prohibited") as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     assert not caught.value.permanent
     assert "canary" not in str(caught.value)
     workspace.failures.append((400, {"text": "invalid_blocks"}, {}))
-    await channel.send(world.told(world.OPENED), None)
+    await channel.send(world.notification_of(world.OPENED), None)
     assert "blocks" not in workspace.messages[-1]
     await channel.close()
 
@@ -162,5 +160,5 @@ async def test_from_the_outbox_an_incident_becomes_one_updated_message(workspace
 
 
 async def _accept(store: Store, event) -> None:
-    told = world.told(event)
+    told = world.notification_of(event)
     await save_incident(store, replace(told.incident), told, ["slack"])

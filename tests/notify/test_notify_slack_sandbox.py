@@ -1,4 +1,4 @@
-"""The same channels against the Slack-compatible endpoint that driftd brings along."""
+"""The same channels with the Slack-compatible endpoint of the sandbox."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ async def test_an_incident_is_one_message_and_a_reply(slack, channel, store: Sto
     slack.rate_limit(retry_after=3)
     slack.fail("internal_error")
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
-        told = world.told(event)
+        told = world.notification_of(event)
         await save_incident(store, told.incident, told, ["slack"])
     for _ in range(3):
         await dispatcher.drain(5)
-        clock.pass_by(world.timedelta(minutes=1))
+        clock.advance(world.timedelta(minutes=1))
     message, reply = slack.messages("#drift")
     assert (message.edits, message.text[0]) == (2, "✅")
     assert (reply.thread_ts, reply.text) == (message.ts, "✅ resolved: healed by driftd after 42 s")
@@ -51,17 +51,17 @@ async def test_the_biggest_messages_keep_every_limit(slack, channel):
     """By token and by webhook, nothing is refused: the blocks arrive, not the plain text in their place."""
     fields = [world.drift("&" * 500 + str(i), "line <\n" * 50 + str(i)) for i in range(40)]
     about = world.incident(*[world.drifted(f"web-{i}", *fields) for i in range(500)])
-    await channel.send(world.told(world.OPENED, about), None)
+    await channel.send(world.notification_of(world.OPENED, about), None)
     hook = SlackWebhookChannel(url=world.FakeSecret(slack.webhook_url))
-    await hook.send(world.told(world.OPENED, about), None)
+    await hook.send(world.notification_of(world.OPENED, about), None)
     await hook.close()
     assert [(m.via, bool(m.blocks)) for m in slack.messages()] == [("api", True), ("webhook", True)]
 
 
-async def test_a_wrong_token_is_told_without_it(slack):
-    """The sentence says what to do."""
+async def test_the_error_for_a_wrong_token_does_not_contain_it(slack):
+    """It says what to do."""
     channel = SlackChannel(token=world.FakeSecret("xoxb-wrong-canary"), channel="#drift", api_url=slack.api_url)
     with pytest.raises(NotifyError, match="token is not valid") as caught:
-        await channel.send(world.told(world.OPENED), None)
+        await channel.send(world.notification_of(world.OPENED), None)
     await channel.close()
     assert "canary" not in str(caught.value)

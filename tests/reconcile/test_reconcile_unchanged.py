@@ -18,7 +18,7 @@ from driftd.live.mapping import MappedManifest
 from driftd.live.watches import ClusterWatches
 from driftd.model.plan import Mode
 from driftd.reconcile.reconciler import Reconciler
-from driftd.render.parsed import CachingParser, Parser, UncachedParser
+from driftd.render.parser import CachingParser, Parser, UncachedParser
 from tests.support.world import World, config_map
 from tests.support.worlds import Opened
 

@@ -1,4 +1,4 @@
-"""The programs that render, as real as in production."""
+"""The real kustomize and helm."""
 
 from __future__ import annotations
 

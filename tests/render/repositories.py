@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from driftd.render.tree import FolderTree
+from driftd.render.file_tree import FolderTree
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""What is read line by line is what libyaml reads, and what is not of that kind is left to libyaml."""
+"""The line-based reader agrees with libyaml on what it reads, and leaves the rest to libyaml."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ LINES = st.sampled_from(
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Lines of every kind in columns that hardly fit."""
+    """Lines of all kinds at arbitrary indents."""
     lines = draw(st.lists(st.tuples(st.integers(0, 6), LINES), min_size=1, max_size=8))
     return "".join(f"{' ' * indent}{line}\n" for indent, line in lines)
 
@@ -90,20 +90,20 @@ def exact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def said_by_libyaml(text: str) -> Any:
+def read_by_libyaml(text: str) -> Any:
     try:
-        found = compose(text, depth=DEPTH)
+        value = compose(text, depth=DEPTH)
     except ComposeError:
         return "refused"
-    return None if found is None else (exact(found[0]), found[1])
+    return None if value is None else (exact(value[0]), value[1])
 
 
 def assert_agrees(text: str) -> bool:
-    """Whether the text was read; if so, both have found the same."""
-    found = read_block(text, depth=DEPTH)
-    if found is None:
+    """Whether the text was read; if so, both readers give the same value."""
+    value = read_block(text, depth=DEPTH)
+    if value is None:
         return False
-    assert (exact(found[0]), found[1]) == said_by_libyaml(text)
+    assert (exact(value[0]), value[1]) == read_by_libyaml(text)
     return True
 
 
@@ -115,14 +115,14 @@ def assert_agrees(text: str) -> bool:
 @example("a:\n- b\n  c\n")
 @example("- a\n b: 1\n")
 @settings(max_examples=1500, deadline=None)
-def test_whatever_is_read_is_what_libyaml_says(text: str) -> None:
-    """Nothing is read otherwise, and nothing is read that libyaml refuses."""
+def test_whatever_is_read_equals_what_libyaml_reads(text: str) -> None:
+    """No text gets another value, and no text is read that libyaml refuses."""
     assert_agrees(text)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_manifest_with_a_slip_is_read_as_libyaml_does(seed: int) -> None:
-    """Characters and lines are taken out, doubled and put in where they do not belong."""
+    """Characters and lines are removed, duplicated and inserted at random."""
     chance = random.Random(seed)
     whole = [file.read_text() for file in sorted(TEMPLATES.glob("*.yaml"))]
     whole.append(BLOCKS)
@@ -147,7 +147,7 @@ def test_a_manifest_with_a_slip_is_read_as_libyaml_does(seed: int) -> None:
 
 
 def test_the_usual_manifests_need_no_libyaml() -> None:
-    """Every form that is claimed to be read is read."""
+    """All supported forms are read."""
     assert assert_agrees(BLOCKS)
     for file in TEMPLATES.glob("*.yaml"):
         assert assert_agrees(file.read_text())
@@ -162,15 +162,15 @@ def test_the_usual_manifests_need_no_libyaml() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_of_this_kind_is_left_to_libyaml(text: str) -> None:
-    """Whatever takes knowledge of the whole document, and every mistake, which libyaml words."""
+    """Whatever depends on the rest of the document, and all errors, which libyaml words."""
     assert read_block(text, depth=DEPTH) is None
 
 
-def test_a_long_line_is_read_and_not_remembered() -> None:
-    """What a Secret holds as one line of megabytes must not stay."""
-    before = block_yaml._remembered.cache_info().currsize
+def test_a_long_line_is_read_and_not_cached() -> None:
+    """A Secret's value of megabytes in one line must not stay in memory."""
+    before = block_yaml._parse_line_cached.cache_info().currsize
     assert assert_agrees(f"data:\n  blob: {'QUJD' * 100_000}\n")
-    assert block_yaml._remembered.cache_info().currsize <= before + 1
+    assert block_yaml._parse_line_cached.cache_info().currsize <= before + 1
 
 
 def test_deep_nesting_is_left_to_libyaml() -> None:
@@ -180,11 +180,11 @@ def test_deep_nesting_is_left_to_libyaml() -> None:
     assert read_block("a: 1\n", depth=3) is None
 
 
-def test_the_lines_of_fields_are_those_that_libyaml_gives() -> None:
-    """Of every map and list that does not stand in brackets."""
+def test_the_positions_of_fields_are_those_that_libyaml_gives() -> None:
+    """For every map and list that is not in brackets."""
     text = BLOCKS.replace("\n-\n", "\n- null\n")
     places: list[dict[int, dict[Any, int]]] = [{}, {}]
-    block, libyaml = read_block(text, depth=DEPTH, places=places[0]), compose(text, depth=DEPTH, places=places[1])
+    block, libyaml = read_block(text, depth=DEPTH, positions=places[0]), compose(text, depth=DEPTH, positions=places[1])
     assert block is not None
     assert libyaml is not None
     compared = 0

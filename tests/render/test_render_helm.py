@@ -11,7 +11,7 @@ import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.lines import line_of
+from driftd.render.line_numbers import line_of
 from tests.render.repositories import tree, write
 
 CHART = {
@@ -74,7 +74,7 @@ def refused(root: Path, files: dict[str, str], options: RenderOptions) -> Render
 
 
 def test_a_chart_gives_its_objects_with_their_templates(tmp_path: Path, programs: RenderOptions) -> None:
-    """CRDs are there, hooks and tests are not; each object knows the template that it was made from."""
+    """CRDs are included, hooks and tests are not; the source of an object is its template."""
     rendering = rendered(tmp_path, {}, replace(programs, release="shop", namespace="web"))
     assert {str(m.ref): m.source.file for m in rendering.manifests} == {
         "CustomResourceDefinition.apiextensions.k8s.io/things.example.com": "charts/web/crds/crd.yaml",
@@ -122,7 +122,7 @@ def test_values_files_must_be_in_the_repository(tmp_path: Path, programs: Render
     assert says in error.message
 
 
-def test_a_chart_sees_the_cluster_that_it_is_told(tmp_path: Path, programs: RenderOptions) -> None:
+def test_a_chart_is_rendered_for_the_configured_cluster(tmp_path: Path, programs: RenderOptions) -> None:
     """Its capabilities are given; it asks no cluster, so a lookup finds nothing."""
     options = replace(programs, kube_version="1.31.4", api_versions=("monitoring.coreos.com/v1",))
     config_map = next(m for m in rendered(tmp_path, {}, options).manifests if m.ref.kind == "ConfigMap")
@@ -147,15 +147,15 @@ def test_a_packed_dependency_is_used_and_named(tmp_path: Path, programs: RenderO
             archive.addfile(entry, io.BytesIO(text.encode()))
     rendering = render(app, programs)
     assert rendering.errors == ()
-    found = {m.ref.name: m.source.file for m in rendering.manifests if m.ref.kind == "Secret"}
-    assert found == {
+    sources = {m.ref.name: m.source.file for m in rendering.manifests if m.ref.kind == "Secret"}
+    assert sources == {
         "db": "charts/web/charts/db-1.0.0.tgz",
         "cache": "charts/web/charts/cache/templates/s.yaml",
     }
 
 
 def test_a_dependency_that_is_not_there_is_not_fetched(tmp_path: Path, programs: RenderOptions) -> None:
-    """The error says which one, where it is looked for, and what to do."""
+    """The error says which one, where it is expected, and what to do."""
     dependencies = 'dependencies: [{name: redis, version: "1", repository: "https://charts.example.com"}]\n'
     chart = CHART["charts/web/Chart.yaml"] + dependencies
     error = refused(tmp_path, {"charts/web/Chart.yaml": chart}, programs)
@@ -177,7 +177,7 @@ def test_a_dependency_that_is_not_there_is_not_fetched(tmp_path: Path, programs:
 def test_an_error_of_a_template_names_it(
     tmp_path: Path, programs: RenderOptions, template: str, line: int | None, says: str
 ) -> None:
-    """File and line are those of the repository, the text is what Helm says about them, without its advice."""
+    """File and line are those of the repository, the text is Helm's without its advice."""
     error = refused(tmp_path, {"charts/web/templates/bad.yaml": template}, programs)
     assert (error.file, error.line) == ("charts/web/templates/bad.yaml", line)
     assert says in error.message
@@ -206,7 +206,7 @@ def test_a_values_file_that_breaks_the_chart_is_an_error(tmp_path: Path, program
 def test_helm_reads_no_configuration_of_ours(
     tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a namespace nor a plugin of whoever runs driftd changes what is rendered."""
+    """Neither a namespace nor a plugin of the user who runs driftd changes the result."""
     monkeypatch.setenv("HELM_NAMESPACE", "elsewhere")
     monkeypatch.setenv("HELM_PLUGINS", str(tmp_path / "plugins"))
     write(tmp_path / "plugins/evil", {"plugin.yaml": "name: evil\nversion: 1.0.0\ncommand: touch evil\n"})

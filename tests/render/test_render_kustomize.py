@@ -1,4 +1,4 @@
-"""Kustomize builds what stands in the repository, and nothing else."""
+"""Kustomize builds files of the repository, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.lines import line_of
+from driftd.render.line_numbers import line_of
 from tests.render.repositories import config_map, tree, write
 
 SERVICE = """
@@ -33,12 +33,12 @@ BASE = {
 
 @pytest.fixture
 def webserver() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine that gives a manifest to whoever asks, and the paths that were asked for."""
-    asked: list[str] = []
+    """A local server that returns a manifest for every request, and the paths that were requested."""
+    requested: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(config_map("remote").encode())
@@ -49,7 +49,7 @@ def webserver() -> Iterator[tuple[str, list[str]]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requested
     server.shutdown()
     server.server_close()
     thread.join()
@@ -70,7 +70,7 @@ def refused(root: Path, files: dict[str, str], options: RenderOptions) -> Render
 
 
 def test_an_overlay_on_a_base_elsewhere_in_the_repository(tmp_path: Path, programs: RenderOptions) -> None:
-    """Each object names the file and line that it was made from; the annotation that told us is gone."""
+    """The source of each object is its file and line; the origin annotation is removed."""
     files = {
         **BASE,
         "apps/web/prod/kustomization.yaml": """
@@ -91,11 +91,11 @@ def test_an_overlay_on_a_base_elsewhere_in_the_repository(tmp_path: Path, progra
     }
     rendering = built(tmp_path, "apps/web/prod", files, programs)
     assert rendering.kind is RenderKind.KUSTOMIZE
-    found = {
+    sources = {
         f"{m.ref.kind}/{m.ref.namespace}/{m.ref.name.split('-')[1]}": (m.source.file, m.source.line, m.source.origin)
         for m in rendering.manifests
     }
-    assert found == {
+    assert sources == {
         "ConfigMap/shop/x": ("base/service.yaml", 1, "kustomize"),
         "Service/shop/web": ("base/service.yaml", 5, "kustomize"),
         "ConfigMap/shop/local": ("apps/web/prod/local.yaml", 1, "kustomize"),
@@ -143,7 +143,7 @@ def test_origins_that_the_user_asked_for_stay(tmp_path: Path, programs: RenderOp
 
 
 def test_a_kustomization_in_one_line_is_built_without_origins(tmp_path: Path, programs: RenderOptions) -> None:
-    """Where the wish can't be written into the file, the source is the kustomization file."""
+    """Where the option cannot be inserted into the file, the source is the kustomization file."""
     rendering = built(
         tmp_path, "", {"kustomization.yaml": "{resources: [a.yaml]}", "a.yaml": config_map("a")}, programs
     )
@@ -157,7 +157,7 @@ def test_each_name_of_a_kustomization_file(tmp_path: Path, programs: RenderOptio
 
 
 def test_bases_in_and_around_each_other(tmp_path: Path, programs: RenderOptions) -> None:
-    """A base may stand above one that was needed before, and a component beside them."""
+    """A base may contain one that was exported before; components work too."""
     files = {
         "shared/kustomization.yaml": "resources: [common.yaml]\n",
         "shared/common.yaml": config_map("common"),
@@ -261,8 +261,8 @@ def test_a_base_that_cannot_be_used_names_its_line(
 def test_nothing_is_asked_of_any_server(
     tmp_path: Path, programs: RenderOptions, webserver: tuple[str, list[str]], field: str
 ) -> None:
-    """Wherever kustomize would download something, it is refused before anything is asked."""
-    url, asked = webserver
+    """Wherever kustomize would download something, it is refused before any request."""
+    url, requested = webserver
     files = {
         "app/kustomization.yaml": "resources: [a.yaml]\n" * ("resources" not in field) + field.format(url=url),
         "app/a.yaml": config_map("a"),
@@ -275,7 +275,7 @@ def test_nothing_is_asked_of_any_server(
     }
     error = refused(tmp_path, files, programs)
     assert error.file.startswith("app/")
-    assert asked == []
+    assert requested == []
 
 
 def test_nothing_of_the_repository_is_run(tmp_path: Path, programs: RenderOptions) -> None:
@@ -367,7 +367,7 @@ def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path, progra
         assert time.monotonic() < deadline, "the child of the killed program still runs"
 
 
-def test_the_program_sees_nothing_of_our_environment(
+def test_the_program_does_not_inherit_the_environment(
     tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There may be tokens in it."""

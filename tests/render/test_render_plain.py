@@ -10,12 +10,12 @@ import pytest
 from driftd.model.errors import PathNotFound
 from driftd.model.resource import digest
 from driftd.render.app import RenderKind, RenderOptions, render
-from driftd.render.tree import FolderTree
+from driftd.render.file_tree import FolderTree
 from tests.render.repositories import config_map, tree, write
 
 
 def names(root: Path, path: str, files: dict[str, str]) -> list[str]:
-    """The names of the objects that an app of these files has; no error among them."""
+    """The names of the objects in these files, without errors."""
     rendering = render(tree(root, path, files), RenderOptions())
     assert rendering.errors == ()
     return [manifest.ref.name for manifest in rendering.manifests]
@@ -42,7 +42,7 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     assert found == ["a", "b1", "b2", "c"]
 
 
-def test_a_manifest_knows_its_file_and_line(tmp_path: Path) -> None:
+def test_a_manifest_has_its_file_and_line(tmp_path: Path) -> None:
     """Paths are those of the repository, not of the app's folder."""
     app = tree(tmp_path, "apps/web", {"apps/web/a.yaml": config_map("a") + "---\n\n" + config_map("b")})
     rendering = render(app, RenderOptions())
@@ -54,7 +54,7 @@ def test_a_manifest_knows_its_file_and_line(tmp_path: Path) -> None:
 
 
 def test_one_file_can_be_an_app(tmp_path: Path) -> None:
-    """The app's path may be a file, whatever its name and whatever stands beside it."""
+    """The app's path may be a file, whatever its name and its neighbours."""
     files = {"deploy/all.txt": config_map("a"), "deploy/b.yaml": config_map("b"), "kustomization.yaml": "{}"}
     assert names(tmp_path, "deploy/all.txt", files) == ["a"]
 
@@ -91,7 +91,7 @@ def test_driftdignore_leaves_files_out(tmp_path: Path) -> None:
     assert sorted(names(tmp_path, "app", files)) == ["a", "brought-back", "deep-old", "kept", "not-skipped"]
 
 
-def test_lists_are_taken_apart(tmp_path: Path) -> None:
+def test_lists_are_flattened(tmp_path: Path) -> None:
     """A List, a list of one kind, and a list in a list are the objects in them."""
     files = {
         "app/a.yaml": """
@@ -161,7 +161,7 @@ def test_what_is_no_object_is_an_error_with_its_line(tmp_path: Path, text: str, 
     assert error.startswith(says)
 
 
-def test_a_values_file_is_told_how_to_be_left_out(tmp_path: Path) -> None:
+def test_the_error_of_a_values_file_says_how_to_exclude_it(tmp_path: Path) -> None:
     """Files that are not for the cluster are common; the way out is in the error."""
     [error] = errors(tmp_path, {"app/a.yaml": config_map("a"), "app/values.yaml": "image: nginx\n"})
     assert "name it in a .driftdignore file" in error
@@ -196,7 +196,7 @@ def test_versions_of_one_kind_are_the_same_object(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_manifests_is_an_error(tmp_path: Path) -> None:
-    """An app that declares nothing is more likely a wrong path than a wish; an empty manifest says it on purpose."""
+    """An app without manifests is more likely a wrong path than intended; an empty manifest declares the intent."""
     assert errors(tmp_path, {"app/README.md": "x"}) == ["app: no manifests here: no .yaml, .yml, .json file"]
     assert names(tmp_path, "app", {"app/empty.yaml": "# nothing is deployed here\n"}) == []
 
@@ -246,15 +246,15 @@ def test_the_digest_is_of_what_is_declared(tmp_path: Path) -> None:
 
 
 def test_the_first_files_that_are_read_are_from_all_over_the_folder(tmp_path: Path) -> None:
-    """Who looks at what they declare sees what there is: in a sorted half there may be one namespace of many."""
+    """So the first batch has objects of all namespaces: the first half in sorted order may have only one of many."""
     write(tmp_path, {f"app/team-{number % 9}/{number}.yaml": config_map(f"c-{number}") for number in range(600)})
-    lots: list[set[str]] = []
+    batches: list[set[str]] = []
 
-    class Noted(FolderTree):
+    class RecordingTree(FolderTree):
         def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
-            wanted = list(files)
-            lots.append({file.split("/")[1] for file in wanted})
-            return super().read(wanted)
+            paths = list(files)
+            batches.append({file.split("/")[1] for file in paths})
+            return super().read(paths)
 
-    assert len(render(Noted(tmp_path, "app"), RenderOptions()).manifests) == 600
-    assert [len(teams) for teams in lots if teams] == [9, 9, 9]
+    assert len(render(RecordingTree(tmp_path, "app"), RenderOptions()).manifests) == 600
+    assert [len(teams) for teams in batches if teams] == [9, 9, 9]

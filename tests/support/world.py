@@ -19,9 +19,9 @@ from driftd.diff.redact import Redactor
 from driftd.git.source import GitSource
 from driftd.incidents.recorder import Recorder
 from driftd.kube.cache import LiveCache, Timing
-from driftd.kube.connection import Cluster
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
+from driftd.kube.rest_client import Cluster
 from driftd.live.cluster import ClusterView
 from driftd.live.watches import ClusterWatches
 from driftd.model.app import App
@@ -34,7 +34,7 @@ from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.scan import Background
-from driftd.render.parsed import CachingParser
+from driftd.render.parser import CachingParser
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 from driftd.store import HistoryKind, Store

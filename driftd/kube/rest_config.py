@@ -1,0 +1,261 @@
+"""From a kubeconfig or a pod's service account to server, headers and TLS material (client-go: `rest.Config`)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from driftd.kube.exec_plugin import ExecCredential, run_exec_plugin
+from driftd.kube.kubeconfig import ClusterAccess, Context, KubeconfigEntry, default_files, load_context
+from driftd.model.errors import ConfigError, KubeError
+
+if TYPE_CHECKING:
+    from driftd.kube.auth_provider import AuthProvider
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_RELOAD_SECONDS = 60.0
+"""Interval at which files are read again, since tokens and certificates are rotated. The same as in client-go."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """TLS material as PEM."""
+
+    ca: bytes | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+    verify: bool = True
+    server_name: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """A client context. The key is on disk only while OpenSSL reads it.
+
+        Raises: OSError, ValueError: the material is malformed (ssl.SSLError is an OSError).
+        """
+        context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
+        # The default of Python 3.13: strict RFC 5280, which the CAs of many clusters do not comply with.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.certificate is not None and self.key is not None:
+            with tempfile.TemporaryDirectory(prefix="driftd-") as folder:  # of mode 0700
+                certificate, key = Path(folder, "certificate"), Path(folder, "key")
+                certificate.write_bytes(self.certificate)
+                key.write_bytes(self.key)
+                context.load_cert_chain(certificate, key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class RestConfig:
+    """Everything that requests to one API server need. `renew_at` is in seconds since the epoch.
+
+    `compress` allows compressed responses, which save time over slow networks only. As in Kubernetes' own controllers
+    it is off within the cluster and for a loopback server, unless the kubeconfig says otherwise
+    (`disable-compression: false`, say for a tunnel). Source: kubernetes/kubernetes pull request 80919, issue 112296.
+    """
+
+    server: str
+    origin: str
+    namespace: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    tls: TlsConfig
+    proxy: str | None
+    compress: bool
+    renew_at: float
+
+
+class RestConfigLoader:
+    """Loads the configuration from scratch each time, so that rotated credentials are picked up."""
+
+    def __init__(
+        self, access: ClusterAccess, environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT
+    ) -> None:
+        self._access = access
+        self._environ = environ
+        self._service_account = service_account
+        self._auth_provider: AuthProvider | None = None
+
+    async def load(self) -> RestConfig:
+        """Reads the files, and runs the credential plugin if the user has one.
+
+        Raises: ConfigError: the kubeconfig is missing or broken. KubeError: there are no credentials.
+        """
+        access = self._access
+        if access.kubeconfig is None and access.context is None and self._in_cluster():
+            return await asyncio.to_thread(self._as_service_account)
+        context = await asyncio.to_thread(self._context)
+        user, cluster = context.user, context.cluster
+        expires = None
+        if "exec" in user.fields:
+            credential = await run_exec_plugin(user, cluster, self._environ)
+            bearer = f"Bearer {credential.token}" if credential.token else None
+            expires = credential.expires
+        else:
+            credential = None
+            bearer = await self._authorization(context)
+        return await asyncio.to_thread(_from_context, context, bearer, credential, expires)
+
+    def _context(self) -> Context:
+        file = self._access.kubeconfig
+        return load_context([file.expanduser()] if file else default_files(self._environ), self._access.context)
+
+    def _in_cluster(self) -> bool:
+        return bool(self._environ.get("KUBERNETES_SERVICE_HOST")) and (self._service_account / "token").exists()
+
+    def _as_service_account(self) -> RestConfig:
+        """Source: kubernetes.io, "Accessing the Kubernetes API from a Pod"."""
+        folder = self._service_account
+        host, port = (self._environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+        try:
+            token = (folder / "token").read_text().strip()
+            ca = (folder / "ca.crt").read_bytes()
+            namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
+        except (OSError, UnicodeDecodeError) as error:
+            raise KubeError(f"the pod's service account in {folder} cannot be used: {error}") from error
+        if not (port and token and ca):
+            missing = "KUBERNETES_SERVICE_PORT is not set" if not port else "its token or its ca.crt is empty"
+            raise KubeError(f"the pod's service account in {folder} cannot be used: {missing}")
+        return RestConfig(
+            server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            origin=f"service account in {folder}",
+            namespace=namespace,
+            headers=(("Authorization", f"Bearer {token}"),),
+            tls=TlsConfig(ca=ca),
+            proxy=None,
+            compress=False,
+            renew_at=time.time() + _RELOAD_SECONDS,
+        )
+
+    async def _authorization(self, context: Context) -> str | None:
+        """The Authorization header from an auth-provider, token, token file, or password."""
+        user = context.user
+        if "auth-provider" in user.fields:
+            if self._auth_provider is None:
+                from driftd.kube.auth_provider import AuthProvider  # noqa: PLC0415  # slow to import
+
+                self._auth_provider = AuthProvider(context)
+            return await self._auth_provider.authorization()
+        if token := await asyncio.to_thread(_token, context):
+            return f"Bearer {token}"
+        name, password = user.fields.get("username"), user.fields.get("password")
+        if name is None or password is None:
+            return None
+        return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def _token(context: Context) -> str | None:
+    """The content of `tokenFile`, else `token`. Source: client-go's `clientcmd/api`, AuthInfo."""
+    user = context.user
+    token = user.fields.get("token")
+    if file := user.fields.get("tokenFile"):
+        path = user.folder / str(file)
+        try:
+            if from_file := path.read_text().strip():  # it usually ends with a newline
+                return from_file
+            problem = "is empty"
+        except OSError as error:
+            problem = str(error.strerror)
+        except UnicodeDecodeError:
+            problem = "is no text"
+        if not token:
+            raise KubeError(f"{context.origin}: user {user.name!r}: {path}: {problem}")
+    return str(token).strip() if token else None
+
+
+def _from_context(
+    context: Context, bearer: str | None, credential: ExecCredential | None, expires: float | None
+) -> RestConfig:
+    cluster, user = context.cluster, context.user
+    fields = cluster.fields
+    server = str(fields["server"]).rstrip("/")
+    if not server.startswith(("https://", "http://")):
+        raise ConfigError(str(context.file), [f"{context.origin}: server {server!r} is not an http(s) URL"])
+    proxy = fields.get("proxy-url")
+    if proxy and not str(proxy).startswith(("http://", "https://")):
+        raise ConfigError(
+            context.origin, [f"{context.origin}: proxy-url must be http or https (socks is not supported)"]
+        )
+    try:
+        ca = _pem(cluster, "certificate-authority")
+        certificate = credential.certificate if credential else None
+        key = credential.key if credential else None
+        if certificate is None:
+            certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
+    except OSError as error:
+        message = f"{context.origin}: {error.filename} cannot be read: {error.strerror}"
+        raise ConfigError(str(context.file), [message]) from error
+    except (binascii.Error, ValueError):
+        # from None: the original error contains the value.
+        raise ConfigError(str(context.file), [f"{context.origin}: a …-data field is not base64"]) from None
+    if (certificate is None) != (key is None):
+        raise ConfigError(str(context.file), [f"{context.origin}: a client certificate needs its key, and the key it"])
+    if bearer and not bearer.isprintable():
+        raise ConfigError(str(context.file), [f"{context.origin}: the token has a line break or the like in it"])
+    now = time.time()
+    return RestConfig(
+        server=server,
+        origin=f"{context.origin}, user {user.name!r}",
+        namespace=context.namespace,
+        headers=((("Authorization", bearer),) if bearer else ()) + tuple(_impersonation(user)),
+        tls=TlsConfig(
+            ca=ca,
+            certificate=certificate,
+            key=key,
+            verify=not fields.get("insecure-skip-tls-verify"),
+            server_name=fields.get("tls-server-name") or None,
+        ),
+        proxy=str(proxy) if proxy else None,
+        compress=not fields.get("disable-compression", not proxy and _is_loopback(server)),
+        renew_at=_renew_at(now, expires) if credential else now + _RELOAD_SECONDS,
+    )
+
+
+def _is_loopback(server: str) -> bool:
+    """Whether the server has a loopback address."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _renew_at(now: float, expires: float | None) -> float:
+    """A minute before a plugin's credentials expire, less for short-lived ones; without expiry only after a 401."""
+    return float("inf") if expires is None else expires - min(60.0, (expires - now) / 10)
+
+
+def _pem(entry: KubeconfigEntry, key: str) -> bytes | None:
+    """PEM from `KEY-data` (base64), else from the file of `KEY`."""
+    data = entry.fields.get(f"{key}-data")
+    if data:
+        return base64.b64decode("".join(str(data).split()), validate=True)
+    file = entry.fields.get(key)
+    return (entry.folder / str(file)).read_bytes() if file else None
+
+
+def _impersonation(user: KubeconfigEntry) -> Iterator[tuple[str, str]]:
+    """Headers for `as…` of the kubeconfig user. Without them requests would run under another identity.
+
+    Source: kubernetes.io, "User impersonation".
+    """
+    if name := user.fields.get("as"):
+        yield "Impersonate-User", str(name)
+    if uid := user.fields.get("as-uid"):
+        yield "Impersonate-Uid", str(uid)
+    for group in user.fields.get("as-groups") or []:
+        yield "Impersonate-Group", str(group)
+    for key, values in (user.fields.get("as-user-extra") or {}).items():
+        for value in values:
+            yield f"Impersonate-Extra-{quote(key, safe='')}", str(value)

@@ -1,0 +1,75 @@
+"""Parsing files into manifests, with and without a cache."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from driftd.model.packing import Samples
+from driftd.model.resource import Manifest
+from driftd.render.file_tree import TreeFile
+from driftd.render.manifests import read_manifests
+from driftd.render.rendering import RenderedPart
+
+PendingParts = Callable[[], Mapping[str, RenderedPart]]
+"""Waits for the parsed files and returns them by path."""
+
+
+class Parser(Protocol):
+    """Parses files into manifests. Equal content at the same path gives equal manifests."""
+
+    def cached(self, file: TreeFile) -> RenderedPart | None:
+        """The parsed file, if it is available without its content."""
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        """Parses files with these contents, possibly in another process."""
+
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        """The manifests in the form in which they are kept in memory."""
+
+
+class UncachedParser:
+    """Parses without a cache."""
+
+    def cached(self, _file: TreeFile) -> None:
+        return None
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        parts = {file.path: read_manifests(data, file.path) for file, data in files.items()}
+        return lambda: parts
+
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        return tuple(manifests)
+
+
+class CachingParser:
+    """Caches the parsed files of several revisions and apps for as long as they are referenced.
+
+    A new revision costs the files that it changed, and two apps that share a file share its manifests. Manifests are
+    kept packed. Thread-safe: at worst a file is parsed twice.
+    """
+
+    def __init__(self) -> None:
+        self._cache: WeakValueDictionary[tuple[str, str], RenderedPart] = WeakValueDictionary()
+        self._samples: defaultdict[tuple[str, str], Samples] = defaultdict(Samples)
+
+    def cached(self, file: TreeFile) -> RenderedPart | None:
+        return self._cache.get((file.blob, file.path))
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        parts: dict[str, RenderedPart] = {}
+        for file, data in files.items():
+            part = read_manifests(data, file.path)
+            self._cache[file.blob, file.path] = parts[file.path] = replace(
+                part, manifests=self.deduplicated(part.manifests)
+            )
+        return lambda: parts
+
+    def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        return tuple([m.packed(self._samples[m.api_version, m.ref.kind]) for m in manifests])
