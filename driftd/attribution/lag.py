@@ -9,8 +9,8 @@ from driftd.attribution.declarations import MAX_COMMITS, EarlierDeclaration, Lag
 from driftd.attribution.history import AppHistory, LagKey
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
-from driftd.diff.deployer import Deployer, deployer
-from driftd.diff.ownership import entries
+from driftd.diff.deployer import Deployer, find_deployer
+from driftd.diff.ownership import managed_fields
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
 from driftd.model.path import FieldPath
@@ -163,7 +163,7 @@ def _earlier_verdict(assessment: Assessment, manifest: Manifest, comparison: Com
 
 def _deployer(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
     live = assessment.live or {}
-    return deployer(live, manifest.body, assessment.schema, entries(live), comparison.managers)
+    return find_deployer(live, manifest.body, assessment.schema, managed_fields(live), comparison.managers)
 
 
 def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:

@@ -50,7 +50,7 @@ async def run_check(
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     if not request.names and not any(report.undecided for report in reports):
-        for rule in comparison.ignored.unused():
+        for rule in comparison.ignore_rules.unused():
             print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     return _exit_code(reports)
 

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field
 
 from driftd.config.mistake import mistake
 from driftd.config.section import AnyOf, KeyRule, Section
-from driftd.diff.cel import checked
+from driftd.diff.cel import validate
 from driftd.model.errors import DriftdError
 
 
 def _checked(text: str) -> str:
     try:
-        return checked(text)
+        return validate(text)
     except DriftdError as error:
         raise mistake(str(error)) from error
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import Ignored, parse_rules
+from driftd.diff.ignore import IgnoreRuleSet, parse_rules
 from driftd.diff.managers import DEFAULT_MANAGERS
 from driftd.diff.redact import Redactor
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
@@ -74,7 +74,7 @@ def comparison_of(config: Config | None, key: bytes) -> Comparison:
     rules = parse_rules([rule.model_dump(exclude_none=True) for rule in config.ignore])
     extra = config.managers
     managers = DEFAULT_MANAGERS.extended(controllers=extra.controllers, deployers=extra.deployers)
-    return Comparison(Redactor(key), managers, ignored=Ignored(rules))
+    return Comparison(Redactor(key), managers, ignore_rules=IgnoreRuleSet(rules))
 
 
 def _ref(source: SourceConfig) -> Ref:

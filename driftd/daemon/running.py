@@ -187,7 +187,7 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
     while True:
         metrics.observe_queue(len(at_work.controller.queue))
         if not at_work.not_ready():
-            unused = at_work.components.comparison.ignored.unused()
+            unused = at_work.components.comparison.ignore_rules.unused()
             metrics.observe_unused_rules(len(unused))
             if not settled:
                 settled = True

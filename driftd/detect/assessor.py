@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from driftd.diff.autoscaler import Autoscalers
-from driftd.diff.compare import Comparison, unknown
+from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_objects
@@ -118,17 +118,17 @@ class Assessor:
     ) -> Assessment:
         manifest = item.manifest
         if item.error is not None and item.resource is None:
-            return Assessment(item, unknown(manifest, item.error))
+            return Assessment(item, unknown_verdict(manifest, item.error))
         if item.resource is None:
             return Assessment(item, Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source))
         live = results[manifest.ref]
         if live.error is not None:
-            return Assessment(item, unknown(manifest, live.error))
+            return Assessment(item, unknown_verdict(manifest, live.error))
         if item.error is not None and live.body is not None:
-            return Assessment(item, unknown(manifest, item.error), live.body)
+            return Assessment(item, unknown_verdict(manifest, item.error), live.body)
         schema = schemas[item.resource]
         if isinstance(schema, KubeError):
-            return Assessment(item, unknown(manifest, f"its schema could not be read: {schema}"), live.body)
+            return Assessment(item, unknown_verdict(manifest, f"its schema could not be read: {schema}"), live.body)
         try:
             verdict = self.comparison.verdict(
                 manifest, live.body, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run
@@ -136,7 +136,9 @@ class Assessor:
         except Exception as error:
             # A defect of ours in the comparison of one object must not cost the verdicts on the others.
             log.exception("comparison crashed", object=str(manifest.ref))
-            verdict = unknown(manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect")
+            verdict = unknown_verdict(
+                manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect"
+            )
         return Assessment(item, verdict, live.body, schema)
 
     async def _by_server(self, item: MappedManifest, results: ReadResults, schemas: SchemaAnswers) -> Assessment:
@@ -160,9 +162,9 @@ class Assessor:
             assessment = self._by_client(item, {ref: live}, schemas)
             if assessment.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
                 return assessment
-            return Assessment(item, unknown(item.manifest, _dry_run_error(error)), live.body)
+            return Assessment(item, unknown_verdict(item.manifest, _dry_run_error(error)), live.body)
         except DriftdError as error:
-            return Assessment(item, unknown(item.manifest, _dry_run_error(error)), live.body)
+            return Assessment(item, unknown_verdict(item.manifest, _dry_run_error(error)), live.body)
         return self._by_client(item, {ref: live}, schemas, dry_run=dry_run)
 
 

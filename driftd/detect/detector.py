@@ -9,7 +9,7 @@ from datetime import datetime
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers
 from driftd.detect.pods import with_pods
-from driftd.diff.compare import Comparison, unknown
+from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
@@ -73,4 +73,4 @@ class Detector:
 
     def unreadable(self, desired: Desired, error: KubeError, now: datetime) -> Report:
         """The report if the cluster as a whole cannot be read: every object is unknown."""
-        return self.report(desired, [unknown(manifest, str(error)) for manifest in desired.manifests], now)
+        return self.report(desired, [unknown_verdict(manifest, str(error)) for manifest in desired.manifests], now)

@@ -89,7 +89,7 @@ async def _with_pod_drift(assessment: Assessment, pods: Sequence[JsonObject], vi
     own = pods_of(workload, pods)
     revisions = await _revisions(workload, verdict.ref, view) if needs_revisions(workload, own) else ()
     settled = health(verdict.ref, workload).state is HealthState.HEALTHY and len(own) == _expected_pods(workload)
-    drifts = pod_drift(workload, own, revisions, settled=settled)
+    drifts = pod_drift(workload, own, revisions, rollout_complete=settled)
     return replace(assessment, verdict=_with_fields(verdict, drifts)) if drifts else assessment
 
 

@@ -12,7 +12,7 @@ from driftd.live.api_reader import Reader
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import Health, HealthState
-from driftd.model.report import SIZE, Chunk, Verdicts, others
+from driftd.model.report import CHUNK_SIZE, Chunk, Verdicts, changed_positions
 from driftd.model.resource import Manifest, ResourceRef
 
 
@@ -107,7 +107,7 @@ class VerdictCache:
         """The verdict on each object of the mapping, in its order."""
         for number, chunk in enumerate(self._chunks):
             if chunk is None:
-                self._chunks[number] = Chunk(self._verdicts[number * SIZE : (number + 1) * SIZE])
+                self._chunks[number] = Chunk(self._verdicts[number * CHUNK_SIZE : (number + 1) * CHUNK_SIZE])
         return Verdicts([chunk for chunk in self._chunks if chunk is not None])
 
     @property
@@ -122,7 +122,7 @@ class VerdictCache:
 
     def _put(self, position: int, verdict: Verdict) -> None:
         self._verdicts[position] = verdict
-        self._chunks[position // SIZE] = None
+        self._chunks[position // CHUNK_SIZE] = None
 
     def _switch_to(self, mapping: RestMapping, commit: str, schemas: SchemaAnswers) -> list[MappedManifest]:
         """Replaces the mapping. Returns: the manifests that are new or changed in it."""
@@ -132,7 +132,7 @@ class VerdictCache:
             return []
         earlier = self._mapping.by_ref
         old, new = list(self._mapping.mapped), list(mapping.mapped)
-        changed = others(old, new)
+        changed = changed_positions(old, new)
         if len(old) == len(new) and all(old[at].manifest.ref == new[at].manifest.ref for at in changed):
             self._mapping = mapping
             return [new[at] for at in changed if not new[at].same_as(old[at])]
@@ -145,7 +145,7 @@ class VerdictCache:
         self._failed = {ref: health for ref, health in self._failed.items() if ref in self._positions}
         initial = (Verdict(item.manifest.ref, item.manifest.api_version, Status.UNKNOWN) for item in mapping.mapped)
         self._verdicts = [verdicts.get(verdict.ref, verdict) for verdict in initial]
-        self._chunks = [None] * -(-len(self._verdicts) // SIZE)
+        self._chunks = [None] * -(-len(self._verdicts) // CHUNK_SIZE)
         fresh = [item for item in new if id(item) not in old_ids]
         return [item for item in fresh if (was := earlier.get(item.manifest.ref)) is None or not item.same_as(was)]
 

@@ -1,4 +1,4 @@
-"""Which autoscaler owns the number of a workload's replicas."""
+"""The autoscalers that own the replica counts of workloads."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass
 
 from driftd.model.resource import JsonObject, ResourceRef, group_of
 
-Range = tuple[int, int]
-"""The least and the most replicas that an autoscaler may set."""
+ReplicaRange = tuple[int, int]
+"""Minimum and maximum number of replicas of an autoscaler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Autoscalers:
-    """The HorizontalPodAutoscalers of a cluster, by what they scale."""
+    """The replica ranges of a cluster's HorizontalPodAutoscalers, by scale target."""
 
-    ranges: Mapping[ResourceRef, Range]
+    ranges: Mapping[ResourceRef, ReplicaRange]
 
     @classmethod
     def of(cls, bodies: Iterable[JsonObject]) -> Autoscalers:
-        """From live HorizontalPodAutoscalers, of whatever version; others, and broken ones, are passed over."""
-        found: dict[ResourceRef, Range] = {}
+        """From live HorizontalPodAutoscalers of any version; other and malformed objects are skipped."""
+        ranges: dict[ResourceRef, ReplicaRange] = {}
         for body in bodies:
-            ref = scaled_by(body)
+            ref = scale_target(body)
             if ref is None:
                 continue
-            most, least = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
-            if isinstance(most, int):
-                found[ref] = (least if isinstance(least, int) else 1, most)
-        return cls(found)
+            maximum, minimum = body["spec"].get("maxReplicas"), body["spec"].get("minReplicas")
+            if isinstance(maximum, int):
+                ranges[ref] = (minimum if isinstance(minimum, int) else 1, maximum)
+        return cls(ranges)
 
-    def range_of(self, ref: ResourceRef) -> Range | None:
-        """Within what an autoscaler scales that object, or None if none does."""
+    def range_of(self, ref: ResourceRef) -> ReplicaRange | None:
+        """The range of the autoscaler of that object, or None if it has none."""
         return self.ranges.get(ref)
 
 
-def scaled_by(autoscaler: JsonObject) -> ResourceRef | None:
-    """What a live HorizontalPodAutoscaler scales; None for what is none, and for a broken one."""
+def scale_target(autoscaler: JsonObject) -> ResourceRef | None:
+    """The object that a live HorizontalPodAutoscaler scales; None for other and malformed objects."""
     spec, metadata = autoscaler.get("spec"), autoscaler.get("metadata")
     if autoscaler.get("kind") != "HorizontalPodAutoscaler" or not isinstance(spec, Mapping):
         return None

@@ -1,6 +1,6 @@
-"""Conditions in CEL, the Common Expression Language: the one that Kubernetes' own policies are written in.
+"""Conditions in CEL, the Common Expression Language of Kubernetes' own policies.
 
-Source: https://github.com/google/cel-spec. Pure: an expression reads what it is given and nothing else.
+Source: https://github.com/google/cel-spec. Pure: an expression reads only its variables.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from driftd.model.path import format_path
 from driftd.model.resource import JsonObject
 
 
-def checked(expression: str) -> str:
-    """The expression, if it is one. Raises: DriftdError: it does not parse, or names what there is not."""
+def validate(expression: str) -> str:
+    """Returns the expression. Raises: DriftdError: it does not parse, or uses an unknown variable."""
     try:
         program = _program(expression)
     except ValueError as error:
@@ -26,12 +26,11 @@ def checked(expression: str) -> str:
     return expression
 
 
-def holds(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
+def evaluate(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
     """Whether an expression is true of a difference.
 
-    It is given `object`, the manifest as Git declares it, and `field`, with `path`, `change`, `desired`, `live` and
-    `manager` (empty where nobody is named). What asks for a key that is not there, or is of another type than the
-    expression takes, does not hold.
+    Its variables are `object`, the manifest in Git, and `field`, with `path`, `change`, `desired`, `live` and `manager`
+    (empty if the field has no owner). An expression that fails, by a missing key or a value of another type, is false.
     """
     field = {
         "path": format_path(drift.path),
@@ -42,12 +41,12 @@ def holds(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
     }
     try:
         return _program(expression).execute({"object": dict(declared), "field": field}) is True
-    except Exception:  # noqa: BLE001  # the library raises what it likes for a value of another type
+    except Exception:  # noqa: BLE001  # the library raises various exceptions for a value of another type
         return False
 
 
 @lru_cache(maxsize=256)
 def _program(expression: str) -> Any:
-    import cel  # noqa: PLC0415  # slow to import, and seldom used
+    import cel  # noqa: PLC0415  # slow to import, and rarely used
 
     return cel.compile(expression)

@@ -1,23 +1,22 @@
-"""The verdict on one object."""
+"""Compares one object's manifest with its live state and reaches a verdict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from driftd.diff.autoscaler import Range
-from driftd.diff.deployer import deployer
-from driftd.diff.explain import Explanation, Hide, explanations
-from driftd.diff.ignore import Ignored, IgnoreRule
+from driftd.diff.autoscaler import ReplicaRange
+from driftd.diff.deployer import find_deployer
+from driftd.diff.explain import Explanation, Redact, explain_fields
+from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.locate import locate
 from driftd.diff.managers import DEFAULT_MANAGERS, Managers
-from driftd.diff.normalise import Declared, declared
-from driftd.diff.normalise import live as live_part
-from driftd.diff.ownership import entries, owner_of
+from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_manifest
+from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import DEFAULT_RULES, Context, Rule, matching
+from driftd.diff.rules import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
 from driftd.diff.schema import Schema
-from driftd.diff.undeclared import Ownership, added_drift
-from driftd.diff.walk import declared_drift, walked
+from driftd.diff.undeclared import Ownership, undeclared_drift
+from driftd.diff.walk import declared_drift, walk_declared
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import DocumentPath, format_path
@@ -25,21 +24,21 @@ from driftd.model.resource import Json, JsonObject, Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that differs, and the rule by which it does not count, if there is one."""
+class RuledDrift:
+    """One field that differs, and the rule by which it does not count, if any."""
 
     drift: FieldDrift
-    rule: Rule | IgnoreRule | None
+    rule: BuiltInRule | IgnoreRule | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How objects are compared: who is trusted, what does not count, and the key that hides secrets."""
+    """How objects are compared: known managers, rules for differences that do not count, and redaction of Secrets."""
 
     redactor: Redactor
     managers: Managers = DEFAULT_MANAGERS
-    rules: tuple[Rule, ...] = field(default=DEFAULT_RULES)
-    ignored: Ignored = field(default_factory=Ignored)
+    rules: tuple[BuiltInRule, ...] = field(default=BUILT_IN_RULES)
+    ignore_rules: IgnoreRuleSet = field(default_factory=IgnoreRuleSet)
 
     def verdict(
         self,
@@ -49,25 +48,25 @@ class Comparison:
         *,
         status_is_server_owned: bool = True,
         dry_run: JsonObject | None = None,
-        autoscaler: Range | None = None,
+        autoscaler: ReplicaRange | None = None,
     ) -> Verdict:
-        """What is to be said of one object that Git declares.
+        """The verdict on one object that Git declares.
 
-        `live` is the object as it was read, None if there is none. `schema` is its kind's type in the cluster, None
-        where the cluster has none for it. `dry_run` is what the API server says that applying the manifest would
-        make of the object: then it decides what of the declared fields differs (the `server` engine). `autoscaler`
-        is the range of the autoscaler that scales the object: its replicas are drift only outside of it.
+        `live` is the object in the cluster, None if it does not exist. `schema` is the cluster's type of its kind, None
+        if the cluster publishes none. `dry_run` is the API server's answer to a dry-run apply of the manifest: if
+        given, it decides which declared fields differ (the `server` engine). `autoscaler` is the replica range of the
+        autoscaler that scales the object: replicas within it are no drift.
         """
         if live is None:
             return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
         try:
-            found = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
+            differences = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
         except SchemaMismatch as error:
-            return unknown(manifest, str(error))
+            return unknown_verdict(manifest, str(error))
         except RecursionError:
-            return unknown(manifest, "the object is nested too deeply to be compared")
-        fields = tuple(one.drift for one in found if one.rule is None)
-        ignored = tuple(one.drift for one in found if isinstance(one.rule, IgnoreRule))
+            return unknown_verdict(manifest, "the object is nested too deeply to be compared")
+        fields = tuple(difference.drift for difference in differences if difference.rule is None)
+        ignored = tuple(difference.drift for difference in differences if isinstance(difference.rule, IgnoreRule))
         status = Status.DRIFTED if fields else Status.IGNORED if ignored else Status.IN_SYNC
         return Verdict(manifest.ref, manifest.api_version, status, manifest.source, fields, ignored=ignored)
 
@@ -79,21 +78,21 @@ class Comparison:
         *,
         status_is_server_owned: bool = True,
         dry_run: JsonObject | None = None,
-        autoscaler: Range | None = None,
+        autoscaler: ReplicaRange | None = None,
     ) -> list[Explanation]:
-        """Every field of one object: desired, live, owner, what is said of it, and by which rule.
+        """Every field of one object: desired and live value, owner, verdict, and the rule for the verdict.
 
-        Raises: SchemaMismatch; RecursionError: where `verdict` answers that the object is unknown.
+        Raises: SchemaMismatch, RecursionError: in the cases in which `verdict` is UNKNOWN.
         """
-        found = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
+        differences = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
         body = manifest.body
-        wanted = declared(body, status_is_server_owned=status_is_server_owned)
-        actual = live_part(live, status_is_server_owned=status_is_server_owned)
-        owned = self._ownership(manifest, wanted, live, schema)
-        rules = {one.drift.path: (one.drift, one.rule) for one in found}
-        return explanations(wanted.body, actual, schema, owned, rules, self._hidden(body, live, schema))
+        declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
+        actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
+        ownership = self._ownership(manifest, declared, live, schema)
+        rules = {difference.drift.path: (difference.drift, difference.rule) for difference in differences}
+        return explain_fields(declared.body, actual, schema, ownership, rules, self._redaction(body, live, schema))
 
-    def _hidden(self, declared: JsonObject, live: JsonObject, schema: Schema | None) -> Hide:
+    def _redaction(self, declared: JsonObject, live: JsonObject, schema: Schema | None) -> Redact:
         return lambda drift: self.redactor.drift(drift, schema, declared, live)
 
     def _differences(
@@ -103,93 +102,101 @@ class Comparison:
         schema: Schema | None,
         status_is_server_owned: bool,
         dry_run: JsonObject | None,
-        autoscaler: Range | None,
-    ) -> list[Difference]:
+        autoscaler: ReplicaRange | None,
+    ) -> list[RuledDrift]:
         body = manifest.body
-        wanted = declared(body, status_is_server_owned=status_is_server_owned)
-        actual = live_part(live, status_is_server_owned=status_is_server_owned)
-        owned = self._ownership(manifest, wanted, live, schema)
-        walk = walked(wanted.body, actual, schema, owned.applied)
-        found = walk.drifts
+        declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
+        actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
+        ownership = self._ownership(manifest, declared, live, schema)
+        walk = walk_declared(declared.body, actual, schema, ownership.applied_fields)
+        drifts = walk.drifts
         if dry_run is not None:
-            answer = live_part(dry_run, status_is_server_owned=status_is_server_owned)
-            found = _only_declared(declared_drift(answer, actual, schema), wanted, schema)
-            found += _taken_out(found, walk.drifts, answer, schema)
-            found.sort(key=lambda drift: _position(drift.at, wanted.body))
-        found = [_attributed(drift, owned, schema) for drift in found]
-        known = {drift.path for drift in found}
-        added = added_drift(wanted.body, actual, schema, owned, doubtful=walk.doubtful)
-        found.extend(drift for drift in added if drift.path not in known)
-        if not found:
+            applied = normalise_live(dry_run, status_is_server_owned=status_is_server_owned)
+            drifts = _only_declared(declared_drift(applied, actual, schema), declared, schema)
+            drifts += _dropped_by_server(drifts, walk.drifts, applied, schema)
+            drifts.sort(key=lambda drift: _manifest_order(drift.at, declared.body))
+        drifts = [_with_owner(drift, ownership, schema) for drift in drifts]
+        paths = {drift.path for drift in drifts}
+        undeclared = undeclared_drift(declared.body, actual, schema, ownership, inconclusive=walk.inconclusive)
+        drifts.extend(drift for drift in undeclared if drift.path not in paths)
+        if not drifts:
             return []
-        context = Context(manifest.ref, body, autoscaler, frozenset(format_path(drift.path) for drift in found))
-        return [self._ruled(drift, context, wanted, live, schema) for drift in found]
+        context = RuleContext(manifest.ref, body, autoscaler, frozenset(format_path(drift.path) for drift in drifts))
+        return [self._with_rule(drift, context, declared, live, schema) for drift in drifts]
 
-    def _ownership(self, manifest: Manifest, wanted: Declared, live: JsonObject, schema: Schema | None) -> Ownership:
-        among = entries(live)
-        by = deployer(live, wanted.body, schema, among, self.managers)
-        return Ownership(manifest.ref.kind, str(live.get("apiVersion", "")), among, by, self.managers, schema)
+    def _ownership(
+        self, manifest: Manifest, declared: NormalisedManifest, live: JsonObject, schema: Schema | None
+    ) -> Ownership:
+        entries = managed_fields(live)
+        deployer = find_deployer(live, declared.body, schema, entries, self.managers)
+        return Ownership(manifest.ref.kind, str(live.get("apiVersion", "")), entries, deployer, self.managers, schema)
 
-    def _ruled(
-        self, drift: FieldDrift, context: Context, wanted: Declared, live: JsonObject, schema: Schema | None
-    ) -> Difference:
-        rule: Rule | IgnoreRule | None = matching(self.rules, context, drift)
+    def _with_rule(
+        self,
+        drift: FieldDrift,
+        context: RuleContext,
+        declared: NormalisedManifest,
+        live: JsonObject,
+        schema: Schema | None,
+    ) -> RuledDrift:
+        rule: BuiltInRule | IgnoreRule | None = first_match(self.rules, context, drift)
         if rule is None:
-            rule = self.ignored.rule_for(context.ref, context.declared, drift)
-        placed = replace(drift, at=wanted.at(drift.at))
-        shown = self.redactor.drift(placed, schema, context.declared, live)
-        return Difference(shown, rule)
+            rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
+        in_document = replace(drift, at=declared.document_path(drift.at))
+        return RuledDrift(self.redactor.drift(in_document, schema, context.declared, live), rule)
 
 
-def unknown(manifest: Manifest, reason: str) -> Verdict:
-    """The verdict on an object that could not be judged: never in sync."""
+def unknown_verdict(manifest: Manifest, reason: str) -> Verdict:
+    """The verdict on an object that could not be compared: never in sync."""
     return Verdict(manifest.ref, manifest.api_version, Status.UNKNOWN, manifest.source, error=reason)
 
 
-def _attributed(drift: FieldDrift, owned: Ownership, schema: Schema | None) -> FieldDrift:
-    """With the owner of what is live. What is gone has none: nobody holds it any more."""
+def _with_owner(drift: FieldDrift, ownership: Ownership, schema: Schema | None) -> FieldDrift:
+    """The drift with the owner of the live field. A removed field has none: no manager owns it any more."""
     if drift.change is Change.REMOVED:
         return drift
-    partly = isinstance(drift.live, dict) or drift.change is Change.ADDED
-    by = owner_of(drift.path, owned.among, schema, rather_not=owned.by.entry, partly=partly)
+    partial = isinstance(drift.live, dict) or drift.change is Change.ADDED
+    by = owner_of(drift.path, ownership.entries, schema, deployer=ownership.deployer.entry, partial=partial)
     return replace(drift, by=by)
 
 
-def _only_declared(served: list[FieldDrift], wanted: Declared, schema: Schema | None) -> list[FieldDrift]:
-    """Of what an apply would change, what Git declares: by where it stands in the manifest, with the value there.
-
-    The rest are defaults that come with it.
-    """
-    found = []
-    for drift in served:
-        place = locate(drift.path, wanted.body, schema)
-        if place is None:
-            continue
-        order_only = isinstance(drift.desired, list) and isinstance(place.value, list) and bool(drift.desired)
-        keep = order_only and all(isinstance(item, str) for item in drift.desired) and drift.desired != place.value
-        found.append(replace(drift, at=place.at, desired=drift.desired if keep else place.value))
-    return found
-
-
-def _taken_out(
-    found: list[FieldDrift], by_client: list[FieldDrift], answer: JsonObject, schema: Schema | None
+def _only_declared(
+    by_server: list[FieldDrift], declared: NormalisedManifest, schema: Schema | None
 ) -> list[FieldDrift]:
-    """Of what the client's walk found, what an apply would take out: declared as nothing (`false`), live as something.
+    """The declared fields that an apply would change, with position and value of the manifest.
 
-    The server's answer does not have these fields: it drops their zero values.
+    The other fields that it would change are defaults.
     """
-    known = {drift.path for drift in found}
+    drifts = []
+    for drift in by_server:
+        located = locate(drift.path, declared.body, schema)
+        if located is None:
+            continue
+        order_only = isinstance(drift.desired, list) and isinstance(located.value, list) and bool(drift.desired)
+        keep = order_only and all(isinstance(item, str) for item in drift.desired) and drift.desired != located.value
+        drifts.append(replace(drift, at=located.at, desired=drift.desired if keep else located.value))
+    return drifts
+
+
+def _dropped_by_server(
+    by_server: list[FieldDrift], by_client: list[FieldDrift], applied: JsonObject, schema: Schema | None
+) -> list[FieldDrift]:
+    """The client's drifts of fields that an apply would remove: declared as a zero value (`false`), live as another.
+
+    The server's answer lacks these fields, because it drops their zero values.
+    """
+    paths = {drift.path for drift in by_server}
     return [
         drift
         for drift in by_client
         if drift.change is Change.CHANGED
-        and locate(drift.path, answer, schema) is None
-        and not any(drift.path[:depth] in known for depth in range(len(drift.path) + 1))
+        and locate(drift.path, applied, schema) is None
+        and not any(drift.path[:depth] in paths for depth in range(len(drift.path) + 1))
     ]
 
 
-def _position(at: DocumentPath, body: Json) -> list[int]:
-    """Where a field stands in the manifest, to sort by."""
+def _manifest_order(at: DocumentPath, body: Json) -> list[int]:
+    """Sort key of a field: its position in the manifest."""
     position = []
     for part in at:
         position.append(part if isinstance(part, int) else list(body).index(part))

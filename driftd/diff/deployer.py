@@ -1,4 +1,4 @@
-"""Which manager deploys an object."""
+"""Finds the manager that deploys an object."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.fields_v1 import identity, positions, step
-from driftd.diff.managers import DEFAULT_MANAGERS, Managers, is_gitops
+from driftd.diff.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.managers import DEFAULT_MANAGERS, Managers, is_gitops_controller
 from driftd.diff.normalise import LAST_APPLIED
-from driftd.diff.ownership import Entry
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.diff.schema import Schema
-from driftd.diff.walk import same
+from driftd.diff.walk import is_equivalent
 from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class Deployer:
-    """Who deploys an object: a manager by one operation, and what `kubectl apply` recorded of its last manifest.
+    """The manager and operation that deploy an object, and the last manifest that `kubectl apply` recorded.
 
-    `entry` is None for an object that nobody but controllers and hands wrote. `creator` is the entry of whoever made
-    the object, where that was another one. `last_applied` is None where the deployer does not go by it.
+    `entry` is None for an object that only controllers and interactive tools wrote. `creator` is the entry of the
+    manager that created the object, if another one. `last_applied` is None if the deployer does not use it.
     """
 
-    entry: Entry | None
-    creator: Entry | None = None
+    entry: ManagedFieldsEntry | None
+    creator: ManagedFieldsEntry | None = None
     last_applied: JsonObject | None = None
 
     @property
@@ -37,114 +37,115 @@ class Deployer:
     def operation(self) -> str | None:
         return self.entry.owner.operation if self.entry else None
 
-    def brought(self, entry: Entry) -> bool:
-        """Whether what an entry holds and nobody declares came with the deployer's own requests.
+    def wrote(self, entry: ManagedFieldsEntry) -> bool:
+        """Whether the undeclared fields of an entry come from the deployer's own requests.
 
-        An Update by the deployer holds the server's defaults and what admission put in. So does one that bears the
-        name of a deployer that applies: that is how the API server writes down what admission did to an apply. A
-        person's tool may bear such a name as well: then it must be of the moment of that apply, or of the creation.
+        An Update by the deployer owns the server's defaults and the fields that admission set. So does an Update under
+        the name of a deployer that applies: that is how the API server records what admission did to an apply. As
+        interactive tools may use such a name too (`kubectl`), it must have the time of that apply, or of the creation.
         """
         own = self.entry
-        if own is None or entry.applies:
+        if own is None or entry.is_apply:
             return False
         if entry is own or entry is self.creator:
             return True
-        if not own.applies or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
+        if not own.is_apply or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
             return False
-        return is_gitops(own.owner.manager) or entry.owner.time == own.owner.time or entry.created
+        return is_gitops_controller(own.owner.manager) or entry.owner.time == own.owner.time or entry.at_creation
 
 
-def deployer(
+def find_deployer(
     body: JsonObject,
     declared: Mapping[str, Any],
     schema: Schema | None,
-    among: Sequence[Entry],
+    entries: Sequence[ManagedFieldsEntry],
     managers: Managers = DEFAULT_MANAGERS,
 ) -> Deployer:
-    """The manager that deploys: by what it holds of what is declared, by how, by its name, and by who made the object.
+    """The manager that deploys an object: by its share of the declared fields, operation, name, and the creation.
 
-    Those that are known to deploy whole objects (by applying, by the last-applied annotation, or by their name) come
-    first, unless whoever created the object holds more than twice as much: then they only changed a part of it. Of an
-    object that nobody of these is known to have made, a manager that holds nothing as it is declared is a hand: the
-    entry of whoever deployed a single list, or only a name, goes when somebody else changes it.
+    Managers that deploy whole objects (they apply, own the last-applied annotation, or have a known name) come first,
+    unless the creator of the object owns more than twice as much: then they only changed a part of it. If neither a
+    creator nor such a manager is left, a manager that owns no field with its declared value is no deployer but made a
+    manual change: the entry of the deployer of a single list, or of only a name, vanishes when another manager changes
+    it.
     """
     candidates = [
         e
-        for e in among
-        if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_hand(e.owner)
+        for e in entries
+        if e.owner.subresource is None and not managers.is_controller(e.owner) and not managers.is_interactive(e.owner)
     ]
-    if len(candidates) == 1 and candidates[0].applies:
+    if len(candidates) == 1 and candidates[0].is_apply:
         return Deployer(candidates[0])
     recorded = last_applied(body)
-    if not any(e.created or _declares(e, recorded, managers) for e in candidates):
-        as_declared = _agreed(declared, body, schema)
-        candidates = [e for e in candidates if held(e.fields, as_declared, schema)]
+    if not any(e.at_creation or _deploys_whole_objects(e, recorded, managers) for e in candidates):
+        unchanged = _unchanged(declared, body, schema)
+        candidates = [e for e in candidates if count_owned(e.fields, unchanged, schema)]
     if not candidates:
         return Deployer(None, None, recorded)
     if len(candidates) == 1:
         return Deployer(candidates[0], None, recorded)
-    appliers = [e for e in candidates if _declares(e, recorded, managers)]
-    if len(appliers) == 1 and not any(e.created for e in candidates) and _surely_holds(appliers[0], declared):
-        return Deployer(appliers[0], None, None if appliers[0].applies else recorded)
-    counts = {id(e): held(e.fields, declared, schema) for e in candidates}
-    creator = _best((e for e in candidates if e.created), counts)
-    applier = _best(appliers, counts)
+    appliers = [e for e in candidates if _deploys_whole_objects(e, recorded, managers)]
+    if len(appliers) == 1 and not any(e.at_creation for e in candidates) and _surely_owns(appliers[0], declared):
+        return Deployer(appliers[0], None, None if appliers[0].is_apply else recorded)
+    counts = {id(e): count_owned(e.fields, declared, schema) for e in candidates}
+    creator = _largest_owner((e for e in candidates if e.at_creation), counts)
+    applier = _largest_owner(appliers, counts)
     if applier is not None and (creator is None or 2 * counts[id(applier)] >= counts[id(creator)]):
         chosen = applier
     else:
         chosen = creator or max(candidates, key=lambda e: counts[id(e)])
-    if creator is not None and not _made_it(creator, chosen, counts):
+    if creator is not None and not _created_object(creator, chosen, counts):
         creator = None
-    return Deployer(chosen, creator, None if chosen.applies else recorded)
+    return Deployer(chosen, creator, None if chosen.is_apply else recorded)
 
 
-def _agreed(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> dict[str, Any]:
-    """The part of what is declared that is live as it is declared."""
-    found: dict[str, Any] = {}
+def _unchanged(declared: Mapping[str, Any], live: Json, schema: Schema | None) -> dict[str, Any]:
+    """The declared fields whose live value is the declared one."""
+    unchanged: dict[str, Any] = {}
     for key, value in declared.items():
         actual = live.get(key) if isinstance(live, Mapping) else None
         child = schema.child(key) if schema is not None else None
         if isinstance(value, dict) and isinstance(actual, dict):
-            below: Json = _agreed(value, actual, child)
+            kept: Json = _unchanged(value, actual, child)
         else:
-            below = value if _is_same(value, actual, child) else None
-        if below:
-            found[key] = below
-    return found
+            kept = value if _is_live(value, actual, child) else None
+        if kept:
+            unchanged[key] = kept
+    return unchanged
 
 
-def _is_same(declared: Json, live: Json, schema: Schema | None) -> bool:
+def _is_live(declared: Json, live: Json, schema: Schema | None) -> bool:
     try:
-        return live is not None and same(declared, live, schema)
+        return live is not None and is_equivalent(declared, live, schema)
     except SchemaMismatch:
-        return False  # the comparison says so, with the field
+        return False  # the comparison reports it
 
 
-def _made_it(entry: Entry, chosen: Entry, counts: Mapping[int, int]) -> bool:
-    """Whether an update in the object's first second was its creation, and not a hand that was quick."""
+def _created_object(entry: ManagedFieldsEntry, chosen: ManagedFieldsEntry, counts: Mapping[int, int]) -> bool:
+    """Whether an update in the object's first second was its creation, and not an immediate manual change."""
     if entry is chosen or entry.owner.time == chosen.owner.time:
         return False
     return 2 * counts[id(entry)] >= counts[id(chosen)]
 
 
-def _best(among: Iterable[Entry], counts: Mapping[int, int]) -> Entry | None:
-    """The one that holds the most; one that applies when it holds at least half as much, for it came after."""
-    holding = [entry for entry in among if counts[id(entry)] > 0]
-    if not holding:
+def _largest_owner(entries: Iterable[ManagedFieldsEntry], counts: Mapping[int, int]) -> ManagedFieldsEntry | None:
+    """The entry with the most declared fields; an Apply wins from half as many on, since it came later."""
+    owning = [entry for entry in entries if counts[id(entry)] > 0]
+    if not owning:
         return None
-    most = max(holding, key=lambda e: counts[id(e)])
-    applying = max((e for e in holding if e.applies), key=lambda e: counts[id(e)], default=most)
-    return applying if 2 * counts[id(applying)] >= counts[id(most)] else most
+    largest = max(owning, key=lambda e: counts[id(e)])
+    applied = max((e for e in owning if e.is_apply), key=lambda e: counts[id(e)], default=largest)
+    return applied if 2 * counts[id(applied)] >= counts[id(largest)] else largest
 
 
-def _declares(entry: Entry, recorded: JsonObject | None, managers: Managers) -> bool:
-    if entry.applies or managers.is_deployer(entry.owner):
+def _deploys_whole_objects(entry: ManagedFieldsEntry, recorded: JsonObject | None, managers: Managers) -> bool:
+    if entry.is_apply or managers.is_deployer(entry.owner):
         return True
     return recorded is not None and entry.owns(("metadata", "annotations", LAST_APPLIED))
 
 
-def _surely_holds(entry: Entry, declared: Mapping[str, Any]) -> bool:
-    """Whether `held` would count something at all, as far as that shows at the top: nearly always it does."""
+def _surely_owns(entry: ManagedFieldsEntry, declared: Mapping[str, Any]) -> bool:
+    """Whether `count_owned` is sure to be positive, judged by the top two levels: cheap, and nearly always enough."""
     for key, below in entry.fields.items():
         value = declared.get(key[2:]) if key[:2] == "f:" else None
         if value is None:
@@ -152,37 +153,37 @@ def _surely_holds(entry: Entry, declared: Mapping[str, Any]) -> bool:
         if not below or "." in below:
             return True
         if isinstance(value, dict):
-            single = [name[2:] for name, deeper in below.items() if not deeper]
-            if any(value.get(name) is not None for name in single):
+            leaves = [name[2:] for name, children in below.items() if not children]
+            if any(value.get(name) is not None for name in leaves):
                 return True
     return False
 
 
-def held(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
-    """How many of the declared fields, and of the maps and items that hold them, are in a set of owned ones."""
+def count_owned(fields: Mapping[str, Any], declared: Json, schema: Schema | None) -> int:
+    """Number of declared fields, including maps and list items, in a set of owned fields (FieldsV1)."""
     count = 0
     if declared.__class__ is dict:
         for key, below in fields.items():
             if key == ".":
                 count += 1
             elif key[:2] == "f:" and (value := declared.get(name := key[2:])) is not None:
-                count += held(below, value, schema.child(name) if schema is not None else None) if below else 1
+                count += count_owned(below, value, schema.child(name) if schema is not None else None) if below else 1
         return count
-    items = positions(declared, schema)
+    items = item_positions(declared, schema)
     for key, below in fields.items():
         if key == ".":
             count += 1
         elif items is not None and schema is not None and key[:2] == "k:":
-            index = items.get(identity(key, schema))
+            index = items.get(item_identity(key, schema))
             if index is not None:
-                count += held(below, declared[index], schema.items) if below else 1
-        elif (found := step(declared, schema, key)) is not None:
-            count += held(below, found.value, found.schema) if below else 1
+                count += count_owned(below, declared[index], schema.items) if below else 1
+        elif (element := resolve(declared, schema, key)) is not None:
+            count += count_owned(below, element.value, element.schema) if below else 1
     return count
 
 
 def last_applied(body: JsonObject) -> dict[str, Any] | None:
-    """What `kubectl apply` recorded as its last manifest, or None."""
+    """The last manifest that `kubectl apply` recorded in the object's annotation, or None."""
     metadata = body.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     text = annotations.get(LAST_APPLIED) if isinstance(annotations, Mapping) else None

@@ -1,4 +1,4 @@
-"""Every field of one object, with what is said of it and why."""
+"""Explains every field of one object: its verdict, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from driftd.diff.defaults import is_default
 from driftd.diff.ignore import IgnoreRule
 from driftd.diff.ownership import owner_of
-from driftd.diff.rules import Rule
+from driftd.diff.rules import BuiltInRule
 from driftd.diff.schema import ListType, Schema
 from driftd.diff.undeclared import Ownership
 from driftd.diff.walk import list_items
@@ -17,15 +17,15 @@ from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json
 
-Hide = Callable[[FieldDrift], FieldDrift]
-"""Takes the values of Secrets out of a difference."""
+Redact = Callable[[FieldDrift], FieldDrift]
+"""Redacts the values of Secrets in a drift."""
 
-Ruled = Mapping[FieldPath, tuple[FieldDrift, Rule | IgnoreRule | None]]
+DriftsByPath = Mapping[FieldPath, tuple[FieldDrift, BuiltInRule | IgnoreRule | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One field: what Git declares, what is live, who owns that, the verdict, and the rule that led to it.
+    """One field: desired and live value, owner of the live value, verdict, and the rule for the verdict.
 
     `verdict` is one of in_sync, undeclared, ignored, changed, removed, added. Values of Secrets are redacted.
     """
@@ -38,25 +38,25 @@ class Explanation:
     rule: str
 
 
-def explanations(
+def explain_fields(
     desired: dict[str, Any],
     live: dict[str, Any],
     schema: Schema | None,
-    owned: Ownership,
-    found: Ruled,
-    hide: Hide,
+    ownership: Ownership,
+    drifts: DriftsByPath,
+    redact: Redact,
 ) -> list[Explanation]:
     """One explanation for each leaf of either side, in the order of the manifest, then of the live object."""
     result = []
-    told: set[FieldPath] = set()
+    explained: set[FieldPath] = set()
     for leaf in _leaves(desired, live, schema, None, "", {}, ()):
-        difference = next((p for n in range(len(leaf.path), 0, -1) if (p := leaf.path[:n]) in found), None)
-        if difference is not None and difference not in told:
-            told.add(difference)
-            result.append(_of_difference(*found[difference]))
-        if difference is None:
-            result.append(_of_leaf(leaf, owned, hide))
-    result.extend(_of_difference(*found[path]) for path in found if path not in told)
+        drifted = next((p for n in range(len(leaf.path), 0, -1) if (p := leaf.path[:n]) in drifts), None)
+        if drifted is not None and drifted not in explained:
+            explained.add(drifted)
+            result.append(_of_drift(*drifts[drifted]))
+        if drifted is None:
+            result.append(_of_leaf(leaf, ownership, redact))
+    result.extend(_of_drift(*drifts[path]) for path in drifts if path not in explained)
     return result
 
 
@@ -74,50 +74,50 @@ def _leaves(
     schema: Schema | None,
     parent: Schema | None,
     key: str,
-    beside: Mapping[str, Any],
+    siblings: Mapping[str, Any],
     path: FieldPath,
 ) -> Iterator[_Leaf]:
-    if _branches(desired, live, dict):
-        wanted, actual = desired or {}, live or {}
-        for name in [*wanted, *(name for name in actual if name not in wanted)]:
+    if _has_children(desired, live, dict):
+        declared, actual = desired or {}, live or {}
+        for name in [*declared, *(name for name in actual if name not in declared)]:
             child = schema.child(name) if schema else None
-            yield from _leaves(wanted.get(name), actual.get(name), child, schema, name, actual, (*path, name))
-    elif _branches(desired, live, list) and schema is not None and schema.list_type is ListType.MAP:
-        for item_path, wanted, actual in _items(desired or [], live or [], schema):
-            yield from _leaves(wanted, actual, schema.items, None, "", {}, (*path, *item_path))
-    elif _branches(desired, live, list) and schema is not None and schema.list_type is ListType.SET:
+            yield from _leaves(declared.get(name), actual.get(name), child, schema, name, actual, (*path, name))
+    elif _has_children(desired, live, list) and schema is not None and schema.list_type is ListType.MAP:
+        for item_path, declared, actual in _items(desired or [], live or [], schema):
+            yield from _leaves(declared, actual, schema.items, None, "", {}, (*path, *item_path))
+    elif _has_children(desired, live, list) and schema is not None and schema.list_type is ListType.SET:
         values = [*(desired or []), *(item for item in live or [] if item not in (desired or []))]
         for value in values:
-            there = (value if value in (desired or []) else None, value if value in (live or []) else None)
-            yield _Leaf((*path, SetValue(value)), *there, False)
+            sides = (value if value in (desired or []) else None, value if value in (live or []) else None)
+            yield _Leaf((*path, SetValue(value)), *sides, False)
     elif desired is not None or live is not None:
-        yield _Leaf(path, desired, live, bool(key) and is_default(live, schema, parent, key, beside))
+        yield _Leaf(path, desired, live, bool(key) and is_default(live, schema, parent, key, siblings))
 
 
-def _branches(desired: Json, live: Json, kind: type) -> bool:
-    """Whether a value has fields or items of its own: it is not empty, and both sides are of that kind or absent."""
+def _has_children(desired: Json, live: Json, collection: type) -> bool:
+    """Whether a value has fields or items: one side is not empty, and each is of that type or absent."""
     sides = [side for side in (desired, live) if side is not None]
-    return bool(sides) and all(isinstance(side, kind) for side in sides) and any(sides)
+    return bool(sides) and all(isinstance(side, collection) for side in sides) and any(sides)
 
 
 def _items(desired: list[Any], live: list[Any], schema: Schema) -> Iterator[tuple[FieldPath, Json, Json]]:
-    wanted, actual = list_items(desired, schema), list_items(live, schema)
-    keys: list[ListKey] = [*wanted, *(key for key in actual if key not in wanted)]
+    declared_at, live_at = list_items(desired, schema), list_items(live, schema)
+    keys: list[ListKey] = [*declared_at, *(key for key in live_at if key not in declared_at)]
     for key in keys:
-        here, there = wanted.get(key, []), actual.get(key, [])
-        for nth in range(max(len(here), len(there))):
-            path: FieldPath = (key,) if len(here) <= 1 and len(there) <= 1 else (key, nth)
+        declared, actual = declared_at.get(key, []), live_at.get(key, [])
+        for ordinal in range(max(len(declared), len(actual))):
+            path: FieldPath = (key,) if len(declared) <= 1 and len(actual) <= 1 else (key, ordinal)
             yield (
                 path,
-                desired[here[nth]] if nth < len(here) else None,
-                live[there[nth]] if nth < len(there) else None,
+                desired[declared[ordinal]] if ordinal < len(declared) else None,
+                live[actual[ordinal]] if ordinal < len(actual) else None,
             )
 
 
-def _of_difference(drift: FieldDrift, rule: Rule | IgnoreRule | None) -> Explanation:
+def _of_drift(drift: FieldDrift, rule: BuiltInRule | IgnoreRule | None) -> Explanation:
     if rule is None:
         return Explanation(drift.path, drift.desired, drift.live, drift.by, str(drift.change), _WHY[drift.change])
-    text = f"{rule.name}: {rule.reason}" if isinstance(rule, Rule) else str(rule)
+    text = f"{rule.name}: {rule.reason}" if isinstance(rule, BuiltInRule) else str(rule)
     return Explanation(drift.path, drift.desired, drift.live, drift.by, "ignored", text)
 
 
@@ -128,14 +128,14 @@ _WHY = {
 }
 
 
-def _of_leaf(leaf: _Leaf, owned: Ownership, hide: Hide) -> Explanation:
-    owner = owner_of(leaf.path, owned.among, owned.schema, partly=True)
-    shown = hide(FieldDrift(leaf.path, Change.CHANGED, leaf.desired, leaf.live, ()))
-    verdict, rule = _reason(leaf, owner, owned)
-    return Explanation(leaf.path, shown.desired, shown.live, owner, verdict, rule)
+def _of_leaf(leaf: _Leaf, ownership: Ownership, redact: Redact) -> Explanation:
+    owner = owner_of(leaf.path, ownership.entries, ownership.schema, partial=True)
+    redacted = redact(FieldDrift(leaf.path, Change.CHANGED, leaf.desired, leaf.live, ()))
+    verdict, rule = _verdict_and_rule(leaf, owner, ownership)
+    return Explanation(leaf.path, redacted.desired, redacted.live, owner, verdict, rule)
 
 
-def _reason(leaf: _Leaf, owner: FieldOwner | None, owned: Ownership) -> tuple[str, str]:
+def _verdict_and_rule(leaf: _Leaf, owner: FieldOwner | None, ownership: Ownership) -> tuple[str, str]:
     if leaf.desired is not None and leaf.live is not None:
         same = "the same value" if leaf.desired == leaf.live else "the same value, spelled as the server does"
         return "in_sync", same
@@ -145,8 +145,8 @@ def _reason(leaf: _Leaf, owner: FieldOwner | None, owned: Ownership) -> tuple[st
         return "undeclared", "the API server's default"
     if owner is None:
         return "undeclared", "nobody owns it: the API server made it"
-    if owned.managers.trusted(owner, owned.kind, ""):
+    if ownership.managers.is_trusted(owner, ownership.kind, ""):
         return "undeclared", "a controller's work"
-    if owner.manager == owned.by.manager:
+    if owner.manager == ownership.deployer.manager:
         return "undeclared", "came with the deployer's own request: a default, or by admission"
     return "undeclared", "a controller's work"

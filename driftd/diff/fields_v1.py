@@ -1,4 +1,4 @@
-"""One step along a path of managedFields, in a value that the path may or may not lead into."""
+"""Resolves the keys of a FieldsV1 (managedFields) in a value, one level at a time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from driftd.diff.schema import Identity, Schema
+from driftd.diff.schema import ItemIdentity, Schema
 from driftd.model.path import ListKey, Segment, SetValue
 from driftd.model.resource import Json
 
-_NOBODY: Identity = ()
-"""The identity of no item: a map list has one key at least."""
+_NO_ITEM: ItemIdentity = ()
+"""An identity that no item has: a map list has at least one key."""
 
 
-class Step(NamedTuple):
-    """What lies one step below: its value and type, how a FieldPath names it, and where it is in the document."""
+class ResolvedElement(NamedTuple):
+    """A field or item: its value, its type, its segment of the FieldPath, and its key or index in the document."""
 
     value: Json
     schema: Schema | None
@@ -24,71 +24,71 @@ class Step(NamedTuple):
     at: str | int
 
 
-def positions(value: Json, schema: Schema | None) -> Mapping[Identity, int] | None:
-    """Where the items of a map list are, by what `identity` makes of a key: for many steps that start at one list."""
+def item_positions(value: Json, schema: Schema | None) -> Mapping[ItemIdentity, int] | None:
+    """The indexes of a map list's items by `item_identity`: to resolve many keys in one list."""
     if schema is None or not schema.list_keys or not isinstance(value, list):
         return None
     identities = schema.identities(value)
-    return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of equal ones
+    return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of duplicates
 
 
-def identity(key: str, schema: Schema) -> Identity:
-    """Which item of a map list a FieldsV1 key (`k:{…}`) is about; of one that names other keys, an identity of none."""
-    return _identity(key, schema.list_keys)
+def item_identity(key: str, schema: Schema) -> ItemIdentity:
+    """The identity that a FieldsV1 key (`k:{…}`) names in a map list; `_NO_ITEM` if its keys are not the list's."""
+    return _item_identity(key, schema.list_keys)
 
 
-def step(value: Json, schema: Schema | None, key: str) -> Step | None:
-    """The value under a FieldsV1 key (`f:NAME`, `k:{…}`, `v:…`, `i:…`), or None if there is none."""
+def resolve(value: Json, schema: Schema | None, key: str) -> ResolvedElement | None:
+    """The field or item of a FieldsV1 key (`f:NAME`, `k:{…}`, `v:…`, `i:…`), or None if the value has none."""
     kind = key[:2]
     if kind == "f:" and isinstance(value, dict):
         name = key[2:]
-        below = value.get(name)
-        return None if below is None else Step(below, schema.child(name) if schema else None, name, name)
+        child = value.get(name)
+        return None if child is None else ResolvedElement(child, schema.child(name) if schema else None, name, name)
     if not isinstance(value, list):
         return None
     if kind == "k:":
-        return _to_item(value, schema, key)
+        return _resolve_item(value, schema, key)
     items = schema.items if schema else None
     if kind == "v:":
-        wanted = _parsed(key[2:])
+        member = _parse(key[2:])
         for index, item in enumerate(value):
-            if item == wanted and isinstance(item, bool) == isinstance(wanted, bool):
-                return Step(item, items, SetValue(item), index)
+            if item == member and isinstance(item, bool) == isinstance(member, bool):
+                return ResolvedElement(item, items, SetValue(item), index)
     elif kind == "i:":
-        index = _parsed(key[2:])
+        index = _parse(key[2:])
         if isinstance(index, int) and 0 <= index < len(value):
-            return Step(value[index], items, index, index)
+            return ResolvedElement(value[index], items, index, index)
     return None
 
 
-def _to_item(value: list[Any], schema: Schema | None, key: str) -> Step | None:
-    among = positions(value, schema)
-    if among is not None and schema is not None:
-        wanted_item = identity(key, schema)
-        index = among.get(wanted_item)
-        return None if index is None else Step(value[index], schema.items, schema.list_key(wanted_item), index)
-    wanted = _parsed(key[2:])
-    if not isinstance(wanted, dict):
+def _resolve_item(value: list[Any], schema: Schema | None, key: str) -> ResolvedElement | None:
+    positions = item_positions(value, schema)
+    if positions is not None and schema is not None:
+        identity = item_identity(key, schema)
+        index = positions.get(identity)
+        return None if index is None else ResolvedElement(value[index], schema.items, schema.list_key(identity), index)
+    keys = _parse(key[2:])
+    if not isinstance(keys, dict):
         return None
     for index, item in enumerate(value):
-        if isinstance(item, dict) and all(item.get(name) == part for name, part in wanted.items()):
-            return Step(item, schema.items if schema else None, ListKey(tuple(wanted.items())), index)
+        if isinstance(item, dict) and all(item.get(name) == part for name, part in keys.items()):
+            return ResolvedElement(item, schema.items if schema else None, ListKey(tuple(keys.items())), index)
     return None
 
 
 @lru_cache(maxsize=2048)
-def _identity(key: str, names: tuple[str, ...]) -> Identity:
-    wanted = _parsed(key[2:])
-    if not isinstance(wanted, dict) or set(wanted) != set(names):
-        return _NOBODY
-    if any(isinstance(part, dict | list) for part in wanted.values()):
-        return _NOBODY
-    return wanted[names[0]] if len(names) == 1 else tuple(wanted[name] for name in names)
+def _item_identity(key: str, names: tuple[str, ...]) -> ItemIdentity:
+    keys = _parse(key[2:])
+    if not isinstance(keys, dict) or set(keys) != set(names):
+        return _NO_ITEM
+    if any(isinstance(part, dict | list) for part in keys.values()):
+        return _NO_ITEM
+    return keys[names[0]] if len(names) == 1 else tuple(keys[name] for name in names)
 
 
 @lru_cache(maxsize=2048)
-def _parsed(text: str) -> Any:
-    """The keys or the value of an item. The same few stand in the entries of all objects of a kind."""
+def _parse(text: str) -> Any:
+    """The keys or the value of an item. Cached: all objects of a kind have the same few."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Patterns of formatted field paths, in which `*` stands for any run of characters and nothing else is special."""
+"""Patterns of formatted field paths: `*` matches any run of characters, and nothing else is special."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether the whole path is of that pattern."""
+    """Whether the pattern matches the whole path."""
     return _exact(pattern).fullmatch(path) is not None
 
 
@@ -17,7 +17,7 @@ def matches_any(patterns: Iterable[str], path: str) -> bool:
 
 
 def covers(pattern: str, path: str) -> bool:
-    """Whether the path is of that pattern, or lies below such a path: `spec.template` covers all that is in it."""
+    """Whether the pattern matches the path or one of its parents: `spec.template` covers all of the template."""
     return _subtree(pattern).fullmatch(path) is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 KUBERNETES = "v1.37.2"
-"""The version that was asked."""
+"""The version that was probed."""
 
 KEPT: Mapping[str, frozenset[str]] = {
     "io.k8s.api.admissionregistration.v1.MatchResources": frozenset({'matchPolicy'}),
@@ -259,4 +259,4 @@ DEFAULTS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference": {'port': (443,)},
     "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference": {'port': (443,)},
 }
-"""By Go type and field, what the API server puts there where nothing, or a dropped zero value, is given."""
+"""By Go type and field, the values that the API server sets if none, or a dropped zero value, is given."""

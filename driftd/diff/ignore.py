@@ -1,4 +1,4 @@
-"""What the user says does not matter: rules from the configuration, and from an object's annotation."""
+"""Rules by which users ignore differences: in the configuration, and in an object's annotation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.cel import checked, holds
+from driftd.diff.cel import evaluate, validate
 from driftd.diff.globs import covers
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError
@@ -16,14 +16,14 @@ from driftd.model.resource import JsonObject, ResourceRef
 
 ANNOTATION = "driftd.io/ignore"
 _KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
-_EVERYTHING = ("*", "true", "all")
+_WHOLE_OBJECT = ("*", "true", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRule:
-    """Differences that do not matter to the user. Empty tuples match everything; `*` is any run of characters.
+    """Differences that the user ignores. Empty tuples match everything; `*` matches any run of characters.
 
-    A path covers what lies below it: `spec.template` is all of the template, `metadata.annotations["a.io/*"]` some
+    A path covers its children: `spec.template` is all of the template, `metadata.annotations["a.io/*"]` some
     annotations, `spec.template.spec.containers[name=*].image` the image of each container.
     """
 
@@ -39,14 +39,14 @@ class IgnoreRule:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], origin: str = "configuration") -> IgnoreRule:
-        """A rule of the configuration's `ignore:` list; each key takes a string or a list of them.
+        """A rule of the configuration's `ignore:` list; each key takes a string or a list of strings.
 
         Raises: DriftdError: an unknown key, a value of another type, or a rule without any condition.
         """
         unknown = sorted(set(raw) - set(_KEYS))
         if unknown:
             raise DriftdError(f"{origin}: {unknown[0]!r} is no key of an ignore rule; use one of {', '.join(_KEYS)}")
-        values = {key: _texts(raw.get(key), f"{origin}.{key}") for key in _KEYS}
+        values = {key: _string_list(raw.get(key), f"{origin}.{key}") for key in _KEYS}
         if not any(values[key] for key in _KEYS if key != "reason"):
             raise DriftdError(f"{origin}: a rule that names nothing would ignore everything; give it a kind or a path")
         return cls(
@@ -56,28 +56,30 @@ class IgnoreRule:
             names=values["name"],
             namespaces=values["namespace"],
             managers=values["manager"],
-            cel=tuple(_expression(one, f"{origin}.cel") for one in values["cel"]),
+            cel=tuple(_validated_cel(expression, f"{origin}.cel") for expression in values["cel"]),
             reason=" ".join(values["reason"]),
             origin=origin,
         )
 
     def selects(self, ref: ResourceRef) -> bool:
-        """Whether the rule is about that object at all."""
+        """Whether the rule applies to that object."""
         return (
-            _any(self.kinds, ref.kind)
-            and _any(self.groups, ref.group)
-            and _any(self.names, ref.name)
-            and _any(self.namespaces, ref.namespace or "")
+            _matches_any(self.kinds, ref.kind)
+            and _matches_any(self.groups, ref.group)
+            and _matches_any(self.names, ref.name)
+            and _matches_any(self.namespaces, ref.namespace or "")
         )
 
     def matches(self, ref: ResourceRef, drift: FieldDrift, declared: JsonObject | None = None) -> bool:
-        """Whether the rule says that this difference does not matter; CEL is asked last, of the `declared` object."""
-        return self._fits(ref, drift) and all(holds(one, declared or {}, drift) for one in self.cel)
+        """Whether the rule ignores this difference. CEL is evaluated last, with the `declared` object."""
+        if not self._matches_object_and_field(ref, drift):
+            return False
+        return all(evaluate(expression, declared or {}, drift) for expression in self.cel)
 
-    def _fits(self, ref: ResourceRef, drift: FieldDrift) -> bool:
+    def _matches_object_and_field(self, ref: ResourceRef, drift: FieldDrift) -> bool:
         if not self.selects(ref):
             return False
-        if self.managers and not (drift.by is not None and _any(self.managers, drift.by.manager)):
+        if self.managers and not (drift.by is not None and _matches_any(self.managers, drift.by.manager)):
             return False
         if not self.paths:
             return True
@@ -97,56 +99,57 @@ class IgnoreRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
-    """The user's rules, and which of them have matched something since `Ignored` was made."""
+class IgnoreRuleSet:
+    """The user's rules, and which of them have matched a difference so far."""
 
     rules: tuple[IgnoreRule, ...] = ()
     _used: set[int] = field(default_factory=set, repr=False, compare=False)
 
     def rule_for(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> IgnoreRule | None:
-        """The first rule that says that this difference does not matter, the configuration's before the object's."""
+        """The first rule that ignores this difference: the configuration's rules, then the object's annotation."""
         for index, rule in enumerate(self.rules):
             if rule.matches(ref, drift, declared):
                 self._used.add(index)
                 return rule
-        return next((rule for rule in annotated(declared) if rule.matches(ref, drift)), None)
+        return next((rule for rule in annotation_rules(declared) if rule.matches(ref, drift)), None)
 
     def unused(self) -> tuple[IgnoreRule, ...]:
-        """The rules that have never matched anything: ask after a full pass."""
+        """The rules that have not matched any difference so far: complete after a full pass."""
         return tuple(rule for index, rule in enumerate(self.rules) if index not in self._used)
 
 
-def annotated(declared: JsonObject) -> tuple[IgnoreRule, ...]:
-    """The rules of the annotation `driftd.io/ignore` that Git declares: paths, one a line or separated by blanks.
+def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
+    """The rules of the annotation `driftd.io/ignore` in Git: paths, separated by commas or white space.
 
-    `*`, `true` and `all` stand for the whole object. What is live does not count: a hand could write itself free.
+    `*`, `true` and `all` mean the whole object. The live annotation does not count: a manual change could exempt
+    itself.
     """
     metadata = declared.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     text = annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
     if not isinstance(text, str):
         return ()
-    paths = _split(text)
+    paths = _split_paths(text)
     if not paths or paths == ("false",):
         return ()
-    whole = any(path in _EVERYTHING for path in paths)
+    whole = any(path in _WHOLE_OBJECT for path in paths)
     return (IgnoreRule(paths=() if whole else paths, origin=f"annotation {ANNOTATION}"),)
 
 
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
     """The configuration's `ignore:` list. Raises: DriftdError: see `IgnoreRule.parse`."""
-    return tuple(IgnoreRule.parse(one, f"ignore[{index}]") for index, one in enumerate(raw))
+    return tuple(IgnoreRule.parse(rule, f"ignore[{index}]") for index, rule in enumerate(raw))
 
 
-def _expression(text: str, place: str) -> str:
+def _validated_cel(expression: str, origin: str) -> str:
     try:
-        return checked(text)
+        return validate(expression)
     except DriftdError as error:
-        raise DriftdError(f"{place}: {error}") from error
+        raise DriftdError(f"{origin}: {error}") from error
 
 
-def _split(text: str) -> tuple[str, ...]:
-    """Paths out of an annotation: separated by commas and white space that are not inside brackets."""
+def _split_paths(text: str) -> tuple[str, ...]:
+    """The paths of an annotation, separated by commas and white space outside of brackets."""
     parts, depth, current = [], 0, ""
     for char in text:
         depth += (char == "[") - (char == "]")
@@ -158,16 +161,16 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part for part in (*parts, current) if part)
 
 
-def _texts(value: Any, place: str) -> tuple[str, ...]:
+def _string_list(value: Any, origin: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise DriftdError(f"{place}: give a string or a list of strings")
+    raise DriftdError(f"{origin}: give a string or a list of strings")
 
 
-def _any(patterns: Iterable[str], value: str) -> bool:
+def _matches_any(patterns: Iterable[str], value: str) -> bool:
     patterns = tuple(patterns)
     return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""Where a field that was found in one form of an object stands in another."""
+"""Locates a field by its path in another form of the same object."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from driftd.model.resource import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocatedValue:
     """A value and its position."""
 
     value: Json
     at: DocumentPath
 
 
-def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
-    """The value at `path` in `body`, or None where there is none."""
+def locate(path: FieldPath, body: Json, schema: Schema | None) -> LocatedValue | None:
+    """The value at `path` in `body`, or None if there is none."""
     at: list[str | int] = []
     value = body
     segments = iter(path)
     ordinal = False
     positions: list[int] = []
-    holder: list[Any] = []
+    items: list[Any] = []
     for segment in segments:
         if ordinal and isinstance(segment, int):
-            # After a list key that stands more than once comes which of them it is.
+            # A duplicate list key is followed by the item's number among those with the same key.
             if segment >= len(positions):
                 return None
-            value = holder[positions[segment]]
+            value = items[positions[segment]]
             at[-1] = positions[segment]
             ordinal = False
             continue
@@ -50,7 +50,7 @@ def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
                 positions = list_items(value, schema).get(segment, [])
                 if not positions:
                     return None
-                holder, ordinal = value, True
+                items, ordinal = value, True
                 at.append(positions[0])
                 value = value[positions[0]]
                 schema = schema.items
@@ -61,7 +61,7 @@ def locate(path: FieldPath, body: Json, schema: Schema | None) -> Place | None:
                 at.append(index)
                 value = value[index]
                 schema = schema.items if schema else None
-    return Place(value, tuple(at))
+    return LocatedValue(value, tuple(at))
 
 
 def _index(value: Json, segment: int | SetValue) -> int | None:

@@ -1,7 +1,7 @@
-"""Which managers are controllers at their work, which fields that covers, and which names are a person's tools.
+"""Known field managers: controllers with the fields that they are trusted with, deployers, and interactive tools.
 
-Extensible by configuration. A name stands for what wrote the field: managers are taken at their word, for whoever may
-write to the API may also choose a name; so a controller is trusted only with the fields that are its work.
+Extensible by configuration. Managers are identified by name alone, and any client may choose any name: so a controller
+is trusted only with the fields that it has to write.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from driftd.model.drift import FieldOwner
 
 
 @dataclass(frozen=True, slots=True)
-class Controller:
-    """A controller (by a pattern of its manager's name) and the undeclared fields that are its work.
+class TrustedController:
+    """A controller (a pattern of manager names) and the undeclared fields that it may write.
 
-    Empty `kinds` are all kinds, empty `paths` all fields; `*` in a path stands for any run of characters.
+    Empty `kinds` mean all kinds, empty `paths` all fields; `*` in a path matches any run of characters.
     """
 
     manager: str
@@ -35,10 +35,10 @@ _LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")
 _SCALE = ("spec.replicas", "spec.minReplicas", "spec.maxReplicas")
 _PODS = ("*metadata.annotations*", "*metadata.labels*", "*spec.containers*", "*spec.initContainers*", "*spec.volumes*")
 
-CONTROLLERS: tuple[Controller, ...] = (
-    # Kubernetes itself: its names belong to the cluster's own machinery, and its work is in all kinds.
+TRUSTED_CONTROLLERS: tuple[TrustedController, ...] = (
+    # Kubernetes' own components, which write all kinds.
     *(
-        Controller(name)
+        TrustedController(name)
         for name in (
             "kube-controller-manager", "kube-apiserver", "kube-scheduler", "kubelet", "cloud-controller-manager",
             "*-cloud-controller-manager", "endpoint-controller", "deployment-controller",
@@ -46,104 +46,108 @@ CONTROLLERS: tuple[Controller, ...] = (
             "cluster-autoscaler", "snapshot-controller", "kubeadm", "k3s", "rke2",
         )
     ),
-    Controller("vpa-*", ("*resources*", *_META), ()),
-    Controller("keda*", (*_META, *_SCALE)),
-    Controller("cainjector", (_CA, *_META)),
-    Controller("cert-manager-*", (_CA, *_META, "data*", "type")),
-    Controller("istiod*", (_CA, *_META, *_PODS)),
-    Controller("pilot-discovery", (_CA, *_META, *_PODS)),
-    Controller("linkerd-*", (_CA, *_META, *_PODS)),
-    Controller("external-dns*", _META),
-    Controller("external-secrets*", (*_META, "data*", "type", "immutable")),
-    Controller("sealed-secrets*", (*_META, "data*", "type")),
-    Controller("nginx-ingress-controller", _META),
-    Controller("traefik*", _META),
-    Controller("gatekeeper*", (_CA, *_META)),
-    Controller("kyverno*", (_CA, *_META)),
-    Controller("PrometheusOperator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    Controller("prometheus-operator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    Controller("argo-rollouts*", ("spec.selector*", *_META), ()),
-    Controller("rollouts-controller", ("spec.selector*", *_META, *_SCALE)),
-    Controller("flagger", ("spec.selector*", *_META, *_SCALE)),
-    Controller("csi-*", (*_META, "spec.volumeName"), ()),
-    Controller("speaker", _META, ("Service",)),
-    Controller("metallb*", _META, ("Service",)),
-    Controller("reloader*", ("spec.template.metadata.annotations*", "spec.template.spec.containers[*].env*")),
-    Controller("crossplane*", (*_META, "spec.*"), ()),
-    Controller("*-operator", _LINKS),
-    Controller("manager", _LINKS),
+    TrustedController("vpa-*", ("*resources*", *_META), ()),
+    TrustedController("keda*", (*_META, *_SCALE)),
+    TrustedController("cainjector", (_CA, *_META)),
+    TrustedController("cert-manager-*", (_CA, *_META, "data*", "type")),
+    TrustedController("istiod*", (_CA, *_META, *_PODS)),
+    TrustedController("pilot-discovery", (_CA, *_META, *_PODS)),
+    TrustedController("linkerd-*", (_CA, *_META, *_PODS)),
+    TrustedController("external-dns*", _META),
+    TrustedController("external-secrets*", (*_META, "data*", "type", "immutable")),
+    TrustedController("sealed-secrets*", (*_META, "data*", "type")),
+    TrustedController("nginx-ingress-controller", _META),
+    TrustedController("traefik*", _META),
+    TrustedController("gatekeeper*", (_CA, *_META)),
+    TrustedController("kyverno*", (_CA, *_META)),
+    TrustedController("PrometheusOperator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
+    TrustedController("prometheus-operator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
+    TrustedController("argo-rollouts*", ("spec.selector*", *_META), ()),
+    TrustedController("rollouts-controller", ("spec.selector*", *_META, *_SCALE)),
+    TrustedController("flagger", ("spec.selector*", *_META, *_SCALE)),
+    TrustedController("csi-*", (*_META, "spec.volumeName"), ()),
+    TrustedController("speaker", _META, ("Service",)),
+    TrustedController("metallb*", _META, ("Service",)),
+    TrustedController("reloader*", ("spec.template.metadata.annotations*", "spec.template.spec.containers[*].env*")),
+    TrustedController("crossplane*", (*_META, "spec.*"), ()),
+    TrustedController("*-operator", _LINKS),
+    TrustedController("manager", _LINKS),
 )  # fmt: skip
-"""The controllers that driftd knows, with what is their work."""
+"""The controllers that are trusted by default."""
 
-HANDS: tuple[str, ...] = (
+INTERACTIVE_TOOLS: tuple[str, ...] = (
     "kubectl-edit", "kubectl-patch", "kubectl-set", "kubectl-label", "kubectl-annotate", "kubectl-scale",
     "kubectl-rollout", "kubectl-taint", "kubectl-autoscale", "k9s", "node-fetch", "Mozilla", "dashboard", "octant",
     "lens*", "headlamp*",
 )  # fmt: skip
-"""Names of what people change single fields with: none of these ever deploys an object."""
+"""Managers that people change single fields with: none of these ever deploys an object."""
 
 DEPLOYERS: tuple[str, ...] = (
     "kubectl-client-side-apply", "helm", "Helm", "helm-controller", "kustomize-controller", "argocd-*", "argocd",
     "flux*", "Terraform", "HashiCorp", "terraform*", "pulumi*", "kapp*", "fleet*", "driftd", "werf", "skaffold",
     "tilt", "garden*", "ansible*", "spinnaker*", "carvel*", "config-sync*", "configsync*", "rancher-*",
 )  # fmt: skip
-"""Names of what deploys whole objects."""
+"""Managers that deploy whole objects."""
 
-GITOPS: tuple[str, ...] = ("helm-controller", "kustomize-controller", "argocd-*", "fleet*", "driftd", "configsync*")
-"""Names of deployers that no person uses: what is written under them is theirs, or came by admission with it."""
+GITOPS_CONTROLLERS: tuple[str, ...] = (
+    "helm-controller", "kustomize-controller", "argocd-*", "fleet*", "driftd", "configsync*",
+)  # fmt: skip
+"""Deployers that no person uses: fields under their names were set by them, or by admission of their requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Managers:
-    """What is known of managers by their names."""
+    """Classifies field managers by name."""
 
-    controllers: tuple[Controller, ...] = CONTROLLERS
-    hands: tuple[str, ...] = HANDS
+    controllers: tuple[TrustedController, ...] = TRUSTED_CONTROLLERS
+    interactive_tools: tuple[str, ...] = INTERACTIVE_TOOLS
     deployers: tuple[str, ...] = DEPLOYERS
-    _known: dict[str, tuple[Controller, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _controllers_by_name: dict[str, tuple[TrustedController, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def extended(self, *, controllers: tuple[str, ...] = (), deployers: tuple[str, ...] = ()) -> Managers:
-        """The same with more controllers (patterns, trusted with every field) and deployers."""
-        more = tuple(Controller(pattern) for pattern in controllers)
-        return Managers((*self.controllers, *more), self.hands, (*self.deployers, *deployers))
+        """The same with additional controllers (patterns, trusted with every field) and deployers."""
+        additional = tuple(TrustedController(pattern) for pattern in controllers)
+        return Managers((*self.controllers, *additional), self.interactive_tools, (*self.deployers, *deployers))
 
     def is_controller(self, owner: FieldOwner) -> bool:
-        """Whether that is a controller, by its name or because it writes the status: it deploys nothing."""
+        """Whether this is a controller, by name or because it writes the status; controllers deploy nothing."""
         if owner.subresource == "status":
             return True
-        return bool(self._named(owner.manager))
+        return bool(self._controllers_named(owner.manager))
 
-    def trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
-        """Whether that is a controller at its work; without `path`, whether every field is."""
+    def is_trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
+        """Whether this is a controller that is trusted with the field at `path`; without `path`, with every field."""
         if owner.subresource == "status":
             return True
-        named = self._named(owner.manager)
+        controllers = self._controllers_named(owner.manager)
         if path is None:
-            return any(not one.paths and not one.kinds for one in named)
-        return any(one.covers(kind or "", path) for one in named)
+            return any(not controller.paths and not controller.kinds for controller in controllers)
+        return any(controller.covers(kind or "", path) for controller in controllers)
 
-    def _named(self, manager: str) -> tuple[Controller, ...]:
-        known = self._known.get(manager)
-        if known is None:
-            known = tuple(one for one in self.controllers if fnmatchcase(manager, one.manager))
-            self._known[manager] = known
-        return known
+    def _controllers_named(self, manager: str) -> tuple[TrustedController, ...]:
+        controllers = self._controllers_by_name.get(manager)
+        if controllers is None:
+            controllers = tuple(c for c in self.controllers if fnmatchcase(manager, c.manager))
+            self._controllers_by_name[manager] = controllers
+        return controllers
 
-    def is_hand(self, owner: FieldOwner) -> bool:
-        return _named(owner.manager, self.hands)
+    def is_interactive(self, owner: FieldOwner) -> bool:
+        return _matches_any(owner.manager, self.interactive_tools)
 
     def is_deployer(self, owner: FieldOwner) -> bool:
-        return _named(owner.manager, self.deployers)
+        return _matches_any(owner.manager, self.deployers)
 
 
 @lru_cache(maxsize=1024)
-def _named(manager: str, patterns: tuple[str, ...]) -> bool:
+def _matches_any(manager: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(manager, pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=1024)
-def is_gitops(manager: str) -> bool:
-    return any(fnmatchcase(manager, pattern) for pattern in GITOPS)
+def is_gitops_controller(manager: str) -> bool:
+    return any(fnmatchcase(manager, pattern) for pattern in GITOPS_CONTROLLERS)
 
 
 DEFAULT_MANAGERS = Managers()

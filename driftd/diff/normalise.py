@@ -1,4 +1,4 @@
-"""What of an object is compared at all: not what the server owns, not what merely repeats something else."""
+"""Reduces manifests and live objects to the fields that are compared: without server-owned and redundant ones."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ SERVER_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "name",
     "namespace", "resourceVersion", "selfLink", "uid", "generateName",
 })  # fmt: skip
-"""Fields of metadata that the API server sets, or that name the object itself."""
+"""Fields of metadata that the API server sets, or that identify the object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """The part of a manifest that is compared. `moved` says where in the document a folded value stands."""
+class NormalisedManifest:
+    """The part of a manifest that is compared. `document_paths` has the original positions of moved values."""
 
     body: dict[str, Any]
-    moved: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)
+    document_paths: Mapping[FieldPath, DocumentPath] = field(default_factory=dict)
 
-    def at(self, document_path: DocumentPath) -> DocumentPath:
-        return self.moved.get(document_path, document_path)
+    def document_path(self, at: DocumentPath) -> DocumentPath:
+        return self.document_paths.get(at, at)
 
 
-def declared(body: JsonObject, *, status_is_server_owned: bool = True) -> Declared:
-    """What Git declares, in the form that the API server stores: `stringData` of a Secret folded into `data`."""
-    result = _stripped(body, status_is_server_owned=status_is_server_owned)
+def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True) -> NormalisedManifest:
+    """The manifest in the form that the API server stores: `stringData` of a Secret is merged into `data`."""
+    result = _without_server_fields(body, status_is_server_owned=status_is_server_owned)
     if not is_secret(body) or not isinstance(result.get("stringData"), dict):
-        return Declared(result)
+        return NormalisedManifest(result)
     texts = result.pop("stringData")
     data = dict(result.get("data") or {})
     moved: dict[FieldPath, DocumentPath] = {}
@@ -45,22 +45,22 @@ def declared(body: JsonObject, *, status_is_server_owned: bool = True) -> Declar
             data.setdefault(key, None)
             continue
         else:
-            data[key] = text  # of the wrong type: the comparison says so
+            data[key] = text  # of the wrong type: the comparison reports it
         moved["data", key] = ("stringData", key)
     result["data"] = data
-    return Declared(result, moved)
+    return NormalisedManifest(result, moved)
 
 
-def live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
-    """What is live, without what only the server sets."""
-    return _stripped(body, status_is_server_owned=status_is_server_owned)
+def normalise_live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
+    """The live object without fields that only the server sets."""
+    return _without_server_fields(body, status_is_server_owned=status_is_server_owned)
 
 
 def is_secret(body: JsonObject) -> bool:
     return body.get("kind") == "Secret" and body.get("apiVersion") == "v1"
 
 
-def _stripped(body: JsonObject, *, status_is_server_owned: bool) -> dict[str, Any]:
+def _without_server_fields(body: JsonObject, *, status_is_server_owned: bool) -> dict[str, Any]:
     result = dict(body)
     result.pop("apiVersion", None)
     result.pop("kind", None)

@@ -1,4 +1,4 @@
-"""Who set which field, by `metadata.managedFields`.
+"""Field ownership, by `metadata.managedFields`.
 
 Source: KEP-555, and the "FieldsV1" format of structured-merge-diff: `f:NAME` is a field, `k:{KEYS}` an item of a map
 list, `v:VALUE` an item of a set, `i:INDEX` an item of another list, `.` the value itself.
@@ -20,43 +20,43 @@ from driftd.model.resource import JsonObject
 
 FieldsV1 = Mapping[str, Any]
 
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of managedFields: the fields that one manager set by one kind of request.
+class ManagedFieldsEntry:
+    """One entry of managedFields: the fields that one manager owns by one operation.
 
-    `created` says that it is an update of the very second in which the object was made.
+    `at_creation` is set for an Update in the same second in which the object was created.
     """
 
     owner: FieldOwner
     api_version: str
     fields: FieldsV1
-    created: bool = False
+    at_creation: bool = False
 
     @property
-    def applies(self) -> bool:
+    def is_apply(self) -> bool:
         return self.owner.operation == "Apply"
 
-    def owns(self, path: FieldPath, schema: Schema | None = None, *, partly: bool = False) -> bool:
-        """Whether the entry holds the field at `path`, by itself or as part of a value that has one owner.
+    def owns(self, path: FieldPath, schema: Schema | None = None, *, partial: bool = False) -> bool:
+        """Whether the entry owns the field at `path`, by itself or as part of an atomic value.
 
-        `schema` is the type of the whole object. With `partly`, holding something in the field is enough.
+        `schema` is the type of the whole object. With `partial`, owning a part of the field is enough.
         """
         node: Any = self.fields
         for depth, segment in enumerate(path):
-            below = node.get(field_key(segment))
-            if below is None:
-                return depth > 0 and not node and _has_one_owner(path, depth, schema)
-            node = below
-        return partly or not node  # who holds members has not set the whole: the order of a list is nobody's
+            child = node.get(field_key(segment))
+            if child is None:
+                return depth > 0 and not node and _is_in_atomic_value(path, depth, schema)
+            node = child
+        return partial or not node  # an owner of members has not set the whole: the order of a list has no owner
 
 
-def _has_one_owner(path: FieldPath, depth: int, schema: Schema | None) -> bool:
-    """Whether the value at `path[:depth]` is owned as a whole, so that who holds it holds what is in it.
+def _is_in_atomic_value(path: FieldPath, depth: int, schema: Schema | None) -> bool:
+    """Whether the value at `path[:depth]` is owned as a whole, so that its owner owns all of its contents.
 
-    An empty set of fields may as well be a map of which only the map itself is held, and none of its members.
+    The schema has to tell: an empty set of fields may also mean a map that is owned without any of its members.
     """
     if isinstance(path[depth], int):
         return True
@@ -64,24 +64,24 @@ def _has_one_owner(path: FieldPath, depth: int, schema: Schema | None) -> bool:
         return False
     for position, segment in enumerate(path[:depth]):
         if isinstance(segment, int) and position and isinstance(path[position - 1], ListKey):
-            continue  # which one of those that have the same key
-        below = schema.child(segment) if isinstance(segment, str) else schema.items
-        if below is None:
+            continue  # the number of an item among those with the same key
+        child = schema.child(segment) if isinstance(segment, str) else schema.items
+        if child is None:
             return False
-        if below.atomic:
+        if child.atomic:
             return True
-        schema = below
+        schema = child
     return False
 
 
-def entries(body: JsonObject) -> tuple[Entry, ...]:
-    """The entries of an object's managedFields, oldest first; those without a time come first."""
+def managed_fields(body: JsonObject) -> tuple[ManagedFieldsEntry, ...]:
+    """The entries of an object's managedFields, oldest first, those without a time before all others."""
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
         return ()
-    made = metadata.get("creationTimestamp")
-    created = instant(made) if isinstance(made, str) else None
-    found = []
+    timestamp = metadata.get("creationTimestamp")
+    created = instant(timestamp) if isinstance(timestamp, str) else None
+    entries = []
     for raw in metadata.get("managedFields") or ():
         fields = raw.get("fieldsV1") if isinstance(raw, Mapping) else None
         if not isinstance(fields, Mapping):
@@ -93,29 +93,29 @@ def entries(body: JsonObject) -> tuple[Entry, ...]:
             subresource=raw.get("subresource") or None,
             time=instant(time) if isinstance(time, str) else None,
         )
-        first = owner.operation != "Apply" and owner.subresource is None and owner.time == created is not None
-        found.append(Entry(owner, raw.get("apiVersion") or "", fields, first))
-    found.sort(key=lambda entry: entry.owner.time or _BEGINNING)
-    return tuple(found)
+        at_creation = owner.operation != "Apply" and owner.subresource is None and owner.time == created is not None
+        entries.append(ManagedFieldsEntry(owner, raw.get("apiVersion") or "", fields, at_creation))
+    entries.sort(key=lambda entry: entry.owner.time or _EARLIEST)
+    return tuple(entries)
 
 
 def owner_of(
     path: FieldPath,
-    among: Sequence[Entry],
+    entries: Sequence[ManagedFieldsEntry],
     schema: Schema | None = None,
     *,
-    rather_not: Entry | None = None,
-    partly: bool = False,
+    deployer: ManagedFieldsEntry | None = None,
+    partial: bool = False,
 ) -> FieldOwner | None:
-    """Who set the field at `path` last: of several owners the latest, and rather not the one that deploys."""
-    owning = [entry for entry in among if entry.owns(path, schema, partly=partly)]
+    """The owner of the field at `path`: of several the latest, and the deployer only if there is no other."""
+    owning = [entry for entry in entries if entry.owns(path, schema, partial=partial)]
     if not owning:
         return None
-    return next((e for e in reversed(owning) if e is not rather_not), owning[-1]).owner
+    return next((e for e in reversed(owning) if e is not deployer), owning[-1]).owner
 
 
 def field_key(segment: Segment) -> str:
-    """One segment of a path as FieldsV1 writes it."""
+    """The FieldsV1 key of a path segment."""
     match segment:
         case str():
             return f"f:{segment}"

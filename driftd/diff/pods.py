@@ -1,8 +1,7 @@
-"""Running pods are part of the truth: what of a workload's pods is not what its template says. Pure.
+"""Drift of a workload's running pods from its template, as fields of the workload under `pods[name=…]`. Pure.
 
-Told as fields of the workload, under `pods[name=…]`.
-Source of how pods belong to templates: the labels `pod-template-hash` and `controller-revision-hash`, and the
-annotation `deployment.kubernetes.io/revision`, as the controllers of Kubernetes set them.
+Pods are matched to templates by the labels `pod-template-hash` and `controller-revision-hash` and the annotation
+`deployment.kubernetes.io/revision`, as the controllers of Kubernetes set them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.ownership import entries, owner_of
+from driftd.diff.ownership import managed_fields, owner_of
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import DocumentPath, FieldPath, ListKey
 from driftd.model.resource import Json, JsonObject
@@ -25,99 +24,99 @@ INJECTED_CONTAINERS: tuple[str, ...] = (
     "dapr*", "kuma-*", "datadog-*", "dd-*", "opentelemetry-*", "otc-container", "aws-*", "azwi-*", "gke-*",
     "proxyinit", "osm-*", "nginx-mesh-*", "secrets-store-*", "signalfx-*", "xray-daemon",
 )  # fmt: skip
-"""Containers (by pattern) that well-known admission webhooks put into pods."""
+"""Containers (by pattern) that well-known admission webhooks inject into pods."""
 
 INJECTED_ENV: tuple[str, ...] = (
     "AWS_*", "AZURE_*", "GOOGLE_*", "GCP_*", "CLOUDSDK_*", "KUBERNETES_*", "OTEL_*", "DD_*", "NEW_RELIC_*", "ISTIO_*",
     "LINKERD2_*", "DAPR_*", "VAULT_*", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "JAVA_TOOL_OPTIONS", "NODE_OPTIONS", "PYTHONPATH", "NODE_NAME", "POD_NAME", "POD_NAMESPACE", "POD_IP", "HOST_IP",
 )  # fmt: skip
-"""Variables (by pattern) that well-known admission webhooks put into containers."""
+"""Variables (by pattern) that well-known admission webhooks inject into containers."""
 
 
 def pods_of(workload: JsonObject, pods: Sequence[JsonObject]) -> list[JsonObject]:
-    """Those of some pods that a workload controls and that run, in the order of their names.
+    """The running pods that a workload controls, in the order of their names.
 
-    A Deployment's pods are known by the name of their ReplicaSet, which is its own name and the hash of the template.
+    A Deployment's pods are identified by the name of their ReplicaSet: its own name and the hash of the template.
     """
     uid, name, kind = workload["metadata"].get("uid"), workload["metadata"]["name"], workload.get("kind")
-    found = []
+    controlled = []
     for pod in pods:
-        owner = _controller(pod)
+        owner = _controlling_owner(pod)
         if kind == "Deployment":
-            own = owner.get("kind") == "ReplicaSet" and owner.get("name") == f"{name}-{_hash(pod)}"
+            is_controlled = owner.get("kind") == "ReplicaSet" and owner.get("name") == f"{name}-{_hash(pod)}"
         else:
-            own = owner.get("kind") == kind and owner.get("uid") == uid
-        if own and _is_there(pod):
-            found.append(pod)
-    return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
+            is_controlled = owner.get("kind") == kind and owner.get("uid") == uid
+        if is_controlled and _is_running(pod):
+            controlled.append(pod)
+    return sorted(controlled, key=lambda pod: str(pod["metadata"]["name"]))
 
 
 def needs_revisions(workload: JsonObject, pods: Sequence[JsonObject]) -> bool:
-    """Whether only its ReplicaSets or ControllerRevisions can tell which of a workload's pods are of its template."""
+    """Whether matching a workload's pods to its template takes its ReplicaSets or ControllerRevisions."""
     status = workload.get("status") or {}
     if workload.get("kind") == "DaemonSet" and pods:
-        behind = (status.get("updatedNumberScheduled") or 0) < (status.get("desiredNumberScheduled") or 0)
-        return behind or len({_hash(pod) for pod in pods}) > 1
+        outdated = (status.get("updatedNumberScheduled") or 0) < (status.get("desiredNumberScheduled") or 0)
+        return outdated or len({_hash(pod) for pod in pods}) > 1
     return workload.get("kind") == "Deployment" and len({_hash(pod) for pod in pods}) > 1
 
 
 def pod_drift(
-    workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject], *, settled: bool
+    workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject], *, rollout_complete: bool
 ) -> list[FieldDrift]:
-    """What of a workload's pods (`pods_of`) is not what its live template says.
+    """The fields in which a workload's pods (`pods_of`) differ from its live template.
 
-    `revisions` are its ReplicaSets or ControllerRevisions, where it `needs_revisions`. `settled` is whether its rollout
-    has ended: until then, pods of the template before are no drift.
+    `revisions` are its ReplicaSets or ControllerRevisions, if it `needs_revisions`. Until its rollout is complete, pods
+    of the previous template are no drift.
     """
-    current = _current(workload, pods, revisions)
+    current = _current_hash(workload, pods, revisions)
     template = workload.get("spec", {}).get("template", {}).get("spec", {})
-    found: list[FieldDrift] = []
+    drifts: list[FieldDrift] = []
     for pod in pods:
         outdated = current is not None and _hash(pod) not in (current, None)
-        if outdated and settled:
-            here = (*_named(pod), "metadata", "labels", _hash_label(pod))
-            found.append(FieldDrift(here, Change.CHANGED, current, _hash(pod), _TEMPLATE))
-        found.extend(_ephemeral(pod))
-        if settled and current is not None and not outdated:  # else nobody can say which template it should be of
-            found.extend(_beside_the_template(pod, template))
-    found.extend(_digests(pods))
-    return found
+        if outdated and rollout_complete:
+            path = (*_pod_path(pod), "metadata", "labels", _hash_label(pod))
+            drifts.append(FieldDrift(path, Change.CHANGED, current, _hash(pod), _TEMPLATE))
+        drifts.extend(_ephemeral_container_drift(pod))
+        if rollout_complete and current is not None and not outdated:  # otherwise the pod's template is not known
+            drifts.extend(_template_drift(pod, template))
+    drifts.extend(_digest_drift(pods))
+    return drifts
 
 
-def _beside_the_template(pod: JsonObject, template: Mapping[str, Any]) -> Iterator[FieldDrift]:
+def _template_drift(pod: JsonObject, template: Mapping[str, Any]) -> Iterator[FieldDrift]:
     for key in ("initContainers", "containers"):
         declared = {container["name"]: container for container in template.get(key) or ()}
         for container in pod["spec"].get(key) or ():
-            path: FieldPath = (*_named(pod), "spec", key, _key(container["name"]))
-            wanted = declared.get(container["name"])
-            if wanted is not None:
-                yield from _within_container(pod, path, wanted, container)
-            elif not _known(container["name"], INJECTED_CONTAINERS):
+            path: FieldPath = (*_pod_path(pod), "spec", key, _name_key(container["name"]))
+            expected = declared.get(container["name"])
+            if expected is not None:
+                yield from _container_drift(pod, path, expected, container)
+            elif not _matches_any(container["name"], INJECTED_CONTAINERS):
                 yield _added(pod, path, {"name": container["name"], "image": container.get("image")})
 
 
-def _within_container(
-    pod: JsonObject, path: FieldPath, wanted: Mapping[str, Any], actual: Mapping[str, Any]
+def _container_drift(
+    pod: JsonObject, path: FieldPath, expected: Mapping[str, Any], actual: Mapping[str, Any]
 ) -> Iterator[FieldDrift]:
-    if wanted.get("image") != actual.get("image"):
-        here = (*path, "image")
-        by = owner_of(here[2:], entries(pod))
-        yield FieldDrift(here, Change.CHANGED, wanted.get("image"), actual.get("image"), _TEMPLATE, by)
-    declared = {variable["name"] for variable in wanted.get("env") or ()}
+    if expected.get("image") != actual.get("image"):
+        image_path = (*path, "image")
+        by = owner_of(image_path[2:], managed_fields(pod))
+        yield FieldDrift(image_path, Change.CHANGED, expected.get("image"), actual.get("image"), _TEMPLATE, by)
+    declared = {variable["name"] for variable in expected.get("env") or ()}
     for variable in actual.get("env") or ():
-        if variable["name"] not in declared and not _known(variable["name"], INJECTED_ENV):
-            yield _added(pod, (*path, "env", _key(variable["name"])), dict(variable))
+        if variable["name"] not in declared and not _matches_any(variable["name"], INJECTED_ENV):
+            yield _added(pod, (*path, "env", _name_key(variable["name"])), dict(variable))
 
 
-def _ephemeral(pod: JsonObject) -> Iterator[FieldDrift]:
+def _ephemeral_container_drift(pod: JsonObject) -> Iterator[FieldDrift]:
     for container in pod["spec"].get("ephemeralContainers") or ():
-        path = (*_named(pod), "spec", "ephemeralContainers", _key(container["name"]))
+        path = (*_pod_path(pod), "spec", "ephemeralContainers", _name_key(container["name"]))
         yield _added(pod, path, {"name": container["name"], "image": container.get("image")})
 
 
-def _digests(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
-    """One tag, several images: whoever pulled it later runs something else."""
+def _digest_drift(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
+    """Images of one tag with several digests: pods that pulled the tag later run another image."""
     running: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for pod in pods:
         images = {c["name"]: c.get("image") for c in pod["spec"].get("containers") or ()}
@@ -128,13 +127,13 @@ def _digests(pods: Sequence[JsonObject]) -> Iterator[FieldDrift]:
                 running[status["name"], image][digest].append(pod["metadata"]["name"])
     for (name, image), digests in sorted(running.items()):
         if len(digests) > 1:
-            path = ("pods", "spec", "containers", _key(name), "image")
+            path = ("pods", "spec", "containers", _name_key(name), "image")
             live = {digest: sorted(names) for digest, names in sorted(digests.items())}
             yield FieldDrift(path, Change.CHANGED, image, live, _TEMPLATE)
 
 
-def _current(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject]) -> str | None:
-    """The hash of the pods that the workload's template makes now, or None where that cannot be told."""
+def _current_hash(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequence[JsonObject]) -> str | None:
+    """The hash of the pods of the workload's current template, or None if it is not known."""
     kind, status = workload.get("kind"), workload.get("status") or {}
     if kind == "StatefulSet":
         update: str | None = status.get("updateRevision")
@@ -142,48 +141,48 @@ def _current(workload: JsonObject, pods: Sequence[JsonObject], revisions: Sequen
     if not needs_revisions(workload, pods):
         return _hash(pods[0]) if pods else None
     uid = workload["metadata"].get("uid")
-    own = [revision for revision in revisions if _controller(revision).get("uid") == uid]
+    controlled = [revision for revision in revisions if _controlling_owner(revision).get("uid") == uid]
     if kind == "DaemonSet":
-        latest = max(own, key=lambda revision: revision.get("revision") or 0, default=None)
+        latest = max(controlled, key=lambda revision: revision.get("revision") or 0, default=None)
         return _hash(latest) if latest is not None else None
-    wanted = (workload["metadata"].get("annotations") or {}).get(_REVISION)
-    for revision in own:
-        if wanted is not None and (revision["metadata"].get("annotations") or {}).get(_REVISION) == wanted:
+    number = (workload["metadata"].get("annotations") or {}).get(_REVISION)
+    for revision in controlled:
+        if number is not None and (revision["metadata"].get("annotations") or {}).get(_REVISION) == number:
             return _hash(revision)
     return None
 
 
-def _hash_label(thing: JsonObject) -> str:
-    labels = thing["metadata"].get("labels") or {}
+def _hash_label(body: JsonObject) -> str:
+    labels = body["metadata"].get("labels") or {}
     return "pod-template-hash" if "pod-template-hash" in labels else "controller-revision-hash"
 
 
-def _hash(thing: JsonObject) -> str | None:
-    value: str | None = (thing["metadata"].get("labels") or {}).get(_hash_label(thing))
+def _hash(body: JsonObject) -> str | None:
+    value: str | None = (body["metadata"].get("labels") or {}).get(_hash_label(body))
     return value
 
 
-def _is_there(pod: JsonObject) -> bool:
+def _is_running(pod: JsonObject) -> bool:
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def _added(pod: JsonObject, path: FieldPath, live: Json) -> FieldDrift:
-    return FieldDrift(path, Change.ADDED, None, live, _TEMPLATE, owner_of(path[2:], entries(pod), partly=True))
+    return FieldDrift(path, Change.ADDED, None, live, _TEMPLATE, owner_of(path[2:], managed_fields(pod), partial=True))
 
 
-def _named(pod: JsonObject) -> FieldPath:
-    return ("pods", _key(pod["metadata"]["name"]))
+def _pod_path(pod: JsonObject) -> FieldPath:
+    return ("pods", _name_key(pod["metadata"]["name"]))
 
 
-def _key(name: str) -> ListKey:
+def _name_key(name: str) -> ListKey:
     return ListKey((("name", name),))
 
 
-def _known(name: str, patterns: Sequence[str]) -> bool:
+def _matches_any(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _controller(thing: JsonObject) -> Mapping[str, Any]:
-    owners = thing["metadata"].get("ownerReferences") or ()
+def _controlling_owner(body: JsonObject) -> Mapping[str, Any]:
+    owners = body["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), {})

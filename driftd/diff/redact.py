@@ -1,4 +1,4 @@
-"""Secret values never leave the comparison: what is shown is a keyed hash."""
+"""Redaction of Secrets: their values leave the comparison only as keyed hashes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from driftd.diff.locate import locate
 from driftd.diff.schema import Schema
-from driftd.diff.values import decoded
+from driftd.diff.values import decode_base64
 from driftd.model.drift import FieldDrift
 from driftd.model.path import FieldPath
 from driftd.model.resource import Json
 
-_VALUES = ("data", "stringData")
-_TELLING = 512
-"""An annotation of a Secret that is longer than this, or that looks like JSON, may hold the whole Secret."""
+_VALUE_FIELDS = ("data", "stringData")
+_MAX_ANNOTATION_LENGTH = 512
+"""Maximum characters of a Secret's annotation that is shown: a longer one, or JSON, may contain the whole Secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Redactor:
     key: bytes = field(repr=False)
 
     def value(self, value: Json) -> Json:
-        """The stand-in of one value; maps and lists keep their shape, so that one sees which keys there are."""
+        """The redacted form of a value; maps and lists keep their structure, so that their keys show."""
         if value is None:
             return None
         if isinstance(value, dict):
@@ -38,27 +38,29 @@ class Redactor:
         return f"<redacted:{hmac.new(self.key, self._bytes(value), hashlib.sha256).hexdigest()[:8]}>"
 
     def drift(self, drift: FieldDrift, schema: Schema | None, desired: Json, live: Json) -> FieldDrift:
-        """The same difference without the values of Secrets: of the object itself, or of one that is inside it.
+        """The drift without values of Secrets, whether the object is a Secret or contains one.
 
-        `desired` and `live` are the whole objects, by which a Secret around the field is known.
+        `desired` and `live` are the whole objects, to find a Secret that contains the field.
         """
         if _is_secret(desired):
             return self._of_secret(drift)
-        if any(_inside_secret(drift.path, body, schema) for body in (desired, live)):
+        if any(_is_in_nested_secret(drift.path, body, schema) for body in (desired, live)):
             return replace(drift, desired=self.value(drift.desired), live=self.value(drift.live))
         return replace(drift, desired=self._nested(drift.desired), live=self._nested(drift.live))
 
     def _of_secret(self, drift: FieldDrift) -> FieldDrift:
-        if drift.path[0] in _VALUES:
+        if drift.path[0] in _VALUE_FIELDS:
             return replace(
-                drift, desired=self.values(drift.desired, drift.path), live=self.values(drift.live, drift.path)
+                drift,
+                desired=self.secret_values(drift.desired, drift.path),
+                live=self.secret_values(drift.live, drift.path),
             )
         if drift.path[:2] == ("metadata", "annotations"):
             return replace(drift, desired=self._annotation(drift.desired), live=self._annotation(drift.live))
         return drift
 
-    def values(self, value: Json, path: FieldPath) -> Json:
-        """The stand-in of a value at or below `data`: what stands under a key is hashed as a whole."""
+    def secret_values(self, value: Json, path: FieldPath) -> Json:
+        """The redacted form of a value at or below `data`: the value of each key is hashed as a whole."""
         if len(path) == 1 and isinstance(value, dict):
             return {k: self.value(v if isinstance(v, str) else json.dumps(v)) for k, v in value.items()}
         return None if value is None else self.value(value if isinstance(value, str) else json.dumps(value))
@@ -66,14 +68,14 @@ class Redactor:
     def _annotation(self, value: Json) -> Json:
         if isinstance(value, dict):
             return {k: self._annotation(v) for k, v in value.items()}
-        telling = isinstance(value, str) and (len(value) > _TELLING or value.lstrip()[:1] in ("{", "["))
-        return self.value(value) if telling else value
+        redact = isinstance(value, str) and (len(value) > _MAX_ANNOTATION_LENGTH or value.lstrip()[:1] in ("{", "["))
+        return self.value(value) if redact else value
 
     def _nested(self, value: Json) -> Json:
-        """A value in which whole Secrets may stand, as in templates and lists."""
+        """The redacted form of a value that may contain whole Secrets, such as a template or list."""
         if isinstance(value, dict):
             if _is_secret(value):
-                return {k: self.value(v) if k in _VALUES else v for k, v in value.items()}
+                return {k: self.value(v) if k in _VALUE_FIELDS else v for k, v in value.items()}
             return {k: self._nested(v) for k, v in value.items()} if _has_structure(value) else value
         if isinstance(value, list):
             return [self._nested(item) for item in value] if any(isinstance(i, dict | list) for i in value) else value
@@ -82,7 +84,7 @@ class Redactor:
     @staticmethod
     def _bytes(value: Any) -> bytes:
         if isinstance(value, str):
-            raw = decoded(value)
+            raw = decode_base64(value)
             return value.encode() if raw is None else raw
         return json.dumps(value).encode()
 
@@ -95,11 +97,11 @@ def _is_secret(value: Json) -> bool:
     return isinstance(value, Mapping) and value.get("kind") == "Secret" and value.get("apiVersion") == "v1"
 
 
-def _inside_secret(path: FieldPath, body: Json, schema: Schema | None) -> bool:
-    """Whether the field is among the values of a Secret that is part of the object."""
+def _is_in_nested_secret(path: FieldPath, body: Json, schema: Schema | None) -> bool:
+    """Whether the field belongs to the values of a Secret that is part of the object."""
     for depth, part in enumerate(path):
-        if depth and part in _VALUES:
-            around = locate(path[:depth], body, schema)
-            if around is not None and _is_secret(around.value):
+        if depth and part in _VALUE_FIELDS:
+            parent = locate(path[:depth], body, schema)
+            if parent is not None and _is_secret(parent.value):
                 return True
     return False

@@ -1,4 +1,4 @@
-"""Which differences are nobody's drift by the nature of Kubernetes, and why."""
+"""Built-in rules: differences that Kubernetes itself causes and that are no drift, with the reasons."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from driftd.diff.autoscaler import Range
+from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.globs import matches_any
 from driftd.diff.go_fields import DEFAULTS
-from driftd.diff.values import decoded
+from driftd.diff.values import decode_base64
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a rule may look at besides the difference itself."""
+class RuleContext:
+    """What a rule may use besides the drift itself."""
 
     ref: ResourceRef
     declared: JsonObject
-    autoscaler: Range | None = None
-    drifted: frozenset[str] = field(default_factory=frozenset)
+    autoscaler: ReplicaRange | None = None
+    drifted_paths: frozenset[str] = field(default_factory=frozenset)
 
 
-Condition = Callable[[FieldDrift, Context], bool]
+Condition = Callable[[FieldDrift, RuleContext], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """Differences that do not count. Patterns use `*` for any run of characters; an empty tuple matches everything."""
+class BuiltInRule:
+    """Differences that do not count. `*` in patterns matches any run of characters; empty tuples match everything."""
 
     name: str
     reason: str
@@ -42,7 +42,7 @@ class Rule:
     changes: frozenset[Change] = frozenset(Change)
     when: Condition | None = None
 
-    def matches(self, context: Context, drift: FieldDrift, path: str) -> bool:
+    def matches(self, context: RuleContext, drift: FieldDrift, path: str) -> bool:
         if drift.change not in self.changes or (self.kinds and context.ref.kind not in self.kinds):
             return False
         if self.managers:
@@ -56,96 +56,96 @@ class Rule:
         return self.when is None or self.when(drift, context)
 
 
-def matching(rules: tuple[Rule, ...], context: Context, drift: FieldDrift) -> Rule | None:
-    """The first rule that says that this difference does not count, or None."""
+def first_match(rules: tuple[BuiltInRule, ...], context: RuleContext, drift: FieldDrift) -> BuiltInRule | None:
+    """The first rule by which this drift does not count, or None."""
     path = format_path(drift.path)
     return next((rule for rule in rules if rule.matches(context, drift, path)), None)
 
 
 def _is_blank(value: Json) -> bool:
-    """A placeholder: nothing, or base64 of nothing but white space, as generators write it."""
+    """Whether a value is a placeholder: empty, or base64 of only white space, as generators write it."""
     if value is None or value in ("", 0):
         return not isinstance(value, bool)
-    raw = decoded(value) if isinstance(value, str) else None
+    raw = decode_base64(value) if isinstance(value, str) else None
     return raw is not None and not raw.strip()
 
 
-def _declared_blank(drift: FieldDrift, _: Context) -> bool:
+def _declared_blank(drift: FieldDrift, _: RuleContext) -> bool:
     return _is_blank(drift.desired)
 
 
-def _in_range(drift: FieldDrift, context: Context) -> bool:
+def _in_range(drift: FieldDrift, context: RuleContext) -> bool:
     if context.autoscaler is None or isinstance(drift.live, bool) or not isinstance(drift.live, int):
         return False
-    least, most = context.autoscaler
-    return least <= drift.live <= most
+    minimum, maximum = context.autoscaler
+    return minimum <= drift.live <= maximum
 
 
-def _range_unknown(_: FieldDrift, context: Context) -> bool:
+def _range_unknown(_: FieldDrift, context: RuleContext) -> bool:
     return context.autoscaler is None
 
 
-def _aggregates(_: FieldDrift, context: Context) -> bool:
+def _is_aggregated(_: FieldDrift, context: RuleContext) -> bool:
     return bool(context.declared.get("aggregationRule"))
 
 
-def _allocated(drift: FieldDrift, context: Context) -> bool:
-    """A port comes with the type of the Service: who changed that has not chosen the port."""
-    return drift.by is None or "spec.type" in context.drifted
+def _is_allocated(drift: FieldDrift, context: RuleContext) -> bool:
+    """Whether the server chose a Service's port: it does when the type changes, and under the changer's name."""
+    return drift.by is None or "spec.type" in context.drifted_paths
 
 
-def _is_token(_: FieldDrift, context: Context) -> bool:
+def _is_token_secret(_: FieldDrift, context: RuleContext) -> bool:
     return bool(context.declared.get("type") == "kubernetes.io/service-account-token")
 
 
-def _own_name(drift: FieldDrift, context: Context) -> bool:
+def _own_name(drift: FieldDrift, context: RuleContext) -> bool:
     return bool(drift.live == context.ref.name)
 
 
-def _counted(drift: FieldDrift, _: Context) -> bool:
+def _is_counter(drift: FieldDrift, _: RuleContext) -> bool:
     return drift.change is Change.ADDED or (drift.by is not None and drift.by.manager == "kube-controller-manager")
 
 
-def _more_tolerant(drift: FieldDrift, _: Context) -> bool:
+def _adds_default_tolerations(drift: FieldDrift, _: RuleContext) -> bool:
     declared = drift.desired if isinstance(drift.desired, list) else []
     if not isinstance(drift.live, list):
         return False
-    rest = drift.live[len(declared) :]
-    return drift.live[: len(declared)] == declared and rest == [one for one in _NODE_TROUBLE if one in rest]
+    added = drift.live[len(declared) :]
+    return drift.live[: len(declared)] == declared and added == [t for t in _DEFAULT_TOLERATIONS if t in added]
 
 
-def _filled_in(drift: FieldDrift, _: Context) -> bool:
+def _is_default_annotation(drift: FieldDrift, _: RuleContext) -> bool:
     if not isinstance(drift.desired, str) or not isinstance(drift.live, str):
         return False
     try:
-        declared, live = (_as_in_v2(json.loads(text)) for text in (drift.desired, drift.live))
+        declared, live = (_in_v2_form(json.loads(text)) for text in (drift.desired, drift.live))
     except ValueError:
         return False
-    return _is_filled_in(declared, live, _BEHAVIOR if "behavior" in str(drift.path[-1]) else None)
+    return _equal_but_defaults(declared, live, _BEHAVIOR if "behavior" in str(drift.path[-1]) else None)
 
 
-def _as_in_v2(value: Json) -> Json:
-    """What an annotation of autoscaling/v1 holds, without nulls and with fields named as in v2 (`scaleUp`)."""
+def _in_v2_form(value: Json) -> Json:
+    """The contents of an autoscaling/v1 annotation without nulls, and with the field names of v2 (`scaleUp`)."""
     if isinstance(value, dict):
-        return {f"{key[:1].lower()}{key[1:]}": _as_in_v2(item) for key, item in value.items() if item is not None}
-    return [_as_in_v2(item) for item in value] if isinstance(value, list) else value
+        return {f"{key[:1].lower()}{key[1:]}": _in_v2_form(item) for key, item in value.items() if item is not None}
+    return [_in_v2_form(item) for item in value] if isinstance(value, list) else value
 
 
-def _is_filled_in(declared: Json, live: Json, default: Json) -> bool:
-    """Whether a live value is the declared one, but for defaults in its maps."""
+def _equal_but_defaults(declared: Json, live: Json, default: Json) -> bool:
+    """Whether a live value equals the declared one, except for defaults in its maps."""
     if not isinstance(declared, dict) or not isinstance(live, dict):
         return bool(declared == live)
     defaults = default if isinstance(default, dict) else {}
     return declared.keys() <= live.keys() and all(
-        _is_filled_in(declared[key], item, defaults.get(key)) if key in declared else item == defaults.get(key)
+        _equal_but_defaults(declared[key], item, defaults.get(key)) if key in declared else item == defaults.get(key)
         for key, item in live.items()
     )
 
 
 _BEHAVIOR: Json = DEFAULTS["io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec"]["behavior"][0]
-_NODE_TROUBLE: tuple[Json, ...] = tuple(
-    {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-    for trouble in ("not-ready", "unreachable")
+_DEFAULT_TOLERATIONS: tuple[Json, ...] = tuple(
+    {"key": f"node.kubernetes.io/{condition}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    for condition in ("not-ready", "unreachable")
 )
 _ADDED = frozenset({Change.ADDED})
 _DECLARED = frozenset({Change.CHANGED, Change.REMOVED})
@@ -155,20 +155,20 @@ _INJECTORS = (
     "linkerd-*", "kyverno*",
 )  # fmt: skip
 
-DEFAULT_RULES: tuple[Rule, ...] = (
-    Rule(
+BUILT_IN_RULES: tuple[BuiltInRule, ...] = (
+    BuiltInRule(
         "rollout-restart",
         "`kubectl rollout restart` only asks for new pods",
         paths=('spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"]',),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "autoscaler-range",
         "an autoscaler owns the number of replicas, and this one is within its range",
         paths=("spec.replicas",),
         when=_in_range,
     ),
-    Rule(
+    BuiltInRule(
         "autoscaler-replicas",
         "an autoscaler set the number of replicas",
         paths=("spec.replicas",),
@@ -176,7 +176,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         subresource="scale",
         when=_range_unknown,
     ),
-    Rule(
+    BuiltInRule(
         "autoscaler-status",
         "autoscaling/v1 has no room for an autoscaler's status but in annotations",
         kinds=("HorizontalPodAutoscaler",),
@@ -186,14 +186,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         ),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "deployment-revision",
         "the Deployment controller counts revisions",
         paths=('metadata.annotations["deployment.kubernetes.io/*"]',),
         kinds=("Deployment", "ReplicaSet"),
-        when=_counted,
+        when=_is_counter,
     ),
-    Rule(
+    BuiltInRule(
         "autoscaler-fields",
         "autoscaling/v1 keeps some of an autoscaler's fields in annotations, which the API server fills in",
         kinds=("HorizontalPodAutoscaler",),
@@ -202,30 +202,30 @@ DEFAULT_RULES: tuple[Rule, ...] = (
             'metadata.annotations["autoscaling.alpha.kubernetes.io/metrics"]',
         ),
         changes=_DECLARED,
-        when=_filled_in,
+        when=_is_default_annotation,
     ),
-    Rule(
+    BuiltInRule(
         "daemonset-generation",
         "the API server counts the versions of a DaemonSet's template",
         paths=('metadata.annotations["deprecated.daemonset.template.generation"]',),
         kinds=("DaemonSet",),
     ),
-    Rule(
+    BuiltInRule(
         "service-address",
         "the API server allocates a Service's addresses",
         kinds=("Service",),
         paths=("spec.clusterIP", "spec.clusterIPs", "spec.clusterIPs[*"),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "service-port",
         "the API server allocates a Service's ports when its type wants some",
         kinds=("Service",),
         paths=("spec.ports[*].nodePort", "spec.healthCheckNodePort"),
         changes=_ADDED,
-        when=_allocated,
+        when=_is_allocated,
     ),
-    Rule(
+    BuiltInRule(
         "left-to-the-server",
         "Git declares an empty value, which leaves the choice to the API server",
         kinds=("Service", "PersistentVolumeClaim"),
@@ -233,7 +233,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         changes=_DECLARED,
         when=_declared_blank,
     ),
-    Rule(
+    BuiltInRule(
         "service-account-secrets",
         "the token controller lists the secrets of a ServiceAccount",
         kinds=("ServiceAccount",),
@@ -241,30 +241,30 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         managers=("kube-controller-manager", "openshift-*", ""),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "service-account-token",
         "the token controller fills in the Secret of a ServiceAccount's token",
         kinds=("Secret",),
         paths=("data", "data*", 'metadata.annotations["kubernetes.io/service-account.uid"]'),
         managers=("kube-controller-manager", ""),
         changes=_ADDED,
-        when=_is_token,
+        when=_is_token_secret,
     ),
-    Rule(
+    BuiltInRule(
         "certificate-requester",
         "the API server writes down who asks for a certificate",
         kinds=("CertificateSigningRequest",),
         paths=("spec.username", "spec.uid", "spec.groups", "spec.extra*"),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "pod-tolerations",
         "the API server lets every pod stay on a node for its first minutes of trouble",
         kinds=("Pod",),
         paths=("spec.tolerations",),
-        when=_more_tolerant,
+        when=_adds_default_tolerations,
     ),
-    Rule(
+    BuiltInRule(
         "volume-binding",
         "a claim is bound to its volume by a controller",
         kinds=("PersistentVolumeClaim", "PersistentVolume"),
@@ -274,20 +274,20 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         ),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "endpoints-trigger-time",
         "the endpoints controllers note when they last had a reason to write",
         kinds=("Endpoints", "EndpointSlice"),
         paths=('metadata.annotations["endpoints.kubernetes.io/last-change-trigger-time"]',),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "protection-finalizer",
         "Kubernetes protects what is in use from being deleted",
         paths=tuple(f"metadata.finalizers[=kubernetes.io/{what}-protection]" for what in ("pv", "pvc", "vac")),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "namespace-itself",
         "the API server labels a Namespace with its name, and finalizes it",
         kinds=("Namespace",),
@@ -295,14 +295,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         changes=_ADDED,
         when=_own_name,
     ),
-    Rule(
+    BuiltInRule(
         "namespace-finalizer",
         "the API server finalizes every Namespace",
         kinds=("Namespace",),
         paths=("spec", "spec.finalizers*"),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "job-selector",
         "the API server makes a Job's selector, and labels its pods with it",
         kinds=("Job",),
@@ -313,31 +313,31 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         ),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "injected-ca",
         "certificates are injected where Git leaves them out",
         paths=("*.caBundle", "caBundle"),
         changes=_ADDED,
     ),
-    Rule(
+    BuiltInRule(
         "injected-ca-placeholder",
         "certificates are injected where Git has a placeholder",
         paths=("*.caBundle",),
         changes=_DECLARED,
         when=_declared_blank,
     ),
-    Rule(
+    BuiltInRule(
         "injected-ca-by-controller",
         "a certificate injector owns the bundle",
         paths=("*.caBundle",),
         managers=_INJECTORS,
     ),
-    Rule(
+    BuiltInRule(
         "aggregated-cluster-role",
         "the rules of an aggregated ClusterRole come from the roles that it aggregates",
         kinds=("ClusterRole",),
         paths=("rules", "rules[*"),
         managers=("clusterrole-aggregation-controller", "kube-controller-manager", ""),
-        when=_aggregates,
+        when=_is_aggregated,
     ),
 )  # fmt: skip

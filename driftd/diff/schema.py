@@ -1,4 +1,4 @@
-"""The cluster's own types, out of its OpenAPI v3 documents."""
+"""The cluster's types, from its OpenAPI v3 documents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _GO_TYPES = (
     "io.k8s.apiextensions-apiserver.",
     "io.k8s.kube-aggregator.",
 )
-_KINDS = "x-kubernetes-group-version-kind"
-_OPEN = frozenset({
+_GVK = "x-kubernetes-group-version-kind"
+_FREE_FORM = frozenset({
     "io.k8s.apimachinery.pkg.runtime.RawExtension",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
@@ -32,12 +32,12 @@ _EMBEDDED: Mapping[str, Mapping[str, Any]] = {
     "kind": {"type": "string"},
     "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
 }
-"""What every embedded resource may have, whether its schema names it or not."""
+"""Fields of every embedded resource, whether its schema has them or not."""
 
 
-_NOTHING: Mapping[str, Any] = {}
+_EMPTY: Mapping[str, Any] = {}
 _ANY: frozenset[type] = frozenset({str, int, float, bool, dict, list})
-_CLASSES: Mapping[str, frozenset[type]] = {
+_PYTHON_TYPES: Mapping[str, frozenset[type]] = {
     "string": frozenset({str}),
     "integer": frozenset({int}),
     "number": frozenset({int, float}),
@@ -46,12 +46,12 @@ _CLASSES: Mapping[str, frozenset[type]] = {
     "array": frozenset({list}),
 }
 
-Identity = Scalar | tuple[Scalar, ...]
-"""The values of a map list's keys in one of its items, in the schema's order; of a single key, that value itself."""
+ItemIdentity = Scalar | tuple[Scalar, ...]
+"""The values of a map list's keys in one item, in the schema's order; for a single key, just its value."""
 
 
 class ListType(Enum):
-    """How the items of a list are told apart (`x-kubernetes-list-type`)."""
+    """How the items of a list are identified (`x-kubernetes-list-type`)."""
 
     ATOMIC = "atomic"
     SET = "set"
@@ -59,7 +59,7 @@ class ListType(Enum):
 
 
 class ScalarType(Enum):
-    """What a scalar means, where its spelling may vary."""
+    """The formats of scalars; other than plain ones have several spellings of one value."""
 
     PLAIN = "plain"
     QUANTITY = "quantity"
@@ -70,25 +70,32 @@ class ScalarType(Enum):
 
 
 class Schema:
-    """The type of one value. What it says is read once, when it is made; other types when they are asked for.
+    """The type of one value. Parsed on construction; the types of its fields and items on demand.
 
     Attributes:
-        type: `object`, `array`, `string`, `integer`, `number`, `boolean`, or None where several are allowed.
-        takes: The classes of Python whose values may be declared here. A float may be an integer all the same.
-        go_type: The name of the Go type behind it, or None for what a CRD describes: the API server reads and writes
-            the first through a struct, which drops some zero values, and keeps the second as it is.
-        whole_seconds: Whether a time loses its fraction of a second when it is stored.
-        whole_millis: Whether a quantity is rounded up to thousandths, as those of a `ResourceList` are.
-        atomic: Whether the value has one owner as a whole, whatever is in it.
-        open: Whether fields that the schema does not name are kept (`x-kubernetes-preserve-unknown-fields` and kin).
-        is_map: A map from any string to one type, as labels are: Go drops an empty one, and keeps an empty struct.
-        default: The value that the API server puts where none is given, or None.
-        within: The name of the innermost type on the way here that is an object of its own (a Pod, not its spec), or
-            None: some defaults are given to a Pod, and not to a template of one.
+        type: `object`, `array`, `string`, `integer`, `number`, `boolean`, or None if several are allowed.
+        accepted_types: The Python classes of valid values. A float with an integral value is also a valid integer.
+        go_type: The name of its Go type, or None for types of a CRD: the API server decodes the former into structs,
+            which drop some zero values, and stores the latter as they are.
+        whole_seconds: Whether a time is stored without its fraction of a second.
+        whole_millis: Whether a quantity is rounded up to thousandths, as in a `ResourceList`.
+        atomic: Whether the value is owned as a whole.
+        preserves_unknown_fields: Whether fields that the schema does not have are stored
+            (`x-kubernetes-preserve-unknown-fields`, `additionalProperties`, free-form types).
+        is_map: Whether it is a map from any string to one type, such as labels. Go drops an empty map and keeps an
+            empty struct.
+        default: The value that the API server sets if none is given, or None.
+        enclosing_kind: The name of the innermost enclosing type that is a kind (a Pod, not its spec), or None: some
+            defaults apply to a Pod, and not to a template of one.
     """
 
     def __init__(
-        self, raw: Mapping[str, Any], components: Mapping[str, Any], within: str | None = None, *, in_map: bool = False
+        self,
+        raw: Mapping[str, Any],
+        components: Mapping[str, Any],
+        enclosing_kind: str | None = None,
+        *,
+        in_map: bool = False,
     ) -> None:
         merged, name = _resolved(raw, components)
         kind = merged.get("type")
@@ -97,9 +104,9 @@ class Schema:
         self._children: dict[str, Schema] = {}
         self.type: str | None = kind if isinstance(kind, str) else None
         self.scalar = _scalar(merged, name)
-        self.takes = _classes(self.type, self.scalar)
+        self.accepted_types = _accepted_types(self.type, self.scalar)
         self.go_type = name if name is not None and name.startswith(_GO_TYPES) else None
-        self.within = name if _KINDS in merged else within
+        self.within = name if _GVK in merged else enclosing_kind
         self.whole_seconds = name == _TIME
         self.whole_millis = in_map and name == _QUANTITY
         self.list_keys: tuple[str, ...] = tuple(merged.get("x-kubernetes-list-map-keys", ()))
@@ -110,20 +117,20 @@ class Schema:
             else merged.get("x-kubernetes-map-type") == "atomic"
             or (self.type not in ("object", None) and "properties" not in merged)
         )
-        self.open = _open(merged, name)
+        self.preserves_unknown_fields = _preserves_unknown_fields(merged, name)
         self.is_map = "properties" not in merged and isinstance(merged.get("additionalProperties"), Mapping)
         self.default: Any = merged.get("default")
 
     def child(self, key: str) -> Schema | None:
-        """The type of one field, or None where the schema says nothing of it."""
-        known = self._children.get(key)
-        if known is not None:
-            return known
-        raw = self._raw.get("properties", _NOTHING).get(key)
+        """The type of one field, or None if the schema does not have it."""
+        cached = self._children.get(key)
+        if cached is not None:
+            return cached
+        raw = self._raw.get("properties", _EMPTY).get(key)
         if raw is None:
             raw = self._raw.get("additionalProperties")
             if isinstance(raw, Mapping):
-                return self._others  # one type for any number of keys: they are not kept
+                return self._additional  # one type for any number of keys: not cached by key
         if raw is None and key in _EMBEDDED and self._raw.get("x-kubernetes-embedded-resource"):
             raw = _EMBEDDED[key]
         if not isinstance(raw, Mapping):
@@ -132,7 +139,7 @@ class Schema:
         return child
 
     @cached_property
-    def _others(self) -> Schema:
+    def _additional(self) -> Schema:
         return Schema(self._raw["additionalProperties"], self._components, self.within, in_map=True)
 
     @cached_property
@@ -140,20 +147,20 @@ class Schema:
         raw = self._raw.get("items")
         return Schema(raw, self._components, self.within) if isinstance(raw, Mapping) else None
 
-    def identities(self, items: Iterable[Any]) -> list[Identity]:
-        """By what each item of a map list is told apart; a key that is left out has its default (`protocol: TCP`)."""
+    def identities(self, items: Iterable[Any]) -> list[ItemIdentity]:
+        """The identity of each item of a map list; an omitted key has its default (`protocol: TCP`)."""
         if len(self.list_keys) != 1:
             return [tuple(self._key_values(item)) for item in items]
         name = self.list_keys[0]
-        found: list[Identity] = []
+        identities: list[ItemIdentity] = []
         for item in items:
             value = item.get(name) if item.__class__ is dict else None
-            # All but a few keys are names.
-            found.append(value if value.__class__ is str and value else self._key_values(item)[0])
-        return found
+            # The common case: the key is a name.
+            identities.append(value if value.__class__ is str and value else self._key_values(item)[0])
+        return identities
 
-    def list_key(self, identity: Identity) -> ListKey:
-        """An identity as it is written in a path."""
+    def list_key(self, identity: ItemIdentity) -> ListKey:
+        """The path segment of an identity."""
         names = self.list_keys
         values = identity if isinstance(identity, tuple) else (identity,)
         return ListKey(tuple(zip(names, values, strict=True)))
@@ -161,13 +168,13 @@ class Schema:
     def _key_values(self, item: Any) -> list[Scalar]:
         if not isinstance(item, dict):
             return [None] * len(self.list_keys)
-        found: list[Scalar] = []
+        values: list[Scalar] = []
         for name, default in self._key_defaults:
             value = item.get(name)
             if value is None or value == "":
                 value = value if default is None else default
-            found.append(value if isinstance(value, str | int | float) else None)
-        return found
+            values.append(value if isinstance(value, str | int | float) else None)
+        return values
 
     @cached_property
     def _key_defaults(self) -> tuple[tuple[str, Scalar], ...]:
@@ -180,7 +187,7 @@ class Schema:
 
 
 def _resolved(raw: Mapping[str, Any], components: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """A schema with all that it refers to, and the name of the last of those."""
+    """A schema merged with the schemas that it references, and the name of the last of these."""
     name: str | None = None
     merged: dict[str, Any] = dict(raw)
     seen: set[str] = set()
@@ -203,7 +210,7 @@ def _scalar(raw: Mapping[str, Any], name: str | None) -> ScalarType:
     if name == _DURATION:
         return ScalarType.DURATION
     if raw.get("format") == "int-or-string" or raw.get("x-kubernetes-int-or-string"):
-        # controller-gen writes a quantity as an int-or-string with the quantity's own pattern.
+        # controller-gen writes a quantity as an int-or-string with the pattern of quantities.
         return ScalarType.QUANTITY if "[KMGTPE]i" in str(raw.get("pattern", "")) else ScalarType.INT_OR_STRING
     for kind in (ScalarType.TIME, ScalarType.BYTES):
         if raw.get("format") == kind.value:
@@ -211,12 +218,12 @@ def _scalar(raw: Mapping[str, Any], name: str | None) -> ScalarType:
     return ScalarType.PLAIN
 
 
-def _classes(kind: str | None, scalar: ScalarType) -> frozenset[type]:
+def _accepted_types(kind: str | None, scalar: ScalarType) -> frozenset[type]:
     if kind is None:
         return _ANY
     if scalar in (ScalarType.INT_OR_STRING, ScalarType.QUANTITY):
         return frozenset({str, int, float})
-    return _CLASSES.get(kind, _ANY - {bool})
+    return _PYTHON_TYPES.get(kind, _ANY - {bool})
 
 
 def _list_type(raw: Mapping[str, Any], keys: tuple[str, ...]) -> ListType:
@@ -226,31 +233,31 @@ def _list_type(raw: Mapping[str, Any], keys: tuple[str, ...]) -> ListType:
     return ListType.SET if declared == "set" else ListType.ATOMIC
 
 
-def _open(raw: Mapping[str, Any], name: str | None) -> bool:
+def _preserves_unknown_fields(raw: Mapping[str, Any], name: str | None) -> bool:
     if raw.get("x-kubernetes-preserve-unknown-fields"):
         return True
-    if name in _OPEN or "additionalProperties" in raw:
+    if name in _FREE_FORM or "additionalProperties" in raw:
         return True
     if "properties" in raw:
         return False
-    # What a CRD calls an object and does not describe is pruned; of any other type nothing is known.
+    # The API server prunes an object that a CRD does not describe further; other types are unknown.
     return name is not None or raw.get("type") != "object"
 
 
 class Schemas:
-    """The types of one OpenAPI v3 document, that is of one API group and version."""
+    """The types of one OpenAPI v3 document, which is one API group and version."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._components: Mapping[str, Any] = document.get("components", {}).get("schemas", {})
         self._names: dict[tuple[str, str, str], str] = {}
         for name, raw in self._components.items():
-            for gvk in raw.get(_KINDS, ()):
+            for gvk in raw.get(_GVK, ()):
                 key = (gvk.get("group", ""), gvk.get("version", ""), gvk.get("kind", ""))
                 self._names.setdefault(key, name)
         self._schemas: dict[str, Schema] = {}
 
     def of(self, group: str, version: str, kind: str) -> Schema | None:
-        """The type of a kind, or None if the document has none."""
+        """The type of a kind, or None if the document does not have it."""
         name = self._names.get((group, version, kind))
         if name is None:
             return None

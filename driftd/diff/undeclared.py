@@ -1,7 +1,6 @@
-"""Fields that are live, that Git does not declare, and that somebody put there.
+"""Finds live fields that Git does not declare and that somebody set, by managedFields.
 
-Whose hand it was comes from managedFields: the API server's defaults, and what admission put in with the deployer's
-own request, are nobody's drift.
+The API server's defaults, and fields that admission set in the deployer's own requests, are no drift.
 """
 
 from __future__ import annotations
@@ -12,164 +11,179 @@ from typing import Any
 
 from driftd.diff.defaults import is_default
 from driftd.diff.deployer import Deployer
-from driftd.diff.fields_v1 import identity, positions, step
+from driftd.diff.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.lazy_path import LazyPath, resolve_paths
 from driftd.diff.managers import Managers
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
-from driftd.diff.ownership import Entry, owner_of
+from driftd.diff.ownership import ManagedFieldsEntry, owner_of
 from driftd.diff.schema import ListType, Schema
-from driftd.diff.trail import Trail, paths
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import DocumentPath, FieldPath, SetValue, format_path
 from driftd.model.resource import Json, JsonObject
 
-_NOTHING: Mapping[str, Any] = {}
-_CONTAINERS = frozenset({dict, list})
-_UNRECORDED = frozenset({"apiVersion", "kind", "status"})
+_EMPTY: Mapping[str, Any] = {}
+_COLLECTIONS = frozenset({dict, list})
+_NOT_RECORDED = frozenset({"apiVersion", "kind", "status"})
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What managedFields say of one object: its entries, who deploys it, and who is known by name."""
+    """Field ownership of one object: its managedFields entries, its deployer, and the known managers."""
 
     kind: str
     api_version: str
-    among: Sequence[Entry]
-    by: Deployer
+    entries: Sequence[ManagedFieldsEntry]
+    deployer: Deployer
     managers: Managers
     schema: Schema | None
 
     @property
-    def applied(self) -> Mapping[str, Any] | None:
-        """The fields that the deployer holds because it applied them; None where it deploys in another way."""
-        own = self.by.entry
-        return own.fields if own is not None and own.applies else None
+    def applied_fields(self) -> Mapping[str, Any] | None:
+        """The fields that the deployer owns by an Apply; None if it deploys by Update."""
+        entry = self.deployer.entry
+        return entry.fields if entry is not None and entry.is_apply else None
 
 
-def added_drift(
-    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Ownership, *, doubtful: bool = True
+def undeclared_drift(
+    desired: dict[str, Any],
+    live: dict[str, Any],
+    schema: Schema | None,
+    ownership: Ownership,
+    *,
+    inconclusive: bool = True,
 ) -> list[FieldDrift]:
     """The undeclared fields that somebody set, each at the topmost value that is wholly undeclared.
 
-    Where the walk over what is declared and `owned.applied` was not `doubtful`, what the deployer applied is declared.
+    `inconclusive` is that of `walk_declared` with `ownership.applied_fields`: if it is not set, all fields that the
+    deployer applied are declared.
     """
-    search = _Search(owned)
+    search = _Search(ownership)
     converted: FieldOwner | None = None
-    for entry in owned.among:
-        if entry.owner.subresource == "status" or owned.managers.trusted(entry.owner) or owned.by.brought(entry):
+    for entry in ownership.entries:
+        if (
+            entry.owner.subresource == "status"
+            or ownership.managers.is_trusted(entry.owner)
+            or ownership.deployer.wrote(entry)
+        ):
             continue
-        if doubtful or entry is not owned.by.entry:
-            search.undeclared(entry.fields, desired, live, schema, None, _NOTHING, entry.owner)
-        if entry.api_version != owned.api_version:
+        if inconclusive or entry is not ownership.deployer.entry:
+            search.search_entry(entry.fields, desired, live, schema, None, _EMPTY, entry.owner)
+        if entry.api_version != ownership.api_version:
             converted = entry.owner
-    recorded = owned.by.last_applied
-    if recorded is not None and (doubtful or not _still_declared(recorded, desired)):
-        search.once_declared(recorded, desired, live, schema, None)
-    if converted is not None or not owned.among:
-        # Written in another version of the kind, the fields have other names; without managedFields they have none.
-        search.unowned(desired, live, schema, (), (), converted)
-    return list(search.found.values())
+    recorded = ownership.deployer.last_applied
+    if recorded is not None and (inconclusive or not _still_declared(recorded, desired)):
+        search.search_formerly_declared(recorded, desired, live, schema, None)
+    if converted is not None or not ownership.entries:
+        # Entries of another version of the kind name other fields; without managedFields, there are no names at all.
+        search.search_unowned(desired, live, schema, (), (), converted)
+    return list(search.drifts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    owned: Ownership
-    found: dict[FieldPath, FieldDrift] = field(default_factory=dict)
+    ownership: Ownership
+    drifts: dict[FieldPath, FieldDrift] = field(default_factory=dict)
 
-    def undeclared(
+    def search_entry(
         self,
         fields: Mapping[str, Any],
         desired: Json,
         live: Json,
         schema: Schema | None,
-        trail: Trail | None,
-        beside: Mapping[str, Any],
+        location: LazyPath | None,
+        siblings: Mapping[str, Any],
         owner: FieldOwner,
     ) -> None:
-        """Of the fields that `owner` holds, those that are live and not in `desired`."""
+        """Adds the fields that `owner` owns and that are live and not in `desired`."""
         if live.__class__ is not dict:
-            self._undeclared_items(fields, desired, live, schema, trail, beside, owner)
+            self._search_entry_items(fields, desired, live, schema, location, siblings, owner)
             return
-        declared = desired if desired.__class__ is dict else _NOTHING
-        for key, below in fields.items():
+        declared = desired if desired.__class__ is dict else _EMPTY
+        for key, owned_below in fields.items():
             name = key[2:]
-            wanted = declared.get(name)
-            if wanted is not None and not below and wanted.__class__ not in _CONTAINERS:
-                continue  # a declared scalar: the most there is
+            expected = declared.get(name)
+            if expected is not None and not owned_below and expected.__class__ not in _COLLECTIONS:
+                continue  # a declared scalar, the most frequent case
             actual = live.get(name)
-            if actual is None or wanted == actual or key[:2] != "f:":
+            if actual is None or expected == actual or key[:2] != "f:":
                 continue
             child = schema.child(name) if schema is not None else None
-            here = (trail, name, None if wanted is None else name, None)
-            self._held(key, below, desired, wanted, actual, child, schema, here, live, owner)
+            field_location = (location, name, None if expected is None else name, None)
+            self._owned_field(key, owned_below, desired, expected, actual, child, schema, field_location, live, owner)
 
-    def _undeclared_items(
+    def _search_entry_items(
         self,
         fields: Mapping[str, Any],
         desired: Json,
         live: Json,
         schema: Schema | None,
-        trail: Trail | None,
-        beside: Mapping[str, Any],
+        location: LazyPath | None,
+        siblings: Mapping[str, Any],
         owner: FieldOwner,
     ) -> None:
-        there_live, there_declared = positions(live, schema), positions(desired, schema)
-        for key, below in fields.items():
-            here: Trail
-            if schema is not None and there_live is not None and key[:2] == "k:":
-                segment = identity(key, schema)
-                index = there_live.get(segment)
+        live_at, declared_at = item_positions(live, schema), item_positions(desired, schema)
+        for key, owned_below in fields.items():
+            field_location: LazyPath
+            if schema is not None and live_at is not None and key[:2] == "k:":
+                segment = item_identity(key, schema)
+                index = live_at.get(segment)
                 if index is None:
                     continue
-                at = None if there_declared is None else there_declared.get(segment)
-                wanted = None if at is None else desired[at]
+                at = None if declared_at is None else declared_at.get(segment)
+                expected = None if at is None else desired[at]
                 actual, child = live[index], schema.items
-                here = (trail, segment, None if wanted is None else at, schema)
+                field_location = (location, segment, None if expected is None else at, schema)
             else:
-                found, declared = step(live, schema, key), step(desired, schema, key)
-                if found is None:
+                element, declared = resolve(live, schema, key), resolve(desired, schema, key)
+                if element is None:
                     continue
-                wanted = None if declared is None else declared.value
-                actual, child = found.value, found.schema
-                here = (trail, found.segment, None if declared is None or wanted is None else declared.at, None)
-            if actual is not None and wanted != actual:
-                self._held(key, below, desired, wanted, actual, child, schema, here, beside, owner)
+                expected = None if declared is None else declared.value
+                actual, child = element.value, element.schema
+                at_declared = None if declared is None or expected is None else declared.at
+                field_location = (location, element.segment, at_declared, None)
+            if actual is not None and expected != actual:
+                self._owned_field(
+                    key, owned_below, desired, expected, actual, child, schema, field_location, siblings, owner
+                )
 
-    def _held(
+    def _owned_field(
         self,
         key: str,
-        below: Mapping[str, Any],
+        owned_below: Mapping[str, Any],
         desired: Json,
-        wanted: Json,
+        expected: Json,
         actual: Json,
         schema: Schema | None,
         parent: Schema | None,
-        here: Trail,
-        around: Mapping[str, Any],
+        field_location: LazyPath,
+        siblings: Mapping[str, Any],
         owner: FieldOwner,
     ) -> None:
-        """One field that `owner` holds, by its key in the entry; `around` are the live fields beside it."""
-        whole = not below and _is_whole(actual, schema)
-        if not below and not whole and (actual or _spreads(actual, schema)):
-            return  # who holds a map, and none of its members
-        if wanted is not None:
-            if whole:
-                path, at = paths(here)
-                self._within_atomic(wanted, actual, schema, path, at, owner)
+        """Checks one field that `owner` owns, by its key in the entry; `siblings` are the live fields of its parent."""
+        atomic = not owned_below and _is_atomic(actual, schema)
+        if not owned_below and not atomic and (actual or _is_collection(actual, schema)):
+            return  # a map is owned without any of its members
+        if expected is not None:
+            if atomic:
+                path, at = resolve_paths(field_location)
+                self._within_atomic(expected, actual, schema, path, at, owner)
             else:
-                self.undeclared(below, wanted, actual, schema, here, around, owner)
-        elif self._is_declared_null(desired, key, owner) or self._is_default(actual, schema, parent, here[1], around):
+                self.search_entry(owned_below, expected, actual, schema, field_location, siblings, owner)
+        elif self._is_declared_null(desired, key, owner) or self._is_default(
+            actual, schema, parent, field_location[1], siblings
+        ):
             return
-        elif below and (_spreads(actual, schema) or "." not in below):
-            self.undeclared(below, None, actual, schema, here, around, owner)
+        elif owned_below and (_is_collection(actual, schema) or "." not in owned_below):
+            self.search_entry(owned_below, None, actual, schema, field_location, siblings, owner)
         else:
-            path, at = paths(here)
+            path, at = resolve_paths(field_location)
             self._add(path, actual, at, owner)
 
     def _is_declared_null(self, desired: Json, key: str, owner: FieldOwner) -> bool:
-        """Whether the deployer holds a field for the null that Git declares: what the server made of that is live."""
-        own = self.owned.by.entry
-        return own is not None and owner is own.owner and isinstance(desired, dict) and key[2:] in desired
+        """Whether the deployer owns a field because Git declares null for it: the server replaced that by a value."""
+        entry = self.ownership.deployer.entry
+        return entry is not None and owner is entry.owner and isinstance(desired, dict) and key[2:] in desired
 
     def _within_atomic(
         self,
@@ -180,84 +194,84 @@ class _Search:
         at: DocumentPath,
         owner: FieldOwner | None,
     ) -> None:
-        """A value that has one owner for all of it: what Git does not declare there is that owner's, but defaults."""
+        """Adds the undeclared parts of an atomic value: they belong to its owner, except for defaults."""
         if isinstance(desired, dict) and isinstance(live, dict):
             for key, value in live.items():
                 child = schema.child(key) if schema else None
-                wanted = desired.get(key)
-                if wanted is not None:
-                    if not self._is_rest_default(wanted, value, child, schema, key, live):
-                        self._within_atomic(wanted, value, child, (*path, key), (*at, key), owner)
+                expected = desired.get(key)
+                if expected is not None:
+                    if not self._is_remainder_default(expected, value, child, schema, key, live):
+                        self._within_atomic(expected, value, child, (*path, key), (*at, key), owner)
                 elif value is not None and not is_default(value, child, schema, key, live):
                     self._add((*path, key), value, at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and len(desired) == len(live):
             items = schema.items if schema else None
-            for index, (wanted, actual) in enumerate(zip(desired, live, strict=True)):
-                self._within_atomic(wanted, actual, items, (*path, index), (*at, index), owner)
+            for index, (expected, actual) in enumerate(zip(desired, live, strict=True)):
+                self._within_atomic(expected, actual, items, (*path, index), (*at, index), owner)
 
-    def _is_rest_default(
-        self, desired: Json, live: Json, schema: Schema | None, parent: Schema | None, key: str, beside: JsonObject
+    def _is_remainder_default(
+        self, desired: Json, live: Json, schema: Schema | None, parent: Schema | None, key: str, siblings: JsonObject
     ) -> bool:
-        """Whether what a map has more than declared are defaults, made of the fields beside it."""
+        """Whether the undeclared members of a map are defaults that depend on the map's siblings."""
         if schema is None or not schema.is_map or not isinstance(desired, dict) or not isinstance(live, dict):
             return False
-        rest = {name: value for name, value in live.items() if desired.get(name) is None}
-        return bool(rest) and is_default(rest, schema, parent, key, beside)
+        remainder = {name: value for name, value in live.items() if desired.get(name) is None}
+        return bool(remainder) and is_default(remainder, schema, parent, key, siblings)
 
-    def once_declared(
-        self, recorded: JsonObject, desired: Json, live: Json, schema: Schema | None, trail: Trail | None
+    def search_formerly_declared(
+        self, recorded: JsonObject, desired: Json, live: Json, schema: Schema | None, location: LazyPath | None
     ) -> None:
-        """What `kubectl apply` recorded, Git no longer declares, and is live still."""
+        """Adds the live fields that `kubectl apply` recorded and that Git no longer declares."""
         if live.__class__ is not dict:
             return
-        declared = desired if desired.__class__ is dict else _NOTHING
+        declared = desired if desired.__class__ is dict else _EMPTY
         for key, value in recorded.items():
-            if value is None or (trail is None and key in _UNRECORDED) or key == LAST_APPLIED:
+            if value is None or (location is None and key in _NOT_RECORDED) or key == LAST_APPLIED:
                 continue
-            wanted = declared.get(key)
-            if wanted is not None and value.__class__ not in _CONTAINERS:
+            expected = declared.get(key)
+            if expected is not None and value.__class__ not in _COLLECTIONS:
                 continue
             actual = live.get(key)
-            if actual is None or wanted == actual or (key in SERVER_METADATA and _is_metadata(trail)):
+            if actual is None or expected == actual or (key in SERVER_METADATA and _is_metadata(location)):
                 continue
             child = schema.child(key) if schema is not None else None
-            here: Trail = (trail, key, None if wanted is None else key, None)
+            field_location: LazyPath = (location, key, None if expected is None else key, None)
             both = isinstance(value, dict) and isinstance(actual, dict)
-            if both and (wanted is not None or _spreads(actual, child)):
-                self.once_declared(value, wanted, actual, child, here)
+            if both and (expected is not None or _is_collection(actual, child)):
+                self.search_formerly_declared(value, expected, actual, child, field_location)
             elif isinstance(value, list) and isinstance(actual, list) and child is not None and child.list_keys:
-                self._once_declared_items(value, wanted, actual, child, here)
+                self._formerly_declared_items(value, expected, actual, child, field_location)
             elif child is not None and child.list_type is ListType.SET and isinstance(value, list):
-                self._once_declared_set(value, wanted, actual, here)
-            elif wanted is None and value not in ({}, []) and not is_default(actual, child, schema, key, live):
-                self._once(here, actual)
+                self._formerly_declared_set(value, expected, actual, field_location)
+            elif expected is None and value not in ({}, []) and not is_default(actual, child, schema, key, live):
+                self._add_formerly_declared(field_location, actual)
 
-    def _once_declared_items(
-        self, recorded: list[Any], desired: Json, live: list[Any], schema: Schema, trail: Trail
+    def _formerly_declared_items(
+        self, recorded: list[Any], desired: Json, live: list[Any], schema: Schema, location: LazyPath
     ) -> None:
         declared = _list(desired)
         identities = schema.identities(recorded)
-        among = identities if recorded == declared else schema.identities(declared)
-        at = dict(zip(among, range(len(declared)), strict=True))
+        declared_identities = identities if recorded == declared else schema.identities(declared)
+        at = dict(zip(declared_identities, range(len(declared)), strict=True))
         live_items = dict(zip(schema.identities(live), live, strict=True))
         for item, key in zip(recorded, identities, strict=True):
             actual = live_items.get(key)
             if actual is None:
                 continue
             index = at.get(key)
-            here: Trail = (trail, key, index, schema)
+            field_location: LazyPath = (location, key, index, schema)
             if index is None:
-                self._once(here, actual)
+                self._add_formerly_declared(field_location, actual)
             elif isinstance(item, dict) and declared[index] != actual:
-                self.once_declared(item, declared[index], actual, schema.items, here)
+                self.search_formerly_declared(item, declared[index], actual, schema.items, field_location)
 
-    def _once_declared_set(self, recorded: list[Any], desired: Json, live: Json, trail: Trail) -> None:
+    def _formerly_declared_set(self, recorded: list[Any], desired: Json, live: Json, location: LazyPath) -> None:
         for value in recorded:
             if isinstance(value, dict | list) or value in _list(desired) or value not in _list(live):
                 continue
-            self._once((trail, SetValue(value), None, None), value)
+            self._add_formerly_declared((location, SetValue(value), None, None), value)
 
-    def unowned(
+    def search_unowned(
         self,
         desired: Json,
         live: Json,
@@ -266,20 +280,20 @@ class _Search:
         at: DocumentPath,
         owner: FieldOwner | None,
     ) -> None:
-        """What is live, not declared, no default, and in none of the entries of this version of the kind."""
+        """Adds the live fields that are undeclared, no defaults, and in no entry of this version of the kind."""
         if isinstance(desired, dict) and isinstance(live, dict):
             for key, value in live.items():
-                if _says_nothing(value) or (path == ("metadata",) and key == "annotations" and not value):
+                if _is_null(value) or (path == ("metadata",) and key == "annotations" and not value):
                     continue
                 child = schema.child(key) if schema else None
-                wanted = desired.get(key)
-                if wanted is not None:
-                    self.unowned(wanted, value, child, (*path, key), (*at, key), owner)
-                elif value.__class__ is dict and _spreads(value, child):
-                    self.unowned({}, value, child, (*path, key), at, owner)
+                expected = desired.get(key)
+                if expected is not None:
+                    self.search_unowned(expected, value, child, (*path, key), (*at, key), owner)
+                elif value.__class__ is dict and _is_collection(value, child):
+                    self.search_unowned({}, value, child, (*path, key), at, owner)
                 elif value.__class__ is list and child is not None and child.list_type is not ListType.ATOMIC:
                     self._unowned_items([], value, child, (*path, key), at, owner)
-                elif not self._known((*path, key)) and not self._is_default(value, child, schema, key, live):
+                elif not self._is_owned((*path, key)) and not self._is_default(value, child, schema, key, live):
                     self._add((*path, key), value, at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and schema is not None:
             self._unowned_items(desired, live, schema, path, at, owner)
@@ -294,78 +308,78 @@ class _Search:
         owner: FieldOwner | None,
     ) -> None:
         if schema.list_type is ListType.MAP:
-            wanted = list_items(desired, schema)
+            declared_at = list_items(desired, schema)
             for item in live:
                 key = item_key(item, schema)
-                if key in wanted:
-                    position = wanted[key][0]
-                    self.unowned(desired[position], item, schema.items, (*path, key), (*at, position), owner)
-                elif not self._known((*path, key)):
+                if key in declared_at:
+                    position = declared_at[key][0]
+                    self.search_unowned(desired[position], item, schema.items, (*path, key), (*at, position), owner)
+                elif not self._is_owned((*path, key)):
                     self._add((*path, key), item, at, owner)
         elif schema.list_type is ListType.SET:
             for value in live:
                 if value in desired or isinstance(value, dict | list):
                     continue
-                if not self._known((*path, SetValue(value))):
+                if not self._is_owned((*path, SetValue(value))):
                     self._add((*path, SetValue(value)), value, at, owner)
-        elif len(desired) == len(live) and not self._known(path):
+        elif len(desired) == len(live) and not self._is_owned(path):
             self._within_atomic(desired, live, schema, path, at, owner)
 
-    def _known(self, path: FieldPath) -> bool:
-        return any(entry.owns(path, self.owned.schema, partly=True) for entry in self.owned.among)
+    def _is_owned(self, path: FieldPath) -> bool:
+        return any(entry.owns(path, self.ownership.schema, partial=True) for entry in self.ownership.entries)
 
     def _is_default(
-        self, value: Json, schema: Schema | None, parent: Schema | None, key: object, beside: Mapping[str, Any]
+        self, value: Json, schema: Schema | None, parent: Schema | None, key: object, siblings: Mapping[str, Any]
     ) -> bool:
-        return isinstance(key, str) and is_default(value, schema, parent, key, beside)
+        return isinstance(key, str) and is_default(value, schema, parent, key, siblings)
 
-    def _once(self, here: Trail, value: Json) -> None:
-        path, at = paths(here)
-        if path not in self.found:
-            owner = owner_of(path, self.owned.among, self.owned.schema, partly=True) or self._deployer()
+    def _add_formerly_declared(self, field_location: LazyPath, value: Json) -> None:
+        path, at = resolve_paths(field_location)
+        if path not in self.drifts:
+            owner = owner_of(path, self.ownership.entries, self.ownership.schema, partial=True) or self._deployer()
             self._add(path, value, at, owner)
 
     def _deployer(self) -> FieldOwner:
-        by = self.owned.by
-        return FieldOwner(by.manager or "kubectl-client-side-apply", by.operation or "Update")
+        deployer = self.ownership.deployer
+        return FieldOwner(deployer.manager or "kubectl-client-side-apply", deployer.operation or "Update")
 
     def _add(self, path: FieldPath, value: Json, at: DocumentPath, owner: FieldOwner | None) -> None:
-        if owner is not None and self.owned.managers.trusted(owner, self.owned.kind, format_path(path)):
+        if owner is not None and self.ownership.managers.is_trusted(owner, self.ownership.kind, format_path(path)):
             return
-        self.found[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
+        self.drifts[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
 
 
-def _says_nothing(value: Json) -> bool:
-    """Null, or a struct in which all is null (`metadata: {creationTimestamp: null}` of a template, as Go wrote it)."""
+def _is_null(value: Json) -> bool:
+    """Whether a value is null or a struct of nulls (`metadata: {creationTimestamp: null}` of a template in Go)."""
     return value is None or (isinstance(value, dict) and bool(value) and all(item is None for item in value.values()))
 
 
-def _is_whole(value: Json, schema: Schema | None) -> bool:
-    """Whether a value has one owner for all of it: a scalar, an atomic list or an atomic map."""
+def _is_atomic(value: Json, schema: Schema | None) -> bool:
+    """Whether a value is owned as a whole: a scalar, an atomic list or an atomic map."""
     if not isinstance(value, dict):
         return not isinstance(value, list) or schema is None or schema.list_type is ListType.ATOMIC
     return schema is not None and schema.atomic
 
 
-def _spreads(value: Json, schema: Schema | None) -> bool:
-    """Whether each part of a value may have an owner of its own: then each is a drift of its own."""
+def _is_collection(value: Json, schema: Schema | None) -> bool:
+    """Whether a value is a list or map whose members may have different owners: each is then a drift of its own."""
     return isinstance(value, list) or (isinstance(value, dict) and (schema is None or schema.is_map))
 
 
 def _still_declared(recorded: JsonObject, desired: Mapping[str, Any]) -> bool:
-    """Whether what `kubectl apply` recorded is just what is declared now."""
+    """Whether all that `kubectl apply` recorded is still declared."""
     for key, value in recorded.items():
         if key == "metadata" and isinstance(value, dict):
-            named = desired.get("metadata") or _NOTHING
-            if any(v != named.get(k) for k, v in value.items() if v != {} and k not in SERVER_METADATA):
+            metadata = desired.get("metadata") or _EMPTY
+            if any(v != metadata.get(k) for k, v in value.items() if v != {} and k not in SERVER_METADATA):
                 return False
-        elif key not in _UNRECORDED and value != desired.get(key):
+        elif key not in _NOT_RECORDED and value != desired.get(key):
             return False
     return True
 
 
-def _is_metadata(trail: Trail | None) -> bool:
-    return trail is not None and trail[0] is None and trail[1] == "metadata"
+def _is_metadata(location: LazyPath | None) -> bool:
+    return location is not None and location[0] is None and location[1] == "metadata"
 
 
 def _list(value: Json) -> list[Any]:

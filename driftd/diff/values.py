@@ -1,4 +1,4 @@
-"""Scalars that Kubernetes writes in more than one way: equal by value, whatever their spelling."""
+"""Parsers of scalars that have several spellings in Kubernetes, to compare them by value."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _MILLI = Decimal(1).scaleb(-3)
 
 @lru_cache(maxsize=4096)
 def quantity(text: str) -> Decimal | None:
-    """The value of a Kubernetes quantity (`500m`, `1Gi`, `1e3`), or None if it is none.
+    """The value of a Kubernetes quantity (`500m`, `1Gi`, `1e3`), or None if the text is none.
 
-    Rounded up to nano, as the API server does.
+    Rounded up to nanos, as the API server does.
     Source: k8s.io/apimachinery/pkg/api/resource, "Quantity".
     """
     match = _QUANTITY.fullmatch(text)
@@ -64,7 +64,7 @@ def milli_quantity(text: str) -> Decimal | None:
 
 @lru_cache(maxsize=1024)
 def duration(text: str) -> int | None:
-    """The nanoseconds of a Go duration (`1h30m`, `90s`), or None if it is none. Source: Go's time.ParseDuration."""
+    """Nanoseconds of a Go duration (`1h30m`, `90s`), or None if the text is none. Source: Go's time.ParseDuration."""
     body = text[1:] if text[:1] in ("+", "-") else text
     if body == "0":
         return 0
@@ -82,7 +82,7 @@ def duration(text: str) -> int | None:
 
 @lru_cache(maxsize=4096)
 def instant(text: str) -> datetime | None:
-    """The moment that an RFC 3339 time names, or None if it is none."""
+    """The instant of an RFC 3339 time, or None if the text is none."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -90,14 +90,14 @@ def instant(text: str) -> datetime | None:
     return parsed.astimezone(UTC) if parsed.tzinfo else None
 
 
-def second(text: str) -> datetime | None:
-    """The same, as metav1.Time keeps it: without the fraction of the second."""
-    moment = instant(text)
-    return moment.replace(microsecond=0) if moment else None
+def whole_second(text: str) -> datetime | None:
+    """The same as metav1.Time stores it: without the fraction of the second."""
+    time = instant(text)
+    return time.replace(microsecond=0) if time else None
 
 
-def decoded(text: str) -> bytes | None:
-    """The bytes of a base64 text (line breaks allowed, as Go's decoder allows them), or None if it is none."""
+def decode_base64(text: str) -> bytes | None:
+    """The bytes of a base64 text (with line breaks, as Go's decoder allows them), or None if the text is none."""
     try:
         return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):

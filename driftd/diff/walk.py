@@ -1,6 +1,6 @@
-"""The walk over what Git declares: every declared field is looked for in the live object.
+"""Compares every declared field with the live object.
 
-Source of the rules: structured-merge-diff ("typed.Compare"), and how the API server reads objects through Go structs.
+Source of the rules: structured-merge-diff ("typed.Compare"), and how the API server decodes objects into Go structs.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.defaults import is_default, stands_for_zero
-from driftd.diff.fields_v1 import identity
-from driftd.diff.schema import Identity, ListType, ScalarType, Schema
-from driftd.diff.trail import Trail, paths
-from driftd.diff.values import decoded, duration, instant, milli_quantity, quantity, second
+from driftd.diff.defaults import is_default, replaces_zero_value
+from driftd.diff.fields_v1 import item_identity
+from driftd.diff.lazy_path import LazyPath, resolve_paths
+from driftd.diff.schema import ItemIdentity, ListType, ScalarType, Schema
+from driftd.diff.values import decode_base64, duration, instant, milli_quantity, quantity, whole_second
 from driftd.diff.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
@@ -22,54 +22,54 @@ from driftd.model.resource import Json
 
 _NUMBERS = frozenset({int, float, bool})
 
-Held = Mapping[str, Any] | None
-"""The fields of a value that somebody holds, as FieldsV1 names them: none of them where it is held as a whole.
-
-None where nothing of it is held.
-"""
+OwnedFields = Mapping[str, Any] | None
+"""The FieldsV1 of a value's owned fields: empty if the value is owned as a whole, None if nothing in it is owned."""
 
 
 @dataclass(slots=True)
-class Walk:
-    """What a walk has found. It is `doubtful` where a drift was found or a map list has a key twice.
+class WalkResult:
+    """The drifts of the declared fields, and whether owned fields may be live but undeclared.
 
-    A walk that was told which fields somebody holds is doubtful as well where one of those may be live and not
-    declared: then somebody has to look for it. Where nothing is doubtful, whatever is held is declared.
+    `inconclusive` is set by any drift, by a duplicate key in a map list and, for a walk that was given owned fields, by
+    one of these that may be live and undeclared: a search for undeclared fields has to follow. If it is not set, every
+    owned field is declared.
     """
 
     drifts: list[FieldDrift] = field(default_factory=list)
-    doubtful: bool = False
+    inconclusive: bool = False
 
-    def add(self, trail: Trail | None, change: Change, desired: Json, live: Json) -> None:
-        path, at = paths(trail)
+    def add(self, location: LazyPath | None, change: Change, desired: Json, live: Json) -> None:
+        path, at = resolve_paths(location)
         self.drifts.append(FieldDrift(path, change, desired, live, at))
-        self.doubtful = True
+        self.inconclusive = True
 
 
 def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None) -> list[FieldDrift]:
-    """The declared fields that differ or are gone, in document order.
+    """The declared fields that differ or are missing, in document order.
 
-    Raises: SchemaMismatch: a declared value cannot be of the schema's type (say, a map for a list).
+    Raises: SchemaMismatch: a declared value cannot be of the schema's type (such as a map for a list).
     """
-    return walked(desired, live, schema).drifts
+    return walk_declared(desired, live, schema).drifts
 
 
-def walked(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, held: Held = None) -> Walk:
-    """The same, and whether what is `held` (FieldsV1) is all declared. Raises: SchemaMismatch."""
-    walk = Walk()
-    _map(desired, live, schema, None, walk, held)
-    return walk
+def walk_declared(
+    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: OwnedFields = None
+) -> WalkResult:
+    """The same, and whether all of the `owned` fields are declared. Raises: SchemaMismatch."""
+    result = WalkResult()
+    _map(desired, live, schema, None, result, owned)
+    return result
 
 
-def same(desired: Json, live: Json, schema: Schema | None) -> bool:
-    """Whether a live value is what the API server makes of the declared one."""
-    walk = Walk()
-    _value(desired, live, schema, None, walk, None)
-    return not walk.drifts
+def is_equivalent(desired: Json, live: Json, schema: Schema | None) -> bool:
+    """Whether the live value is what the API server stores for the declared one."""
+    result = WalkResult()
+    _value(desired, live, schema, None, result, None)
+    return not result.drifts
 
 
-def vanishes(value: Json, schema: Schema | None, parent: Schema | None = None, key: str = "") -> bool:
-    """Whether a declared value may leave no trace in the stored object: null, and Go's zero values with `omitempty`."""
+def may_be_dropped(value: Json, schema: Schema | None, parent: Schema | None = None, key: str = "") -> bool:
+    """Whether a declared value may be absent from the stored object: null, and Go's zero values with `omitempty`."""
     if value is None:
         return True
     go_type = parent.go_type if parent is not None else None
@@ -83,91 +83,100 @@ def vanishes(value: Json, schema: Schema | None, parent: Schema | None = None, k
 
 
 def list_items(items: Sequence[Json], schema: Schema) -> dict[ListKey, list[int]]:
-    """The positions of a map list's items by their keys. More than one position means that the key stands twice."""
-    return {schema.list_key(identity): found for identity, found in _positions(schema.identities(items)).items()}
+    """The indexes of a map list's items by their keys. More than one index means a duplicate key."""
+    return {schema.list_key(identity): indexes for identity, indexes in _positions(schema.identities(items)).items()}
 
 
 def item_key(item: Json, schema: Schema) -> ListKey:
-    """The identity of one item of a map list; a key that is left out has its default (`protocol: TCP`)."""
+    """The identity of one item of a map list; an omitted key has its default (`protocol: TCP`)."""
     return schema.list_key(schema.identities((item,))[0])
 
 
-def _value(desired: Json, live: Json, schema: Schema | None, trail: Trail | None, walk: Walk, held: Held) -> None:
-    kind = desired.__class__
+def _value(
+    desired: Json, live: Json, schema: Schema | None, location: LazyPath | None, result: WalkResult, owned: OwnedFields
+) -> None:
+    cls = desired.__class__
     if desired is None:
-        walk.doubtful |= held is not None
+        result.inconclusive |= owned is not None
         return
-    if schema is not None and kind not in schema.takes:
-        _check_type(desired, schema, trail)
-    if kind is dict and live.__class__ is dict:
-        _map(desired, live, schema, trail, walk, held)
-    elif kind is list and live.__class__ is list:
-        _list(desired, live, schema, trail, walk, held)
-    elif not _same_scalar(desired, live, schema):
-        walk.add(trail, Change.CHANGED, desired, live)
+    if schema is not None and cls not in schema.accepted_types:
+        _check_type(desired, schema, location)
+    if cls is dict and live.__class__ is dict:
+        _map(desired, live, schema, location, result, owned)
+    elif cls is list and live.__class__ is list:
+        _list(desired, live, schema, location, result, owned)
+    elif not _equal_scalars(desired, live, schema):
+        result.add(location, Change.CHANGED, desired, live)
 
 
 def _map(
-    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, trail: Trail | None, walk: Walk, held: Held
+    desired: dict[str, Any],
+    live: dict[str, Any],
+    schema: Schema | None,
+    location: LazyPath | None,
+    result: WalkResult,
+    owned: OwnedFields,
 ) -> None:
-    if held is not None and not walk.doubtful:
-        walk.doubtful = _holds_more(desired, live, schema, held)
+    if owned is not None and not result.inconclusive:
+        result.inconclusive = _may_have_undeclared(desired, live, schema, owned)
     for key, value in desired.items():
         actual = live.get(key)
-        kind = value.__class__
-        if kind is str:
+        cls = value.__class__
+        if cls is str:
             if value == actual:
                 continue
-        elif kind in _NUMBERS:
-            if kind is actual.__class__ and value == actual:
+        elif cls in _NUMBERS:
+            if cls is actual.__class__ and value == actual:
                 continue
         elif value is None:
-            walk.doubtful |= held is not None
+            result.inconclusive |= owned is not None
             continue
         child = schema.child(key) if schema is not None else None
-        here: Trail = (trail, key, key, None)
-        below = held
-        if held:
-            below = held.get(f"f:{key}") if value != actual else None  # equal values hold nothing more
-        if kind is dict and actual.__class__ is dict and child is not None and dict in child.takes:
-            _map(value, actual, child, here, walk, below)
+        field_location: LazyPath = (location, key, key, None)
+        owned_below = owned
+        if owned:
+            owned_below = owned.get(f"f:{key}") if value != actual else None  # equal values have no undeclared fields
+        if cls is dict and actual.__class__ is dict and child is not None and dict in child.accepted_types:
+            _map(value, actual, child, field_location, result, owned_below)
         else:
-            _field(key, value, live, child, schema, here, walk, below)
+            _field(key, value, live, child, schema, field_location, result, owned_below)
 
 
 def _field(
     key: str,
     desired: Json,
-    beside: Mapping[str, Any],
+    siblings: Mapping[str, Any],
     schema: Schema | None,
     parent: Schema | None,
-    here: Trail,
-    walk: Walk,
-    held: Held,
+    location: LazyPath,
+    result: WalkResult,
+    owned: OwnedFields,
 ) -> None:
-    """One declared field; `beside` is the live map that it should be in."""
-    live = beside.get(key)
-    if schema is None and parent is not None and not parent.open:
-        walk.doubtful |= held is not None
-        return  # the server drops what its schema does not name
+    """Compares one declared field; `siblings` are the fields of its live parent."""
+    live = siblings.get(key)
+    if schema is None and parent is not None and not parent.preserves_unknown_fields:
+        result.inconclusive |= owned is not None
+        return  # the server prunes fields that its schema does not have
     if live is None:
-        _check_type(desired, schema, here)
-        no_bytes = desired == "" and key in beside and schema is not None and schema.scalar is ScalarType.BYTES
-        if not no_bytes and not vanishes(desired, schema, parent, key):  # Go may write no bytes as null
-            walk.add(here, Change.REMOVED, desired, None)
-    elif not desired and desired.__class__ is not dict and stands_for_zero(desired, live, parent, key, beside):
-        walk.doubtful |= held is not None
+        _check_type(desired, schema, location)
+        empty_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
+        if not empty_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may encode empty bytes as null
+            result.add(location, Change.REMOVED, desired, None)
+    elif not desired and desired.__class__ is not dict and replaces_zero_value(desired, live, parent, key, siblings):
+        result.inconclusive |= owned is not None
     else:
-        _value(desired, live, schema, here, walk, held)
+        _value(desired, live, schema, location, result, owned)
 
 
-def _holds_more(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, held: Mapping[str, Any]) -> bool:
-    """Whether a live field may be undeclared and held. Who holds a map as a whole holds all but its defaults."""
+def _may_have_undeclared(
+    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Mapping[str, Any]
+) -> bool:
+    """Whether a live field may be owned but undeclared. The owner of a whole map owns all of it but defaults."""
     for key, value in live.items():
         if key in desired:
             continue
-        if held:
-            if f"f:{key}" in held:
+        if owned:
+            if f"f:{key}" in owned:
                 return True
         elif not is_default(value, schema.child(key) if schema else None, schema, key, live):
             return True
@@ -175,105 +184,120 @@ def _holds_more(desired: dict[str, Any], live: dict[str, Any], schema: Schema | 
 
 
 def _list(
-    desired: list[Any], live: list[Any], schema: Schema | None, trail: Trail | None, walk: Walk, held: Held
+    desired: list[Any],
+    live: list[Any],
+    schema: Schema | None,
+    location: LazyPath | None,
+    result: WalkResult,
+    owned: OwnedFields,
 ) -> None:
     if schema is not None and schema.list_type is ListType.MAP:
-        _map_list(desired, live, schema, trail, walk, held)
+        _map_list(desired, live, schema, location, result, owned)
         return
-    walk.doubtful |= bool(held) and desired != live
+    result.inconclusive |= bool(owned) and desired != live
     if schema is not None and schema.list_type is ListType.SET:
-        _set(desired, live, trail, walk)
+        _set(desired, live, location, result)
     elif len(desired) != len(live):
-        walk.add(trail, Change.CHANGED, desired, live)
+        result.add(location, Change.CHANGED, desired, live)
     else:
-        items, inside = schema.items if schema else None, None if held else held
-        for index, (wanted, actual) in enumerate(zip(desired, live, strict=True)):
-            _value(wanted, actual, items, (trail, index, index, None), walk, inside)
+        items, item_owned = schema.items if schema else None, None if owned else owned
+        for index, (declared, actual) in enumerate(zip(desired, live, strict=True)):
+            _value(declared, actual, items, (location, index, index, None), result, item_owned)
 
 
-def _map_list(desired: list[Any], live: list[Any], schema: Schema, trail: Trail | None, walk: Walk, held: Held) -> None:
+def _map_list(
+    desired: list[Any],
+    live: list[Any],
+    schema: Schema,
+    location: LazyPath | None,
+    result: WalkResult,
+    owned: OwnedFields,
+) -> None:
     items = schema.items
-    identities, others = schema.identities(desired), schema.identities(live)
-    if identities == others and len(set(identities)) == len(identities):  # nearly always: there is nothing to look for
-        inside = _held_items(schema, held, walk) if held else None
+    identities, live_identities = schema.identities(desired), schema.identities(live)
+    if identities == live_identities and len(set(identities)) == len(identities):  # the common case: no item to match
+        owned_items = _owned_items(schema, owned, result) if owned else None
         for index, key in enumerate(identities):
             value, actual = desired[index], live[index]
-            below = held
-            if inside is not None:
-                below = inside.get(key) if value != actual else None
-            _value(value, actual, items, (trail, key, index, schema), walk, below)
+            owned_below = owned
+            if owned_items is not None:
+                owned_below = owned_items.get(key) if value != actual else None
+            _value(value, actual, items, (location, key, index, schema), result, owned_below)
         return
-    wanted_at, there_at = _positions(identities), _positions(others)
-    walk.doubtful |= held is not None or len(wanted_at) < len(identities) or len(there_at) < len(others)
-    for key, positions in wanted_at.items():
-        there = there_at.get(key, [])
-        for nth, index in enumerate(positions):
-            here: Trail = (trail, key, index, schema)
+    declared_at, live_at = _positions(identities), _positions(live_identities)
+    duplicates = len(declared_at) < len(identities) or len(live_at) < len(live_identities)
+    result.inconclusive |= owned is not None or duplicates
+    for key, positions in declared_at.items():
+        live_positions = live_at.get(key, [])
+        for ordinal, index in enumerate(positions):
+            item: LazyPath = (location, key, index, schema)
             if len(positions) > 1:
-                here = (here, nth, None, None)  # a key that stands twice can only be told apart by its order
-            if nth < len(there):
-                _value(desired[index], live[there[nth]], items, here, walk, None)
+                item = (item, ordinal, None, None)  # only the order distinguishes items with the same key
+            if ordinal < len(live_positions):
+                _value(desired[index], live[live_positions[ordinal]], items, item, result, None)
             else:
-                walk.add(here, Change.REMOVED, desired[index], None)
-        for nth in range(len(positions), len(there)):  # a key that is live more often than declared
-            extra: Trail = ((trail, key, None, schema), nth, None, None)
-            walk.add(extra, Change.ADDED, None, live[there[nth]])
-    common = [key for key in wanted_at if key in there_at]
-    order = [key for key in there_at if key in wanted_at]
-    if common != order:
-        walk.add(trail, Change.CHANGED, _labels(common, schema), _labels(order, schema))
+                result.add(item, Change.REMOVED, desired[index], None)
+        for ordinal in range(len(positions), len(live_positions)):  # more live items with that key than declared ones
+            extra: LazyPath = ((location, key, None, schema), ordinal, None, None)
+            result.add(extra, Change.ADDED, None, live[live_positions[ordinal]])
+    declared_order = [key for key in declared_at if key in live_at]
+    live_order = [key for key in live_at if key in declared_at]
+    if declared_order != live_order:
+        result.add(location, Change.CHANGED, _labels(declared_order, schema), _labels(live_order, schema))
 
 
-def _held_items(schema: Schema, held: Mapping[str, Any], walk: Walk) -> Mapping[Identity, Mapping[str, Any]]:
-    """What is held inside each item of a map list."""
-    inside = {identity(key, schema): below for key, below in held.items() if key[:2] == "k:"}
-    walk.doubtful |= len(inside) + ("." in held) < len(held)  # held as if it were another type of list
-    return inside
+def _owned_items(
+    schema: Schema, owned: Mapping[str, Any], result: WalkResult
+) -> Mapping[ItemIdentity, Mapping[str, Any]]:
+    """The owned fields of each item of a map list."""
+    items = {item_identity(key, schema): owned_below for key, owned_below in owned.items() if key[:2] == "k:"}
+    result.inconclusive |= len(items) + ("." in owned) < len(owned)  # the entry was written for another list type
+    return items
 
 
-def _positions(identities: Sequence[Identity]) -> dict[Identity, list[int]]:
-    positions: dict[Identity, list[int]] = {}
+def _positions(identities: Sequence[ItemIdentity]) -> dict[ItemIdentity, list[int]]:
+    positions: dict[ItemIdentity, list[int]] = {}
     for index, key in enumerate(identities):
         positions.setdefault(key, []).append(index)
     return positions
 
 
-def _set(desired: list[Any], live: list[Any], trail: Trail | None, walk: Walk) -> None:
+def _set(desired: list[Any], live: list[Any], location: LazyPath | None, result: WalkResult) -> None:
     for index, value in enumerate(desired):
         if isinstance(value, dict | list):
             if value not in live:
-                walk.add((trail, index, index, None), Change.REMOVED, value, None)
-        elif not any(_same_plain(value, other) for other in live):
-            walk.add((trail, SetValue(value), index, None), Change.REMOVED, value, None)
+                result.add((location, index, index, None), Change.REMOVED, value, None)
+        elif not any(_equal(value, other) for other in live):
+            result.add((location, SetValue(value), index, None), Change.REMOVED, value, None)
 
 
-def _labels(identities: Iterable[Identity], schema: Schema) -> list[str]:
+def _labels(identities: Iterable[ItemIdentity], schema: Schema) -> list[str]:
     return [str(schema.list_key(identity)) for identity in identities]
 
 
-def _same_plain(desired: Json, live: Json) -> bool:
+def _equal(desired: Json, live: Json) -> bool:
     return bool(desired == live) and isinstance(desired, bool) == isinstance(live, bool)
 
 
-def _same_scalar(desired: Json, live: Json, schema: Schema | None) -> bool:
-    if _same_plain(desired, live):
+def _equal_scalars(desired: Json, live: Json, schema: Schema | None) -> bool:
+    if _equal(desired, live):
         return True
     if schema is None:
         return False
     match schema.scalar:
         case ScalarType.QUANTITY:
-            return _same_by(milli_quantity if schema.whole_millis else quantity, _text(desired), _text(live))
+            return _equal_parsed(milli_quantity if schema.whole_millis else quantity, _text(desired), _text(live))
         case ScalarType.DURATION:
-            return _same_by(duration, _text(desired), _text(live))
+            return _equal_parsed(duration, _text(desired), _text(live))
         case ScalarType.TIME:
-            return _same_by(second if schema.whole_seconds else instant, _text(desired), _text(live))
+            return _equal_parsed(whole_second if schema.whole_seconds else instant, _text(desired), _text(live))
         case ScalarType.BYTES:
-            return _same_by(decoded, _text(desired), _text(live))
+            return _equal_parsed(decode_base64, _text(desired), _text(live))
         case _:
             return False
 
 
-def _same_by(parse: Any, desired: str | None, live: str | None) -> bool:
+def _equal_parsed(parse: Any, desired: str | None, live: str | None) -> bool:
     if desired is None or live is None:
         return False
     left, right = parse(desired), parse(live)
@@ -288,14 +312,15 @@ def _text(value: Json) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _check_type(value: Json, schema: Schema | None, trail: Trail | None) -> None:
-    if schema is None or value.__class__ in schema.takes or value is None:
+def _check_type(value: Json, schema: Schema | None, location: LazyPath | None) -> None:
+    if schema is None or value.__class__ in schema.accepted_types or value is None:
         return
     if schema.type == "integer" and isinstance(value, float) and value.is_integer():
         return
+    path = format_path(resolve_paths(location)[0])
     raise SchemaMismatch(
-        f"{format_path(paths(trail)[0])}: the cluster's schema wants {_article(str(schema.type))}, Git declares "
-        f"{_described(value)}; the API server would refuse this manifest"
+        f"{path}: the cluster's schema wants {_article(str(schema.type))}, Git declares {_described(value)}; "
+        "the API server would refuse this manifest"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which zero values the API server keeps. OpenAPI does not tell: it is a matter of the Go structs behind it."""
+"""Which zero values the API server stores. That depends on its Go structs; OpenAPI does not say it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _NONE: frozenset[str] = frozenset()
 def kept_when_zero(go_type: str | None, field: str) -> bool:
     """Whether `false`, `0` or `""` in that field of that Go type (by its OpenAPI name) is stored.
 
-    Types that Kubernetes itself does not have are read as most of Kubernetes' own fields: zero is dropped.
+    For types that are not Kubernetes' own the answer is that of most of its fields: zero is dropped.
     """
     return go_type is not None and field in KEPT.get(go_type, _NONE)

@@ -11,7 +11,7 @@ from typing import Any
 
 from driftd.incidents.findings import Finding
 from driftd.model.drift import Verdict
-from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Notification, Resolution
+from driftd.model.incident import MAX_LISTED_OBJECTS, Incident, IncidentEvent, IncidentType, Notification, Resolution
 
 Transition = tuple[Incident, Notification | None]
 """An incident after a transition, and the notification about it, if it takes one."""
@@ -68,7 +68,7 @@ def _extent(resources: tuple[Verdict, ...]) -> dict[str, Any]:
     """The first objects, and the numbers of all."""
     counts = Counter(verdict.status for verdict in resources)
     fields = sum(len(verdict.fields) for verdict in resources)
-    return {"resources": resources[:LISTED], "counts": dict(counts), "fields": fields}
+    return {"resources": resources[:MAX_LISTED_OBJECTS], "counts": dict(counts), "fields": fields}
 
 
 def _notification(event: IncidentEvent, incident: Incident, now: datetime) -> Notification:

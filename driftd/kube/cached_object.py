@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from driftd.model.packing import Dictionary, Samples
+from driftd.model.packing import CompressionDictionary, DictionaryBuilder
 from driftd.model.resource import JsonObject, ResourceRef
 
 _MAX_DECODED = 64
@@ -31,7 +31,7 @@ class CachedObject:
         self,
         ref: ResourceRef,
         content: JsonObject,
-        dictionary: Dictionary | None = None,
+        dictionary: CompressionDictionary | None = None,
         *,
         metadata_only: bool = False,
     ) -> None:
@@ -107,7 +107,7 @@ class Packer:
     """Makes the cache entries of one kind, with the compression dictionary that they share."""
 
     def __init__(self) -> None:
-        self._samples = Samples()
+        self._samples = DictionaryBuilder()
 
     def pack(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """An entry with the complete object."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from driftd.diff.ownership import Entry, entries, field_key
+from driftd.diff.ownership import ManagedFieldsEntry, field_key, managed_fields
 from driftd.kube.cached_object import CachedObject
 from driftd.model.audit import AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
@@ -198,22 +198,24 @@ def _append(entries_by_ref: OrderedDict[ResourceRef, deque[Any]], ref: ResourceR
         entries_by_ref.popitem(last=False)
 
 
-def _object_entries(body: JsonObject) -> list[Entry]:
-    return [entry for entry in entries(body) if entry.owner.subresource != "status"]
+def _object_entries(body: JsonObject) -> list[ManagedFieldsEntry]:
+    return [entry for entry in managed_fields(body) if entry.owner.subresource != "status"]
 
 
-def _entry_key(entry: Entry) -> tuple[str, str, str | None, str]:
+def _entry_key(entry: ManagedFieldsEntry) -> tuple[str, str, str | None, str]:
     """The identity of a managedFields entry, without its time."""
     return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
 
 
-def _is_new_or_grown(entry: Entry, fields_before: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]) -> bool:
+def _is_new_or_grown(
+    entry: ManagedFieldsEntry, fields_before: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]
+) -> bool:
     """Whether the entry has another time than before, or has gained a field: another manager's write may remove one."""
     before = fields_before.get((entry.owner, entry.api_version))
     return before is None or any(True for _ in _fields_beyond(entry.fields, before, ()))
 
 
-def _lost(before: Sequence[Entry], after: Sequence[Entry]) -> frozenset[Keys]:
+def _lost(before: Sequence[ManagedFieldsEntry], after: Sequence[ManagedFieldsEntry]) -> frozenset[Keys]:
     """The fields that had an owner before and have none after."""
     fields_after = {_entry_key(entry): entry.fields for entry in after}
     removed = [

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_each, list_objects, start_list
-from driftd.kube.objects import get
+from driftd.kube.objects import ObjectKey, get
 from driftd.kube.rest_client import Cluster
 from driftd.live.mapping import MappedManifest
 from driftd.model.errors import DriftdError, Forbidden

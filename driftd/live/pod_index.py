@@ -10,7 +10,7 @@ from driftd.kube.discovery import Scope
 from driftd.model.resource import JsonObject, ResourceRef
 
 if TYPE_CHECKING:
-    from driftd.kube.cache import CachedObject, LiveCache
+    from driftd.kube.cache import CachedObject, LiveCache, ObjectChange
 
 _PodNames = defaultdict[ResourceRef, set[str]]
 """Names of pods by workload."""

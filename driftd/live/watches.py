@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from driftd.diff.autoscaler import scaled_by
+from driftd.diff.autoscaler import scale_target
 from driftd.kube.cache import CachedObject, Freshness, LiveCache, ObjectChange
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
@@ -131,7 +131,7 @@ class ClusterWatches:
                 self._mark_dirty(workload)
         elif kind == _AUTOSCALER:
             for autoscaler in (_content(old), _content(new)):
-                if autoscaler is not None and (scaled := scaled_by(autoscaler)) is not None:
+                if autoscaler is not None and (scaled := scale_target(autoscaler)) is not None:
                     self._mark_dirty(scaled)
         if change.ref in self._apps_by_ref:
             self.actors.record_change(change.ref, old, new, self._now())

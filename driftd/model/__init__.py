@@ -1,1 +1,1 @@
-"""The nouns. Nothing here imports another room of driftd."""
+"""The nouns of driftd. This package imports no other package of driftd."""

@@ -1,4 +1,4 @@
-"""An app: one path of one source, deployed to one cluster, and how it is rendered."""
+"""Apps, and how they are rendered."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from driftd.model.plan import Mode, RollbackMode
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """What rendering needs besides the files.
+    """Inputs of rendering other than the files.
 
-    `namespace` is that of objects that name none; `release` is Helm's release name. `values_files` are Helm's, in the
-    order in which they override each other: relative to the chart, or to the repository's root with a leading `/`.
-    `kustomize` and `helm` are programs by name or path; `timeout` is in seconds, for each run of one of them.
-    `kube_version` and `api_versions` are what a chart sees as the cluster's capabilities; without them, Helm's own.
+    `namespace` applies to objects that name none; `release` is Helm's release name. `values_files` are Helm's, each
+    overriding those before it: relative to the chart or, with a leading `/`, to the repository's root. `kustomize` and
+    `helm` are programs by name or path; `timeout` is in seconds, for each run of one of them. `kube_version` and
+    `api_versions` are the cluster's capabilities for charts; without them, Helm's defaults.
     """
 
     release: str = "release"
@@ -33,8 +33,8 @@ class RenderOptions:
 class App:
     """One path of one source, deployed to one cluster.
 
-    `settle` is how long everything must be in sync and healthy before a revision is good, `deadline` how long after it
-    was applied a revision may take to become healthy before it is bad.
+    A revision is good after it has been in sync and healthy for `settle`, and bad if it is not healthy `deadline` after
+    it was applied.
     """
 
     name: str

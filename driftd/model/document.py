@@ -1,4 +1,4 @@
-"""The JSON form of what driftd reports: the contract of DESIGN.md §5, shared by every output and receiver."""
+"""The JSON form of reports, shared by every output and receiver: see "The JSON document" in docs/cli.md."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from driftd.model.revision import GitLine
 
 
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
-    """The one document of `check -o json`.
+    """The document of `check -o json`.
 
-    Keys beyond the contract's are there only where they say something: an app's `error`, an object's or a field's
-    `behind`, the `origin` of what Kustomize or Helm made, an object's count of `ignored` fields, the `by` of one that
-    was deleted, an owner's `source` and `verb`.
+    These keys are only present if they have a value: an app's `error`, an object's or a field's `behind`, the `origin`
+    of objects that Kustomize or Helm rendered, an object's count of `ignored` fields, the `by` of a deleted object, an
+    owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -36,7 +36,7 @@ def _report(report: Report) -> dict[str, Any]:
 
 
 def notification_document(notification: Notification) -> dict[str, Any]:
-    """The webhook's body."""
+    """The body of the webhook."""
     incident = notification.incident
     document = {
         "version": 1,
@@ -53,8 +53,8 @@ def notification_document(notification: Notification) -> dict[str, Any]:
         "message": incident.message,
         "resources": [verdict_document(verdict) for verdict in incident.resources],
     }
-    more = incident.objects - len(incident.resources)
-    return {**document, "more_resources": more} if more > 0 else document
+    omitted = incident.objects - len(incident.resources)
+    return {**document, "more_resources": omitted} if omitted > 0 else document
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def _owner(owner: FieldOwner) -> dict[str, Any]:
         "user": owner.user,
         "time": timestamp(owner.time) if owner.time else None,
     }
-    told = {"source": owner.source, "verb": owner.verb}
-    return document | {key: value for key, value in told.items() if value is not None}
+    audit = {"source": owner.source, "verb": owner.verb}
+    return document | {key: value for key, value in audit.items() if value is not None}
 
 
 def _line(line: GitLine) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What differs between Git and the cluster."""
+"""Verdicts on objects, and the fields in which they differ from Git."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class Change(StrEnum):
-    """What happened to one field, seen from Git."""
+    """How the live field differs from Git."""
 
     CHANGED = "changed"
     REMOVED = "removed"
@@ -40,7 +40,7 @@ class Change(StrEnum):
 class FieldOwner:
     """Who last set a field, from `metadata.managedFields`.
 
-    `user`, `source` (an address) and `verb` are known where audit events arrive.
+    `user`, `source` (an address) and `verb` come from audit events.
     """
 
     manager: str
@@ -54,10 +54,10 @@ class FieldOwner:
 
 @dataclass(frozen=True, slots=True)
 class FieldDrift:
-    """One field that differs. Values of Secrets are already redacted: no raw one is ever put in here.
+    """One field that differs. Values of Secrets are redacted before it is created.
 
-    `at` is where the declared value (or its nearest declared ancestor) stands in the manifest.
-    `desired` is None for an added field and `live` for a removed one.
+    `at` is the position of the declared value (or of its nearest declared ancestor) in the manifest. `desired` is None
+    for an added field, `live` for a removed one.
     """
 
     path: FieldPath
@@ -68,19 +68,19 @@ class FieldDrift:
     by: FieldOwner | None = None
     git: GitLine | None = None
     detail: tuple[str, ...] = ()
-    """What differs inside two lists or maps, a line for each difference; empty for other values."""
+    """One line for each difference inside two lists or maps; empty for other values."""
     behind: bool = False
-    """Nobody's hand: the live value is what the revision of the verdict's `behind` declared."""
+    """No manual change: the live value is the one that the revision in the verdict's `behind` declared."""
 
     @property
     def of_pods(self) -> bool:
-        """Whether it is about a workload's pods (`pods[name=…]`): applying the workload again would not change it."""
+        """Whether the field is of a workload's pods (`pods[name=…]`): applying the workload would not change it."""
         return self.path[:1] == ("pods",)
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Live is what an earlier revision declared: `commits` later ones that touch the object's file are not applied."""
+    """The live object is that of an earlier revision: `commits` later ones of the object's file are not applied yet."""
 
     commits: int
     revision: Revision
@@ -88,9 +88,9 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What driftd knows of one object. `error` is set exactly when `status` is UNKNOWN.
+    """The result for one object. `error` is set exactly when `status` is UNKNOWN.
 
-    `behind` is set where all that differs, or the part of it whose fields say so, is Git having moved on.
+    `behind` is set if all differences, or those of the fields that are marked so, are later changes in Git.
     """
 
     ref: ResourceRef
@@ -101,7 +101,7 @@ class Verdict:
     error: str | None = None
     behind: Behind | None = None
     by: FieldOwner | None = None
-    """Who deleted a missing object, where the audit log tells."""
+    """Who deleted a missing object, according to the audit log."""
     ignored: tuple[FieldDrift, ...] = ()
     health: HealthState | None = None
     """None where the object is not there, or could not be read."""

@@ -1,4 +1,4 @@
-"""Every error that driftd raises on purpose. The text is for the user: what, where, and what to do."""
+"""The errors that driftd raises on purpose. Their texts are for users: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class DriftdError(Exception):
-    """The root of driftd's own errors. A command prints its text without a traceback and exits with 2."""
+    """Base of driftd's own errors. A command prints the text without a traceback and exits with 2."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process: Python would call the class with the text alone."""
-        return _anew, (type(self), self.args, self.__dict__)
+        """Pickles subclasses with further arguments: by default Python would call the class with the text alone."""
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _anew(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriftdError:
+def _rebuild(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriftdError:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(attributes)
@@ -21,7 +21,7 @@ def _anew(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[str, 
 
 
 class ConfigError(DriftdError):
-    """The configuration has mistakes. `mistakes` holds each one with its place in the file."""
+    """The configuration is invalid. `mistakes` are its errors, each with its position in the file."""
 
     def __init__(self, file: str, mistakes: list[str]) -> None:
         self.file = file
@@ -30,11 +30,11 @@ class ConfigError(DriftdError):
 
 
 class GitError(DriftdError):
-    """Git could not do what was asked."""
+    """A Git operation failed."""
 
 
 class SourceUnreachable(GitError):
-    """The remote did not answer, or refused us. What was fetched before is still there."""
+    """The remote did not answer, or refused access. Commits that were fetched before are still available."""
 
 
 class RefNotFound(GitError):
@@ -42,19 +42,19 @@ class RefNotFound(GitError):
 
 
 class PathNotFound(GitError):
-    """The revision has no such file or folder, or the path leads out of the repository."""
+    """The revision has no such file or folder, or the path is outside of the repository."""
 
 
 class RenderError(DriftdError):
-    """A manifest cannot be read. `file` is relative to the repository; `line` and `column` count from 1."""
+    """A manifest cannot be rendered or parsed. `file` is relative to the repository; `line` and `column` start at 1."""
 
     def __init__(self, message: str, *, file: str, line: int | None = None, column: int | None = None) -> None:
         self.message = message
         self.file = file
         self.line = line
         self.column = column
-        place = ":".join(str(part) for part in (file, line, column) if part is not None)
-        super().__init__(f"{place}: {message}")
+        position = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(f"{position}: {message}")
 
 
 class ToolMissing(RenderError):
@@ -62,14 +62,14 @@ class ToolMissing(RenderError):
 
 
 class SchemaMismatch(DriftdError):
-    """A declared value cannot be of the type that the cluster's schema gives for it."""
+    """A declared value does not have the type of the cluster's schema."""
 
 
 class KubeError(DriftdError):
-    """The Kubernetes API said no, or nothing at all.
+    """A request to the Kubernetes API failed.
 
-    `status` is the HTTP code, or None where there was no answer; `reason` the API's own word ("Forbidden");
-    `retry_after` its wish, in seconds, of when to be asked again.
+    `status` is the HTTP status, or None if there was no response; `reason` that of the API ("Forbidden"); `retry_after`
+    the seconds that it asks to wait before the next request.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class KubeError(DriftdError):
 
 
 class ClusterUnreachable(KubeError):
-    """No answer from the API server: refused, timed out, or its certificate is not to be trusted."""
+    """No response from the API server: refused, timed out, or its certificate is not trusted."""
 
 
 class Forbidden(KubeError):
-    """We are not allowed to do that."""
+    """driftd does not have the permission."""
 
 
 class NotFound(KubeError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class Conflict(KubeError):
@@ -103,11 +103,11 @@ class Conflict(KubeError):
 
 
 class Invalid(KubeError):
-    """The API server refuses the object as it is."""
+    """The API server rejects the object as invalid."""
 
 
 class Gone(KubeError):
-    """The resource version asked for is too old (410): list again."""
+    """The requested resourceVersion is too old (410): list again."""
 
 
 class UnknownKind(DriftdError):
@@ -119,7 +119,7 @@ class StoreError(DriftdError):
 
 
 class Superseded(StoreError):
-    """What was to be recorded rests on what is no longer so: somebody else has written in between."""
+    """A write is based on outdated state: another process has written in between."""
 
 
 class LeaseLost(DriftdError):
@@ -127,7 +127,7 @@ class LeaseLost(DriftdError):
 
 
 class NotifyError(DriftdError):
-    """A channel did not take a message. `retry_after` is its own wish, in seconds."""
+    """A channel did not accept a message. `retry_after` is the seconds that it asks to wait."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
         self.retry_after = retry_after

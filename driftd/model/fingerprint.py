@@ -1,4 +1,4 @@
-"""Fingerprints of verdicts: whether many of them still say the same."""
+"""Fingerprints of many verdicts, cheap to update when a few of them change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from driftd.model.document import verdict_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.path import format_path
-from driftd.model.report import changed
+from driftd.model.report import changed_verdicts
 
 _MODULUS = 2**256
 
 
 def verdict_identity(verdict: Verdict, *, with_user: bool) -> object:
-    """What of a verdict makes it another one, as JSON. Fingerprints of it are stored: a change of this opens incidents.
+    """The parts of a verdict that count in fingerprints, as JSON. These are stored: another result opens incidents.
 
-    The line in Git, the lag behind it, and when a field was set never count. With the user, as an incident counts it: a
-    user who comes to be known is news. Without, as the history does: whoever did it, and None for what is in sync.
+    The line in Git, the lag behind it, and the times of fields never count. With the user, for incidents: they change
+    when the user becomes known. Without, for the history: any owner is the same, and None for objects in sync.
     """
     if with_user:
         document = verdict_document(verdict)
@@ -35,10 +35,11 @@ def verdict_identity(verdict: Verdict, *, with_user: bool) -> object:
 
 
 class Fingerprints:
-    """Hashes verdicts pass after pass. The very same verdict in the same place as before is not hashed again.
+    """Hashes sequences of verdicts, reusing the hash of every verdict that is the same object as before.
 
-    `identity` gives what of a verdict counts, as JSON; None where nothing of it does. Order does not count: the hash of
-    many is the sum of the hashes of each (Bellare and Micciancio's AdHash), so a few can be taken out and put in.
+    `identity` returns the parts of a verdict that count, as JSON, or None if it does not count. The order does not
+    matter: the hash is the sum of the hashes of the verdicts (Bellare and Micciancio's AdHash), so that single ones can
+    be replaced.
     """
 
     def __init__(self, identity: Callable[[Verdict], object]) -> None:
@@ -48,16 +49,17 @@ class Fingerprints:
         self._sum = 0
 
     def of(self, verdicts: Sequence[Verdict]) -> str:
-        """The hash of these, and of no others that were hashed before."""
+        """The hash of these verdicts alone."""
         if len(self._verdicts) == len(verdicts):
-            for place in changed(self._verdicts, verdicts):
-                fresh = self._hash(verdicts[place])
-                self._sum += fresh - self._hashes[place]
-                self._hashes[place] = fresh
+            for position in changed_verdicts(self._verdicts, verdicts):
+                value = self._hash(verdicts[position])
+                self._sum += value - self._hashes[position]
+                self._hashes[position] = value
         else:
-            known = {id(verdict): value for verdict, value in zip(self._verdicts, self._hashes, strict=True)}
+            cached = {id(verdict): value for verdict, value in zip(self._verdicts, self._hashes, strict=True)}
             self._hashes = [
-                value if (value := known.get(id(verdict))) is not None else self._hash(verdict) for verdict in verdicts
+                reused if (reused := cached.get(id(verdict))) is not None else self._hash(verdict)
+                for verdict in verdicts
             ]
             self._sum = sum(self._hashes)
         self._verdicts = verdicts

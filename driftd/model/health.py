@@ -1,4 +1,4 @@
-"""Whether what runs, runs well."""
+"""The health of objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from driftd.model.resource import ResourceRef
 
 
 class HealthState(StrEnum):
-    """The health of one object, in the words of Argo CD and kstatus."""
+    """The health states of Argo CD and kstatus."""
 
     HEALTHY = "healthy"
     PROGRESSING = "progressing"
@@ -19,13 +19,13 @@ class HealthState(StrEnum):
 
     @property
     def failed(self) -> bool:
-        """Whether it will not get better by waiting."""
+        """Whether waiting will not make it healthy."""
         return self is HealthState.DEGRADED
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of one object, and the sentence that says why it is not healthy."""
+    """The health of one object, and why it is not healthy."""
 
     ref: ResourceRef
     state: HealthState

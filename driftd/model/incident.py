@@ -1,4 +1,4 @@
-"""Something is wrong with an app, from when it is first seen until it is over."""
+"""Incidents of an app, from detection to resolution, and their notifications."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from driftd.model.drift import Status, Verdict
 
-LISTED = 500
-"""So many objects an incident lists: it is written and sent whole, each time that it changes."""
+MAX_LISTED_OBJECTS = 500
+"""Maximum number of objects in an incident: it is stored and sent as a whole each time that it changes."""
 
 
 class IncidentType(StrEnum):
@@ -32,24 +32,24 @@ class Resolution(StrEnum):
     """How an incident ended."""
 
     HEALED = "healed"
-    """driftd put it back."""
+    """driftd reverted the change."""
     REVERTED = "reverted"
-    """Somebody else put it back."""
+    """Somebody else reverted the change."""
     ACCEPTED = "accepted"
-    """Git now declares what is live."""
+    """Git now declares the live state."""
     IGNORED = "ignored"
     SUPERSEDED = "superseded"
-    """Git moved on, and the question with it."""
+    """A new revision in Git made it irrelevant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One per app and type at a time. `fingerprint` changes when what is wrong changes, not when time passes.
+    """A problem of an app; at most one per app and type is open. `fingerprint` changes when the problem changes.
 
-    `resources` are the first `LISTED` objects that it is about, `counts` all of them by status, and `fields` is how
-    many fields of them differ.
+    `resources` are the first `MAX_LISTED_OBJECTS` affected objects, `counts` the number of all of them by status, and
+    `fields` the number of their fields that differ.
 
-    `message` is a sentence for incidents that are not about fields. Times carry their timezone.
+    `message` is a sentence for incidents that are not about fields. Times have a timezone.
     """
 
     id: str
@@ -74,13 +74,13 @@ class Incident:
 
     @property
     def objects(self) -> int:
-        """How many objects it is about."""
+        """Number of affected objects."""
         return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to tell: what happened to an incident. `id` is the same each time its delivery is tried."""
+    """An event of an incident, to be delivered. All attempts at its delivery have the same `id`."""
 
     id: str
     event: IncidentEvent

@@ -1,10 +1,10 @@
-"""Where a field is inside a Kubernetes object, and how that is written.
+"""Paths of fields in Kubernetes objects, and their text form.
 
-Two kinds of path exist, and they are not interchangeable:
+There are two kinds of path, which are not interchangeable:
 
-- a `FieldPath` names a field by meaning: items of a map list by their keys (`containers[name=web]`);
-- a `DocumentPath` names it by position in the document that Git holds (`containers[0]`), which is what a
-  line number is found by.
+- a `FieldPath` identifies a field by meaning: items of a map list by their keys (`containers[name=web]`);
+- a `DocumentPath` identifies it by position in the document in Git (`containers[0]`), from which its line number
+  follows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ListKey:
 
 @dataclass(frozen=True, slots=True)
 class SetValue:
-    """One item of an `x-kubernetes-list-type: set` list: it is its own key."""
+    """One item of an `x-kubernetes-list-type: set` list, which is its own key."""
 
     value: Scalar
 
@@ -48,10 +48,11 @@ _PLAIN_VALUE = re.compile(r"[^\s\[\],=\"]+")
 
 
 def format_path(path: FieldPath) -> str:
-    """`spec.template.spec.containers[name=web].image`, as every output of driftd writes it (DESIGN.md §5).
+    """The text form of a path in all output, such as `spec.template.spec.containers[name=web].image`.
 
-    A map-list item is `[key=value]` (several keys joined by `,`), a set item `[=value]`, another list item
-    `[index]`; a key that has a dot, a bracket or a blank in it is quoted: `metadata.labels["a.b/c"]`.
+    An item of a map list is `[key=value]` (several keys are joined by `,`), of a set `[=value]`, of another list
+    `[index]`; a key with a dot, bracket or blank is quoted: `metadata.labels["a.b/c"]`. A contract: see "Contracts" in
+    docs/design.md.
     """
     parts: list[str] = []
     for segment in path:

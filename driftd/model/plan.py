@@ -26,7 +26,7 @@ class RollbackMode(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What made driftd write."""
+    """Why driftd writes to the cluster."""
 
     HEAL = "heal"
     SYNC = "sync"
@@ -34,7 +34,7 @@ class Trigger(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of applying one object."""
+    """The outcome of applying one object."""
 
     CREATED = "created"
     CONFIGURED = "configured"
@@ -46,7 +46,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One object of a plan after it was carried out. `error` is set exactly when `outcome` is FAILED."""
+    """The result for one object of an executed plan. `error` is set exactly when `outcome` is FAILED."""
 
     ref: ResourceRef
     outcome: Outcome
@@ -55,7 +55,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A plan that was carried out, for the history."""
+    """An executed plan, for the history."""
 
     app: str
     trigger: Trigger
@@ -76,7 +76,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """An app kept at an earlier revision until what Git declares is no longer `bad_digest`.
+    """Keeps an app at an earlier revision as long as the manifests in Git have the digest `bad_digest`.
 
     `pending` until all of the earlier revision is in the cluster again.
     """

@@ -1,4 +1,4 @@
-"""What one pass found of one app: a verdict on each of many objects, of which the next pass changes few."""
+"""The report of one pass over one app: verdicts on many objects, of which few change from pass to pass."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import overload
 from driftd.model.drift import Status, Verdict
 from driftd.model.revision import Revision
 
-SIZE = 256
-"""So many verdicts are in a chunk."""
+CHUNK_SIZE = 256
+"""Verdicts per chunk."""
 
 _DIFFERING = frozenset({Status.DRIFTED, Status.MISSING, Status.ORPHANED})
 
 
 class Chunk:
-    """Some verdicts in a row, those of them on objects that are not simply in sync, and how many have which status."""
+    """Consecutive verdicts, with those that are not IN_SYNC and the number of each status computed once."""
 
     __slots__ = ("counts", "differing", "notable", "verdicts")
 
@@ -36,7 +36,7 @@ class Chunk:
 
 
 class Verdicts(Sequence[Verdict]):
-    """A tuple of verdicts in chunks. What one shares with another is the very same chunk, and is not walked again."""
+    """An immutable sequence of verdicts in chunks. Sequences share unchanged chunks, which need no comparison."""
 
     __slots__ = ("_ends", "chunks")
 
@@ -45,30 +45,30 @@ class Verdicts(Sequence[Verdict]):
         self._ends = list(accumulate(len(chunk.verdicts) for chunk in self.chunks))
 
     def followed_by(self, more: Sequence[Verdict]) -> Verdicts:
-        """These and, behind them, others."""
+        """This sequence with further verdicts at its end."""
         return Verdicts([*self.chunks, Chunk(more)]) if more else self
 
     @classmethod
     def of(cls, verdicts: Iterable[Verdict]) -> Verdicts:
-        """The same verdicts; what is in chunks already stays as it is."""
+        """The same verdicts in chunks; a `Verdicts` is returned as it is."""
         if isinstance(verdicts, Verdicts):
             return verdicts
-        some = tuple(verdicts)
-        return cls([Chunk(some[start : start + SIZE]) for start in range(0, len(some), SIZE)])
+        items = tuple(verdicts)
+        return cls([Chunk(items[start : start + CHUNK_SIZE]) for start in range(0, len(items), CHUNK_SIZE)])
 
     @property
     def notable(self) -> tuple[Verdict, ...]:
-        """Those on objects that are not simply in sync: mostly few of many."""
+        """The verdicts other than IN_SYNC: usually few."""
         return tuple(chain.from_iterable([chunk.notable for chunk in self.chunks]))
 
     @property
     def differing(self) -> tuple[Verdict, ...]:
-        """Those on objects that differ from Git."""
+        """The verdicts on objects that differ from Git."""
         return tuple(chain.from_iterable([chunk.differing for chunk in self.chunks]))
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many objects have each status; every status is there."""
+        """Number of objects of each status, zeros included."""
         counts = dict.fromkeys(Status, 0)
         for chunk in self.chunks:
             for status, count in chunk.counts.items():
@@ -82,17 +82,17 @@ class Verdicts(Sequence[Verdict]):
         return chain.from_iterable([chunk.verdicts for chunk in self.chunks])
 
     @overload
-    def __getitem__(self, place: int) -> Verdict: ...
+    def __getitem__(self, index: int) -> Verdict: ...
     @overload
-    def __getitem__(self, place: slice) -> tuple[Verdict, ...]: ...
-    def __getitem__(self, place: int | slice) -> Verdict | tuple[Verdict, ...]:
-        if isinstance(place, slice):
-            return tuple(self)[place]
-        at = place + len(self) if place < 0 else place
-        if not 0 <= at < len(self):
-            raise IndexError(place)
-        number = bisect_right(self._ends, at)
-        return self.chunks[number].verdicts[at - (self._ends[number - 1] if number else 0)]
+    def __getitem__(self, index: slice) -> tuple[Verdict, ...]: ...
+    def __getitem__(self, index: int | slice) -> Verdict | tuple[Verdict, ...]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._ends, position)
+        return self.chunks[number].verdicts[position - (self._ends[number - 1] if number else 0)]
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, Verdicts | tuple) else NotImplemented
@@ -108,8 +108,8 @@ class Verdicts(Sequence[Verdict]):
 class Report:
     """The verdicts of one pass over one app, in the order of their sources.
 
-    `error` is why the app as a whole could not be judged (Git unreachable and never seen, a manifest that does not
-    parse): then there may be no verdicts at all, and the app is not in sync.
+    `error` is why the app as a whole could not be compared (Git unreachable and never fetched, a manifest that does not
+    parse): then there may be no verdicts, and the app is not in sync.
     """
 
     app: str
@@ -121,24 +121,24 @@ class Report:
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
-        """How many objects have each status; every status is there."""
+        """Number of objects of each status, zeros included."""
         return self._chunked.counts
 
     @property
     def in_sync(self) -> bool:
-        """True only when every object was read and none differs."""
+        """Whether every object was read and none differs."""
         counts = self.counts
-        fine = counts[Status.IN_SYNC] + counts[Status.IGNORED]
-        return self.error is None and fine == len(self.verdicts)
+        not_differing = counts[Status.IN_SYNC] + counts[Status.IGNORED]
+        return self.error is None and not_differing == len(self.verdicts)
 
     @property
     def undecided(self) -> bool:
-        """Something could not be read or judged: neither "in sync" nor the whole drift is known."""
+        """Whether anything could not be read or compared, so that drift may be missing from the report."""
         return self.error is not None or self.counts[Status.UNKNOWN] > 0
 
     @cached_property
     def notable(self) -> tuple[Verdict, ...]:
-        """The verdicts on objects that are not simply in sync."""
+        """The verdicts other than IN_SYNC."""
         return self._chunked.notable
 
     @cached_property
@@ -151,28 +151,28 @@ class Report:
         return Verdicts.of(self.verdicts)
 
 
-def changed(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[int]:
-    """The places in which two rows of verdicts, as far as both go, do not have the very same one."""
+def changed_verdicts(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[int]:
+    """The indexes, up to the shorter length, at which two sequences of verdicts hold different objects."""
     if not (isinstance(before, Verdicts) and isinstance(after, Verdicts)):
-        return others(before, after)
-    places: list[int] = []
+        return changed_positions(before, after)
+    indexes: list[int] = []
     start = 0
     for old, new in zip(before.chunks, after.chunks, strict=False):
         if old is not new:
-            places.extend([start + place for place in others(old.verdicts, new.verdicts)])
-            if len(old.verdicts) != len(new.verdicts):  # from here on they are divided otherwise
+            indexes.extend([start + index for index in changed_positions(old.verdicts, new.verdicts)])
+            if len(old.verdicts) != len(new.verdicts):  # from this index on, the chunks do not line up
                 done = start + min(len(old.verdicts), len(new.verdicts))
-                return places + [done + place for place in others(before[done:], after[done:])]
+                return indexes + [done + index for index in changed_positions(before[done:], after[done:])]
         start += len(new.verdicts)
-    return places
+    return indexes
 
 
-def others(before: Sequence[object], after: Sequence[object]) -> list[int]:
-    """The places in which two sequences, as far as both go, do not hold the very same object. Quick where few do."""
+def changed_positions(before: Sequence[object], after: Sequence[object]) -> list[int]:
+    """The indexes, up to the shorter length, at which two sequences hold different objects. Fast if there are few."""
     same = bytes(map(is_, before, after))
-    places = []
-    place = same.find(0)
-    while place >= 0:
-        places.append(place)
-        place = same.find(0, place + 1)
-    return places
+    indexes = []
+    index = same.find(0)
+    while index >= 0:
+        indexes.append(index)
+        index = same.find(0, index + 1)
+    return indexes

@@ -1,4 +1,4 @@
-"""What identifies an object, and what Git declares about it."""
+"""Identities and manifests of objects."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from driftd.model.packing import NOTHING_IN_COMMON, Dictionary, Samples
+from driftd.model.packing import EMPTY_DICTIONARY, CompressionDictionary, DictionaryBuilder
 from driftd.model.path import DocumentPath
 
 Json = Any
 """A decoded JSON value: dict, list, str, int, float, bool or None."""
 
 JsonObject = Mapping[str, Any]
-"""A decoded JSON object. Never changed after it was made: copy before you edit."""
+"""A decoded JSON object. Treated as immutable: copy it before you edit."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ResourceRef:
     """The identity of an object, without its version: `apps/v1` and `apps/v1beta2` name the same Deployment.
 
-    `namespace` is None for a cluster-scoped object, and for a manifest that names none until the cluster's
-    discovery has told whether its kind has one.
+    `namespace` is None for a cluster-scoped object, and for a manifest that names none until discovery shows whether
+    its kind is namespaced.
     """
 
     group: str
@@ -38,12 +38,12 @@ class ResourceRef:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where in Git an object is declared.
+    """The position in Git where an object is declared.
 
-    `file` is relative to the repository's root, `line` counts from 1. `document` is the line on which its YAML
-    document starts (past the `---`), and `at` is where in that document the object is: `()` unless it came out of a
-    `List`. `origin` says how exact that is: "yaml" to the line of each field, "kustomize" and "helm" to the file
-    that the object was made from.
+    `file` is relative to the repository's root, `line` starts at 1. `document` is the first line of its YAML document
+    (after the `---`), and `at` is the object's position in that document: `()` unless it is an item of a `List`.
+    `origin` is the precision: "yaml" means exact lines of fields, "kustomize" and "helm" only the file that the object
+    was rendered from.
     """
 
     file: str
@@ -54,33 +54,33 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """An object as JSON, packed: some tens of microseconds whenever it is looked at, for a tenth of the memory."""
+class PackedObject:
+    """An object as compressed JSON: a tenth of the memory, for some tens of microseconds per access."""
 
     data: bytes
     digest: bytes
-    dictionary: Dictionary = NOTHING_IN_COMMON
+    dictionary: CompressionDictionary = EMPTY_DICTIONARY
 
     @classmethod
-    def of(cls, body: JsonObject, samples: Samples) -> Packed:
-        """Packs an object like those of `samples`."""
+    def of(cls, body: JsonObject, builder: DictionaryBuilder) -> PackedObject:
+        """Packs an object with the dictionary of its kind, and adds it to that."""
         raw = json.dumps(body, separators=(",", ":")).encode()
-        packed = cls(samples.dictionary.pack(raw), _digest(body), samples.dictionary)
-        samples.add(raw)
+        packed = cls(builder.dictionary.pack(raw), _digest(body), builder.dictionary)
+        builder.add(raw)
         return packed
 
     @property
     def body(self) -> dict[str, Any]:
-        """The object, made anew."""
+        """A new copy of the object."""
         decoded: dict[str, Any] = json.loads(self.dictionary.unpack(self.data))
         return decoded
 
     @property
-    def alone(self) -> bytes:
-        """The object packed with nothing in common, to be kept by itself."""
-        if self.dictionary is NOTHING_IN_COMMON:
+    def standalone(self) -> bytes:
+        """The object packed without a dictionary, to be stored on its own."""
+        if self.dictionary is EMPTY_DICTIONARY:
             return self.data
-        return NOTHING_IN_COMMON.pack(self.dictionary.unpack(self.data))
+        return EMPTY_DICTIONARY.pack(self.dictionary.unpack(self.data))
 
 
 class ManifestKey(NamedTuple):
@@ -101,12 +101,12 @@ class Manifest:
 
     ref: ResourceRef
     api_version: str
-    content: JsonObject | Packed
+    content: JsonObject | PackedObject
     source: Source
 
     @classmethod
     def of(cls, body: JsonObject, source: Source) -> Manifest:
-        """The manifest of a complete object, that is one with apiVersion, kind and metadata.name."""
+        """The manifest of a complete object, which has apiVersion, kind and metadata.name."""
         metadata = body["metadata"]
         api_version: str = body["apiVersion"]
         ref = ResourceRef(
@@ -120,7 +120,7 @@ class Manifest:
     @property
     def body(self) -> JsonObject:
         content = self.content
-        if not isinstance(content, Packed):
+        if not isinstance(content, PackedObject):
             return content
         body = content.body
         if body["metadata"].get("namespace") != self.ref.namespace:
@@ -129,9 +129,9 @@ class Manifest:
 
     @property
     def digest(self) -> bytes:
-        """A hash of the object as it was read (32 bytes): the namespace that it was placed in does not count."""
+        """A hash of the object as it was read (32 bytes), without the namespace that it was placed in."""
         content = self.content
-        return content.digest if isinstance(content, Packed) else _digest(content)
+        return content.digest if isinstance(content, PackedObject) else _digest(content)
 
     @property
     def key(self) -> ManifestKey:
@@ -139,24 +139,25 @@ class Manifest:
         return ManifestKey(self.digest, self.source, self.ref.namespace)
 
     def same_as(self, other: Manifest) -> bool:
-        """Whether both are the same declaration: equal keys, or the very same object, which needs no hash."""
+        """Whether both are the same declaration: the same object, which needs no hash, or equal keys."""
         return self is other or self.key == other.key
 
-    def packed(self, samples: Samples) -> Manifest:
-        """The same manifest in little memory, like those of its kind that `samples` has, while nobody looks at it."""
-        return self if isinstance(self.content, Packed) else replace(self, content=Packed.of(self.content, samples))
-
-    def as_packed(self) -> Manifest:
-        """A packed manifest in the namespace that it names itself, wherever it was placed; others as they are."""
+    def packed(self, builder: DictionaryBuilder) -> Manifest:
+        """The same manifest in packed form, with the dictionary of its kind that `builder` builds."""
         content = self.content
-        if not isinstance(content, Packed):
+        return self if isinstance(content, PackedObject) else replace(self, content=PackedObject.of(content, builder))
+
+    def with_declared_namespace(self) -> Manifest:
+        """A packed manifest with the namespace of its own metadata, whichever it was placed in; others as they are."""
+        content = self.content
+        if not isinstance(content, PackedObject):
             return self
         return replace(self, ref=replace(self.ref, namespace=content.body["metadata"].get("namespace") or None))
 
     def in_namespace(self, namespace: str | None) -> Manifest:
-        """The same manifest with its namespace set (or, for None, taken away), in `ref` and in `body` alike."""
+        """The same manifest with another namespace (for None, without one), in both `ref` and `body`."""
         content = self.content
-        if not isinstance(content, Packed) and content["metadata"].get("namespace") != namespace:
+        if not isinstance(content, PackedObject) and content["metadata"].get("namespace") != namespace:
             content = {**content, "metadata": _in_namespace(content["metadata"], namespace)}
         if self.ref.namespace == namespace and content is self.content:
             return self
@@ -164,13 +165,13 @@ class Manifest:
 
 
 def group_of(api_version: str) -> str:
-    """`apps/v1` is of the group `apps`, `v1` of the core group, which is written as the empty string."""
+    """The API group of an apiVersion: `apps` for `apps/v1`, and the empty string (the core group) for `v1`."""
     group, slash, _ = api_version.partition("/")
     return group if slash else ""
 
 
 def digest(manifests: Iterable[Manifest]) -> str:
-    """A hash of what a set of manifests declares, whatever commit, file or order it came from (64 hex digits)."""
+    """A hash of the contents of a set of manifests, independent of commit, files and order (64 hex digits)."""
     return hashlib.sha256(b"".join(sorted([manifest.digest for manifest in manifests]))).hexdigest()
 
 

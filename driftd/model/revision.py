@@ -1,4 +1,4 @@
-"""A state of Git, and what an app thinks of it."""
+"""Revisions of a source, and their states for an app."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One commit of a source. `time` is the author's, with its timezone; `ref` is what it was resolved from."""
+    """One commit of a source. `time` is the author's, with its timezone; `ref` is the ref that resolved to it."""
 
     sha: str
     author: str
@@ -23,23 +23,23 @@ class Revision:
 
 
 class RevisionState(StrEnum):
-    """How a revision did for one app."""
+    """The state of a revision for one app."""
 
     SEEN = "seen"
-    """Known from Git, not yet everything of it in the cluster."""
+    """Known from Git, and not yet completely in the cluster."""
     APPLIED = "applied"
-    """All of it is in the cluster, not yet healthy for long enough."""
+    """Completely in the cluster, and not yet healthy for long enough."""
     GOOD = "good"
-    """Applied, in sync and healthy together for the app's `settle` time: what a rollback goes back to."""
+    """Applied, in sync and healthy at once for the app's `settle` time: the target of a rollback."""
     BAD = "bad"
-    """It did not become healthy within the app's `deadline`."""
+    """Not healthy within the app's `deadline`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitLine:
-    """The line of Git that declares a value, and who wrote it.
+    """The line in Git that declares a value, and its author.
 
-    The line alone is always known; `commit` and what follows are None where no blame could be had.
+    `commit` and the fields after it are None if `git blame` has no answer.
     """
 
     file: str

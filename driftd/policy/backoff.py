@@ -1,4 +1,4 @@
-"""How often driftd puts the same thing back: ever more slowly, where somebody else keeps changing it."""
+"""Backoff of heals: longer and longer waits while another writer keeps changing the same thing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _MIN_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=5)
 
 _FREE_HEALS = 30
-"""So many different things may happen to one object within ten minutes before it counts as a fight."""
+"""Heals of one object in a row that are not slowed down, as long as each is of another difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealHistory:
-    """How many times in a row an app was healed, and when last. A quiet time of ten minutes starts it anew."""
+    """Number of heals in a row, and the time of the last. Ten minutes without a heal reset it."""
 
     times: int = 0
     last: datetime | None = None
 
     def wait(self, now: datetime, free: int = 0) -> timedelta:
-        """How long to wait before the next heal: nothing at first, then 1, 2, 4… seconds, five minutes at most.
+        """Time to wait before the next heal: none at first, then 1, 2, 4… seconds, at most five minutes.
 
-        `free` heals in a row are not counted.
+        The first `free` heals in a row do not count.
         """
         if self.last is None or self.times <= free or now - self.last >= _QUIET:
             return timedelta(0)
@@ -37,38 +37,38 @@ class HealHistory:
 
     def after_heal(self, now: datetime) -> HealHistory:
         """The history after one more heal."""
-        started_anew = self.last is None or now - self.last >= _QUIET
-        return HealHistory(1 if started_anew else self.times + 1, now)
+        is_reset = self.last is None or now - self.last >= _QUIET
+        return HealHistory(1 if is_reset else self.times + 1, now)
 
 
 class HealBackoff:
-    """The heal histories of one app.
+    """The heal histories of one app's objects and differences.
 
-    Of each difference, so that the same one is put back ever more slowly; and of each object, so that one that is
-    changed in ever new ways is, too. What happens to other objects does not slow down a heal.
+    A difference that recurs is healed more and more slowly, and so is an object that is changed in new ways each time.
+    Changes of other objects do not slow down a heal.
     """
 
     def __init__(self) -> None:
         self._histories: dict[Hashable, HealHistory] = {}
 
     def due(self, verdicts: Iterable[Verdict], now: datetime) -> tuple[Verdict, ...]:
-        """Those that need not wait."""
+        """The verdicts that need not wait."""
         return tuple(verdict for verdict in verdicts if not self._wait(verdict, now))
 
     def wait(self, verdicts: Sequence[Verdict], now: datetime) -> timedelta | None:
-        """How long until the first of those that must wait is due; None where none must."""
+        """Time until the first waiting verdict is due; None if none has to wait."""
         if not self._histories:
             return None
         return min((wait for verdict in verdicts if (wait := self._wait(verdict, now))), default=None)
 
     def record(self, verdicts: Iterable[Verdict], now: datetime) -> None:
-        """Remembers one more try to put these back."""
+        """Records one more heal of these objects, successful or not."""
         self._histories = {k: h for k, h in self._histories.items() if h.last is not None and now - h.last < _QUIET}
         for key in {key for verdict in verdicts for key, _ in _keys(verdict)}:
             self._histories[key] = self._histories.get(key, HealHistory()).after_heal(now)
 
     def reset(self) -> None:
-        """Starts anew: what is deployed now is another thing."""
+        """Forgets all heals: another revision is deployed now."""
         self._histories.clear()
 
     def _wait(self, verdict: Verdict, now: datetime) -> timedelta:

@@ -1,4 +1,4 @@
-"""In which order objects are applied: what others stand on comes first.
+"""The order in which objects are applied: those that others depend on come first.
 
 Source: the install order of Helm ("InstallOrder"), which Argo CD and kapp follow too.
 """
@@ -23,13 +23,13 @@ _LAST = frozenset({"ValidatingWebhookConfiguration", "MutatingWebhookConfigurati
 
 
 def waves(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
-    """The manifests in groups: all of one can be applied at once, after all of those before it."""
+    """The manifests in groups: those of a group can be applied at once, after those of all earlier groups."""
     ordered = sorted(manifests, key=wave)
     return [list(group) for _, group in groupby(ordered, key=wave)]
 
 
 def wave(manifest: Manifest) -> int:
-    """The number of a manifest's group: CRDs and namespaces first, what intercepts requests last."""
+    """The number of a manifest's group: CRDs and namespaces first, webhooks and API services last."""
     kind = manifest.ref.kind
     for number, kinds in enumerate(_WAVES):
         if kind in kinds:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from driftd.model.packing import Samples
+from driftd.model.packing import DictionaryBuilder
 from driftd.model.resource import Manifest
 from driftd.render.file_tree import TreeFile
 from driftd.render.manifests import read_manifests
@@ -54,7 +54,7 @@ class CachingParser:
 
     def __init__(self) -> None:
         self._cache: WeakValueDictionary[tuple[str, str], RenderedPart] = WeakValueDictionary()
-        self._samples: defaultdict[tuple[str, str], Samples] = defaultdict(Samples)
+        self._samples: defaultdict[tuple[str, str], DictionaryBuilder] = defaultdict(DictionaryBuilder)
 
     def cached(self, file: TreeFile) -> RenderedPart | None:
         return self._cache.get((file.blob, file.path))

@@ -65,7 +65,9 @@ class Inventory:
         """Makes all differences relative to `manifests` instead of what was declared before."""
         before = _by_digest(self._declared)
         # Packed as the store returns them: `map_manifests` sets their namespaces again.
-        removed = {digest: manifest.as_packed() for digest, manifest in before.items() if digest not in manifests}
+        removed = {
+            digest: manifest.with_declared_namespace() for digest, manifest in before.items() if digest not in manifests
+        }
         added = manifests.keys() - before.keys()
         if self._current:
             self._differences[self._current] = _Difference({}, set())

@@ -12,8 +12,8 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
 from driftd.model.errors import StoreError
-from driftd.model.packing import Samples
-from driftd.model.resource import Manifest, Packed
+from driftd.model.packing import DictionaryBuilder
+from driftd.model.resource import Manifest, PackedObject
 from driftd.store import codec
 from driftd.store.schema import manifest_sets, manifests
 
@@ -35,7 +35,7 @@ def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> N
     for batch in _batches(list(by_digest)):
         stored |= set(connection.execute(select(manifests.c.digest).where(manifests.c.digest.in_(batch))).scalars())
     rows = [
-        {"digest": name, "packed": _packed(manifest).alone}
+        {"digest": name, "packed": _packed(manifest).standalone}
         for name, manifest in by_digest.items()
         if name not in stored
     ]
@@ -100,13 +100,13 @@ def keep_only(connection: Connection, digests: Collection[str]) -> int:
     return len(unused)
 
 
-def _packed(manifest: Manifest) -> Packed:
+def _packed(manifest: Manifest) -> PackedObject:
     content = manifest.content
-    return content if isinstance(content, Packed) else Packed.of(content, Samples())
+    return content if isinstance(content, PackedObject) else PackedObject.of(content, DictionaryBuilder())
 
 
 def _manifest(placed: codec.Placed, data: bytes) -> Manifest:
-    packed = Packed(bytes(data), bytes.fromhex(placed.digest))
+    packed = PackedObject(bytes(data), bytes.fromhex(placed.digest))
     return replace(Manifest.of(packed.body, placed.source), content=packed)
 
 

@@ -18,7 +18,7 @@ from driftd.model.document import verdict_document
 from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.errors import Superseded
 from driftd.model.fingerprint import Fingerprints, verdict_identity
-from driftd.model.report import Report, changed
+from driftd.model.report import Report, changed_verdicts
 from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
@@ -129,7 +129,7 @@ def _update_known(
 ) -> Written | None:
     """Write what differs from `known`; None where another process has written the rows since."""
     old, new = known.verdicts, report.verdicts
-    changes = changed(old, new)
+    changes = changed_verdicts(old, new)
     in_place = len(old) == len(new) and all(old[index].ref == new[index].ref for index in changes)
     if in_place:
         changes = [index for index in changes if not _same(old[index], new[index])]

@@ -118,7 +118,7 @@ keys = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-# The objects of all sets, each stored once, packed by `driftd.model.resource.Packed`.
+# The objects of all sets, each stored once, packed by `driftd.model.resource.PackedObject`.
 manifests = Table(
     "manifests",
     metadata,

@@ -16,7 +16,7 @@ from driftd.desired.renderer import Renderer
 from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import Ignored, IgnoreRule
+from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.redact import Redactor
 from driftd.git.mirror import Mirror
 from driftd.git.runner import GitRunner
@@ -72,8 +72,8 @@ class World:
     async def delete(self, name: str) -> None:
         await delete(self.view.cluster, await self.view.resource("v1", "ConfigMap"), "default", name)
 
-    def attribution(self, ignored: Ignored = Ignored()) -> GitAttribution:  # noqa: B008  # immutable
-        return GitAttribution(self.app, self.mirror, Comparison(Redactor(b"key"), ignored=ignored))
+    def attribution(self, ignored: IgnoreRuleSet = IgnoreRuleSet()) -> GitAttribution:  # noqa: B008  # immutable
+        return GitAttribution(self.app, self.mirror, Comparison(Redactor(b"key"), ignore_rules=ignored))
 
     async def check(self, attribution: GitAttribution | None = None) -> Report:
         desired = await Renderer(self.app, self.mirror).desired(await self.mirror.fetch())
@@ -253,7 +253,7 @@ async def test_an_ignored_field_does_not_hide_the_lag(world: World) -> None:
     world.commit("Two", a="v2", b="v1")
     await world.edit("b", "by-hand")
     rule = IgnoreRule.parse({"kind": "ConfigMap", "path": "data.b"})
-    verdict = await world.verdict(attribution=world.attribution(Ignored((rule,))))
+    verdict = await world.verdict(attribution=world.attribution(IgnoreRuleSet((rule,))))
     assert verdict.behind is not None
     assert [field.behind for field in verdict.fields] == [True]
 

@@ -1,4 +1,4 @@
-"""Objects and types to compare: real types of Kubernetes, and objects with managedFields made by hand."""
+"""Objects and types to compare: real types of Kubernetes, and objects with synthetic managedFields."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _documents() -> JsonObject:
 def schema_of(api_version: str, kind: str) -> Schema:
     """The real type of one of Kubernetes' own kinds."""
     group, _, version = api_version.rpartition("/")
-    found = Schemas(_documents()[f"apis/{api_version}" if group else f"api/{api_version}"]).of(group, version, kind)
-    assert found is not None
-    return found
+    schema = Schemas(_documents()[f"apis/{api_version}" if group else f"api/{api_version}"]).of(group, version, kind)
+    assert schema is not None
+    return schema
 
 
 def custom_schema(spec: JsonObject, **more: JsonObject) -> Schema:
@@ -46,12 +46,10 @@ def custom_schema(spec: JsonObject, **more: JsonObject) -> Schema:
         "x-kubernetes-group-version-kind": [{"group": "example.com", "version": "v1", "kind": "Thing"}],
         "properties": {"metadata": meta, "spec": spec, **more},
     }
-    known = _documents()["apis/apps/v1"]["components"]["schemas"]
-    found = Schemas({"components": {"schemas": {**known, "com.example.v1.Thing": thing}}}).of(
-        "example.com", "v1", "Thing"
-    )
-    assert found is not None
-    return found
+    components = {**_documents()["apis/apps/v1"]["components"]["schemas"], "com.example.v1.Thing": thing}
+    schema = Schemas({"components": {"schemas": components}}).of("example.com", "v1", "Thing")
+    assert schema is not None
+    return schema
 
 
 def thing(spec: Any) -> JsonObject:
@@ -62,8 +60,8 @@ def entry(
     manager: str, fields: JsonObject, *, operation: str = "Update", time: str | None = CREATED, **more: str
 ) -> JsonObject:
     """One entry of managedFields."""
-    found = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
-    return {**found, "time": time} if time else found
+    result = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
+    return {**result, "time": time} if time else result
 
 
 def owned(*path: str) -> JsonObject:
@@ -84,7 +82,7 @@ def merged(*parts: JsonObject) -> JsonObject:
 
 
 def fields_of(value: Any, schema: Schema | None) -> JsonObject:
-    """FieldsV1 of all that is in a value, as a manager that set all of it would hold it."""
+    """FieldsV1 of a manager that owns all of a value."""
     from driftd.diff.ownership import field_key  # noqa: PLC0415  # only here
     from driftd.diff.schema import ListType  # noqa: PLC0415
     from driftd.diff.walk import item_key  # noqa: PLC0415
@@ -100,33 +98,33 @@ def fields_of(value: Any, schema: Schema | None) -> JsonObject:
 
 
 def deployed(body: JsonObject, schema: Schema | None, manager: str = "flux", operation: str = "Apply") -> JsonObject:
-    """The object as it is live after it was deployed: with all of it held by the deployer."""
-    held = {k: v for k, v in body.items() if k not in ("apiVersion", "kind")}
-    held["metadata"] = {k: v for k, v in held["metadata"].items() if k not in ("name", "namespace")}
+    """The live object after its deployment: the deployer owns all of it."""
+    owned = {k: v for k, v in body.items() if k not in ("apiVersion", "kind")}
+    owned["metadata"] = {k: v for k, v in owned["metadata"].items() if k not in ("name", "namespace")}
     live = copy.deepcopy(body)
     live["metadata"] |= {"uid": "u", "creationTimestamp": CREATED, "generation": 1, "resourceVersion": "7"}
     live["metadata"]["managedFields"] = [
-        entry(manager, fields_of(held, schema), operation=operation, apiVersion=body["apiVersion"])
+        entry(manager, fields_of(owned, schema), operation=operation, apiVersion=body["apiVersion"])
     ]
     return live
 
 
-def by_hand(live: JsonObject, fields: JsonObject, manager: str = "kubectl-edit", **more: str) -> JsonObject:
-    """The same object with fields that a hand holds, and the deployer does not any more."""
+def changed_manually(live: JsonObject, fields: JsonObject, manager: str = "kubectl-edit", **more: str) -> JsonObject:
+    """The same object after a manual change: `manager` owns `fields`, and the deployer does not any more."""
     after = copy.deepcopy(live)
     managed = after["metadata"].setdefault("managedFields", [])
-    for one in managed:
-        _take_away(one["fieldsV1"], fields)
+    for other in managed:
+        _remove(other["fieldsV1"], fields)
     managed.append(entry(manager, fields, time=LATER, **{"apiVersion": live["apiVersion"], **more}))
     return after
 
 
-def _take_away(fields: JsonObject, taken: JsonObject) -> None:
+def _remove(fields: JsonObject, taken: JsonObject) -> None:
     for key, below in taken.items():
         if key not in fields or key == ".":
             continue
         if below:
-            _take_away(fields[key], below)
+            _remove(fields[key], below)
         else:
             del fields[key]
 
@@ -137,10 +135,10 @@ def verdict(desired: JsonObject, live: JsonObject, schema: Schema | None, **opti
 
 
 def drifts(desired: JsonObject, live: JsonObject, schema: Schema | None, **options: Any) -> list[tuple[str, str]]:
-    """`(path, change)` of every field that drifted; the object must be one that can be judged."""
-    found = verdict(desired, live, schema, **options)
-    assert found.error is None, found.error
-    return [(format_path(drift.path), str(drift.change)) for drift in found.fields]
+    """`(path, change)` of every field that drifted; the object must be comparable."""
+    result = verdict(desired, live, schema, **options)
+    assert result.error is None, result.error
+    return [(format_path(drift.path), str(drift.change)) for drift in result.fields]
 
 
 def deployment(**container: Any) -> JsonObject:

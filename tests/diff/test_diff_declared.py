@@ -83,7 +83,7 @@ def test_removing_a_declared_false_that_is_stored_is_drift() -> None:
     assert _served(desired, live) == [("spec.template.spec.automountServiceAccountToken", "removed")]
 
 
-def test_the_same_key_twice_is_told_apart_by_order() -> None:
+def test_duplicate_keys_are_matched_by_order() -> None:
     """The API server takes a variable twice and keeps both, as it takes two ports of one number."""
     twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
     assert _served(deployment(env=twice), deployment(env=twice)) == []
@@ -115,10 +115,10 @@ def test_a_missing_object_is_missing() -> None:
 def test_what_the_api_server_would_refuse_is_unknown(change: JsonObject, at: str) -> None:
     """With the field in the reason: never in sync, and never drift of somebody's."""
     desired = {**deployment(), **change}
-    found = verdict(desired, deployment(), schema_of(*DEPLOYMENT))
-    assert found.status is Status.UNKNOWN
-    assert found.error is not None
-    assert found.error.startswith(f"{at}: ")
+    result = verdict(desired, deployment(), schema_of(*DEPLOYMENT))
+    assert result.status is Status.UNKNOWN
+    assert result.error is not None
+    assert result.error.startswith(f"{at}: ")
 
 
 def test_an_object_too_deep_to_compare_is_unknown() -> None:
@@ -129,12 +129,12 @@ def test_an_object_too_deep_to_compare_is_unknown() -> None:
     other: Any = "y"
     for _ in range(100_000):
         other = [other]
-    found = verdict(thing({"a": deep}), thing({"a": other}), None)
-    assert found.status is Status.UNKNOWN
-    assert found.error == "the object is nested too deeply to be compared"
+    result = verdict(thing({"a": deep}), thing({"a": other}), None)
+    assert result.status is Status.UNKNOWN
+    assert result.error == "the object is nested too deeply to be compared"
 
 
-def test_string_data_is_what_the_secret_holds() -> None:
+def test_string_data_is_compared_as_data() -> None:
     """`stringData` wins over `data`, as in the API server."""
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
     desired = {**secret, "data": {"a": "b2xk", "c": "Yw=="}, "stringData": {"a": "new"}}
@@ -198,7 +198,7 @@ CUSTOM: list[tuple[str, JsonObject, Any, Any, list[tuple[str, str]]]] = [
 def test_a_custom_resource_is_compared_by_its_own_schema(
     spec: JsonObject, desired: Any, live: Any, expected: list[tuple[str, str]]
 ) -> None:
-    """What a CRD's schema says of its fields holds, and nothing of what Go does to Kubernetes' own kinds."""
+    """Only the CRD's schema counts; the rules of Kubernetes' Go types do not apply."""
     assert drifts(thing(desired), thing(live), custom_schema({"type": "object", **spec})) == expected
 
 
@@ -208,12 +208,12 @@ def test_without_a_schema_objects_are_compared_as_json() -> None:
 
 
 def test_the_server_engine_reports_what_git_declares_and_where() -> None:
-    """What an apply would bring besides is left out, and a field's position is that in the manifest."""
+    """Other changes by an apply are left out, and a field's position is that in the manifest."""
     desired = deployment(env=[{"name": "B", "value": "2"}])
     live = deployment(env=[{"name": "A"}, {"name": "B", "value": "9"}])
     answer = deployment(env=[{"name": "A"}, {"name": "B", "value": "2"}], imagePullPolicy="Always")
     live = deployed(live, schema_of(*DEPLOYMENT), operation="Update")
-    found = verdict(desired, live, schema_of(*DEPLOYMENT), dry_run=answer)
-    (drift,) = found.fields
+    result = verdict(desired, live, schema_of(*DEPLOYMENT), dry_run=answer)
+    (drift,) = result.fields
     assert (drift.desired, drift.live) == ("2", "9")
     assert drift.at == ("spec", "template", "spec", "containers", 0, "env", 0, "value")

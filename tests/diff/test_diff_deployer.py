@@ -1,4 +1,4 @@
-"""Who deploys an object is found without counting where a look at the top of what is held will do."""
+"""The deployer is found without counting fields if the top levels of an entry suffice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.deployer import _surely_holds, held
-from driftd.diff.ownership import Entry
+from driftd.diff.deployer import _surely_owns, count_owned
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.model.drift import FieldOwner
 
 _NAMES = st.sampled_from(["a", "b", "c"])
@@ -28,8 +28,8 @@ _FIELDS: st.SearchStrategy[Any] = st.recursive(
     fields=st.dictionaries(_NAMES.map("f:{}".format), _FIELDS, max_size=3),
     declared=st.dictionaries(_NAMES, _VALUES, max_size=3),
 )
-def test_what_is_surely_held_is_held(fields: dict[str, Any], declared: dict[str, Any]) -> None:
-    """Of an entry that is looked at by its top alone, counting would find something as well."""
-    entry = Entry(FieldOwner("kubectl", "Apply"), "v1", fields)
-    if _surely_holds(entry, declared):
-        assert held(fields, declared, None) > 0
+def test_what_is_surely_owned_is_owned(fields: dict[str, Any], declared: dict[str, Any]) -> None:
+    """An entry that is accepted by its top levels also owns fields by count."""
+    entry = ManagedFieldsEntry(FieldOwner("kubectl", "Apply"), "v1", fields)
+    if _surely_owns(entry, declared):
+        assert count_owned(fields, declared, None) > 0

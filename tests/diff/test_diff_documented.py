@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from driftd.diff.rules import DEFAULT_RULES
+from driftd.diff.rules import BUILT_IN_RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "verdict-rules.md").read_text()
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "verdict-rules.md").read_text()
 def test_every_rule_is_on_the_page() -> None:
     """By its name, with a test."""
     named = dict(re.findall(r"^\| `([a-z-]+)` \| .+ \| `(\S+)` \|$", PAGE, re.MULTILINE))
-    assert set(named) == {rule.name for rule in DEFAULT_RULES}
+    assert set(named) == {rule.name for rule in BUILT_IN_RULES}
 
 
 def test_every_test_on_the_page_exists() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.explain_value import detail
+from driftd.diff.explain_value import explain_value
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -16,30 +16,30 @@ _JSON = st.recursive(
 
 def test_a_dropped_item_is_one_line_and_not_a_shift_of_all_that_follow() -> None:
     """Somebody takes the first argument away."""
-    assert detail(["--host=1", "--port=8", "x"], ["--port=8", "x"]) == ('- [0]: "--host=1"',)
+    assert explain_value(["--host=1", "--port=8", "x"], ["--port=8", "x"]) == ('- [0]: "--host=1"',)
 
 
 def test_changes_deep_inside_are_named_by_their_path() -> None:
     """A rule gets another verb, and a further resource."""
     desired = [{"verbs": ["get", "list"], "resources": ["pods"]}]
     live = [{"verbs": ["get", "watch"], "resources": ["pods", "secrets"]}]
-    assert detail(desired, live) == ('+ [0].resources[1]: "secrets"', '~ [0].verbs[1]: "list" → "watch"')
+    assert explain_value(desired, live) == ('+ [0].resources[1]: "secrets"', '~ [0].verbs[1]: "list" → "watch"')
 
 
 def test_scalars_and_values_of_two_kinds_have_no_inside() -> None:
-    """There the two values say it all."""
-    assert detail("a", "b") == ()
-    assert detail(["a"], {"a": 1}) == ()
+    """The two values are explanation enough."""
+    assert explain_value("a", "b") == ()
+    assert explain_value(["a"], {"a": 1}) == ()
 
 
 def test_a_long_explanation_is_cut_and_says_by_how_much() -> None:
-    """Forty changes are told as twenty and a number."""
-    lines = detail({f"k{n}": 1 for n in range(40)}, {f"k{n}": 2 for n in range(40)})
+    """Forty changes are listed as twenty and a number."""
+    lines = explain_value({f"k{n}": 1 for n in range(40)}, {f"k{n}": 2 for n in range(40)})
     assert len(lines) == 21
     assert lines[-1].strip() == "… and 20 more"
 
 
 @given(_JSON, _JSON)
 def test_whatever_the_values_the_explanation_never_fails(desired: object, live: object) -> None:
-    """It is shown beside a verdict, and must not cost it."""
-    assert all(isinstance(line, str) for line in detail(desired, live))
+    """An explanation must not break its verdict."""
+    assert all(isinstance(line, str) for line in explain_value(desired, live))

@@ -1,4 +1,4 @@
-"""What the user says does not matter is counted, and never hidden silently."""
+"""Ignored differences are counted, and never hidden silently."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import Ignored, annotated, parse_rules
+from driftd.diff.ignore import IgnoreRuleSet, annotation_rules, parse_rules
 from driftd.diff.redact import Redactor
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
-from tests.diff.objects import DEPLOYMENT, JsonObject, by_hand, deployed, deployment, owned, pod_spec, schema_of
+from tests.diff.objects import (
+    DEPLOYMENT,
+    JsonObject,
+    changed_manually,
+    deployed,
+    deployment,
+    owned,
+    pod_spec,
+    schema_of,
+)
 
 SCHEMA = schema_of(*DEPLOYMENT)
 
@@ -24,13 +33,13 @@ def _drifted() -> JsonObject:
     live["spec"]["replicas"] = 5
     pod_spec(live)["containers"][0]["image"] = "nginx:1.26"
     image = owned("f:template", "f:spec", "f:containers", 'k:{"name":"web"}', "f:image")
-    return by_hand(live, {"f:spec": {"f:replicas": {}, **image}}, "night-shift")
+    return changed_manually(live, {"f:spec": {"f:replicas": {}, **image}}, "night-shift")
 
 
-def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, Ignored]:
-    ignored = Ignored(parse_rules(rules))
+def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> tuple[Verdict, IgnoreRuleSet]:
+    ignored = IgnoreRuleSet(parse_rules(rules))
     manifest = Manifest.of(desired or deployment(), Source("app.yaml", 1))
-    return Comparison(Redactor(b"k" * 32), ignored=ignored).verdict(manifest, _drifted(), SCHEMA), ignored
+    return Comparison(Redactor(b"k" * 32), ignore_rules=ignored).verdict(manifest, _drifted(), SCHEMA), ignored
 
 
 @pytest.mark.parametrize(
@@ -52,12 +61,12 @@ def _verdict(rules: list[dict[str, Any]], desired: JsonObject | None = None) -> 
     ],
 )
 def test_a_rule_takes_fields_out_of_the_drift(rule: dict[str, Any], left: list[str] | None) -> None:
-    """They are kept beside it; an object in which nothing else differs is ignored."""
-    found, ignored = _verdict([rule])
+    """They are kept separately; an object in which nothing else differs is ignored."""
+    result, ignored = _verdict([rule])
     expected = ["spec.replicas", "spec.template.spec.containers[name=web].image"] if left is None else left
-    assert [format_path(drift.path) for drift in found.fields] == expected
-    assert len(found.ignored) == 2 - len(expected)
-    assert found.status is (Status.DRIFTED if expected else Status.IGNORED)
+    assert [format_path(drift.path) for drift in result.fields] == expected
+    assert len(result.ignored) == 2 - len(expected)
+    assert result.status is (Status.DRIFTED if expected else Status.IGNORED)
     assert len(ignored.unused()) == (1 if left is None else 0)
 
 
@@ -68,15 +77,15 @@ def test_the_annotation_in_git_ignores_fields_of_its_object() -> None:
     live = _drifted()
     live["metadata"]["annotations"] = desired["metadata"]["annotations"]
     manifest = Manifest.of(desired, Source("app.yaml", 1))
-    found = Comparison(Redactor(b"k" * 32)).verdict(manifest, live, SCHEMA)
-    assert (found.status, len(found.ignored)) == (Status.IGNORED, 2)
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": "*"}}})[0].paths == ()
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": 'a["b c"]'}}})[0].paths == ('a["b c"]',)
-    assert annotated({"metadata": {"annotations": {"driftd.io/ignore": "false"}}}) == ()
+    result = Comparison(Redactor(b"k" * 32)).verdict(manifest, live, SCHEMA)
+    assert (result.status, len(result.ignored)) == (Status.IGNORED, 2)
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": "*"}}})[0].paths == ()
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": 'a["b c"]'}}})[0].paths == ('a["b c"]',)
+    assert annotation_rules({"metadata": {"annotations": {"driftd.io/ignore": "false"}}}) == ()
 
 
 def test_an_annotation_that_only_lives_in_the_cluster_ignores_nothing() -> None:
-    """A hand could write itself free."""
+    """A manual change could exempt itself."""
     live = _drifted()
     live["metadata"]["annotations"] = {"driftd.io/ignore": "*"}
     manifest = Manifest.of(deployment(), Source("app.yaml", 1))
@@ -84,7 +93,7 @@ def test_an_annotation_that_only_lives_in_the_cluster_ignores_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "message"),
     [
         ({"paths": "x"}, "ignore[0]: 'paths' is no key of an ignore rule"),
         ({"path": 1}, "ignore[0].path: give a string or a list of strings"),
@@ -92,8 +101,8 @@ def test_an_annotation_that_only_lives_in_the_cluster_ignores_nothing() -> None:
         ({"reason": "x"}, "ignore[0]: a rule that names nothing would ignore everything"),
     ],
 )
-def test_a_mistake_in_a_rule_is_said_with_its_place(rule: dict[str, Any], said: str) -> None:
+def test_a_mistake_in_a_rule_is_reported_with_its_position(rule: dict[str, Any], message: str) -> None:
     """Instead of a rule that ignores nothing, or all."""
     with pytest.raises(DriftdError) as refused:
         parse_rules([rule])
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)

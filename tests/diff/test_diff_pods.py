@@ -1,4 +1,4 @@
-"""What runs is compared with the template that it should be of."""
+"""Running pods are compared with their workload's template."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def _replica_set(template: str, revision: str) -> dict[str, Any]:
 def _drift(
     workload: dict[str, Any], *pods: dict[str, Any], revisions: Any = (), settled: bool = True
 ) -> dict[str, Any]:
-    found = pod_drift(workload, pods_of(workload, pods), revisions, settled=settled)
-    return {format_path(drift.path): drift for drift in found}
+    result = pod_drift(workload, pods_of(workload, pods), revisions, rollout_complete=settled)
+    return {format_path(drift.path): drift for drift in result}
 
 
 def test_pods_as_their_template_has_them_are_no_drift() -> None:
-    """Nothing is said of a healthy workload."""
+    """A healthy workload has no pod drift."""
     assert _drift(_deployment(), _pod(), _pod("web-aaa-2")) == {}
 
 
-def test_a_debug_container_in_a_pod_is_drift_of_its_workload_with_who_put_it_there() -> None:
-    """`kubectl debug` leaves it in the pod for as long as that lives."""
+def test_a_debug_container_in_a_pod_is_drift_of_its_workload_with_its_owner() -> None:
+    """`kubectl debug` leaves it in the pod for the pod's lifetime."""
     fields = {"f:spec": {"f:ephemeralContainers": {".": {}, 'k:{"name":"debugger"}': {".": {}, "f:image": {}}}}}
     managed = {
         "manager": "kubectl-debug",
@@ -83,8 +83,8 @@ def test_the_image_of_a_single_pod_that_somebody_changed_is_drift() -> None:
     assert (drift.desired, drift.live) == ("shop/web:1", "shop/web:hand")
 
 
-def test_containers_and_variables_that_no_known_injector_puts_in_are_drift() -> None:
-    """A mesh's proxy and a cloud's credentials are not; a container that nobody knows is."""
+def test_containers_and_variables_of_no_known_injector_are_drift() -> None:
+    """A mesh's proxy and a cloud's credentials are not; an unknown container is."""
     variables = [{"name": "AWS_ROLE_ARN", "value": "x"}, {"name": "MINER", "value": "on"}]
     containers = [
         {"name": "web", "image": "shop/web:1", "env": variables},
@@ -98,7 +98,7 @@ def test_containers_and_variables_that_no_known_injector_puts_in_are_drift() -> 
 
 
 def test_pods_of_the_template_before_are_drift_once_the_rollout_has_ended() -> None:
-    """While it goes on they are what a rollout is."""
+    """Until then they are part of the rollout."""
     pods = (_pod(), _pod("web-bbb-1", "bbb"))
     revisions = (_replica_set("aaa", "1"), _replica_set("bbb", "2"))
     assert needs_revisions(_deployment(), pods_of(_deployment(), pods))
@@ -108,13 +108,13 @@ def test_pods_of_the_template_before_are_drift_once_the_rollout_has_ended() -> N
     assert next(iter(drift.values())).desired == "bbb"
 
 
-def test_while_a_rollout_goes_on_its_old_pods_are_not_held_against_the_new_template() -> None:
-    """The new ReplicaSet has no pods yet: all that are there are of the template before."""
+def test_during_a_rollout_old_pods_are_not_compared_with_the_new_template() -> None:
+    """The new ReplicaSet has no pods yet: all pods are of the previous template."""
     assert _drift(_deployment("shop/web:2"), _pod(), settled=False) == {}
     assert set(_drift(_deployment("shop/web:2"), _pod())) == {"pods[name=web-aaa-1].spec.containers[name=web].image"}
 
 
-def test_pods_of_two_templates_are_not_judged_where_nobody_tells_which_is_the_current_one() -> None:
+def test_pods_of_two_templates_are_not_compared_if_the_current_one_is_unknown() -> None:
     """The ReplicaSets could not be read."""
     assert _drift(_deployment("shop/web:2"), _pod(), _pod("web-bbb-1", "bbb"), revisions=()) == {}
 
@@ -138,7 +138,7 @@ def test_the_pods_of_others_and_pods_that_are_going_are_passed_over() -> None:
     assert pods_of(_deployment(), [other, going, ended]) == []
 
 
-def test_a_stateful_set_tells_by_itself_which_revision_its_pods_should_be_of() -> None:
+def test_the_status_of_a_stateful_set_has_the_revision_of_its_pods() -> None:
     """Also with the strategy OnDelete, where old pods stay until somebody deletes them."""
     workload = {
         "kind": "StatefulSet", "metadata": {"name": "db", "uid": "s1"},

@@ -56,8 +56,8 @@ def _values(raw: JsonObject) -> st.SearchStrategy[Any]:
     """Values of a schema."""
     kind = raw["type"]
     if kind in SCALARS:
-        found: st.SearchStrategy[Any] = SCALARS[kind]
-        return found
+        result: st.SearchStrategy[Any] = SCALARS[kind]
+        return result
     if kind == "array":
         if raw.get("x-kubernetes-list-type") == "set":
             return st.lists(st.text(max_size=3), max_size=4, unique=True)
@@ -99,10 +99,10 @@ def test_any_json_equals_itself_without_a_schema(value: Any) -> None:
 @given(JSON, JSON)
 @settings(max_examples=150, deadline=None)
 def test_any_two_objects_can_be_compared(one: Any, other: Any) -> None:
-    """Whatever is declared and whatever is live: there is a verdict, and no crash."""
+    """Whatever is declared and live, the result is a verdict."""
     for schema in (None, custom_schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})):
-        found = verdict(thing(one), thing(other), schema)
-        assert found.status in (Status.IN_SYNC, Status.DRIFTED, Status.UNKNOWN)
+        result = verdict(thing(one), thing(other), schema)
+        assert result.status in (Status.IN_SYNC, Status.DRIFTED, Status.UNKNOWN)
 
 
 @given(JSON)
@@ -120,11 +120,11 @@ def test_any_metadata_that_is_live_can_be_read(value: Any) -> None:
 
 def _places(value: Any, schema: Schema | None, path: FieldPath = ()) -> list[tuple[Any, Any, FieldPath]]:
     """`(container, key, path)` of every declared field."""
-    found: list[tuple[Any, Any, FieldPath]] = []
+    result: list[tuple[Any, Any, FieldPath]] = []
     if isinstance(value, dict):
         for key, item in value.items():
             child = schema.child(key) if schema else None
-            found += [(value, key, (*path, key)), *_places(item, child, (*path, key))]
+            result += [(value, key, (*path, key)), *_places(item, child, (*path, key))]
     elif isinstance(value, list) and schema is not None:
         for index, item in enumerate(value):
             if schema.list_type is ListType.MAP:
@@ -133,8 +133,8 @@ def _places(value: Any, schema: Schema | None, path: FieldPath = ()) -> list[tup
                 here = (*path, SetValue(item))
             else:
                 here = (*path, index)
-            found += [(value, index, here), *_places(item, schema.items, here)]
-    return found
+            result += [(value, index, here), *_places(item, schema.items, here)]
+    return result
 
 
 def _near(path: str, other: str) -> bool:
@@ -159,9 +159,9 @@ def test_every_single_mutation_is_found_at_its_path(case: tuple[Schema, Any], da
         other = _mutated(before)
         assume(other is not None)
         container[key] = other
-    found = declared_drift(desired, live, schema)
-    assert found, format_path(path)
-    assert all(_near(format_path(("spec", *path)), format_path(drift.path)) for drift in found) or isinstance(
+    result = declared_drift(desired, live, schema)
+    assert result, format_path(path)
+    assert all(_near(format_path(("spec", *path)), format_path(drift.path)) for drift in result) or isinstance(
         container, list
     )
 

@@ -1,4 +1,4 @@
-"""What differs by the nature of Kubernetes is nobody's drift; the same done by a hand is."""
+"""Differences that Kubernetes itself causes are no drift; the same differences by manual changes are."""
 # ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import pytest
 from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import DEFAULT_RULES
+from driftd.diff.rules import BUILT_IN_RULES
 from driftd.model.resource import Manifest, ResourceRef, Source
 from tests.diff.objects import (
     DEPLOYMENT,
     JsonObject,
-    by_hand,
+    changed_manually,
     deployed,
     deployment,
     drifts,
@@ -33,7 +33,9 @@ def test_a_restart_is_no_drift() -> None:
     note = {"kubectl.kubernetes.io/restartedAt": "now", "example.com/note": "x"}
     live["spec"]["template"]["metadata"]["annotations"] = note
     fields = {f"f:{key}": {} for key in note}
-    after = by_hand(live, {"f:spec": {"f:template": {"f:metadata": {"f:annotations": fields}}}}, "kubectl-rollout")
+    after = changed_manually(
+        live, {"f:spec": {"f:template": {"f:metadata": {"f:annotations": fields}}}}, "kubectl-rollout"
+    )
     assert drifts(deployment(), after, SCHEMA) == [('spec.template.metadata.annotations["example.com/note"]', "added")]
 
 
@@ -51,10 +53,10 @@ def test_a_restart_is_no_drift() -> None:
 def test_replicas_under_an_autoscaler_are_drift_outside_its_range(
     manager: str, replicas: int, autoscaler: tuple[int, int] | None, drift: bool
 ) -> None:
-    """Whoever scaled; where no range is known, the autoscaler's own hand is trusted."""
+    """Whoever scaled; if no range is known, the autoscaler's own changes are trusted."""
     live = deployed(deployment(), SCHEMA)
     live["spec"]["replicas"] = replicas
-    after = by_hand(live, owned("f:spec", "f:replicas"), manager, subresource="scale")
+    after = changed_manually(live, owned("f:spec", "f:replicas"), manager, subresource="scale")
     expected = [("spec.replicas", "changed")] if drift else []
     assert drifts(deployment(), after, SCHEMA, autoscaler=autoscaler) == expected
 
@@ -66,9 +68,9 @@ def test_an_autoscalers_range_is_found_by_what_it_scales() -> None:
         "metadata": {"namespace": "shop", "name": "h"},
         "spec": {"maxReplicas": 4, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
     }
-    found = Autoscalers.of([body, {"kind": "HorizontalPodAutoscaler"}])
-    assert found.range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (1, 4)
-    assert found.range_of(ResourceRef("apps", "Deployment", "other", "web")) is None
+    result = Autoscalers.of([body, {"kind": "HorizontalPodAutoscaler"}])
+    assert result.range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (1, 4)
+    assert result.range_of(ResourceRef("apps", "Deployment", "other", "web")) is None
 
 
 def _service(**spec: Any) -> JsonObject:
@@ -77,7 +79,7 @@ def _service(**spec: Any) -> JsonObject:
 
 
 def test_what_the_server_allocates_to_a_service_is_no_drift() -> None:
-    """Whether Git leaves it out or declares it empty; another type by hand is drift, the port that came with it not."""
+    """Whether Git omits it or declares it empty; a manually changed type is drift, and its allocated port is not."""
     schema = schema_of("v1", "Service")
     for declared in ({}, {"clusterIP": ""}):
         desired = _service(**declared)
@@ -89,19 +91,19 @@ def test_what_the_server_allocates_to_a_service_is_no_drift() -> None:
     live["spec"]["ports"][0]["nodePort"] = 30001
     port = owned("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:nodePort")
     both = {"f:spec": {**port["f:spec"], "f:type": {}}}
-    assert drifts(_service(), by_hand(live, both), schema) == [("spec.type", "added")]
+    assert drifts(_service(), changed_manually(live, both), schema) == [("spec.type", "added")]
     declared = _service(type="NodePort")
-    moved = by_hand(deployed(declared, schema), port)
+    moved = changed_manually(deployed(declared, schema), port)
     moved["spec"]["ports"][0]["nodePort"] = 30002
     assert drifts(declared, moved, schema) == [("spec.ports[port=80,protocol=TCP].nodePort", "added")]
 
 
-def test_another_affinity_of_a_service_by_hand_is_drift() -> None:
+def test_a_manually_changed_affinity_of_a_service_is_drift() -> None:
     """It has a default, and is not allocated."""
     schema = schema_of("v1", "Service")
     live = deployed(_service(), schema)
     live["spec"]["sessionAffinity"] = "ClientIP"
-    after = by_hand(live, owned("f:spec", "f:sessionAffinity"))
+    after = changed_manually(live, owned("f:spec", "f:sessionAffinity"))
     assert drifts(_service(), after, schema) == [("spec.sessionAffinity", "added")]
 
 
@@ -116,7 +118,7 @@ def test_another_affinity_of_a_service_by_hand_is_drift() -> None:
     ],
 )
 def test_an_injected_certificate_is_no_drift(declared: str | None, manager: str, drift: bool) -> None:
-    """Left out of Git, or a placeholder there; a real one that a hand replaced is drift."""
+    """Omitted in Git, or a placeholder there; a real one that was replaced manually is drift."""
     schema = schema_of("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
     client: JsonObject = {"url": "https://a.example.com"}
     hook = {"name": "a.b.c", "clientConfig": client, "sideEffects": "None", "admissionReviewVersions": ["v1"]}
@@ -126,21 +128,21 @@ def test_an_injected_certificate_is_no_drift(declared: str | None, manager: str,
         client["caBundle"] = declared
     live = deployed(desired, schema)
     live["webhooks"][0]["clientConfig"]["caBundle"] = "aW5qZWN0ZWQ="
-    after = by_hand(live, owned("f:webhooks", 'k:{"name":"a.b.c"}', "f:clientConfig", "f:caBundle"), manager)
+    after = changed_manually(live, owned("f:webhooks", 'k:{"name":"a.b.c"}', "f:clientConfig", "f:caBundle"), manager)
     expected = [("webhooks[name=a.b.c].clientConfig.caBundle", "changed")] if drift else []
     assert drifts(desired, after, schema) == expected
 
 
 @pytest.mark.parametrize(("manager", "drift"), [("clusterrole-aggregation-controller", False), ("kubectl-edit", True)])
-def test_the_rules_of_an_aggregated_role_are_its_controllers(manager: str, drift: bool) -> None:
-    """A hand in them is drift, until the controller takes them back."""
+def test_the_rules_of_an_aggregated_role_belong_to_its_controller(manager: str, drift: bool) -> None:
+    """A manual change is drift until the controller reverts it."""
     schema = schema_of("rbac.authorization.k8s.io/v1", "ClusterRole")
     desired = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"},
                "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}, "rules": []}  # fmt: skip
     live = deployed(desired, schema)
     live["rules"] = [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
     expected = [("rules", "changed")] if drift else []
-    assert drifts(desired, by_hand(live, owned("f:rules"), manager), schema) == expected
+    assert drifts(desired, changed_manually(live, owned("f:rules"), manager), schema) == expected
 
 
 SERVER_MADE: list[tuple[str, str, str, JsonObject, tuple[str, ...], Any, JsonObject]] = [
@@ -169,10 +171,10 @@ SERVER_MADE: list[tuple[str, str, str, JsonObject, tuple[str, ...], Any, JsonObj
 @pytest.mark.parametrize(
     ("api_version", "kind", "body", "place", "value", "fields"), [c[1:] for c in SERVER_MADE], ids=[c[0] for c in SERVER_MADE]
 )  # fmt: skip
-def test_what_the_server_and_its_controllers_make_is_no_drift(
+def test_what_the_server_and_its_controllers_set_is_no_drift(
     api_version: str, kind: str, body: JsonObject, place: tuple[str, ...], value: Any, fields: JsonObject
 ) -> None:
-    """Whichever manager it is written down for, and without managedFields as well."""
+    """Whichever manager owns it, and without managedFields too."""
     schema = schema_of(api_version, kind)
     desired = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "o"}, **body}
     live = deployed(desired, schema)
@@ -181,7 +183,7 @@ def test_what_the_server_and_its_controllers_make_is_no_drift(
         holder = holder[part]
     holder[place[-1]] = value
     manager = "kube-controller-manager" if kind in ("ServiceAccount", "Secret") else "some-controller"
-    assert drifts(desired, by_hand(live, fields, manager), schema) == []
+    assert drifts(desired, changed_manually(live, fields, manager), schema) == []
     del live["metadata"]["managedFields"]
     assert drifts(desired, live, schema) == []
 
@@ -197,7 +199,7 @@ def test_what_the_server_and_its_controllers_make_is_no_drift(
     ],
 )
 def test_a_pod_tolerates_more_than_git_declares(seconds: int, first: str, names: tuple[str, ...], drift: bool) -> None:
-    """The API server lets every pod stay on a node for its first minutes of trouble; anything else is a hand's."""
+    """The API server lets every pod stay on a failing node for some minutes; other tolerations are manual changes."""
     schema = schema_of("v1", "Pod")
     tolerations: list[JsonObject] = [{"key": "mine", "operator": "Exists"}]
     containers = [{"name": "a", "image": "a:1"}]
@@ -227,7 +229,7 @@ def test_a_revision_that_was_exported_to_git_is_counted_anew(manager: str, drift
     desired["metadata"]["annotations"] = {note: "3"}
     live = deployed(desired, SCHEMA)
     live["metadata"]["annotations"][note] = "1"
-    after = by_hand(live, owned("f:metadata", "f:annotations", f"f:{note}"), manager)
+    after = changed_manually(live, owned("f:metadata", "f:annotations", f"f:{note}"), manager)
     assert drifts(desired, after, SCHEMA) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
 
 
@@ -235,19 +237,19 @@ def test_a_revision_that_was_exported_to_git_is_counted_anew(manager: str, drift
     ("live", "drift"), [('[{"value":1,"type":"Pods"}]', False), ('[{"value":2,"type":"Pods"}]', True), ("[", True)]
 )
 def test_fields_that_an_old_autoscaler_keeps_in_annotations_are_compared_as_json(live: str, drift: bool) -> None:
-    """The API server writes them anew: in its order, without what is null."""
+    """The API server rewrites them: in its order, without nulls."""
     note = "autoscaling.alpha.kubernetes.io/metrics"
     schema = schema_of("autoscaling/v1", "HorizontalPodAutoscaler")
     desired = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 2},
                "metadata": {"name": "h", "annotations": {note: '[{"type": "Pods", "value": 1, "other": null}]'}}}  # fmt: skip
-    there = deployed(desired, schema)
-    there["metadata"]["annotations"][note] = live
-    assert drifts(desired, there, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
+    actual = deployed(desired, schema)
+    actual["metadata"]["annotations"][note] = live
+    assert drifts(desired, actual, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
 
 
 @pytest.mark.parametrize(("window", "drift"), [(0, False), (30, True)])
 def test_defaults_that_the_server_fills_into_such_an_annotation_are_no_drift(window: int, drift: bool) -> None:
-    """What a hand puts there is: it is not what the server would have filled in."""
+    """Other values are manual changes."""
     note = "autoscaling.alpha.kubernetes.io/behavior"
     schema = schema_of("autoscaling/v1", "HorizontalPodAutoscaler")
     desired = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 2},
@@ -256,20 +258,20 @@ def test_defaults_that_the_server_fills_into_such_an_annotation_are_no_drift(win
         {"Type": "Pods", "Value": 4, "PeriodSeconds": 15},
         {"Type": "Percent", "Value": 100, "PeriodSeconds": 15},
     ]
-    there = deployed(desired, schema)
+    actual = deployed(desired, schema)
     filled = {"ScaleUp": {"StabilizationWindowSeconds": window, "SelectPolicy": "Max", "Policies": policies}}
-    there["metadata"]["annotations"][note] = json.dumps(
+    actual["metadata"]["annotations"][note] = json.dumps(
         {**filled, "ScaleDown": {"SelectPolicy": "Max", "Policies": policies[1:]}}
     )
-    assert drifts(desired, there, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
+    assert drifts(desired, actual, schema) == ([(f'metadata.annotations["{note}"]', "changed")] if drift else [])
 
 
 def test_every_rule_can_be_taken_away() -> None:
     """Without it, what it covers is drift."""
     live = deployed(deployment(), SCHEMA)
     live["spec"]["replicas"] = 5
-    after = by_hand(live, owned("f:spec", "f:replicas"), "kube-controller-manager", subresource="scale")
-    rules = tuple(rule for rule in DEFAULT_RULES if rule.name != "autoscaler-replicas")
+    after = changed_manually(live, owned("f:spec", "f:replicas"), "kube-controller-manager", subresource="scale")
+    rules = tuple(rule for rule in BUILT_IN_RULES if rule.name != "autoscaler-replicas")
     comparison = Comparison(Redactor(b"k" * 32), rules=rules)
-    found = comparison.verdict(Manifest.of(deployment(), Source("a.yaml", 1)), after, SCHEMA)
-    assert len(found.fields) == 1
+    result = comparison.verdict(Manifest.of(deployment(), Source("a.yaml", 1)), after, SCHEMA)
+    assert len(result.fields) == 1

@@ -1,4 +1,4 @@
-"""What Git does not declare counts when somebody put it there: by managedFields, whoever deploys and however."""
+"""Undeclared fields are drift if somebody set them, by managedFields, for every way to deploy."""
 # ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.diff.objects import (
     DEPLOYMENT,
     LATER,
     JsonObject,
-    by_hand,
+    changed_manually,
     deployed,
     deployment,
     drifts,
@@ -46,13 +46,13 @@ DEPLOYERS = [
 
 @pytest.fixture(params=DEPLOYERS, ids=lambda p: f"{p[0]} by {p[1]}")
 def live(request: pytest.FixtureRequest) -> JsonObject:
-    """A Deployment, deployed in one of the ways that there are."""
+    """A Deployment, deployed in one of these ways."""
     manager, operation = request.param
     return deployed(deployment(), SCHEMA, manager, operation)
 
 
 def test_what_was_deployed_is_in_sync(live: JsonObject) -> None:
-    """With the server's defaults in it, which the deployer's update holds."""
+    """Including the server's defaults, which the deployer's update owns."""
     pod_spec(live)["dnsPolicy"] = "ClusterFirst"
     if live["metadata"]["managedFields"][0]["operation"] == "Update":
         fields = live["metadata"]["managedFields"][0]["fieldsV1"]
@@ -60,20 +60,20 @@ def test_what_was_deployed_is_in_sync(live: JsonObject) -> None:
     assert drifts(deployment(), live, SCHEMA) == []
 
 
-@pytest.mark.parametrize("hand", ["kubectl-edit", "night-shift", "OpenAPI-Generator", "node-fetch"])
-def test_an_added_variable_is_drift_with_the_hand_named(live: JsonObject, hand: str) -> None:
+@pytest.mark.parametrize("manager", ["kubectl-edit", "night-shift", "OpenAPI-Generator", "node-fetch"])
+def test_an_added_variable_is_drift_with_its_manager_named(live: JsonObject, manager: str) -> None:
     """Argo CD and Flux call this in sync."""
     pod_spec(live)["containers"][0]["env"] = [{"name": "DEBUG", "value": "1"}]
     fields = owned(*CONTAINER, "f:env")
     held = {".": {}, "f:name": {}, "f:value": {}}
-    after = by_hand(live, merged(fields, owned(*CONTAINER, "f:env", ".")), hand)
+    after = changed_manually(live, merged(fields, owned(*CONTAINER, "f:env", ".")), manager)
     after["metadata"]["managedFields"][-1]["fieldsV1"] = merged(
         fields, {"f:spec": {"f:template": {"f:spec": {"f:containers": {CONTAINER[-1]: {
             "f:env": {".": {}, 'k:{"name":"DEBUG"}': held}}}}}}})  # fmt: skip
     (drift,) = verdict(deployment(), after, SCHEMA).fields
     assert format_path(drift.path) == f"{PATH}.env[name=DEBUG]"
     assert drift.by is not None
-    assert drift.by.manager == hand
+    assert drift.by.manager == manager
 
 
 ADDED: list[tuple[str, Any, tuple[str, ...], JsonObject, str]] = [
@@ -88,7 +88,7 @@ ADDED: list[tuple[str, Any, tuple[str, ...], JsonObject, str]] = [
 
 
 @pytest.mark.parametrize(("place", "fields", "value", "path"), [case[1:] for case in ADDED], ids=[c[0] for c in ADDED])
-def test_whatever_a_hand_adds_is_drift(
+def test_every_manual_addition_is_drift(
     live: JsonObject, place: tuple[str, ...], fields: tuple[str, ...], value: JsonObject, path: str
 ) -> None:
     """At the topmost field that Git does not declare."""
@@ -96,16 +96,16 @@ def test_whatever_a_hand_adds_is_drift(
     for part in place[:-1]:
         holder = holder[part]
     holder[place[-1]] = value[""]
-    (drift,) = verdict(deployment(), by_hand(live, owned(*fields)), SCHEMA).fields
+    (drift,) = verdict(deployment(), changed_manually(live, owned(*fields)), SCHEMA).fields
     assert (format_path(drift.path), str(drift.change)) == (path, "added")
     assert drift.by is not None
     assert drift.by.manager == "kubectl-edit"
 
 
-def test_a_default_that_a_hand_wrote_out_is_no_drift(live: JsonObject) -> None:
+def test_a_default_that_was_set_manually_is_no_drift(live: JsonObject) -> None:
     """The object is the same with it and without it."""
     pod_spec(live)["containers"][0] |= {"imagePullPolicy": "IfNotPresent", "terminationMessagePolicy": "File"}
-    after = by_hand(
+    after = changed_manually(
         live, merged(owned(*CONTAINER, "f:imagePullPolicy"), owned(*CONTAINER, "f:terminationMessagePolicy"))
     )
     assert drifts(deployment(), after, SCHEMA) == []
@@ -114,20 +114,22 @@ def test_a_default_that_a_hand_wrote_out_is_no_drift(live: JsonObject) -> None:
 
 
 @pytest.mark.parametrize("manager", ["kube-controller-manager", "kubelet", "cloud-controller-manager"])
-def test_the_work_of_kubernetes_itself_is_nobodys_drift(live: JsonObject, manager: str) -> None:
+def test_changes_by_kubernetes_itself_are_no_drift(live: JsonObject, manager: str) -> None:
     """In whatever field."""
     live["metadata"]["finalizers"] = ["service.kubernetes.io/load-balancer-cleanup"]
     fields = owned("f:metadata", "f:finalizers", 'v:"service.kubernetes.io/load-balancer-cleanup"')
-    assert drifts(deployment(), by_hand(live, fields, manager), SCHEMA) == []
+    assert drifts(deployment(), changed_manually(live, fields, manager), SCHEMA) == []
 
 
-def test_a_controller_is_trusted_with_its_own_work_only(live: JsonObject) -> None:
+def test_a_controller_is_trusted_with_its_own_fields_only(live: JsonObject) -> None:
     """cert-manager annotates; a new image is not what it does."""
     live["metadata"]["annotations"] = {"cert-manager.io/x": "y"}
-    noted = by_hand(live, owned("f:metadata", "f:annotations", "f:cert-manager.io/x"), "cert-manager-cainjector")
+    noted = changed_manually(
+        live, owned("f:metadata", "f:annotations", "f:cert-manager.io/x"), "cert-manager-cainjector"
+    )
     assert drifts(deployment(), noted, SCHEMA) == []
     pod_spec(live)["hostPID"] = True
-    after = by_hand(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "cert-manager-cainjector")
+    after = changed_manually(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "cert-manager-cainjector")
     assert drifts(deployment(), after, SCHEMA) == [("spec.template.spec.hostPID", "added")]
 
 
@@ -135,7 +137,7 @@ def test_a_controller_that_the_configuration_names_is_trusted() -> None:
     """By a pattern of its name, with every field."""
     live = deployed(deployment(), SCHEMA)
     pod_spec(live)["hostPID"] = True
-    after = by_hand(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "our-operator-7")
+    after = changed_manually(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "our-operator-7")
     manifest = Manifest.of(deployment(), Source("a.yaml", 1))
     trusting = replace(COMPARISON, managers=Managers().extended(controllers=("our-operator-*",)))
     assert COMPARISON.verdict(manifest, after, SCHEMA).status is Status.DRIFTED
@@ -143,8 +145,8 @@ def test_a_controller_that_the_configuration_names_is_trusted() -> None:
 
 
 @pytest.mark.parametrize("manager", ["kubectl", "kustomize-controller", "Terraform"])
-def test_what_admission_put_in_with_an_apply_is_nobodys(manager: str) -> None:
-    """The API server writes it down as an update by the same manager, at the same moment."""
+def test_what_admission_adds_to_an_apply_is_no_drift(manager: str) -> None:
+    """The API server records it as an update by the same manager, at the same time."""
     live = deployed(deployment(), SCHEMA, manager, "Apply")
     own = live["metadata"]["managedFields"][0]
     live["metadata"]["labels"]["injected"] = "true"
@@ -154,15 +156,15 @@ def test_what_admission_put_in_with_an_apply_is_nobodys(manager: str) -> None:
     assert drifts(deployment(), admitted, SCHEMA) == []
 
 
-def test_a_hand_that_bears_the_name_of_kubectl_is_a_hand() -> None:
-    """An update in the name of the manager that applies, but at another time than the apply, is no admission."""
+def test_a_later_update_in_the_name_of_an_interactive_tool_is_drift() -> None:
+    """An update by the manager that applies, but at another time than the apply, is not from admission."""
     live = deployed(deployment(), SCHEMA, "kubectl", "Apply")
     live["metadata"]["labels"]["team"] = "x"
-    after = by_hand(live, owned("f:metadata", "f:labels", "f:team"), "kubectl")
+    after = changed_manually(live, owned("f:metadata", "f:labels", "f:team"), "kubectl")
     assert drifts(deployment(), after, SCHEMA) == [("metadata.labels.team", "added")]
 
 
-def test_what_an_apply_holds_and_git_no_longer_declares_is_drift() -> None:
+def test_what_an_apply_owns_and_git_no_longer_declares_is_drift() -> None:
     """Removed from Git, and still live."""
     before = deployment(env=[{"name": "OLD", "value": "1"}])
     live = deployed(before, SCHEMA, "kustomize-controller", "Apply")
@@ -170,7 +172,7 @@ def test_what_an_apply_holds_and_git_no_longer_declares_is_drift() -> None:
 
 
 def test_what_kubectl_recorded_and_git_no_longer_declares_is_drift() -> None:
-    """By the last-applied annotation; what it records and only the server has since changed is none."""
+    """By the last-applied annotation; recorded fields that have their default are none."""
     before = deployment(env=[{"name": "OLD", "value": "1"}], terminationMessagePolicy="File")
     before["metadata"]["labels"]["old"] = "1"
     live = deployed(before, SCHEMA, "kubectl-client-side-apply", "Update")
@@ -183,7 +185,7 @@ def test_what_kubectl_recorded_and_git_no_longer_declares_is_drift() -> None:
 
 
 def test_a_stale_record_of_kubectl_does_not_count_once_another_applies() -> None:
-    """Flux took the object over; what kubectl wrote down years ago says nothing of Git."""
+    """Flux took the object over; what kubectl recorded years ago no longer matters."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     recorded = deployment()
     recorded["spec"]["minReadySeconds"] = 5
@@ -194,23 +196,23 @@ def test_a_stale_record_of_kubectl_does_not_count_once_another_applies() -> None
     assert drifts(deployment(), live, SCHEMA) == []
 
 
-def test_the_deployer_is_not_whoever_changed_everything(live: JsonObject) -> None:
-    """A ConfigMap of one key that a hand has overwritten: what the hand added besides is drift as well."""
+def test_a_manager_that_changed_everything_is_not_the_deployer(live: JsonObject) -> None:
+    """A ConfigMap whose only key was overwritten manually: other manual additions are drift too."""
     schema = schema_of("v1", "ConfigMap")
     own = live["metadata"]["managedFields"][0]
     desired = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1"}}
     config = deployed(desired, schema, own["manager"], own["operation"])
     config["data"] = {"a": "2", "b": "3"}
-    after = by_hand(config, merged(owned("f:data", "f:a"), owned("f:data", "f:b")), "night-shift")
-    found = verdict(desired, after, schema)
-    assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in found.fields] == [
+    after = changed_manually(config, merged(owned("f:data", "f:a"), owned("f:data", "f:b")), "night-shift")
+    result = verdict(desired, after, schema)
+    assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in result.fields] == [
         ("data.a", "changed", "night-shift"),
         ("data.b", "added", "night-shift"),
     ]
 
 
-def test_whoever_took_over_all_of_a_small_object_does_not_deploy_it() -> None:
-    """A role is a single list: once another client has changed it, nothing tells any more who deployed it."""
+def test_a_manager_that_took_over_a_small_object_is_not_its_deployer() -> None:
+    """A role is a single list: once another client has changed it, its deployer has no entry any more."""
     schema = schema_of("rbac.authorization.k8s.io/v1", "Role")
     rules = [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
     desired = {
@@ -223,40 +225,40 @@ def test_whoever_took_over_all_of_a_small_object_does_not_deploy_it() -> None:
     live["metadata"] |= {"labels": {"by": "hand"}, "managedFields": []}
     live["rules"] = [{**rules[0], "verbs": ["*"]}]
     fields = merged(owned("f:rules"), owned("f:metadata", "f:labels", "f:by"))
-    found = verdict(desired, by_hand(live, fields, "some-client"), schema)
-    assert [format_path(d.path) for d in found.fields] == ["rules[0].verbs[0]", "metadata.labels.by"]
-    assert {d.by.manager for d in found.fields if d.by} == {"some-client"}
-    created = by_hand(live, fields, "some-client")
+    result = verdict(desired, changed_manually(live, fields, "some-client"), schema)
+    assert [format_path(d.path) for d in result.fields] == ["rules[0].verbs[0]", "metadata.labels.by"]
+    assert {d.by.manager for d in result.fields if d.by} == {"some-client"}
+    created = changed_manually(live, fields, "some-client")
     created["metadata"]["managedFields"][0]["time"] = CREATED
     created["rules"] = rules
     assert drifts(desired, created, schema) == []
 
 
-def test_what_anybody_adds_to_an_object_that_is_only_a_name_is_drift() -> None:
-    """Whoever deployed it holds nothing of it."""
+def test_additions_to_an_object_that_is_only_a_name_are_drift() -> None:
+    """Its deployer owns nothing of it."""
     schema = schema_of("v1", "ServiceAccount")
     desired = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "n"}}
     live = deployed(desired, schema)
     live["metadata"] |= {"labels": {"by": "hand"}, "managedFields": []}
-    after = by_hand(live, owned("f:metadata", "f:labels", "f:by"), "some-client")
+    after = changed_manually(live, owned("f:metadata", "f:labels", "f:by"), "some-client")
     assert drifts(desired, after, schema) == [("metadata.labels.by", "added")]
 
 
-def test_who_holds_a_map_does_not_hold_its_members() -> None:
-    """After all of its keys were taken over, an entry says `f:data: {}`."""
+def test_the_owner_of_a_map_does_not_own_its_members() -> None:
+    """After another manager has taken over all keys, the entry is `f:data: {}`."""
     schema = schema_of("v1", "ConfigMap")
     desired = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1"}}
     live = deployed(desired, schema, "kustomize-controller", "Apply")
     live["metadata"]["managedFields"].insert(0, entry("kubectl-create", {"f:data": {}}, apiVersion="v1"))
     live["data"]["b"] = "2"
-    after = by_hand(live, owned("f:data", "f:b"), "night-shift")
+    after = changed_manually(live, owned("f:data", "f:b"), "night-shift")
     (drift,) = verdict(desired, after, schema).fields
     assert drift.by is not None
     assert drift.by.manager == "night-shift"
 
 
 def test_an_object_that_was_created_by_one_and_is_deployed_by_another() -> None:
-    """kubectl create, then Flux: what the creation brought is nobody's, what a hand added later is."""
+    """kubectl create, then Flux: fields of the creation are no drift, later manual additions are."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     live["metadata"]["managedFields"][0]["time"] = LATER
     created = fields_of({k: v for k, v in deployment().items() if k == "spec"}, SCHEMA)
@@ -265,11 +267,13 @@ def test_an_object_that_was_created_by_one_and_is_deployed_by_another() -> None:
     live["metadata"]["managedFields"].insert(0, entry("kubectl-create", created, apiVersion="apps/v1"))
     assert drifts(deployment(), live, SCHEMA) == []
     live["spec"]["paused"] = True
-    assert drifts(deployment(), by_hand(live, owned("f:spec", "f:paused")), SCHEMA) == [("spec.paused", "added")]
+    assert drifts(deployment(), changed_manually(live, owned("f:spec", "f:paused")), SCHEMA) == [
+        ("spec.paused", "added")
+    ]
 
 
-def test_a_hand_in_the_first_second_is_a_hand() -> None:
-    """Times have whole seconds: an edit right after the creation is none of the creation."""
+def test_a_manual_change_in_the_first_second_is_drift() -> None:
+    """Times have whole seconds: an edit right after the creation is not part of it."""
     live = deployed(deployment(), SCHEMA, "helm", "Update")
     live["metadata"]["labels"]["quick"] = "1"
     fields = owned("f:metadata", "f:labels", "f:quick")
@@ -277,8 +281,8 @@ def test_a_hand_in_the_first_second_is_a_hand() -> None:
     assert drifts(deployment(), live, SCHEMA) == [("metadata.labels.quick", "added")]
 
 
-def test_without_managed_fields_what_is_no_default_is_drift_of_nobody_known() -> None:
-    """Somebody cleared them: a hand can't hide that way."""
+def test_without_managed_fields_what_is_no_default_is_drift_without_an_owner() -> None:
+    """Clearing managedFields does not hide a manual change."""
     live = deployment(imagePullPolicy="IfNotPresent", terminationMessagePath="/dev/termination-log")
     assert drifts(deployment(), live, SCHEMA) == []
     pod_spec(live)["hostPID"] = True
@@ -288,7 +292,7 @@ def test_without_managed_fields_what_is_no_default_is_drift_of_nobody_known() ->
 
 
 def test_an_autoscaler_that_was_edited_in_another_version() -> None:
-    """Git declares v1, the hand wrote v2: what v2 calls metrics is an annotation in v1."""
+    """Git declares v1, and the manual change is in v2: the metrics of v2 are an annotation in v1."""
     schema = schema_of("autoscaling/v1", "HorizontalPodAutoscaler")
     desired = {
         "apiVersion": "autoscaling/v1",
@@ -298,17 +302,17 @@ def test_an_autoscaler_that_was_edited_in_another_version() -> None:
     }
     live = deployed(desired, schema, "kubectl", "Apply")
     live["metadata"]["annotations"] = {"autoscaling.alpha.kubernetes.io/metrics": "[…]"}
-    after = by_hand(live, owned("f:spec", "f:metrics"), "kubectl-edit", apiVersion="autoscaling/v2")
-    found = verdict(desired, after, schema)
-    assert [format_path(d.path) for d in found.fields] == [
+    after = changed_manually(live, owned("f:spec", "f:metrics"), "kubectl-edit", apiVersion="autoscaling/v2")
+    result = verdict(desired, after, schema)
+    assert [format_path(d.path) for d in result.fields] == [
         'metadata.annotations["autoscaling.alpha.kubernetes.io/metrics"]'
     ]
-    assert found.fields[0].by is not None
-    assert found.fields[0].by.manager == "kubectl-edit"
+    assert result.fields[0].by is not None
+    assert result.fields[0].by.manager == "kubectl-edit"
 
 
-def test_a_changed_order_is_nobodys(live: JsonObject) -> None:
-    """managedFields do not tell who put a list into another order: nobody is accused."""
+def test_a_changed_order_has_no_owner(live: JsonObject) -> None:
+    """managedFields do not record who reordered a list: no owner is reported."""
     desired = deployment(env=[{"name": "A"}, {"name": "B"}])
     own = live["metadata"]["managedFields"][0]
     after = deployed(deployment(env=[{"name": "B"}, {"name": "A"}]), SCHEMA, own["manager"], own["operation"])
@@ -317,7 +321,7 @@ def test_a_changed_order_is_nobodys(live: JsonObject) -> None:
 
 
 def test_of_several_owners_the_last_is_named() -> None:
-    """And rather not the one that deploys."""
+    """And the deployer only if there is no other."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     live["spec"]["replicas"] = 5
     fields = owned("f:spec", "f:replicas")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.values import decoded, duration, instant, quantity, second
-from driftd.diff.walk import same
+from driftd.diff.values import decode_base64, duration, instant, quantity, whole_second
+from driftd.diff.walk import is_equivalent
 from tests.diff.objects import DEPLOYMENT, deployment, drifts, schema_of
 
 SAME_QUANTITIES = [
@@ -55,21 +55,21 @@ def test_times_are_equal_by_moment() -> None:
     """In whatever zone, and for metav1.Time without the fraction of the second."""
     assert instant("2026-01-01T01:00:00+01:00") == instant("2026-01-01T00:00:00Z")
     assert instant("2026-01-01T00:00:00Z") != instant("2026-01-01T00:00:01Z")
-    assert second("2026-01-01T00:00:00.5Z") == second("2026-01-01T00:00:00Z")
+    assert whole_second("2026-01-01T00:00:00.5Z") == whole_second("2026-01-01T00:00:00Z")
     assert instant("yesterday") is None
 
 
 def test_base64_is_equal_by_what_it_means() -> None:
     """Line breaks in it do not matter; what is no base64 has no bytes."""
-    assert decoded("YWJj\nZGVm") == decoded("YWJjZGVm") == b"abcdef"
-    assert decoded("not base64!") is None
+    assert decode_base64("YWJj\nZGVm") == decode_base64("YWJjZGVm") == b"abcdef"
+    assert decode_base64("not base64!") is None
 
 
 def test_a_port_number_is_not_the_port_of_that_name() -> None:
     """`80` and `"80"` are different things to Kubernetes."""
     port = schema_of("v1", "Service").child("spec").child("ports").items.child("targetPort")  # type: ignore[union-attr]
-    assert same(80, 80, port)
-    assert not same(80, "80", port)
+    assert is_equivalent(80, 80, port)
+    assert not is_equivalent(80, "80", port)
 
 
 @pytest.mark.parametrize(("left", "right"), [(1, "1"), (0.5, "500m"), ("1", "1000m"), (2, "2000m")])
@@ -81,6 +81,6 @@ def test_the_cpu_of_a_container_is_a_quantity(left: object, right: str) -> None:
 
 def test_true_is_not_one() -> None:
     """Although Python thinks so."""
-    assert not same({"a": 1}, {"a": True}, None)
-    assert not same([True], [1], None)
-    assert same({"a": 1}, {"a": 1.0}, None)
+    assert not is_equivalent({"a": 1}, {"a": True}, None)
+    assert not is_equivalent([True], [1], None)
+    assert is_equivalent({"a": 1}, {"a": 1.0}, None)

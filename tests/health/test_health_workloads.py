@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.health.workloads import has_health, health
+from driftd.health.workloads import health
 from driftd.model.health import HealthState
 from driftd.model.resource import ResourceRef
 
@@ -26,9 +26,9 @@ def ref(kind: str) -> ResourceRef:
 
 def judged(kind: str, spec: dict[str, Any], status: dict[str, Any], generation: int | None = 1) -> tuple[Any, str]:
     live = {"metadata": {"name": "web", "generation": generation}, "spec": spec, "status": status}
-    found = health(ref(kind), live)
-    assert found.ref == ref(kind)
-    return found.state, found.message
+    result = health(ref(kind), live)
+    assert result.ref == ref(kind)
+    return result.state, result.message
 
 
 def condition(kind: str, status: str, reason: str = "", message: str = "") -> dict[str, Any]:
@@ -78,8 +78,8 @@ def test_a_deployment_is_as_healthy_as_kubectl_rollout_status_says(
     spec: dict[str, Any], status: dict[str, Any], state: HealthState, says: str
 ) -> None:
     """Updated, without old replicas, available; failed once its progress deadline has passed."""
-    found, message = judged("Deployment", spec, status)
-    assert found is state
+    result, message = judged("Deployment", spec, status)
+    assert result is state
     assert says in message
     assert bool(message) is (state is not HEALTHY)
 
@@ -105,12 +105,12 @@ def rolling(partition: int | None) -> dict[str, Any]:
         (rolling(0), stateful(readyReplicas=2), PROGRESSING),
         (rolling(0), stateful(updatedReplicas=1, updateRevision="web-2"), PROGRESSING),
         (rolling(None), stateful(updatedReplicas=1, updateRevision="web-2"), PROGRESSING),
-        # A partition holds the ordinals below it at the old revision: that is the end of the rollout.
+        # A partition keeps the ordinals below it at the old revision: that is the end of the rollout.
         (rolling(2), stateful(updatedReplicas=1, updateRevision="web-2"), HEALTHY),
         (rolling(2), stateful(updatedReplicas=0, updateRevision="web-2"), PROGRESSING),
         (rolling(2), stateful(updatedReplicas=1, updateRevision="web-2", readyReplicas=2), PROGRESSING),
         (rolling(5), stateful(updatedReplicas=0, updateRevision="web-2"), HEALTHY),
-        # Nobody but a person replaces pods under OnDelete: waiting for it would be waiting for ever.
+        # Under OnDelete only people replace pods: waiting for the rollout could take forever.
         ({"replicas": 3, "updateStrategy": {"type": "OnDelete"}}, stateful(updateRevision="web-2"), HEALTHY),
         (
             {"replicas": 3, "updateStrategy": {"type": "OnDelete"}},
@@ -123,7 +123,7 @@ def rolling(partition: int | None) -> dict[str, Any]:
 def test_a_stateful_set_is_healthy_once_its_rollout_has_come_as_far_as_it_will(
     spec: dict[str, Any], status: dict[str, Any], state: HealthState
 ) -> None:
-    """Partitions and OnDelete end a rollout early, as its author means them to."""
+    """Partitions and OnDelete end a rollout early on purpose."""
     assert judged("StatefulSet", spec, status)[0] is state
 
 
@@ -177,7 +177,7 @@ def test_a_daemon_set_is_healthy_once_every_node_has_an_updated_pod(
     ],
 )
 def test_a_job_is_healthy_once_it_is_complete(spec: dict[str, Any], status: dict[str, Any], state: HealthState) -> None:
-    """A suspended one waits because somebody said so."""
+    """A suspended one is meant to wait."""
     assert judged("Job", spec, status)[0] is state
 
 
@@ -196,15 +196,14 @@ def test_a_custom_resource_definition_is_healthy_once_it_is_served(status: dict[
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Widget"])
-def test_what_has_no_health_of_its_own_is_healthy_once_it_exists(kind: str) -> None:
-    """Whatever its status says: nobody knows how to read it."""
-    assert not has_health(ref(kind))
+def test_an_object_of_a_kind_without_health_rules_is_healthy_once_it_exists(kind: str) -> None:
+    """Whatever its status says: there is no rule for it."""
     assert judged(kind, {}, {"phase": "Sad", "observedGeneration": 0})[0] is HEALTHY
 
 
 @pytest.mark.parametrize("kind", list(GROUPS))
-def test_what_does_not_exist_or_is_going_is_not_healthy(kind: str) -> None:
-    """An object with a deletionTimestamp will be gone."""
+def test_a_missing_or_terminating_object_is_not_healthy(kind: str) -> None:
+    """An object with a deletionTimestamp is being deleted."""
     assert health(ref(kind), None).state is DEGRADED
     going = health(ref(kind), {"metadata": {"name": "web", "deletionTimestamp": "2026-11-22T08:00:00Z"}})
     assert (going.state, going.message) == (PROGRESSING, "is being deleted")
@@ -225,7 +224,7 @@ specs = st.fixed_dictionaries({}, optional={"replicas": numbers, "updateStrategy
     spec=specs,
     status=st.none() | st.dictionaries(st.sampled_from(COUNTS), numbers),
 )
-def test_any_status_gives_a_health_and_a_reason_where_it_is_not_healthy(kind: str, spec: Any, status: Any) -> None:
-    """Nothing that an API server may leave out, or hold as null, is in the way of an answer."""
-    found = health(ref(kind), {"metadata": {"name": "web", "generation": 1}, "spec": spec, "status": status})
-    assert bool(found.message) is (found.state is not HEALTHY)
+def test_any_status_gives_a_health_and_a_reason_if_not_healthy(kind: str, spec: Any, status: Any) -> None:
+    """Fields that an API server may omit or return as null break nothing."""
+    result = health(ref(kind), {"metadata": {"name": "web", "generation": 1}, "spec": spec, "status": status})
+    assert bool(result.message) is (result.state is not HEALTHY)

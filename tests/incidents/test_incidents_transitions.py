@@ -13,7 +13,7 @@ from driftd.incidents.transitions import of_type, transition
 from driftd.model.document import notification_document
 from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints
-from driftd.model.incident import LISTED, Incident, IncidentEvent, IncidentType, Resolution
+from driftd.model.incident import MAX_LISTED_OBJECTS, Incident, IncidentEvent, IncidentType, Resolution
 from driftd.model.revision import GitLine
 from driftd.notify.message import compose
 from tests.support.samples import SECOND, T0, drifted, field, report, revision, verdict
@@ -64,9 +64,11 @@ def test_the_same_finding_at_another_revision_is_recorded_and_not_notified() -> 
 
 def test_an_incident_of_very_many_objects_lists_the_first_and_counts_all() -> None:
     """It is stored and sent whole at each change; the message and the webhook have the full count."""
-    many = [replace(drifted(), ref=replace(drifted().ref, name=f"web-{number}")) for number in range(LISTED + 7)]
+    many = [
+        replace(drifted(), ref=replace(drifted().ref, name=f"web-{number}")) for number in range(MAX_LISTED_OBJECTS + 7)
+    ]
     incident = opened(*many)
-    assert incident.resources == tuple(many[:LISTED])
+    assert incident.resources == tuple(many[:MAX_LISTED_OBJECTS])
     assert (incident.counts, incident.objects, incident.fields) == ({Status.DRIFTED: 507}, 507, 507)
     change = transition(incident, finding_of(*many[:3]), T0 + SECOND, REVERTED)
     assert change is not None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.ownership import Entry
+from driftd.diff.ownership import Entry, ManagedFieldsEntry
 from driftd.kube.cached_object import CachedObject
 from driftd.live.actors import ActorLog, Keys, _lost
 from driftd.model.audit import ApiPath, AuditEvent
@@ -238,7 +238,9 @@ _FIELDS = st.recursive(
 ).map(lambda fields: _tidy(fields))  # noqa: PLW0108  # it is defined below
 _ENTRIES = st.lists(
     st.builds(
-        lambda who, second, fields: Entry(FieldOwner(who, "Update", time=T0 + timedelta(seconds=second)), "v1", fields),
+        lambda who, second, fields: ManagedFieldsEntry(
+            FieldOwner(who, "Update", time=T0 + timedelta(seconds=second)), "v1", fields
+        ),
         st.sampled_from(["one", "two"]),
         st.integers(0, 1),
         _FIELDS,

@@ -1,4 +1,4 @@
-"""The JSON that programs read: the contract's keys always, others only where they say something."""
+"""The JSON for programs: the contract's keys always, others only if they have a value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _document(source: Source) -> dict[str, object]:
 
 
 def test_an_object_in_sync_has_the_keys_of_the_contract_and_no_other() -> None:
-    """Whoever reads them by a strict schema is not surprised."""
+    """A strict schema accepts it."""
     document = _document(Source("app/a.yaml", 3))
     assert set(document) == {
         "api_version", "kind", "namespace", "name", "status", "source", "fields", "error",
@@ -22,7 +22,7 @@ def test_an_object_in_sync_has_the_keys_of_the_contract_and_no_other() -> None:
     assert document["source"] == {"file": "app/a.yaml", "line": 3}
 
 
-def test_what_a_tool_made_is_said_to_be_made() -> None:
-    """Its file is where it was made from, and not what is compared."""
+def test_the_source_of_a_rendered_object_has_its_origin() -> None:
+    """Its file is the one that it was rendered from."""
     document = _document(Source("base/a.yaml", 1, origin="kustomize"))
     assert document["source"] == {"file": "base/a.yaml", "line": 1, "origin": "kustomize"}

@@ -1,4 +1,4 @@
-"""Errors go to another process and back as they are."""
+"""Errors survive pickling to another process and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def one_of(kind: type[DriftdError]) -> DriftdError:
 
 @pytest.mark.parametrize("kind", sorted(set(kinds()), key=lambda kind: kind.__name__))
 def test_an_error_is_the_same_in_another_process(kind: type[DriftdError]) -> None:
-    """With its text, and all that it holds."""
+    """With its text and all of its attributes."""
     error = one_of(kind)
     there = pickle.loads(pickle.dumps(error))
     assert type(there) is kind

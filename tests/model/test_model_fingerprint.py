@@ -1,4 +1,4 @@
-"""Whether many verdicts still say the same is told from those that are new."""
+"""The hash of many verdicts is updated from those that changed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def essence(one: Verdict) -> object:
     return None if one.status is Status.IN_SYNC else [one.ref.name, one.status]
 
 
-def test_only_what_is_another_verdict_is_hashed_again() -> None:
-    """An equal one that is another object may say something else: it is looked at."""
+def test_only_new_verdicts_are_hashed_again() -> None:
+    """Verdicts are recognised by identity: an equal one that is another object is hashed again."""
     seen: list[str] = []
 
     def noted(one: Verdict) -> object:
@@ -41,8 +41,8 @@ def test_only_what_is_another_verdict_is_hashed_again() -> None:
     assert seen == ["a", "b", "b", "b"]
 
 
-def test_the_hash_is_that_of_the_verdicts_whatever_was_hashed_before() -> None:
-    """However the verdicts changed, came and went, in one place or in many."""
+def test_the_hash_does_not_depend_on_what_was_hashed_before() -> None:
+    """However verdicts are changed, added and removed, at one position or many."""
     chance = random.Random(7)
     prints = Fingerprints(essence)
     verdicts = [verdict(str(number), chance.choice(list(Status))) for number in range(30)]
@@ -60,8 +60,8 @@ def test_the_hash_is_that_of_the_verdicts_whatever_was_hashed_before() -> None:
         assert prints.of(tuple(verdicts)) == Fingerprints(essence).of(tuple(verdicts))
 
 
-def test_what_is_gone_is_forgotten() -> None:
-    """Nothing is kept of an object that does not differ any more."""
+def test_removed_verdicts_are_not_kept() -> None:
+    """No hash is kept of an object that is in sync again."""
     prints = Fingerprints(essence)
     empty = prints.of([])
     prints.of([verdict("a"), verdict("b")])

@@ -1,4 +1,4 @@
-"""Verdicts in chunks are what a tuple of them is, and what has changed between two is found."""
+"""Chunked verdicts behave like a tuple, and the changes between two sequences are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import pytest
 
 from driftd.model.drift import Status, Verdict
-from driftd.model.report import Chunk, Report, Verdicts, changed
+from driftd.model.report import Chunk, Report, Verdicts, changed_verdicts
 from driftd.model.resource import ResourceRef
 from tests.support.samples import T0
 
@@ -22,24 +22,24 @@ def chunks(chance: random.Random, count: int) -> list[Chunk]:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_it_is_a_sequence_like_a_tuple(count: int) -> None:
-    """In every respect that a report has use for."""
-    found = Verdicts(chunks(random.Random(count), count))
-    flat = tuple(found)
-    assert (len(found), hash(found), repr(found)) == (len(flat), hash(flat), repr(flat))
-    assert found == flat
-    assert flat == found
-    assert found != [*flat]
-    assert [found[at] for at in range(-len(flat), len(flat))] == [flat[at] for at in range(-len(flat), len(flat))]
-    assert found[1:3] == flat[1:3]
-    assert Report("web", "prod", None, found, T0) == Report("web", "prod", None, flat, T0)
-    assert Report("web", "prod", None, found, T0).notable == Report("web", "prod", None, flat, T0).notable
+    """In every respect that a report uses."""
+    result = Verdicts(chunks(random.Random(count), count))
+    flat = tuple(result)
+    assert (len(result), hash(result), repr(result)) == (len(flat), hash(flat), repr(flat))
+    assert result == flat
+    assert flat == result
+    assert result != [*flat]
+    assert [result[at] for at in range(-len(flat), len(flat))] == [flat[at] for at in range(-len(flat), len(flat))]
+    assert result[1:3] == flat[1:3]
+    assert Report("web", "prod", None, result, T0) == Report("web", "prod", None, flat, T0)
+    assert Report("web", "prod", None, result, T0).notable == Report("web", "prod", None, flat, T0).notable
     with pytest.raises(IndexError):
-        found[len(flat)]
+        result[len(flat)]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_has_changed_is_what_a_look_at_each_would_find(seed: int) -> None:
-    """Also where one has more, or is divided otherwise."""
+def test_changed_verdicts_are_those_that_a_full_comparison_finds(seed: int) -> None:
+    """Also if one is longer or has other chunks."""
     chance = random.Random(seed)
     before = chunks(chance, 6)
     after = list(before)
@@ -56,5 +56,5 @@ def test_what_has_changed_is_what_a_look_at_each_would_find(seed: int) -> None:
         after[at] = Chunk(some)
     old, new = Verdicts(before), Verdicts(after).followed_by([verdict(chance)] if chance.randrange(2) else [])
     expected = [at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one is not other]
-    assert changed(old, new) == expected
-    assert changed(tuple(old), new) == expected
+    assert changed_verdicts(old, new) == expected
+    assert changed_verdicts(tuple(old), new) == expected

@@ -1,4 +1,4 @@
-"""How often the same thing is put back."""
+"""Backoff of heals."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ QUIET = timedelta(minutes=10)
 
 
 def after(heals: int) -> HealHistory:
-    """The history of somebody who undoes each heal at once."""
+    """The history of heals that are each undone at once."""
     history = HealHistory()
     for _ in range(heals):
         history = history.after_heal(T0)
     return history
 
 
-def test_the_first_heal_waits_for_nothing() -> None:
-    """Drift is put back at once."""
+def test_the_first_heal_does_not_wait() -> None:
+    """Drift is reverted at once."""
     assert HealHistory().wait(T0) == timedelta(0)
 
 
@@ -35,8 +35,8 @@ def test_each_heal_in_a_row_doubles_the_wait_up_to_five_minutes() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
 
 
-def test_ten_quiet_minutes_start_it_anew() -> None:
-    """Who stopped fighting is not made to wait for an old fight."""
+def test_ten_quiet_minutes_reset_the_wait() -> None:
+    """After a quiet time, the next heal does not wait."""
     history = after(12)
     assert history.wait(T0 + QUIET) == timedelta(0)
     assert history.after_heal(T0 + QUIET) == HealHistory(1, T0 + QUIET)
@@ -47,7 +47,7 @@ def test_ten_quiet_minutes_start_it_anew() -> None:
     look=st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=30)),
 )
 def test_a_wait_is_bounded_and_only_gets_shorter_as_time_passes(gaps: list[timedelta], look: timedelta) -> None:
-    """Never negative, never longer than five minutes; waiting as long as told is enough."""
+    """Never negative, never longer than five minutes; after the wait, the heal is due."""
     history, now = HealHistory(), T0
     for gap in gaps:
         now += gap
@@ -59,8 +59,8 @@ def test_a_wait_is_bounded_and_only_gets_shorter_as_time_passes(gaps: list[timed
 
 
 @given(gaps=st.lists(st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=9, seconds=59)), min_size=1))
-def test_a_fight_without_a_break_is_never_taken_up_faster(gaps: list[timedelta]) -> None:
-    """As long as the breaks are shorter than ten minutes, the waits only grow."""
+def test_without_a_quiet_time_waits_never_get_shorter(gaps: list[timedelta]) -> None:
+    """As long as heals are less than ten minutes apart, the waits only grow."""
     history, now, waits = HealHistory(), T0, []
     for gap in gaps:
         now += gap
@@ -70,13 +70,13 @@ def test_a_fight_without_a_break_is_never_taken_up_faster(gaps: list[timedelta])
 
 
 def drifted(live: object, name: str = "web") -> Verdict:
-    """The verdict on a ConfigMap whose one value is another."""
+    """The verdict on a ConfigMap whose only value differs."""
     field = FieldDrift(("data", "k"), Change.CHANGED, "git", live, ("data", "k"))
     return Verdict(ResourceRef("", "ConfigMap", "shop", name), "v1", Status.DRIFTED, None, (field,))
 
 
-def test_only_the_same_difference_again_is_a_fight() -> None:
-    """Another value, or another object, is put back at once."""
+def test_only_a_recurring_difference_is_slowed_down() -> None:
+    """Another value, or another object, is healed at once."""
     fights = HealBackoff()
     fights.record([drifted("x")], T0)
     assert fights.due([drifted("x"), drifted("y"), drifted("x", "other")], T0) == (drifted("y"), drifted("x", "other"))
@@ -84,8 +84,8 @@ def test_only_the_same_difference_again_is_a_fight() -> None:
     assert fights.wait([drifted("y")], T0) is None
 
 
-def test_an_object_that_is_changed_in_ever_new_ways_is_slowed_down_in_the_end() -> None:
-    """A controller that counts would otherwise be written against without end."""
+def test_an_object_that_keeps_changing_is_slowed_down_eventually() -> None:
+    """Otherwise driftd would write against a controller with a counter forever."""
     fights, healed = HealBackoff(), 0
     for number in range(100):
         if fights.due([drifted(number)], T0):

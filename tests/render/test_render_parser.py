@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
-from driftd.model.resource import Packed
+from driftd.model.resource import PackedObject
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.parser import CachingParser
 from tests.render.repositories import config_map, tree, write
@@ -67,7 +67,7 @@ def test_cached_manifests_are_packed_and_equal(tmp_path: Path) -> None:
     """In any namespace."""
     write(tmp_path, {"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b", "shop")})
     packed, plain = rendered(tmp_path, "app", CachingParser()), render(tree(tmp_path, "app", {}), RenderOptions())
-    assert all(isinstance(m.content, Packed) for m in packed.manifests)
+    assert all(isinstance(m.content, PackedObject) for m in packed.manifests)
     for namespace in ("shop", "web", None):
         ours, theirs = ([m.in_namespace(namespace) for m in r.manifests] for r in (packed, plain))
         assert [(m.ref, m.body) for m in ours] == [(m.ref, m.body) for m in theirs]

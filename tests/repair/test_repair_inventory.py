@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from driftd.kube.discovery import ApiResource
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.app import App
-from driftd.model.packing import Samples
+from driftd.model.packing import DictionaryBuilder
 from driftd.model.resource import Manifest, Source, digest
 from driftd.repair.inventory import Inventory
 
@@ -95,7 +95,7 @@ async def test_a_restart_makes_no_difference_for_an_object_without_a_namespace()
     def namespaced(namespace: str | None, into: str) -> Manifest:
         metadata = {"name": "a"} if namespace is None else {"name": "a", "namespace": namespace}
         parsed = Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, Source("app.yaml", 1))
-        return parsed.packed(Samples()).in_namespace(into)
+        return parsed.packed(DictionaryBuilder()).in_namespace(into)
 
     history = History()
     before, after = namespaced(None, "default"), namespaced("web", "web")

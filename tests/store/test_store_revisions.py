@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driftd.model.drift import Status
 from driftd.model.errors import StoreError, Superseded
-from driftd.model.packing import Samples
+from driftd.model.packing import DictionaryBuilder
 from driftd.model.plan import Hold
 from driftd.model.resource import Manifest, Source
 from driftd.model.revision import RevisionState
@@ -172,7 +172,7 @@ def test_manifests_come_back_as_they_went_in(spec):
     """Whatever JSON a manifest holds, rollback applies exactly that: numbers keep their type, texts every character."""
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": spec}
     before = Manifest.of(body, Source("a.yaml", 1))
-    after = before.packed(Samples())
+    after = before.packed(DictionaryBuilder())
     assert repr(after.body) == repr(before.body)
     assert after.digest == before.digest
 

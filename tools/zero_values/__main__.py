@@ -140,7 +140,7 @@ def module(version: str, kept: Mapping[str, list[str]], defaults: Mapping[tuple[
         "from typing import Any",
         "",
         f'KUBERNETES = "{version}"',
-        '"""The version that was asked."""',
+        '"""The version that was probed."""',
         "",
         "KEPT: Mapping[str, frozenset[str]] = {",
         *(
@@ -153,7 +153,7 @@ def module(version: str, kept: Mapping[str, list[str]], defaults: Mapping[tuple[
         "DEFAULTS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {",
         *(f'    "{struct}": {fields!r},' for struct, fields in sorted(by_type.items())),
         "}",
-        '"""By Go type and field, what the API server puts there where nothing, or a dropped zero value, is given."""',
+        '"""By Go type and field, the values that the API server sets if none, or a dropped zero value, is given."""',
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""What other tools ask of their own diff: driftd gives their answer, or one that is better and says why."""
+"""Cases of other tools' diff tests: driftd gives the same result, or a better one with the reason."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ CASES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_the_cases_of_other_tools(case: dict[str, Any]) -> None:
-    """Each field that differs is found, with who holds it; nothing else is; what cannot be judged is unknown."""
+    """Exactly the fields that differ are reported, with their owners; what cannot be compared is unknown."""
     declared = case["declared"]
-    found = verdict(declared, case["live"], schema_of(declared["apiVersion"], declared["kind"]))
+    result = verdict(declared, case["live"], schema_of(declared["apiVersion"], declared["kind"]))
     if "unknown" in case:
-        assert found.status is Status.UNKNOWN
-        assert found.error is not None
-        assert found.error.startswith(f"{case['unknown']}: ")
+        assert result.status is Status.UNKNOWN
+        assert result.error is not None
+        assert result.error.startswith(f"{case['unknown']}: ")
         return
-    assert found.error is None, found.error
-    assert [[format_path(drift.path), str(drift.change)] for drift in found.fields] == case["expect"]
-    owners = {format_path(drift.path): drift.by.manager if drift.by else None for drift in found.fields}
+    assert result.error is None, result.error
+    assert [[format_path(drift.path), str(drift.change)] for drift in result.fields] == case["expect"]
+    owners = {format_path(drift.path): drift.by.manager if drift.by else None for drift in result.fields}
     assert {path: owners[path] for path in case.get("by", {})} == case.get("by", {})

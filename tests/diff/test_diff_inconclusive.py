@@ -1,4 +1,4 @@
-"""Nothing is looked for where nothing can be: the walk says when, and it is never wrong about that."""
+"""The search for undeclared fields is skipped only if a walk proves that there are none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.diff.normalise import LAST_APPLIED, declared, live
+from driftd.diff.normalise import LAST_APPLIED, normalise_live, normalise_manifest
 from driftd.diff.schema import Schema
-from driftd.diff.undeclared import added_drift
-from driftd.diff.walk import walked
+from driftd.diff.undeclared import undeclared_drift
+from driftd.diff.walk import walk_declared
 from driftd.model.drift import Change, Status
 from driftd.model.resource import Manifest, Source
 from tests.diff.objects import (
@@ -55,8 +55,8 @@ RICH["spec"]["template"]["spec"] |= {
 }
 
 
-def _lessened(body: JsonObject, data: st.DataObject) -> JsonObject:
-    """The same object without one or two of its fields or items, or with null in the place of one."""
+def _reduced(body: JsonObject, data: st.DataObject) -> JsonObject:
+    """The same object without one or two of its fields or items, or with null in place of one."""
     result = copy.deepcopy(body)
     for _ in range(data.draw(st.integers(1, 2))):
         places = [*_places(result["metadata"].get("labels")), *_places(result["metadata"].get("finalizers"))]
@@ -79,40 +79,40 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _held(body: JsonObject, schema: Schema | None) -> JsonObject:
+def _owned(body: JsonObject, schema: Schema | None) -> JsonObject:
     kept = {k: v for k, v in body["metadata"].items() if k in ("labels", "finalizers") and v is not None}
     return fields_of({"metadata": kept, "spec": body.get("spec") or {}}, schema)
 
 
 def _check(body: JsonObject, schema: Schema, data: st.DataObject) -> None:
-    """What was declared once is live, and held by who deploys; Git declares less now, or a hand has done it."""
-    desired, actual = _lessened(body, data), copy.deepcopy(body)
+    """Formerly declared fields are live and owned by the deployer; Git declares less now, or somebody removed some."""
+    desired, actual = _reduced(body, data), copy.deepcopy(body)
     apply = data.draw(st.sampled_from(["Apply", "Update"]))
-    deploys = entry("flux", _held(body, schema), operation=apply, apiVersion=body["apiVersion"])
-    by_hand = entry("kubectl-edit", _held(_lessened(body, data), schema), apiVersion=body["apiVersion"])
-    actual["metadata"]["managedFields"] = data.draw(st.sampled_from([[deploys], [deploys, by_hand]]))
+    deploys = entry("flux", _owned(body, schema), operation=apply, apiVersion=body["apiVersion"])
+    changed_manually = entry("kubectl-edit", _owned(_reduced(body, data), schema), apiVersion=body["apiVersion"])
+    actual["metadata"]["managedFields"] = data.draw(st.sampled_from([[deploys], [deploys, changed_manually]]))
     if apply == "Update":
         recorded = json.dumps(data.draw(st.sampled_from([desired, body])))
         actual["metadata"]["annotations"] = {**actual["metadata"].get("annotations", {}), LAST_APPLIED: recorded}
     manifest = Manifest.of(desired, Source("app.yaml", 1))
-    wanted = declared(manifest.body)
+    wanted = normalise_manifest(manifest.body)
     owned = COMPARISON._ownership(manifest, wanted, actual, schema)
-    walk = walked(wanted.body, live(actual), schema, owned.applied)
-    found = added_drift(wanted.body, live(actual), schema, owned, doubtful=walk.doubtful)
-    assert found == added_drift(wanted.body, live(actual), schema, owned, doubtful=True)
+    walk = walk_declared(wanted.body, normalise_live(actual), schema, owned.applied_fields)
+    result = undeclared_drift(wanted.body, normalise_live(actual), schema, owned, inconclusive=walk.inconclusive)
+    assert result == undeclared_drift(wanted.body, normalise_live(actual), schema, owned, inconclusive=True)
 
 
 @given(typed(), st.data())
 @settings(max_examples=300, deadline=None)
-def test_whatever_is_held_and_not_declared_is_looked_for(case: tuple[Schema, Any], data: st.DataObject) -> None:
-    """For random types: what Git declares, what is live and what was applied before are each another part of it."""
+def test_every_owned_undeclared_field_is_searched_for(case: tuple[Schema, Any], data: st.DataObject) -> None:
+    """For random types: desired, live and formerly applied state are different parts of one object."""
     schema, value = case
     _check(thing({"v": value}), schema, data)
 
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_whatever_of_a_deployment_is_held_and_not_declared_is_looked_for(data: st.DataObject) -> None:
+def test_every_owned_undeclared_field_of_a_deployment_is_searched_for(data: st.DataObject) -> None:
     """The same for a type of Kubernetes' own, with its defaults, its sets, and lists of every sort."""
     body = copy.deepcopy(RICH)
     if data.draw(st.integers(0, 3)):
@@ -121,8 +121,8 @@ def test_whatever_of_a_deployment_is_held_and_not_declared_is_looked_for(data: s
 
 
 @pytest.mark.parametrize("operation", ["Apply", "Update"])
-def test_what_was_just_deployed_leaves_no_doubt(operation: str) -> None:
-    """The search is spared where it matters: for all those objects that are in sync."""
+def test_what_was_just_deployed_needs_no_search(operation: str) -> None:
+    """The search is skipped for objects that are in sync, which are most."""
     schema = schema_of(*DEPLOYMENT)
     body = copy.deepcopy(RICH)
     del body["spec"]["template"]["spec"]["containers"][0]["env"][2]
@@ -132,24 +132,24 @@ def test_what_was_just_deployed_leaves_no_doubt(operation: str) -> None:
     container["ports"][0]["protocol"] = "TCP"
     container["resources"]["limits"]["cpu"] = "500m"
     container["terminationMessagePath"] = "/dev/termination-log"
-    wanted = declared(manifest.body)
+    wanted = normalise_manifest(manifest.body)
     owned = COMPARISON._ownership(manifest, wanted, actual, schema)
-    assert not walked(wanted.body, live(actual), schema, owned.applied).doubtful
+    assert not walk_declared(wanted.body, normalise_live(actual), schema, owned.applied_fields).inconclusive
     assert verdict(body, actual, schema).status is Status.IN_SYNC
 
 
-def test_what_is_held_inside_of_what_changed_its_type_is_looked_for() -> None:
-    """Git declares a text where it declared a map: that is a change, and the map's fields are of no manifest."""
+def test_owned_fields_of_a_value_that_changed_its_type_are_searched_for() -> None:
+    """Git declares a string instead of a map: that is a change, and the map's fields are undeclared."""
     actual = deployed(thing({"v": {"a": "1"}}), None)
-    found = verdict(thing({"v": "x"}), actual, None).fields
-    assert [(drift.path, drift.change) for drift in found] == [
+    result = verdict(thing({"v": "x"}), actual, None).fields
+    assert [(drift.path, drift.change) for drift in result] == [
         (("spec", "v"), Change.CHANGED),
         (("spec", "v", "a"), Change.ADDED),
     ]
 
 
-def test_what_was_put_into_an_item_whose_key_stands_twice_is_looked_for() -> None:
-    """The items are told apart by their order alone, and the record of the last apply is looked through."""
+def test_fields_added_to_an_item_with_a_duplicate_key_are_searched_for() -> None:
+    """Only their order distinguishes the items, and the record of the last apply is searched."""
     schema = schema_of(*DEPLOYMENT)
     body = deployment(env=[{"name": "A", "value": "1"}, {"name": "A"}])
     actual = deployed(body, schema, "kubectl-client-side-apply", "Update")
@@ -159,19 +159,19 @@ def test_what_was_put_into_an_item_whose_key_stands_twice_is_looked_for() -> Non
     assert drifts(body, actual, schema) == [(path, "added")]
 
 
-def test_a_value_in_a_list_that_changed_what_it_is_is_no_equal() -> None:
-    """`true` and 1 are equal to Python, and not to Kubernetes: not as a field, and not in a list."""
+def test_true_and_one_differ_in_a_list_too() -> None:
+    """`true` and 1 are equal in Python and not in Kubernetes: neither as fields nor in lists."""
     body = thing({"a": [1], "b": {"c": 1}})
     other = thing({"a": [True], "b": {"c": True}})
     assert [drift.path for drift in verdict(body, other, None).fields] == [("spec", "a", 0), ("spec", "b", "c")]
 
 
-def test_items_are_told_apart_by_all_of_their_keys_each_with_its_default() -> None:
-    """A port without a protocol is a TCP port, and what is no map has no keys."""
+def test_items_are_identified_by_all_of_their_keys_with_defaults() -> None:
+    """A port without a protocol is a TCP port; an item that is no map has no keys."""
     schema: Schema | None = schema_of(*DEPLOYMENT)
     for part in ("spec", "template", "spec", "containers"):
         schema = schema.child(part) if schema else None
     ports = schema.items.child("ports") if schema and schema.items else None
     assert ports is not None
-    found = ports.identities([{"containerPort": 80}, {"containerPort": 80, "protocol": ""}, "x"])
-    assert found == [(80, "TCP"), (80, "TCP"), (None, None)]
+    result = ports.identities([{"containerPort": 80}, {"containerPort": 80, "protocol": ""}, "x"])
+    assert result == [(80, "TCP"), (80, "TCP"), (None, None)]
