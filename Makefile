@@ -69,14 +69,15 @@ bench: $(DEV) $(COMPILED) ## Measure: cold checks beside other tools, the daemon
 	$(PY) -m benchmarks.check --objects 10000 --peers flux,argo --json $(BUILD)/bench/check-10000.json
 	$(PY) -m benchmarks.daemon --json $(BUILD)/bench/daemon.json
 	$(PY) -m benchmarks.growth --json $(BUILD)/bench/growth.json
+	$(PY) -m benchmarks.read_model --json $(BUILD)/bench/read-model.json
 
 pictures: $(DEV) ## Draw the pictures of the README anew
 	$(PY) -m tools.pictures
 
 lock: $(DEV) ## Resolve the dependencies of pyproject.toml anew, within its bounds
-	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade --extra postgresql pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade --group build -c requirements.lock -o requirements-build.lock
-	$(LOCK) --upgrade pyproject.toml --group build --group dev -c requirements.lock -c requirements-build.lock \
+	$(LOCK) --upgrade --extra postgresql pyproject.toml --group build --group dev -c requirements.lock -c requirements-build.lock \
 		-o requirements-dev.lock
 	$(LOCK) --upgrade --no-annotate tests/controlplane/go.in -o tests/controlplane/go.lock
 

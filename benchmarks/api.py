@@ -1,4 +1,4 @@
-"""Writing to an API server with as little work as can be: what writes must not be what is measured."""
+"""A minimal API client: the cost of writing must not distort what is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from benchmarks.world import STATUS, Declared, named
+from benchmarks.world import STATUS, DeclaredObject, fill_template
 
 DEPLOYER = "kubectl"
 _APPLY = "application/apply-patch+yaml"
@@ -21,7 +21,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An API server, and how to log in to it."""
+    """The address of an API server, and its credentials."""
 
     url: str
     tls: ssl.SSLContext | None = None
@@ -50,33 +50,33 @@ class Session:
             return text
 
     async def get(self, path: str) -> bytes:
-        """What the API server answers. Raises: aiohttp.ClientResponseError: it refused."""
+        """Returns: the body of the response. Raises: aiohttp.ClientResponseError: the request was refused."""
         async with self._session.get(path, raise_for_status=True) as answer:
             return await answer.read()
 
     async def namespace(self, name: str) -> None:
-        """Makes a namespace."""
+        """Creates a namespace."""
         body = f'{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{name}"}}}}'
         await self.send("PATCH", f"/api/v1/namespaces/{name}?fieldManager={DEPLOYER}&force=true", body, _APPLY)
 
-    async def deploy(self, one: Declared) -> None:
-        """Applies one object as `kubectl apply --server-side` does; a Deployment then has rolled out."""
-        await self.send("PATCH", f"{one.item}?fieldManager={DEPLOYER}&force=true", one.text, _APPLY)
-        if one.kind == "deployment":
-            status = f'{{"status":{named(STATUS, one.namespace, one.name)}}}'
-            await self.send("PATCH", f"{one.item}/status?fieldManager=kube-controller-manager", status, MERGE)
+    async def deploy(self, obj: DeclaredObject) -> None:
+        """Applies an object as `kubectl apply --server-side` does; a Deployment gets the status of a rollout."""
+        await self.send("PATCH", f"{obj.item}?fieldManager={DEPLOYER}&force=true", obj.text, _APPLY)
+        if obj.kind == "deployment":
+            status = f'{{"status":{fill_template(STATUS, obj.namespace, obj.name)}}}'
+            await self.send("PATCH", f"{obj.item}/status?fieldManager=kube-controller-manager", status, MERGE)
 
-    async def deploy_all(self, objects: Iterable[Declared]) -> None:
-        """Applies many objects, some at a time, and makes their namespaces."""
-        waiting = iter(objects)
+    async def deploy_all(self, objects: Iterable[DeclaredObject]) -> None:
+        """Applies many objects concurrently, and creates their namespaces."""
+        remaining = iter(objects)
         namespaces: dict[str, asyncio.Task[None]] = {}
 
         async def work() -> None:
-            for one in waiting:
-                if one.namespace not in namespaces:
-                    namespaces[one.namespace] = asyncio.create_task(self.namespace(one.namespace))
-                await namespaces[one.namespace]
-                await self.deploy(one)
+            for obj in remaining:
+                if obj.namespace not in namespaces:
+                    namespaces[obj.namespace] = asyncio.create_task(self.namespace(obj.namespace))
+                await namespaces[obj.namespace]
+                await self.deploy(obj)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):

@@ -1,4 +1,4 @@
-"""A real API server with etcd and no controllers, filled with objects; it tells what was asked of it and by whom."""
+"""A real API server with etcd and no controllers, filled with objects, with metrics and an audit log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.api import Api
-from benchmarks.world import Declared
+from benchmarks.world import DeclaredObject
 from tests.support.controlplane import ADMIN_GROUP, ControlPlane
 
 USER = "driftd"
-"""Who driftd is to the API server, which writes down what this user asks."""
+"""driftd's user; the audit log has the requests of this user only."""
 
 _OURS = ("/metrics", "/readyz")
 _POLICY = {
@@ -26,51 +26,51 @@ _POLICY = {
 
 
 class QuietControlPlane(ControlPlane):
-    """Nobody acts on what is written: Deployments make no pods, and nothing is done in the background."""
+    """A control plane without controllers: Deployments create no pods, and nothing runs in the background."""
 
     def _start_controller_manager(self) -> None:
-        """There is none."""
+        """Does nothing: there is no controller manager."""
 
     def _has_default_account(self) -> bool:
-        """Nobody makes one, and no pod needs it."""
+        """Does not wait: without controllers no account is created, and no pod needs one."""
         return True
 
     def api(self) -> Api:
-        """The API server for its administrator."""
+        """The API as its administrator."""
         pair = self.credentials("admin", (ADMIN_GROUP,))
         context = ssl.create_default_context(cafile=str(self.certificate_authority))
         context.load_cert_chain(pair.certificate, pair.key)
         return Api(self.server, context)
 
-    async def fill(self, objects: Iterable[Declared]) -> None:
+    async def fill(self, objects: Iterable[DeclaredObject]) -> None:
         """Deploys objects."""
         async with self.api().session() as session:
             await session.deploy_all(objects)
 
-    def served(self) -> Served:
-        """How much the API server has done until now."""
+    def load(self) -> ServerLoad:
+        """The total load of the API server so far."""
         samples = self.apiserver_metrics()
         requests = sum(
             sample.value
             for sample in samples
             if sample.name == "apiserver_request_total" and sample.labels.get("subresource") not in _OURS
         )
-        return Served(int(requests), next(s.value for s in samples if s.name == "process_cpu_seconds_total"))
+        return ServerLoad(int(requests), next(s.value for s in samples if s.name == "process_cpu_seconds_total"))
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """Requests that were answered, and seconds of the API server's CPU."""
+class ServerLoad:
+    """Number of requests, and seconds of the API server's CPU."""
 
     requests: int
     cpu: float
 
-    def since(self, before: Served) -> Served:
-        return Served(self.requests - before.requests, self.cpu - before.cpu)
+    def since(self, before: ServerLoad) -> ServerLoad:
+        return ServerLoad(self.requests - before.requests, self.cpu - before.cpu)
 
 
 class Audit:
-    """The API server's own record of what driftd asks."""
+    """The API server's audit log of driftd's requests."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "audit.log"
@@ -79,14 +79,14 @@ class Audit:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What the API server has to be started with."""
+        """The flags of the API server that enable the audit log."""
         return (f"--audit-policy-file={self._policy}", f"--audit-log-path={self._log}", "--audit-log-mode=blocking")
 
     def requests(self, begin: datetime, end: datetime) -> list[str]:
-        """What was asked between two moments, as `verb URI`, in the order of asking."""
-        found: dict[str, str] = {}
+        """The requests received in an interval, as `verb URI`, in order."""
+        requests: dict[str, str] = {}
         for line in self._log.read_text().splitlines() if self._log.exists() else ():
             event = json.loads(line)
             if begin <= datetime.fromisoformat(event["requestReceivedTimestamp"]) < end:
-                found[event["auditID"]] = f"{event['verb']} {event['requestURI']}"
-        return list(found.values())
+                requests[event["auditID"]] = f"{event['verb']} {event['requestURI']}"
+        return list(requests.values())

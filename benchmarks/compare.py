@@ -1,14 +1,14 @@
-"""What a verdict costs: microseconds of CPU per pair of declared and live object, by kind and by how it was deployed.
+"""The cost of a verdict: microseconds of CPU per pair of declared and live object, by kind and way of deployment.
 
     python -m benchmarks.compare [--objects 1000] [--rounds 5] [--json FILE]
 
 The objects are deployed into a sandbox over its API (client-side apply, server-side apply, and an Update as Helm sends
-it), so that they carry defaults, managedFields and, where they are workloads, a status from its controllers. All are
-in sync, but for a row in which a hand has set a label. Objects that differ only in their names are as many as asked
-for, each decoded by itself, as after a LIST. The best of some rounds counts: the machine's noise only adds.
+it), so that they have defaults, managedFields and, if they are workloads, a status from its controllers. All are in
+sync, except for a row in which a label was set manually. Each row has many objects that differ only in their names and
+are decoded separately, as after a LIST. The result is the best round, since noise of the machine only adds.
 
-Beside it stands a bare walk, which only asks whether each declared value is there, and knows no types, owners or paths.
-Machines differ, and so does one machine from hour to hour: the ratio of the two holds.
+For comparison, a bare walk only checks the presence of each declared value, without types, owners or paths. Machines
+differ, and so does one machine from hour to hour: the ratio of the two is stable.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SETTLED_WITHIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Objects of one kind that come into the cluster in one way. `types` is where the API server describes them."""
+    """Objects of one kind that are deployed in one way. `types` is the path of their OpenAPI document."""
 
     body: JsonObject
     collection: str
@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Microseconds of CPU per object. `verdict` includes `decode`, that is making the manifest's body anew."""
+    """Microseconds of CPU per object. `verdict` includes `decode`, the decoding of the manifest's body."""
 
     kind: str
     way: str
@@ -78,17 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--objects", type=int, default=1000, help="pairs per row (default: 1000)")
     command.add_argument("--rounds", type=int, default=5, help="of which the best counts (default: 5)")
     options = command.parse_args(arguments)
-    costs = asyncio.run(measured(options.objects, options.rounds))
-    here = machine("driftd's sandbox in place of Kubernetes")
+    costs = asyncio.run(run_benchmark(options.objects, options.rounds))
+    host = machine("driftd's sandbox in place of Kubernetes")
     columns = ("", "bytes", "owners", "verdict", "decode", "bare walk", "health")
-    show(f"Microseconds of CPU per pair, {options.objects} pairs a row", columns, list(_rows(costs)), [], here)
+    show(f"Microseconds of CPU per pair, {options.objects} pairs a row", columns, list(_rows(costs)), [], host)
     figures = {"objects": options.objects, "costs": [asdict(cost) for cost in costs]}
-    write(options.json, "compare", here, figures)
+    write(options.json, "compare", host, figures)
     return 0
 
 
-async def measured(objects: int, rounds: int) -> list[Cost]:
-    """The costs of all cases. Raises: RuntimeError: a verdict is not what it has to be."""
+async def run_benchmark(objects: int, rounds: int) -> list[Cost]:
+    """The costs of all cases. Raises: RuntimeError: a verdict is not the expected one."""
     sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
     async with sandbox.serve() as served, aiohttp.ClientSession(served.url) as session:
         await _send(session, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", _definition())
@@ -96,7 +96,7 @@ async def measured(objects: int, rounds: int) -> list[Cost]:
 
 
 async def _measure(session: aiohttp.ClientSession, case: Case, objects: int, rounds: int) -> Cost:
-    live = await _deployed(session, case)
+    live = await _deploy(session, case)
     api_version = str(case.body["apiVersion"])
     types = Schemas(await _send(session, "GET", case.types))
     schema = types.of(group_of(api_version), api_version.rpartition("/")[2], case.kind)
@@ -107,20 +107,20 @@ async def _measure(session: aiohttp.ClientSession, case: Case, objects: int, rou
         if verdict.status is not case.status:
             raise RuntimeError(f"{manifest.ref} by {case.way} should be {case.status}: {verdict}")
     gc.collect()
-    gc.freeze()  # a collection would walk the benchmark's own world
+    gc.freeze()  # a collection would traverse the benchmark's own objects
     return Cost(
         case.kind,
         case.way,
         len(text),
         len(live["metadata"]["managedFields"]),
-        _microseconds(lambda: _judge(pairs, schema), objects, rounds),
+        _microseconds(lambda: _compare(pairs, schema), objects, rounds),
         _microseconds(lambda: _decode(pairs), objects, rounds),
         _microseconds(_walking(pairs), objects, rounds),
-        _microseconds(lambda: _look(pairs), objects, rounds),
+        _microseconds(lambda: _assess_health(pairs), objects, rounds),
     )
 
 
-def _judge(pairs: Pairs, schema: Schema | None) -> None:
+def _compare(pairs: Pairs, schema: Schema | None) -> None:
     for manifest, live in pairs:
         COMPARISON.verdict(manifest, live, schema)
 
@@ -140,20 +140,20 @@ def _walking(pairs: Pairs) -> Callable[[], None]:
     return walk
 
 
-def _look(pairs: Pairs) -> None:
+def _assess_health(pairs: Pairs) -> None:
     for manifest, live in pairs:
         health(manifest.ref, live)
 
 
 def _missing(desired: Any, live: Any) -> int:
-    """The bare walk: how many declared values are not there, where items of lists are known by their names."""
+    """The bare walk: the number of declared values that are missing; items of lists are matched by their names."""
     if desired.__class__ is dict:
         return sum([_missing(value, live.get(key)) for key, value in desired.items()])
     if desired.__class__ is list:
         if desired and desired[0].__class__ is dict and "name" in desired[0]:
             named = {item["name"]: item for item in live}
             return sum([_missing(item, named[item["name"]]) for item in desired])
-        return sum([_missing(one, other) for one, other in zip(desired, live, strict=True)])
+        return sum([_missing(item, live_item) for item, live_item in zip(desired, live, strict=True)])
     return 1 if desired != live else 0
 
 
@@ -177,8 +177,8 @@ def _renamed(text: str, number: int) -> dict[str, Any]:
     return body
 
 
-async def _deployed(session: aiohttp.ClientSession, case: Case) -> dict[str, Any]:
-    """The object as it is live once it was deployed, and its controllers have done their work."""
+async def _deploy(session: aiohttp.ClientSession, case: Case) -> dict[str, Any]:
+    """The live object after its deployment and the end of its rollout."""
     body: dict[str, Any] = copy.deepcopy(dict(case.body))
     item = f"{case.collection}/{body['metadata']['name']}"
     match case.way.partition(" + ")[0]:
@@ -193,12 +193,12 @@ async def _deployed(session: aiohttp.ClientSession, case: Case) -> dict[str, Any
     if case.status is not Status.IN_SYNC:
         label = {"metadata": {"labels": {"by": "hand"}}}
         await _send(session, "PATCH", f"{item}?fieldManager=kubectl-label", label, "application/merge-patch+json")
-    live = await _settled(session, item)
+    live = await _wait_settled(session, item)
     await _send(session, "DELETE", item)
     return live
 
 
-async def _settled(session: aiohttp.ClientSession, item: str) -> dict[str, Any]:
+async def _wait_settled(session: aiohttp.ClientSession, item: str) -> dict[str, Any]:
     deadline = time.monotonic() + SETTLED_WITHIN
     while True:
         live = await _send(session, "GET", item)
@@ -216,19 +216,19 @@ async def _send(
     async with session.request(method, path, data=payload, headers={"Content-Type": content}) as answer:
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {await answer.text()}")
-        found: dict[str, Any] = await answer.json()
-        return found
+        document: dict[str, Any] = await answer.json()
+        return document
 
 
 def _cases() -> list[Case]:
-    here = "namespaces/default"
-    workload = (_deployment(), f"/apis/apps/v1/{here}/deployments", "/openapi/v3/apis/apps/v1")
-    service = (_service(), f"/api/v1/{here}/services", "/openapi/v3/api/v1")
-    settings = (_config_map(), f"/api/v1/{here}/configmaps", "/openapi/v3/api/v1")
-    custom = (_shop(), f"/apis/bench.example.com/v1/{here}/shops", "/openapi/v3/apis/bench.example.com/v1")
+    namespace = "namespaces/default"
+    workload = (_deployment(), f"/apis/apps/v1/{namespace}/deployments", "/openapi/v3/apis/apps/v1")
+    service = (_service(), f"/api/v1/{namespace}/services", "/openapi/v3/api/v1")
+    settings = (_config_map(), f"/api/v1/{namespace}/configmaps", "/openapi/v3/api/v1")
+    custom = (_shop(), f"/apis/bench.example.com/v1/{namespace}/shops", "/openapi/v3/apis/bench.example.com/v1")
     ways = ("client-side apply", "server-side apply", "update")
-    found = [Case(*kind, way) for kind in (workload, service, settings, custom) for way in ways]
-    return [*found, Case(*workload, "server-side + hand", Status.DRIFTED)]
+    cases = [Case(*kind, way) for kind in (workload, service, settings, custom) for way in ways]
+    return [*cases, Case(*workload, "server-side + hand", Status.DRIFTED)]
 
 
 def _metadata() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The least that a comparison has to do: one LIST of each kind, its decoding, and the parsing of the manifests.
+"""The minimum of a comparison: one LIST of each kind, its decoding, and the parsing of the manifests.
 
-`python -m benchmarks.floor KUBECONFIG FOLDER PATH…`: nothing is compared, no type is known, no value is resolved.
-It prints the seconds that each step takes.
+`python -m benchmarks.floor KUBECONFIG FOLDER PATH…`: no comparison, no types, no resolution of values.
+It prints the duration of each step in seconds.
 """
 
 from __future__ import annotations

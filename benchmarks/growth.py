@@ -1,14 +1,14 @@
-"""How the cost grows: 1,000 to 100,000 objects in one cluster, and 50 clusters in one daemon, on sandboxes.
+"""The growth of the cost: 1,000 to 100,000 objects in one cluster, and 50 clusters in one daemon, on sandboxes.
 
     python -m benchmarks.growth [--objects 1000,10000,100000] [--clusters 50x2000] [--rate 20] [--json FILE]
 
-The sandbox is an API server in memory, in a process of its own on the same machine, and written in Python: it is slower
-than a real one, and what it takes is part of every wall time here. CPU and memory are driftd's alone.
+The sandbox is an API server in memory, in a separate process on the same machine, and written in Python: it is slower
+than a real one, which adds to every wall time. CPU and memory are those of driftd alone.
 
-Each line is a cold `driftd check` (of one cluster), then a daemon: from its start until it is ready, at rest, and with
-labels set by hand at a steady rate, in all of its clusters in turn. All clusters are deployed from one folder; each
-is an app of its own. "ms each" and "KiB each" are what an object adds to the CPU time of the cold pass and to the
-memory at rest, over the smallest size: they stay the same where the growth is linear.
+Each line is a cold `driftd check` (of one cluster), then a daemon: from start to readiness, idle, and with manual
+changes of labels at a constant rate, in all of its clusters in turn. All clusters are deployed from one folder; each is
+a separate app. "ms each" and "KiB each" are the CPU time of the cold pass and the idle memory per object added to the
+smallest size: they are constant if the growth is linear.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from pathlib import Path
 import yaml
 
 from benchmarks.api import Api
-from benchmarks.daemon import Quiet, configuration, rest
+from benchmarks.daemon import Quiet, configuration, measure_idle
 from benchmarks.latency import Latencies, Target, measure
 from benchmarks.machine import machine
 from benchmarks.observed import Daemon, Memory
 from benchmarks.sandbox_server import SandboxServer
-from benchmarks.table import mebibytes, milliseconds, parser, say, seconds, show, write
+from benchmarks.table import mebibytes, milliseconds, parser, progress, seconds, show, write
 from benchmarks.usage import AS_INSTALLED, Usage, run
-from benchmarks.world import FOLDER, Repository, declared
+from benchmarks.world import FOLDER, Repository, declared_objects
 
 _READY_WITHIN = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """So many clusters with so many objects each."""
+    """A number of clusters, and the number of objects in each."""
 
     clusters: int
     objects: int
@@ -54,7 +54,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`ready_cpu` is what the daemon's CPU did until it was ready, in seconds."""
+    """`ready_cpu` is the daemon's CPU time until readiness, in seconds."""
 
     size: Size
     check: Usage | None
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.clusters:
         clusters, _, objects = options.clusters.partition("x")
         sizes.append(Size(int(clusters), int(objects)))
-    found = [measured(size, options.rate, options.seconds, options.quiet) for size in sizes]
-    here = machine("driftd's sandbox in place of Kubernetes")
+    figures = [run_benchmark(size, options.rate, options.seconds, options.quiet) for size in sizes]
+    host = machine("driftd's sandbox in place of Kubernetes")
     columns = (
         "objects", "check s", "CPU s", "MiB", "ready s", "CPU s", "ms each", "RSS MiB", "peak", "KiB each",
         "idle CPU %", "p50 ms", "p99 ms", "CPU ms",
@@ -86,30 +86,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notes = [
         f"Last three: from sending a label to its verdict in the store, at {options.rate:g} a second, and CPU for each."
     ]
-    show("Growth", columns, list(_rows(found)), notes, here)
-    write(options.json, "growth", here, {"rate": options.rate, "sizes": [asdict(one) for one in found]})
+    show("Growth", columns, list(_rows(figures)), notes, host)
+    write(options.json, "growth", host, {"rate": options.rate, "sizes": [asdict(size) for size in figures]})
     return 0
 
 
-def measured(size: Size, rate: float, lasting: float, quiet: float) -> Figures:
-    """The figures of one size. Raises: RuntimeError: something did not work."""
+def run_benchmark(size: Size, rate: float, lasting: float, quiet: float) -> Figures:
+    """The figures of one size. Raises: RuntimeError: a measurement failed."""
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as name:
         folder = Path(name)
         repository = Repository(folder / "repository")
-        repository.make(declared(size.objects))
-        say(f"{size} objects: filling the sandbox …")
+        repository.make(declared_objects(size.objects))
+        progress(f"{size} objects: filling the sandbox …")
         with SandboxServer(folder, size.objects, size.clusters) as server:
             clusters = {file.stem: file for file in server.kubeconfigs}
             check = None
             if size.clusters == 1:
-                say(f"{size} objects: a cold check …")
+                progress(f"{size} objects: a cold check …")
                 check = _check(folder, repository.folder, server.kubeconfigs[0])
-            say(f"{size} objects: the daemon …")
+            progress(f"{size} objects: the daemon …")
             with Daemon(folder / "driftd", configuration(repository.folder, clusters), **AS_INSTALLED) as daemon:
                 began = time.monotonic()
                 daemon.start().wait_ready(_READY_WITHIN)
                 ready, ready_cpu = time.monotonic() - began, daemon.cpu()
-                memory, idle = rest(daemon, quiet)
+                memory, idle = measure_idle(daemon, quiet)
                 writes = min(size.total, int(rate * lasting))
                 targets = list(islice(_targets(clusters, size.objects), writes))
                 latencies = asyncio.run(measure(daemon, targets, "label", rate=rate, seconds=lasting))
@@ -123,13 +123,13 @@ def _check(folder: Path, repository: Path, kubeconfig: Path) -> Usage:
 
 
 def _targets(clusters: dict[str, Path], objects: int) -> Iterator[Target]:
-    """The objects of all clusters, the clusters taking turns."""
+    """The objects of all clusters, alternating between clusters."""
     apis = {app: _api(kubeconfig) for app, kubeconfig in clusters.items()}
-    streams = cycle([(app, declared(objects)) for app in clusters])
+    streams = cycle([(app, declared_objects(objects)) for app in clusters])
     for app, stream in streams:
-        if (one := next(stream, None)) is None:
+        if (obj := next(stream, None)) is None:
             return
-        yield Target(apis[app], app, one)
+        yield Target(apis[app], app, obj)
 
 
 def _api(kubeconfig: Path) -> Api:
@@ -137,24 +137,24 @@ def _api(kubeconfig: Path) -> Api:
     return Api(config["clusters"][0]["cluster"]["server"], token=config["users"][0]["user"]["token"])
 
 
-def _rows(found: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
-    smallest = min(found, key=lambda one: one.size.total)
-    for one in found:
-        check = one.check
-        more = one.size.total - smallest.size.total
-        cpu = f"{(one.ready_cpu - smallest.ready_cpu) / more * 1000:.2f}" if more else ""
-        memory = f"{(one.memory.now - smallest.memory.now) / more / 1024:.1f}" if more else ""
-        latency = one.latencies
+def _rows(sizes: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
+    smallest = min(sizes, key=lambda figures: figures.size.total)
+    for figures in sizes:
+        check = figures.check
+        more = figures.size.total - smallest.size.total
+        cpu = f"{(figures.ready_cpu - smallest.ready_cpu) / more * 1000:.2f}" if more else ""
+        memory = f"{(figures.memory.now - smallest.memory.now) / more / 1024:.1f}" if more else ""
+        latency = figures.latencies
         yield (
-            str(one.size),
+            str(figures.size),
             *((seconds(check.wall), seconds(check.cpu), mebibytes(check.memory)) if check else ("", "", "")),
-            seconds(one.ready),
-            seconds(one.ready_cpu),
+            seconds(figures.ready),
+            seconds(figures.ready_cpu),
             cpu,
-            mebibytes(one.memory.now),
-            mebibytes(one.memory.peak),
+            mebibytes(figures.memory.now),
+            mebibytes(figures.memory.peak),
             memory,
-            f"{one.quiet.cpu * 100:.2f}",
+            f"{figures.quiet.cpu * 100:.2f}",
             *(milliseconds(value) for value in (latency.sent_p50, latency.sent_p99, latency.cpu_per_write)),
         )
 

@@ -1,4 +1,4 @@
-"""From a write in the cluster to its drift in the store: writes at a steady rate, and a watch on the verdicts."""
+"""The latency from a write in the cluster to its drift in the store, for writes at a constant rate."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from itertools import cycle, islice
 
 from benchmarks.api import MERGE, STRATEGIC, Api, Session
 from benchmarks.observed import Daemon, StoreProbe
-from benchmarks.world import Declared
+from benchmarks.world import DeclaredObject
 
-LOOK = 0.001
-"""Seconds between two looks at the store: the resolution of what is measured here."""
+POLL_SECONDS = 0.001
+"""Seconds between two polls of the store: the resolution of the measurement."""
 
-_PATIENCE = 60.0
-"""Seconds after the last write until what has not been recorded counts as lost."""
+_LOST_AFTER_SECONDS = 60.0
+"""Seconds after the last write after which unrecorded writes are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One object that is written to, where, and by which app it is declared."""
+    """An object to write to, its API server, and the app that declares it."""
 
     api: Api
     app: str
-    one: Declared
+    obj: DeclaredObject
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds until the drift is recorded: from sending a write (`sent`), and from the answer to it (`answered`).
+    """Seconds until the drift is recorded: from sending a write (`sent`), and from its response (`answered`).
 
-    The first is more than the daemon's own delay, the second less. `write_p50` and `write_p99` are the
-    API server's own time. `late_p50` is that of the last fifth of the writes: where it is much more than `sent_p50`,
-    work piles up. `reached` is the rate at which writes were answered, `cpu_per_write` the daemon's seconds of CPU for
-    each.
+    The first is longer than the daemon's own delay, the second shorter. `write_p50` and `write_p99` are the API
+    server's own time. `late_p50` is that of the last fifth of the writes: if it is much longer than `sent_p50`, a
+    backlog builds up. `reached` is the rate of completed writes, `cpu_per_write` the daemon's seconds of CPU per write.
     """
 
     writes: int
@@ -66,7 +65,7 @@ class _Write:
 
 
 async def measure(daemon: Daemon, targets: Sequence[Target], edit: str, *, rate: float, seconds: float) -> Latencies:
-    """Writes to the targets in turn, so many a second, whether or not what came before has been recorded.
+    """Writes to the targets in turn, at `rate` per second, without waiting for earlier writes to be recorded.
 
     Raises: RuntimeError: a write was refused. KeyError: an object has no verdict.
     """
@@ -77,8 +76,8 @@ async def measure(daemon: Daemon, targets: Sequence[Target], edit: str, *, rate:
         watching = asyncio.create_task(_watch(probe, writes, waiting))
         try:
             await _write_all(targets, edit, writes, waiting, rate)
-            with suppress(TimeoutError):  # what is still missing then is counted as lost
-                await asyncio.wait_for(watching, _PATIENCE)
+            with suppress(TimeoutError):  # writes that are missing then are counted as lost
+                await asyncio.wait_for(watching, _LOST_AFTER_SECONDS)
         finally:
             watching.cancel()
     return _summary(writes, daemon.cpu() - before)
@@ -88,7 +87,7 @@ def _writes(probe: StoreProbe, targets: Sequence[Target], edit: str, count: int)
     positions = {app: probe.positions(app) for app in {target.app for target in targets}}
     writes = []
     for number, target in enumerate(islice(cycle(targets), count)):
-        position = positions[target.app][f"{target.one.namespace}/{target.one.name}"]
+        position = positions[target.app][f"{target.obj.namespace}/{target.obj.name}"]
         writes.append(_Write(target.app, position, f"{edit[0]}{number:06d}".encode()))
     return writes
 
@@ -104,28 +103,28 @@ async def _write_all(
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
                 target = targets[number % len(targets)]
                 waiting.add(number)
-                group.create_task(_send(sessions[target.api], target.one, edit, write))
+                group.create_task(_send(sessions[target.api], target.obj, edit, write))
 
 
-async def _send(session: Session, one: Declared, edit: str, write: _Write) -> None:
+async def _send(session: Session, obj: DeclaredObject, edit: str, write: _Write) -> None:
     write.sent = time.monotonic()
-    await EDITS[edit](session, one, write.token.decode())
+    await EDITS[edit](session, obj, write.token.decode())
     write.answered = time.monotonic()
 
 
 async def _watch(probe: StoreProbe, writes: Sequence[_Write], waiting: set[int]) -> None:
-    """Notes when each write is recorded. A moment is that of the look which finds the news, before it is read."""
-    left = len(writes)
-    while left:
+    """Sets the time at which each write is recorded: that of the poll that detects the change, before it is read."""
+    remaining = len(writes)
+    while remaining:
         now = time.monotonic()
-        if probe.has_news():
+        if probe.has_changed():
             for number in sorted(waiting):
                 write = writes[number]
                 if write.token in probe.verdict(write.app, write.position):
                     write.recorded = now
                     waiting.discard(number)
-                    left -= 1
-        await asyncio.sleep(LOOK)
+                    remaining -= 1
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _summary(writes: Sequence[_Write], cpu: float) -> Latencies:
@@ -133,7 +132,7 @@ def _summary(writes: Sequence[_Write], cpu: float) -> Latencies:
     if len(recorded) < 2:
         raise RuntimeError(f"of {len(writes)} writes {len(recorded)} were recorded")
     sent = [write.recorded - write.sent for write in recorded]
-    # an answer may come after the drift was recorded: the watch heard of the write first
+    # a response may arrive after the drift was recorded: the watch event was faster
     answered = [max(0.0, write.recorded - write.answered) for write in recorded]
     writing = [write.answered - write.sent for write in writes]
     took = max(write.answered for write in writes) - writes[0].sent
@@ -157,18 +156,18 @@ def _p99(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
-async def _label(session: Session, one: Declared, token: str) -> None:
-    """A label that Git does not declare, as `kubectl label` sets it."""
+async def _label(session: Session, obj: DeclaredObject, token: str) -> None:
+    """Sets a label that Git does not declare, as `kubectl label` does."""
     body = json.dumps({"metadata": {"labels": {"bench": token}}})
-    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-label", body, MERGE)
+    await session.send("PATCH", f"{obj.item}?fieldManager=kubectl-label", body, MERGE)
 
 
-async def _image(session: Session, one: Declared, token: str) -> None:
-    """Another image than Git declares, as `kubectl set image` sets it: its line and its history are looked up."""
-    container = {"name": "server", "image": f"registry.example.com/{one.namespace}/{one.name}:{token}"}
+async def _image(session: Session, obj: DeclaredObject, token: str) -> None:
+    """Sets another image than Git declares, as `kubectl set image` does: its line and its history are looked up."""
+    container = {"name": "server", "image": f"registry.example.com/{obj.namespace}/{obj.name}:{token}"}
     body = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
-    await session.send("PATCH", f"{one.item}?fieldManager=kubectl-set", body, STRATEGIC)
+    await session.send("PATCH", f"{obj.item}?fieldManager=kubectl-set", body, STRATEGIC)
 
 
 EDITS = {"label": _label, "image": _image}
-"""What a hand may do to an object."""
+"""Manual edits of an object, by name."""

@@ -1,4 +1,4 @@
-"""The machine in words: figures say nothing without it."""
+"""A description of the machine, without which figures cannot be interpreted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where and when something was measured."""
+    """The machine and the time of a measurement."""
 
     cores: int
     memory_gib: float
@@ -29,7 +29,7 @@ class Machine:
 
 
 def machine(kubernetes: str) -> Machine:
-    """This machine, and what stands for Kubernetes: a version, or the sandbox."""
+    """This machine, and the kind of cluster: a version of Kubernetes, or the sandbox."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(
         cores=len(os.sched_getaffinity(0)),

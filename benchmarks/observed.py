@@ -1,4 +1,4 @@
-"""The daemon under observation: a process of its own, its memory, its CPU, and what it records in its store."""
+"""The daemon under measurement: its process, memory and CPU, and the verdicts in its store."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: resident now, and at the most until now."""
+    """Resident bytes: current, and peak."""
 
     now: int
     peak: int
 
 
 class Daemon(Driftd):
-    """A daemon whose process can be looked at."""
+    """A daemon whose process can be inspected."""
 
     @property
     def pid(self) -> int:
@@ -39,7 +39,7 @@ class Daemon(Driftd):
         return self.folder / "driftd.db"
 
     def wait_ready(self, within: float) -> None:
-        """Returns when every app has had a pass. Raises: RuntimeError: it ended, or takes longer than that."""
+        """Waits until every app has had a pass. Raises: RuntimeError: the daemon ended, or `within` seconds passed."""
         end = time.monotonic() + within
         url = f"{self.url}/readyz"
         while not _answers(url):
@@ -56,7 +56,7 @@ class Daemon(Driftd):
         return Memory(*(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM")))
 
     def cpu(self) -> float:
-        """Seconds of CPU until now, those of the programs that it ran (Git) included."""
+        """Seconds of CPU so far, including those of child processes (Git)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
         return sum(int(ticks) for ticks in fields[11:15]) / _TICK
 
@@ -70,11 +70,11 @@ def _answers(url: str) -> bool:
 
 
 class StoreProbe:
-    """Reads the daemon's SQLite file beside it, without ever holding it up (WAL lets readers be)."""
+    """Reads the daemon's SQLite file without blocking the daemon (WAL)."""
 
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, isolation_level=None)
-        self._seen = -1
+        self._version = -1
 
     def __enter__(self) -> Self:
         return self
@@ -84,14 +84,14 @@ class StoreProbe:
     ) -> None:
         self._connection.close()
 
-    def has_news(self) -> bool:
-        """Whether anything was committed since this was asked last. Costs a look at the shared index, no query."""
+    def has_changed(self) -> bool:
+        """Whether anything was committed since the last call. Reads the shared index only, without a query."""
         version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        seen, self._seen = self._seen, version
-        return version != seen
+        previous, self._version = self._version, version
+        return version != previous
 
     def positions(self, app: str) -> dict[str, int]:
-        """Where the verdict of each object is kept, by `NAMESPACE/NAME` (of one kind)."""
+        """The position of each object's verdict, by `NAMESPACE/NAME` (of one kind)."""
         rows = self._connection.execute(
             "SELECT position, json_extract(document, '$.ref.namespace'), json_extract(document, '$.ref.name')"
             " FROM verdicts WHERE app = ?",
@@ -100,7 +100,7 @@ class StoreProbe:
         return {f"{namespace}/{name}": position for position, namespace, name in rows}
 
     def verdict(self, app: str, position: int) -> bytes:
-        """The verdict at a position, as the store keeps it; empty where there is none just now."""
+        """The stored document of the verdict at a position; empty if there is none."""
         row = self._connection.execute(
             "SELECT document FROM verdicts WHERE app = ? AND position = ?", (app, position)
         ).fetchone()

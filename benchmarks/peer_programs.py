@@ -1,4 +1,4 @@
-"""The peers' own libraries as small programs, built once from `benchmarks/peers` into the user's cache folder."""
+"""Small programs around the peers' own libraries, built once from `benchmarks/peers` into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks.table import say
+from benchmarks.table import progress
 from tests.support.assets import cache_folder
 from tests.support.go_toolchain import find_go
 
@@ -16,16 +16,16 @@ SOURCES = Path(__file__).resolve().parent / "peers"
 
 
 def program(name: str) -> Path:
-    """The program of one peer, which is built where it is not there yet.
+    """The program of a peer, built if it is missing.
 
-    Raises: GoMissing: there is no Go. RuntimeError: it could not be built; the compiler's words are in the text.
+    Raises: GoMissing: there is no Go. RuntimeError: the build failed; the text has the compiler's output.
     """
     target = cache_folder().parent / "peers" / f"{name}-{_key(name)}"
     if os.access(target, os.X_OK):
         return target
-    say(f"Building what {name} compares with (once; a few minutes) …")
+    progress(f"Building what {name} compares with (once; a few minutes) …")
     target.parent.mkdir(parents=True, exist_ok=True)
-    go = find_go(cache_folder() / "go", say)
+    go = find_go(cache_folder() / "go", progress)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
         result = Path(scratch) / name
         build = go.run(["build", "-ldflags", "-s -w", "-o", str(result), "."], cwd=SOURCES / name)

@@ -1,7 +1,7 @@
-"""Sandboxes in a process of their own: `python -m benchmarks.sandbox_server FOLDER OBJECTS [CLUSTERS]`.
+"""Sandboxes in a separate process: `python -m benchmarks.sandbox_server FOLDER OBJECTS [CLUSTERS]`.
 
-Each holds the same objects as a real cluster would after their deployment. Kubeconfigs are written to FOLDER, their
-paths are printed as a line of JSON once all of them answer. The process ends when its standard input is closed.
+Each has the same objects as a real cluster after their deployment. Kubeconfigs are written to FOLDER, and their paths
+are printed as a line of JSON once all clusters are served. The process ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self
 import orjson
 
 from benchmarks.api import Api
-from benchmarks.world import Declared, declare, declared
+from benchmarks.world import DeclaredObject, declare, declared_objects
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
 
@@ -30,40 +30,40 @@ _HELD = RolloutSettings(enabled=False)
 
 async def serve(folder: Path, objects: int, clusters: int) -> None:
     """Serves until standard input is closed."""
-    sample = await _deployed_sample()
+    sample = await _deploy_sample()
     gc.disable()
     async with AsyncExitStack() as stack:
         kubeconfigs = []
         for number in range(clusters):
             sandbox = await stack.enter_async_context(Sandbox(rollout=_HELD).serve())
-            sandbox.load(_live(sample, declared(objects)))
+            sandbox.load(_live_objects(sample, declared_objects(objects)))
             kubeconfigs.append(str(sandbox.write_kubeconfig(folder / f"cluster-{number:02d}.kubeconfig")))
         gc.collect()
-        gc.freeze()  # the world itself is no garbage, and is not to be walked while the daemon is measured
+        gc.freeze()  # a collection would traverse all objects during the measurement, although they are no garbage
         gc.enable()
         print(json.dumps(kubeconfigs), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def _deployed_sample() -> str:
-    """One object as it is after its deployment, managedFields, defaults and status included, as JSON."""
+async def _deploy_sample() -> str:
+    """A deployed object with managedFields, defaults and status, as JSON."""
     async with Sandbox(rollout=_HELD).serve() as sandbox, Api(sandbox.url, token=sandbox.token).session() as session:
         await session.namespace(_SAMPLE.namespace)
         await session.deploy(_SAMPLE)
         return (await session.get(_SAMPLE.item)).decode()
 
 
-def _live(sample: str, objects: Iterator[Declared]) -> Iterator[dict[str, Any]]:
-    for one in objects:
-        text = sample.replace(_SAMPLE.namespace, one.namespace).replace(_SAMPLE.name, one.name)
+def _live_objects(sample: str, objects: Iterator[DeclaredObject]) -> Iterator[dict[str, Any]]:
+    for obj in objects:
+        text = sample.replace(_SAMPLE.namespace, obj.namespace).replace(_SAMPLE.name, obj.name)
         body: dict[str, Any] = orjson.loads(text)
-        for given_by_server in ("uid", "resourceVersion"):
-            del body["metadata"][given_by_server]
+        for key in ("uid", "resourceVersion"):
+            del body["metadata"][key]
         yield body
 
 
 class SandboxServer:
-    """The process, as a context. `kubeconfigs` are those of its clusters."""
+    """The process as a context manager. `kubeconfigs` are those of its clusters."""
 
     def __init__(self, folder: Path, objects: int, clusters: int = 1) -> None:
         self.kubeconfigs: list[Path] = []
@@ -74,7 +74,7 @@ class SandboxServer:
         self._process = subprocess.Popen(  # noqa: S603  # this module
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert self._process.stdout is not None  # noqa: S101  # it was asked for
+        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the sandbox ended with {self._process.wait()}")

@@ -1,4 +1,4 @@
-"""How figures are shown: a table for people, JSON for programs, and the machine under both."""
+"""Output of figures: a table for people, JSON for programs, both with the machine."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from benchmarks.machine import Machine
 Row = Sequence[str]
 
 _WIDTH = 110
-"""Characters of a line where no terminal says how many there are."""
+"""Characters of a line if the output is not a terminal."""
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:
-    """A command line whose description is the first line of a module's documentation, with `--json`."""
-    made = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
-    made.add_argument("--json", metavar="FILE", help="also write the figures there")
-    return made
+    """A command line parser with `--json`, described by the first line of a module's docstring."""
+    result = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
+    result.add_argument("--json", metavar="FILE", help="also write the figures there")
+    return result
 
 
-def say(line: str) -> None:
-    """Tells what is under way, on standard error."""
+def progress(line: str) -> None:
+    """Prints a progress message to standard error."""
     Console(stderr=True, highlight=False).print(line, style="dim")
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str], machine: Machine) -> None:
-    """Prints a table. The first column is text, the others are figures."""
+    """Prints a table. The first column is text, the others are numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=not number)
@@ -50,7 +50,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequenc
 
 
 def write(file: str | None, benchmark: str, machine: Machine, figures: Mapping[str, Any]) -> None:
-    """Writes the figures, and all that is needed to understand them, where a file was asked for."""
+    """Writes the figures and the machine as JSON, if a file was given."""
     if file is not None:
         document = {"benchmark": benchmark, "machine": asdict(machine), **figures}
         Path(file).write_text(json.dumps(document, indent=2) + "\n")

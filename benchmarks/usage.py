@@ -1,4 +1,4 @@
-"""What a command takes: seconds by the clock, seconds of CPU, memory."""
+"""Resource usage of a command: wall time, CPU time, memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 _LAUNCHER = Path(__file__).resolve().parent / "launcher.py"
 
 AS_INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
-"""Bytecode is kept, as an installation has it: a machine of developers may say otherwise."""
+"""Enables the bytecode cache, as in an installation: a development machine may disable it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds and bytes; the processes that the command itself has started and waited for are counted in.
+    """Seconds and bytes, including child processes that the command has waited for.
 
-    `memory` is that of the largest of them.
+    `memory` is that of the largest process.
     """
 
     wall: float
@@ -35,12 +35,12 @@ class Usage:
 
 
 def median(usages: Sequence[Usage]) -> Usage:
-    """Each figure's own median."""
+    """The median of each figure."""
     return Usage(
-        statistics.median(one.wall for one in usages),
-        statistics.median(one.user for one in usages),
-        statistics.median(one.system for one in usages),
-        int(statistics.median(one.memory for one in usages)),
+        statistics.median(usage.wall for usage in usages),
+        statistics.median(usage.user for usage in usages),
+        statistics.median(usage.system for usage in usages),
+        int(statistics.median(usage.memory for usage in usages)),
     )
 
 
@@ -51,18 +51,18 @@ def run(
     environment: Mapping[str, str] | None = None,
     codes: Collection[int] = (0,),
 ) -> Usage:
-    """Runs a command to its end; what it prints goes to the file `output`.
+    """Runs a command to its end; its output goes to the file `output`.
 
-    Raises: RuntimeError: it ended with none of `codes`; the end of what it printed is in the text.
+    Raises: RuntimeError: its exit code is not one of `codes`; the text has the end of its output.
     """
-    done = subprocess.run(  # noqa: S603  # what is measured
+    done = subprocess.run(  # noqa: S603  # the measured command
         [sys.executable, "-I", "-S", _LAUNCHER, output, *command],
         check=True,
         stdout=subprocess.PIPE,
         env={**os.environ, **AS_INSTALLED, **(environment or {})},
     )
-    taken = json.loads(done.stdout)
-    if taken["code"] not in codes:
+    usage = json.loads(done.stdout)
+    if usage["code"] not in codes:
         tail = output.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {taken['code']}:\n{tail}")
-    return Usage(taken["wall"], taken["user"], taken["system"], taken["memory"])
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {usage['code']}:\n{tail}")
+    return Usage(usage["wall"], usage["user"], usage["system"], usage["memory"])

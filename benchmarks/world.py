@@ -1,4 +1,4 @@
-"""The objects that the benchmarks are about: as Git declares them, and as they are once they are deployed."""
+"""The objects of the benchmarks, as manifests in Git and as deployed objects."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 FOLDER = "apps"
-"""Where the repository keeps the manifests."""
+"""The folder of the manifests in the repository."""
 
 IMAGE = "1.4.2"
 """The tag that every Deployment declares."""
 
 STATUS = (TEMPLATES / "deployment-status.json").read_text()
-"""What its controller writes of a Deployment that has rolled out."""
+"""The status of a Deployment after its rollout."""
 
 _NAMESPACES = 20
 _COLLECTIONS = {"deployment": "apis/apps/v1", "service": "api/v1", "configmap": "api/v1"}
@@ -24,8 +24,8 @@ KINDS = tuple(_COLLECTIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """One object, and the text of the manifest that declares it."""
+class DeclaredObject:
+    """An object and the text of its manifest."""
 
     kind: str
     namespace: str
@@ -34,12 +34,12 @@ class Declared:
 
     @property
     def collection(self) -> str:
-        """The path of its collection in the API."""
+        """The API path of its collection."""
         return f"/{_COLLECTIONS[self.kind]}/namespaces/{self.namespace}/{self.kind}s"
 
     @property
     def item(self) -> str:
-        """Its own path in the API."""
+        """Its API path."""
         return f"{self.collection}/{self.name}"
 
     @property
@@ -48,52 +48,54 @@ class Declared:
         return f"{FOLDER}/{self.namespace}/{self.name}-{self.kind}.yaml"
 
 
-def declare(kind: str, namespace: str, name: str) -> Declared:
-    """One object of a template."""
-    return Declared(kind, namespace, name, named((TEMPLATES / f"{kind}.yaml").read_text(), namespace, name))
+def declare(kind: str, namespace: str, name: str) -> DeclaredObject:
+    """An object from the template of its kind."""
+    return DeclaredObject(
+        kind, namespace, name, fill_template((TEMPLATES / f"{kind}.yaml").read_text(), namespace, name)
+    )
 
 
-def declared(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> Iterator[Declared]:
-    """So many objects in twenty namespaces, the kinds taking turns."""
+def declared_objects(objects: int, kinds: tuple[str, ...] = ("deployment",)) -> Iterator[DeclaredObject]:
+    """Objects in twenty namespaces, alternating between kinds."""
     templates = {kind: (TEMPLATES / f"{kind}.yaml").read_text() for kind in kinds}
     for number in range(objects):
         kind = kinds[number % len(kinds)]
         namespace, name = f"team-{number % _NAMESPACES:02d}", f"shop-{number // len(kinds):06d}"
-        yield Declared(kind, namespace, name, named(templates[kind], namespace, name))
+        yield DeclaredObject(kind, namespace, name, fill_template(templates[kind], namespace, name))
 
 
-def named(text: str, namespace: str, name: str) -> str:
-    """A template's text for one object."""
+def fill_template(text: str, namespace: str, name: str) -> str:
+    """The text of a template with its placeholders replaced."""
     return text.replace("NAMESPACE", namespace).replace("NAME", name)
 
 
 class Repository:
-    """A Git repository in a folder of its own, with one file for each object."""
+    """A Git repository with one file for each object."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make(self, objects: Iterable[Declared]) -> int:
-        """Commits the objects; returns how many there were."""
+    def make(self, objects: Iterable[DeclaredObject]) -> int:
+        """Commits the objects; returns their number."""
         self.folder.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
         count = 0
-        for one in objects:
-            file = self.folder / one.file
+        for obj in objects:
+            file = self.folder / obj.file
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(one.text)
+            file.write_text(obj.text)
             count += 1
         self._commit("Declare everything")
         return count
 
-    def change(self, one: Declared, old: str, new: str) -> None:
-        """Commits another text in place of `old` in the file of one object."""
-        file = self.folder / one.file
+    def change(self, obj: DeclaredObject, old: str, new: str) -> None:
+        """Commits `new` in place of `old` in the file of an object."""
+        file = self.folder / obj.file
         text = file.read_text()
         if old not in text:
             raise ValueError(f"{file} does not hold {old}")
         file.write_text(text.replace(old, new))
-        self._commit(f"Change {one.name}")
+        self._commit(f"Change {obj.name}")
 
     def _commit(self, subject: str) -> None:
         self._git("add", "--all")

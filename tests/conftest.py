@@ -1,7 +1,7 @@
-"""The real control plane as fixtures, and how hypothesis runs.
+"""Fixtures of the real control plane, and settings of hypothesis.
 
-Whatever asks for `assets` or a fixture built on it is marked `controlplane`: that tier, and only that, needs the
-control plane's programs. They are built before the first test runs, so that no test's timeout pays for it.
+A test that uses `assets`, or a fixture built on it, is marked `controlplane`; with `corpora`, it is marked `corpora`.
+The control plane's programs are built before the first test runs, so that no test's timeout pays for it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.support import TIER
+from tests.support import CONTROLPLANE, TIERS
 from tests.support import assets as control_plane_assets
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
-pytest_plugins = ["tests.support.tally", "tests.support.worlds"]
+pytest_plugins = ["tests.support.tally", "tests.support.corpora", "tests.support.worlds"]
 
-# How quick this machine is just now is no property of what is tested.
+# The speed of the machine is not a property of the code under test.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """A command that a test runs in its own process sets up logging: for that test, and not for those after it."""
+    """Restores logging, which a command that a test runs in its own process configures, for the tests after it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -47,9 +47,9 @@ def assets() -> Path:
 
 @pytest.fixture(scope="session")
 def control_plane(assets: Path) -> Iterator[ControlPlane]:
-    """A real Kubernetes cluster that all tests of the session share (under xdist: one for each worker).
+    """A real Kubernetes cluster shared by all tests of the session (under xdist: one for each worker).
 
-    Keep to a namespace of your own; a test that needs the whole cluster starts its own `ControlPlane(assets)`.
+    Use the fixture `namespace`; a test that changes the whole cluster starts its own `ControlPlane(assets)`.
     """
     with ControlPlane(assets) as cluster:
         yield cluster
@@ -57,7 +57,7 @@ def control_plane(assets: Path) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def kubelet(control_plane: ControlPlane) -> Iterator[Kubelet]:
-    """Pods of the shared cluster run, fail and end while this is there."""
+    """Runs the pods of the shared cluster."""
     with Kubelet(control_plane) as running:
         yield running
 
@@ -70,7 +70,7 @@ def kubectl(control_plane: ControlPlane) -> Callable[..., subprocess.CompletedPr
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """A namespace in the shared cluster that this test has for itself; it goes, with all that is in it, afterwards."""
+    """A namespace of the shared cluster for this test; deleted afterwards."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     control_plane.kubectl("create", "namespace", name)
     yield name
@@ -79,15 +79,17 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tier. First, so that `-m controlplane` sees the marks."""
+    """Marks each test with the tiers whose fixture it uses. First, so that `-m` selects by these marks."""
     for item in items:
-        if "assets" in getattr(item, "fixturenames", ()):
-            item.add_marker(TIER)
+        fixtures = getattr(item, "fixturenames", ())
+        for mark, tier in TIERS.items():
+            if tier.fixture in fixtures:
+                item.add_marker(mark)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds the programs, with its progress shown, when a selected test will need them."""
-    if session.config.option.collectonly or not any(item.get_closest_marker(TIER) for item in session.items):
+    """Builds the programs, with visible progress, if a selected test needs them."""
+    if session.config.option.collectonly or not any(item.get_closest_marker(CONTROLPLANE) for item in session.items):
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     if capture is None:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Dump what the embedded cluster (driftd/sandbox) knows about Kubernetes' own kinds, from a real API server.
+"""Dump the description of Kubernetes' built-in kinds for the embedded cluster (driftd/sandbox) from a real API server.
 
     tools/dump_openapi.py --kubectl KUBECTL --kubeconfig FILE
 
-It writes `driftd/sandbox/schemas/kubernetes.json.xz`, which holds, unchanged, the API server's OpenAPI v3 documents
-and its aggregated discovery, and a table of how Go writes each field of Kubernetes' types as JSON, which no API
-tells. That table is read out of the sources in Go's module cache (`go mod download` of k8s.io/api,
+It writes `driftd/sandbox/schemas/kubernetes.json.xz`, which has the unchanged OpenAPI v3 documents and aggregated
+discovery of the API server, and a table of how Go encodes each field of Kubernetes' types as JSON, which no API
+provides. That table is extracted from the sources in Go's module cache (`go mod download` of k8s.io/api,
 k8s.io/apimachinery, k8s.io/apiextensions-apiserver and k8s.io/kube-aggregator at the server's version).
 
 Both are parts of Kubernetes: Copyright The Kubernetes Authors, Apache License 2.0.
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 class Server:
-    """A real API server, asked through kubectl and its proxy."""
+    """A real API server, queried through kubectl and its proxy."""
 
     def __init__(self, kubectl: str, kubeconfig: str) -> None:
         self._command = [kubectl, "--kubeconfig", kubeconfig]
@@ -72,7 +72,7 @@ class Server:
         return json.loads(content)
 
     def discovery(self, path: str) -> Any:
-        """Aggregated discovery wants an Accept header, which `kubectl get --raw` can't send: go through a proxy."""
+        """Aggregated discovery requires an Accept header, which `kubectl get --raw` cannot send, hence the proxy."""
         command = [*self._command, "proxy", "--port=0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:  # noqa: S603 - the user's kubectl
             first_line = proxy.stdout.readline() if proxy.stdout else ""
@@ -85,7 +85,7 @@ class Server:
 
 
 def go_structs(version: str) -> Structs:
-    """How Go writes each field: `{type: {field: code}}`, types by their OpenAPI name.
+    """How Go encodes each field: `{type: {field: code}}`, types by their OpenAPI name.
 
     Codes: `o` omitted when empty, `v` always written, `p` a pointer omitted when nil, `P` a pointer written as null,
     `z` a struct omitted when it is all zero.

@@ -1,7 +1,7 @@
-"""Draws the pictures of the README: what `driftd check` prints of a drift, and the Slack message about it.
+"""Draws the pictures of the README: the output of `driftd check` for a drift, and the Slack message about it.
 
-Everything in them comes from the code that users run: the demo's manifests, compared under the real schemas with a live
-object that somebody has edited. `python -m tools.pictures` writes them; a test fails when they have aged.
+They are produced by the code that users run: the demo's manifests, compared under the real schemas with an edited live
+object. `python -m tools.pictures` writes them; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def pictures() -> dict[str, str]:
-    """The pictures by their file's name, as SVG; the same code gives the same pictures."""
+    """The pictures as SVG, by file name; the output is deterministic."""
     report = _report()
     return {
         "check.svg": terminal_svg(
@@ -95,7 +95,7 @@ def _verdict(manifest: Manifest, data: bytes) -> Verdict:
 
 
 def _edit(live: Json) -> None:
-    """What somebody did by `kubectl edit`, and somebody else by `kubectl scale`."""
+    """Applies an edit as by `kubectl edit`, and another as by `kubectl scale`."""
     live["spec"]["replicas"] = 5
     container = live["spec"]["template"]["spec"]["containers"][0]
     container["image"] = container["image"].replace("1.4.0", "1.4.1-hotfix")

@@ -12,7 +12,7 @@ from driftd.config.duration import Interval
 from driftd.config.mistake import mistake
 from driftd.config.secret import InlineValue, SecretReference, secret_reference
 from driftd.config.section import KeyMistake, KeyRule, Needs, OneOf, Section
-from driftd.config.values import Commit, FilePath, GitRef, GitUrl, Name, Variable, VersionRange, transport_of
+from driftd.config.values import Commit, FilePath, GitRef, GitUrl, Name, SemverText, Variable, transport_of
 from driftd.git.address import Transport
 
 _PASSWORD_KEYS = ("passwordFile", "passwordEnv")
@@ -28,7 +28,7 @@ class RefConfig(Section):
 
     branch: GitRef | None = Field(default=None, description="The newest commit of this branch.")
     tag: GitRef | None = Field(default=None, description="The commit of this tag.")
-    semver: VersionRange | None = Field(
+    semver: SemverText | None = Field(
         default=None, description="The highest version tag in this range.", examples=[">=1.2 <2", "1.x"]
     )
     commit: Commit | None = Field(default=None, description="This very commit, by its hash.")

@@ -12,9 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from driftd.config.mistake import mistake
-from driftd.git import version_range
 from driftd.git.address import GitAddress, Transport
 from driftd.git.source import is_ref_name
+from driftd.git.version_range import SemverRange
 from driftd.model.errors import GitError
 
 FOLDER = "folder"
@@ -71,7 +71,7 @@ def _commit(text: str) -> str:
 
 def _semver(text: str) -> str:
     try:
-        version_range.SemverRange.parse(text)
+        SemverRange.parse(text)
     except GitError as error:
         raise mistake('must be a range of versions such as ">=1.2 <2", "^1.2", "~1.2" or "1.x"') from error
     return text
@@ -175,7 +175,7 @@ RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
 """A path in the repository, normalised: no leading or trailing slash; the root is empty."""
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
-VersionRange = Annotated[str, AfterValidator(_semver)]
+SemverText = Annotated[str, AfterValidator(_semver)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 StoreUrl = Annotated[

@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox: requests in, answers and streams out."""
+"""The HTTP side of the sandbox: routing of requests, responses and streams."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from driftd.sandbox.crds import check_custom_allowed
+from driftd.sandbox.crds import check_not_terminating
 from driftd.sandbox.custom import CustomKind
 from driftd.sandbox.deletion import DeleteOptions, Deletion
 from driftd.sandbox.discovery import Discovery
 from driftd.sandbox.kinds import Kind
 from driftd.sandbox.openapi import OpenApi
-from driftd.sandbox.reads import Listed, Reads
+from driftd.sandbox.reads import ListPage, Reads
 from driftd.sandbox.requests import (
     Target,
     body_object,
@@ -35,7 +35,7 @@ from driftd.sandbox.store import Name
 from driftd.sandbox.tables import partial, table
 from driftd.sandbox.watch import Watches, encode
 from driftd.sandbox.world import World
-from driftd.sandbox.writes import APPLY_PATCH, Writes, Written
+from driftd.sandbox.writes import APPLY_PATCH, WriteResult, Writes
 
 Object = dict[str, Any]
 
@@ -45,7 +45,7 @@ _REVIEWS = {"selfsubjectaccessreviews"}
 
 
 class Api:
-    """The ASGI application over a world. `token` is the one bearer token that it knows."""
+    """The ASGI application over a world. `token` is the only bearer token that it accepts."""
 
     def __init__(self, world: World, *, token: str, bookmark_interval: float) -> None:
         self._world = world
@@ -74,24 +74,24 @@ class Api:
         self._authenticate(request)
         target = parse_path(path)
         if target is None:
-            await self._world.faults.before("get", "", "", "")
-            return self._described(request, path.strip("/"))
+            await self._world.faults.inject("get", "", "", "")
+            return self._description(request, path.strip("/"))
         verb = verb_of(request, target)
         kind = self._world.registry.find(target.group, target.version, target.plural)
         if kind is None:
             if not self._discovery.serves(target.group, target.version):
                 return PlainTextResponse("404 page not found\n", 404)
             raise no_such_path()
-        await self._world.faults.before(verb, target.group, target.plural, target.namespace or "")
+        await self._world.faults.inject(verb, target.group, target.plural, target.namespace or "")
         return await self._resource(request, target, kind, verb)
 
     def _authenticate(self, request: Request) -> None:
-        """A wrong token is refused; none at all is let in, since kubectl sends none over plain HTTP."""
+        """A wrong token is refused; a request without one is accepted, since kubectl sends none over plain HTTP."""
         header = request.headers.get("authorization")
         if header is not None and header != f"Bearer {self._token}":
             raise unauthorized()
 
-    def _described(self, request: Request, path: str) -> Response:
+    def _description(self, request: Request, path: str) -> Response:
         """Version, discovery and OpenAPI."""
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
@@ -152,35 +152,35 @@ class Api:
             options = write_options(request, kind="CreateOptions")
             if kind.resource.namespaced and target.namespace is None:
                 raise bad_request("an empty namespace may not be set during creation")
-            check_custom_allowed(self._world, kind)
-            return self._written(request, kind, self.writes.create(kind, target.namespace or "", body, options))
+            check_not_terminating(self._world, kind)
+            return self._write_response(request, kind, self.writes.create(kind, target.namespace or "", body, options))
         if verb == "deletecollection":
             options_ = _delete_options(await delete_options(request))
-            found = self.reads.listing(kind, target.namespace, list_options(request)).objects
-            for obj in found:
+            objects = self.reads.list_page(kind, target.namespace, list_options(request)).objects
+            for obj in objects:
                 name = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
                 if self._world.store.get(kind.resource.key, name) is not None:
                     self.deletion.delete(kind, name, options_)
-            return self._listed(request, kind, Listed(found, self._world.store.revision))
+            return self._list_response(request, kind, ListPage(objects, self._world.store.revision))
         raise method_not_allowed()
 
     async def _item(self, request: Request, target: Target, kind: Kind, name: Name, verb: str) -> Response:
         if verb == "get":
-            return self._object(request, kind, self.reads.get(kind, name))
+            return self._object_response(request, kind, self.reads.get(kind, name))
         if verb == "update":
             body = await body_object(request)
             _check_type(kind, body)
             options = write_options(request, subresource=target.subresource, kind="UpdateOptions")
-            return self._written(request, kind, self.writes.update(kind, name, body, options))
+            return self._write_response(request, kind, self.writes.update(kind, name, body, options))
         if verb == "patch":
             media, patch = await body_patch(request)
             options = write_options(
                 request, subresource=target.subresource, apply=media == APPLY_PATCH, kind="PatchOptions"
             )
-            return self._written(request, kind, self.writes.patch(kind, name, media, patch, options))
+            return self._write_response(request, kind, self.writes.patch(kind, name, media, patch, options))
         if verb == "delete" and not target.subresource:
-            obj, gone = self.deletion.delete(kind, name, _delete_options(await delete_options(request)))
-            return _json(_deleted(kind, obj) if gone else obj)
+            obj, deleted = self.deletion.delete(kind, name, _delete_options(await delete_options(request)))
+            return _json(_deleted_status(kind, obj) if deleted else obj)
         raise method_not_allowed()
 
     async def _scale(self, request: Request, kind: Kind, name: Name, verb: str) -> Response:
@@ -196,27 +196,27 @@ class Api:
         raise method_not_allowed()
 
     def _list(self, request: Request, target: Target, kind: Kind) -> Response:
-        return self._listed(request, kind, self.reads.listing(kind, target.namespace, list_options(request)))
+        return self._list_response(request, kind, self.reads.list_page(kind, target.namespace, list_options(request)))
 
-    def _listed(self, request: Request, kind: Kind, listed: Listed) -> Response:
+    def _list_response(self, request: Request, kind: Kind, listed: ListPage) -> Response:
         metadata: Object = {"resourceVersion": str(listed.resource_version)}
         if listed.continue_token:
             metadata["continue"] = listed.continue_token
         if listed.remaining is not None:
             metadata["remainingItemCount"] = listed.remaining
-        form = _form(request)
+        form = _representation(request)
         if form == "Table":
             return _json(self._table(request, kind, listed.objects, metadata))
         if form == "PartialObjectMetadataList":
             items = [partial(obj) for obj in listed.objects]
             return _json({"kind": form, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
         resource = kind.resource
-        items = listed.objects if resource.custom else [_bare(obj) for obj in listed.objects]
+        items = listed.objects if resource.custom else [_without_type(obj) for obj in listed.objects]
         head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata}
         return _json({**head, "items": items}, headers=_deprecation(kind))
 
     def _watch(self, request: Request, target: Target, kind: Kind) -> Response:
-        form = _form(request)
+        form = _representation(request)
         render = encode
         if form == "Table":
 
@@ -230,18 +230,18 @@ class Api:
         lines: AsyncIterator[bytes] = self.watches.open(kind, target.namespace, watch_options(request), render)
         return StreamingResponse(lines, media_type="application/json")
 
-    def _object(
+    def _object_response(
         self, request: Request, kind: Kind, obj: Object, code: int = 200, warnings: tuple[str, ...] = ()
     ) -> Response:
-        form = _form(request)
+        form = _representation(request)
         if form == "Table":
             obj = self._table(request, kind, [obj], {"resourceVersion": _version(obj)})
         elif form == "PartialObjectMetadata":
             obj = partial(obj)
         return _json(obj, code, headers=_deprecation(kind), warnings=warnings)
 
-    def _written(self, request: Request, kind: Kind, written: Written) -> Response:
-        return self._object(request, kind, written.obj, 201 if written.created else 200, written.warnings)
+    def _write_response(self, request: Request, kind: Kind, written: WriteResult) -> Response:
+        return self._object_response(request, kind, written.obj, 201 if written.created else 200, written.warnings)
 
     def _table(self, request: Request, kind: Kind, objects: list[Object], metadata: Object) -> Object:
         include = request.query_params.get("includeObject", "Metadata")
@@ -273,7 +273,7 @@ def _delete_options(body: Object) -> DeleteOptions:
     )
 
 
-def _deleted(kind: Kind, obj: Object) -> Object:
+def _deleted_status(kind: Kind, obj: Object) -> Object:
     resource = kind.resource
     details = {"name": obj["metadata"]["name"], "kind": resource.plural, "uid": obj["metadata"]["uid"]}
     if resource.group:
@@ -281,13 +281,13 @@ def _deleted(kind: Kind, obj: Object) -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _bare(obj: Object) -> Object:
-    """An item of a list of Kubernetes' own kinds does not say its type: the list does."""
+def _without_type(obj: Object) -> Object:
+    """An item of a list of built-in kinds has no apiVersion and kind: the list has them."""
     return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
 
 
-def _form(request: Request) -> str:
-    """What else than the object itself the Accept header asks for first: Table, PartialObjectMetadata(List)."""
+def _representation(request: Request) -> str:
+    """The representation that Accept prefers: Table, PartialObjectMetadata(List), or empty for the object itself."""
     for accepted in request.headers.get("accept", "").split(","):
         parameters = dict(part.strip().partition("=")[::2] for part in accepted.split(";")[1:])
         if accepted.strip().startswith("application/json"):

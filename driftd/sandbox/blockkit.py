@@ -1,4 +1,4 @@
-"""The limits that Slack sets on messages and their blocks.
+"""Slack's limits on messages and their blocks.
 
 Source: https://docs.slack.dev/reference/block-kit/blocks and /reference/methods/chat.postMessage.
 """
@@ -17,30 +17,30 @@ _Check = Callable[[Block, str], Iterator[str]]
 
 
 def block_mistakes(blocks: Any) -> list[str]:
-    """What Slack would refuse, as it says it: `[ERROR] … [json-pointer:/blocks/0/text]`."""
+    """Violations of Slack's rules, in its format: `[ERROR] … [json-pointer:/blocks/0/text]`."""
     if not isinstance(blocks, list):
         return [_at("must be an array", "/blocks")]
-    found: list[str] = []
+    mistakes: list[str] = []
     if len(blocks) > MAX_BLOCKS:
-        found.append(_at(f"no more than {MAX_BLOCKS} items allowed", "/blocks"))
+        mistakes.append(_at(f"no more than {MAX_BLOCKS} items allowed", "/blocks"))
     ids: set[str] = set()
     for index, block in enumerate(blocks):
         pointer = f"/blocks/{index}"
         if not isinstance(block, dict):
-            found.append(_at("must be an object", pointer))
+            mistakes.append(_at("must be an object", pointer))
             continue
         check = _CHECKS.get(block.get("type", ""))
         if check is None:
-            found.append(_at(f"unsupported type: {block.get('type')}", f"{pointer}/type"))
+            mistakes.append(_at(f"unsupported type: {block.get('type')}", f"{pointer}/type"))
             continue
-        found.extend(check(block, pointer))
+        mistakes.extend(check(block, pointer))
         if name := block.get("block_id"):
             if len(name) > 255:
-                found.append(_at("must be less than 256 characters", f"{pointer}/block_id"))
+                mistakes.append(_at("must be less than 256 characters", f"{pointer}/block_id"))
             if name in ids:
-                found.append(_at(f"`block_id` already exists: {name}", f"{pointer}/block_id"))
+                mistakes.append(_at(f"`block_id` already exists: {name}", f"{pointer}/block_id"))
             ids.add(name)
-    return found
+    return mistakes
 
 
 def _at(text: str, pointer: str) -> str:
@@ -48,7 +48,7 @@ def _at(text: str, pointer: str) -> str:
 
 
 def _text(value: Any, pointer: str, limit: int, kinds: tuple[str, ...] = ("mrkdwn", "plain_text")) -> Iterator[str]:
-    """A text object."""
+    """Checks a text object."""
     if not isinstance(value, dict):
         yield _at("missing required field: text", pointer)
         return
@@ -104,19 +104,19 @@ def _elements(block: Block, pointer: str, limit: int) -> Iterator[tuple[Any, str
 
 def _context(block: Block, pointer: str) -> Iterator[str]:
     try:
-        for element, place in list(_elements(block, pointer, 10)):
+        for element, element_pointer in list(_elements(block, pointer, 10)):
             if isinstance(element, dict) and element.get("type") == "image":
-                yield from _image(element, place)
+                yield from _image(element, element_pointer)
             else:
-                yield from _text(element, place, 3000)
+                yield from _text(element, element_pointer, 3000)
     except ValueError as error:
         yield str(error)
 
 
 def _actions(block: Block, pointer: str) -> Iterator[str]:
     try:
-        for element, place in list(_elements(block, pointer, 25)):
-            yield from _element(element, place)
+        for element, element_pointer in list(_elements(block, pointer, 25)):
+            yield from _element(element, element_pointer)
     except ValueError as error:
         yield str(error)
 

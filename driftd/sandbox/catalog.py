@@ -1,4 +1,4 @@
-"""The kinds that the sandbox serves: Kubernetes' own, as a real API server describes them, and those of CRDs."""
+"""Resources and the built-in kinds of Kubernetes, as described by a real API server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REVIEWS = {"selfsubjectaccessreviews"}
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource in the one version in which it is served."""
+    """A resource in one version."""
 
     group: str
     version: str
@@ -34,7 +34,7 @@ class Resource:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     definition: str = ""
-    """The OpenAPI name of its type; empty for the kind of a CRD."""
+    """The OpenAPI name of its type; empty for a custom resource."""
     verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
     @property
@@ -43,7 +43,7 @@ class Resource:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What a collection is stored under: one, whatever the number of versions."""
+        """The key of its collection in the store, the same for all versions."""
         return self.group, self.plural
 
     @property
@@ -53,7 +53,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """What is known of Kubernetes' own kinds."""
+    """The built-in kinds: discovery, OpenAPI documents and how Go decodes them."""
 
     version: Mapping[str, Any]
     resources: tuple[Resource, ...]
@@ -62,12 +62,12 @@ class Builtin:
     types: Types
     codec: Codec
     groups: tuple[str, ...] = field(default=())
-    """API groups in the order of a real API server's discovery."""
+    """API groups in the discovery order of a real API server."""
 
 
 @cache
 def builtin() -> Builtin:
-    """Reads the dump of tools/dump_openapi.py, once."""
+    """The dump of tools/dump_openapi.py, read once per process."""
     dump = orjson.loads(lzma.decompress((files("driftd.sandbox") / "schemas" / "kubernetes.json.xz").read_bytes()))
     schemas: dict[str, Mapping[str, Any]] = {}
     for document in dump["openapi"].values():

@@ -1,7 +1,7 @@
-"""Reads objects of Kubernetes' own kinds as Go reads them, and gives them back as Go writes them.
+"""Decodes and encodes objects of built-in kinds as Go does.
 
-An API server decodes JSON into Go structs and encodes those again: unknown fields are gone, null is gone, zero values
-are gone where the field says `omitempty` and come up where it does not, quantities and times get their canonical form.
+An API server decodes JSON into Go structs and encodes those again: unknown fields and nulls are dropped, zero values
+are dropped for fields with `omitempty` and added for others, quantities and times get their canonical form.
 Source: the Go types of Kubernetes (see tools/dump_openapi.py); encoding/json.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.sandbox.quantity import NotAQuantity, canonical
-from driftd.sandbox.status import shown
+from driftd.sandbox.quantity import InvalidQuantity, canonical
+from driftd.sandbox.status import format_value
 
 Path = tuple[Any, ...]
-"""A chain `(parent, name)` from the value to the root, which costs nothing until a message needs it."""
+"""A linked list `(parent, name)` from a value to the root: cheap to extend, rendered only for a message."""
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _JSON = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
@@ -30,15 +30,15 @@ _DROP = object()
 _HEAD = frozenset({"apiVersion", "kind"})
 
 
-class Undecodable(Exception):
-    """The object is not of its Go type. The text is encoding/json's."""
+class DecodeError(Exception):
+    """The object cannot be decoded into its Go type. The text is encoding/json's."""
 
 
 Decoder = Callable[[Any, Path, list[str]], Any]
 
 
 class Codec:
-    """Decoders for a set of OpenAPI definitions, made when first used."""
+    """Decoders for a set of OpenAPI definitions, built on first use."""
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], structs: Mapping[str, Mapping[str, str]]) -> None:
         self._schemas = schemas
@@ -46,9 +46,9 @@ class Codec:
         self._decoders: dict[str, Decoder] = {}
 
     def decode(self, definition: str, obj: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The object as the API server understands it, and the fields that it does not know.
+        """Returns: the decoded object, and the paths of its unknown fields.
 
-        Raises: Undecodable.
+        Raises: DecodeError.
         """
         unknown: list[str] = []
         decoded: dict[str, Any] = self._decoder(definition)(obj, (), unknown)
@@ -94,7 +94,7 @@ class Codec:
 
 
 class _Struct:
-    """The decoder of one Go struct. Its fields are looked up when it is first used: types refer to themselves."""
+    """The decoder of one Go struct. Its fields are resolved on first use, because types are recursive."""
 
     __slots__ = ("_fields", "_head", "_lookup", "_name")
 
@@ -111,14 +111,14 @@ class _Struct:
             raise _mismatch(value, path, f"v1.{self._name}")
         result = {}
         for key, child in value.items():
-            known = self._fields.get(key)
-            if known is not None:
+            member = self._fields.get(key)
+            if member is not None:
                 if child is not None:
-                    decoded = known[1].decode(child, (path, key, self._name), unknown)
-                    if known[0] in "pP" or not known[1].omitted(decoded, known[0]):
+                    decoded = member[1].decode(child, (path, key, self._name), unknown)
+                    if member[0] in "pP" or not member[1].omitted(decoded, member[0]):
                         result[key] = decoded
             elif key not in self._head:
-                unknown.append(dotted((path, key)))
+                unknown.append(dotted_path((path, key)))
         for key, (code, field) in self._fields.items():
             if key not in result and (absent := field.absent(code, (path, key, self._name))) is not _DROP:
                 result[key] = absent
@@ -126,7 +126,7 @@ class _Struct:
 
 
 class _Field:
-    """How one field is read, and what Go writes where nothing was read."""
+    """The decoder of one field, and the value that Go writes when the field is absent."""
 
     __slots__ = ("decode", "kind", "zero")
 
@@ -155,12 +155,12 @@ class _Field:
 
 
 class _Key(str):
-    """A key of a map, which encoding/json does not name in its messages."""
+    """A key of a map, which encoding/json leaves out of its messages."""
 
     __slots__ = ()
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """`spec.containers[0].image`."""
     names: list[Any] = []
     while path:
@@ -172,7 +172,7 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _mismatch(value: Any, path: Path, go_type: str) -> Undecodable:
+def _mismatch(value: Any, path: Path, go_type: str) -> DecodeError:
     names: list[str] = []
     struct = ""
     while path:
@@ -181,11 +181,11 @@ def _mismatch(value: Any, path: Path, go_type: str) -> Undecodable:
         if not struct and len(path) > 2:
             struct = path[2]
         path = path[0]
-    where = f"Go struct field {struct}.{'.'.join(reversed(names))}" if struct else "Go value"
-    word = _GO_NAMES.get(type(value), "null")
+    location = f"Go struct field {struct}.{'.'.join(reversed(names))}" if struct else "Go value"
+    type_name = _GO_NAMES.get(type(value), "null")
     if isinstance(value, float):
-        word = f"number {value}"
-    return Undecodable(f"json: cannot unmarshal {word} into {where} of type {go_type}")
+        type_name = f"number {value}"
+    return DecodeError(f"json: cannot unmarshal {type_name} into {location} of type {go_type}")
 
 
 def _any(value: Any, _path: Path, _unknown: list[str]) -> Any:
@@ -230,8 +230,8 @@ def _bytes(value: Any, path: Path, _unknown: list[str]) -> Any:
     try:
         return base64.b64encode(base64.b64decode("".join(value.split()), validate=True)).decode()
     except binascii.Error:
-        place = next((i for i, c in enumerate(value) if not (c.isalnum() or c in "+/=\r\n")), len(value))
-        raise Undecodable(f"illegal base64 data at input byte {place}") from None
+        position = next((i for i, c in enumerate(value) if not (c.isalnum() or c in "+/=\r\n")), len(value))
+        raise DecodeError(f"illegal base64 data at input byte {position}") from None
 
 
 def _boolean(value: Any, path: Path, _unknown: list[str]) -> Any:
@@ -260,8 +260,8 @@ def _number(value: Any, path: Path, _unknown: list[str]) -> Any:
 def _quantity(value: Any, _path: Path, _unknown: list[str]) -> Any:
     try:
         return canonical(str(value))
-    except NotAQuantity as error:
-        raise Undecodable(str(error)) from error
+    except InvalidQuantity as error:
+        raise DecodeError(str(error)) from error
 
 
 def _int_or_string(value: Any, path: Path, _unknown: list[str]) -> Any:
@@ -277,8 +277,8 @@ def _time(layout: str) -> Decoder:
         try:
             parsed = datetime.fromisoformat(value)
         except ValueError as error:
-            raise Undecodable(
-                f"parsing time {shown(value)} as {shown('2006-01-02T15:04:05Z07:00')}: {error}"
+            raise DecodeError(
+                f"parsing time {format_value(value)} as {format_value('2006-01-02T15:04:05Z07:00')}: {error}"
             ) from error
         return parsed.astimezone(UTC).strftime(layout)
 

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions at work: their kinds are served as long as they are there."""
+"""The controller of CustomResourceDefinitions: their kinds are served while they exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftd.sandbox.status import method_not_allowed
 from driftd.sandbox.store import Change, CollectionKey
 from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import World
-from driftd.sandbox.writes import Options, Writes
+from driftd.sandbox.writes import WriteOptions, Writes
 
 Object = dict[str, Any]
 
@@ -20,30 +20,30 @@ _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class Definitions:
-    """Serves the kinds of CRDs as these come and go, and writes their status."""
+    """Registers and unregisters the kinds of CRDs, and writes their status."""
 
     def __init__(self, world: World, writes: Writes, deletion: Deletion) -> None:
         self._world = world
         self._writes = writes
         self._deletion = deletion
 
-    def note(self, key: CollectionKey, change: Change) -> None:
-        """Called after every write."""
+    def on_change(self, key: CollectionKey, change: Change) -> None:
+        """The store's listener, called after every write."""
         if key != CRDS:
             return
         if change.after is not None:
-            self._world.registry.define(change.after)
+            self._world.registry.register(change.after)
         elif change.before is not None:
-            self._world.registry.forget(change.before["metadata"]["name"])
+            self._world.registry.unregister(change.before["metadata"]["name"])
 
     def reconcile(self, name: str) -> None:
-        """Accepts a definition's names, and empties the collection of one in deletion."""
+        """Accepts a definition's names; deletes the instances of a terminating definition."""
         obj = self._world.store.get(CRDS, ("", name))
         if obj is None:
             return
         kind = self._world.registry.preferred(CRDS)
         if obj["metadata"].get("deletionTimestamp"):
-            self._empty(obj)
+            self._delete_instances(obj)
             return
         status = obj.get("status") or {}
         accepted = obj["spec"]["names"]
@@ -63,10 +63,10 @@ class Definitions:
                 **live,
                 "status": {**(live.get("status") or {}), "acceptedNames": accepted, "conditions": conditions},
             },
-            Options(manager="kube-apiserver", subresource="status"),
+            WriteOptions(manager="kube-apiserver", subresource="status"),
         )  # fmt: skip
 
-    def _empty(self, definition: Object) -> None:
+    def _delete_instances(self, definition: Object) -> None:
         group, plural = definition["spec"]["group"], definition["spec"]["names"]["plural"]
         key = (group, plural)
         if self._world.registry.served(key):
@@ -77,13 +77,13 @@ class Definitions:
         if self._world.store.collection(key).objects:
             return
         name = definition["metadata"]["name"]
-        left = [f for f in definition["metadata"].get("finalizers") or () if f != _CLEANUP]
-        changed = {**definition, "metadata": {**definition["metadata"], "finalizers": left}}
-        if not left:
-            self._deletion.finish(self._world.registry.preferred(CRDS), ("", name), changed)
+        finalizers = [f for f in definition["metadata"].get("finalizers") or () if f != _CLEANUP]
+        changed = {**definition, "metadata": {**definition["metadata"], "finalizers": finalizers}}
+        if not finalizers:
+            self._deletion.remove(self._world.registry.preferred(CRDS), ("", name), changed)
 
 
-def check_custom_allowed(world: World, kind: Kind) -> None:
+def check_not_terminating(world: World, kind: Kind) -> None:
     """Raises: ApiError (405): the kind's definition is being deleted."""
     if isinstance(kind, CustomKind):
         definition = world.store.get(CRDS, ("", kind.definition_name))

@@ -1,4 +1,4 @@
-"""The kinds of CustomResourceDefinitions."""
+"""Kinds that are defined by CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from driftd.sandbox.catalog import Builtin, Resource
-from driftd.sandbox.codec import Undecodable
+from driftd.sandbox.codec import DecodeError
 from driftd.sandbox.fields.atoms import Ref, Types
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
 from driftd.sandbox.fields.ownership import Merger
@@ -22,7 +22,7 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 class CustomKind:
-    """One version of a CRD's kind."""
+    """A custom kind in one version."""
 
     counts_generations = True
 
@@ -61,12 +61,12 @@ class CustomKind:
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         pruned, unknown = prune(obj, self.schema)
         try:
-            metadata, stray = self._builtin.codec.decode(_META, obj.get("metadata") or {})
-        except Undecodable as error:
+            metadata, unknown_metadata = self._builtin.codec.decode(_META, obj.get("metadata") or {})
+        except DecodeError as error:
             kind, version = self.resource.kind, self.resource.version
             raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
         filled: Object = default(pruned, self.schema)
-        return {**filled, "metadata": metadata}, [*unknown, *(f"metadata.{field}" for field in stray)]
+        return {**filled, "metadata": metadata}, [*unknown, *(f"metadata.{field}" for field in unknown_metadata)]
 
     def empty(self) -> Object:
         return {"apiVersion": self.resource.api_version, "kind": self.resource.kind, "metadata": {}}
@@ -103,15 +103,15 @@ class CustomKind:
         return self._reference(self.schema)
 
     def _reference(self, schema: Object) -> Ref:
-        types = Types({**self._builtin.schemas, "custom": typed_schema(schema)})
+        types = Types({**self._builtin.schemas, "custom": published_schema(schema)})
         return types.ref("custom")
 
     def strategic_merge(self, _live: Object, _patch: Object) -> Object | None:
         return None
 
 
-def typed_schema(schema: Object) -> Object:
-    """A CRD's schema as the API server publishes it: with the metadata of every object."""
+def published_schema(schema: Object) -> Object:
+    """A CRD's schema as the API server publishes it, with apiVersion, kind and metadata."""
     head = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -122,7 +122,7 @@ def typed_schema(schema: Object) -> Object:
 
 
 def _embedded(schema: Any) -> Any:
-    """Embedded resources have the fields that every object has, whether or not their schema says so."""
+    """Adds apiVersion, kind and metadata to embedded resources, whether or not their schema declares them."""
     if isinstance(schema, list):
         return [_embedded(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Deleting: finalizers, owners and their dependents, namespaces and what is in them.
+"""Deletion: finalizers, garbage collection of dependents, and the content of namespaces.
 
 Source: k8s.io/apiserver/pkg/registry (BeforeDelete), kube-controller-manager's garbage collector.
 """
@@ -19,13 +19,13 @@ Object = dict[str, Any]
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _NAMESPACES = ("", "namespaces")
 _ORPHANING = {("", "replicationcontrollers"), ("batch", "jobs")}
-"""Kinds that leave their pods behind unless told otherwise, as they did before there was garbage collection."""
+"""Kinds that orphan their pods by default, as before garbage collection was introduced."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     propagation: str = ""
-    """Foreground, Background or Orphan; empty for what is usual for the kind."""
+    """Foreground, Background or Orphan; empty for the kind's default."""
     uid: str | None = None
     resource_version: str | None = None
     dry_run: bool = False
@@ -33,59 +33,59 @@ class DeleteOptions:
 
 
 class Deletion:
-    """Deletes objects of a world, and collects what their owners leave behind."""
+    """Deletes objects of a world and garbage collects their dependents."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._emptying: set[str] = set()
 
     def delete(self, kind: Kind, name: Name, options: DeleteOptions) -> tuple[Object, bool]:
-        """The object's last state, and whether it is gone; it is not where finalizers hold it.
+        """Returns: the object's last state, and whether it is removed; with finalizers it is only marked.
 
-        Raises: ApiError: 404; 409 where a precondition is not met.
+        Raises: ApiError: 404; 409 if a precondition is not met.
         """
         resource = kind.resource
         live = self._world.store.get(resource.key, name)
         if live is None:
             raise not_found(resource.group, resource.plural, name[1])
-        self._check(kind, live, options)
+        self._check_preconditions(kind, live, options)
         if not options.propagation:
             options = replace(options, propagation="Orphan" if kind.resource.key in _ORPHANING else "Background")
         if options.dry_run:
             return live, not live["metadata"].get("finalizers")
-        obj = self._marked(kind, live, options)
-        if not self.held(obj):
-            return self.finish(kind, name, obj, propagation=options.propagation), True
+        obj = self._terminating(kind, live, options)
+        if not self.has_finalizers(obj):
+            return self.remove(kind, name, obj, propagation=options.propagation), True
         if obj is not live:
             obj = self._world.store.put(resource.key, name, obj)
         self.advance(resource.key, name)
         current = self._world.store.get(resource.key, name)
         return (current, False) if current is not None else (obj, True)
 
-    def finish(self, kind: Kind, name: Name, obj: Object, *, propagation: str = "Background") -> Object:
-        """Takes an object out of the store and collects what it owned."""
-        gone = self._world.store.delete(kind.resource.key, name, obj)
+    def remove(self, kind: Kind, name: Name, obj: Object, *, propagation: str = "Background") -> Object:
+        """Removes an object from the store and garbage collects its dependents."""
+        last = self._world.store.delete(kind.resource.key, name, obj)
         if propagation == "Orphan":
-            self._release(gone["metadata"]["uid"])
-        self._collect(gone["metadata"]["uid"])
-        self._advance_owners(gone)
-        return gone
+            self._orphan_dependents(last["metadata"]["uid"])
+        self._collect_dependents(last["metadata"]["uid"])
+        self._advance_owners(last)
+        return last
 
-    def held(self, obj: Object) -> bool:
-        """Whether finalizers keep the object there."""
+    def has_finalizers(self, obj: Object) -> bool:
+        """Whether finalizers (of metadata, or of a namespace's spec) prevent the removal of the object."""
         if obj["metadata"].get("finalizers"):
             return True
         namespace = obj["apiVersion"] == "v1" and obj["kind"] == "Namespace"
         return namespace and bool((obj.get("spec") or {}).get("finalizers"))
 
     def advance(self, key: CollectionKey, name: Name) -> None:
-        """Does the part of the garbage collector and of the namespace controller for one object in deletion."""
+        """Acts as garbage collector and namespace controller for one object in deletion."""
         obj = self._world.store.get(key, name)
         if obj is None or not obj["metadata"].get("deletionTimestamp"):
             return
         finalizers = list(obj["metadata"].get("finalizers") or ())
         if _ORPHAN in finalizers:
-            self._release(obj["metadata"]["uid"])
+            self._orphan_dependents(obj["metadata"]["uid"])
             finalizers.remove(_ORPHAN)
         if _FOREGROUND in finalizers and self._dependents_gone(obj["metadata"]["uid"]):
             finalizers.remove(_FOREGROUND)
@@ -95,34 +95,34 @@ class Deletion:
             obj = {**obj, "metadata": {**obj["metadata"], "finalizers": finalizers}}
             if not finalizers:
                 del obj["metadata"]["finalizers"]
-        if key == _NAMESPACES and self._emptied(name[1]):
+        if key == _NAMESPACES and self._empty_namespace(name[1]):
             obj = {**obj, "spec": {}}
             changed = True
         if not changed:
             return
         kind = self._world.registry.preferred(key)
-        if self.held(obj):
+        if self.has_finalizers(obj):
             self._world.store.put(key, name, obj)
         else:
-            self.finish(kind, name, obj)
+            self.remove(kind, name, obj)
 
-    def _check(self, kind: Kind, live: Object, options: DeleteOptions) -> None:
+    def _check_preconditions(self, kind: Kind, live: Object, options: DeleteOptions) -> None:
         metadata, resource = live["metadata"], kind.resource
         if options.uid and options.uid != metadata["uid"]:
-            raise conflict(resource.group, resource.plural, metadata["name"], other_uid(options.uid, live))
+            raise conflict(resource.group, resource.plural, metadata["name"], uid_mismatch(options.uid, live))
         if options.resource_version and options.resource_version != metadata["resourceVersion"]:
-            why = (
+            message = (
                 f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
                 f"ResourceVersion in object meta: {metadata['resourceVersion']}"
             )
-            raise conflict(resource.group, resource.plural, metadata["name"], why)
+            raise conflict(resource.group, resource.plural, metadata["name"], message)
 
-    def _marked(self, kind: Kind, live: Object, options: DeleteOptions) -> Object:
-        """The object with its deletion noted; the same object where nothing has to be noted."""
+    def _terminating(self, kind: Kind, live: Object, options: DeleteOptions) -> Object:
+        """The object with deletionTimestamp and finalizers set; the same object if that changes nothing."""
         finalizers = list(live["metadata"].get("finalizers") or ())
-        wanted = {"Foreground": _FOREGROUND, "Orphan": _ORPHAN}.get(options.propagation)
-        if wanted and wanted not in finalizers:
-            finalizers.append(wanted)
+        finalizer = {"Foreground": _FOREGROUND, "Orphan": _ORPHAN}.get(options.propagation)
+        if finalizer and finalizer not in finalizers:
+            finalizers.append(finalizer)
         namespace = kind.resource.key == _NAMESPACES
         if (not finalizers and not namespace) or live["metadata"].get("deletionTimestamp"):
             return live
@@ -141,31 +141,31 @@ class Deletion:
             marked["status"] = {**live.get("status", {}), "phase": "Terminating"}
         return marked
 
-    def _collect(self, uid: str) -> None:
-        """Deletes what only this owner kept alive."""
+    def _collect_dependents(self, uid: str) -> None:
+        """Deletes dependents without another owner, and removes the reference from others."""
         for key, name in self._world.store.owned_by(uid):
             obj = self._world.store.get(key, name)
             if obj is None:
                 continue
-            if any(r["uid"] != uid and self._alive(r, name[0]) for r in obj["metadata"]["ownerReferences"]):
-                self._disown(key, name, obj, uid)
+            if any(r["uid"] != uid and self._owner_exists(r, name[0]) for r in obj["metadata"]["ownerReferences"]):
+                self._remove_owner(key, name, obj, uid)
             else:
                 self.delete(self._world.registry.preferred(key), name, DeleteOptions())
 
-    def _release(self, uid: str) -> None:
+    def _orphan_dependents(self, uid: str) -> None:
         for key, name in self._world.store.owned_by(uid):
             obj = self._world.store.get(key, name)
             if obj is not None:
-                self._disown(key, name, obj, uid)
+                self._remove_owner(key, name, obj, uid)
 
-    def _disown(self, key: CollectionKey, name: Name, obj: Object, uid: str) -> None:
+    def _remove_owner(self, key: CollectionKey, name: Name, obj: Object, uid: str) -> None:
         metadata = {k: v for k, v in obj["metadata"].items() if k != "ownerReferences"}
-        left = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] != uid]
-        if left:
-            metadata["ownerReferences"] = left
+        references = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] != uid]
+        if references:
+            metadata["ownerReferences"] = references
         self._world.store.put(key, name, {**obj, "metadata": metadata})
 
-    def _alive(self, reference: Object, namespace: str) -> bool:
+    def _owner_exists(self, reference: Object, namespace: str) -> bool:
         group = reference["apiVersion"].rpartition("/")[0]
         kind = self._world.registry.of_kind(group, reference["kind"])
         if kind is None:
@@ -195,8 +195,8 @@ class Deletion:
         if namespace:
             self.advance(_NAMESPACES, ("", namespace))
 
-    def _emptied(self, namespace: str) -> bool:
-        """Deletes what is in a namespace; whether nothing is left there. Never while it is already at it."""
+    def _empty_namespace(self, namespace: str) -> bool:
+        """Deletes the content of a namespace. Returns whether it is empty; False for a nested call."""
         if namespace in self._emptying:
             return False
         self._emptying.add(namespace)
@@ -214,6 +214,6 @@ class Deletion:
         return not any(collection.by_namespace.get(namespace) for collection in self._world.store.collections())
 
 
-def other_uid(wanted: str, obj: Object) -> str:
-    """Why a request that was meant for another object is refused."""
-    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {obj['metadata'].get('uid', '')}"
+def uid_mismatch(expected: str, obj: Object) -> str:
+    """The message for a UID precondition that does not match."""
+    return f"Precondition failed: UID in precondition: {expected}, UID in object meta: {obj['metadata'].get('uid', '')}"

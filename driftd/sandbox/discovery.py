@@ -1,4 +1,4 @@
-"""Discovery, in the aggregated form and in the older one, and the version."""
+"""Discovery documents, aggregated and unaggregated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Discovery:
         self._registry = registry
 
     def _groups(self) -> dict[str, dict[str, list[Kind]]]:
-        """Groups, their versions (the preferred one first) and the kinds in these."""
+        """Kinds by group and version, the preferred version first."""
         groups: dict[str, dict[str, list[Kind]]] = {group: {} for group in self._registry.builtin.groups}
         for kind in self._registry.kinds():
             groups.setdefault(kind.resource.group, {}).setdefault(kind.resource.version, []).append(kind)

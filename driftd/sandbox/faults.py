@@ -1,4 +1,4 @@
-"""What can go wrong with an API server, on demand."""
+"""Fault injection for the API server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Rule:
     verb: str
     resource: str
     error: Callable[[str, str, str, str], ApiError]
-    left: int | None
+    remaining: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -26,16 +26,16 @@ class Faults:
     """
 
     delay: float = 0.0
-    """Seconds that each request waits before it is looked at."""
+    """Seconds by which each request is delayed."""
     refusing: bool = False
-    """Connections are closed without an answer."""
+    """Whether connections are closed without a response."""
     drop_watches: Callable[[], None] = field(default=lambda: None)
-    """Ends every open watch, cleanly and without an error, as an API server does with slow readers."""
+    """Ends every open watch without an error event, as an API server does with slow clients."""
     _rules: list[_Rule] = field(default_factory=list)
     _running: asyncio.Event | None = None
 
     def forbid(self, verb: str, resource: str) -> None:
-        """Answers 403, and SelfSubjectAccessReviews with no, until `clear`."""
+        """Denies requests with 403, and in SelfSubjectAccessReviews, until `clear`."""
         self._rules.append(_Rule(verb, resource, _denied, None))
 
     def throttle(self, *, retry_after: int = 1, times: int = 1, verb: str = "*", resource: str = "*") -> None:
@@ -47,7 +47,7 @@ class Faults:
         self._rules.append(_Rule(verb, resource, lambda *_: internal(message), times))
 
     def pause(self) -> None:
-        """Lets every request hang until `resume`."""
+        """Blocks every request until `resume`."""
         self._running = self._running or asyncio.Event()
         self._running.clear()
 
@@ -57,28 +57,28 @@ class Faults:
         self._running = None
 
     def clear(self) -> None:
-        """Heals everything."""
+        """Removes all faults."""
         self._rules.clear()
         self.delay = 0.0
         self.refusing = False
         self.resume()
 
-    async def before(self, verb: str, group: str, resource: str, namespace: str) -> None:
-        """Called for every request. Raises: ApiError: what was asked for."""
+    async def inject(self, verb: str, group: str, resource: str, namespace: str) -> None:
+        """Applies the faults to a request. Raises: ApiError: the injected error."""
         if self._running is not None:
             await self._running.wait()
         if self.delay:
             await asyncio.sleep(self.delay)
         for rule in self._rules:
             if rule.verb in (verb, "*") and rule.resource in (resource, "*"):
-                if rule.left is not None:
-                    rule.left -= 1
-                    if rule.left <= 0:
+                if rule.remaining is not None:
+                    rule.remaining -= 1
+                    if rule.remaining <= 0:
                         self._rules.remove(rule)
                 raise rule.error(verb, group, resource, namespace)
 
     def allows(self, verb: str, resource: str) -> bool:
-        """What a SelfSubjectAccessReview says."""
+        """The answer of a SelfSubjectAccessReview."""
         return not any(
             rule.error is _denied and rule.verb in (verb, "*") and rule.resource in (resource, "*")
             for rule in self._rules
@@ -87,5 +87,5 @@ class Faults:
 
 def _denied(verb: str, group: str, resource: str, namespace: str) -> ApiError:
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    why = f'User "{USER}" cannot {verb} resource "{resource}" in API group "{group}" {scope}'
-    return forbidden(group, resource, "", why)
+    message = f'User "{USER}" cannot {verb} resource "{resource}" in API group "{group}" {scope}'
+    return forbidden(group, resource, "", message)

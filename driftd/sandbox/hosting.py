@@ -1,4 +1,4 @@
-"""A web server inside somebody else's event loop."""
+"""A web server in the caller's event loop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
-class _Guest(uvicorn.Server):
-    """A server that leaves the process's signals alone."""
+class _EmbeddedServer(uvicorn.Server):
+    """A server that installs no signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -20,11 +20,11 @@ class _Guest(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def hosted(
+async def serve_app(
     app: ASGIApp, host: str, port: int, *, protocol: type[asyncio.Protocol] | None = None
 ) -> AsyncIterator[str]:
-    """Serves an application, and gives its URL. Port 0 takes a free one. Raises: OSError: the port is taken."""
-    # asyncio sets TCP_NODELAY only on sockets that name their protocol: without it, each answer waits 40 ms for an ACK
+    """Serves an application; yields its URL. Port 0 selects a free port. Raises: OSError: the port is in use."""
+    # asyncio sets TCP_NODELAY only on sockets with an explicit protocol; without it, a response waits 40 ms for an ACK
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -38,7 +38,7 @@ async def hosted(
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,
         )
-        server = _Guest(config)
+        server = _EmbeddedServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:

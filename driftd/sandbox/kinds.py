@@ -1,4 +1,4 @@
-"""What the sandbox knows of a kind: how to read it, fill it in, check it and merge it."""
+"""Kinds: decoding, defaults, validation and merging of their objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from driftd.sandbox.catalog import Builtin, Resource
-from driftd.sandbox.codec import Undecodable
+from driftd.sandbox.codec import DecodeError
 from driftd.sandbox.defaults import fill
 from driftd.sandbox.fields.atoms import Ref
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
@@ -19,7 +19,7 @@ from driftd.sandbox.validation import mistakes
 Object = dict[str, Any]
 
 _STATUS_KEEPS_METADATA = {"admissionregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
-"""Groups whose status subresource leaves all of metadata alone."""
+"""Groups whose status subresource does not change metadata."""
 _STATUS_ALSO_RESETS = {
     "Deployment": (path_of("metadata", "labels"),),
     "Pod": (path_of("metadata", "deletionTimestamp"), path_of("metadata", "ownerReferences")),
@@ -44,7 +44,7 @@ _GENERATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ScalePaths:
-    """Where an object keeps what its Scale shows."""
+    """The fields of an object that its Scale represents."""
 
     replicas: tuple[str, ...] = ("spec", "replicas")
     status: tuple[str, ...] = ("status", "replicas")
@@ -52,7 +52,7 @@ class ScalePaths:
 
 
 class Kind(Protocol):
-    """One kind in one version."""
+    """A kind in one version."""
 
     @property
     def resource(self) -> Resource: ...
@@ -64,24 +64,24 @@ class Kind(Protocol):
     def counts_generations(self) -> bool: ...
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """The object as the API understands it, with defaults, and the fields that it does not know.
+        """Returns: the decoded object with defaults, and the paths of its unknown fields.
 
         Raises: ApiError (400).
         """
 
     def empty(self) -> Object:
-        """What an object of this kind is compared with when it is created."""
+        """The empty object that a new object of this kind is compared with."""
 
     def mistakes(self, obj: Object, old: Object | None) -> list[Cause]: ...
 
     def merger(self, subresource: str) -> Merger: ...
 
     def strategic_merge(self, live: Object, patch: Object) -> Object | None:
-        """None where the kind does not support strategic merge patches."""
+        """The merged object; None if the kind does not support strategic merge patches."""
 
 
 class BuiltinKind:
-    """One of Kubernetes' own kinds."""
+    """A built-in kind of Kubernetes."""
 
     def __init__(self, builtin: Builtin, resource: Resource) -> None:
         self._builtin = builtin
@@ -93,7 +93,7 @@ class BuiltinKind:
         resource = self.resource
         try:
             decoded, unknown = self._builtin.codec.decode(resource.definition, obj)
-        except Undecodable as error:
+        except DecodeError as error:
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             ) from error

@@ -1,4 +1,4 @@
-"""Bulk loading: a world of many objects, made quickly."""
+"""Bulk loading of objects."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> in
 
 
 def _load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> int:
-    loader = _Loader(world, manager)
+    loader = _BulkLoader(world, manager)
     batches: dict[CollectionKey, list[tuple[Name, Object]]] = {}
     for obj in objects:
         key, name, stored = loader.prepare(dict(obj))
         batches.setdefault(key, []).append((name, stored))
     namespaces = {name[0] for batch in batches.values() for name, _ in batch if name[0]}
-    known = {name[1] for name, _ in batches.get(_NAMESPACES, ())}
-    for namespace in sorted(namespaces - known):
+    declared = {name[1] for name, _ in batches.get(_NAMESPACES, ())}
+    for namespace in sorted(namespaces - declared):
         if world.store.get(_NAMESPACES, ("", namespace)) is None:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
             key, name, stored = loader.prepare(body)
@@ -43,7 +43,7 @@ def _load(world: World, objects: Iterable[Mapping[str, Any]], manager: str) -> i
     return sum(len(batch) for batch in batches.values())
 
 
-class _Loader:
+class _BulkLoader:
     def __init__(self, world: World, manager: str) -> None:
         self._world = world
         self._manager = manager
@@ -79,7 +79,7 @@ class _Loader:
 
 
 def _shape(value: Any) -> Any:
-    """What ownership depends on: the keys, and the values in lists, for they may be keys of their items."""
+    """The part of an object that determines ownership: keys, and values in lists, which may be keys of items."""
     if isinstance(value, dict):
         return {key: _shape(child) for key, child in value.items()}
     if isinstance(value, list):

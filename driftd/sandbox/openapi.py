@@ -1,4 +1,4 @@
-"""OpenAPI v3 of what is served: Kubernetes' own documents without the paths that the sandbox lacks, and CRDs'."""
+"""OpenAPI v3 documents: Kubernetes' own without the paths that the sandbox does not serve, and those of CRDs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from driftd.sandbox.custom import CustomKind, typed_schema
+from driftd.sandbox.custom import CustomKind, published_schema
 from driftd.sandbox.registry import Registry
 
 Object = dict[str, Any]
@@ -19,7 +19,7 @@ _PATCHES = ("application/apply-patch+yaml", "application/json-patch+json", "appl
 
 
 class OpenApi:
-    """Documents by path (`apis/apps/v1`), made when first asked for and kept until a CRD changes them."""
+    """Documents by path (`apis/apps/v1`), built on first use and cached until a CRD changes them."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -35,7 +35,7 @@ class OpenApi:
         return {"paths": paths}
 
     def document(self, path: str) -> bytes | None:
-        """The document as JSON; None where there is none."""
+        """The document as JSON; None if there is none."""
         custom = [kind for kind in self._registry.custom_kinds() if _path(kind) == path]
         if custom:
             return self._custom_document(path, custom)
@@ -43,15 +43,15 @@ class OpenApi:
             document = self._registry.builtin.documents.get(path)
             if document is None or path not in self._paths():
                 return None
-            self._builtin[path] = orjson.dumps(self._served(path, document))
+            self._builtin[path] = orjson.dumps(self._served_document(path, document))
         return self._builtin[path]
 
     def _paths(self) -> list[str]:
-        found = dict.fromkeys(_path(kind) for kind in self._registry.kinds())
-        return list(found)
+        paths = dict.fromkeys(_path(kind) for kind in self._registry.kinds())
+        return list(paths)
 
-    def _served(self, path: str, document: Any) -> Object:
-        """The real document without what is not served, and every schema that the rest needs."""
+    def _served_document(self, path: str, document: Any) -> Object:
+        """The real document without the paths that are not served."""
         kinds = {kind.resource.plural: kind.resource for kind in self._registry.kinds() if _path(kind) == path}
         paths = {}
         for url, methods in document["paths"].items():
@@ -63,20 +63,20 @@ class OpenApi:
 
     def _custom_document(self, path: str, kinds: list[CustomKind]) -> bytes:
         key = tuple(sorted(id(kind) for kind in kinds))
-        known = self._custom.get(path)
-        if known is not None and known[0] == key:
-            return known[1]
+        cached = self._custom.get(path)
+        if cached is not None and cached[0] == key:
+            return cached[1]
         schemas: Object = {}
         paths: Object = {}
         for kind in kinds:
             resource = kind.resource
             name = ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
             gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-            schemas[name] = {**typed_schema(kind.schema), "x-kubernetes-group-version-kind": [gvk]}
+            schemas[name] = {**published_schema(kind.schema), "x-kubernetes-group-version-kind": [gvk]}
             schemas[f"{name}List"] = _list_schema(name, gvk)
             namespace = "/namespaces/{namespace}" if resource.namespaced else ""
             paths[f"/{path}{namespace}/{resource.plural}/{{name}}"] = _item_path(name, gvk)
-        schemas.update(self._needed(orjson.dumps([schemas, paths])))
+        schemas.update(self._referenced_schemas(orjson.dumps([schemas, paths])))
         version = self._registry.builtin.version["gitVersion"]
         document = {
             "openapi": "3.0.0",
@@ -88,17 +88,17 @@ class OpenApi:
         self._custom[path] = key, content
         return content
 
-    def _needed(self, content: bytes) -> Object:
-        """Kubernetes' own schemas that a document refers to, and those that they refer to."""
-        found: Object = {}
+    def _referenced_schemas(self, content: bytes) -> Object:
+        """The built-in schemas that a document refers to, transitively."""
+        schemas: Object = {}
         todo = [content]
         while todo:
             for match in _REFERENCE.finditer(todo.pop()):
                 name = match[1].decode()
-                if name not in found and name in self._registry.builtin.schemas:
-                    found[name] = self._registry.builtin.schemas[name]
-                    todo.append(orjson.dumps(found[name]))
-        return found
+                if name not in schemas and name in self._registry.builtin.schemas:
+                    schemas[name] = self._registry.builtin.schemas[name]
+                    todo.append(orjson.dumps(schemas[name]))
+        return schemas
 
 
 def _path(kind: Any) -> str:
@@ -120,7 +120,7 @@ def _list_schema(name: str, gvk: Object) -> Object:
 
 
 def _item_path(name: str, gvk: Object) -> Object:
-    """Enough of a path for kubectl to see that fields are validated by the server."""
+    """The part of a path item by which kubectl detects server-side field validation."""
     schema = {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}
     answer = {
         "200": {

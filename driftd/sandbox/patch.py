@@ -23,20 +23,20 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def json_patch(target: Any, operations: Any) -> Any:
-    """RFC 6902. Raises: ApiError: 400 for something that is no patch, 422 for one that does not fit the object."""
+    """RFC 6902. Raises: ApiError: 400 for a malformed patch, 422 for one that does not apply to the object."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     result = copy.deepcopy(target)
     for operation in operations:
-        result = _one(result, operation)
+        result = _apply_operation(result, operation)
     return result
 
 
-def _one(target: Any, operation: dict[str, Any]) -> Any:
+def _apply_operation(target: Any, operation: dict[str, Any]) -> Any:
     verb, path = operation.get("op"), operation.get("path", "")
     if verb == "test":
         if not same(_get(target, path), operation.get("value")):
-            raise _refused(f"testing value {path} failed: test failed")
+            raise _rejected(f"testing value {path} failed: test failed")
         return target
     if verb == "remove":
         return _remove(target, path)
@@ -48,12 +48,12 @@ def _one(target: Any, operation: dict[str, Any]) -> Any:
     if verb in ("move", "copy"):
         value = copy.deepcopy(_get(target, operation["from"]))
         return _add(_remove(target, operation["from"]) if verb == "move" else target, path, value)
-    raise _refused(f"Unexpected kind: {verb}")
+    raise _rejected(f"Unexpected kind: {verb}")
 
 
 def _parts(path: str) -> list[str]:
     if path and not path.startswith("/"):
-        raise _refused(f"invalid path: {path}")
+        raise _rejected(f"invalid path: {path}")
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
@@ -64,7 +64,7 @@ def _get(target: Any, path: str) -> Any:
         elif isinstance(target, dict) and part in target:
             target = target[part]
         else:
-            raise _refused(f"nonexistent path: {path}")
+            raise _rejected(f"nonexistent path: {path}")
     return target
 
 
@@ -79,7 +79,7 @@ def _add(target: Any, path: str, value: Any) -> Any:
     elif isinstance(parent, dict):
         parent[parts[-1]] = value
     else:
-        raise _refused(f"nonexistent path: {path}")
+        raise _rejected(f"nonexistent path: {path}")
     return target
 
 
@@ -91,16 +91,16 @@ def _remove(target: Any, path: str) -> Any:
     elif isinstance(parent, dict) and parts[-1] in parent:
         del parent[parts[-1]]
     else:
-        raise _refused(f"remove operation does not apply: doc is missing path: {path}: missing value")
+        raise _rejected(f"remove operation does not apply: doc is missing path: {path}: missing value")
     return target
 
 
 def _index(part: str, limit: int, path: str) -> int:
     if not part.isdigit() or int(part) > limit:
-        raise _refused(f"invalid index in path: {path}")
+        raise _rejected(f"invalid index in path: {path}")
     return int(part)
 
 
-def _refused(_why: str) -> ApiError:
-    """The API server keeps the reason to itself."""
+def _rejected(_message: str) -> ApiError:
+    """The API server does not report the reason."""
     return ApiError(422, "Invalid", "the server rejected our request due to an error in our request", details={})

@@ -16,16 +16,16 @@ _LARGEST = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")
 
 
-class NotAQuantity(ValueError):
-    """The text is no quantity."""
+class InvalidQuantity(ValueError):
+    """The text is not a quantity."""
 
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """`1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`. Raises: NotAQuantity."""
+    """`1000m` is `1`, `0.5` is `500m`, `1024Mi` is `1Gi`. Raises: InvalidQuantity."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise NotAQuantity(
+        raise InvalidQuantity(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
     number, suffix = match.groups()

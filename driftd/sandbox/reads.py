@@ -1,4 +1,4 @@
-"""The verbs that only look: get and list, with their selectors, pages and resource versions."""
+"""The verbs get and list, with selectors, pages and resource versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from driftd.sandbox.custom import CustomKind
 from driftd.sandbox.kinds import Kind
-from driftd.sandbox.selectors import Match, field_selector, label_selector, named
+from driftd.sandbox.selectors import Match, field_selector, label_selector, selected_name
 from driftd.sandbox.status import ApiError, bad_request, expired, not_found
 from driftd.sandbox.store import Name
 from driftd.sandbox.world import World
@@ -26,7 +26,7 @@ _TOO_OLD = (
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """The query of a list or watch."""
+    """The query parameters of a list or watch."""
 
     labels: str = ""
     fields: str = ""
@@ -37,7 +37,7 @@ class ListOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListPage:
     objects: list[Object]
     resource_version: int
     continue_token: str = ""
@@ -46,7 +46,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a list or watch looks at."""
+    """The objects that a list or watch selects."""
 
     namespace: str | None
     name: str | None
@@ -54,7 +54,7 @@ class Selection:
     fields: Match | None
 
     @property
-    def everything(self) -> bool:
+    def is_unfiltered(self) -> bool:
         return self.labels is None and self.fields is None
 
     def selects(self, obj: Object | None) -> bool:
@@ -66,7 +66,7 @@ class Selection:
 
 
 class Reads:
-    """Looks at the objects of a world."""
+    """Reads objects of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -84,45 +84,45 @@ class Reads:
         extra = kind.selectable if isinstance(kind, CustomKind) else None
         return Selection(
             namespace,
-            named(options.fields),
+            selected_name(options.fields),
             label_selector(options.labels),
             field_selector(options.fields, resource.group, resource.kind, extra),
         )
 
-    def listing(self, kind: Kind, namespace: str | None, options: ListOptions) -> Listed:
-        """One page of a list. Raises: ApiError: 410 where a page is asked for that is no longer known."""
+    def list_page(self, kind: Kind, namespace: str | None, options: ListOptions) -> ListPage:
+        """One page of a list. Raises: ApiError: 410 if the page's snapshot has expired."""
         selection = self.selection(kind, namespace, options)
         if options.continue_token:
             return self._next_page(kind, options)
         self._check_version(options)
-        found = self.select(kind, selection)
-        if not options.limit or len(found) <= options.limit:
-            return Listed(found, self._world.store.revision)
-        return self._page(found, 0, options.limit, self._world.store.revision, exact=selection.everything)
+        objects = self.select(kind, selection)
+        if not options.limit or len(objects) <= options.limit:
+            return ListPage(objects, self._world.store.revision)
+        return self._page(objects, 0, options.limit, self._world.store.revision, exact=selection.is_unfiltered)
 
     def select(self, kind: Kind, selection: Selection) -> list[Object]:
         collection = self._world.store.collection(kind.resource.key)
         if selection.name is not None and selection.namespace is not None:
             obj = collection.objects.get((selection.namespace, selection.name))
             return [in_version(kind, obj)] if obj is not None and selection.selects(obj) else []
-        found = (obj for _, obj in collection.in_namespace(selection.namespace))
-        if not selection.everything:
-            return [in_version(kind, obj) for obj in found if selection.selects(obj)]
-        return [in_version(kind, obj) for obj in found]
+        objects = (obj for _, obj in collection.in_namespace(selection.namespace))
+        if not selection.is_unfiltered:
+            return [in_version(kind, obj) for obj in objects if selection.selects(obj)]
+        return [in_version(kind, obj) for obj in objects]
 
-    def _page(self, found: list[Object], start: int, limit: int, revision: int, *, exact: bool) -> Listed:
+    def _page(self, objects: list[Object], start: int, limit: int, revision: int, *, exact: bool) -> ListPage:
         end = start + limit
-        if end >= len(found):
-            return Listed(found[start:], revision)
+        if end >= len(objects):
+            return ListPage(objects[start:], revision)
         self._next_snapshot += 1
-        self._snapshots[self._next_snapshot] = found
+        self._snapshots[self._next_snapshot] = objects
         while len(self._snapshots) > _SNAPSHOTS:
             self._snapshots.popitem(last=False)
         token = {"v": "meta.k8s.io/v1", "rv": revision, "start": end, "snapshot": self._next_snapshot, "exact": exact}
         encoded = base64.urlsafe_b64encode(json.dumps(token).encode()).rstrip(b"=").decode()
-        return Listed(found[start:end], revision, encoded, len(found) - end if exact else None)
+        return ListPage(objects[start:end], revision, encoded, len(objects) - end if exact else None)
 
-    def _next_page(self, kind: Kind, options: ListOptions) -> Listed:
+    def _next_page(self, kind: Kind, options: ListOptions) -> ListPage:
         try:
             padded = options.continue_token + "=" * (-len(options.continue_token) % 4)
             token = json.loads(base64.urlsafe_b64decode(padded))
@@ -131,36 +131,36 @@ class Reads:
             raise bad_request("continue key is not valid: illegal base64 data") from error
         if options.resource_version and options.resource_version != "0":
             raise bad_request("specifying resource version is not allowed when using continue")
-        found = self._snapshots.get(snapshot)
-        if found is None or revision < self._world.store.collection(kind.resource.key).oldest:
+        objects = self._snapshots.get(snapshot)
+        if objects is None or revision < self._world.store.collection(kind.resource.key).oldest:
             raise expired(_TOO_OLD)
-        return self._page(found, start, options.limit or len(found), revision, exact=bool(token.get("exact")))
+        return self._page(objects, start, options.limit or len(objects), revision, exact=bool(token.get("exact")))
 
     def _check_version(self, options: ListOptions) -> None:
-        wanted, revision = options.resource_version, self._world.store.revision
-        if not wanted or wanted == "0":
+        requested, revision = options.resource_version, self._world.store.revision
+        if not requested or requested == "0":
             return
-        if not wanted.isdigit():
-            raise invalid_version(wanted)
-        if int(wanted) > revision:
-            raise too_large(int(wanted), revision)
-        if options.match == "Exact" and int(wanted) != revision:
+        if not requested.isdigit():
+            raise invalid_version(requested)
+        if int(requested) > revision:
+            raise too_large(int(requested), revision)
+        if options.match == "Exact" and int(requested) != revision:
             raise expired(f"The resourceVersion for the provided list is too old: only {revision} is kept")
 
 
 def in_version(kind: Kind, obj: Object) -> Object:
-    """A stored object as the asked version shows it: the sandbox converts nothing but the name of the version."""
+    """A stored object in the requested version: the sandbox converts only apiVersion."""
     version = kind.resource.api_version
     return obj if obj["apiVersion"] == version else {**obj, "apiVersion": version}
 
 
-def invalid_version(wanted: str) -> ApiError:
-    return bad_request(f'Invalid value: "{wanted}": strconv.ParseUint: parsing "{wanted}": invalid syntax')
+def invalid_version(requested: str) -> ApiError:
+    return bad_request(f'Invalid value: "{requested}": strconv.ParseUint: parsing "{requested}": invalid syntax')
 
 
-def too_large(wanted: int, current: int) -> ApiError:
+def too_large(requested: int, current: int) -> ApiError:
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return ApiError(
-        504, "Timeout", f"Timeout: Too large resource version: {wanted}, current: {current}",
+        504, "Timeout", f"Timeout: Too large resource version: {requested}, current: {current}",
         details={"causes": [cause], "retryAfterSeconds": 1}, headers={"Retry-After": "1"},
     )  # fmt: skip

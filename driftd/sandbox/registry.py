@@ -1,4 +1,4 @@
-"""Which kinds are served now: Kubernetes' own, and those of the CRDs that were created since."""
+"""The registry of served kinds: built-in ones, and those of existing CRDs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Registry:
         return self._kinds.get((group, version, plural))
 
     def preferred(self, key: tuple[str, str]) -> Kind:
-        """The kind of a collection, in the version in which it is stored."""
+        """The kind of a collection in its storage version."""
         return self._preferred[key]
 
     def of_kind(self, group: str, kind: str) -> Kind | None:
@@ -47,9 +47,9 @@ class Registry:
     def served(self, key: tuple[str, str]) -> bool:
         return key in self._preferred
 
-    def define(self, definition: Object) -> None:
-        """Serves the kinds of a CRD, new or changed."""
-        self.forget(definition["metadata"]["name"])
+    def register(self, definition: Object) -> None:
+        """Adds or replaces the kinds of a CRD."""
+        self.unregister(definition["metadata"]["name"])
         kinds = []
         for version in definition["spec"]["versions"]:
             kind = CustomKind(self.builtin, definition, version)
@@ -61,8 +61,8 @@ class Registry:
                 self._by_kind[kind.resource.group, kind.resource.kind] = kind
         self._custom[definition["metadata"]["name"]] = kinds
 
-    def forget(self, name: str) -> None:
-        """Serves the kinds of a CRD no longer."""
+    def unregister(self, name: str) -> None:
+        """Removes the kinds of a CRD."""
         for kind in self._custom.pop(name, ()):
             self._kinds.pop((kind.resource.group, kind.resource.version, kind.resource.plural), None)
             self._preferred.pop(kind.resource.key, None)

@@ -1,4 +1,4 @@
-"""What a request asks for: its path, its query and its body."""
+"""Parsing of requests: path, query and body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from driftd.sandbox.reads import ListOptions
 from driftd.sandbox.status import ApiError, Cause, bad_request, invalid_options, unsupported_media_type
 from driftd.sandbox.watch import WatchOptions
-from driftd.sandbox.writes import APPLY_PATCH, PATCHES, Options
+from driftd.sandbox.writes import APPLY_PATCH, PATCHES, WriteOptions
 
 Object = dict[str, Any]
 
@@ -21,11 +21,11 @@ _TRUE = {"true", "1"}
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML whose timestamps are texts, as Kubernetes reads it."""
+class _YamlLoader(yaml.CSafeLoader):
+    """Reads YAML timestamps as strings, as Kubernetes does."""
 
 
-_Loader.yaml_implicit_resolvers = {
+_YamlLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
@@ -33,7 +33,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A resource path, taken apart."""
+    """A parsed resource path."""
 
     group: str
     version: str
@@ -44,7 +44,7 @@ class Target:
 
 
 def parse_path(path: str) -> Target | None:
-    """None for a path that is no resource's: a group, a version, or nothing at all."""
+    """Returns: None for a path that is not a resource's, such as that of a group or version."""
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"] and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
@@ -63,7 +63,7 @@ def parse_path(path: str) -> Target | None:
 
 
 def verb_of(request: Request, target: Target) -> str:
-    """The request's verb as Kubernetes authorises it."""
+    """The request's verb as in Kubernetes' authorization."""
     if request.method in ("GET", "HEAD"):
         if target.name is not None:
             return "get"
@@ -101,8 +101,8 @@ def watch_options(request: Request) -> WatchOptions:
     )
 
 
-def write_options(request: Request, *, subresource: str = "", apply: bool = False, kind: str = "") -> Options:
-    """Raises: ApiError (422): the options do not go together."""
+def write_options(request: Request, *, subresource: str = "", apply: bool = False, kind: str = "") -> WriteOptions:
+    """Raises: ApiError (422): invalid or conflicting options."""
     query = request.query_params
     manager = query.get("fieldManager", "")
     dry_run = query.getlist("dryRun")
@@ -120,7 +120,7 @@ def write_options(request: Request, *, subresource: str = "", apply: bool = Fals
         causes.append(Cause.forbidden("force", "may not be specified for non-apply patch"))
     if causes:
         raise invalid_options(kind or "CreateOptions", causes)
-    return Options(
+    return WriteOptions(
         manager=manager or user_agent_manager(request),
         dry_run=bool(dry_run),
         validation=validation,
@@ -130,35 +130,35 @@ def write_options(request: Request, *, subresource: str = "", apply: bool = Fals
 
 
 def user_agent_manager(request: Request) -> str:
-    """The manager of a request that names none: its user agent up to the first slash."""
+    """The default field manager: the user agent up to the first slash."""
     return request.headers.get("user-agent", "").split("/")[0][:128] or "unknown"
 
 
 async def body_object(request: Request) -> Object:
-    """The object of a POST or PUT. Raises: ApiError: 415 for another media type, 400 for what can't be read."""
+    """The object of a POST or PUT. Raises: ApiError: 415 for another media type, 400 for an invalid body."""
     media = request.headers.get("content-type", "application/json").split(";")[0].strip()
     accepted = ["application/json", "application/yaml"]
     if media not in accepted:
         raise unsupported_media_type(accepted)
-    value = _parsed(await request.body(), yaml_too=media == "application/yaml")
+    value = _parse(await request.body(), yaml_too=media == "application/yaml")
     if not isinstance(value, dict):
         raise bad_request("couldn't get version/kind; json parse error: the body is not an object")
     return value
 
 
 async def body_patch(request: Request) -> tuple[str, Any]:
-    """The media type of a patch, and the patch."""
+    """Returns: the media type of a patch, and the patch."""
     media = request.headers.get("content-type", "").split(";")[0].strip()
     if media not in PATCHES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
-    return media, _parsed(await request.body(), yaml_too=media == APPLY_PATCH)
+    return media, _parse(await request.body(), yaml_too=media == APPLY_PATCH)
 
 
 async def delete_options(request: Request) -> Object:
-    """The body of a DELETE, or its query where it has none."""
+    """The body of a DELETE, or its query parameters if it has no body."""
     content = await request.body()
     if content:
-        value = _parsed(content, yaml_too=False)
+        value = _parse(content, yaml_too=False)
         return dict(value) if isinstance(value, dict) else {}
     options: Object = {}
     query = request.query_params
@@ -171,13 +171,13 @@ async def delete_options(request: Request) -> Object:
     return options
 
 
-def _parsed(content: bytes, *, yaml_too: bool) -> Any:
+def _parse(content: bytes, *, yaml_too: bool) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
         if not yaml_too:
             raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
     try:
-        return yaml.load(content, Loader=yaml.CSafeLoader)
+        return yaml.load(content, Loader=_YamlLoader)  # noqa: S506  # a subclass of the safe loader
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from error

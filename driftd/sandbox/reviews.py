@@ -1,4 +1,4 @@
-"""SelfSubjectAccessReviews: everything is allowed but what a fault forbids."""
+"""SelfSubjectAccessReviews: everything is allowed, unless a fault forbids it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Object = dict[str, Any]
 
 
 def review(faults: Faults, body: Object) -> Object:
-    """The review with its answer. Raises: ApiError (400): it asks for nothing."""
+    """The review with its status. Raises: ApiError (400): it has no attributes."""
     spec = body.get("spec") or {}
     attributes = spec.get("resourceAttributes")
     if attributes is None and spec.get("nonResourceAttributes") is None:

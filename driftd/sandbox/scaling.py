@@ -1,4 +1,4 @@
-"""The `scale` subresource: a view of an object's replicas that has its own kind."""
+"""The `scale` subresource: an object's replicas as a Scale object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from driftd.sandbox.fields.fieldset import path_of, path_text
-from driftd.sandbox.fields.ownership import FieldConflict, Merger, MergeRefused
+from driftd.sandbox.fields.ownership import FieldConflict, MergeError, Merger
 from driftd.sandbox.fields.scale import to_parent, to_scale
 from driftd.sandbox.kinds import Kind
 from driftd.sandbox.patch import json_patch, merge_patch
@@ -15,7 +15,7 @@ from driftd.sandbox.status import MODIFIED, Cause, apply_conflict, bad_request, 
 from driftd.sandbox.store import Name
 from driftd.sandbox.strategic import strategic_merge
 from driftd.sandbox.world import World
-from driftd.sandbox.writes import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Options, Writes
+from driftd.sandbox.writes import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, WriteOptions, Writes
 
 Object = dict[str, Any]
 
@@ -24,7 +24,7 @@ _VERSION = "autoscaling/v1"
 
 
 class Scaling:
-    """Reads and writes the Scale of objects that have one."""
+    """Reads and writes the Scale of objects."""
 
     def __init__(self, world: World, reads: Reads, writes: Writes) -> None:
         self._world = world
@@ -48,13 +48,13 @@ class Scaling:
         spec = {"replicas": replicas} if replicas else {}
         return {"kind": "Scale", "apiVersion": _VERSION, "metadata": metadata, "spec": spec, "status": status}
 
-    def update(self, kind: Kind, name: Name, scale: Object, options: Options) -> Object:
+    def update(self, kind: Kind, name: Name, scale: Object, options: WriteOptions) -> Object:
         live = self._live(kind, name)
         new = self._decoded(scale)
         new = self._merger().update(live, new, options.manager, self._world.clock())
         return self._write(kind, name, live, new, options)
 
-    def patch(self, kind: Kind, name: Name, media_type: str, patch: Any, options: Options) -> Object:
+    def patch(self, kind: Kind, name: Name, media_type: str, patch: Any, options: WriteOptions) -> Object:
         live = self._live(kind, name)
         if media_type == APPLY_PATCH:
             return self._write(kind, name, live, self._applied(live, patch, options), options)
@@ -70,7 +70,7 @@ class Scaling:
             self._merger().update(live, self._decoded(new), options.manager, self._world.clock()), options,
         )  # fmt: skip
 
-    def _applied(self, live: Object, config: Object, options: Options) -> Object:
+    def _applied(self, live: Object, config: Object, options: WriteOptions) -> Object:
         try:
             return self._merger().apply(live, config, options.manager, self._world.clock(), force=options.force)
         except FieldConflict as error:
@@ -79,7 +79,7 @@ class Scaling:
                 for manager, path in error.conflicts
             ]
             raise apply_conflict(str(error), causes) from error
-        except MergeRefused as error:
+        except MergeError as error:
             raise bad_request(str(error)) from error
 
     def _live(self, kind: Kind, name: Name) -> Object:
@@ -88,12 +88,12 @@ class Scaling:
         owners = to_scale(self._reads.get(kind, name)["metadata"].get("managedFields"), path_of(*kind.scale.replicas))
         return {**scale, "metadata": {**scale["metadata"], "managedFields": owners}}
 
-    def _write(self, kind: Kind, name: Name, live: Object, new: Object, options: Options) -> Object:
+    def _write(self, kind: Kind, name: Name, live: Object, new: Object, options: WriteOptions) -> Object:
         resource = kind.resource
         paths = kind.scale
         assert paths is not None  # noqa: S101 - for the type checker
-        wanted = new["metadata"].get("resourceVersion")
-        if wanted and wanted != live["metadata"]["resourceVersion"]:
+        version = new["metadata"].get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
             raise conflict(resource.group, resource.plural, name[1], MODIFIED)
         replicas = new["spec"].get("replicas", 0)
         if replicas < 0:

@@ -46,7 +46,7 @@ _FIELDS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
 
 
 def label_selector(text: str) -> Match | None:
-    """A predicate on objects; None for a selector that selects everything. Raises: ApiError (400)."""
+    """A predicate on objects; None for an empty selector. Raises: ApiError (400)."""
     requirements = [_requirement(part) for part in _SPLIT.split(text) if part.strip()]
     if not requirements:
         return None
@@ -71,8 +71,8 @@ def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
             return lambda labels: labels.get(key) == value
         return _ordered(key, operator, value)
     if match := _EXISTS.match(text):
-        key, wanted = match["key"], not match["no"]
-        return lambda labels: (key in labels) == wanted
+        key, present = match["key"], not match["no"]
+        return lambda labels: (key in labels) == present
     raise bad_request(f"unable to parse requirement: {text.strip()!r}")
 
 
@@ -93,7 +93,7 @@ def _ordered(key: str, operator: str, value: str) -> Callable[[dict[str, str]], 
 
 
 def field_selector(text: str, group: str, kind: str, extra: dict[str, tuple[str, ...]] | None = None) -> Match | None:
-    """A predicate on objects of a kind. Raises: ApiError (400): the kind can't be selected by that field."""
+    """A predicate on objects of a kind. Raises: ApiError (400): the kind does not support that field."""
     paths = {
         "metadata.name": ("metadata", "name"),
         "metadata.namespace": ("metadata", "namespace"),
@@ -119,8 +119,8 @@ def unsupported_field(name: str) -> ApiError:
     return bad_request(f"field label not supported: {name}")
 
 
-def named(text: str) -> str | None:
-    """The one name that a field selector allows, so that it need not look at every object."""
+def selected_name(text: str) -> str | None:
+    """The only name that a field selector allows, so that the object can be looked up by name."""
     match = re.fullmatch(r"metadata\.name==?([^,]+)", text.strip())
     return match[1] if match else None
 

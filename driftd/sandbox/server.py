@@ -15,12 +15,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from driftd.sandbox.api import Api
 from driftd.sandbox.controllers import Controllers, RolloutSettings
 from driftd.sandbox.faults import Faults
-from driftd.sandbox.hosting import hosted
+from driftd.sandbox.hosting import serve_app
 from driftd.sandbox.loading import load
 from driftd.sandbox.status import internal
 from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import Clock, World, utc_now
-from driftd.sandbox.writes import Options
+from driftd.sandbox.writes import WriteOptions
 
 Object = dict[str, Any]
 
@@ -28,10 +28,10 @@ _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
 class Sandbox:
-    """An in-memory cluster. What it holds outlives `serve`: serving again is an API server that restarts.
+    """An in-memory cluster. Its objects outlive `serve`: serving again is a restart of the API server.
 
-    `clock` gives the times that objects carry. `rollout` says how long pods take. `history_limit` is how many changes
-    of a kind a watch may go back, `bookmark_interval` how many seconds lie between bookmarks.
+    `clock` is the source of timestamps, `rollout` the duration of rollouts, `history_limit` the number of changes per
+    kind that a watch can replay, `bookmark_interval` the seconds between bookmarks.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong."""
+        """Fault injection."""
         return self._world.faults
 
     @property
     def url(self) -> str:
-        """Where the API is. Raises: RuntimeError: it is not served now."""
+        """The URL of the API. Raises: RuntimeError: it is not being served."""
         if self._url is None:
             raise RuntimeError("the sandbox is not served: use it within serve()")
         return self._url
 
     @property
     def token(self) -> str:
-        """The bearer token that it knows. Another one is refused; none at all is let in."""
+        """The accepted bearer token. Another one is refused; requests without a token are accepted."""
         return self._token
 
     @property
@@ -71,7 +71,7 @@ class Sandbox:
         return self._world.store.revision
 
     def kubeconfig(self) -> str:
-        """A kubeconfig, as YAML, that leads here."""
+        """A kubeconfig for this API, as YAML."""
         return yaml.safe_dump(
             {
                 "apiVersion": "v1",
@@ -87,31 +87,32 @@ class Sandbox:
         )
 
     def write_kubeconfig(self, path: Path) -> Path:
-        """Writes the kubeconfig for its owner's eyes only, and returns its path."""
+        """Writes the kubeconfig, readable by its owner only, and returns its path."""
         path.touch(mode=0o600)
         path.write_text(self.kubeconfig())
         return path
 
     def compact(self) -> None:
-        """Forgets the history: what resumes a watch or a page from before now gets 410."""
+        """Drops the history: watches and pages that resume from an earlier version get 410."""
         self._world.store.compact()
 
     def load(self, objects: Iterable[Mapping[str, Any]], *, manager: str = "sandbox") -> int:
-        """Puts many objects in at once, with defaults and ownership, without events, validation and rollouts.
+        """Loads many objects at once, with defaults and ownership, without events, validation and rollouts.
 
-        Ownership is worked out once for objects that have the same fields. Objects that bring their own
-        managedFields or status keep them. Namespaces that are missing are made. Returns how many objects there were.
-        Raises: ApiError: an object can't be read, or is of a kind that is not served.
+        Ownership is computed once for objects with the same fields. Objects with managedFields or a status keep them.
+        Missing namespaces are created.
+        Returns: the number of objects.
+        Raises: ApiError: an object cannot be decoded, or its kind is not served.
         """
         return load(self._world, objects, manager)
 
     @contextlib.asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Sandbox]:
-        """Serves the API for as long as the context lasts. Port 0 takes a free one."""
+        """Serves the API within the context. Port 0 selects a free port."""
         faults = self._world.faults
 
         class Protocol(H11Protocol):
-            """Hangs up on everyone while connections are to be refused."""
+            """Closes every connection while `faults.refusing` is set."""
 
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn asks for a narrower type
@@ -124,7 +125,7 @@ class Sandbox:
                 else:
                     super().data_received(data)
 
-        async with hosted(self._api, host, port, protocol=Protocol) as url:
+        async with serve_app(self._api, host, port, protocol=Protocol) as url:
             self._url = url
             controlling = asyncio.create_task(self._controllers.run())
             try:
@@ -137,13 +138,13 @@ class Sandbox:
                     await controlling
 
     def _seed(self) -> None:
-        """What every cluster has from the start."""
+        """Creates the namespaces and the node of a new cluster."""
         namespaces = self._world.registry.of_kind("", "Namespace")
         if namespaces is None:
             raise internal("namespaces are not served")
         for name in _NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            self._api.writes.create(namespaces, "", body, Options(manager="kube-apiserver"))
+            self._api.writes.create(namespaces, "", body, WriteOptions(manager="kube-apiserver"))
         node = self._world.registry.of_kind("", "Node")
         if node is not None:
             now = stamp(self._world.clock())
@@ -159,4 +160,4 @@ class Sandbox:
                 },
                 "status": {"capacity": capacity, "conditions": [ready]},
             }
-            self._api.writes.create(node, "", body, Options(manager="kubelet"))
+            self._api.writes.create(node, "", body, WriteOptions(manager="kubelet"))

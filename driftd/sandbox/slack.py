@@ -1,6 +1,6 @@
-"""A Slack-compatible endpoint, in memory: what a bot with `chat:write` and an incoming webhook need.
+"""A Slack-compatible endpoint, in memory: the methods that a bot with `chat:write` and an incoming webhook use.
 
-It refuses what Slack refuses (a wrong token, an unknown channel, blocks past their limits), in Slack's own words.
+It refuses what Slack refuses (a wrong token, an unknown channel, blocks beyond their limits) with Slack's error codes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from driftd.sandbox.blockkit import MAX_ATTACHMENTS, MAX_TEXT, block_mistakes
-from driftd.sandbox.hosting import hosted
+from driftd.sandbox.hosting import serve_app
 
 _TEAM = {"team": "sandbox", "team_id": "T0SANDBOX", "user": "driftd", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
 
 
 @dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """A message as the channel shows it. `via` is "api" or "webhook"; `edits` counts its updates."""
+    """A message of a channel. `via` is "api" or "webhook"; `edits` is the number of its updates."""
 
     channel: str
     ts: str
@@ -42,16 +42,16 @@ class SlackMessage:
 
 
 class SlackError(Exception):
-    """Slack's word for what is wrong, and its remarks."""
+    """Slack's error code, and its messages."""
 
-    def __init__(self, error: str, remarks: list[str] | None = None) -> None:
+    def __init__(self, error: str, messages: list[str] | None = None) -> None:
         self.error = error
-        self.remarks = remarks or []
+        self.remarks = messages or []
         super().__init__(error)
 
 
 class SlackSandbox:
-    """A workspace whose channels exist once they are posted to, but for those in `missing_channels`."""
+    """A workspace in which every channel exists, except for `missing_channels`."""
 
     def __init__(self, *, token: str | None = None, missing_channels: frozenset[str] = frozenset()) -> None:
         self.token = token or f"xoxb-{secrets.token_hex(12)}"
@@ -64,7 +64,7 @@ class SlackSandbox:
         self._changed = asyncio.Condition()
         self._url: str | None = None
         self.requests = 0
-        """How many requests were answered, refusals among them."""
+        """Number of requests, including refused ones."""
         self.app = Starlette(
             routes=[
                 Route("/api/{method}", self._method, methods=["GET", "POST"]),
@@ -74,22 +74,22 @@ class SlackSandbox:
 
     @property
     def api_url(self) -> str:
-        """What slack-sdk takes as `base_url`. Raises: RuntimeError: it is not served now."""
+        """The `base_url` for slack-sdk. Raises: RuntimeError: it is not being served."""
         if self._url is None:
             raise RuntimeError("the Slack sandbox is not served: use it within serve()")
         return f"{self._url}/api/"
 
     @property
     def webhook_url(self) -> str:
-        """The incoming webhook, a secret as on Slack."""
+        """The URL of the incoming webhook; secret, as on Slack."""
         return self.api_url.removesuffix("/api/") + self._hook
 
     def messages(self, channel: str | None = None) -> list[SlackMessage]:
-        """What was posted, oldest first; updates are in place."""
+        """All messages, oldest first, in their current version."""
         return [message for message in self._messages.values() if channel in (None, message.channel)]
 
     async def wait_for(self, count: int, deadline: float = 10.0) -> list[SlackMessage]:
-        """The messages, once there are `count`. Raises: TimeoutError: there are not, `deadline` seconds later."""
+        """Waits for at least `count` messages. Raises: TimeoutError: after `deadline` seconds."""
         async with asyncio.timeout(deadline), self._changed:
             await self._changed.wait_for(lambda: len(self._messages) >= count)
         return self.messages()
@@ -99,12 +99,12 @@ class SlackSandbox:
         self._limits.extend([retry_after] * times)
 
     def fail(self, error: str = "internal_error", *, times: int = 1) -> None:
-        """Answers the next `times` requests with an error of Slack's, or with HTTP 500 for `internal_error`."""
+        """Answers the next `times` requests with a Slack error code, or with HTTP 500 for `internal_error`."""
         self._failures.extend([error] * times)
 
     @contextlib.asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[SlackSandbox]:
-        async with hosted(self.app, host, port) as url:
+        async with serve_app(self.app, host, port) as url:
             self._url = url
             try:
                 yield self
@@ -142,9 +142,9 @@ class SlackSandbox:
         if method == "auth.test":
             return {"url": self.api_url.removesuffix("api/"), **_TEAM}
         if method == "chat.postMessage":
-            return _posted(await self._post(arguments, via="api"))
+            return _message_response(await self._post(arguments, via="api"))
         if method == "chat.update":
-            return _posted(await self._update(arguments))
+            return _message_response(await self._update(arguments))
         raise SlackError("unknown_method")
 
     async def _post(self, arguments: dict[str, Any], *, via: str) -> SlackMessage:
@@ -154,20 +154,20 @@ class SlackSandbox:
         thread = arguments.get("thread_ts")
         if thread and (channel, thread) not in self._messages:
             raise SlackError("thread_not_found")
-        message = _checked(SlackMessage(channel, self._stamp(), "", thread_ts=thread, via=via), arguments)
-        await self._keep(message)
+        message = _with_content(SlackMessage(channel, self._stamp(), "", thread_ts=thread, via=via), arguments)
+        await self._store(message)
         return message
 
     async def _update(self, arguments: dict[str, Any]) -> SlackMessage:
         channel, stamp = str(arguments.get("channel") or ""), str(arguments.get("ts") or "")
-        held = self._messages.get((channel, stamp))
-        if held is None:
+        current = self._messages.get((channel, stamp))
+        if current is None:
             raise SlackError("message_not_found")
-        message = _checked(replace(held, edits=held.edits + 1), arguments)
-        await self._keep(message)
+        message = _with_content(replace(current, edits=current.edits + 1), arguments)
+        await self._store(message)
         return message
 
-    async def _keep(self, message: SlackMessage) -> None:
+    async def _store(self, message: SlackMessage) -> None:
         self._messages[message.channel, message.ts] = message
         async with self._changed:
             self._changed.notify_all()
@@ -193,13 +193,13 @@ class SlackSandbox:
         return PlainTextResponse("ok")
 
 
-def _posted(message: SlackMessage) -> dict[str, Any]:
+def _message_response(message: SlackMessage) -> dict[str, Any]:
     body = {"type": "message", "text": message.text, "ts": message.ts, "blocks": list(message.blocks)}
     return {"channel": message.channel, "ts": message.ts, "text": message.text, "message": body}
 
 
-def _checked(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
-    """The message with its content. Raises: SlackError: Slack would refuse that."""
+def _with_content(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
+    """The message with text, blocks and attachments of a request. Raises: SlackError: Slack would refuse it."""
     text = arguments.get("text") or ""
     blocks, attachments = _list(arguments.get("blocks")), _list(arguments.get("attachments"))
     if not text and not blocks and not attachments:
@@ -217,7 +217,7 @@ def _checked(message: SlackMessage, arguments: dict[str, Any]) -> SlackMessage:
 
 
 def _list(value: Any) -> list[Any]:
-    """Blocks come as a list in JSON, and as the text of one in a form."""
+    """Blocks are a list in JSON, and JSON text in a form."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -1,4 +1,4 @@
-"""The API's own errors: every refusal of the sandbox is a `Status`, worded as a real API server words it.
+"""API errors: every refusal of the sandbox is a `Status` with the text of a real API server.
 
 Source: k8s.io/apimachinery/pkg/api/errors.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """A request is refused. Carries the HTTP code and the Status object that says why."""
+    """A refused request, with the HTTP code and the Status object of the response."""
 
     def __init__(
         self, code: int, reason: str, message: str, *, details: dict[str, Any] | None = None,
@@ -41,7 +41,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One mistake of an invalid object. `kind` is the API's word: FieldValueRequired, FieldValueInvalid, …"""
+    """A cause of an invalid object. `kind` is the API's cause type: FieldValueRequired, FieldValueInvalid, …"""
 
     kind: str
     message: str
@@ -53,20 +53,22 @@ class Cause:
 
     @classmethod
     def invalid(cls, field: str, value: Any, detail: str) -> Cause:
-        return cls("FieldValueInvalid", f"Invalid value: {shown(value)}: {detail}", field)
+        return cls("FieldValueInvalid", f"Invalid value: {format_value(value)}: {detail}", field)
 
     @classmethod
     def unsupported(cls, field: str, value: Any, supported: list[str]) -> Cause:
         names = ", ".join(f'"{name}"' for name in sorted(supported))
-        return cls("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {names}", field)
+        return cls(
+            "FieldValueNotSupported", f"Unsupported value: {format_value(value)}: supported values: {names}", field
+        )
 
     @classmethod
     def forbidden(cls, field: str, detail: str) -> Cause:
         return cls("FieldValueForbidden", f"Forbidden: {detail}", field)
 
 
-def shown(value: Any) -> str:
-    """A value as the API's messages write it."""
+def format_value(value: Any) -> str:
+    """A value in the format of the API's messages."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -104,9 +106,9 @@ def already_exists(group: str, resource: str, name: str) -> ApiError:
     )  # fmt: skip
 
 
-def conflict(group: str, resource: str, name: str, why: str) -> ApiError:
+def conflict(group: str, resource: str, name: str, detail: str) -> ApiError:
     return ApiError(
-        409, "Conflict", f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {why}',
+        409, "Conflict", f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {detail}',
         details=_details(name, group, resource),
     )  # fmt: skip
 
@@ -137,11 +139,11 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, resource: str, name: str, why: str) -> ApiError:
+def forbidden(group: str, resource: str, name: str, detail: str) -> ApiError:
     text = (
-        f'{_qualified(resource, group)} "{name}" is forbidden: {why}'
+        f'{_qualified(resource, group)} "{name}" is forbidden: {detail}'
         if name
-        else (f"{_qualified(resource, group)} is forbidden: {why}")
+        else (f"{_qualified(resource, group)} is forbidden: {detail}")
     )
     return ApiError(403, "Forbidden", text, details=_details(name, group, resource))
 
@@ -179,5 +181,5 @@ def internal(message: str) -> ApiError:
 
 
 def not_implemented(message: str) -> ApiError:
-    """What a real API server does and this one does not: said so, never pretended."""
+    """The error for a feature of a real API server that the sandbox lacks."""
     return ApiError(501, "NotImplemented", f"the sandbox does not implement this: {message}")

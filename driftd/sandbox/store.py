@@ -1,6 +1,6 @@
-"""What the sandbox remembers: objects by kind, and the latest changes of each kind for its watches.
+"""The object store: objects by kind, and the latest changes of each kind for its watches.
 
-A stored object is never changed, only replaced, so it can be handed out without a copy.
+A stored object is never modified, only replaced, so it can be shared without a copy.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ CollectionKey = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """One write. `before` and `after` are None where the object was not, or is no more."""
+    """One write. `before` is None for a creation, `after` for a deletion."""
 
     revision: int
     before: Object | None
     after: Object | None
     tombstone: Object | None = None
-    """A deleted object as its last event shows it: with the revision of the deletion."""
+    """A deleted object as in its last event, with the revision of the deletion."""
     encoded: bytes | None = None
-    """The object as JSON, made once for all watches."""
+    """The object as JSON, encoded once for all watches."""
 
 
 Listener = Callable[[CollectionKey, Change], None]
@@ -36,7 +36,7 @@ Listener = Callable[[CollectionKey, Change], None]
 
 @dataclass(slots=True, eq=False)
 class Collection:
-    """The objects of one kind, whatever the version they are served in."""
+    """The objects of one kind, in all versions."""
 
     key: CollectionKey
     history_limit: int
@@ -44,16 +44,16 @@ class Collection:
     by_namespace: dict[str, dict[Name, Object]] = field(default_factory=dict)
     history: deque[Change] = field(default_factory=deque)
     oldest: int = 0
-    """Watches may start from this revision on: what happened before is forgotten."""
+    """The oldest revision that a watch can start from; earlier changes are dropped."""
     listeners: set[Callable[[Change], None]] = field(default_factory=set)
 
     def in_namespace(self, namespace: str | None) -> list[tuple[Name, Object]]:
-        """The objects, in the order of a list: by namespace and name. All namespaces where None."""
-        found = self.objects if namespace is None else self.by_namespace.get(namespace, {})
-        return sorted(found.items(), key=lambda pair: pair[0])
+        """The objects, ordered by namespace and name as in a list. None selects all namespaces."""
+        objects = self.objects if namespace is None else self.by_namespace.get(namespace, {})
+        return sorted(objects.items(), key=lambda pair: pair[0])
 
     def since(self, revision: int) -> Iterator[Change] | None:
-        """The changes after a revision; None where some of them are forgotten."""
+        """The changes after a revision; None if some of them have been dropped."""
         if revision < self.oldest:
             return None
         start = bisect_right(self.history, revision, key=lambda change: change.revision)
@@ -63,14 +63,14 @@ class Collection:
         self.objects[name] = obj
         self.by_namespace.setdefault(name[0], {})[name] = obj
 
-    def drop(self, name: Name) -> None:
+    def remove(self, name: Name) -> None:
         del self.objects[name]
         inside = self.by_namespace[name[0]]
         del inside[name]
         if not inside:
             del self.by_namespace[name[0]]
 
-    def remember(self, change: Change) -> None:
+    def record(self, change: Change) -> None:
         self.history.append(change)
         while len(self.history) > self.history_limit:
             self.oldest = self.history.popleft().revision
@@ -89,10 +89,10 @@ class Store:
         self._listeners: list[Listener] = []
 
     def collection(self, key: CollectionKey) -> Collection:
-        found = self._collections.get(key)
-        if found is None:
-            found = self._collections[key] = Collection(key, self._history_limit, oldest=self.revision)
-        return found
+        collection = self._collections.get(key)
+        if collection is None:
+            collection = self._collections[key] = Collection(key, self._history_limit, oldest=self.revision)
+        return collection
 
     def collections(self) -> list[Collection]:
         return list(self._collections.values())
@@ -101,34 +101,34 @@ class Store:
         collection = self._collections.get(key)
         return collection.objects.get(name) if collection else None
 
-    def listen(self, listener: Listener) -> None:
-        """Calls `listener` after every write, in its turn: it may only take note, not write."""
+    def subscribe(self, listener: Listener) -> None:
+        """Calls `listener` synchronously after every write. It must not write."""
         self._listeners.append(listener)
 
     def put(self, key: CollectionKey, name: Name, obj: Object) -> Object:
-        """Stores an object under a new revision, and returns it as it is stored."""
+        """Stores an object under a new revision, and returns the stored object."""
         self.revision += 1
         stored = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.revision)}}
         collection = self.collection(key)
         before = collection.objects.get(name)
         collection.put(name, stored)
         self._index_owners(key, name, before, stored)
-        self._tell(collection, Change(self.revision, before, stored))
+        self._publish(collection, Change(self.revision, before, stored))
         return stored
 
     def delete(self, key: CollectionKey, name: Name, last: Object) -> Object:
-        """Forgets an object, and returns its last state: `last`, under the revision of the deletion."""
+        """Removes an object, and returns its last state: `last` with the revision of the deletion."""
         self.revision += 1
         collection = self.collection(key)
         before = collection.objects[name]
-        collection.drop(name)
+        collection.remove(name)
         self._index_owners(key, name, before, None)
         tombstone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
-        self._tell(collection, Change(self.revision, before, None, tombstone))
+        self._publish(collection, Change(self.revision, before, None, tombstone))
         return tombstone
 
     def load(self, key: CollectionKey, objects: list[tuple[Name, Object]]) -> None:
-        """Stores many objects at once, without events: for a world that was there before anyone watched."""
+        """Stores many objects at once, without events, as if they existed before any watch."""
         collection = self.collection(key)
         for name, obj in objects:
             self.revision += 1
@@ -142,13 +142,13 @@ class Store:
         return sorted(self._owned.get(uid, ()))
 
     def compact(self) -> None:
-        """Forgets all history: watches and pages from before now get 410."""
+        """Drops all history: watches and pages of an earlier version get 410."""
         for collection in self._collections.values():
             collection.history.clear()
             collection.oldest = self.revision
 
-    def _tell(self, collection: Collection, change: Change) -> None:
-        collection.remember(change)
+    def _publish(self, collection: Collection, change: Change) -> None:
+        collection.record(change)
         for listener in self._listeners:
             listener(collection.key, change)
 

@@ -1,4 +1,4 @@
-"""Strategic merge patch: a merge patch that knows, by the schema, which lists merge and by which key.
+"""Strategic merge patch: a merge patch whose schema defines which lists merge and by which key.
 
 Source: k8s.io/apimachinery/pkg/util/strategicpatch.
 """
@@ -19,7 +19,7 @@ _DELETE_VALUES = "$deleteFromPrimitiveList/"
 
 
 class _Type:
-    """A schema seen as strategic merge sees it."""
+    """A schema with its references resolved."""
 
     __slots__ = ("_schema", "_schemas")
 
@@ -31,7 +31,7 @@ class _Type:
         self._schema = schema
 
     def member(self, key: str) -> tuple[_Type, Mapping[str, Any]]:
-        """The type of a field, and the schema at its place, which holds the strategy."""
+        """The type of a field, and the field's schema, which has the patch strategy."""
         member = (self._schema.get("properties") or {}).get(key)
         if member is None:
             additional = self._schema.get("additionalProperties")
@@ -72,7 +72,7 @@ def _merge_map(target: dict[str, Any], patch: dict[str, Any], shape: _Type) -> d
 
 
 def _reorder(result: dict[str, Any], patch: dict[str, Any], shape: _Type) -> dict[str, Any]:
-    """Lists that the patch puts in order without changing an item."""
+    """Sorts lists for which the patch has an order but no items."""
     for key, order in patch.items():
         if key.startswith(_ORDER) and (name := key[len(_ORDER) :]) in result and name not in patch:
             member = shape.member(name)[1]
@@ -97,12 +97,14 @@ def _merge_value(target: Any, patch: Any, shape: _Type, member: Mapping[str, Any
 
 
 def _check_order(patch: list[Any], order: list[Any], key: str | None) -> None:
-    """Raises: ApiError: the items of the patch are not in the order that it asks for itself."""
-    wanted = [item[key] if key else item for item in order]
+    """Raises: ApiError: the items of the patch are not in the order of its own $setElementOrder."""
+    expected = [item[key] if key else item for item in order]
     named = [item.get(key) if key else item for item in patch if not isinstance(item, dict) or _DIRECTIVE not in item]
-    places = [wanted.index(name) for name in named if name in wanted]
-    if places != sorted(places) or len(places) != len(named):
-        raise ApiError(500, "", f"The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{wanted}\n")
+    positions = [expected.index(name) for name in named if name in expected]
+    if positions != sorted(positions) or len(positions) != len(named):
+        raise ApiError(
+            500, "", f"The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{expected}\n"
+        )
 
 
 def _merge_scalars(target: list[Any], patch: list[Any]) -> list[Any]:
@@ -129,19 +131,19 @@ def _merge_objects(target: list[Any], patch: list[Any], key: str, shape: _Type) 
 
 
 def _ordered(merged: list[Any], order: list[Any], before: list[Any], key: str | None) -> list[Any]:
-    """Items in the patch's order; those that it does not name stay where they were, relative to their neighbours."""
+    """Items in the patch's order; others keep their position relative to their neighbours."""
 
     def name(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    wanted = {name(item): index for index, item in enumerate(order)}
-    places = {name(item): index for index, item in enumerate(before)}
-    named = sorted((item for item in merged if name(item) in wanted), key=lambda item: wanted[name(item)])
-    others = [item for item in merged if name(item) not in wanted]
+    positions = {name(item): index for index, item in enumerate(order)}
+    positions_before = {name(item): index for index, item in enumerate(before)}
+    named = sorted((item for item in merged if name(item) in positions), key=lambda item: positions[name(item)])
+    others = [item for item in merged if name(item) not in positions]
     result: list[Any] = []
     while named and others:
-        here, there = places.get(name(named[0])), places.get(name(others[0]), -1)
-        result.append(others.pop(0) if here is not None and there < here else named.pop(0))
+        named_position, other_position = positions_before.get(name(named[0])), positions_before.get(name(others[0]), -1)
+        result.append(others.pop(0) if named_position is not None and other_position < named_position else named.pop(0))
     return [*result, *named, *others]
 
 

@@ -1,4 +1,4 @@
-"""What the API server itself writes into an object on creation and update, after its defaults.
+"""Fields that the API server sets on creation and update, after defaulting.
 
 Source: the strategies in k8s.io/kubernetes/pkg/registry, k8s.io/apiserver/pkg/registry/rest.
 """
@@ -41,22 +41,22 @@ _PROTECTION = {
 
 
 class Addresses:
-    """Cluster IPs and node ports, handed out one after the other."""
+    """Allocates cluster IPs and node ports in sequence."""
 
     def __init__(self) -> None:
         self._ips = (str(ip) for ip in ipaddress.ip_network("10.96.0.0/16").hosts())
         self._ports = iter(range(30000, 32768))
         next(self._ips)
 
-    def ip(self, taken: set[str]) -> str:
-        return next(ip for ip in self._ips if ip not in taken)
+    def ip(self, used: set[str]) -> str:
+        return next(ip for ip in self._ips if ip not in used)
 
-    def port(self, taken: set[int]) -> int:
-        return next(port for port in self._ports if port not in taken)
+    def port(self, used: set[int]) -> int:
+        return next(port for port in self._ports if port not in used)
 
 
 def prepare_create(kind: Kind, obj: Object, now: datetime, addresses: Addresses) -> Object:
-    """The object as it is stored when it is new."""
+    """The stored form of a new object."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in (*_SYSTEM_META, "resourceVersion")}
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = stamp(now)
@@ -75,7 +75,7 @@ def prepare_create(kind: Kind, obj: Object, now: datetime, addresses: Addresses)
 
 
 def prepare_update(kind: Kind, new: Object, old: Object, subresource: str, addresses: Addresses) -> Object:
-    """The object as it is stored in the place of `old`: what the request may not change is as it was."""
+    """The stored form of an update of `old`: fields that the request may not change keep their values."""
     metadata = {**new["metadata"], "namespace": old["metadata"].get("namespace")}
     for key in _SYSTEM_META:
         metadata.pop(key, None)
@@ -93,14 +93,14 @@ def prepare_update(kind: Kind, new: Object, old: Object, subresource: str, addre
     if kind.resource.kind == "Service" and not kind.resource.group and not subresource:
         result["spec"] = _service_spec(result["spec"], old["spec"], addresses)
     if kind.resource.kind == "DaemonSet" and not subresource:
-        _count_templates(result, old)
+        _count_template_changes(result, old)
     if kind.counts_generations and subresource != "status" and _content_changed(kind, result, old):
         metadata["generation"] = (old["metadata"].get("generation") or 0) + 1
     return result
 
 
-def _count_templates(new: Object, old: Object) -> None:
-    """DaemonSets count the changes of their template in an annotation, a field of an older API."""
+def _count_template_changes(new: Object, old: Object) -> None:
+    """Increments the annotation that counts changes of a DaemonSet's template, a field of an older API version."""
     before = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1"))
     changed = not same(new["spec"]["template"], old["spec"]["template"])
     annotations = new["metadata"].get("annotations") or {}
@@ -170,7 +170,7 @@ def _allocate(spec: Object, addresses: Addresses) -> None:
 
 
 def _service_spec(new: Object, old: Object, addresses: Addresses) -> Object:
-    """A Service keeps what was allocated for it, as long as its type needs that."""
+    """A Service keeps its allocated addresses and ports while its type requires them."""
     spec = {**new, "ports": [dict(port) for port in new.get("ports") or ()]} if new.get("ports") else dict(new)
     if spec["type"] == "ExternalName":
         return spec
@@ -180,10 +180,10 @@ def _service_spec(new: Object, old: Object, addresses: Addresses) -> Object:
     before = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in old.get("ports") or ()}
     external = spec["type"] in _EXTERNAL
     for port in spec.get("ports") or ():
-        known = before.get((port.get("protocol"), port["port"]))
-        if external and not port.get("nodePort") and known:
-            port["nodePort"] = known
-        elif not external and known and port.get("nodePort") == known:
+        node_port = before.get((port.get("protocol"), port["port"]))
+        if external and not port.get("nodePort") and node_port:
+            port["nodePort"] = node_port
+        elif not external and node_port and port.get("nodePort") == node_port:
             del port["nodePort"]
     for key, types in _TYPE_FIELDS.items():
         if spec["type"] not in types and key in spec and same(spec[key], old.get(key)):
@@ -232,7 +232,7 @@ def controller_of(obj: Object) -> Object | None:
 
 
 def random_suffixes() -> Iterator[str]:
-    """Five letters and digits that spell no word, as generateName appends them."""
+    """Five letters and digits without vowels, as appended by generateName."""
     letters = "bcdfghjklmnpqrstvwxz2456789"
     generator = random.Random()  # noqa: S311 - a name, not a secret
     while True:

@@ -1,4 +1,4 @@
-"""Structural schemas: what CRDs say of their objects, as pruning, defaulting and validation read it.
+"""Structural schemas of CRDs: pruning, defaulting and validation.
 
 CEL rules (`x-kubernetes-validations`) are not evaluated.
 Source: k8s.io/apiextensions-apiserver/pkg/apiserver/{schema,validation}.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftd.sandbox.fields.comparing import same
-from driftd.sandbox.status import Cause, shown
+from driftd.sandbox.status import Cause, format_value
 
 Schema = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ _EMBEDDED = {"apiVersion", "kind", "metadata"}
 
 
 def prune(value: Any, schema: Schema, path: str = "", *, root: bool = True) -> tuple[Any, list[str]]:
-    """The value without fields that the schema does not declare, and the paths of those."""
+    """Returns: the value without undeclared fields, and the paths of those fields."""
     unknown: list[str] = []
     return _prune(value, schema, path, unknown, root=root), unknown
 
@@ -81,7 +81,7 @@ def default(value: Any, schema: Schema) -> Any:
 
 
 def mistakes(value: Any, schema: Schema, path: str = "", *, root: bool = False) -> Iterator[Cause]:
-    """What of the value the schema does not allow."""
+    """Violations of the schema."""
     if value is None:
         if not schema.get("nullable") and schema.get("type") and not root:
             yield Cause(
@@ -118,9 +118,13 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _wrong_type(path: str, kind: str, value: Any) -> Cause:
-    word = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}[type(value)]
+    type_name = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}[
+        type(value)
+    ]
     return Cause(
-        "FieldValueTypeInvalid", f'Invalid value: "{word}": {path} in body must be of type {kind}: "{word}"', path
+        "FieldValueTypeInvalid",
+        f'Invalid value: "{type_name}": {path} in body must be of type {kind}: "{type_name}"',
+        path,
     )
 
 
@@ -141,16 +145,18 @@ def _object_mistakes(value: dict[str, Any], schema: Schema, path: str, *, root: 
 
 def _scalar_mistakes(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
     if "enum" in schema and not any(same(value, allowed) for allowed in schema["enum"]):
-        names = ", ".join(shown(allowed) for allowed in schema["enum"])
-        yield Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {names}", path)
+        names = ", ".join(format_value(allowed) for allowed in schema["enum"])
+        yield Cause(
+            "FieldValueNotSupported", f"Unsupported value: {format_value(value)}: supported values: {names}", path
+        )
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = schema.get("minimum"), schema.get("maximum")
         if low is not None and (value < low or (schema.get("exclusiveMinimum") and value == low)):
-            word = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
-            yield Cause.invalid(path, value, f"{path} in body should be {word} {low}")
+            comparison = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
+            yield Cause.invalid(path, value, f"{path} in body should be {comparison} {low}")
         if high is not None and (value > high or (schema.get("exclusiveMaximum") and value == high)):
-            word = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
-            yield Cause.invalid(path, value, f"{path} in body should be {word} {high}")
+            comparison = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
+            yield Cause.invalid(path, value, f"{path} in body should be {comparison} {high}")
         if (step := schema.get("multipleOf")) and value % step:
             yield Cause.invalid(path, value, f"{path} in body should be a multiple of {step}")
         return
@@ -166,11 +172,11 @@ def _size_mistakes(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
     suffix = kinds.get(type(value))
     if suffix is None:
         return
-    words = {"Length": "chars long", "Items": "items", "Properties": "properties"}[suffix]
+    unit = {"Length": "chars long", "Items": "items", "Properties": "properties"}[suffix]
     low, high = schema.get(f"min{suffix}"), schema.get(f"max{suffix}")
     if low is not None and len(value) < low:
         verb = "be at least" if suffix == "Length" else "have at least"
-        yield Cause.invalid(path, value, f"{path} in body should {verb} {low} {words}")
+        yield Cause.invalid(path, value, f"{path} in body should {verb} {low} {unit}")
     if high is not None and len(value) > high:
         if suffix == "Length":
             yield Cause("FieldValueTooLong", f"Too long: may not be more than {high} bytes", path)
@@ -187,7 +193,7 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
     for index, child in enumerate(value):
         name = {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
         if name in seen:
-            yield Cause("FieldValueDuplicate", f"Duplicate value: {shown(name)}", f"{path}[{index}]")
+            yield Cause("FieldValueDuplicate", f"Duplicate value: {format_value(name)}", f"{path}[{index}]")
         seen.append(name)
 
 
@@ -207,7 +213,7 @@ def _fits(value: Any, schema: Schema) -> bool:
 
 
 def has_rules(schema: Any) -> bool:
-    """Whether CEL rules stand anywhere in a schema."""
+    """Whether a schema has CEL rules at any level."""
     if isinstance(schema, dict):
         return "x-kubernetes-validations" in schema or any(has_rules(child) for child in schema.values())
     return isinstance(schema, list) and any(has_rules(child) for child in schema)

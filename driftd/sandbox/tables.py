@@ -1,4 +1,4 @@
-"""Tables and metadata-only answers, which `kubectl get` and caches ask for by their Accept header.
+"""Tables and metadata-only responses, which `kubectl get` and caches request by their Accept header.
 
 Source: k8s.io/kubernetes/pkg/printers/internalversion.
 """
@@ -32,8 +32,8 @@ def _text(*path: str) -> Cell:
     return lambda obj: _at(obj, *path) or "<none>"
 
 
-def _ratio(ready: tuple[str, ...], wanted: tuple[str, ...]) -> Cell:
-    return lambda obj: f"{_at(obj, *ready) or 0}/{_at(obj, *wanted) or 0}"
+def _ratio(ready: tuple[str, ...], desired: tuple[str, ...]) -> Cell:
+    return lambda obj: f"{_at(obj, *ready) or 0}/{_at(obj, *desired) or 0}"
 
 
 def _pod_ready(obj: Object) -> str:
@@ -105,7 +105,7 @@ _COLUMNS: dict[tuple[str, str], list[tuple[str, str, Cell]]] = {
 
 
 def table(kind: Kind, objects: list[Object], metadata: Object, now: datetime, include: str) -> Object:
-    """A Table of objects. `include` says what each row carries: Object, Metadata (the default) or None."""
+    """A Table of objects. `include` is the content of each row: Object, Metadata (the default) or None."""
     columns = _columns(kind)
     definitions = [
         {"name": name, "type": form, "format": "name" if name == "Name" else "", "description": "", "priority": 0}

@@ -1,4 +1,4 @@
-"""Watches: a stream of changes from a resource version on, or of everything that is there and then the changes."""
+"""Watches: streams of changes from a resource version on, or of all objects followed by changes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from driftd.sandbox.world import World
 Object = dict[str, Any]
 Render = Callable[[Object], bytes]
 
-_BACKLOG = 10_000
-"""Changes that a slow reader may be behind before its watch is ended."""
+_MAX_BACKLOG = 10_000
+"""Maximum number of pending changes before the watch of a slow client is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Watches:
             watch.close()
 
     def open(self, kind: Kind, namespace: str | None, options: WatchOptions, render: Render) -> AsyncIterator[bytes]:
-        """The lines of a watch. What is wrong with the request is raised here, not in the stream, but for 410."""
+        """The lines of a watch. Errors of the request are raised; only 410 is sent in the stream."""
         listing = options.listing
         selection = self._reads.selection(kind, namespace, listing)
         version = listing.resource_version
@@ -135,7 +135,7 @@ class _Watch:
         self.close()
 
     async def next(self, timeout: float) -> list[bytes]:  # noqa: ASYNC109 - it is the watch's own deadline
-        """The lines that are due, none when the time is over."""
+        """The pending lines; empty after `timeout` seconds."""
         if not self._pending and not self._closed:
             try:
                 await asyncio.wait_for(self._wake.wait(), max(timeout, 0.0))
@@ -146,7 +146,7 @@ class _Watch:
         return [line for entry in pending if (line := self._line_of(entry))]
 
     def _push(self, change: Change) -> None:
-        if len(self._pending) >= _BACKLOG:
+        if len(self._pending) >= _MAX_BACKLOG:
             self.close()
             return
         self._pending.append(change)
@@ -160,12 +160,12 @@ class _Watch:
             return _line(b"MODIFIED" if before else b"ADDED", self._encoded(entry, entry.after))
         if not before:
             return None
-        gone = entry.tombstone
-        if gone is None:  # it is still there, but no longer selected
+        last = entry.tombstone
+        if last is None:  # the object still exists, but is no longer selected
             assert entry.before is not None  # noqa: S101 - for the type checker
-            gone = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": str(entry.revision)}}
-            return _line(b"DELETED", self._render(in_version(self._kind, gone)))
-        return _line(b"DELETED", self._encoded(entry, gone))
+            last = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": str(entry.revision)}}
+            return _line(b"DELETED", self._render(in_version(self._kind, last)))
+        return _line(b"DELETED", self._encoded(entry, last))
 
     def _encoded(self, change: Change, obj: Object | None) -> bytes:
         assert obj is not None  # noqa: S101 - for the type checker

@@ -1,4 +1,4 @@
-"""The one state of a sandbox, which the HTTP API and the controllers share."""
+"""The state of a sandbox, shared by the HTTP API and the controllers."""
 
 from __future__ import annotations
 

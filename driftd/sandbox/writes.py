@@ -1,4 +1,4 @@
-"""The verbs that change objects: create, update, patch and apply. One write is one step: nothing comes between."""
+"""The verbs create, update, patch and apply. A write does not yield to the event loop, so it is atomic."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.sandbox.deletion import Deletion, other_uid
+from driftd.sandbox.deletion import Deletion, uid_mismatch
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.fields.fieldset import path_text
-from driftd.sandbox.fields.ownership import FieldConflict, MergeRefused
+from driftd.sandbox.fields.ownership import FieldConflict, MergeError
 from driftd.sandbox.kinds import Kind
 from driftd.sandbox.patch import json_patch, merge_patch
 from driftd.sandbox.registry import CRDS
@@ -43,45 +43,45 @@ PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a writing request says beside its object."""
+class WriteOptions:
+    """The query parameters of a write."""
 
     manager: str = "unknown"
     dry_run: bool = False
     validation: str = "Warn"
-    """What becomes of unknown fields: Ignore, Warn or Strict."""
+    """The handling of unknown fields: Ignore, Warn or Strict."""
     force: bool = False
     subresource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     obj: Object
     created: bool = False
     warnings: tuple[str, ...] = ()
 
 
 class Writes:
-    """Creates and changes objects of a world."""
+    """Creates and updates objects of a world."""
 
     def __init__(self, world: World, deletion: Deletion) -> None:
         self._world = world
         self._deletion = deletion
         self._suffixes = random_suffixes()
 
-    def create(self, kind: Kind, namespace: str, body: Object, options: Options) -> Written:
+    def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> WriteResult:
         body = _in_namespace(kind, body, namespace)
         obj, warnings = self._decoded(kind, body, options)
-        return Written(
-            self._insert(kind, namespace, obj, options, owned=False), True, warnings + _unevaluated(kind, obj)
+        return WriteResult(
+            self._insert(kind, namespace, obj, options, owned=False), True, warnings + _unevaluated_rules(kind, obj)
         )
 
-    def update(self, kind: Kind, name: Name, body: Object, options: Options) -> Written:
+    def update(self, kind: Kind, name: Name, body: Object, options: WriteOptions) -> WriteResult:
         resource = kind.resource
         body = _in_namespace(kind, body, name[0])
-        given = (body.get("metadata") or {}).get("name")
-        if given and given != name[1]:
-            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name[1]})")
+        name_in_body = (body.get("metadata") or {}).get("name")
+        if name_in_body and name_in_body != name[1]:
+            raise bad_request(f"the name of the object ({name_in_body}) does not match the name on the URL ({name[1]})")
         live = self._world.store.get(resource.key, name)
         if live is None:
             raise not_found(resource.group, resource.plural, name[1])
@@ -95,10 +95,10 @@ class Writes:
         new = kind.merger(options.subresource).update(
             self._versioned(kind, live), new, options.manager, self._world.clock()
         )
-        return Written(self._replace(kind, name, new, live, options), False, warnings)
+        return WriteResult(self._replace(kind, name, new, live, options), False, warnings)
 
-    def patch(self, kind: Kind, name: Name, media_type: str, patch: Any, options: Options) -> Written:
-        """Raises: ApiError (415): a patch of that type can't be done."""
+    def patch(self, kind: Kind, name: Name, media_type: str, patch: Any, options: WriteOptions) -> WriteResult:
+        """Raises: ApiError (415): an unsupported type of patch."""
         if media_type == APPLY_PATCH:
             return self._apply(kind, name, patch, options)
         resource = kind.resource
@@ -113,10 +113,10 @@ class Writes:
         new, warnings = self._decoded(kind, patched, options, patched=True)
         self._check_version(kind, new, stored)
         new = kind.merger(options.subresource).update(live, new, options.manager, self._world.clock())
-        return Written(self._replace(kind, name, new, stored, options), False, warnings)
+        return WriteResult(self._replace(kind, name, new, stored, options), False, warnings)
 
-    def replace_with(self, kind: Kind, name: Name, change: Callable[[Object], Object], options: Options) -> Object:
-        """A controller's update: `change` gets the live object and gives the new one."""
+    def replace_with(self, kind: Kind, name: Name, change: Callable[[Object], Object], options: WriteOptions) -> Object:
+        """A controller's update: `change` maps the live object to the new one."""
         live = self._world.store.get(kind.resource.key, name)
         if live is None:
             raise not_found(kind.resource.group, kind.resource.plural, name[1])
@@ -124,8 +124,10 @@ class Writes:
         new = kind.merger(options.subresource).update(live, new, options.manager, self._world.clock())
         return self._replace(kind, name, new, live, options)
 
-    def replace_owned(self, kind: Kind, name: Name, change: Callable[[Object], Object], options: Options) -> Object:
-        """As `replace_with`, where `change` has also settled who owns the fields."""
+    def replace_owned(
+        self, kind: Kind, name: Name, change: Callable[[Object], Object], options: WriteOptions
+    ) -> Object:
+        """Like `replace_with`, but `change` also sets managedFields."""
         live = self._world.store.get(kind.resource.key, name)
         if live is None:
             raise not_found(kind.resource.group, kind.resource.plural, name[1])
@@ -143,19 +145,19 @@ class Writes:
             raise unsupported_media_type([p for p in PATCHES if p != STRATEGIC_PATCH])
         return merged
 
-    def _apply(self, kind: Kind, name: Name, config: Any, options: Options) -> Written:
+    def _apply(self, kind: Kind, name: Name, config: Any, options: WriteOptions) -> WriteResult:
         resource = kind.resource
-        config = self._config(kind, name, config)
+        config = self._check_config(kind, name, config)
         stored = self._world.store.get(resource.key, name)
         if stored is None and options.subresource:
             raise not_found(resource.group, resource.plural, name[1])
         live = self._versioned(kind, stored) if stored is not None else kind.empty()
-        wanted = config["metadata"].get("uid")
-        if wanted and stored is None:
-            why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
-            raise conflict(resource.group, resource.plural, name[1], why)
-        if wanted and wanted != live["metadata"].get("uid"):
-            raise conflict(resource.group, resource.plural, name[1], other_uid(wanted, live))
+        uid = config["metadata"].get("uid")
+        if uid and stored is None:
+            message = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(resource.group, resource.plural, name[1], message)
+        if uid and uid != live["metadata"].get("uid"):
+            raise conflict(resource.group, resource.plural, name[1], uid_mismatch(uid, live))
         try:
             new = kind.merger(options.subresource).apply(
                 live, config, options.manager, self._world.clock(), force=options.force
@@ -168,17 +170,17 @@ class Writes:
                     for manager, path in error.conflicts
                 ],
             ) from error
-        except MergeRefused as error:
+        except MergeError as error:
             raise (bad_request(str(error)) if error.bad_request else _unmergeable(str(error))) from error
-        warnings = self._unknown(kind, config, options)
+        warnings = self._config_warnings(kind, config, options)
         if stored is None:
             new = _in_namespace(kind, new, name[0])
             obj = self._insert(kind, name[0], new, options, owned=True)
-            return Written(obj, True, warnings + _unevaluated(kind, obj))
+            return WriteResult(obj, True, warnings + _unevaluated_rules(kind, obj))
         self._check_version(kind, new, stored)
-        return Written(self._replace(kind, name, new, stored, options), False, warnings)
+        return WriteResult(self._replace(kind, name, new, stored, options), False, warnings)
 
-    def _config(self, kind: Kind, name: Name, config: Any) -> Object:
+    def _check_config(self, kind: Kind, name: Name, config: Any) -> Object:
         resource = kind.resource
         if not isinstance(config, dict):
             raise bad_request("error decoding YAML: the configuration is not an object")
@@ -193,7 +195,7 @@ class Writes:
             )
         metadata = dict(_in_namespace(kind, config, name[0])["metadata"])
         if "namespace" not in (config.get("metadata") or {}):
-            metadata.pop("namespace", None)  # the request's, not the applier's: it is not written into last-applied
+            metadata.pop("namespace", None)  # from the URL, not from the applier: it is not written into last-applied
         if metadata.get("name") and metadata["name"] != name[1]:
             raise bad_request(
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name[1]})"
@@ -201,7 +203,7 @@ class Writes:
         metadata["name"] = name[1]
         return {**config, "metadata": metadata}
 
-    def _insert(self, kind: Kind, namespace: str, obj: Object, options: Options, *, owned: bool) -> Object:
+    def _insert(self, kind: Kind, namespace: str, obj: Object, options: WriteOptions, *, owned: bool) -> Object:
         resource, metadata = kind.resource, obj["metadata"]
         if metadata.get("resourceVersion"):
             raise internal_version()
@@ -218,7 +220,7 @@ class Writes:
             raise already_exists(resource.group, resource.plural, name[1])
         return obj if options.dry_run else self._world.store.put(resource.key, name, self._stored(kind, obj))
 
-    def _replace(self, kind: Kind, name: Name, new: Object, live: Object, options: Options) -> Object:
+    def _replace(self, kind: Kind, name: Name, new: Object, live: Object, options: WriteOptions) -> Object:
         before = self._versioned(kind, live)
         new = prepare_update(kind, new, before, options.subresource, self._world.addresses)
         self._check(kind, new, before)
@@ -226,8 +228,8 @@ class Writes:
             return before
         if options.dry_run:
             return {**new, "metadata": {**new["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}}
-        if new["metadata"].get("deletionTimestamp") and not self._deletion.held(new):
-            return self._versioned(kind, self._deletion.finish(kind, name, new))
+        if new["metadata"].get("deletionTimestamp") and not self._deletion.has_finalizers(new):
+            return self._versioned(kind, self._deletion.remove(kind, name, new))
         return self._versioned(kind, self._world.store.put(kind.resource.key, name, self._stored(kind, new)))
 
     def _stored(self, kind: Kind, obj: Object) -> Object:
@@ -239,30 +241,30 @@ class Writes:
         return obj if obj["apiVersion"] == version else {**obj, "apiVersion": version}
 
     def _decoded(
-        self, kind: Kind, body: Object, options: Options, *, patched: bool = False
+        self, kind: Kind, body: Object, options: WriteOptions, *, patched: bool = False
     ) -> tuple[Object, tuple[str, ...]]:
         obj, unknown = kind.decode(body)
-        return obj, self._judge(kind, unknown, options, patched=body if patched else None)
+        return obj, self._unknown_field_warnings(kind, unknown, options, patched=body if patched else None)
 
-    def _unknown(self, kind: Kind, config: Object, options: Options) -> tuple[str, ...]:
-        return self._judge(kind, kind.decode(config)[1], options)
+    def _config_warnings(self, kind: Kind, config: Object, options: WriteOptions) -> tuple[str, ...]:
+        return self._unknown_field_warnings(kind, kind.decode(config)[1], options)
 
-    def _judge(
-        self, kind: Kind, unknown: list[str], options: Options, *, patched: Object | None = None
+    def _unknown_field_warnings(
+        self, kind: Kind, unknown: list[str], options: WriteOptions, *, patched: Object | None = None
     ) -> tuple[str, ...]:
-        """The warnings about unknown fields. Raises: ApiError: they are not allowed; 422 for a patch, 400 else."""
+        """Warnings about unknown fields. Raises: ApiError: with Strict, 422 for a patch and 400 otherwise."""
         if not unknown or options.validation == "Ignore":
             return ()
         texts = [f'unknown field "{field}"' for field in sorted(unknown)]
         if options.validation != "Strict":
             return tuple(texts)
-        why = f"strict decoding error: {', '.join(texts)}"
+        message = f"strict decoding error: {', '.join(texts)}"
         if patched is not None:
             text = json.dumps(patched, separators=(",", ":"), ensure_ascii=False)
-            raise invalid("", "", "", [Cause.invalid("patch", text, why)])
+            raise invalid("", "", "", [Cause.invalid("patch", text, message)])
         resource = kind.resource
         raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}'
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {message}'
         )
 
     def _check(self, kind: Kind, obj: Object, old: Object | None) -> None:
@@ -272,20 +274,20 @@ class Writes:
             raise invalid(resource.group, resource.kind, obj["metadata"].get("name") or "", causes)
 
     def _check_version(self, kind: Kind, new: Object, live: Object) -> None:
-        wanted, resource = new["metadata"].get("resourceVersion"), kind.resource
-        if wanted and wanted != live["metadata"]["resourceVersion"]:
+        version, resource = new["metadata"].get("resourceVersion"), kind.resource
+        if version and version != live["metadata"]["resourceVersion"]:
             raise conflict(resource.group, resource.plural, live["metadata"]["name"], MODIFIED)
         uid = new["metadata"].get("uid")
         if uid and uid != live["metadata"]["uid"]:
-            raise conflict(resource.group, resource.plural, live["metadata"]["name"], other_uid(uid, live))
+            raise conflict(resource.group, resource.plural, live["metadata"]["name"], uid_mismatch(uid, live))
 
     def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
         if not kind.resource.namespaced:
             return
-        found = self._world.store.get(("", "namespaces"), ("", namespace))
-        if found is None:
+        stored = self._world.store.get(("", "namespaces"), ("", namespace))
+        if stored is None:
             raise not_found("", "namespaces", namespace)
-        if found["metadata"].get("deletionTimestamp"):
+        if stored["metadata"].get("deletionTimestamp"):
             error = forbidden(
                 kind.resource.group, kind.resource.plural, name,
                 f"unable to create new content in namespace {namespace} because it is being terminated",
@@ -300,7 +302,7 @@ class Writes:
 
 
 def _in_namespace(kind: Kind, body: Object, namespace: str) -> Object:
-    """The object with the namespace of the URL. Raises: ApiError (400): it names another."""
+    """The object with the namespace of the URL. Raises: ApiError (400): the object has another one."""
     metadata = body.get("metadata")
     metadata = dict(metadata) if isinstance(metadata, dict) else {}
     if kind.resource.namespaced:
@@ -313,7 +315,7 @@ def _in_namespace(kind: Kind, body: Object, namespace: str) -> Object:
 
 
 def _unchanged(new: Object, old: Object) -> bool:
-    """Whether a write changes nothing but the times of managedFields: then there is no write."""
+    """Whether only the times of managedFields differ, in which case nothing is written."""
 
     def without_times(obj: Object) -> Object:
         metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
@@ -326,8 +328,8 @@ def _unchanged(new: Object, old: Object) -> bool:
     return same(without_times(new), without_times(old))
 
 
-def _unevaluated(kind: Kind, obj: Object) -> tuple[str, ...]:
-    """Said, rather than pretended: a definition brings rules that its objects will not be held to."""
+def _unevaluated_rules(kind: Kind, obj: Object) -> tuple[str, ...]:
+    """A warning for a definition with CEL rules, which the sandbox does not evaluate."""
     if kind.resource.key != CRDS or not has_rules(obj["spec"]):
         return ()
     return ("the sandbox does not evaluate the schema's x-kubernetes-validations",)

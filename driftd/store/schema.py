@@ -195,7 +195,8 @@ verdicts = Table(
     Column("manager", Term),
     Column("health", String(16)),
     Column("since", Instant, nullable=False),
-    Index("verdicts_by_status", "app", "status", "health"),
+    Index("verdicts_by_app", "app", "status", "health"),
+    Index("verdicts_by_status", "status", "app", "position"),
     Index("verdicts_by_kind", "status", "kind", "namespace", "app", "position"),
 )
 Index(

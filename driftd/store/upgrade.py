@@ -103,6 +103,7 @@ def _exclusive(engine: Engine) -> Iterator[Connection]:
                 raw.execute("PRAGMA foreign_keys = ON")
         return
     # A transaction that saw the database as of its beginning would not see what the process before it has created.
-    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+    # Set on the connection: of an engine made from another one, the other one's level would count.
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         yield connection

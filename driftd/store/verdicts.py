@@ -16,12 +16,12 @@ from driftd.store.records import AppSummary, StoredVerdict, VerdictFilter
 from driftd.store.schema import reports, verdicts
 
 
-def read(connection: Connection, wanted: VerdictFilter, limit: int, after: str | None) -> list[StoredVerdict]:
+def read(connection: Connection, criteria: VerdictFilter, limit: int, after: str | None) -> list[StoredVerdict]:
     """The verdicts that match, by app and in the order of its report. `after` is the cursor of the last one before."""
     columns = verdicts.c
     query = (
-        select(columns.app, columns.position, columns.document, columns.since)
-        .where(*_criteria(wanted))
+        select(columns.app, columns.position)
+        .where(*_criteria(criteria))
         .order_by(columns.app, columns.position)
         .limit(limit)
     )
@@ -29,12 +29,17 @@ def read(connection: Connection, wanted: VerdictFilter, limit: int, after: str |
         app, position = _parsed(after)
         query = query.where(
             columns.position > position
-            if wanted.app == app
+            if criteria.app == app
             else tuple_(columns.app, columns.position) > tuple_(app, position)
         )
+    # The documents are read for the page only: where matches have to be sorted, they are sorted by their keys.
+    page = query.subquery()
+    of_page = select(columns.app, columns.position, columns.document, columns.since).join(
+        page, (columns.app == page.c.app) & (columns.position == page.c.position)
+    )
     return [
         StoredVerdict(row.app, codec.VERDICT.validate_json(row.document), row.since, row.position)
-        for row in connection.execute(query)
+        for row in connection.execute(of_page.order_by(columns.app, columns.position))
     ]
 
 
@@ -67,21 +72,21 @@ def _add(counts: dict[Any, int], key: object, number: int) -> None:
     counts[key] = counts.get(key, 0) + number
 
 
-def _criteria(wanted: VerdictFilter) -> list[ColumnElement[bool]]:
+def _criteria(selected: VerdictFilter) -> list[ColumnElement[bool]]:
     columns = verdicts.c
     equal: Mapping[str, str | None] = {
-        "app": wanted.app,
-        "api_group": wanted.group,
-        "kind": wanted.kind,
-        "namespace": wanted.namespace,
-        "name": wanted.name,
-        "manager": wanted.manager,
+        "app": selected.app,
+        "api_group": selected.group,
+        "kind": selected.kind,
+        "namespace": selected.namespace,
+        "name": selected.name,
+        "manager": selected.manager,
     }
     criteria: list[ColumnElement[bool]] = [columns[key] == value for key, value in equal.items() if value is not None]
-    if wanted.statuses:
-        criteria.append(columns.status.in_(sorted(wanted.statuses)))
-    if wanted.health:
-        criteria.append(columns.health.in_(sorted(wanted.health)))
+    if selected.statuses:
+        criteria.append(columns.status.in_(sorted(selected.statuses)))
+    if selected.health:
+        criteria.append(columns.health.in_(sorted(selected.health)))
     return criteria
 
 

@@ -60,12 +60,12 @@ async def test_drift_is_recorded_before_its_line_in_git_is_known(
         await until(lambda: recorded(observed), "the record")
         await observed.edit("Deployment", {"spec": {"replicas": 5}})
         await until(lambda: status(engine, "Deployment/web") is Status.DRIFTED, "the other drift")
-        assert await observed.told() == []
+        assert await observed.incident_events() == []
         history.released.set()
-        await until(observed.told, "the message")
+        await until(observed.incident_events, "the message")
     for verdict in await recorded(observed):
         assert [field.git is not None and field.git.commit for field in verdict.fields] == [observed.repository.head]
-    assert await observed.told() == ["drift opened"]
+    assert await observed.incident_events() == ["drift opened"]
 
 
 async def test_notifications_do_not_wait_for_ever(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ async def test_notifications_do_not_wait_for_ever(observed: World, monkeypatch: 
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
-        await until(observed.told, "the message")
+        await until(observed.incident_events, "the message")
         assert history.calls
         assert not history.released.is_set()
 
@@ -91,7 +91,7 @@ async def test_a_history_that_cannot_be_read_costs_no_verdict(observed: World, m
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
-        await until(observed.told, "the message")
+        await until(observed.incident_events, "the message")
     assert [verdict.status for verdict in await recorded(observed)] == [Status.DRIFTED]
 
 
@@ -119,7 +119,7 @@ async def test_drift_that_a_commit_does_not_touch_has_the_line_of_the_new_histor
     async with observed.engine() as engine:
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
-        await until(observed.told, "the message")
+        await until(observed.incident_events, "the message")
         for value in ("3", "1"):
             observed.repository.write({"app/config.yaml": config_map(a=value)}).commit(f"Set {value}")
         await engine.fetch("shop")

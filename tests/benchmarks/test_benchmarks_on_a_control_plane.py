@@ -1,4 +1,4 @@
-"""The benchmarks that need a real API server, with a handful of objects and without the peers that have to be built."""
+"""The benchmarks that need a real API server, with few objects and without the peers that have to be built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks import check, daemon
 def test_a_cold_check_is_measured_beside_its_floor_and_kubectl(
     assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Everybody finds all objects in sync, and every run has its figures."""
+    """All of them report all objects in sync, and every run has its figures."""
     file = tmp_path / "check.json"
     few = ["--objects", "9", "--kinds", "deployment,service,configmap", "--rounds", "1", "--peers", "kubectl"]
     assert check.main([*few, "--json", str(file)]) == 0
@@ -28,11 +28,11 @@ def test_a_cold_check_is_measured_beside_its_floor_and_kubectl(
 def test_the_daemon_is_measured_at_rest_and_at_work(
     assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every write is recorded, and what the daemon asks while nothing changes is known by its URL."""
+    """Every write is recorded, and idle requests are counted by URL."""
     file = tmp_path / "daemon.json"
     assert daemon.main(["--objects", "6", "--rate", "5", "--seconds", "1", "--quiet", "1", "--json", str(file)]) == 0
     figures = json.loads(file.read_text())
-    assert [(one["writes"], one["lost"]) for one in figures["latencies"].values()] == [(5, 0), (5, 0)]
+    assert [(latency["writes"], latency["lost"]) for latency in figures["latencies"].values()] == [(5, 0), (5, 0)]
     assert figures["commit"]["from_asking"] > 0
     assert not [request for request in figures["quiet"]["requests"] if not request.startswith("watch ")]
     assert "The daemon at 6 Deployments" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 
 HEAVY = (
     "aiohttp",
+    "alembic",
     "apscheduler",
     "asyncio",
     "deepdiff",

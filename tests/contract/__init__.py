@@ -1,1 +1,1 @@
-"""One suite for the sandbox and the real API server: what keeps the fake honest."""
+"""A contract suite that the sandbox and the real API server both have to pass."""

@@ -1,4 +1,4 @@
-"""A plain HTTP client for either API server, and what may differ between two runs of the same requests."""
+"""An HTTP client for either API server, and normalization of what may differ between two runs of the same requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Answer:
 
 
 class ApiServer:
-    """One API server and a namespace in it that the test has for itself."""
+    """An API server, and a namespace for the test."""
 
     def __init__(
         self, name: str, url: str, session: aiohttp.ClientSession, tls: ssl.SSLContext | None, kubeconfig: Path
@@ -53,15 +53,16 @@ class ApiServer:
     async def request(
         self, method: str, path: str, body: Any = None, media: str | None = None, **headers: str
     ) -> Answer:
-        """Sends a request; `{ns}` in the path and in the body stands for the test's namespace."""
-        data = None if body is None else self._here(json.dumps(body)).encode()
+        """Sends a request; a body that is not text is sent as JSON. `{ns}` stands for the test's namespace."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        data = None if body is None else self._in_namespace(text).encode()
         sent = {"User-Agent": "contract/1.0", "Content-Type": media or "application/json", **headers}
         async with self._session.request(
-            method, self.url + self._here(path), data=data, headers=sent, ssl=self._tls or False
+            method, self.url + self._in_namespace(path), data=data, headers=sent, ssl=self._tls or False
         ) as answer:
-            text = await answer.text()
-            shown = json.loads(text) if text.startswith("{") else {"text": text}
-            return Answer(answer.status, shown, dict(answer.headers))
+            content = await answer.text()
+            parsed = json.loads(content) if content.startswith("{") else {"text": content}
+            return Answer(answer.status, parsed, dict(answer.headers))
 
     async def get(self, path: str, **headers: str) -> Object:
         answer = await self.request("GET", path, **headers)
@@ -81,12 +82,12 @@ class ApiServer:
     @asynccontextmanager
     async def watch(self, path: str) -> AsyncIterator[Watch]:
         async with self._session.get(
-            self.url + self._here(path), ssl=self._tls or False, timeout=aiohttp.ClientTimeout(total=None)
+            self.url + self._in_namespace(path), ssl=self._tls or False, timeout=aiohttp.ClientTimeout(total=None)
         ) as answer:
             yield Watch(answer)
 
     async def eventually(self, path: str, met: Callable[[Object], bool], seconds: float = 20.0) -> Object:
-        """What is at the path, once it is as wanted; a Status where it is gone."""
+        """Polls the path until `met`; a missing object is a Status. Raises: AssertionError: after `seconds`."""
         answer = await self.request("GET", path)
         try:
             async with asyncio.timeout(seconds):
@@ -100,12 +101,12 @@ class ApiServer:
     async def gone(self, path: str, seconds: float = 20.0) -> None:
         await self.eventually(path, lambda body: body.get("code") == 404, seconds)
 
-    def _here(self, text: str) -> str:
+    def _in_namespace(self, text: str) -> str:
         return text.replace("{ns}", self.namespace)
 
 
 class Watch:
-    """The events of one watch, one after the other."""
+    """The events of a watch, in order."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.code = answer.status
@@ -113,7 +114,7 @@ class Watch:
         self._rest = b""
 
     async def next(self, seconds: float = 10.0) -> Object | None:
-        """The next event; None when the stream has ended."""
+        """The next event; None at the end of the stream."""
         async with asyncio.timeout(seconds):
             while b"\n" not in self._rest:
                 chunk = await self._answer.content.readany()
@@ -125,7 +126,7 @@ class Watch:
         return event
 
     async def of(self, name: str, seconds: float = 10.0) -> Object:
-        """The next event about the object of that name."""
+        """The next event of the object with that name."""
         async with asyncio.timeout(seconds):
             while True:
                 event = await self.next(seconds)
@@ -134,8 +135,8 @@ class Watch:
                     return event
 
 
-def normalised(answer: Answer, namespace: str = "\0") -> Object:
-    """An answer without what two runs never have in common: identities, times, and what controllers add."""
+def normalise(answer: Answer, namespace: str = "\0") -> Object:
+    """An answer without values that differ between any two runs: identities, times, and what controllers add."""
     text = json.dumps(answer.body).replace(namespace, "NAMESPACE")
     body: Object = json.loads(_UID.sub("UID", text))
     if body.get("kind") == "Status":
@@ -202,23 +203,23 @@ def _untimed(value: Any) -> Any:
     return json.loads(re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", json.dumps(value)))
 
 
-def differences(expected: Any, found: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ, one line each."""
-    if isinstance(expected, dict) and isinstance(found, dict):
+def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
+    """The differences between two JSON values, one line each."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
         lines = []
-        for key in sorted(expected.keys() | found.keys()):
-            if key not in found:
+        for key in sorted(expected.keys() | actual.keys()):
+            if key not in actual:
                 lines.append(f"{path}/{key}: the real one has {expected[key]!r}")
             elif key not in expected:
-                lines.append(f"{path}/{key}: only the sandbox has {found[key]!r}")
+                lines.append(f"{path}/{key}: only the sandbox has {actual[key]!r}")
             else:
-                lines.extend(differences(expected[key], found[key], f"{path}/{key}"))
+                lines.extend(differences(expected[key], actual[key], f"{path}/{key}"))
         return lines
-    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         return [
             line
-            for index, (left, right) in enumerate(zip(expected, found, strict=True))
+            for index, (left, right) in enumerate(zip(expected, actual, strict=True))
             for line in differences(left, right, f"{path}[{index}]")
         ]
-    same = type(expected) is type(found) and expected == found
-    return [] if same else [f"{path}: {expected!r} on the real one, {found!r} in the sandbox"]
+    same = type(expected) is type(actual) and expected == actual
+    return [] if same else [f"{path}: {expected!r} on the real one, {actual!r} in the sandbox"]

@@ -1,4 +1,4 @@
-"""The two API servers of the contract suite, as one fixture with two parameters, and as a pair."""
+"""The two API servers of the contract suite: as a fixture with two parameters, and as a pair."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 
 from driftd.sandbox.server import Sandbox
 from tests.contract.client import ApiServer
-from tests.support import TIER
+from tests.support import CONTROLPLANE
 from tests.support.controlplane import ControlPlane
 
 REAL, FAKE = "controlplane", "sandbox"
 
 
-@pytest.fixture(params=[FAKE, pytest.param(REAL, marks=getattr(pytest.mark, TIER))])
+@pytest.fixture(params=[FAKE, pytest.param(REAL, marks=getattr(pytest.mark, CONTROLPLANE))])
 async def api_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ApiServer]:
-    """Each test of the contract runs against the sandbox, and against the real API server."""
+    """Runs a test of the contract against the sandbox, and against the real API server."""
     if request.param == FAKE:
         async with sandbox_server(tmp_path) as server:
             yield server
@@ -32,7 +32,7 @@ async def api_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 @pytest.fixture
 async def both(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[tuple[ApiServer, ApiServer]]:
-    """The sandbox and the real API server, to be compared."""
+    """The sandbox and the real API server, for comparison."""
     async with sandbox_server(tmp_path) as fake, real_server(control_plane) as real:
         yield fake, real
 

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with a request on a line
-"""Sequences of writes that both API servers have to answer alike, down to who owns which field."""
+# ruff: noqa: E501 - one request per line
+"""Sequences of writes that both API servers have to answer identically, including managedFields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEPLOYMENT: Object = {
     "kind": "Deployment",
     "metadata": {"name": "web", "labels": {"app": "web"}},
     "spec": {
-        "paused": True,  # or the controllers' annotations come between two requests, sooner here, later there
+        "paused": True,  # otherwise the controllers' annotations are written between two requests, at different times on the two servers
         "replicas": 2,
         "selector": {"matchLabels": {"app": "web"}},
         "template": {
@@ -69,7 +69,7 @@ PLAIN_DEPLOYMENT: Object = {
         },
     },
 }
-"""One that rolls out."""
+"""A Deployment that rolls out."""
 CONFIG_MAP: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1", "b": "2"}}
 SERVICE: Object = {
     "apiVersion": "v1",
@@ -83,7 +83,7 @@ SERVICE: Object = {
 
 
 def with_(base: Object, **paths: Any) -> Object:
-    """A copy of an object with fields set, or taken out where None: `spec__replicas=3`."""
+    """A copy of an object with fields set, or removed if None: `spec__replicas=3`."""
     result = copy.deepcopy(base)
     for path, value in paths.items():
         *parents, last = path.split("__")

@@ -1,4 +1,4 @@
-"""Hundreds of real objects: both API servers default them, refuse them and say who owns their fields alike."""
+"""Hundreds of real objects: both API servers set the same defaults, refusals and field owners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contract.client import ApiServer, differences, normalised
+from tests.contract.client import ApiServer, differences, normalise
 from tests.contract.conftest import real_server, sandbox_server
 from tests.support.controlplane import ControlPlane
 from tests.support.corpora import NAMES, corpus
@@ -23,7 +23,7 @@ _FIRST = ("Namespace", "CustomResourceDefinition")
 
 @pytest.fixture(scope="module")
 def own_control_plane(assets: Path) -> Iterator[ControlPlane]:
-    """The corpora bring CRDs and cluster roles: a cluster of their own keeps those from the other tests."""
+    """A separate cluster, since the corpora have CRDs and cluster roles that would affect other tests."""
     with ControlPlane(assets) as cluster:
         yield cluster
 
@@ -35,7 +35,7 @@ async def pair(own_control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator
 
 
 def _objects(folder: Path) -> list[Object]:
-    """The manifests of a folder as JSON, those that others need first."""
+    """The manifests of a folder as JSON, namespaces and CRDs first."""
     files = sorted(folder.rglob("*.y*ml"))
     documents = [d for file in files for d in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)]
     objects = [d for d in documents if isinstance(d, dict) and d.get("kind") and d.get("metadata", {}).get("name")]
@@ -44,7 +44,7 @@ def _objects(folder: Path) -> list[Object]:
 
 
 async def _paths(server: ApiServer) -> dict[tuple[str, str], tuple[str, bool]]:
-    """Where each kind is served, and whether it is namespaced."""
+    """The path of each kind, and whether it is namespaced."""
     served = {}
     for root in ("/api", "/apis"):
         for group in (await server.get(root, Accept=_AGGREGATED))["items"]:
@@ -57,7 +57,7 @@ async def _paths(server: ApiServer) -> dict[tuple[str, str], tuple[str, bool]]:
     return served
 
 
-async def _settled(server: ApiServer, definitions: list[Object]) -> dict[tuple[str, str], tuple[str, bool]]:
+async def _wait_established(server: ApiServer, definitions: list[Object]) -> dict[tuple[str, str], tuple[str, bool]]:
     for definition in definitions:
         group, spec = definition["spec"]["group"], definition["spec"]
         version = next(v["name"] for v in spec["versions"] if v["storage"])
@@ -65,19 +65,19 @@ async def _settled(server: ApiServer, definitions: list[Object]) -> dict[tuple[s
     return await _paths(server)
 
 
-def _judged(answer: Object) -> Object:
-    """A refusal by its code and reason: the words of the usual ones are compared elsewhere."""
+def _comparable(answer: Object) -> Object:
+    """An object, or the code and reason of a refusal: the messages are compared in test_contract_refusals.py."""
     return answer if "object" in answer else {"code": answer["code"], "reason": answer["reason"]}
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.timeout(300)
-async def test_the_sandbox_takes_real_manifests_as_a_real_api_server_does(
-    name: str, pair: tuple[ApiServer, ApiServer], tmp_path: Path
+async def test_the_sandbox_accepts_real_manifests_as_a_real_api_server_does(
+    name: str, pair: tuple[ApiServer, ApiServer], corpora: Path, tmp_path: Path
 ) -> None:
     """Applied by server-side apply: object by object, the two answers are the same."""
     fake, real = pair
-    objects = _objects(corpus(name, tmp_path / name))
+    objects = _objects(corpus(corpora / name, tmp_path / name))
     namespaces = {obj["metadata"].get("namespace") for obj in objects} - {None}
     for server in pair:
         for namespace in namespaces:
@@ -89,20 +89,20 @@ async def test_the_sandbox_takes_real_manifests_as_a_real_api_server_does(
     compared = 0
     for obj in objects:
         if obj["kind"] not in _FIRST and not paths:
-            paths = [await _settled(server, accepted) for server in pair]
-        known = paths or [await _paths(server) for server in pair]
+            paths = [await _wait_established(server, accepted) for server in pair]
+        served = paths or [await _paths(server) for server in pair]
         key = obj["apiVersion"], obj["kind"]
-        if key not in known[1]:
-            continue  # the real one does not serve it either
-        assert key in known[0], f"the sandbox does not serve {key}"
-        path, namespaced = known[1][key]
+        if key not in served[1]:
+            continue  # the real API server does not serve it either
+        assert key in served[0], f"the sandbox does not serve {key}"
+        path, namespaced = served[1][key]
         namespace = f"/namespaces/{obj['metadata'].get('namespace', '{ns}')}" if namespaced else ""
         path = f"{path.replace('{namespace}', namespace)}/{obj['metadata']['name']}"
         expected = await real.apply(path, obj, force=True)
-        found = await fake.apply(path, obj, force=True)
+        actual = await fake.apply(path, obj, force=True)
         compared += 1
         answers = [
-            _judged(normalised(answer, server.namespace)) for answer, server in ((expected, real), (found, fake))
+            _comparable(normalise(answer, server.namespace)) for answer, server in ((expected, real), (actual, fake))
         ]
         lines = differences(*answers)
         wrong.extend(f"{obj['kind']}/{obj['metadata']['name']} {line}" for line in lines)

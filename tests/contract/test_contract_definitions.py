@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: served when created, with their schema, and gone with all their objects."""
+"""CustomResourceDefinitions: served with their schema once created, and deleted with all their objects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _established(body: Object) -> bool:
 
 
 async def test_a_definition_is_served_until_it_is_deleted(api_server: ApiServer) -> None:
-    """Discovery and OpenAPI know its kind; its objects go with it."""
+    """Discovery and OpenAPI have its kind; its objects are deleted with it."""
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
     await api_server.post(_CRDS, _definition(group))
-    made = await api_server.eventually(f"{_CRDS}/widgets.{group}", _established)
-    assert made["status"]["acceptedNames"]["kind"] == "Widget"
-    assert made["status"]["storedVersions"] == ["v1"]
+    definition = await api_server.eventually(f"{_CRDS}/widgets.{group}", _established)
+    assert definition["status"]["acceptedNames"]["kind"] == "Widget"
+    assert definition["status"]["storedVersions"] == ["v1"]
     path = f"/apis/{group}/v1/namespaces/{{ns}}/widgets"
     await api_server.eventually(path, lambda body: body.get("kind") == "WidgetList")
     listed = await api_server.eventually(f"/apis/{group}/v1", lambda body: bool(body.get("resources")))
@@ -48,8 +48,8 @@ async def test_a_definition_is_served_until_it_is_deleted(api_server: ApiServer)
     await api_server.eventually(path, lambda body: body.get("kind") != "WidgetList")
 
 
-async def test_the_status_of_a_custom_object_is_its_own_resource(api_server: ApiServer) -> None:
-    """The main resource does not write it, `/status` writes nothing else; only the former counts generations."""
+async def test_the_status_of_a_custom_object_is_a_subresource(api_server: ApiServer) -> None:
+    """The main resource does not write it, `/status` writes nothing else; only the former increments the generation."""
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
     await api_server.post(_CRDS, _definition(group))
     path = f"/apis/{group}/v1/namespaces/{{ns}}/widgets"

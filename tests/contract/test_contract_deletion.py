@@ -13,7 +13,7 @@ Object = dict[str, Any]
 
 
 async def _owned(server: ApiServer, *, block: bool = False) -> Object:
-    """A config map `owner` and one `child` that it owns."""
+    """Creates a ConfigMap `owner` and its dependent `child`."""
     owner = await server.post(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name="owner"))
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
     if block:
@@ -22,18 +22,18 @@ async def _owned(server: ApiServer, *, block: bool = False) -> Object:
     return owner
 
 
-async def test_a_deleted_object_is_gone_and_the_answer_says_which_it_was(api_server: ApiServer) -> None:
-    """The answer is a Status with name, kind and uid."""
-    made = await api_server.post(CONFIG_MAPS, CONFIG_MAP)
+async def test_a_deleted_object_is_gone_and_the_answer_identifies_it(api_server: ApiServer) -> None:
+    """The answer is a Status with name, kind and UID."""
+    created = await api_server.post(CONFIG_MAPS, CONFIG_MAP)
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}/c")
     assert answer.code == 200
     assert answer.body["status"] == "Success"
-    assert answer.body["details"] == {"name": "c", "kind": "configmaps", "uid": made["metadata"]["uid"]}
+    assert answer.body["details"] == {"name": "c", "kind": "configmaps", "uid": created["metadata"]["uid"]}
     assert (await api_server.request("GET", f"{CONFIG_MAPS}/c")).code == 404
 
 
-async def test_a_finalizer_holds_an_object_until_it_is_taken_out(api_server: ApiServer) -> None:
-    """The object stays with its deletion noted, takes no new finalizer, and goes with the last one."""
+async def test_a_finalizer_keeps_an_object_until_it_is_removed(api_server: ApiServer) -> None:
+    """The object gets a deletionTimestamp, accepts no new finalizer, and is removed with the last one."""
     await api_server.post(CONFIG_MAPS, with_(CONFIG_MAP, metadata__finalizers=["contract.example.com/hold"]))
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}/c")
     assert answer.code == 200
@@ -50,23 +50,23 @@ async def test_a_finalizer_holds_an_object_until_it_is_taken_out(api_server: Api
 
 @pytest.mark.parametrize("preconditions", [{"uid": "somebody else"}, {"resourceVersion": "1"}])
 async def test_a_deletion_of_another_version_is_refused(api_server: ApiServer, preconditions: Object) -> None:
-    """Preconditions protect an object that is no longer the one that was meant."""
+    """Preconditions protect an object that has changed in the meantime."""
     await api_server.post(CONFIG_MAPS, CONFIG_MAP)
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}/c", {"preconditions": preconditions})
     assert (answer.code, answer.reason) == (409, "Conflict")
     assert (await api_server.request("GET", f"{CONFIG_MAPS}/c")).code == 200
 
 
-async def test_what_an_owner_leaves_behind_is_collected(api_server: ApiServer) -> None:
-    """In the background: the owner goes at once, its dependents soon after."""
+async def test_dependents_of_a_deleted_owner_are_collected(api_server: ApiServer) -> None:
+    """In the background: the owner is removed at once, its dependents soon after."""
     await _owned(api_server)
     await api_server.request("DELETE", f"{CONFIG_MAPS}/owner", {"propagationPolicy": "Background"})
     assert (await api_server.request("GET", f"{CONFIG_MAPS}/owner")).code == 404
     await api_server.gone(f"{CONFIG_MAPS}/child")
 
 
-async def test_orphans_stay_without_their_owner(api_server: ApiServer) -> None:
-    """With the orphan policy dependents lose the reference, and nothing else."""
+async def test_orphaned_dependents_are_kept(api_server: ApiServer) -> None:
+    """With the policy Orphan, dependents lose only the owner reference."""
     await _owned(api_server)
     await api_server.request("DELETE", f"{CONFIG_MAPS}/owner", {"propagationPolicy": "Orphan"})
     await api_server.gone(f"{CONFIG_MAPS}/owner")
@@ -74,8 +74,8 @@ async def test_orphans_stay_without_their_owner(api_server: ApiServer) -> None:
     assert "ownerReferences" not in child["metadata"]
 
 
-async def test_in_the_foreground_dependents_go_first(api_server: ApiServer) -> None:
-    """The owner waits with a finalizer for a dependent that blocks it and is held itself."""
+async def test_in_the_foreground_dependents_are_deleted_first(api_server: ApiServer) -> None:
+    """A finalizer keeps the owner while a blocking dependent has a finalizer itself."""
     await _owned(api_server, block=True)
     hold = {"metadata": {"finalizers": ["contract.example.com/hold"]}}
     await api_server.request("PATCH", f"{CONFIG_MAPS}/child", hold, "application/merge-patch+json")
@@ -90,17 +90,17 @@ async def test_in_the_foreground_dependents_go_first(api_server: ApiServer) -> N
 
 
 async def test_a_collection_is_deleted_by_its_selector(api_server: ApiServer) -> None:
-    """What the selector does not select stays."""
+    """Objects that the selector does not match are kept."""
     for name, tier in (("a", "x"), ("b", "x"), ("c", "y")):
         await api_server.post(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name=name, metadata__labels={"tier": tier}))
     answer = await api_server.request("DELETE", f"{CONFIG_MAPS}?labelSelector=tier=x")
     assert answer.code == 200
-    left = await api_server.get(f"{CONFIG_MAPS}?labelSelector=tier")
-    assert [item["metadata"]["name"] for item in left["items"]] == ["c"]
+    remaining = await api_server.get(f"{CONFIG_MAPS}?labelSelector=tier")
+    assert [item["metadata"]["name"] for item in remaining["items"]] == ["c"]
 
 
-async def test_a_namespace_takes_everything_in_it_along(api_server: ApiServer) -> None:
-    """It is Terminating first, takes nothing new, and is gone in the end."""
+async def test_a_namespace_is_deleted_with_its_content(api_server: ApiServer) -> None:
+    """It is Terminating first, accepts no new objects, and is removed in the end."""
     name = f"{api_server.namespace}-ends"
     await api_server.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     maps = f"/api/v1/namespaces/{name}/configmaps"

@@ -18,7 +18,7 @@ Kubectl = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 def run(api_server: ApiServer, assets: Path, tmp_path: Path) -> Kubectl:
-    """Runs kubectl in the test's namespace, and gives what it prints."""
+    """Runs kubectl in the test's namespace, and returns its output."""
 
     async def kubectl(*arguments: str, code: int = 0, **environment: str) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -49,7 +49,7 @@ def _image(obj: dict[str, object]) -> object:
 
 
 async def test_kubectl_applies_edits_scales_and_deletes(api_server: ApiServer, run: Kubectl, manifest: Path) -> None:
-    """One Deployment from its first apply to its end, by kubectl alone."""
+    """A Deployment from its first apply to its deletion, by kubectl alone."""
     assert "created" in await run("apply", "-f", str(manifest))
     assert "unchanged" in await run("apply", "-f", str(manifest))
     _declare(manifest, PLAIN_DEPLOYMENT, image="1.26")
@@ -74,7 +74,7 @@ async def test_kubectl_applies_edits_scales_and_deletes(api_server: ApiServer, r
     assert (await api_server.request("GET", WEB)).code == 404
 
 
-async def test_kubectl_applies_on_the_server_and_meets_conflicts(
+async def test_kubectl_applies_server_side_and_reports_conflicts(
     api_server: ApiServer, run: Kubectl, manifest: Path
 ) -> None:
     """Ownership, a conflict after an edit, and force."""
@@ -87,8 +87,8 @@ async def test_kubectl_applies_on_the_server_and_meets_conflicts(
     assert _image(await api_server.get(WEB)) == "nginx:1.25"
 
 
-async def test_kubectl_diff_tells_by_its_exit_code(run: Kubectl, manifest: Path) -> None:
-    """0 without a difference, 1 with one, on either side."""
+async def test_kubectl_diff_reports_differences_by_its_exit_code(run: Kubectl, manifest: Path) -> None:
+    """0 without a difference, 1 with one, for client-side and server-side diffs."""
     await run("apply", "-f", str(manifest))
     await run("diff", "-f", str(manifest))
     _declare(manifest, PLAIN_DEPLOYMENT, image="1.99")
@@ -96,13 +96,13 @@ async def test_kubectl_diff_tells_by_its_exit_code(run: Kubectl, manifest: Path)
     assert "nginx:1.99" in await run("diff", "--server-side", "--force-conflicts", "-f", str(manifest), code=1)
 
 
-async def test_kubectl_refuses_fields_that_the_server_does_not_know(run: Kubectl, manifest: Path) -> None:
-    """The server validates, strictly, as kubectl asks it to."""
+async def test_kubectl_refuses_unknown_fields(run: Kubectl, manifest: Path) -> None:
+    """kubectl requests strict validation by the server."""
     _declare(manifest, with_(PLAIN_DEPLOYMENT, spec__replicaz=3))
     assert 'unknown field "spec.replicaz"' in await run("apply", "-f", str(manifest), code=1)
 
 
 async def test_kubectl_explains_and_lists_kinds(run: Kubectl) -> None:
-    """From discovery and OpenAPI v3."""
+    """With discovery and OpenAPI v3."""
     assert "Number of desired pods" in await run("explain", "deployment.spec.replicas")
     assert "deployments" in await run("api-resources", "--api-group=apps")

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a table reads best with a request on a line
-"""What is refused, is refused by both API servers with the same code, reason, words and causes."""
+# ruff: noqa: E501 - one request per line
+"""Both API servers refuse the same requests with the same code, reason, message and causes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.contract.client import APPLY, JSON_PATCH, MERGE, STRATEGIC, ApiServer, differences, normalised
+from tests.contract.client import APPLY, JSON_PATCH, MERGE, STRATEGIC, ApiServer, differences, normalise
 from tests.contract.sequences import (
     CONFIG_MAP,
     CONFIG_MAPS,
@@ -60,7 +60,7 @@ REFUSED: dict[str, list[Step]] = {
         create(SERVICES, with_(SERVICE, metadata__name="1web")),
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__name=None)),
     ],
-    "bad labels": [  # one at a time: Go goes through a map in no order
+    "bad labels": [  # one at a time: Go iterates over a map in random order
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"a b": "c"})),
         create(CONFIG_MAPS, with_(CONFIG_MAP, metadata__labels={"ok": "no good!"})),
     ],
@@ -149,7 +149,7 @@ REFUSED: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_the_sandbox_refuses_what_a_real_api_server_refuses(name: str, both: tuple[ApiServer, ApiServer]) -> None:
-    """The answers to mistaken requests are the same, word for word."""
+    """The answers to invalid requests are the same, word for word."""
     fake, real = both
     if "custom" in name:
         for server in both:
@@ -157,11 +157,11 @@ async def test_the_sandbox_refuses_what_a_real_api_server_refuses(name: str, bot
     wrong: list[str] = []
     for number, step in enumerate(REFUSED[name]):
         expected = await real.request(step.method, step.path, step.body, step.media)
-        found = await fake.request(step.method, step.path, step.body, step.media)
-        lines = differences(normalised(expected, real.namespace), normalised(found, fake.namespace))
+        actual = await fake.request(step.method, step.path, step.body, step.media)
+        lines = differences(normalise(expected, real.namespace), normalise(actual, fake.namespace))
         wrong.extend(f"step {number} {step.method} {line}" for line in lines)
-        if name == "unknown fields" and expected.headers.get("Warning") != found.headers.get("Warning"):
+        if name == "unknown fields" and expected.headers.get("Warning") != actual.headers.get("Warning"):
             wrong.append(
-                f"step {number}: warnings {json.dumps([expected.headers.get('Warning'), found.headers.get('Warning')])}"
+                f"step {number}: warnings {json.dumps([expected.headers.get('Warning'), actual.headers.get('Warning')])}"
             )
     assert not wrong, "\n".join(wrong)

@@ -1,4 +1,4 @@
-"""Workloads roll out, become healthy, or do not, as far as conditions and counts tell."""
+"""Workloads roll out, and become healthy or fail, according to their conditions and counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JOBS = "/apis/batch/v1/namespaces/{ns}/jobs"
 
 @pytest.fixture(autouse=True)
 def pods_run(request: pytest.FixtureRequest, api_server: ApiServer) -> Kubelet | None:
-    """The real cluster has no node of its own."""
+    """Runs a kubelet, since the real cluster has no node."""
     return request.getfixturevalue("kubelet") if api_server.name == "controlplane" else None
 
 
@@ -39,8 +39,8 @@ def _complete(obj: Object) -> bool:
     )
 
 
-async def test_a_deployment_rolls_out_and_says_so(api_server: ApiServer) -> None:
-    """Its ReplicaSet, its pods, its counts and its conditions; and who wrote them."""
+async def test_a_deployment_rolls_out_and_reports_it(api_server: ApiServer) -> None:
+    """Its ReplicaSet, pods, counts and conditions, and their field managers."""
     await api_server.apply(WEB, PLAIN_DEPLOYMENT)
     done = await api_server.eventually(WEB, _complete)
     assert _condition(done, "Available") == ("True", "MinimumReplicasAvailable")
@@ -54,8 +54,8 @@ async def test_a_deployment_rolls_out_and_says_so(api_server: ApiServer) -> None
     assert all(p["metadata"]["ownerReferences"][0]["name"] == sets[0]["metadata"]["name"] for p in pods)
 
 
-async def test_a_new_image_makes_a_new_replica_set_and_empties_the_old_one(api_server: ApiServer) -> None:
-    """And the next revision is counted."""
+async def test_a_new_image_creates_a_new_replica_set_and_scales_the_old_one_down(api_server: ApiServer) -> None:
+    """With the next revision number."""
     await api_server.apply(WEB, PLAIN_DEPLOYMENT)
     await api_server.eventually(WEB, _complete)
     changed = with_(PLAIN_DEPLOYMENT, spec__template__spec__containers=[{"name": "web", "image": "nginx:1.26"}])
@@ -67,7 +67,7 @@ async def test_a_new_image_makes_a_new_replica_set_and_empties_the_old_one(api_s
 
 
 async def test_an_image_that_does_not_exist_never_becomes_available(api_server: ApiServer) -> None:
-    """Pods wait with ImagePullBackOff, the old ones go on, and the deadline for progress passes."""
+    """Pods wait with ImagePullBackOff, the old ones keep running, and the progress deadline is exceeded."""
     await api_server.apply(WEB, PLAIN_DEPLOYMENT)
     await api_server.eventually(WEB, _complete)
     broken = with_(
@@ -87,7 +87,7 @@ async def test_an_image_that_does_not_exist_never_becomes_available(api_server: 
     assert {"ErrImagePull", "ImagePullBackOff"} & set(waiting)
 
 
-async def test_a_scaled_deployment_has_as_many_pods(api_server: ApiServer) -> None:
+async def test_a_scaled_deployment_has_that_number_of_pods(api_server: ApiServer) -> None:
     """Through the scale subresource, up and down."""
     await api_server.apply(WEB, PLAIN_DEPLOYMENT)
     for replicas in (3, 1):
@@ -100,7 +100,7 @@ async def test_a_scaled_deployment_has_as_many_pods(api_server: ApiServer) -> No
 
 
 async def test_a_deleted_deployment_leaves_nothing(api_server: ApiServer) -> None:
-    """Its ReplicaSet and pods are collected."""
+    """Its ReplicaSet and pods are garbage collected."""
     await api_server.apply(WEB, PLAIN_DEPLOYMENT)
     await api_server.eventually(WEB, _complete)
     await api_server.request("DELETE", WEB, {"propagationPolicy": "Background"})
@@ -109,7 +109,7 @@ async def test_a_deleted_deployment_leaves_nothing(api_server: ApiServer) -> Non
 
 
 async def test_stateful_and_daemon_sets_become_ready(api_server: ApiServer) -> None:
-    """Pods of a StatefulSet are numbered; a DaemonSet has one for each node, and there is one node."""
+    """Pods of a StatefulSet are numbered; a DaemonSet has one pod for each node, and there is one node."""
     sets = "/apis/apps/v1/namespaces/{ns}/statefulsets"
     stateful = with_(PLAIN_DEPLOYMENT, kind="StatefulSet", spec__serviceName="web")
     await api_server.post(sets, stateful)
@@ -128,15 +128,17 @@ async def test_stateful_and_daemon_sets_become_ready(api_server: ApiServer) -> N
 
 
 async def test_a_job_completes(api_server: ApiServer) -> None:
-    """Its pod succeeds, its conditions say so, and it has the labels that tie them together."""
+    """Its pod succeeds, its conditions report it, and the pod has the Job's labels."""
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "once"},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox:1"}]}}},
     }
-    made = await api_server.post(_JOBS, job)
-    assert made["spec"]["selector"]["matchLabels"] == {"batch.kubernetes.io/controller-uid": made["metadata"]["uid"]}
+    created = await api_server.post(_JOBS, job)
+    assert created["spec"]["selector"]["matchLabels"] == {
+        "batch.kubernetes.io/controller-uid": created["metadata"]["uid"]
+    }
     done = await api_server.eventually(
         f"{_JOBS}/once", lambda body: _condition(body, "Complete") == ("True", "CompletionsReached"), seconds=30
     )

@@ -1,4 +1,4 @@
-"""What people do by hand to the corpora's objects, and what driftd should say about it."""
+"""Manual edits of the corpora's objects, and the drift that driftd should report."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 BY_HAND = "written-by-hand"
-"""The value that every edit leaves: in a Secret it must never be seen again."""
+"""The value that every edit sets: in a Secret it must never be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One kubectl command, and the one field drift that comes of it.
+    """A kubectl command, and the field drift that results from it.
 
-    `manager` is the field manager that must be named; None where the edit leaves no trace of who it was.
+    `manager` is the field manager that has to be reported; None if the edit leaves no owner.
     """
 
-    thing: str
+    resource: str
     command: tuple[str, ...]
     path: str
     change: str
@@ -27,7 +27,7 @@ class Edit:
 
 
 def edits_of(corpus: str) -> list[Edit]:
-    """The edits of one corpus, each on another field."""
+    """The edits of a corpus, each of another field."""
     return [*_KUBE_PROMETHEUS] if corpus == "kube-prometheus" else [*_KAPP_EXAMPLES]
 
 
@@ -35,13 +35,15 @@ def _on(namespace: str, *command: str) -> tuple[str, ...]:
     return (*command, "--namespace", namespace)
 
 
-def _patch(namespace: str, thing: str, patch: Mapping[str, object], kind: str = "merge") -> tuple[str, ...]:
-    return _on(namespace, "patch", thing, f"--type={kind}", "--patch", json.dumps(patch), "--field-manager=night-shift")
+def _patch(namespace: str, resource: str, patch: Mapping[str, object], kind: str = "merge") -> tuple[str, ...]:
+    return _on(
+        namespace, "patch", resource, f"--type={kind}", "--patch", json.dumps(patch), "--field-manager=night-shift"
+    )
 
 
-def _remove(namespace: str, thing: str, pointer: str) -> tuple[str, ...]:
+def _remove(namespace: str, resource: str, pointer: str) -> tuple[str, ...]:
     patch = json.dumps([{"op": "remove", "path": pointer}])
-    return _on(namespace, "patch", thing, "--type=json", "--patch", patch, "--field-manager=night-shift")
+    return _on(namespace, "patch", resource, "--type=json", "--patch", patch, "--field-manager=night-shift")
 
 
 _KUBE_PROMETHEUS = (

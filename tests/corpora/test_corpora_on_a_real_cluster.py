@@ -1,4 +1,4 @@
-"""`driftd check` tells the truth about real manifests, however they were applied to a real cluster."""
+"""`driftd check` gives correct verdicts on real manifests, whichever way they were applied to a real cluster."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ WAYS = {
 REFUSED_ALWAYS = {
     "kube-prometheus": set[str](),
     "kapp-examples": {
-        "CustomResourceDefinition/k8srequiredlabels.constraints.gatekeeper.sh",  # a fragment, invalid by itself
+        "CustomResourceDefinition/k8srequiredlabels.constraints.gatekeeper.sh",  # a fragment, which is not valid
         "HorizontalPodAutoscaler/knative-serving/webhook",
-        "K8sRequiredLabels/pod-must-have-gk",  # of that fragment's kind
+        "K8sRequiredLabels/pod-must-have-gk",  # of the fragment's kind
     },
 }
-REFUSED_BY_APPLY = {  # kubectl's last-applied annotation has no room for these, nor are their kinds there then
+REFUSED_BY_APPLY = {  # too large for kubectl's last-applied annotation, so that their kinds are missing too
     "CustomResourceDefinition/alertmanagers.monitoring.coreos.com",
     "CustomResourceDefinition/prometheusagents.monitoring.coreos.com",
     "CustomResourceDefinition/prometheuses.monitoring.coreos.com",
@@ -48,8 +48,8 @@ REFUSED_BY_APPLY = {  # kubectl's last-applied annotation has no room for these,
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """A corpus on a cluster of its own. `main` declares what is there, `everything` also what was refused."""
+class DeployedCorpus:
+    """A corpus on a separate cluster. `main` declares the accepted objects, `everything` also the refused ones."""
 
     name: str
     way: tuple[str, ...]
@@ -59,7 +59,7 @@ class Deployed:
     refused: set[str]
 
     def check(self, *options: str, kubeconfig: Path | None = None) -> tuple[int, dict[str, Any], str]:
-        """Exit code, the app's part of the document, and everything that was printed."""
+        """Returns: exit code, the app's part of the document, and the whole output."""
         config = kubeconfig or self.cluster.kubeconfig()
         command = ["check", "--repo", str(self.repository), "--kubeconfig", str(config), "-o", "json", *options]
         home = self.cluster.folder / "home"
@@ -82,17 +82,17 @@ class Deployed:
         assert sum(app["counts"].values()) == len(app["resources"])
         return done.returncode, app, done.stdout + done.stderr
 
-    def file_of(self, thing: str) -> Path:
+    def file_of(self, resource: str) -> Path:
         """The file that declares this object: its folder is the kind, its name `NAMESPACE--NAME-NUMBER.yaml`."""
-        kind, *namespace, name = thing.split("/")
+        kind, *namespace, name = resource.split("/")
         pattern = f"*-{kind.lower()}/{namespace[0] if namespace else '_'}--{name}-*.yaml"
         (file,) = (f for f in self.repository.glob(pattern) if f.stem.rpartition("-")[0].endswith(f"--{name}"))
         return file
 
     @contextmanager
-    def put_back(self, things: set[str]) -> Iterator[None]:
-        """Whatever happens to these objects inside, they are as deployed afterwards."""
-        files = [str(self.file_of(thing)) for thing in sorted(things)]
+    def restoring(self, resources: set[str]) -> Iterator[None]:
+        """Redeploys these objects at the end of the context."""
+        files = [str(self.file_of(resource)) for resource in sorted(resources)]
         try:
             yield
         finally:
@@ -110,8 +110,8 @@ def with_status(app: dict[str, Any], *statuses: str) -> set[str]:
     return {named(resource) for resource in app["resources"] if resource["status"] in statuses}
 
 
-def apart_from_in_sync(app: dict[str, Any]) -> dict[str, Any]:
-    """What to show when a check should have found nothing."""
+def not_in_sync(app: dict[str, Any]) -> dict[str, Any]:
+    """Objects that are not in sync, for the failure message."""
     return {
         f"{named(resource)} is {resource['status']}": resource["fields"] or resource["error"]
         for resource in app["resources"]
@@ -125,11 +125,11 @@ def apart_from_in_sync(app: dict[str, Any]) -> dict[str, Any]:
     ids=lambda param: f"{param[0]} by {param[1]}",
 )
 def deployed(
-    request: pytest.FixtureRequest, assets: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployed]:
-    """Each corpus, deployed in each of the three ways that people have."""
+    request: pytest.FixtureRequest, assets: Path, corpora: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DeployedCorpus]:
+    """Each corpus, deployed in each of three ways."""
     name, way = request.param
-    repository = corpus(name, tmp_path_factory.mktemp("corpus") / name)
+    repository = corpus(corpora / name, tmp_path_factory.mktemp("corpus") / name)
     refused = REFUSED_ALWAYS[name] | (REFUSED_BY_APPLY if (name, way) == ("kube-prometheus", "apply") else set())
     with ControlPlane(assets) as cluster:
         for layer in layers(repository):
@@ -138,65 +138,65 @@ def deployed(
             if layer[0].name.endswith("-customresourcedefinition"):
                 cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         everything = commit(repository, "Declare everything")
-        found = Deployed(name, WAYS[way], cluster, repository, everything, refused)
-        for thing in refused:
-            found.file_of(thing).unlink()
+        corpus_on_cluster = DeployedCorpus(name, WAYS[way], cluster, repository, everything, refused)
+        for resource in refused:
+            corpus_on_cluster.file_of(resource).unlink()
         commit(repository, "Declare only what a cluster takes")
-        yield found
+        yield corpus_on_cluster
 
 
 @pytest.mark.parametrize("engine", ["client", "server"])
-def test_what_was_applied_is_in_sync(deployed: Deployed, engine: str) -> None:
-    """Not one false drift in hundreds of objects, and exit code 0."""
+def test_applied_objects_are_in_sync(deployed: DeployedCorpus, engine: str) -> None:
+    """No false drift in hundreds of objects, and exit code 0."""
     code, app, printed = deployed.check("--engine", engine)
-    assert apart_from_in_sync(app) == {}
+    assert not_in_sync(app) == {}
     assert code == 0, printed
     assert app["counts"]["in_sync"] == len(list(deployed.repository.glob("*/*.yaml")))
 
 
-def test_what_the_cluster_refused_is_missing(deployed: Deployed) -> None:
-    """Exactly those objects that the API server did not take are named, and all others are in sync."""
+def test_refused_objects_are_missing(deployed: DeployedCorpus) -> None:
+    """Exactly the objects that the API server refused are missing, and all others are in sync."""
     code, app, _ = deployed.check("--revision", deployed.everything)
     assert with_status(app, "missing") == deployed.refused
     assert with_status(app, "unknown", "drifted", "orphaned", "ignored") == set()
     assert code == (1 if deployed.refused else 0)
 
 
-def test_what_was_deleted_is_missing(deployed: Deployed) -> None:
-    """A workload, a configuration and a cluster-wide role that somebody deleted."""
-    things = {edit.thing for edit in edits_of(deployed.name)[:4]} | {cluster_role(deployed)}
-    with deployed.put_back(things):
-        for thing in things:
-            deployed.cluster.kubectl("delete", "-f", deployed.file_of(thing))
+def test_deleted_objects_are_missing(deployed: DeployedCorpus) -> None:
+    """A workload, a configuration and a cluster role."""
+    resources = {edit.resource for edit in edits_of(deployed.name)[:4]} | {cluster_role(deployed)}
+    with deployed.restoring(resources):
+        for resource in resources:
+            deployed.cluster.kubectl("delete", "-f", deployed.file_of(resource))
         code, app, _ = deployed.check()
-        assert with_status(app, "missing") == things
+        assert with_status(app, "missing") == resources
         assert with_status(app, "drifted", "unknown", "orphaned", "ignored") == set()
         assert code == 1
     assert deployed.check()[0] == 0
 
 
-def cluster_role(deployed: Deployed) -> str:
+def cluster_role(deployed: DeployedCorpus) -> str:
     file = min((deployed.repository / "5-clusterrole").iterdir())
     return f"ClusterRole/{file.stem.removeprefix('_--').rpartition('-')[0]}"
 
 
 @pytest.mark.parametrize("engine", ["client", "server"])
-def test_hand_edits_are_named_to_the_field_and_the_hand(deployed: Deployed, engine: str) -> None:
-    """Every edited field is reported with who did it, nothing else is, and a Secret's new value is never shown."""
+def test_manual_edits_are_reported_with_field_and_manager(deployed: DeployedCorpus, engine: str) -> None:
+    """Every edited field is reported with its manager, nothing else is, and a Secret's new value is never shown."""
     edits = edits_of(deployed.name)
-    with deployed.put_back({edit.thing for edit in edits}):
+    with deployed.restoring({edit.resource for edit in edits}):
         for edit in edits:
             deployed.cluster.kubectl(*edit.command)
         code, app, _ = deployed.check("--engine", engine)
         assert code == 1
         assert with_status(app, "missing", "unknown", "orphaned", "ignored") == set()
-        found = {
+        reported = {
             (named(resource), field["path"]): field for resource in app["resources"] for field in resource["fields"]
         }
-        assert set(found) == {(edit.thing, edit.path) for edit in edits}
+        assert set(reported) == {(edit.resource, edit.path) for edit in edits}
         for edit in edits:
-            matches(found[edit.thing, edit.path], edit)
-        if any(edit.thing.startswith("Secret/") and edit.path.startswith("data") for edit in edits):
+            matches(reported[edit.resource, edit.path], edit)
+        if any(edit.resource.startswith("Secret/") and edit.path.startswith("data") for edit in edits):
             secret = next(r for r in app["resources"] if r["kind"] == "Secret" and r["status"] == "drifted")
             assert BY_HAND not in json.dumps(secret)
 
@@ -209,14 +209,14 @@ def matches(field: dict[str, Any], edit: Edit) -> None:
         assert field["desired"] == edit.desired
     if edit.live is not None:
         assert field["live"] == edit.live
-    if edit.thing.startswith("Secret/") and edit.path.startswith("data"):
+    if edit.resource.startswith("Secret/") and edit.path.startswith("data"):
         assert field["desired"].startswith("<redacted:")
         assert field["live"].startswith("<redacted:")
         assert field["desired"] != field["live"]
 
 
-def test_what_may_not_be_read_is_unknown_and_never_in_sync(deployed: Deployed) -> None:
-    """Without permission for Secrets, all Secrets and only they are unknown; 2 wins over the 1 of a missing object."""
+def test_unreadable_objects_are_unknown_and_never_in_sync(deployed: DeployedCorpus) -> None:
+    """Without permission for Secrets, exactly the Secrets are unknown; exit code 2 takes precedence over 1."""
     config = deployed.cluster.kubeconfig_for("nosy", ("readers-of-all-but-secrets",))
     listable = deployed.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").stdout.split()
     kinds = ",".join(kind for kind in listable if kind != "secrets")
@@ -224,10 +224,10 @@ def test_what_may_not_be_read_is_unknown_and_never_in_sync(deployed: Deployed) -
     deployed.cluster.kubectl("create", "clusterrole", "all-but-secrets", verbs, f"--resource={kinds}")
     bind = ("--clusterrole=all-but-secrets", "--group=readers-of-all-but-secrets")
     deployed.cluster.kubectl("create", "clusterrolebinding", "all-but-secrets", *bind)
-    gone = next(edit.thing for edit in edits_of(deployed.name) if edit.thing.startswith("ConfigMap/"))
+    deleted = next(edit.resource for edit in edits_of(deployed.name) if edit.resource.startswith("ConfigMap/"))
     try:
-        with deployed.put_back({gone}):
-            deployed.cluster.kubectl("delete", "-f", deployed.file_of(gone))
+        with deployed.restoring({deleted}):
+            deployed.cluster.kubectl("delete", "-f", deployed.file_of(deleted))
             code, app, _ = deployed.check(kubeconfig=config)
     finally:
         deployed.cluster.kubectl("delete", "clusterrole,clusterrolebinding", "all-but-secrets")
@@ -235,6 +235,6 @@ def test_what_may_not_be_read_is_unknown_and_never_in_sync(deployed: Deployed) -
     assert secrets
     assert with_status(app, "unknown") == secrets
     assert all("orbidden" in r["error"] or "may not" in r["error"] for r in app["resources"] if r["error"])
-    assert with_status(app, "missing") == {gone}
+    assert with_status(app, "missing") == {deleted}
     assert with_status(app, "drifted", "orphaned", "ignored") == set()
     assert code == 2

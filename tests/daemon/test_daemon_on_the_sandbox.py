@@ -14,7 +14,7 @@ from driftd.config.settings import Config
 from driftd.daemon import running as daemon_running
 from driftd.daemon.running import running
 from driftd.web.metrics import Metrics
-from tests.support.world import World, config_map, deployment, opened, until
+from tests.support.world import World, config_map, create_world, deployment, until
 
 
 def configuration(
@@ -42,7 +42,7 @@ def configuration(
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    async with opened(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))]) as made:
+    async with create_world(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))]) as made:
         yield made
 
 
@@ -62,17 +62,17 @@ async def test_a_kubeconfig_that_comes_late_is_loaded_without_a_restart(
 async def test_another_configuration_continues_with_the_same_history(world: World) -> None:
     """From observe to heal: open drift is not notified again, and is healed; no task of the old one still runs."""
     async with running(configuration(world), Metrics()):
-        await until(world.told, "the first message")
+        await until(world.incident_events, "the first message")
     assert world.requests.writes == []
-    assert await world.told() == ["drift opened"]
+    assert await world.incident_events() == ["drift opened"]
     async with running(configuration(world, mode="heal"), Metrics()) as second:
         await until(lambda: second.controller.reports and second.controller.reports[0].in_sync, "the deployment")
-        assert (await world.told())[0] == "drift opened"
+        assert (await world.incident_events())[0] == "drift opened"
         await until(lambda: _no_incident(world), "the end of the incident")
-        assert (await world.told()).count("drift opened") == 1
-    seen = len(world.requests.seen)
+        assert (await world.incident_events()).count("drift opened") == 1
+    seen = len(world.requests.received)
     await world.edit("ConfigMap", {"data": {"a": "2"}})
-    assert len(world.requests.seen) == seen + 1
+    assert len(world.requests.received) == seen + 1
 
 
 async def _no_incident(world: World) -> bool:

@@ -1,4 +1,4 @@
-"""What an account may do, asked of the API server itself."""
+"""The permissions of an account, according to the API server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITING = ("create", "update", "patch", "delete", "deletecollection")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Kind:
-    """One resource as discovery has it; `subresource` is empty for the objects themselves."""
+    """A resource of discovery; `subresource` is empty for the main resource."""
 
     group: str
     resource: str
@@ -31,7 +31,7 @@ class Kind:
 
 
 class Access:
-    """Asks the authorizer, over one connection, on behalf of a ServiceAccount."""
+    """Queries the authorizer for a ServiceAccount, over one connection."""
 
     def __init__(self, cluster: ControlPlane, account: str) -> None:
         namespace, _, _ = account.partition(":")
@@ -82,7 +82,7 @@ class Access:
 
 
 def kinds(cluster: ControlPlane) -> list[Kind]:
-    """Everything that the cluster serves, subresources included."""
+    """All resources that the cluster serves, including subresources."""
     return sorted(set(_kinds(cluster)))
 
 
@@ -91,6 +91,6 @@ def _kinds(cluster: ControlPlane) -> Iterator[Kind]:
     versions = ["/api/v1", *(f"/apis/{version['groupVersion']}" for group in groups for version in group["versions"])]
     for path in versions:
         group = path.split("/")[2] if path.startswith("/apis/") else ""
-        for found in json.loads(cluster.get(path))["resources"]:
-            resource, _, subresource = found["name"].partition("/")
-            yield Kind(group, resource, subresource, found["namespaced"], frozenset(found["verbs"]))
+        for entry in json.loads(cluster.get(path))["resources"]:
+            resource, _, subresource = entry["name"].partition("/")
+            yield Kind(group, resource, subresource, entry["namespaced"], frozenset(entry["verbs"]))

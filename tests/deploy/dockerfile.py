@@ -1,4 +1,4 @@
-"""A Dockerfile as its instructions, as far as its checks need it."""
+"""A parser for Dockerfiles, as far as the tests need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 @dataclass(slots=True)
 class Stage:
-    """One FROM and what follows it. `instructions` are pairs of a keyword and its text."""
+    """A FROM and its instructions, which are pairs of a keyword and its text."""
 
     base: str
     name: str | None
@@ -36,14 +36,14 @@ class Stage:
         return {name: value for name, _, value in pairs}
 
     def command(self, keyword: str) -> list[str]:
-        """The last CMD or ENTRYPOINT, which must be in the exec form."""
+        """The last CMD or ENTRYPOINT, which has to be in exec form."""
         words = json.loads(self.all(keyword)[-1])
         assert isinstance(words, list)
         return words
 
 
 def parse(text: str) -> list[Stage]:
-    """The stages of a Dockerfile, with the ARGs before the first FROM put into the FROMs."""
+    """The stages of a Dockerfile, with the ARGs before the first FROM substituted in the FROMs."""
     stages: list[Stage] = []
     arguments: dict[str, str] = {}
     for keyword, rest in _instructions(text):
@@ -69,28 +69,28 @@ def _stage(text: str) -> Stage:
 def _instructions(text: str) -> list[tuple[str, str]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
-    found = []
+    instructions = []
     for line in joined.splitlines():
         keyword, _, rest = line.partition(" ")
-        found.append((keyword, rest.strip()))
-    return found
+        instructions.append((keyword, rest.strip()))
+    return instructions
 
 
-def ignoring(text: str) -> Callable[[str], bool]:
-    """What a .dockerignore leaves out: a pattern speaks for a path and all below it, and the last one decides.
+def ignored_by(text: str) -> Callable[[str], bool]:
+    """A predicate for ignored paths: a pattern applies to a path and all below it, and the last match decides.
 
-    Source: moby/patternmatcher. It is not the syntax of .gitignore: `*` stays in one folder.
+    Source: moby/patternmatcher. The syntax differs from .gitignore: `*` does not match across folders.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     rules = [(re.compile(_expression(line.removeprefix("!"))), not line.startswith("!")) for line in lines]
 
     def ignored(path: str) -> bool:
         parts = path.split("/")
-        places = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
         verdict = False
-        for pattern, leaves_out in rules:
-            if any(pattern.fullmatch(place) for place in places):
-                verdict = leaves_out
+        for pattern, excluded in rules:
+            if any(pattern.fullmatch(prefix) for prefix in prefixes):
+                verdict = excluded
         return verdict
 
     return ignored

@@ -1,4 +1,4 @@
-"""The manifests that a user installs, built by the real kustomize."""
+"""The manifests for installation, built by the real kustomize."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 
 
 def build(assets: Path, folder: Path) -> str:
-    """What `kustomize build` makes of a folder."""
+    """The output of `kustomize build` for a folder."""
     done = subprocess.run([assets / "kustomize", "build", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
@@ -23,7 +23,7 @@ def build(assets: Path, folder: Path) -> str:
 
 
 def variant(assets: Path, scratch: Path, components: Sequence[str] = ()) -> str:
-    """The base with components, as an overlay of a user's would have it."""
+    """The base with components, as in a user's overlay."""
     overlay = scratch / ("-".join(components) or "base")
     overlay.mkdir(parents=True, exist_ok=True)
     deploy = _relative(DEPLOY, overlay)
@@ -37,11 +37,11 @@ def objects(manifests: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(manifests) if document]
 
 
-def one(manifests: str, kind: str, name: str = "driftd") -> dict[str, Any]:
-    (found,) = [o for o in objects(manifests) if o["kind"] == kind and o["metadata"]["name"] == name]
-    return found
+def single(manifests: str, kind: str, name: str = "driftd") -> dict[str, Any]:
+    (match,) = [o for o in objects(manifests) if o["kind"] == kind and o["metadata"]["name"] == name]
+    return match
 
 
 def _relative(target: Path, start: Path) -> str:
-    """kustomize takes no absolute paths."""
+    """kustomize does not accept absolute paths."""
     return os.path.relpath(target.resolve(), start.resolve())

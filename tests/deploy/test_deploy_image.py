@@ -1,8 +1,9 @@
-"""The Dockerfile. No engine is needed: what it names is checked against the repository and the manifests."""
+"""The Dockerfile, checked against the repository and the manifests without a container engine."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from driftd import __version__
 from driftd.cli.main import app as commands
-from tests.deploy.dockerfile import Stage, ignoring, parse
+from tests.deploy.dockerfile import Stage, ignored_by, parse
 from tests.deploy.manifests import DEPLOY, ROOT
 from tests.support.assets import BINARIES
 
@@ -28,7 +29,7 @@ def final(stages: list[Stage]) -> Stage:
 
 
 def test_every_base_image_names_its_exact_version(stages: list[Stage]):
-    """Down to the patch release; the digest is for whoever rebuilds to add, as it differs from mirror to mirror."""
+    """Including the patch release; a digest is not included, since it differs between mirrors."""
     named = {stage.name for stage in stages}
     for stage in stages:
         if stage.base not in named:
@@ -40,7 +41,7 @@ def test_everything_copied_from_the_repository_is_there_and_reaches_the_build(st
         word for stage in stages for text in stage.all("COPY") if "--from=" not in text for word in text.split()[:-1]
     ]
     assert "requirements.lock" in sources
-    ignored = ignoring((ROOT / ".dockerignore").read_text())
+    ignored = ignored_by((ROOT / ".dockerignore").read_text())
     for source in sources:
         path = ROOT / source
         assert path.exists(), source
@@ -53,13 +54,13 @@ def test_everything_copied_from_the_repository_is_there_and_reaches_the_build(st
 def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(stages: list[Stage]):
     for index, stage in enumerate(stages):
         for text in stage.all("COPY"):
-            found = re.search(r"--from=(\S+)", text)
-            if found:
-                assert found[1] in {earlier.name for earlier in stages[:index]}
+            match = re.search(r"--from=(\S+)", text)
+            if match:
+                assert match[1] in {earlier.name for earlier in stages[:index]}
 
 
 def test_kustomize_and_helm_are_those_that_the_tests_run_with(stages: list[Stage]):
-    """Built from the same modules, so that versions and hashes are those of the repository."""
+    """Built from the same modules, with the versions and hashes of the repository."""
     (tools,) = [stage for stage in stages if stage.name == "tools"]
     recipes = {binary.name: binary for binary in BINARIES}
     assert tools.arguments()["HELM_VERSION"] == recipes["helm"].version
@@ -83,8 +84,17 @@ def test_python_packages_are_installed_by_their_hashes_only(stages: list[Stage])
         assert "--require-hashes" in install or "--no-index" in install, install
 
 
+def test_the_driver_for_postgresql_is_in_it():
+    """The store may be a server's without another image: the lock file that is installed has the extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    for requirement in project["optional-dependencies"]["postgresql"]:
+        name, _, extra = re.split(r"[><=]", requirement)[0].partition("[")
+        assert {name, f"{name}-{extra.rstrip(']')}"} <= locked
+
+
 def test_the_process_is_not_root_and_has_the_id_of_the_manifests(final: Stage):
-    """By number, so that Kubernetes can see that it is not root; with a name, since ssh refuses a user without one."""
+    """By number, so that Kubernetes can check that it is not root; with a name, since ssh requires one."""
     assert final.all("USER") == ["10001:10001"]
     deployment = yaml.safe_load((DEPLOY / "base" / "deployment.yaml").read_text())
     context = deployment["spec"]["template"]["spec"]["securityContext"]
@@ -107,7 +117,7 @@ def test_everything_is_written_to_places_that_the_manifests_mount(final: Stage):
     writable = [Path(m["mountPath"]) for m in container["volumeMounts"] if not m.get("readOnly")]
     environment = final.environment()
     for name in ("HOME", "XDG_CACHE_HOME", "STATE_DIRECTORY", "CACHE_DIRECTORY"):
-        assert any(Path(environment[name]).is_relative_to(place) for place in writable), name
+        assert any(Path(environment[name]).is_relative_to(mount) for mount in writable), name
     assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
     assert final.all("WORKDIR") == ["/tmp"]
 

@@ -1,4 +1,4 @@
-"""driftd at work with the very rights that the manifests give its ServiceAccount."""
+"""driftd works with the permissions that the manifests grant to its ServiceAccount."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ _OBJECTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A repository whose manifests are live, and a kubeconfig of driftd's ServiceAccount."""
+class Installation:
+    """A repository whose manifests are deployed, and a kubeconfig of driftd's ServiceAccount."""
 
     cluster: ControlPlane
     repository: Path
@@ -65,7 +65,7 @@ class Place:
         """The exit code of `driftd check`, and its objects by kind."""
         done = self.driftd("check", "--repo", str(self.repository), "-o", "json", *options)
         document = json.loads(done.stdout)
-        return done.returncode, {found["kind"]: found for found in document["apps"][0]["resources"]}
+        return done.returncode, {resource["kind"]: resource for resource in document["apps"][0]["resources"]}
 
     def driftd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         home = str(self.kubeconfig.parent)
@@ -82,7 +82,7 @@ def cluster(assets: Path) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def repository(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with objects of every sort of right, all applied."""
+    """A repository with objects that need different permissions, all applied."""
     folder = tmp_path_factory.mktemp("repository")
     repo = Repo.init(folder, initial_branch="main")
     for name, text in _OBJECTS.items():
@@ -96,10 +96,10 @@ def repository(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def place(
+def installation(
     request: pytest.FixtureRequest, cluster: ControlPlane, repository: Path, assets: Path, tmp_path: Path
-) -> Iterator[Place]:
-    """driftd installed with some components, and a token of its account."""
+) -> Iterator[Installation]:
+    """driftd's manifests with some components, and a token of its account."""
     manifests = variant(assets, tmp_path, request.param)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
     token = cluster.kubectl("create", "token", "driftd", "-n", "driftd").stdout.strip()
@@ -108,84 +108,88 @@ def place(
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(kubeconfig))
     _wait_until_aggregated(cluster)
-    yield Place(cluster, repository, file)
+    yield Installation(cluster, repository, file)
     cluster.kubectl("delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=driftd")
 
 
-@pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_reading_is_enough_for_a_verdict_on_everything(place: Place):
-    """Secrets, cluster-wide objects and custom resources of a group that no rule names among it."""
-    code, found = place.check()
-    assert {kind: one["status"] for kind, one in found.items()} == dict.fromkeys(found, "in_sync"), found
-    assert len(found) == len(_OBJECTS)
+@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
+def test_reading_is_enough_for_a_verdict_on_everything(installation: Installation):
+    """Including Secrets, cluster-scoped objects and custom resources of a group that no rule names."""
+    code, resources = installation.check()
+    assert {kind: resource["status"] for kind, resource in resources.items()} == dict.fromkeys(resources, "in_sync"), (
+        resources
+    )
+    assert len(resources) == len(_OBJECTS)
     assert code == 0
 
 
-@pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_asking_by_dry_run_takes_more_than_the_base_and_says_so(place: Place):
-    """And is never taken for "in sync"."""
-    code, found = place.check("--engine", "server")
+@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
+def test_dry_runs_need_more_than_the_base_and_report_it(installation: Installation):
+    """And are never reported as in sync."""
+    code, resources = installation.check("--engine", "server")
     assert code == 2
-    assert "forbidden" in found["ConfigMap"]["error"]
+    assert "forbidden" in resources["ConfigMap"]["error"]
 
 
-@pytest.mark.parametrize("place", [("heal",)], ids=["heal"], indirect=True)
-def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(place: Place):
-    code, found = place.check("--engine", "server")
-    assert found["ConfigMap"]["status"] == "in_sync"
-    assert found["Secret"]["status"] == "in_sync"
-    assert found["Widget"]["status"] == "unknown"  # until a labelled ClusterRole names its group
+@pytest.mark.parametrize("installation", [("heal",)], ids=["heal"], indirect=True)
+def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(installation: Installation):
+    code, resources = installation.check("--engine", "server")
+    assert resources["ConfigMap"]["status"] == "in_sync"
+    assert resources["Secret"]["status"] == "in_sync"
+    assert resources["Widget"]["status"] == "unknown"  # until a labelled ClusterRole names its group
     assert code == 2
 
 
-@pytest.mark.parametrize("place", [("no-secrets",)], ids=["no-secrets"], indirect=True)
-def test_without_secrets_they_are_unknown_and_the_rest_is_not(place: Place):
-    code, found = place.check()
+@pytest.mark.parametrize("installation", [("no-secrets",)], ids=["no-secrets"], indirect=True)
+def test_without_secrets_they_are_unknown_and_the_rest_is_not(installation: Installation):
+    code, resources = installation.check()
     assert code == 2
-    assert found["Secret"]["status"] == "unknown"
-    assert "forbidden" in found["Secret"]["error"]
-    assert found["Widget"]["status"] == "unknown"
+    assert resources["Secret"]["status"] == "unknown"
+    assert "forbidden" in resources["Secret"]["error"]
+    assert resources["Widget"]["status"] == "unknown"
     for kind in ("ConfigMap", "Namespace", "ClusterRole", "CustomResourceDefinition"):
-        assert found[kind]["status"] == "in_sync"
+        assert resources[kind]["status"] == "in_sync"
 
 
-@pytest.mark.parametrize("place", [()], ids=["base"], indirect=True)
-def test_the_daemon_watches_with_the_bases_rights(place: Place):
-    """It is ready, finds all in sync, and sees an edit of a Secret and of a custom resource."""
-    with _daemon(place, mode="observe") as reports:
+@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
+def test_the_daemon_watches_with_the_bases_rights(installation: Installation):
+    """It becomes ready, reports all objects in sync, and detects an edit of a Secret and of a custom resource."""
+    with _daemon(installation, mode="observe") as reports:
         _until(lambda: reports()["in_sync"])
         try:
-            place.cluster.kubectl("-n", "web", "patch", "widget", "web", "--type=merge", "-p", '{"spec":{"size":4}}')
-            place.cluster.kubectl("-n", "web", "patch", "secret", "web", "-p", '{"stringData":{"key":"other"}}')
+            installation.cluster.kubectl(
+                "-n", "web", "patch", "widget", "web", "--type=merge", "-p", '{"spec":{"size":4}}'
+            )
+            installation.cluster.kubectl("-n", "web", "patch", "secret", "web", "-p", '{"stringData":{"key":"other"}}')
             _until(lambda: _drifted(reports()) == {"Widget", "Secret"})
         finally:
             for name in ("widget", "secret"):
-                place.cluster.kubectl("replace", "-f", "-", input=_OBJECTS[f"{name}.yaml"])
+                installation.cluster.kubectl("replace", "-f", "-", input=_OBJECTS[f"{name}.yaml"])
 
 
-@pytest.mark.parametrize("place", [("heal",)], ids=["heal"], indirect=True)
-def test_the_daemon_heals_with_the_rights_of_the_component(place: Place):
-    """What was changed is changed back, what was deleted is made again, and nothing else takes more rights."""
+@pytest.mark.parametrize("installation", [("heal",)], ids=["heal"], indirect=True)
+def test_the_daemon_heals_with_the_rights_of_the_component(installation: Installation):
+    """Changed objects are reverted, deleted ones are recreated, and no further permissions are needed."""
     live = ("-n", "web", "get", "configmap", "web", "-o", "jsonpath={.data.currency}")
-    with _daemon(place, mode="heal") as reports:
+    with _daemon(installation, mode="heal") as reports:
         _until(lambda: reports()["in_sync"])
-        place.cluster.kubectl("-n", "web", "patch", "configmap", "web", "-p", '{"data":{"currency":"USD"}}')
-        _until(lambda: place.cluster.kubectl(*live).stdout == "EUR")
-        place.cluster.kubectl("-n", "web", "delete", "configmap", "web")
-        _until(lambda: place.cluster.kubectl(*live, check=False).stdout == "EUR")
+        installation.cluster.kubectl("-n", "web", "patch", "configmap", "web", "-p", '{"data":{"currency":"USD"}}')
+        _until(lambda: installation.cluster.kubectl(*live).stdout == "EUR")
+        installation.cluster.kubectl("-n", "web", "delete", "configmap", "web")
+        _until(lambda: installation.cluster.kubectl(*live, check=False).stdout == "EUR")
 
 
 @contextmanager
-def _daemon(place: Place, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
-    """`driftd run` as the ServiceAccount; what it gives asks the daemon for its last report of the app."""
-    folder = place.kubeconfig.parent
+def _daemon(installation: Installation, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Runs `driftd run` as the ServiceAccount; yields a function that fetches the latest report of the app."""
+    folder = installation.kubeconfig.parent
     (port,) = free_ports(1)
     config = folder / "driftd.yaml"
     config.write_text(
         json.dumps(
             {
-                "clusters": [{"name": "test", "kubeconfig": str(place.kubeconfig)}],
-                "sources": [{"name": "shop", "url": str(place.repository)}],
+                "clusters": [{"name": "test", "kubeconfig": str(installation.kubeconfig)}],
+                "sources": [{"name": "shop", "url": str(installation.repository)}],
                 "apps": [{"name": "web", "source": "shop", "mode": mode}],
                 "store": {"url": f"sqlite:///{folder / 'driftd.db'}"},
                 "cacheDir": str(folder / "git"),
@@ -219,7 +223,7 @@ def _daemon(place: Place, mode: str) -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 def _drifted(report: dict[str, Any]) -> set[str]:
-    return {found["kind"] for found in report["resources"] if found["status"] == "drifted"}
+    return {resource["kind"] for resource in report["resources"] if resource["status"] == "drifted"}
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -230,7 +234,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _apply(cluster: ControlPlane, text: str) -> None:
-    """A custom resource is served a moment after its definition."""
+    """Applies with retries, since a custom resource is served a moment after its definition."""
     deadline = time.monotonic() + 20
     while True:
         done = cluster.kubectl("apply", "--server-side", "-f", "-", input=text, check=False)

@@ -1,4 +1,4 @@
-"""The manifests that a user installs: they build, a real API server takes them, and the pod is restricted."""
+"""The manifests for installation: they build, a real API server accepts them, and the pod is restricted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from driftd.config.loading import load
-from tests.deploy.manifests import DEPLOY, build, objects, one, variant
+from tests.deploy.manifests import DEPLOY, build, objects, single, variant
 from tests.support.controlplane import ControlPlane
 
 COMPONENTS = ("heal", "heal-namespaces", "network-policy", "no-secrets", "servicemonitor")
@@ -26,18 +26,18 @@ COMBINATIONS = [
 def test_the_base_builds_with_its_components(assets: Path, tmp_path: Path, components: tuple[str, ...]):
     built = objects(variant(assets, tmp_path, components))
     assert {o["kind"] for o in built} >= {"Namespace", "ServiceAccount", "Deployment", "Service", "ConfigMap"}
-    for found in built:
-        labels = found["metadata"].get("labels", {})
-        assert labels.get("app.kubernetes.io/part-of") == "driftd", found["metadata"]["name"]
+    for obj in built:
+        labels = obj["metadata"].get("labels", {})
+        assert labels.get("app.kubernetes.io/part-of") == "driftd", obj["metadata"]["name"]
 
 
-def test_every_component_is_tried_here():
-    """heal-role is a part of the two that heal."""
+def test_every_component_is_tested():
+    """heal-role is part of the two components for healing."""
     assert {folder.name for folder in (DEPLOY / "components").iterdir()} == {*COMPONENTS, "heal-role"}
 
 
-def test_every_manifest_is_part_of_something():
-    """A file that no kustomization names would be installed by nobody."""
+def test_every_manifest_is_part_of_a_kustomization():
+    """A file that no kustomization names would never be installed."""
     for kustomization in DEPLOY.rglob("kustomization.yaml"):
         text = yaml.safe_load(kustomization.read_text())
         named = {*text.get("resources", ()), "kustomization.yaml"}
@@ -59,19 +59,19 @@ def test_a_real_cluster_takes_it_and_a_second_apply_changes_nothing(
 
 
 def test_the_servicemonitor_replaces_the_annotations(assets: Path, tmp_path: Path):
-    plain = one(variant(assets, tmp_path), "Service")
+    plain = single(variant(assets, tmp_path), "Service")
     assert plain["metadata"]["annotations"]["prometheus.io/scrape"] == "true"
     built = variant(assets, tmp_path, ("servicemonitor",))
-    assert not one(built, "Service")["metadata"].get("annotations")
-    monitor = one(built, "ServiceMonitor")
-    ports = {port["name"] for port in one(built, "Service")["spec"]["ports"]}
+    assert not single(built, "Service")["metadata"].get("annotations")
+    monitor = single(built, "ServiceMonitor")
+    ports = {port["name"] for port in single(built, "Service")["spec"]["ports"]}
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
 def test_the_pod_is_admitted_where_pod_security_is_restricted(
     control_plane: ControlPlane, assets: Path, namespace: str
 ):
-    """A namespace that enforces "restricted" takes a pod of the template, and none that has lost its settings."""
+    """A namespace that enforces "restricted" admits a pod of the template, but not one without its settings."""
     control_plane.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     template = _template(build(assets, DEPLOY / "base"))
     control_plane.kubectl("create", "serviceaccount", "driftd", "-n", namespace)
@@ -83,7 +83,7 @@ def test_the_pod_is_admitted_where_pod_security_is_restricted(
 
 
 def test_the_namespace_enforces_restricted(assets: Path):
-    labels = one(build(assets, DEPLOY / "base"), "Namespace")["metadata"]["labels"]
+    labels = single(build(assets, DEPLOY / "base"), "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -103,9 +103,9 @@ def test_every_container_has_probes_resources_and_a_closed_security_context(asse
         assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_one_replica_at_a_time_owns_the_volume(assets: Path):
-    """Two pods on one SQLite file would corrupt each other's work, so the old one goes before the new one comes."""
-    deployment = one(build(assets, DEPLOY / "base"), "Deployment")
+def test_only_one_replica_at_a_time_uses_the_volume(assets: Path):
+    """Two pods on one SQLite file would corrupt it, so the old pod is stopped before the new one starts."""
+    deployment = single(build(assets, DEPLOY / "base"), "Deployment")
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
@@ -123,7 +123,7 @@ def test_everything_that_the_configuration_writes_to_is_a_volume(assets: Path, t
 
 @pytest.mark.parametrize("folder", ["base", "overlays/example"])
 def test_the_configuration_that_is_installed_is_valid(assets: Path, tmp_path: Path, folder: str):
-    """And the server that it asks for is the one that probes and Service reach."""
+    """And its web server is the one that probes and Service use."""
     built = build(assets, DEPLOY / folder)
     config = load(_config_file(built, tmp_path))
     container = _template(built)["spec"]["containers"][0]
@@ -133,7 +133,7 @@ def test_the_configuration_that_is_installed_is_valid(assets: Path, tmp_path: Pa
 
 
 def test_the_examples_secrets_are_keys_of_one_optional_secret(assets: Path, tmp_path: Path):
-    """Configuration and credentials lie side by side, so that a relative path in the one names the other."""
+    """Configuration and credentials are in the same folder, so that relative paths in the configuration work."""
     built = build(assets, DEPLOY / "overlays/example")
     spec = _template(built)["spec"]
     (projected,) = [v["projected"] for v in spec["volumes"] if v["name"] == "config"]
@@ -145,7 +145,7 @@ def test_the_examples_secrets_are_keys_of_one_optional_secret(assets: Path, tmp_
 
 def test_the_network_policy_lets_the_probes_port_in(assets: Path, tmp_path: Path):
     built = variant(assets, tmp_path, ("network-policy",))
-    policy, template = one(built, "NetworkPolicy"), _template(built)
+    policy, template = single(built, "NetworkPolicy"), _template(built)
     selected = policy["spec"]["podSelector"]["matchLabels"]
     assert selected.items() <= template["metadata"]["labels"].items()
     (rule,) = policy["spec"]["ingress"]
@@ -153,7 +153,7 @@ def test_the_network_policy_lets_the_probes_port_in(assets: Path, tmp_path: Path
 
 
 def _template(manifests: str) -> dict[str, Any]:
-    template: dict[str, Any] = one(manifests, "Deployment")["spec"]["template"]
+    template: dict[str, Any] = single(manifests, "Deployment")["spec"]["template"]
     return template
 
 
@@ -163,5 +163,5 @@ def _pod(name: str, spec: dict[str, Any]) -> str:
 
 def _config_file(manifests: str, folder: Path) -> Path:
     file = folder / "driftd.yaml"
-    file.write_text(one(manifests, "ConfigMap", "driftd-config")["data"]["driftd.yaml"])
+    file.write_text(single(manifests, "ConfigMap", "driftd-config")["data"]["driftd.yaml"])
     return file

@@ -1,4 +1,4 @@
-"""What the manifests allow, as the authorizer of a real API server has it."""
+"""The permissions that the manifests grant, according to the authorizer of a real API server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Install = Callable[..., Access]
 
 @pytest.fixture
 def anybody(cluster: ControlPlane) -> Iterator[Access]:
-    """What every account of a cluster may do, such as asking for its own rights."""
+    """The permissions of every account of a cluster, such as querying its own."""
     with Access(cluster, "default:default") as access:
         yield access
 
 
 @pytest.fixture(scope="module")
 def cluster(assets: Path) -> Iterator[ControlPlane]:
-    """A cluster of its own: permissions reach everywhere."""
+    """A separate cluster, since permissions are cluster-wide."""
     with ControlPlane(assets) as running:
         for namespace in ("web", "shop"):
             running.kubectl("create", "namespace", namespace)
@@ -40,14 +40,16 @@ def cluster(assets: Path) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def install(cluster: ControlPlane, assets: Path, tmp_path: Path) -> Iterator[Install]:
-    """Installs the base with components (or an overlay), and nothing of what another test installed."""
+    """Installs the base with components (or an overlay), after removing what another test has installed."""
     opened: list[Access] = []
 
     def apply(*components: str, overlay: str | None = None) -> Access:
         for kind in ("clusterroles", "clusterrolebindings", "rolebindings"):
             every = () if kind.startswith("cluster") else ("--all-namespaces",)
-            found = cluster.kubectl("get", kind, *every, "-l", "app.kubernetes.io/part-of=driftd", "-o", "json").stdout
-            cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=found)
+            previous = cluster.kubectl(
+                "get", kind, *every, "-l", "app.kubernetes.io/part-of=driftd", "-o", "json"
+            ).stdout
+            cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=previous)
         manifests = build(assets, DEPLOY / overlay) if overlay else variant(assets, tmp_path, components)
         cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
         _wait_for_aggregation(cluster)
@@ -61,7 +63,7 @@ def install(cluster: ControlPlane, assets: Path, tmp_path: Path) -> Iterator[Ins
 
 
 def _wait_for_aggregation(cluster: ControlPlane) -> None:
-    """The controller manager fills the aggregated roles a moment later, and the authorizer hears of it after that."""
+    """The controller manager fills the aggregated roles a moment later, and the authorizer is updated after that."""
     selected = ("-l", "app.kubernetes.io/part-of=driftd", "-o", "json")
     deadline = time.monotonic() + 30
     while True:
@@ -79,32 +81,32 @@ def _wait_for_aggregation(cluster: ControlPlane) -> None:
 
 
 def _wait_for_authorizer(cluster: ControlPlane, deadline: float) -> None:
-    """Once it knows of rights that were given last, cluster-wide and in a namespace, it knows of all before them."""
+    """Once the authorizer has the latest bindings, cluster-wide and in a namespace, it has all earlier ones."""
     mark = f"mark-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "clusterrole", mark, "--verb=get", "--resource=configmaps", f"--resource-name={mark}")
-    for kind, *where in (("clusterrolebinding",), ("rolebinding", "-n", "web")):
+    for kind, *scope in (("clusterrolebinding",), ("rolebinding", "-n", "web")):
         account = f"mark:{kind}"
-        cluster.kubectl("create", kind, mark, f"--clusterrole={mark}", f"--serviceaccount={account}", *where)
+        cluster.kubectl("create", kind, mark, f"--clusterrole={mark}", f"--serviceaccount={account}", *scope)
         with Access(cluster, account) as access:
             while not access.may("get", CONFIGMAPS, name=mark):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
 
 
-def test_the_base_can_write_nothing_at_all(install: Install, cluster: ControlPlane, anybody: Access):
-    """No verb that writes, on no resource and no subresource that the cluster serves, beyond what any account may."""
+def test_the_base_can_write_nothing(install: Install, cluster: ControlPlane, anybody: Access):
+    """No verb that writes on any resource or subresource, beyond the permissions of every account."""
     access = install()
-    found = [
+    writable = [
         f"{verb} {kind}"
         for kind in kinds(cluster)
         for verb in WRITING
         if access.may(verb, kind) and not anybody.may(verb, kind)
     ]
-    assert found == []
+    assert writable == []
 
 
-def test_the_base_opens_no_session_into_pods_services_or_nodes(install: Install, cluster: ControlPlane):
-    """The API server serves exec, attach, port-forward and its proxies on a GET, so that "get" alone could run code."""
+def test_the_base_cannot_open_sessions_into_pods_services_or_nodes(install: Install, cluster: ControlPlane):
+    """The API server serves exec, attach, port-forward and its proxies on GET, so that "get" alone could run code."""
     access = install()
     connecting = [kind for kind in kinds(cluster) if kind.subresource in ("exec", "attach", "portforward", "proxy")]
     assert {str(kind) for kind in connecting} >= {"pods/exec", "pods/attach", "pods/portforward", "nodes/proxy"}
@@ -126,7 +128,7 @@ def test_nobody_can_be_impersonated_and_no_right_be_granted_that_is_not_held(
 
 
 def test_the_base_can_read_every_kind_of_object(install: Install, cluster: ControlPlane):
-    """List and watch on all that can be listed, and get on all that Kubernetes itself brings."""
+    """List and watch on all resources that can be listed, and get on all built-in ones."""
     access = install()
     listed = [kind for kind in kinds(cluster) if not kind.subresource and "list" in kind.verbs]
     assert len(listed) > 40
@@ -164,7 +166,7 @@ def test_discovery_stays_readable_where_the_cluster_has_taken_it_from_everybody(
 
 
 def test_healing_can_create_and_patch_and_never_delete(install: Install, cluster: ControlPlane, anybody: Access):
-    """On every kind that people keep in Git; of subresources on none."""
+    """On every kind that is kept in Git, and on no subresource."""
     access = install("heal")
     served = kinds(cluster)
     for verb in ("delete", "deletecollection", "update"):
@@ -183,8 +185,8 @@ def test_healing_can_create_and_patch_and_never_delete(install: Install, cluster
     assert not written & {"nodes", "events", "leases.coordination.k8s.io"}
 
 
-def test_what_healing_names_is_served_by_a_cluster(install: Install, cluster: ControlPlane):
-    """A misspelt resource in a rule would be silently without effect."""
+def test_the_resources_of_the_healing_rules_are_served_by_a_cluster(install: Install, cluster: ControlPlane):
+    """A misspelt resource in a rule would silently have no effect."""
     install("heal")
     served = {(kind.group, kind.resource) for kind in kinds(cluster)}
     roles = json.loads(cluster.kubectl("get", "clusterroles", "-o", "json").stdout)["items"]
@@ -194,7 +196,7 @@ def test_what_healing_names_is_served_by_a_cluster(install: Install, cluster: Co
 
 
 def test_healing_is_limited_to_the_namespaces_that_are_bound(install: Install):
-    """The example heals in "web" and nowhere else, nor anything that has no namespace."""
+    """The example can heal only in the namespace "web", and no cluster-scoped objects."""
     access = install(overlay="overlays/example")
     deployments = Kind("apps", "deployments", "", namespaced=True, verbs=frozenset())
     nodes = Kind("", "namespaces", "", namespaced=False, verbs=frozenset())
@@ -208,7 +210,7 @@ def test_healing_is_limited_to_the_namespaces_that_are_bound(install: Install):
 
 @pytest.mark.parametrize("components", [("no-secrets",), ("heal", "no-secrets")])
 def test_without_secrets_no_secret_can_be_read_or_written(install: Install, components: tuple[str, ...]):
-    """Not even by the answer to a patch, which is the whole object."""
+    """Not even by the response to a patch, which is the whole object."""
     access = install(*components)
     assert [v for v in ("get", "list", "watch", *WRITING) if access.may(v, SECRETS)] == []
     assert access.may("get", CONFIGMAPS)
@@ -216,7 +218,7 @@ def test_without_secrets_no_secret_can_be_read_or_written(install: Install, comp
 
 
 def test_a_labelled_role_adds_custom_resources(install: Install, cluster: ControlPlane):
-    """The way out that the documents give where the rule for all groups is gone, and for healing custom resources."""
+    """As documented for clusters without the rule for all groups, and for healing custom resources."""
     access = install("heal", "no-secrets")
     assert not access.may("list", WIDGETS)
     role = """
@@ -241,7 +243,7 @@ rules:
 
 
 def test_kubectl_agrees(install: Install, cluster: ControlPlane):
-    """`kubectl auth can-i`, as the documents show it."""
+    """`kubectl auth can-i`, as in the documentation."""
     install("heal")
 
     def can_i(*question: str) -> bool:

@@ -126,7 +126,7 @@ states = st.lists(st.sampled_from([None, "a", "b", "c"]), max_size=20)
 
 @given(states)
 def test_every_change_is_notified_and_nothing_else(passes: list[str | None]) -> None:
-    """Opened, then changed with each other value, then resolved, repeatedly; each notification has its own id."""
+    """OpenWorld, then changed with each other value, then resolved, repeatedly; each notification has its own id."""
     incident: Incident | None = None
     notifications = []
     for number, live in enumerate(passes):

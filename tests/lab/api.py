@@ -1,4 +1,4 @@
-"""The API server of a lab, asked over one connection: what kubectl would send, without a process for each request."""
+"""A client for the API server of a lab: sends what kubectl would, over one connection and without processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Refused(Exception):
-    """The API server said no."""
+    """The API server refused the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where objects of a kind are."""
+    """The API path of a kind."""
 
     base: str
     plural: str
@@ -68,22 +68,22 @@ class Api:
                     raise
         if answer.status >= 300:
             raise Refused(f"{method} {url}: {answer.status} {text[:400].decode(errors='replace')}")
-        found: JsonObject = json.loads(text)
-        return found
+        document: JsonObject = json.loads(text)
+        return document
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Raises: Refused: the kind is not served."""
-        known = self._resources.get((api_version, kind))
-        if known is not None:
-            return known
+        cached = self._resources.get((api_version, kind))
+        if cached is not None:
+            return cached
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         served = self.request("GET", base)["resources"]
-        names = {one["name"] for one in served}
-        for one in served:
-            if one["kind"] == kind and "/" not in one["name"]:
-                found = Resource(base, one["name"], one["namespaced"], f"{one['name']}/status" in names)
-                self._resources[api_version, kind] = found
-                return found
+        names = {entry["name"] for entry in served}
+        for entry in served:
+            if entry["kind"] == kind and "/" not in entry["name"]:
+                resource = Resource(base, entry["name"], entry["namespaced"], f"{entry['name']}/status" in names)
+                self._resources[api_version, kind] = resource
+                return resource
         raise Refused(f"no {kind} in {api_version}")
 
     def schema(self, api_version: str, kind: str) -> Schema | None:
@@ -94,14 +94,14 @@ class Api:
         return self._schemas[path].of(group, version, kind)
 
     def path(self, manifest: Manifest) -> str:
-        where = self.resource(manifest.api_version, manifest.ref.kind)
-        return f"{where.collection(manifest.ref.namespace)}/{manifest.ref.name}"
+        resource = self.resource(manifest.api_version, manifest.ref.kind)
+        return f"{resource.collection(manifest.ref.namespace)}/{manifest.ref.name}"
 
     def get(self, manifest: Manifest) -> JsonObject:
         return self.request("GET", self.path(manifest))
 
     def dry_run(self, manifest: Manifest) -> JsonObject:
-        """What applying the manifest would make of the object, as driftd asks for it."""
+        """The result of a dry-run apply of the manifest, as requested by driftd."""
         query = {"fieldManager": "driftd", "force": "true", "dryRun": "All"}
         return self.request("PATCH", self.path(manifest), manifest.body, APPLY, **query)
 

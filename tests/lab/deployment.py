@@ -1,4 +1,4 @@
-"""Ways in which objects come into a cluster, each with the traces that it leaves in managedFields."""
+"""Ways to deploy objects, each with its entries in managedFields."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def deploy(api: Api, manifest: Manifest, way: str) -> None:
 
 
 def deploy_corpus(api: Api, repository: Path, way: str) -> list[Manifest]:
-    """Create what a corpus declares, layer by layer; returns what the API server took."""
-    taken = []
+    """Create the objects of a corpus, layer by layer; returns those that the API server accepted."""
+    accepted = []
     for layer in layers(repository):
-        made = [manifest for manifest in _manifests(layer) if _try(api, manifest, way)]
-        taken += made
-        _wait_until_served(api, [one for one in made if one.ref.kind == "CustomResourceDefinition"])
-    return taken
+        created = [manifest for manifest in _manifests(layer) if _try(api, manifest, way)]
+        accepted += created
+        _wait_until_served(api, [manifest for manifest in created if manifest.ref.kind == "CustomResourceDefinition"])
+    return accepted
 
 
 def _manifests(layer: Iterable[Path]) -> Iterable[Manifest]:

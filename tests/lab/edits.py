@@ -1,4 +1,4 @@
-"""Random edits such as hands make: each a JSON patch, and the fields that are then different."""
+"""Random manual edits: each a JSON patch, and the fields that differ as a result."""
 # ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEFT_ALONE = ("caBundle", "nodePort", "last-applied-configuration", "restartedA
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change by hand. `paths` are the fields that differ; `traceless` if it leaves no owner behind."""
+    """A manual change. `paths` are the fields that differ; `traceless` if it leaves no owner."""
 
     name: str
     patch: list[JsonObject]
@@ -37,7 +37,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Which edit it is, and an object that may own others (whoever names one that is not there loses the object)."""
+    """The number of an edit, and an existing object for owner references (a dangling one gets the object deleted)."""
 
     number: int
     owner: JsonObject
@@ -45,7 +45,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a live object."""
+    """A value of a live object."""
 
     value: Any
     schema: Schema | None
@@ -62,7 +62,7 @@ class Node:
 
 
 def nodes(value: Any, schema: Schema | None, path: FieldPath = (), pointer: Pointer = ()) -> Iterator[Node]:
-    """Every value that a hand may change, those in atomic lists included."""
+    """All values that may be edited, including those in atomic lists."""
     text = format_path(path)
     if text in _SERVER_OWNED or any(mark in text for mark in _LEFT_ALONE):
         return
@@ -86,15 +86,15 @@ def nodes(value: Any, schema: Schema | None, path: FieldPath = (), pointer: Poin
 
 
 def random_edit(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    """An edit of a random kind, or None where that kind does not fit the object. The server may still refuse it."""
+    """An edit of a random kind, or None if it does not apply to the object. The server may still refuse it."""
     return chance.choice(_KINDS)(chance, live, schema, turn)
 
 
 def _change_scalar(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    found = [node for node in nodes(live, schema) if not isinstance(node.value, dict | list | None)]
-    if not found:
+    candidates = [node for node in nodes(live, schema) if not isinstance(node.value, dict | list | None)]
+    if not candidates:
         return None
-    node = chance.choice(found)
+    node = chance.choice(candidates)
     value: Any
     match node.value:
         case bool():
@@ -110,7 +110,7 @@ def _change_scalar(chance: random.Random, live: JsonObject, schema: Schema | Non
     paths = (node.text,)
     holder = node.path[:-1]
     if holder and not isinstance(holder[-1], str | int) and node.path[-1] in dict(getattr(holder[-1], "keys", ())):
-        paths = (format_path(holder), format_path(holder[:-1]))  # a key: one item went, another came
+        paths = (format_path(holder), format_path(holder[:-1]))  # a key: one item is removed, another added
     return Edit("change a value", [{"op": "replace", "path": node.json_pointer, "value": value}], paths)
 
 
@@ -136,18 +136,18 @@ def _other_text(chance: random.Random, node: Node, number: int) -> str:
 
 
 def _remove_field(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    found = [node for node in nodes(live, schema) if isinstance(node.path[-1], str) and len(node.path) > 1]
-    if not found:
+    candidates = [node for node in nodes(live, schema) if isinstance(node.path[-1], str) and len(node.path) > 1]
+    if not candidates:
         return None
-    node = chance.choice(found)
+    node = chance.choice(candidates)
     return Edit("remove a field", [{"op": "remove", "path": node.json_pointer}], (node.text,), traceless=True)
 
 
 def _remove_item(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    found = [n for n in nodes(live, schema) if isinstance(n.value, list) and n.value]
-    if not found:
+    candidates = [n for n in nodes(live, schema) if isinstance(n.value, list) and n.value]
+    if not candidates:
         return None
-    node = chance.choice(found)
+    node = chance.choice(candidates)
     index = chance.randrange(len(node.value))
     path = node.path
     is_map = node.schema is not None and node.schema.list_type is ListType.MAP
@@ -161,39 +161,39 @@ def _remove_item(chance: random.Random, live: JsonObject, schema: Schema | None,
 
 
 def _reorder(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    found = [
+    candidates = [
         n for n in nodes(live, schema)
         if isinstance(n.value, list) and len(n.value) > 1 and n.schema is not None
         and n.schema.list_type is not ListType.SET
     ]  # fmt: skip
-    if not found:
+    if not candidates:
         return None
-    node = chance.choice(found)
+    node = chance.choice(candidates)
     value = list(reversed(node.value))
     traceless = node.schema is not None and node.schema.list_type is ListType.MAP
     return Edit("reorder", [{"op": "replace", "path": node.json_pointer, "value": value}], (node.text,), traceless)
 
 
-def _add_map_entry(where: Pointer, name: str) -> Callable[..., Edit | None]:
+def _add_map_entry(map_path: Pointer, name: str) -> Callable[..., Edit | None]:
     def edit(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
         key = f"{name}-{turn.number}" if chance.random() < 0.5 else f"hand.example.com/{name}-{turn.number}"
         holder: Any = live
-        for part in where[:-1]:
+        for part in map_path[:-1]:
             holder = holder.get(part) if isinstance(holder, dict) else None
         if not isinstance(holder, dict):
             return None
-        if where == ("data",):
+        if map_path == ("data",):
             key = f"{name}-{turn.number}"
             if live.get("kind") not in ("ConfigMap", "Secret"):
                 return None
-        value = "aGFuZA==" if live.get("kind") == "Secret" and where == ("data",) else "by-hand"
-        pointer = "/" + "/".join(where)
-        if isinstance(holder.get(where[-1]), dict):
+        value = "aGFuZA==" if live.get("kind") == "Secret" and map_path == ("data",) else "by-hand"
+        pointer = "/" + "/".join(map_path)
+        if isinstance(holder.get(map_path[-1]), dict):
             escaped = key.replace("/", "~1")
             patch = [{"op": "add", "path": f"{pointer}/{escaped}", "value": value}]
         else:
             patch = [{"op": "add", "path": pointer, "value": {key: value}}]
-        return Edit(f"add to {'.'.join(where)}", patch, (format_path((*where, key)),))
+        return Edit(f"add to {'.'.join(map_path)}", patch, (format_path((*map_path, key)),))
 
     return edit
 
@@ -206,7 +206,7 @@ def _pod(live: JsonObject) -> Pointer | None:
 
 
 def _add_to_pod(
-    name: str, items: Callable[[int], Any], key: Callable[[int], str], where: str
+    name: str, items: Callable[[int], Any], key: Callable[[int], str], list_name: str
 ) -> Callable[..., Edit | None]:
     def edit(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
         pod = _pod(live)
@@ -217,35 +217,35 @@ def _add_to_pod(
             holder = holder[part]
         path = ".".join(pod)
         pointer = "/" + "/".join(pod)
-        if where in ("env", "ports"):
+        if list_name in ("env", "ports"):
             index = chance.randrange(len(holder["containers"]))
             path += f".containers[name={holder['containers'][index]['name']}]"
             pointer += f"/containers/{index}"
             holder = holder["containers"][index]
         item = items(turn.number)
-        if isinstance(holder.get(where), list):
+        if isinstance(holder.get(list_name), list):
             front = chance.random() < 0.3
-            patch = [{"op": "add", "path": f"{pointer}/{where}/{0 if front else '-'}", "value": item}]
+            patch = [{"op": "add", "path": f"{pointer}/{list_name}/{0 if front else '-'}", "value": item}]
         else:
-            patch = [{"op": "add", "path": f"{pointer}/{where}", "value": [item]}]
-        return Edit(name, patch, (f"{path}.{where}{key(turn.number)}",))
+            patch = [{"op": "add", "path": f"{pointer}/{list_name}", "value": [item]}]
+        return Edit(name, patch, (f"{path}.{list_name}{key(turn.number)}",))
 
     return edit
 
 
 def _add_scalar(chance: random.Random, live: JsonObject, schema: Schema | None, turn: Turn) -> Edit | None:
-    """An optional field that is not there, of any struct that is: a number, a flag or a text."""
+    """Adds an absent optional field of an existing struct: a number, a flag or a text."""
     if schema is None:
         return None
-    places = [
+    candidates = [
         (n, name) for n in nodes(live, schema)
         if isinstance(n.value, dict) and n.schema is not None and "properties" in n.schema._raw
         for name in n.schema._raw["properties"] if name not in n.value
     ]  # fmt: skip
-    places = [(n, name) for n, name in places if n.path != ("metadata",)]
-    if not places:
+    candidates = [(n, name) for n, name in candidates if n.path != ("metadata",)]
+    if not candidates:
         return None
-    node, name = chance.choice(places)
+    node, name = chance.choice(candidates)
     child = node.schema.child(name) if node.schema else None
     text = format_path((*node.path, name))
     if child is None or text in _SERVER_OWNED or any(mark in text for mark in _LEFT_ALONE):

@@ -1,4 +1,4 @@
-"""One cluster, one corpus, one way of deploying, and many hands."""
+"""A lab: one cluster, one corpus, one way of deployment, and edits by many managers."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _VOLATILE = ("managedFields", "resourceVersion", "generation")
 
 
 @dataclass
-class Tally:
-    """What was seen: `wrong` holds a text for each verdict that is not the truth."""
+class LabTally:
+    """Results: `wrong` has a text for each wrong verdict."""
 
     edits: int = 0
     owned: int = 0
@@ -45,9 +45,9 @@ class Lab:
         self.way = way
         self._chance = random.Random(seed)
         self._comparison = Comparison(Redactor(b"lab" * 11))
-        self._renewed = [manifest for manifest in manifests if not _holds_others(manifest)]
+        self._recreatable = [manifest for manifest in manifests if not _others_depend_on(manifest)]
         self._once = [manifest for manifest in manifests if manifest.ref.kind in _ONCE]
-        self.tally = Tally()
+        self.tally = LabTally()
         owner = api.request("GET", "/api/v1/namespaces/default")["metadata"]
         self._owner = {"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": owner["uid"]}
 
@@ -57,7 +57,7 @@ class Lab:
         return self._comparison.verdict(manifest, live, schema, status_is_server_owned=resource.has_status)
 
     def server(self, manifest: Manifest, live: JsonObject) -> Verdict | None:
-        """None where the API server refuses to say: what the hand did and what Git declares exclude each other."""
+        """The server engine's verdict; None if the dry-run is refused because the edit conflicts with the manifest."""
         resource = self.api.resource(manifest.api_version, manifest.ref.kind)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
         try:
@@ -70,53 +70,53 @@ class Lab:
         )
 
     def unedited(self) -> list[str]:
-        """What is said of objects that nobody touched, other than that they are in sync."""
-        found = []
+        """Verdicts other than in sync on objects that have not been edited."""
+        wrong = []
         for manifest in self.manifests:
             live = self.api.get(manifest)
             verdicts = (self.client(manifest, live), self.server(manifest, live))
-            found += [
-                f"{self.way}: {_told(manifest, verdict)}"
+            wrong += [
+                f"{self.way}: {_verdict_text(manifest, verdict)}"
                 for verdict in verdicts
                 if verdict is None or verdict.status is not Status.IN_SYNC
             ]
-        return found
+        return wrong
 
     def rounds(self, count: int) -> None:
-        """Edits of random objects, each made anew afterwards, and at the end of those that others depend on."""
+        """Edits random objects, each of which is recreated afterwards, and finally those that others depend on."""
         last = self._chance.sample(self._once, min(len(self._once), count // 4))
         for number in range(count - len(last)):
-            self._round(self._chance.choice(self._renewed), number)
+            self._round(self._chance.choice(self._recreatable), number)
         for number, manifest in enumerate(last, start=count):
             self._round(manifest, number)
 
     def _round(self, manifest: Manifest, number: int) -> None:
-        """One to three edits by one hand on one object, judged by both engines."""
-        hand = self._chance.choice(HANDS)
+        """One to three edits of an object by one manager, assessed by both engines."""
+        manager = self._chance.choice(HANDS)
         before = self.api.get(manifest)
         edits: list[Edit] = []
         for turn in range(self._chance.choice((1, 1, 2, 3))):
-            edits += self._edited(manifest, hand, number * 4 + turn, edits)
+            edits += self._apply_edit(manifest, manager, number * 4 + turn, edits)
         after = self.api.get(manifest)
         if edits and _stored(before) != _stored(after):
-            self._judge(manifest, hand, edits, after)
-        if edits and not _holds_others(manifest):
-            self._renew(manifest)
+            self._check_verdicts(manifest, manager, edits, after)
+        if edits and not _others_depend_on(manifest):
+            self._recreate(manifest)
 
-    def _edited(self, manifest: Manifest, hand: str, number: int, others: list[Edit]) -> list[Edit]:
+    def _apply_edit(self, manifest: Manifest, manager: str, number: int, others: list[Edit]) -> list[Edit]:
         live = self.api.get(manifest)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
         edit = random_edit(self._chance, live, schema, Turn(number, self._owner))
-        if edit is None or any(_near(a, b) for other in others for a in edit.paths for b in other.paths):
+        if edit is None or any(_overlaps(a, b) for other in others for a in edit.paths for b in other.paths):
             return []
         try:
-            after = self.api.request("PATCH", self.api.path(manifest), edit.patch, JSON_PATCH, fieldManager=hand)
+            after = self.api.request("PATCH", self.api.path(manifest), edit.patch, JSON_PATCH, fieldManager=manager)
         except Refused:
             self.tally.refused += 1
             return []
         return [edit] if _stored(live) != _stored(after) else []
 
-    def _judge(self, manifest: Manifest, hand: str, edits: list[Edit], after: JsonObject) -> None:
+    def _check_verdicts(self, manifest: Manifest, manager: str, edits: list[Edit], after: JsonObject) -> None:
         client, server = self.client(manifest, after), self.server(manifest, after)
         for edit in edits:
             self.tally.edits += 1
@@ -125,65 +125,73 @@ class Lab:
             if verdict is None:
                 continue
             for complaint in complaints(verdict, edits):
-                self._wrong(f"{engine}: {complaint}", manifest, hand, edits, verdict)
+                self._record_wrong(f"{engine}: {complaint}", manifest, manager, edits, verdict)
         if server is not None and _shape(client) != _shape(server):
-            self._wrong(f"the engines differ: {_shape(client)} / {_shape(server)}", manifest, hand, edits, client)
+            self._record_wrong(
+                f"the engines differ: {_shape(client)} / {_shape(server)}", manifest, manager, edits, client
+            )
         for drift in client.fields:
-            if drift.change is Change.REMOVED or not _has_owner(after, hand):
+            if drift.change is Change.REMOVED or not _has_owner(after, manager):
                 continue
             if all(edit.traceless for edit in edits if _related(edit, drift)):
                 continue
             self.tally.owned += 1
-            if drift.by is not None and drift.by.manager == hand:
+            if drift.by is not None and drift.by.manager == manager:
                 self.tally.named += 1
             else:
                 by = drift.by.manager if drift.by else None
-                self._wrong(f"{format_path(drift.path)} is {by}'s, not {hand}'s", manifest, hand, edits, client)
+                self._record_wrong(
+                    f"{format_path(drift.path)} is {by}'s, not {manager}'s", manifest, manager, edits, client
+                )
 
-    def _wrong(self, what: str, manifest: Manifest, hand: str, edits: list[Edit], verdict: Verdict) -> None:
+    def _record_wrong(
+        self, problem: str, manifest: Manifest, manager: str, edits: list[Edit], verdict: Verdict
+    ) -> None:
         patches = [json.dumps(edit.patch)[:300] for edit in edits]
-        self.tally.wrong.append(f"{self.way}: {what}\n    {hand}: {patches}\n    {_told(manifest, verdict)}")
+        self.tally.wrong.append(
+            f"{self.way}: {problem}\n    {manager}: {patches}\n    {_verdict_text(manifest, verdict)}"
+        )
 
-    def _renew(self, manifest: Manifest) -> None:
+    def _recreate(self, manifest: Manifest) -> None:
         path = self.api.path(manifest)
         self.api.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
         self.api.request("DELETE", path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
         deploy(self.api, manifest, self.way)
 
 
-def _holds_others(manifest: Manifest) -> bool:
-    """Whether other objects go or change when this one is made anew."""
+def _others_depend_on(manifest: Manifest) -> bool:
+    """Whether recreating the object would delete or change others."""
     if "aggregationRule" in manifest.body:
-        return True  # its controller is at work on what a hand would change
+        return True  # its controller writes the fields that would be edited
     return manifest.ref.kind in _ONCE or manifest.body.get("type") == "kubernetes.io/service-account-token"
 
 
 def complaints(verdict: Verdict, edits: list[Edit]) -> list[str]:
-    """What is missing from a verdict, and what is too much."""
+    """Missing and unexpected fields of a verdict."""
     if verdict.status not in (Status.DRIFTED, Status.IN_SYNC):
         return [f"{verdict.status}: {verdict.error}"]
     reported = [format_path(drift.path) for drift in verdict.fields]
     missed = [
         f"missed {edit.name} at {edit.paths[0]}"
         for edit in edits
-        if not any(_near(path, there) for path in edit.paths for there in reported)
+        if not any(_overlaps(path, reported_path) for path in edit.paths for reported_path in reported)
     ]
     extra = [
-        f"reported {there} that nobody edited"
-        for there in reported
-        if not any(_near(path, there) for edit in edits for path in edit.paths)
+        f"reported {reported_path} that nobody edited"
+        for reported_path in reported
+        if not any(_overlaps(path, reported_path) for edit in edits for path in edit.paths)
     ]
     return missed + extra
 
 
-def _near(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one is inside the other."""
+def _overlaps(path: str, other: str) -> bool:
+    """Whether two paths are equal, or one contains the other."""
     shorter, longer = sorted((path, other), key=len)
     return longer.startswith(shorter) and (len(longer) == len(shorter) or longer[len(shorter)] in ".[")
 
 
 def _related(edit: Edit, drift: FieldDrift) -> bool:
-    return any(_near(path, format_path(drift.path)) for path in edit.paths)
+    return any(_overlaps(path, format_path(drift.path)) for path in edit.paths)
 
 
 def _stored(body: JsonObject) -> JsonObject:
@@ -193,15 +201,15 @@ def _stored(body: JsonObject) -> JsonObject:
     return {**{k: v for k, v in body.items() if k != "status"}, "metadata": metadata}
 
 
-def _has_owner(body: JsonObject, hand: str) -> bool:
-    return any(entry["manager"] == hand for entry in body["metadata"].get("managedFields", ()))
+def _has_owner(body: JsonObject, manager: str) -> bool:
+    return any(entry["manager"] == manager for entry in body["metadata"].get("managedFields", ()))
 
 
 def _shape(verdict: Verdict) -> Any:
     return str(verdict.status), sorted((format_path(d.path), str(d.change)) for d in verdict.fields)
 
 
-def _told(manifest: Manifest, verdict: Verdict | None) -> str:
+def _verdict_text(manifest: Manifest, verdict: Verdict | None) -> str:
     if verdict is None:
         return f"{manifest.ref}: the API server refuses the manifest"
     fields = "; ".join(

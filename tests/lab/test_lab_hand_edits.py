@@ -1,4 +1,4 @@
-"""Nothing is reported that nobody did, and everything that somebody did, on a real API server."""
+"""On a real API server, all manual edits are reported, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.controlplane import ControlPlane
 from tests.support.corpora import NAMES, corpus
 
 EDITS = int(os.environ.get("DRIFTD_LAB_EDITS", "0"))
-"""Rounds of edits for each corpus and each way; thousands are for a quiet machine. 0: a sample of all that."""
+"""Rounds of edits for each corpus and each way of deployment; thousands need an idle machine. 0: a small sample."""
 
 ROUNDS = EDITS or 60
 CASES = [(name, way) for way in WAYS for name in NAMES]
@@ -28,26 +28,28 @@ pytestmark = pytest.mark.timeout(600 + ROUNDS)
 
 @pytest.fixture(
     scope="module",
-    # each way once, with one of the corpora, where nobody asked for more
+    # by default each way once, with one of the corpora
     params=CASES if EDITS else [(NAMES[number % 2], way) for number, way in enumerate(WAYS)],
     ids=lambda p: f"{p[0]} by {p[1]}",
 )
-def lab(request: pytest.FixtureRequest, assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest, assets: Path, corpora: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
     name, way = request.param
-    repository = corpus(name, tmp_path_factory.mktemp("lab") / name)
+    repository = corpus(corpora / name, tmp_path_factory.mktemp("lab") / name)
     with ControlPlane(assets) as cluster:
         api = Api(cluster)
         yield Lab(api, deploy_corpus(api, repository, way), way, SEED)
 
 
-def test_nobody_is_accused_of_what_nobody_did(lab: Lab) -> None:
-    """However the objects were deployed, both engines find every one of them in sync."""
+def test_unedited_objects_are_in_sync(lab: Lab) -> None:
+    """For both engines, whichever way the objects were deployed."""
     assert len(lab.manifests) > 100
     assert lab.unedited() == []
 
 
-def test_every_edit_by_hand_is_found_and_its_hand_named(lab: Lab) -> None:
-    """Random edits by random hands: found at their field by both engines, nothing else is, and the hand is named."""
+def test_every_manual_edit_is_reported_with_its_manager(lab: Lab) -> None:
+    """Random edits by random managers: both engines report exactly the edited fields, with the manager."""
     lab.rounds(ROUNDS)
     tally = lab.tally
     assert tally.wrong == [], f"seed {SEED}: {len(tally.wrong)} of {tally.edits} edits\n" + "\n".join(tally.wrong)

@@ -1,4 +1,4 @@
-"""The cases that are hard to get right, each on the real API server."""
+"""Cases that are hard to get right, each on the real API server."""
 # ruff: noqa: E501  # one case a line
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tests.lab.api import JSON_PATCH, MERGE_PATCH, Api, JsonObject, Refused
 from tests.lab.deployment import WAYS, deploy
 from tests.lab.lab import Lab
 from tests.support.controlplane import ControlPlane
-from tools.zero_values.__main__ import ask, read_seeds
 from tools.zero_values.__main__ import documents as all_documents
+from tools.zero_values.__main__ import probe, read_seeds
 from tools.zero_values.server import Server
 from tools.zero_values.types import Types
 
@@ -34,17 +34,17 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 def api(control_plane: ControlPlane) -> Api:
     control_plane.kubectl("apply", "-f", HERE / "trick_crd.yaml")
     control_plane.kubectl("wait", "--for=condition=Established", "crd/tricks.lab.example.com", "--timeout=30s")
-    found = Api(control_plane)
+    result = Api(control_plane)
     deadline = time.monotonic() + 30
     while True:
         try:
-            found.resource("lab.example.com/v1", "Trick")
-            if found.schema("lab.example.com/v1", "Trick") is not None:
-                return found
+            result.resource("lab.example.com/v1", "Trick")
+            if result.schema("lab.example.com/v1", "Trick") is not None:
+                return result
         except Refused:
             pass
         assert time.monotonic() < deadline
-        found = Api(control_plane)
+        result = Api(control_plane)
         time.sleep(0.1)
 
 
@@ -58,8 +58,8 @@ def _tricky() -> list[Manifest]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_another_spelling_of_the_same_is_no_drift(lab: Lab, namespace: str, way: str) -> None:
-    """Zero values, nulls, quantities, defaults of CRDs, folded and pruned fields: in sync by both engines."""
+def test_another_notation_of_the_same_value_is_no_drift(lab: Lab, namespace: str, way: str) -> None:
+    """Zero values, nulls, quantities, defaults of CRDs, folded and pruned fields: in sync for both engines."""
     wrong: list[str] = []
     for manifest in _tricky():
         placed = manifest.in_namespace(namespace)
@@ -92,14 +92,14 @@ def _deployment(namespace: str, **container: Any) -> Manifest:
 
 
 def _both(lab: Lab, manifest: Manifest) -> list[tuple[str, str, str | None]]:
-    """`(path, change, manager)` of what drifted; both engines must say the same."""
+    """`(path, change, manager)` of each drift; both engines have to agree."""
     live = lab.api.get(manifest)
     client, server = lab.client(manifest, live), lab.server(manifest, live)
     assert client.error is None
-    found = [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in client.fields]
+    reported = [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in client.fields]
     if server is not None:
-        assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in server.fields] == found
-    return found
+        assert [(format_path(d.path), str(d.change), d.by.manager if d.by else None) for d in server.fields] == reported
+    return reported
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def file(tmp_path: Path) -> Callable[[Manifest], Path]:
 def deployed(
     request: pytest.FixtureRequest, lab: Lab, kubectl: Kubectl, namespace: str, file: Callable[[Manifest], Path]
 ) -> Manifest:
-    """A Deployment, brought in by the real kubectl."""
+    """A Deployment, deployed by the real kubectl."""
     manifest = _deployment(namespace)
     path = file(manifest)
     commands = {
@@ -132,8 +132,8 @@ def deployed(
     return manifest
 
 
-def test_what_kubectl_does_to_a_deployment(lab: Lab, kubectl: Kubectl, deployed: Manifest) -> None:
-    """Scaling, setting, labelling and annotating are drift with a name; asking for a restart is not."""
+def test_changes_of_a_deployment_by_kubectl_are_drift(lab: Lab, kubectl: Kubectl, deployed: Manifest) -> None:
+    """Scaling, setting, labelling and annotating are drift with a manager; a rollout restart is not drift."""
     on = ("--namespace", str(deployed.ref.namespace), "deployment/it")
     kubectl("rollout", "restart", *on)
     assert _both(lab, deployed) == []
@@ -149,10 +149,10 @@ def test_what_kubectl_does_to_a_deployment(lab: Lab, kubectl: Kubectl, deployed:
     ]
 
 
-def test_a_whole_manifest_by_hand(
+def test_a_manually_applied_manifest_is_drift(
     lab: Lab, kubectl: Kubectl, deployed: Manifest, file: Callable[[Manifest], Path]
 ) -> None:
-    """Somebody applies another version of the manifest, in the name of the one that deploys: it is drift."""
+    """Another version of the manifest, applied under the deployer's field manager."""
     other = _deployment(str(deployed.ref.namespace), image="nginx:1.26", env=[{"name": "DEBUG", "value": "1"}])
     kubectl("apply", "-f", file(other))
     paths = [path for path, _, _ in _both(lab, deployed)]
@@ -162,8 +162,10 @@ def test_a_whole_manifest_by_hand(
     ]
 
 
-def test_a_replaced_object(lab: Lab, kubectl: Kubectl, deployed: Manifest, file: Callable[[Manifest], Path]) -> None:
-    """`kubectl replace` with other content: what it changed is named, its defaults are not."""
+def test_a_replaced_object_drifts_only_in_its_changes(
+    lab: Lab, kubectl: Kubectl, deployed: Manifest, file: Callable[[Manifest], Path]
+) -> None:
+    """`kubectl replace` with other content: its changes are reported, its defaults are not."""
     other = _deployment(str(deployed.ref.namespace), image="nginx:1.26", stdin=True)
     kubectl("replace", "-f", file(other))
     assert sorted(_both(lab, deployed)) == [
@@ -172,21 +174,21 @@ def test_a_replaced_object(lab: Lab, kubectl: Kubectl, deployed: Manifest, file:
     ]
 
 
-def test_a_container_that_was_removed_and_put_back(lab: Lab, deployed: Manifest) -> None:
-    """Its defaults are then the hand's, and still nobody's drift."""
+def test_a_removed_and_restored_container_is_no_drift(lab: Lab, deployed: Manifest) -> None:
+    """Its defaults are then owned by the manager that restored it, which is no drift."""
     path = lab.api.path(deployed)
     other = [{"name": "other", "image": "x"}]
-    there = lab.api.get(deployed)["spec"]["template"]["spec"]["containers"]
+    original = lab.api.get(deployed)["spec"]["template"]["spec"]["containers"]
     for containers in (other, [{"name": "web", "image": "nginx:1.25"}]):
         pointer = "/spec/template/spec/containers"
         patch = [{"op": "replace", "path": pointer, "value": containers}]
         lab.api.request("PATCH", path, patch, JSON_PATCH, fieldManager="night-shift")
-    assert lab.api.get(deployed)["spec"]["template"]["spec"]["containers"] == there
+    assert lab.api.get(deployed)["spec"]["template"]["spec"]["containers"] == original
     assert _both(lab, deployed) == []
 
 
-def test_an_object_whose_managed_fields_were_cleared(lab: Lab, deployed: Manifest) -> None:
-    """A hand that wipes its traces is still seen, as nobody known."""
+def test_an_edit_with_cleared_managed_fields_is_drift(lab: Lab, deployed: Manifest) -> None:
+    """It is reported with an unknown manager."""
     path = lab.api.path(deployed)
     patch = [{"op": "add", "path": "/spec/template/spec/hostPID", "value": True}]
     lab.api.request("PATCH", path, patch, JSON_PATCH, fieldManager="night-shift")
@@ -195,8 +197,8 @@ def test_an_object_whose_managed_fields_were_cleared(lab: Lab, deployed: Manifes
     assert _both(lab, deployed) == [("spec.template.spec.hostPID", "added", None)]
 
 
-def test_removing_what_is_declared_false(lab: Lab, namespace: str) -> None:
-    """`automountServiceAccountToken: false` is stored, so its removal is drift; `readOnly: false` is not stored."""
+def test_removing_a_declared_false_is_drift_only_if_false_is_stored(lab: Lab, namespace: str) -> None:
+    """`automountServiceAccountToken: false` is stored, so that its removal is drift; `readOnly: false` is not."""
     mount = {"name": "v", "mountPath": "/v", "readOnly": False}
     manifest = _deployment(namespace, volumeMounts=[mount])
     pod = manifest.body["spec"]["template"]["spec"]
@@ -208,25 +210,25 @@ def test_removing_what_is_declared_false(lab: Lab, namespace: str) -> None:
     assert _both(lab, manifest) == [("spec.template.spec.automountServiceAccountToken", "removed", None)]
 
 
-def test_the_same_key_twice(lab: Lab, namespace: str) -> None:
-    """A variable twice, and one port under two names: the API server takes both, and an edit of one is found."""
+def test_an_edit_of_items_with_the_same_key_is_drift(lab: Lab, namespace: str) -> None:
+    """A variable twice, and one port under two names: the API server accepts both, and an edit of one is reported."""
     env = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
     ports = [{"containerPort": 80, "name": "a"}, {"containerPort": 80, "name": "b"}]
     manifest = _deployment(namespace, env=env, ports=ports)
     deploy(lab.api, manifest, "create")
     assert lab.client(manifest, lab.api.get(manifest)).status is Status.IN_SYNC
-    with pytest.raises(Refused, match="duplicate entries for key"):  # by which the server engine knows it
+    with pytest.raises(Refused, match="duplicate entries for key"):  # by which the server engine recognizes it
         lab.api.dry_run(manifest)
     patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/env/1/value", "value": "3"}]
     lab.api.request("PATCH", lab.api.path(manifest), patch, JSON_PATCH, fieldManager="night-shift")
-    found = lab.client(manifest, lab.api.get(manifest))
-    assert [format_path(d.path) for d in found.fields] == [
+    verdict = lab.client(manifest, lab.api.get(manifest))
+    assert [format_path(d.path) for d in verdict.fields] == [
         "spec.template.spec.containers[name=web].env[name=A][1].value"
     ]
 
 
-def test_an_old_autoscalers_behavior_in_an_annotation(lab: Lab, namespace: str) -> None:
-    """The API server fills in what Git leaves out of it."""
+def test_an_old_autoscalers_behavior_in_an_annotation_is_no_drift(lab: Lab, namespace: str) -> None:
+    """The API server adds the fields that Git does not declare."""
     behavior = '{"ScaleUp": {"Policies": [{"Type": "Pods", "Value": 4, "PeriodSeconds": 60}]}}'
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     manifest = Manifest.of(
@@ -248,8 +250,8 @@ def test_an_old_autoscalers_behavior_in_an_annotation(lab: Lab, namespace: str) 
     assert lab.client(manifest, live).status is Status.IN_SYNC
 
 
-def test_an_autoscaler_edited_in_another_version(lab: Lab, namespace: str) -> None:
-    """Git declares autoscaling/v1, the hand edits v2 (as `kubectl edit` does)."""
+def test_an_edit_of_an_autoscaler_in_another_version_is_drift(lab: Lab, namespace: str) -> None:
+    """Git declares autoscaling/v1, the edit is in v2 (as with `kubectl edit`)."""
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     spec = {"maxReplicas": 3, "scaleTargetRef": target, "targetCPUUtilizationPercentage": 70}
     manifest = _manifest(namespace, "HorizontalPodAutoscaler", "autoscaling/v1", spec=spec)
@@ -268,8 +270,8 @@ def test_an_autoscaler_edited_in_another_version(lab: Lab, namespace: str) -> No
 
 
 @pytest.mark.parametrize("way", ["server-side apply", "flux", "create", "helm", "apply"])
-def test_what_admission_puts_in_with_the_deployer(lab: Lab, namespace: str, way: str) -> None:
-    """A mutating policy labels every ConfigMap of the namespace: that is nobody's drift."""
+def test_fields_set_by_admission_at_deployment_are_no_drift(lab: Lab, namespace: str, way: str) -> None:
+    """A mutating policy labels every ConfigMap of the namespace."""
     name = f"label-{namespace}"
     group = "admissionregistration.k8s.io/v1"
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}
@@ -291,7 +293,7 @@ def test_what_admission_puts_in_with_the_deployer(lab: Lab, namespace: str, way:
 
 
 def _until_injected(api: Api, manifest: Manifest, way: str) -> None:
-    """A policy takes a moment to be seen: deploy until it is."""
+    """A policy takes a moment to become effective: deploy until it is."""
     deadline = time.monotonic() + 30
     while True:
         deploy(api, manifest, way)
@@ -302,8 +304,8 @@ def _until_injected(api: Api, manifest: Manifest, way: str) -> None:
         time.sleep(0.2)
 
 
-def test_an_edited_custom_resource(lab: Lab, namespace: str) -> None:
-    """Whatever its schema says of lists, sets and open fields: edits are found at their fields."""
+def test_an_edit_of_a_custom_resource_is_drift(lab: Lab, namespace: str) -> None:
+    """Edits are reported at their fields, for lists, sets and fields without a schema."""
     manifest = next(m for m in _tricky() if m.ref.kind == "Trick").in_namespace(namespace)
     deploy(lab.api, manifest, "create")
     patch = [
@@ -322,12 +324,12 @@ def test_an_edited_custom_resource(lab: Lab, namespace: str) -> None:
     ]  # fmt: skip
 
 
-def test_the_table_of_zero_values_is_what_this_server_does(control_plane: ControlPlane, assets: Path) -> None:
-    """A sample of the table, asked again; `python -m tools.zero_values` asks for all of it."""
+def test_the_table_of_zero_values_matches_the_server(control_plane: ControlPlane, assets: Path) -> None:
+    """A sample of the table; `python -m tools.zero_values` probes all of it."""
     with Server(str(assets / "kubectl"), str(control_plane.kubeconfig())) as server:
         assert server.get("/version")["gitVersion"] == KUBERNETES
         sample = [s for s in read_seeds() if s["kind"] in ("ServiceAccount", "ConfigMap", "RoleBinding", "StorageClass", "Ingress", "PodDisruptionBudget")]  # fmt: skip
-        findings = ask(server, Types(all_documents(server)), sample)
+        findings = probe(server, Types(all_documents(server)), sample)
     assert ("io.k8s.api.core.v1.ServiceAccount", "automountServiceAccountToken") in findings.kept
     scalars = {at for at in findings.dropped if at[1] in KEPT.get(at[0], ())}
     assert scalars == set()
@@ -335,8 +337,8 @@ def test_the_table_of_zero_values_is_what_this_server_does(control_plane: Contro
         assert set(map(json.dumps, values)) <= set(map(json.dumps, DEFAULTS[struct][name])), (struct, name)
 
 
-def test_a_declared_object(api: Api, namespace: str) -> None:
-    """The lab's own way of asking: what it deploys is what Git declares."""
+def test_a_deployed_object_is_in_sync(api: Api, namespace: str) -> None:
+    """With the lab's own client: a deployed object equals its manifest."""
     manifest = _manifest(namespace, "ConfigMap", data={"a": "1"})
     deploy(api, manifest, "create")
     body: JsonObject = api.get(manifest)

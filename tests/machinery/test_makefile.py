@@ -1,4 +1,4 @@
-"""What `make` does before it does what it was asked for."""
+"""Prerequisites of make's targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("target", ["venv", "demo", "unit", "controlplane", "demo-test", "bench"])
 def test_driftd_is_compiled_before_it_is_run(target: str) -> None:
-    """An installed package comes with its bytecode; a checkout has none, and may be forbidden to write it later."""
+    """An installed package has bytecode; a checkout has none, and may not be able to write it later."""
     make = shutil.which("make")
     assert make is not None
     plan = subprocess.run(

@@ -1,4 +1,4 @@
-"""Servers that tests start never outlive them."""
+"""Servers that are started by tests never outlive them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def wait_until_dead(pid: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_server_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    """SIGKILL leaves the parent no time to tidy up, and still nothing is left behind."""
+def test_a_server_is_killed_with_its_parent(tmp_path: Path) -> None:
+    """Even if SIGKILL leaves the parent no time to clean up."""
     script = (
         "import time, pathlib, sys\n"
         "from tests.support.server_process import ServerProcess\n"
@@ -57,8 +57,8 @@ def test_a_server_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     wait_until_dead(server)
 
 
-def test_a_server_that_ignores_being_asked_is_killed(tmp_path: Path) -> None:
-    """After its grace period there is no more asking."""
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """After its grace period."""
     command = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done"
     server = ServerProcess(["sh", "-c", command], tmp_path / "log")
     pid = pid_in(tmp_path / "pid")
@@ -67,8 +67,8 @@ def test_a_server_that_ignores_being_asked_is_killed(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_a_server_that_ended_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    """The error names the program, its exit code and its last words."""
+def test_the_error_of_an_ended_server_has_the_end_of_its_log(tmp_path: Path) -> None:
+    """And the program and its exit code."""
     server = ServerProcess(["sh", "-c", "echo out of luck; exit 3"], tmp_path / "log")
     deadline = time.monotonic() + 20
     while server.running:

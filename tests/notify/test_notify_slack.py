@@ -40,7 +40,7 @@ async def channel(workspace: Workspace, token: world.FakeSecret) -> AsyncIterato
 
 
 async def test_an_incident_is_one_message_with_a_reply_on_resolution(workspace, channel):
-    """Opened posts, changed updates, resolved updates and replies in the thread, which notifies people."""
+    """OpenWorld posts, changed updates, resolved updates and replies in the thread, which notifies people."""
     receipt = None
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):
         receipt = await channel.send(world.notification_of(event), receipt)

@@ -11,7 +11,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.plan import Mode
 from driftd.service.commands import EXPIRES_AFTER, CommandResult, Commands
 from tests.support.world import World, deployment, until
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 
 async def done(commands: Commands, world: World, kind: CommandKind, **more: str | bool) -> CommandResult:
@@ -34,9 +34,9 @@ async def is_cancelled(world: World, command: Command) -> bool:
     return record is not None and record.state is CommandState.CANCELLED
 
 
-async def test_the_daemon_carries_out_what_is_asked_for(a_world: Opened) -> None:
+async def test_the_daemon_carries_out_what_is_asked_for(open_world: OpenWorld) -> None:
     """A sync fetches first; its result says what was written, and on whose word the history says."""
-    async with a_world(mode=Mode.APPROVE) as world, world.engine():
+    async with open_world(mode=Mode.APPROVE) as world, world.engine():
         commands = Commands(world.store, world.clock)
         world.repository.write({"app/deployment.yaml": deployment("shop/web:2")})
         world.repository.commit("Update to 2")
@@ -49,26 +49,26 @@ async def test_the_daemon_carries_out_what_is_asked_for(a_world: Opened) -> None
         assert (await done(commands, world, CommandKind.SYNC)).action is None
 
 
-async def test_what_cannot_be_done_fails_with_the_reason(a_world: Opened) -> None:
+async def test_what_cannot_be_done_fails_with_the_reason(open_world: OpenWorld) -> None:
     """The daemon goes on with its work."""
-    async with a_world(mode=Mode.APPROVE) as world, world.engine():
+    async with open_world(mode=Mode.APPROVE) as world, world.engine():
         commands = Commands(world.store, world.clock)
         with pytest.raises(DriftdError, match="no good revision to go back to"):
             await done(commands, world, CommandKind.ROLLBACK)
         assert (await done(commands, world, CommandKind.SYNC)).in_sync
 
 
-async def test_an_observed_app_is_not_written_to_whoever_asks(a_world: Opened) -> None:
+async def test_an_observed_app_is_not_written_to_whoever_asks(open_world: OpenWorld) -> None:
     """The daemon's own configuration counts."""
-    async with a_world() as world, world.engine():
+    async with open_world() as world, world.engine():
         with pytest.raises(DriftdError, match="mode observe"):
             await done(Commands(world.store, world.clock), world, CommandKind.SYNC)
         assert world.requests.writes == []
 
 
-async def test_what_nobody_took_up_in_time_is_not_done_any_more(a_world: Opened) -> None:
+async def test_what_nobody_took_up_in_time_is_not_done_any_more(open_world: OpenWorld) -> None:
     """Whoever asked has gone; a daemon that starts an hour later does not surprise people."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         commands = Commands(world.store, world.clock)
         command = await commands.submit("web", CommandKind.SYNC, "ann")
         world.clock.advance(seconds=(EXPIRES_AFTER + timedelta(seconds=1)).total_seconds())
@@ -77,9 +77,9 @@ async def test_what_nobody_took_up_in_time_is_not_done_any_more(a_world: Opened)
         assert world.requests.writes == []
 
 
-async def test_a_command_may_be_taken_back_until_it_is_begun(a_world: Opened) -> None:
+async def test_a_command_may_be_taken_back_until_it_is_begun(open_world: OpenWorld) -> None:
     """Ctrl-C while the daemon is busy."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         commands = Commands(world.store, world.clock)
         command = await commands.submit("web", CommandKind.SYNC, "ann")
         assert await commands.cancel(command)

@@ -9,7 +9,7 @@ from driftd.model.drift import Status
 from driftd.model.plan import Mode, RollbackMode
 from driftd.reconcile.controller import Controller
 from tests.support.world import World, config_map, deployment, statuses, until
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 
 def in_sync(engine: Controller) -> bool:
@@ -25,22 +25,22 @@ def revision(engine: Controller) -> str | None:
     return current.sha if current else None
 
 
-async def test_a_change_in_the_cluster_is_healed_by_itself(a_world: Opened) -> None:
+async def test_a_change_in_the_cluster_is_healed_by_itself(open_world: OpenWorld) -> None:
     """Edits, extra fields and deletions, by watch events alone."""
-    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+    async with open_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
-        assert await world.told() == []
+        assert await world.incident_events() == []
         await world.edit("ConfigMap", {"data": {"a": "2", "b": "3"}})
         await until(lambda: _told(world, 2), "the repair")
         assert await _data(world, {"a": "1"})
         await world.delete("ConfigMap")
         await until(lambda: _told(world, 4), "its return")
         assert await _data(world, {"a": "1"})
-        assert await world.told() == ["drift opened", "drift resolved (healed)"] * 2
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"] * 2
 
 
 async def _told(world: World, count: int) -> bool:
-    return len(await world.told()) >= count and not await world.incidents()
+    return len(await world.incident_events()) >= count and not await world.incidents()
 
 
 async def _data(world: World, expected: dict[str, str]) -> bool:
@@ -48,23 +48,23 @@ async def _data(world: World, expected: dict[str, str]) -> bool:
     return [i["data"] for i in listed["items"] if i["metadata"]["name"] == "web"] == [expected]
 
 
-async def test_a_deployment_under_watch_is_never_notified_as_drift(a_world: Opened) -> None:
+async def test_a_deployment_under_watch_is_never_notified_as_drift(open_world: OpenWorld) -> None:
     """Many new objects at once, read back before their watch events: not one is missing."""
-    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+    async with open_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
         for number in range(4):
             sha = await world.commit({f"{number}-{n}.yaml": config_map(f"c-{number}-{n}", a="1") for n in range(10)})
             engine.request_full_pass("web")
             await until(lambda sha=sha: revision(engine) == sha and in_sync(engine), "the new objects")
         await until(lambda: in_sync(engine), "the end")
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
 
 async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> None:
     """Only lists and watches are requested, and drift is notified when it comes and goes."""
     for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
         await observed.apply(kind, text)
-    observed.requests.seen.clear()
+    observed.requests.received.clear()
     async with observed.engine() as engine:
         await until(lambda: in_sync(engine), "the first pass")
         ours = list(observed.requests.writes)
@@ -75,12 +75,14 @@ async def test_an_observed_app_under_watch_sends_no_write(observed: World) -> No
         await until(lambda: _told(observed, 2), "the messages")
         assert ours == []
         assert [w for w in observed.requests.writes if "kubectl-edit" not in w] == []
-    assert await observed.told() == ["drift opened", "drift resolved (reverted)"]
+    assert await observed.incident_events() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_an_outage_of_the_api_server_makes_objects_unknown_and_resolves_no_incident(a_world: Opened) -> None:
+async def test_an_outage_of_the_api_server_makes_objects_unknown_and_resolves_no_incident(
+    open_world: OpenWorld,
+) -> None:
     """While the watches are not fresh nothing is in sync; after the outage every verdict is back."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         async with world.engine() as engine:
@@ -97,13 +99,13 @@ async def test_an_outage_of_the_api_server_makes_objects_unknown_and_resolves_no
             world.sandbox.faults.refusing = False
             back = {"Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.DRIFTED}
             await until(lambda: statuses(engine.results["web"].report) == back, "the return")
-            assert await world.told() == ["drift opened"]
+            assert await world.incident_events() == ["drift opened"]
 
 
-async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -> None:
+async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(open_world: OpenWorld) -> None:
     """No event comes at the deadline: the controller schedules a pass for it. The same for the settle time."""
     times = {"settle": timedelta(seconds=0.2), "deadline": timedelta(seconds=1)}
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO, **times) as world, world.engine() as engine:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO, **times) as world, world.engine() as engine:
         await until(lambda: "web" in engine.results and engine.results["web"].state == "good", "a good revision")
         await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
         engine.request_full_pass("web")
@@ -111,14 +113,14 @@ async def test_a_bad_commit_is_rolled_back_by_the_clock_alone(a_world: Opened) -
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_source_that_fails_twice_is_notified_and_its_last_revision_stays_in_use(a_world: Opened) -> None:
+async def test_a_source_that_fails_twice_is_notified_and_its_last_revision_stays_in_use(open_world: OpenWorld) -> None:
     """Drift is detected as before; the recovery of Git is notified once."""
-    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+    async with open_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
         away = world.folder / "elsewhere"
         world.repository.folder.rename(away)
         first = await engine.fetch("shop")
-        assert await world.told("source/shop") == []
+        assert await world.incident_events("source/shop") == []
         second = await engine.fetch("shop")
         assert first is not None
         assert second is not None
@@ -129,12 +131,12 @@ async def test_a_source_that_fails_twice_is_notified_and_its_last_revision_stays
         await until(lambda: _data(world, {"a": "1"}), "the repair without Git")
         away.rename(world.repository.folder)
         assert await engine.fetch("shop") is None
-        assert await world.told("source/shop") == ["source opened", "source resolved (reverted)"]
+        assert await world.incident_events("source/shop") == ["source opened", "source resolved (reverted)"]
 
 
-async def test_one_app_that_crashes_does_not_stop_the_others(a_world: Opened) -> None:
+async def test_one_app_that_crashes_does_not_stop_the_others(open_world: OpenWorld) -> None:
     """A defect is logged, and the pass is retried."""
-    async with a_world(mode=Mode.HEAL) as world, world.engine() as engine:
+    async with open_world(mode=Mode.HEAL) as world, world.engine() as engine:
         await until(lambda: in_sync(engine), "the first deployment")
 
         class Broken:
@@ -157,16 +159,16 @@ async def test_one_app_that_crashes_does_not_stop_the_others(a_world: Opened) ->
         await until(lambda: _data(world, {"a": "1"}), "the other app's repair")
 
 
-async def test_stopping_lets_the_current_pass_finish(a_world: Opened) -> None:
+async def test_stopping_lets_the_current_pass_finish(open_world: OpenWorld) -> None:
     """Nothing is half applied, and no other pass starts."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         async with world.engine() as engine:
             world.sandbox.faults.delay = 0.02
             await until(lambda: world.requests.writes, "the first write")
         assert statuses(engine.results["web"].report) == {
             "Deployment/web": Status.IN_SYNC, "ConfigMap/web": Status.IN_SYNC,
         }  # fmt: skip
-        done = len(world.requests.seen)
+        done = len(world.requests.received)
         engine.request_full_pass("web")
         await asyncio.sleep(0.1)
-        assert len(world.requests.seen) <= done + 2
+        assert len(world.requests.received) <= done + 2

@@ -14,7 +14,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
 from tests.support.world import World, command, config_map, deployment, statuses
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1
@@ -39,25 +39,25 @@ WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: web\nspec
 
 
 @pytest.mark.parametrize("engine", list(Engine))
-async def test_an_observed_app_is_never_written_to(a_world: Opened, engine: Engine) -> None:
+async def test_an_observed_app_is_never_written_to(open_world: OpenWorld, engine: Engine) -> None:
     """Missing, in sync, drifted, removed from Git: not one request that could change something."""
-    async with a_world(engine=engine) as world:
+    async with open_world(engine=engine) as world:
         first = await world.run()
         assert statuses(first.report) == {"Deployment/web": Status.MISSING, "ConfigMap/web": Status.MISSING}
         assert world.requests.writes == []
         world.restart(mode=Mode.HEAL)
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
-        world.requests.seen.clear()
+        world.requests.received.clear()
         assert (await world.run()).report.in_sync
         await world.edit("ConfigMap", {"data": {"a": "2"}})
-        world.requests.seen.clear()
+        world.requests.received.clear()
         assert statuses((await world.run()).report)["ConfigMap/web"] is Status.DRIFTED
         world.repository.remove("app/config.yaml")
         await world.commit({}, "Drop the configuration")
         assert statuses((await world.run()).report)["ConfigMap/web"] is Status.ORPHANED
         assert world.requests.writes == []
-        assert world.requests.seen
+        assert world.requests.received
 
 
 async def test_missing_objects_are_notified_as_drift_and_not_as_unhealthy_too(observed: World) -> None:
@@ -67,16 +67,16 @@ async def test_missing_objects_are_notified_as_drift_and_not_as_unhealthy_too(ob
 
 
 async def test_in_heal_mode_a_commit_is_deployed_silently_and_drift_is_healed_with_a_notification(
-    a_world: Opened,
+    open_world: OpenWorld,
 ) -> None:
     """A commit is no drift. An edit is: it is detected, healed and notified in one pass."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         deployed = await world.run()
         assert deployed.action is not None
         assert deployed.action.trigger is Trigger.SYNC
         assert {applied.outcome for applied in deployed.action.applied} == {Outcome.CREATED}
         await world.settle()
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
         await world.edit("ConfigMap", {"data": {"a": "2", "extra": "1"}, "metadata": {"labels": {"oops": "1"}}})
         healed = await world.run()
@@ -87,14 +87,14 @@ async def test_in_heal_mode_a_commit_is_deployed_silently_and_drift_is_healed_wi
         live = await world.get("ConfigMap")
         assert live["data"] == {"a": "1"}
         assert "labels" not in live["metadata"]
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_an_object_in_sync_is_never_written(a_world: Opened) -> None:
+async def test_an_object_in_sync_is_never_written(open_world: OpenWorld) -> None:
     """Not even an apply that would change nothing."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         await world.run()
         await world.delete("ConfigMap")
         result = await world.run()
@@ -102,24 +102,26 @@ async def test_an_object_in_sync_is_never_written(a_world: Opened) -> None:
         assert [w for w in world.requests.writes if "deployments" in w] == []
 
 
-async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(a_world: Opened) -> None:
+async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(open_world: OpenWorld) -> None:
     """It is notified, and only a person deletes it."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.remove("app/config.yaml")
         await world.commit({}, "Drop the configuration")
         result = await world.run()
         assert statuses(result.report)["ConfigMap/web"] is Status.ORPHANED
         assert await world.get("ConfigMap")
-        assert await world.told() == ["drift opened"]
+        assert await world.incident_events() == ["drift opened"]
         await world.delete("ConfigMap")
         assert (await world.run()).report.in_sync
-        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_an_object_of_a_kind_that_is_not_served_is_missing_and_the_others_are_assessed(a_world: Opened) -> None:
+async def test_an_object_of_a_kind_that_is_not_served_is_missing_and_the_others_are_assessed(
+    open_world: OpenWorld,
+) -> None:
     """No such object can exist. Its sync fails with the reason, and is retried soon: its CRD may come yet."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.commit({"widget.yaml": WIDGET})
         result = await world.run()
         assert statuses(result.report) == {
@@ -134,9 +136,9 @@ async def test_an_object_of_a_kind_that_is_not_served_is_missing_and_the_others_
         assert result.requeue_after.total_seconds() <= 30
 
 
-async def test_a_custom_resource_is_applied_after_its_definition_in_the_same_app(a_world: Opened) -> None:
+async def test_a_custom_resource_is_applied_after_its_definition_in_the_same_app(open_world: OpenWorld) -> None:
     """In one pass, and without drift."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.commit({"a-widget.yaml": WIDGET, "crd.yaml": CRD})
         result = await world.run()
         assert result.action is not None
@@ -144,7 +146,7 @@ async def test_a_custom_resource_is_applied_after_its_definition_in_the_same_app
         assert result.report.in_sync, statuses(result.report)
         widget = await world.request("GET", "/apis/example.com/v1/namespaces/web/widgets/web")
         assert widget["spec"] == {"size": 3}
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
 
 async def test_a_definition_and_its_resource_are_missing_before_they_are_applied(observed: World) -> None:
@@ -155,9 +157,9 @@ async def test_a_definition_and_its_resource_are_missing_before_they_are_applied
     assert current["CustomResourceDefinition/widgets.example.com"] is Status.MISSING
 
 
-async def test_an_object_that_may_not_be_read_is_unknown_and_the_others_are_assessed(a_world: Opened) -> None:
+async def test_an_object_that_may_not_be_read_is_unknown_and_the_others_are_assessed(open_world: OpenWorld) -> None:
     """Partial permissions: known drift is notified, the app is not in sync, and the reason is given."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -170,9 +172,9 @@ async def test_an_object_that_may_not_be_read_is_unknown_and_the_others_are_asse
         world.sandbox.faults.clear()
 
 
-async def test_the_server_engine_reports_missing_permissions(a_world: Opened) -> None:
+async def test_the_server_engine_reports_missing_permissions(open_world: OpenWorld) -> None:
     """Without the right to patch it cannot dry-run: unknown, with the reason."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         world.sandbox.faults.forbid("patch", "configmaps")
@@ -180,9 +182,9 @@ async def test_the_server_engine_reports_missing_permissions(a_world: Opened) ->
         assert str(verdict.error).startswith("the server engine asks by dry-run, which takes the right to patch")
 
 
-async def test_a_difference_is_drift_although_the_api_server_refuses_the_manifest(a_world: Opened) -> None:
+async def test_a_difference_is_drift_although_the_api_server_refuses_the_manifest(open_world: OpenWorld) -> None:
     """The label that Git declares is invalid: it is certainly not in the live object."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE, engine=Engine.SERVER)
         await world.commit({"config.yaml": config_map(a="1").replace("name: web", "name: web\n  labels: {a: 'no no'}")})
@@ -201,9 +203,9 @@ async def test_the_same_variable_twice_is_in_sync_although_an_apply_refuses_it(o
     assert (verdict.status, verdict.error) == (Status.IN_SYNC, None)
 
 
-async def test_a_forbidden_write_is_notified_and_the_rest_is_applied(a_world: Opened) -> None:
+async def test_a_forbidden_write_is_notified_and_the_rest_is_applied(open_world: OpenWorld) -> None:
     """A refusal concerns only its own object."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         result = await world.run()
         assert result.action is not None
@@ -217,9 +219,9 @@ async def test_a_forbidden_write_is_notified_and_the_rest_is_applied(a_world: Op
         assert await world.incidents() == {}
 
 
-async def test_a_sync_that_keeps_failing_is_retried_with_backoff(a_world: Opened) -> None:
+async def test_a_sync_that_keeps_failing_is_retried_with_backoff(open_world: OpenWorld) -> None:
     """Also before it has ever succeeded; and the next commit does not wait for the backoff."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.forbid("patch", "deployments")
         await world.run()
         waits = []
@@ -233,13 +235,15 @@ async def test_a_sync_that_keeps_failing_is_retried_with_backoff(a_world: Opened
         assert waits == [1, 2, 4, 8]
         await world.commit({"config.yaml": config_map(a="2")})
         assert (await world.run()).action is not None
-        assert (await world.told()).count("sync_failed opened") == 1
+        assert (await world.incident_events()).count("sync_failed opened") == 1
         world.sandbox.faults.clear()
 
 
-async def test_an_api_server_that_is_down_makes_everything_unknown_and_resolves_no_incident(a_world: Opened) -> None:
+async def test_an_api_server_that_is_down_makes_everything_unknown_and_resolves_no_incident(
+    open_world: OpenWorld,
+) -> None:
     """Nothing is in sync, and earlier drift may still exist."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -255,16 +259,16 @@ async def test_an_api_server_that_is_down_makes_everything_unknown_and_resolves_
         assert set(await world.incidents()) == {"drift"}
         await world.edit("ConfigMap", {"data": {"a": "1"}})
         await world.run()
-        assert await world.told() == ["drift opened", "drift resolved (reverted)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
 
 
-async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: Opened) -> None:
+async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(open_world: OpenWorld) -> None:
     """The position of the error is notified; manifests that parse are compared, and nothing is healed."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         await world.commit({"bad.yaml": "apiVersion: v1\nkind: [\n"})
-        world.requests.seen.clear()
+        world.requests.received.clear()
         result = await world.run()
         assert "app/bad.yaml:" in str(result.report.error)
         assert not result.report.in_sync
@@ -276,14 +280,14 @@ async def test_manifests_that_do_not_parse_stop_every_write_of_the_app(a_world: 
         assert await world.incidents() == {}
 
 
-async def test_a_path_that_does_not_exist_is_an_error_and_no_empty_app(a_world: Opened) -> None:
+async def test_a_path_that_does_not_exist_is_an_error_and_no_empty_app(open_world: OpenWorld) -> None:
     """The folder was moved: nothing is orphaned, nothing is written."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.git("mv", "app", "apps")
         world.repository.commit("Move the folder")
         await world.source.fetch()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         result = await world.run()
         assert "app" in str(result.report.error)
         assert result.report.verdicts == ()
@@ -291,9 +295,9 @@ async def test_a_path_that_does_not_exist_is_an_error_and_no_empty_app(a_world: 
         assert world.requests.writes == []
 
 
-async def test_requests_to_a_busy_api_server_are_retried(a_world: Opened) -> None:
+async def test_requests_to_a_busy_api_server_are_retried(open_world: OpenWorld) -> None:
     """429s cost time, not verdicts."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.sandbox.faults.throttle(retry_after=0, times=3)
         result = await world.run()
         assert result.report.in_sync
@@ -301,9 +305,9 @@ async def test_requests_to_a_busy_api_server_are_retried(a_world: Opened) -> Non
         assert result.action.failed == ()
 
 
-async def test_heals_that_another_controller_undoes_are_retried_with_backoff(a_world: Opened) -> None:
+async def test_heals_that_another_controller_undoes_are_retried_with_backoff(open_world: OpenWorld) -> None:
     """Between two heals it is notified as drift, with the time of the next one."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         heals = 0
         for _ in range(30):
@@ -320,9 +324,9 @@ async def test_heals_that_another_controller_undoes_are_retried_with_backoff(a_w
         assert (await world.run()).report.in_sync
 
 
-async def test_a_field_that_another_manager_owns_is_healed_by_force(a_world: Opened) -> None:
+async def test_a_field_that_another_manager_owns_is_healed_by_force(open_world: OpenWorld) -> None:
     """Server-side apply by another manager causes a conflict; Git wins."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         path = "/api/v1/namespaces/web/configmaps/web?fieldManager=other&force=true"
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"a": "theirs"}}
@@ -332,21 +336,21 @@ async def test_a_field_that_another_manager_owns_is_healed_by_force(a_world: Ope
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
 
 
-async def test_an_app_in_approve_mode_is_synced_on_request(a_world: Opened) -> None:
+async def test_an_app_in_approve_mode_is_synced_on_request(open_world: OpenWorld) -> None:
     """Without a request it is only reported."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         assert (await world.run()).action is None
         assert world.requests.writes == []
         synced = await world.run(command(CommandKind.SYNC, "ann@laptop"))
         assert synced.report.in_sync
         assert synced.action is not None
         assert (synced.action.by, synced.action.trigger) == ("ann@laptop", Trigger.SYNC)
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_an_edit_at_the_time_of_an_unrelated_commit_is_drift(a_world: Opened) -> None:
+async def test_an_edit_at_the_time_of_an_unrelated_commit_is_drift(open_world: OpenWorld) -> None:
     """The commit did not change what the app declares: it cannot have caused the difference."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         world.repository.write({"README": "of no consequence"})
@@ -354,12 +358,12 @@ async def test_an_edit_at_the_time_of_an_unrelated_commit_is_drift(a_world: Open
         result = await world.run()
         assert result.action is not None
         assert result.action.trigger is Trigger.HEAL
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_an_impossible_request_fails_with_the_reason(a_world: Opened) -> None:
+async def test_an_impossible_request_fails_with_the_reason(open_world: OpenWorld) -> None:
     """And nothing is written."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         with pytest.raises(DriftdError, match="app web has no good revision to go back to"):
             await world.run(command(CommandKind.ROLLBACK, "ann"))
         with pytest.raises(DriftdError, match="app web has no revision cafe in its history"):
@@ -372,9 +376,9 @@ async def test_an_impossible_request_fails_with_the_reason(a_world: Opened) -> N
         assert world.requests.writes == []
 
 
-async def test_a_job_or_deployment_in_progress_is_not_unhealthy(a_world: Opened) -> None:
+async def test_a_job_or_deployment_in_progress_is_not_unhealthy(open_world: OpenWorld) -> None:
     """A rollout in progress is not notified; one that takes longer than the deadline is."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2-broken")})
         result = await world.run()

@@ -9,27 +9,27 @@ import pytest
 from driftd.model.plan import Mode, Outcome
 from driftd.repair import executor
 from driftd.store import HistoryKind
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 
-async def test_an_open_incident_is_not_notified_again_after_a_restart(a_world: Opened) -> None:
+async def test_an_open_incident_is_not_notified_again_after_a_restart(open_world: OpenWorld) -> None:
     """And its resolution is notified by the process that finds it."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         await world.run()
         world.restart()
         await world.run()
-        assert await world.told() == ["drift opened"]
+        assert await world.incident_events() == ["drift opened"]
         world.restart(mode=Mode.HEAL)
         await world.run()
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
 
 
-async def test_a_revision_is_good_although_the_process_was_restarted_in_between(a_world: Opened) -> None:
+async def test_a_revision_is_good_although_the_process_was_restarted_in_between(open_world: OpenWorld) -> None:
     """The settle time starts again, the revision does not."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.run()
         world.restart()
         result = await world.settle()
@@ -39,19 +39,19 @@ async def test_a_revision_is_good_although_the_process_was_restarted_in_between(
         assert record.applied_at is not None
 
 
-async def test_a_revision_that_was_good_is_not_deployed_again_by_a_restart(a_world: Opened) -> None:
+async def test_a_revision_that_was_good_is_not_deployed_again_by_a_restart(open_world: OpenWorld) -> None:
     """Nothing differs, nothing is written."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         world.restart()
         assert (await world.run()).action is None
         assert world.requests.writes == []
 
 
-async def test_a_new_process_starts_from_the_mirrored_revision_while_git_is_unreachable(a_world: Opened) -> None:
+async def test_a_new_process_starts_from_the_mirrored_revision_while_git_is_unreachable(open_world: OpenWorld) -> None:
     """The mirror is on the disk."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.repository.folder.rename(world.folder / "elsewhere")
         world.source.revision = None
@@ -62,9 +62,9 @@ async def test_a_new_process_starts_from_the_mirrored_revision_while_git_is_unre
         assert (await world.run()).report.in_sync
 
 
-async def test_without_any_revision_nothing_is_in_sync_and_the_source_has_the_error(a_world: Opened) -> None:
+async def test_without_any_revision_nothing_is_in_sync_and_the_source_has_the_error(open_world: OpenWorld) -> None:
     """The app is not notified: the source's own incident is."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         world.repository.folder.rename(world.folder / "elsewhere")
         world.source.revision = None
         await world.source.fetch()
@@ -73,15 +73,15 @@ async def test_without_any_revision_nothing_is_in_sync_and_the_source_has_the_er
         assert result.report.revision is None
         assert not result.report.in_sync
         assert world.requests.writes == []
-        assert await world.told() == []
+        assert await world.incident_events() == []
 
 
 @pytest.mark.parametrize("dies", ["record_outcomes", "record_action", "record_report"])
 async def test_what_driftd_wrote_before_it_was_killed_is_attributed_to_driftd(
-    a_world: Opened, monkeypatch: pytest.MonkeyPatch, dies: str
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, dies: str
 ) -> None:
     """The plan is stored before its writes: the heal is not attributed to anybody else."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         world.restart(mode=Mode.OBSERVE)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
@@ -97,10 +97,10 @@ async def test_what_driftd_wrote_before_it_was_killed_is_attributed_to_driftd(
                 await world.run()
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
         world.restart()
-        world.requests.seen.clear()
+        world.requests.received.clear()
         await world.run()
         assert world.requests.writes == []
-        assert await world.told() == ["drift opened", "drift resolved (healed)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (healed)"]
         actions = [entry for entry in await world.store.history("web") if entry.kind is HistoryKind.ACTION]
         assert actions[0].details["trigger"] == "heal"
         assert len(actions) == 2, "the deployment and the heal, each once"
@@ -110,10 +110,10 @@ async def test_what_driftd_wrote_before_it_was_killed_is_attributed_to_driftd(
 
 
 async def test_a_plan_that_was_not_carried_out_is_not_reported_as_done(
-    a_world: Opened, monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process was killed between the plan and the first write: the next one makes its own plan."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.edit("ConfigMap", {"data": {"a": "2"}})
 
@@ -128,4 +128,4 @@ async def test_a_plan_that_was_not_carried_out_is_not_reported_as_done(
         await world.run()
         (operation, *_) = await world.store.operations(app="web", kind="ConfigMap")
         assert operation.outcome is Outcome.INTERRUPTED
-        assert (await world.told())[-1] == "drift opened"
+        assert (await world.incident_events())[-1] == "drift opened"

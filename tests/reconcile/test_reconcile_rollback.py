@@ -11,7 +11,7 @@ from driftd.model.revision import RevisionState
 from driftd.reconcile.reconciler import PassResult
 from driftd.store import HistoryKind, Store
 from tests.support.world import World, command, config_map, deployment, statuses
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 BROKEN = deployment("shop/web:2-broken")
 
@@ -25,9 +25,9 @@ async def fails(world: World, text: str = BROKEN) -> PassResult:
     return await world.run()
 
 
-async def test_a_revision_that_does_not_become_healthy_is_rolled_back(a_world: Opened) -> None:
+async def test_a_revision_that_does_not_become_healthy_is_rolled_back(open_world: OpenWorld) -> None:
     """The last good one is applied and held; the notification has both revisions and the reason."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         good = world.repository.head
         result = await fails(world)
@@ -55,15 +55,15 @@ async def test_a_revision_that_does_not_become_healthy_is_rolled_back(a_world: O
     ids=["manual", "observed"],
 )
 async def test_a_bad_revision_stays_if_rollback_is_not_allowed(
-    a_world: Opened, mode: Mode, rollback: RollbackMode
+    open_world: OpenWorld, mode: Mode, rollback: RollbackMode
 ) -> None:
     """It is only marked as bad and notified as unhealthy."""
-    async with a_world(mode=Mode.HEAL) as world:
+    async with open_world(mode=Mode.HEAL) as world:
         await world.settle()
         await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
         await world.run()
         world.restart(mode=mode, rollback=rollback)
-        world.requests.seen.clear()
+        world.requests.received.clear()
         await world.run()
         world.clock.advance(minutes=10)
         assert (await world.run()).state == "bad"
@@ -72,9 +72,9 @@ async def test_a_bad_revision_stays_if_rollback_is_not_allowed(
         assert world.requests.writes == []
 
 
-async def test_a_hold_survives_restarts_and_commits_that_change_nothing_and_is_healed(a_world: Opened) -> None:
+async def test_a_hold_survives_restarts_and_commits_that_change_nothing_and_is_healed(open_world: OpenWorld) -> None:
     """Until Git declares something else than the bad revision."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         world.restart()
@@ -92,13 +92,13 @@ async def test_a_hold_survives_restarts_and_commits_that_change_nothing_and_is_h
         moved = await world.run()
         assert moved.hold is None
         assert await world.image() == "shop/web:3"
-        assert "rollback resolved (superseded)" in await world.told()
+        assert "rollback resolved (superseded)" in await world.incident_events()
         assert "rollback" not in await world.incidents()
 
 
-async def test_a_hold_is_kept_while_manifests_do_not_parse(a_world: Opened) -> None:
+async def test_a_hold_is_kept_while_manifests_do_not_parse(open_world: OpenWorld) -> None:
     """Whether they differ from the bad revision is unknown; the error is notified."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         await world.commit({"bad.yaml": "kind: [\n"}, "Slip")
@@ -111,9 +111,9 @@ async def test_a_hold_is_kept_while_manifests_do_not_parse(a_world: Opened) -> N
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_bad_first_revision_cannot_be_rolled_back_and_stays_an_incident(a_world: Opened) -> None:
+async def test_a_bad_first_revision_cannot_be_rolled_back_and_stays_an_incident(open_world: OpenWorld) -> None:
     """It is notified once, and open until the next commit fixes it."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         result = await fails(world)
         assert result.state == "bad"
         assert result.hold is None
@@ -122,16 +122,16 @@ async def test_a_bad_first_revision_cannot_be_rolled_back_and_stays_an_incident(
             message = (await world.incidents())["sync_failed"]
             assert "not healthy within 10m: Deployment.apps/web/web" in message
             assert "no good revision to go back to" in message
-        assert (await world.told()).count("sync_failed opened") == 1
-        assert "sync_failed changed" not in await world.told()
+        assert (await world.incident_events()).count("sync_failed opened") == 1
+        assert "sync_failed changed" not in await world.incident_events()
         await world.commit({"deployment.yaml": deployment("shop/web:3")}, "Update to 3")
         await world.settle()
         assert await world.incidents() == {}
 
 
-async def test_a_bad_revision_that_becomes_healthy_later_is_good_and_not_rolled_back(a_world: Opened) -> None:
+async def test_a_bad_revision_that_becomes_healthy_later_is_good_and_not_rolled_back(open_world: OpenWorld) -> None:
     """It was slow, and there was no revision to roll back to; now it is one itself."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await fails(world)
         # The image can be pulled now.
         path = "/api/v1/namespaces/web/pods"
@@ -146,9 +146,9 @@ async def test_a_bad_revision_that_becomes_healthy_later_is_good_and_not_rolled_
         assert await world.image() == "shop/web:2-broken"
 
 
-async def test_a_rollback_continues_after_a_crash_between_the_hold_and_the_apply(a_world: Opened) -> None:
+async def test_a_rollback_continues_after_a_crash_between_the_hold_and_the_apply(open_world: OpenWorld) -> None:
     """The hold is stored, the cluster still has the bad revision: the next process applies the good one."""
-    async with a_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.APPROVE, rollback=RollbackMode.AUTO) as world:
         await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
         good = world.repository.head
@@ -164,9 +164,9 @@ async def test_a_rollback_continues_after_a_crash_between_the_hold_and_the_apply
         assert "rollback" in await world.incidents()
 
 
-async def test_a_rollback_continues_after_a_crash_before_the_hold_with_its_reason(a_world: Opened) -> None:
+async def test_a_rollback_continues_after_a_crash_before_the_hold_with_its_reason(open_world: OpenWorld) -> None:
     """The revision was marked as bad, and then the process was killed."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         bad = await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
         await world.run()
@@ -180,9 +180,9 @@ async def test_a_rollback_continues_after_a_crash_before_the_hold_with_its_reaso
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_rollback_works_while_git_is_unreachable(a_world: Opened) -> None:
+async def test_a_rollback_works_while_git_is_unreachable(open_world: OpenWorld) -> None:
     """The manifests of a good revision are stored."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         await world.run(command(CommandKind.SYNC, "ann"))
         await world.settle()
         await world.commit({"deployment.yaml": deployment("shop/web:2")}, "Update to 2")
@@ -195,9 +195,9 @@ async def test_a_rollback_works_while_git_is_unreachable(a_world: Opened) -> Non
         assert await world.image() == "shop/web:1"
 
 
-async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
+async def test_a_person_rolls_back_and_releases(open_world: OpenWorld) -> None:
     """The hold names the person; a release follows Git again, and the bad revision is tried once more."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await fails(world)
         released = await world.run(command(CommandKind.SYNC, "ann", release=True))
@@ -209,12 +209,12 @@ async def test_a_person_rolls_back_and_releases(a_world: Opened) -> None:
         again = await world.run()
         assert again.hold is not None
         assert await world.image() == "shop/web:1"
-        assert (await world.told()).count("rollback opened") == 2
+        assert (await world.incident_events()).count("rollback opened") == 2
 
 
-async def test_an_object_of_the_bad_revision_only_is_left_as_an_orphan(a_world: Opened) -> None:
+async def test_an_object_of_the_bad_revision_only_is_left_as_an_orphan(open_world: OpenWorld) -> None:
     """It is notified: driftd does not delete without a request."""
-    async with a_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await world.settle()
         await world.commit({"new.yaml": config_map("new", a="1")})
         result = await fails(world)
@@ -222,9 +222,9 @@ async def test_an_object_of_the_bad_revision_only_is_left_as_an_orphan(a_world: 
         assert not result.report.in_sync
 
 
-async def test_a_person_may_roll_back_to_any_revision_of_the_history(a_world: Opened) -> None:
+async def test_a_person_may_roll_back_to_any_revision_of_the_history(open_world: OpenWorld) -> None:
     """By a prefix of its commit, good or not."""
-    async with a_world(mode=Mode.APPROVE) as world:
+    async with open_world(mode=Mode.APPROVE) as world:
         first = world.repository.head
         await world.run(command(CommandKind.SYNC, "ann"))
         await world.commit({"config.yaml": config_map(a="2")}, "Second")
@@ -237,9 +237,9 @@ async def test_a_person_may_roll_back_to_any_revision_of_the_history(a_world: Op
         assert (await world.run()).hold is not None
 
 
-async def test_the_effect_of_a_command_between_two_passes_counts_at_once(a_world: Opened) -> None:
+async def test_the_effect_of_a_command_between_two_passes_counts_at_once(open_world: OpenWorld) -> None:
     """A daemon that caches the app's state never records an outdated one."""
-    async with a_world(mode=Mode.OBSERVE) as world:
+    async with open_world(mode=Mode.OBSERVE) as world:
         await world.apply("ConfigMap", config_map(a="1"))
         await world.apply("Deployment", deployment())
         first = (await world.run()).report.revision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,9 +19,10 @@ from driftd.live.mapping import MappedManifest
 from driftd.live.watches import ClusterWatches
 from driftd.model.plan import Mode
 from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.scan import Background
 from driftd.render.parser import CachingParser, Parser, UncachedParser
 from tests.support.world import World, config_map
-from tests.support.worlds import Opened
+from tests.support.worlds import OpenWorld
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ async def _watched(world: World, parser: Callable[[], Parser] = CachingParser) -
     """The app in sync and under watch, after a pass that assessed all of it."""
     await world.settle()
     watches = ClusterWatches(lambda *told: LiveCache(world.cluster, *told), lambda _app: None, world.clock)
-    runner = world.make_runner(watches)
+    runner = world.make_runner(Background(watches, lambda: None, asyncio.Lock()))
     _forget_files(runner, parser)
     world.runner = runner
     try:
@@ -67,10 +69,10 @@ def _copy(runner: Reconciler) -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 async def test_copies_of_an_unchanged_revision_are_not_assessed_again(
-    a_world: Opened, assessed: list[str], everything: bool
+    open_world: OpenWorld, assessed: list[str], everything: bool
 ) -> None:
     """Neither by a pass over what the watches tell of, nor by one over everything."""
-    async with a_world(mode=Mode.HEAL) as world, _watched(world) as runner:
+    async with open_world(mode=Mode.HEAL) as world, _watched(world) as runner:
         assessed.clear()
         for _ in range(2):
             _copy(runner)
@@ -82,10 +84,10 @@ async def test_copies_of_an_unchanged_revision_are_not_assessed_again(
 
 @pytest.mark.parametrize("parser", [CachingParser, UncachedParser])
 async def test_files_that_are_parsed_again_are_not_assessed_again(
-    a_world: Opened, assessed: list[str], parser: Callable[[], Parser]
+    open_world: OpenWorld, assessed: list[str], parser: Callable[[], Parser]
 ) -> None:
     """A commit costs the objects that it changes, even where no file is known again."""
-    async with a_world(mode=Mode.HEAL) as world, _watched(world, parser) as runner:
+    async with open_world(mode=Mode.HEAL) as world, _watched(world, parser) as runner:
         assessed.clear()
         before = runner._rendered
         _forget_files(runner, parser)

@@ -1,4 +1,4 @@
-"""What goes wrong with an API server can be made to go wrong here."""
+"""Faults of an API server can be injected into the sandbox."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def _get(http: aiohttp.ClientSession, path: str) -> tuple[int, Object]:
         return answer.status, await answer.json()
 
 
-async def test_a_wrong_token_is_refused_and_none_is_let_in(sandbox: Sandbox) -> None:
-    """kubectl sends no token over plain HTTP; whoever sends one has to have the right one."""
+async def test_a_wrong_token_is_refused_and_a_missing_one_is_accepted(sandbox: Sandbox) -> None:
+    """kubectl sends no token over plain HTTP; a token that is sent has to be the right one."""
     async with aiohttp.ClientSession(sandbox.url) as session:
         assert (await _get(session, MAPS))[0] == 200
     async with aiohttp.ClientSession(sandbox.url, headers={"Authorization": "Bearer wrong"}) as session:
@@ -50,7 +50,7 @@ async def test_a_wrong_token_is_refused_and_none_is_let_in(sandbox: Sandbox) -> 
 async def test_a_forbidden_verb_is_forbidden_and_an_access_review_says_so(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
-    """403 in the API's words, for that verb and resource only."""
+    """403 with the API's message, for that verb and resource only."""
     sandbox.faults.forbid("list", "secrets")
     code, body = await _get(http, "/api/v1/namespaces/default/secrets")
     assert (code, body["reason"]) == (403, "Forbidden")
@@ -71,8 +71,8 @@ async def test_a_forbidden_verb_is_forbidden_and_an_access_review_says_so(
     assert (await _get(http, "/api/v1/namespaces/default/secrets"))[0] == 200
 
 
-async def test_too_many_requests_come_with_a_time_to_wait(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """As often as asked for, and then no more."""
+async def test_too_many_requests_are_answered_with_retry_after(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """Exactly the given number of times."""
     sandbox.faults.throttle(retry_after=3, times=2)
     for _ in range(2):
         async with http.get(MAPS) as answer:
@@ -88,8 +88,8 @@ async def test_the_server_fails_on_demand(sandbox: Sandbox, http: aiohttp.Client
     assert await _create(http, "a") == 201
 
 
-async def test_a_paused_server_answers_when_it_goes_on(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """Requests hang, and none is lost."""
+async def test_a_paused_server_answers_when_it_is_resumed(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """Requests are blocked, and none is lost."""
     sandbox.faults.pause()
     waiting = asyncio.create_task(_create(http, "late"))
     with pytest.raises(TimeoutError):
@@ -99,7 +99,7 @@ async def test_a_paused_server_answers_when_it_goes_on(sandbox: Sandbox, http: a
 
 
 async def test_a_server_that_refuses_closes_connections(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """No answer at all, on new connections and on old ones, until it is back."""
+    """No response, neither on new nor on existing connections, until the fault is cleared."""
     assert (await _get(http, MAPS))[0] == 200
     sandbox.faults.refusing = True
     with pytest.raises(aiohttp.ClientConnectionError):
@@ -109,14 +109,14 @@ async def test_a_server_that_refuses_closes_connections(sandbox: Sandbox, http: 
 
 
 async def test_dropped_watches_end_without_an_error(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """A clean end of the stream: whoever watches has to notice."""
+    """The stream ends cleanly, so the client has to detect it."""
     async with http.get(f"{MAPS}?watch=true&resourceVersion={sandbox.resource_version}") as watch:
         sandbox.faults.drop_watches()
         assert await watch.content.read() == b""
 
 
-async def test_bookmarks_come_between_changes(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """They carry the newest resource version, and come only to those who ask."""
+async def test_bookmarks_are_sent_between_changes(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """They have the latest resource version, and are sent only on request."""
     async with http.get(
         f"{MAPS}?watch=true&allowWatchBookmarks=true&resourceVersion={sandbox.resource_version}"
     ) as watch:
@@ -125,8 +125,10 @@ async def test_bookmarks_come_between_changes(sandbox: Sandbox, http: aiohttp.Cl
     assert str(sandbox.resource_version).encode() in line
 
 
-async def test_forgotten_history_is_gone_for_watches_and_pages(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    """410 for the token of a page, 410 in the stream of a watch."""
+async def test_compacted_history_is_expired_for_watches_and_pages(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    """410 for a continue token, 410 in the stream of a watch."""
     for name in "abc":
         await _create(http, name)
     _, page = await _get(http, f"{MAPS}?limit=1")
@@ -140,7 +142,7 @@ async def test_forgotten_history_is_gone_for_watches_and_pages(sandbox: Sandbox,
 
 
 async def test_history_is_bounded(http: aiohttp.ClientSession) -> None:
-    """A watch may go back as far as the limit, and no further."""
+    """A watch can start as far back as the limit, and no further."""
     async with Sandbox(history_limit=3).serve() as small, aiohttp.ClientSession(small.url) as session:
         first = small.resource_version
         for number in range(5):
@@ -151,8 +153,8 @@ async def test_history_is_bounded(http: aiohttp.ClientSession) -> None:
             assert b'"m3"' in await watch.content.readline()
 
 
-async def test_what_was_there_outlives_a_restart_at_the_same_address() -> None:
-    """Serving again is an API server that restarts: same objects, same resource versions."""
+async def test_objects_outlive_a_restart_at_the_same_address() -> None:
+    """Serving again is a restart of the API server: same objects, same resource versions."""
     sandbox = Sandbox()
     async with sandbox.serve() as running, aiohttp.ClientSession(running.url) as session:
         url = running.url
@@ -167,8 +169,8 @@ async def test_what_was_there_outlives_a_restart_at_the_same_address() -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_what_is_not_served_is_not_pretended(http: aiohttp.ClientSession, method: str) -> None:
-    """404 for a kind, a subresource and a version that are not there; nothing succeeds by accident."""
+async def test_unserved_resources_are_not_found(http: aiohttp.ClientSession, method: str) -> None:
+    """404 for an unknown kind, subresource and version; nothing succeeds by accident."""
     for path in (
         "/api/v1/namespaces/default/pods/p/log",
         "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers",
@@ -180,7 +182,7 @@ async def test_what_is_not_served_is_not_pretended(http: aiohttp.ClientSession, 
 
 
 async def test_a_body_that_is_not_json_is_refused(http: aiohttp.ClientSession) -> None:
-    """415 for protobuf, 400 for a text that is no JSON."""
+    """415 for protobuf, 400 for text that is not JSON."""
     headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
     async with http.post(MAPS, data=b"k8s\x00", headers=headers) as answer:
         assert answer.status == 415

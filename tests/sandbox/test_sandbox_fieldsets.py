@@ -1,4 +1,4 @@
-"""Sets of field paths obey the laws of sets, and survive FieldsV1."""
+"""Sets of field paths obey the laws of sets, and round-trip through FieldsV1."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SETS = st.lists(st.lists(_ELEMENTS, min_size=1, max_size=4).map(tuple)).map(lam
 
 
 @given(_SETS)
-def test_a_set_survives_its_written_form(fields: FieldSet) -> None:
-    """FieldsV1 there and back."""
+def test_a_set_round_trips_through_fields_v1(fields: FieldSet) -> None:
+    """Encoding and decoding give an equal set."""
     assert FieldSet.from_fields_v1(fields.to_fields_v1()) == fields
 
 
 @given(_SETS, _SETS)
 def test_union_intersection_and_difference_are_those_of_paths(left: FieldSet, right: FieldSet) -> None:
-    """The trie does what sets of paths do."""
+    """The trie behaves like a set of paths."""
     a, b = set(left.paths()), set(right.paths())
     assert set(left.union(right).paths()) == a | b
     assert set(left.intersection(right).paths()) == a & b
@@ -49,7 +49,7 @@ _POD = builtin().types.ref("io.k8s.api.core.v1.Pod")
 
 @given(_PODS)
 def test_an_object_does_not_differ_from_itself(pod: dict[str, object]) -> None:
-    """Neither it nor a copy of it, and merging it into itself changes nothing."""
+    """Nor from a copy of it, and merging it into itself changes nothing."""
     comparison = compare(pod, {**pod}, _POD)
     assert not comparison.added
     assert not comparison.modified
@@ -59,7 +59,7 @@ def test_an_object_does_not_differ_from_itself(pod: dict[str, object]) -> None:
 
 @given(_PODS, _PODS)
 def test_a_merged_object_has_all_that_was_declared(live: dict[str, object], config: dict[str, object]) -> None:
-    """Nothing of the configuration is missing or different afterwards, and nothing of live is lost but for atoms."""
+    """All fields of the configuration are in the result, and all fields of live, except in atomic values."""
     merged = merge(live, config, _POD)
     comparison = compare(config, merged, _POD)
     assert not comparison.removed
@@ -68,18 +68,18 @@ def test_a_merged_object_has_all_that_was_declared(live: dict[str, object], conf
 
 
 @given(_PODS)
-def test_what_is_removed_is_gone(pod: dict[str, object]) -> None:
-    """Taking out all fields of one container takes that container, and no other."""
+def test_removing_a_containers_fields_removes_the_container(pod: dict[str, object]) -> None:
+    """That container, and no other."""
     containers = pod["spec"]["containers"]  # type: ignore[index]
     if not containers:
         return
     path = (*path_of("spec", "containers"), item({"name": containers[0]["name"]}))
-    left = remove(pod, FieldSet.of(path), _POD) or {}
-    names = [container["name"] for container in (left.get("spec") or {}).get("containers") or ()]
+    remaining = remove(pod, FieldSet.of(path), _POD) or {}
+    names = [container["name"] for container in (remaining.get("spec") or {}).get("containers") or ()]
     assert names == [container["name"] for container in containers[1:]]
 
 
-def test_a_path_reads_as_the_api_server_writes_it() -> None:
+def test_a_path_is_formatted_as_by_the_api_server() -> None:
     """Fields with dots, items with their keys."""
     path = (*path_of("spec", "containers"), item({"name": "web"}), "f:image")
     assert path_text(path) == '.spec.containers[name="web"].image'

@@ -1,4 +1,4 @@
-"""Worlds of many objects."""
+"""Bulk loading of objects."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _deployment(name: str, namespace: str, image: str = "nginx:1") -> dict[str, 
     }
 
 
-async def test_loaded_objects_are_as_if_they_had_been_created() -> None:
-    """With defaults, with owners, in namespaces that are made for them; one by one or at once, it is the same."""
+async def test_loaded_objects_equal_created_ones() -> None:
+    """With defaults and managedFields, in namespaces that are created for them."""
     loaded, created = Sandbox(rollout=RolloutSettings(enabled=False)), Sandbox(rollout=RolloutSettings(enabled=False))
     assert loaded.load([_deployment("web", "shop")], manager="hand") == 2
     async with loaded.serve(), created.serve(), aiohttp.ClientSession() as http:
@@ -34,18 +34,18 @@ async def test_loaded_objects_are_as_if_they_had_been_created() -> None:
         await http.post(f"{created.url}/api/v1/namespaces", json=namespace)
         path = "/apis/apps/v1/namespaces/shop/deployments"
         await http.post(f"{created.url}{path}?fieldManager=hand", json=_deployment("web", "shop"))
-        found = [await (await http.get(f"{sandbox.url}{path}/web")).json() for sandbox in (loaded, created)]
-    for obj in found:
+        objects = [await (await http.get(f"{sandbox.url}{path}/web")).json() for sandbox in (loaded, created)]
+    for obj in objects:
         for key in ("uid", "resourceVersion", "creationTimestamp"):
             del obj["metadata"][key]
         for entry in obj["metadata"]["managedFields"]:
             del entry["time"]
-    assert found[0] == found[1]
-    assert found[0]["spec"]["replicas"] == 1
+    assert objects[0] == objects[1]
+    assert objects[0]["spec"]["replicas"] == 1
 
 
 async def test_many_objects_are_listed_and_watched() -> None:
-    """Thousands are there at once, and a change among them is told to a watch."""
+    """Thousands are listed, and a watch reports a change of one of them."""
     sandbox = Sandbox(rollout=RolloutSettings(enabled=False))
     sandbox.load(_deployment(f"web-{n}", f"team-{n % 10}") for n in range(2000))
     async with sandbox.serve(), aiohttp.ClientSession(sandbox.url) as http:
@@ -60,6 +60,6 @@ async def test_many_objects_are_listed_and_watched() -> None:
 
 
 def test_an_object_of_an_unknown_kind_is_refused() -> None:
-    """It says which."""
+    """The error names the kind."""
     with pytest.raises(ApiError, match="does not serve Nothing in v1"):
         Sandbox().load([{"apiVersion": "v1", "kind": "Nothing", "metadata": {"name": "x"}}])

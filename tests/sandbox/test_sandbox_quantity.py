@@ -1,4 +1,4 @@
-"""Quantities have one canonical form."""
+"""Quantities have a canonical form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.sandbox.quantity import NotAQuantity, canonical
+from driftd.sandbox.quantity import InvalidQuantity, canonical
 
 
 @pytest.mark.parametrize(
@@ -19,15 +19,15 @@ from driftd.sandbox.quantity import NotAQuantity, canonical
         ("1Ki", "1Ki"), ("-1000m", "-1"), ("12.34", "12340m"),
     ],
 )  # fmt: skip
-def test_a_quantity_is_written_as_the_api_server_writes_it(text: str, expected: str) -> None:
-    """No fraction, no loss, the largest suffix."""
+def test_a_quantity_is_formatted_as_by_the_api_server(text: str, expected: str) -> None:
+    """Without a fraction, without loss, with the largest possible suffix."""
     assert canonical(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1 Gi", "1KiB", "1.2.3", "Gi"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    """By its form."""
-    with pytest.raises(NotAQuantity):
+def test_invalid_quantities_are_refused(text: str) -> None:
+    """By their syntax."""
+    with pytest.raises(InvalidQuantity):
         canonical(text)
 
 
@@ -45,8 +45,8 @@ _SUFFIXES = {
 
 
 @given(st.integers(-(10**6), 10**6), st.sampled_from(sorted(_SUFFIXES)))
-def test_the_canonical_form_has_the_same_value_and_is_its_own(number: int, suffix: str) -> None:
-    """Whatever the number and suffix."""
+def test_the_canonical_form_has_the_same_value_and_is_idempotent(number: int, suffix: str) -> None:
+    """For any number and suffix."""
     result = canonical(f"{number}{suffix}")
     assert canonical(result) == result
     digits = result.rstrip("numkKMGTPEi")

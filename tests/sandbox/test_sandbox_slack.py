@@ -1,4 +1,4 @@
-"""The Slack-compatible endpoint takes what Slack takes, and refuses what Slack refuses."""
+"""The Slack-compatible endpoint accepts and refuses the same requests as Slack."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _section(text: str) -> Block:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
-async def test_a_message_is_posted_and_changed_in_place(slack: SlackSandbox, client: AsyncWebClient) -> None:
-    """chat.postMessage gives a ts, chat.update keeps it, and a thread hangs on it."""
+async def test_a_message_is_posted_and_updated_in_place(slack: SlackSandbox, client: AsyncWebClient) -> None:
+    """chat.postMessage returns a ts, chat.update keeps it, and a thread refers to it."""
     posted = await client.chat_postMessage(channel="#drift", text="one", blocks=[_section("one")])
     await client.chat_update(channel=posted["channel"], ts=posted["ts"], text="two")
     await client.chat_postMessage(channel="#drift", text="more", thread_ts=posted["ts"])
@@ -44,7 +44,7 @@ async def test_a_message_is_posted_and_changed_in_place(slack: SlackSandbox, cli
 
 @pytest.mark.parametrize("token", ["xoxb-wrong", ""])
 async def test_a_wrong_token_is_refused(slack: SlackSandbox, token: str) -> None:
-    """With invalid_auth, and not_authed where there is none."""
+    """With invalid_auth; a missing one with not_authed."""
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
         http.post(slack.api_url + "chat.postMessage", json={"channel": "#c", "text": "t"}) as answer,
@@ -71,8 +71,8 @@ async def test_a_wrong_token_is_refused(slack: SlackSandbox, token: str) -> None
         ([{"type": "divider", "block_id": "a"}, {"type": "divider", "block_id": "a"}], "already exists"),
     ],
 )  # fmt: skip
-async def test_blocks_past_their_limits_are_refused(client: AsyncWebClient, blocks: list[Block], remark: str) -> None:
-    """With invalid_blocks, and a remark that says where."""
+async def test_blocks_beyond_their_limits_are_refused(client: AsyncWebClient, blocks: list[Block], remark: str) -> None:
+    """With invalid_blocks, and a message with the JSON pointer."""
     with pytest.raises(SlackApiError) as caught:
         await client.chat_postMessage(channel="#drift", text="t", blocks=blocks)
     assert caught.value.response["error"] == "invalid_blocks"
@@ -88,15 +88,15 @@ async def test_blocks_past_their_limits_are_refused(client: AsyncWebClient, bloc
         ({"channel": "#c", "text": "t", "thread_ts": "1.2"}, "thread_not_found"),
     ],
 )
-async def test_a_message_that_can_not_be_is_refused(client: AsyncWebClient, arguments: Block, error: str) -> None:
-    """In Slack's words."""
+async def test_an_invalid_message_is_refused(client: AsyncWebClient, arguments: Block, error: str) -> None:
+    """With Slack's error code."""
     with pytest.raises(SlackApiError) as caught:
         await client.api_call("chat.postMessage", json=arguments)
     assert caught.value.response["error"] == error
 
 
-async def test_it_limits_its_rate_and_fails_on_demand(slack: SlackSandbox, client: AsyncWebClient) -> None:
-    """429 with Retry-After, then an error, then all is well."""
+async def test_rate_limits_and_errors_can_be_injected(slack: SlackSandbox, client: AsyncWebClient) -> None:
+    """429 with Retry-After, then an error, then success."""
     slack.rate_limit(retry_after=7)
     with pytest.raises(SlackApiError) as limited:
         await client.chat_postMessage(channel="#c", text="t")
@@ -108,8 +108,8 @@ async def test_it_limits_its_rate_and_fails_on_demand(slack: SlackSandbox, clien
     assert [message.text for message in slack.messages()] == ["t"]
 
 
-async def test_the_webhook_takes_messages_too(slack: SlackSandbox) -> None:
-    """It answers ok, or says in a word what is wrong."""
+async def test_the_webhook_accepts_messages(slack: SlackSandbox) -> None:
+    """It answers ok, or an error code."""
     hook = AsyncWebhookClient(slack.webhook_url)
     assert (await hook.send(text="t", blocks=[_section("s")])).body == "ok"
     assert (await hook.send(blocks=[_section("x" * 3001)])).body == "invalid_blocks"

@@ -190,3 +190,27 @@ async def test_an_incident_keeps_every_word_of_its_verdicts(store: Store):
     await save_incident(store, about, None, ())
     [back] = await store.open_incidents()
     assert [repr(f.live) for f in back.resources[0].fields] == [repr(f.live) for f in fields]
+
+
+async def test_incidents_are_listed_newest_first_with_those_that_are_over(store: Store):
+    """By app, type, and whether they are open; those updated since a moment; page by page."""
+    for number in range(4):
+        about = replace(
+            world.incident(number, app="web" if number % 2 else "shop", resolved=number > 1),
+            type=IncidentType.UNHEALTHY if number == 3 else IncidentType.DRIFT,
+            first_seen=world.T0 + number * world.MINUTE,
+            updated=world.T0 + (9 - number) * world.MINUTE,
+        )
+        await save_incident(store, about, None, ())
+
+    async def numbers(**criteria: object) -> list[int]:
+        return [int(i.id.removeprefix("incident-")) for i in await store.incidents(**criteria)]  # type: ignore[arg-type]
+
+    assert await numbers() == [3, 2, 1, 0]
+    assert await numbers(app="web") == [3, 1]
+    assert await numbers(type=IncidentType.DRIFT) == [2, 1, 0]
+    assert await numbers(open=True) == [1, 0]
+    assert await numbers(open=False, app="web") == [3]
+    assert await numbers(since=world.T0 + 8 * world.MINUTE) == [1, 0]
+    assert await numbers(limit=2, before="incident-3") == [2, 1]
+    assert await numbers(before="nobody") == []

@@ -204,7 +204,7 @@ def _described(engine: Engine) -> dict[str, Any]:
             found.get_pk_constraint(name)["constrained_columns"],
             [(k["constrained_columns"], k["referred_table"], k["options"]) for k in found.get_foreign_keys(name)],
             sorted(
-                (i["name"], i["column_names"], i["unique"], repr(sorted(map(str, i.get("dialect_options", {}).values()))))
+                (i["name"], i["column_names"], i["unique"], *sorted(map(str, i.get("dialect_options", {}).values())))
                 for i in found.get_indexes(name)
             ),
             sorted(u["column_names"] for u in found.get_unique_constraints(name)),

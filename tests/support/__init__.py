@@ -1,7 +1,26 @@
-"""What the tests stand on: the control plane, its kubelet and the corpora."""
+"""Support for the tests: the control plane, its kubelet, other projects' manifests, and which tests must run."""
 
-TIER = "controlplane"
-"""The mark of every test that needs the real control plane."""
+from __future__ import annotations
 
+from dataclasses import dataclass
+
+CONTROLPLANE = "controlplane"
+CORPORA = "corpora"
 POSTGRESQL = "postgresql"
-"""The mark of every test on a PostgreSQL server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Tests that share a requirement. They are marked by the fixture that provides it, so no test can miss its mark."""
+
+    fixture: str
+    title: str
+    """Where the tests run, for the summary."""
+
+
+TIERS = {
+    CONTROLPLANE: Tier("assets", "on the real control plane"),
+    CORPORA: Tier("corpora", "on other projects' manifests"),
+    POSTGRESQL: Tier("postgres", "on PostgreSQL"),
+}
+"""Tiers by their marks. A new one also needs its mark in `pyproject.toml` and `--require MARK` in `.ci/run`."""

@@ -32,14 +32,14 @@ _KUBERNETES_FLAGS = (
 
 
 class AssetsError(Exception):
-    """The control plane's programs could not be had. The text says why and what to do."""
+    """The control plane's programs are not available. The text has the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """One program: where its Go package is, how it is linked and how it is asked for its version.
+    """A program: its Go package, linker flags and the arguments that print its version.
 
-    `module` is a folder below `tests/controlplane` with its own go.mod, `seconds` what a cold build takes on 2 cores.
+    `module` is a folder below `tests/controlplane` with its own go.mod, `seconds` the time of a cold build on 2 cores.
     """
 
     name: str
@@ -86,41 +86,41 @@ BINARIES = (
 
 
 def ensure() -> Path:
-    """The folder that holds every program of `BINARIES`, each of which runs.
+    """The folder with all programs of `BINARIES`, each of which runs.
 
-    Where KUBEBUILDER_ASSETS names a folder (the convention of envtest), its programs are used and only what it lacks
-    is built. Two processes that ask at once build once. A program that does not run is built again.
+    If KUBEBUILDER_ASSETS names a folder (the convention of envtest), its programs are used, and only missing ones are
+    built. Concurrent callers build once. A program that does not run is built again.
 
     Raises: AssetsError: KUBEBUILDER_ASSETS is not a folder, or a build failed.
     """
-    given = os.environ.get("KUBEBUILDER_ASSETS")
-    if not given:
+    configured = os.environ.get("KUBEBUILDER_ASSETS")
+    if not configured:
         folder = cache_folder() / _key()
         _build_missing(folder, BINARIES)
         return folder
-    return _complete(Path(given))
+    return _complete(Path(configured))
 
 
 def cache_folder() -> Path:
-    """Where driftd's tests keep what is expensive to build: `$XDG_CACHE_HOME` or `~/.cache`, below it `driftd`."""
+    """The cache of the tests for programs that are expensive to build: `driftd` in `$XDG_CACHE_HOME` or `~/.cache`."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "driftd" / "controlplane"
 
 
-def _complete(given: Path) -> Path:
-    """A folder with the programs of `given`, and links to built ones for those that it lacks."""
-    if not given.is_dir():
-        raise AssetsError(f"KUBEBUILDER_ASSETS={given} is not a folder: unset it, or name one with etcd in it.")
-    given = given.resolve()
-    lacking = [binary for binary in BINARIES if not os.access(given / binary.name, os.X_OK)]
+def _complete(configured: Path) -> Path:
+    """A folder with the programs of `configured`, and links to built ones for those that are missing."""
+    if not configured.is_dir():
+        raise AssetsError(f"KUBEBUILDER_ASSETS={configured} is not a folder: unset it, or name one with etcd in it.")
+    configured = configured.resolve()
+    lacking = [binary for binary in BINARIES if not os.access(configured / binary.name, os.X_OK)]
     if not lacking:
-        return given
+        return configured
     built = cache_folder() / _key()
     _build_missing(built, lacking)
-    joined = cache_folder() / f"{_key()}-with-{hashlib.sha256(str(given).encode()).hexdigest()[:8]}"
+    joined = cache_folder() / f"{_key()}-with-{hashlib.sha256(str(configured).encode()).hexdigest()[:8]}"
     joined.mkdir(parents=True, exist_ok=True)
     for binary in BINARIES:
-        target = (built if binary in lacking else given) / binary.name
+        target = (built if binary in lacking else configured) / binary.name
         _link(joined / binary.name, target)
     return joined
 
@@ -135,7 +135,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _key() -> str:
-    """Names the cache folder: the platform, the version, and a hash of all that goes into a build."""
+    """The name of the cache folder: the platform, the version, and a hash of all inputs of a build."""
     recipe = hashlib.sha256(repr(BINARIES).encode())
     for file in sorted(path for path in RECIPES.rglob("*") if path.suffix in (".go", ".mod", ".sum")):
         recipe.update(file.relative_to(RECIPES).as_posix().encode())
@@ -154,7 +154,7 @@ def _build_missing(folder: Path, binaries: Sequence[Binary]) -> None:
 
 
 def _broken(folder: Path, binaries: Sequence[Binary]) -> list[Binary]:
-    """Those that are not there or do not say the version that they should have."""
+    """The programs that are missing or do not report the expected version."""
     with ThreadPoolExecutor() as pool:
         sound = pool.map(lambda binary: _runs(folder / binary.name, binary), binaries)
         return [binary for binary, runs in zip(binaries, sound, strict=True) if not runs]
@@ -171,13 +171,13 @@ def _runs(path: Path, binary: Binary) -> bool:
 
 
 def _build(folder: Path, binaries: Sequence[Binary]) -> None:
-    """Each program is put in place as soon as it is built, so a build that was stopped goes on where it was."""
+    """Builds the programs. Each one is installed as soon as it is built, so that an aborted build is resumed."""
     minutes = max(1, round(sum(binary.seconds for binary in binaries) / 60))
     names = ", ".join(binary.name for binary in binaries)
     _say(f"Building {names} (Kubernetes {KUBERNETES}) into {folder}")
     _say(f"This is done once; on 2 cores it usually takes about {minutes} min.")
     started = time.monotonic()
-    for leftover in folder.glob(".build-*"):  # of a build that was killed: we hold the lock, nobody works there
+    for leftover in folder.glob(".build-*"):  # of a killed build: with the lock held, no other process uses it
         shutil.rmtree(leftover)
     try:
         go = find_go(cache_folder() / "go", _say)
@@ -207,7 +207,7 @@ def _build_one(go: GoToolchain, folder: Path, binary: Binary) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock; the system lets go of it when the process ends, however it ends."""
+    """Holds the folder's lock; the system releases it at the end of the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:

@@ -25,7 +25,7 @@ class KeyPair:
 
 
 class Authority:
-    """A certificate authority that lives as long as its folder."""
+    """A certificate authority with its files in a folder."""
 
     def __init__(self, folder: Path, name: str = "driftd-test-ca") -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class Authority:
         return self._issue(file, _subject(names[0], ()), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def client(self, file: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
-        """A client certificate; its common name is the user, its organizations the groups, as Kubernetes has it."""
+        """A client certificate; as in Kubernetes, its common name is the user, its organizations are the groups."""
         return self._issue(file, _subject(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def _issue(

@@ -1,6 +1,6 @@
 """A real Kubernetes control plane on loopback: etcd, kube-apiserver and kube-controller-manager.
 
-There is no scheduler and no node: `tests.support.kubelet` stands in for both.
+There is no scheduler and no node: `tests.support.kubelet` simulates both.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _TRIES = 3
 
 
 class ControlPlane:
-    """One cluster of its own, with its data, certificates and logs in a folder that goes when it is stopped.
+    """A separate cluster, with its data, certificates and logs in a folder that is removed by `stop`.
 
-    `server` is the API server's address, the same for its whole life: `restart_apiserver` keeps it. `apiserver_flags`
-    are added to the API server's own. A process that dies takes its servers with it.
+    `server` is the API server's address, which `restart_apiserver` keeps. `apiserver_flags` are added to the API
+    server's flags. The servers end with the process that started them, however it ends.
     """
 
     def __init__(self, assets: Path, *, apiserver_flags: Sequence[str] = ()) -> None:
@@ -46,21 +46,21 @@ class ControlPlane:
 
     @property
     def folder(self) -> Path:
-        """Where its files and logs are. Raises: RuntimeError: it is not running."""
+        """The folder of its files and logs. Raises: RuntimeError: it is not running."""
         if self._folder is None:
             raise RuntimeError("The control plane is not running: call start() first.")
         return self._folder
 
     def start(self) -> Self:
-        """Start everything; once it returns, objects can be made in the namespace `default`.
+        """Start everything; afterwards objects can be created in the namespace `default`.
 
-        Raises: ServerFailed: a server ended or was not ready in time; the tail of its log is in the text.
+        Raises: ServerFailed: a server ended or was not ready in time; the text has the end of its log.
         """
         for _ in range(_TRIES - 1):
             try:
                 return self._start()
             except ServerFailed as error:
-                if "address already in use" not in str(error):  # another process was quicker to take a port
+                if "address already in use" not in str(error):  # another process has taken a port in the meantime
                     raise
         return self._start()
 
@@ -78,7 +78,7 @@ class ControlPlane:
         return self
 
     def stop(self) -> None:
-        """End all servers and remove the folder. Harmless when nothing runs."""
+        """Stop all servers and remove the folder. Idempotent."""
         for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
             process = self._processes.pop(name, None)
             if process is not None:
@@ -104,7 +104,7 @@ class ControlPlane:
         self._wait(self._is_ready, "kube-apiserver")
 
     def stop_apiserver(self, grace: float = 2) -> None:
-        """End the API server, gracefully for `grace` seconds; 0 is as if the machine lost its power."""
+        """Stop the API server, gracefully for `grace` seconds; 0 simulates a power failure."""
         self._processes.pop("kube-apiserver").stop(grace)
 
     def restart_apiserver(self, grace: float = 2) -> None:
@@ -117,7 +117,7 @@ class ControlPlane:
         return self.kubeconfig_for("admin", (ADMIN_GROUP,))
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
-        """A kubeconfig with a client certificate of that user, who may do what RBAC allows."""
+        """A kubeconfig with a client certificate of a user, whose permissions are defined by RBAC."""
         pair = self.credentials(user, groups)
         file = pair.certificate.with_suffix(".kubeconfig")
         if not file.exists():
@@ -126,7 +126,7 @@ class ControlPlane:
         return file
 
     def credentials(self, user: str, groups: Sequence[str] = ()) -> KeyPair:
-        """A client certificate of that user."""
+        """A client certificate of a user."""
         digest = hashlib.sha256(json.dumps([user, *groups]).encode()).hexdigest()[:12]
         name = f"client-{digest}"
         pair = KeyPair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
@@ -143,9 +143,9 @@ class ControlPlane:
         input: str | None = None,  # noqa: A002 (subprocess's own name for it)
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as the administrator, with no configuration of the user's own.
+        """Run kubectl as the administrator, without the configuration of the user.
 
-        Raises: AssertionError: it failed and `check` is set; what it printed is in the text.
+        Raises: AssertionError: it failed and `check` is set; the text has its output.
         """
         done = subprocess.run(
             [self._assets / "kubectl", "--kubeconfig", self.kubeconfig(), *arguments],
@@ -161,14 +161,14 @@ class ControlPlane:
         return done
 
     def apiserver_metrics(self) -> list[Sample]:
-        """Every sample of the API server's own metrics, such as `apiserver_request_total` by verb and resource."""
+        """All samples of the API server's metrics, such as `apiserver_request_total` by verb and resource."""
         text = self.get("/metrics")
         return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def get(self, path: str) -> str:
-        """What the API server answers to a GET of this path by the administrator.
+        """The API server's response to a GET by the administrator.
 
-        Raises: OSError: it does not answer. http.client.HTTPException: its answer is not 200.
+        Raises: OSError: no response. http.client.HTTPException: the status is not 200.
         """
         admin = self.credentials("admin", (ADMIN_GROUP,))
         context = ssl.create_default_context(cafile=str(self.certificate_authority))
@@ -220,7 +220,7 @@ class ControlPlane:
             f"--tls-private-key-file={self._serving.key}",
             f"--client-ca-file={self._authority.certificate}",
             f"--requestheader-client-ca-file={self._authority.certificate}",
-            # one authority serves both: without a name, any client could claim to be the front proxy
+            # both use the same authority: without a name, any client could act as the front proxy
             "--requestheader-allowed-names=front-proxy-client",
             "--requestheader-username-headers=X-Remote-User",
             "--requestheader-group-headers=X-Remote-Group",
@@ -239,7 +239,7 @@ class ControlPlane:
 
     def _start_controller_manager(self) -> None:
         config = self.kubeconfig_for("system:kube-controller-manager")
-        # the first would taint a node whose lease nobody renews, the second wants address ranges
+        # the first would taint a node whose lease is not renewed, the second requires address ranges
         controllers = "*,-node-lifecycle-controller,-node-ipam-controller"
         self._run(
             "kube-controller-manager",
@@ -259,7 +259,7 @@ class ControlPlane:
         self._processes[program] = ServerProcess([self._assets / program, *arguments], self.folder / f"{program}.log")
 
     def _wait(self, done: Callable[[], bool], program: str) -> None:
-        """Poll until `done`, while every server lives. Raises: ServerFailed: see `start`."""
+        """Poll until `done`, while all servers run. Raises: ServerFailed: see `start`."""
         deadline = time.monotonic() + _READY_WITHIN
         while not done():
             for process in self._processes.values():
@@ -273,7 +273,7 @@ class ControlPlane:
         return self._answers("/readyz")
 
     def _has_default_account(self) -> bool:
-        """The last thing that must be there before a pod can be made."""
+        """Whether the default service account exists, the last prerequisite of creating a pod."""
         return self._answers("/api/v1/namespaces/default/serviceaccounts/default")
 
     def _answers(self, path: str) -> bool:

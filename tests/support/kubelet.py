@@ -1,6 +1,6 @@
-"""Stands in for the scheduler and the kubelet: pods get a node, a status and, when deleted, an end.
+"""Simulates the scheduler and the kubelet: pods are bound to a node, get a status and, when deleted, are removed.
 
-No container ever runs. What a pod reports follows from its spec: see `tests.support.pod_status`.
+No containers run. The status of a pod depends on its spec: see `tests.support.pod_status`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RETRY_AFTER = 0.2
 
 
 class Kubelet:
-    """Runs in a thread of its own beside the test, from `start` to `stop`; outlives restarts of the API server."""
+    """Runs in a separate thread from `start` to `stop`; survives restarts of the API server."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane
@@ -37,7 +37,7 @@ class Kubelet:
         self._main: asyncio.Task[None] | None = None
 
     def start(self) -> Self:
-        """Register the node and begin; once it returns, pods are taken care of.
+        """Register the node and start; afterwards pods are run.
 
         Raises: RuntimeError: the node could not be registered.
         """
@@ -48,7 +48,7 @@ class Kubelet:
         return self
 
     def stop(self) -> None:
-        """End it; pods stay as they are."""
+        """Stop; pods are left as they are."""
         if self._main is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._main.cancel)
         self._thread.join()
@@ -95,7 +95,7 @@ class Kubelet:
 
 
 class _Pods:
-    """The pods of the cluster, each looked after by one worker at a time and always in its newest version."""
+    """The pods of the cluster, each handled by one worker at a time, in its latest version."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -105,17 +105,17 @@ class _Pods:
         self._addresses = 0
 
     async def watch(self) -> None:
-        """List and watch all pods, for ever; from the start again whenever the stream or the API server ends."""
+        """List and watch all pods forever; relist whenever the stream or the API server ends."""
         while True:
             try:
                 async for pod in _pods(self._session):
                     self._see(pod)
             except (aiohttp.ClientError, TimeoutError, ValueError):
-                pass  # restarted, or the resource version is too old: list again
+                pass  # restarted, or the resource version is too old: relist
             await asyncio.sleep(_RETRY_AFTER)
 
     async def carry_out(self) -> None:
-        """Look after one pod after the other, for ever."""
+        """Handle pods one at a time, forever."""
         while True:
             uid = await self._queue.get()
             self._busy.add(uid)
@@ -160,16 +160,16 @@ class _Pods:
 
     def _address(self, pod: dict[str, Any]) -> str:
         """The pod's own address, or the next free one of 10.244.0.0/16."""
-        known: str | None = (pod.get("status") or {}).get("podIP")
-        if known:
-            return known
+        address: str | None = (pod.get("status") or {}).get("podIP")
+        if address:
+            return address
         self._addresses += 1
         return f"10.244.{self._addresses // 250 % 250}.{self._addresses % 250 + 2}"
 
     async def _send(self, method: str, path: str, body: dict[str, Any], *, agent: str) -> bool:
-        """False where the API server says no: the pod is gone or has changed, and an event tells of that.
+        """Returns: False if the API server refuses: the pod is deleted or has changed, and an event follows.
 
-        Raises: aiohttp.ClientError: it should be tried again.
+        Raises: aiohttp.ClientError: the request should be retried.
         """
         kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"User-Agent": f"{agent}/stand-in", "Content-Type": kind}
@@ -191,7 +191,7 @@ def _concerns_us(pod: dict[str, Any]) -> bool:
 
 
 async def _pods(session: aiohttp.ClientSession) -> AsyncIterator[dict[str, Any]]:
-    """Every pod there is, then every pod as it changes, until the stream ends."""
+    """All pods, followed by changed pods, until the stream ends."""
     async with session.get("/api/v1/pods") as response:
         response.raise_for_status()
         listed = orjson.loads(await response.read())

@@ -1,4 +1,4 @@
-"""Runs a program that must not outlive the process that started it, however that one ends.
+"""Runs a program that must not outlive the process that started it, however that process ends.
 
 `python leash.py [--user=NUMBER] PROGRAM [ARGUMENT…]`: the program, run by that user, is killed once this script's
 standard input is closed, which the system does when the parent dies, even by SIGKILL. Ends with the program's own exit
@@ -19,19 +19,21 @@ def main() -> int:
     command, user = sys.argv[1:], None
     if command[0].startswith("--user="):
         user = int(command.pop(0).partition("=")[2])
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=user and [])
+    program = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=None if user is None else []
+    )
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         program.send_signal(number)
 
-    def kill_when_alone() -> None:
+    def kill_when_orphaned() -> None:
         while os.read(0, 1024):
             pass
         program.kill()
 
-    signal.signal(signal.SIGTERM, hand_on)
-    signal.signal(signal.SIGINT, hand_on)
-    threading.Thread(target=kill_when_alone, daemon=True).start()
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, forward)
+    threading.Thread(target=kill_when_orphaned, daemon=True).start()
     return program.wait()
 
 

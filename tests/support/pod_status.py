@@ -1,4 +1,4 @@
-"""What the stand-in kubelet reports of a pod, from its spec alone."""
+"""The status that the simulated kubelet reports for a pod, derived from its spec."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-CRASHES = "kubelet.test/crashes"
-"""A pod with this annotation starts and dies again: CrashLoopBackOff, or Failed where it belongs to a Job."""
+CRASH_ANNOTATION = "kubelet.test/crashes"
+"""A pod with this annotation crashes: CrashLoopBackOff, or Failed if it belongs to a Job."""
 
 _UNPULLABLE = ("broken", "does-not-exist")
 
@@ -16,18 +16,18 @@ Object = Mapping[str, Any]
 
 
 def status_of(pod: Object, address: str) -> dict[str, Any]:
-    """The status that a kubelet would report once it did all it can for this pod.
+    """The final status of a pod.
 
-    Running and ready; Succeeded where a Job owns the pod; stuck in ImagePullBackOff where an image's name contains
-    `broken` or `does-not-exist`; crashing where annotated so (see `CRASHES`). `address` is the pod's own.
+    Running and ready; Succeeded if a Job owns the pod; ImagePullBackOff if an image's name contains `broken` or
+    `does-not-exist`; crashing if annotated with `CRASH_ANNOTATION`. `address` is the pod's address.
     """
     spec = pod["spec"]
-    crashes = CRASHES in (pod["metadata"].get("annotations") or {})
+    crashes = CRASH_ANNOTATION in (pod["metadata"].get("annotations") or {})
     ends = _belongs_to_job(pod)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     inits = [_init(container, now) for container in spec.get("initContainers") or []]
     stuck = any("waiting" in init["state"] for init in inits)
-    containers = [_main(container, now, crashes=crashes, ends=ends, held=stuck) for container in spec["containers"]]
+    containers = [_main(container, now, crashes=crashes, ends=ends, blocked=stuck) for container in spec["containers"]]
     phase = _phase(containers, crashes=crashes, ends=ends)
     ready = phase == "Running" and all(container["ready"] for container in containers)
     status: dict[str, Any] = {
@@ -48,7 +48,7 @@ def status_of(pod: Object, address: str) -> dict[str, Any]:
 
 
 def needs_report(pod: Object) -> bool:
-    """Whether the pod has no status of ours yet, or its spec has changed since."""
+    """Whether no status has been reported for the pod yet, or its spec has changed since."""
     status = pod.get("status") or {}
     reported = [
         (each["name"], each["image"])
@@ -84,8 +84,8 @@ def _init(container: Object, now: str) -> dict[str, Any]:
     return _terminated(container, now, code=0)
 
 
-def _main(container: Object, now: str, *, crashes: bool, ends: bool, held: bool) -> dict[str, Any]:
-    if held:
+def _main(container: Object, now: str, *, crashes: bool, ends: bool, blocked: bool) -> dict[str, Any]:
+    if blocked:
         return _waiting(container, "PodInitializing")
     if _unpullable(container):
         return _waiting(container, "ImagePullBackOff")
@@ -101,7 +101,7 @@ def _main(container: Object, now: str, *, crashes: bool, ends: bool, held: bool)
 
 
 def _unpullable(container: Object) -> bool:
-    return any(word in container["image"] for word in _UNPULLABLE)
+    return any(name in container["image"] for name in _UNPULLABLE)
 
 
 def _running(container: Object, now: str) -> dict[str, Any]:

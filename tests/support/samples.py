@@ -1,4 +1,4 @@
-"""The nouns that the tests of the pass speak of."""
+"""Sample values of the model for tests of passes."""
 
 from __future__ import annotations
 

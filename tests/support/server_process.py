@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 class ServerFailed(Exception):
-    """A server ended, or did not become ready. The text ends with the tail of its log."""
+    """A server ended, or did not become ready. The text has the end of its log."""
 
 
 class ServerProcess:
@@ -57,7 +57,7 @@ class ServerProcess:
             raise ServerFailed(f"{self.name} ended with {self._child.returncode}:\n{self.tail()}")
 
     def stop(self, grace: float = 10) -> None:
-        """Ask it to end, and kill it after `grace` seconds (0: at once). Harmless when it has ended."""
+        """Terminate it, and kill it after `grace` seconds (0: at once). Idempotent."""
         if grace > 0 and self.running:
             self._child.send_signal(self._ending)
             with suppress(subprocess.TimeoutExpired):  # then closing the pipe makes the leash kill it
@@ -72,7 +72,7 @@ class ServerProcess:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many loopback ports on which nothing listens now."""
+    """Loopback ports on which nothing listens."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -1,4 +1,4 @@
-"""Everything that a pass needs, for real but for the cluster: Git, a store, and the sandbox as the API server."""
+"""A complete environment of a pass: Git, a store, and the sandbox as the API server."""
 
 from __future__ import annotations
 
@@ -75,24 +75,24 @@ def command(kind: CommandKind, by: str, *, to: str | None = None, release: bool 
 
 
 class Requests:
-    """Stands before an ASGI application and keeps the method and path of each request."""
+    """Wraps an ASGI application and records the method and path of each request."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self.seen: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._api, name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            self.seen.append((scope["method"], scope["path"] + "?" + scope["query_string"].decode()))
+            self.received.append((scope["method"], scope["path"] + "?" + scope["query_string"].decode()))
         await self._api(scope, receive, send)
 
     @property
     def writes(self) -> list[str]:
-        """Everything that could have changed something."""
-        return [f"{method} {path}" for method, path in self.seen if method in WRITES and "dryRun" not in path]
+        """All requests that can change objects."""
+        return [f"{method} {path}" for method, path in self.received if method in WRITES and "dryRun" not in path]
 
 
 class Clock:
@@ -108,7 +108,7 @@ class Clock:
 
 @dataclass
 class World:
-    """One app, `web`, of the folder `app` of a repository."""
+    """The app `web` from the folder `app` of a repository, with its cluster and store."""
 
     folder: Path
     repository: GitRepo
@@ -125,7 +125,7 @@ class World:
         self.restart()
 
     def restart(self, **app: Any) -> Reconciler:
-        """A new process on the same store, maybe with another configuration of the app."""
+        """Simulates a restart with the same store, optionally with another configuration of the app."""
         self.app = replace(self.app, **app)
         self.runner = self.make_runner()
         return self.runner
@@ -141,7 +141,7 @@ class World:
         return Recorder(self.store, ["chat"], self.clock, lambda: None)
 
     async def commit(self, files: Mapping[str, str], subject: str = "Change things") -> str:
-        """Commits files below `app/`, and fetches."""
+        """Commits files in `app/`, and fetches."""
         self.repository.write({f"app/{name}": text for name, text in files.items()})
         sha = self.repository.commit(subject)
         await self.source.fetch()
@@ -155,18 +155,18 @@ class World:
         return result
 
     async def settle(self) -> PassResult:
-        """Passes until the app's revision is good: rolled out, and steady for its settle time."""
-        await until(self._is_well, "the rollout")
+        """Runs passes until the app's revision is good: rolled out, and stable for its settle time."""
+        await until(self._is_healthy, "the rollout")
         self.clock.advance(seconds=self.app.settle.total_seconds())
         result = await self.run()
         assert result.state == "good", result
         return result
 
-    async def _is_well(self) -> bool:
+    async def _is_healthy(self) -> bool:
         result = await self.run()
-        return result.report.in_sync and all(one.state == "healthy" for one in result.health)
+        return result.report.in_sync and all(health.state == "healthy" for health in result.health)
 
-    # -- the cluster, as others use it ---------------------------------------------------------------------------
+    # -- the cluster, as used by others --------------------------------------------------------------------------
 
     async def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         return await self.cluster.request(method, path, body=json.dumps(body).encode() if body else None,
@@ -177,7 +177,7 @@ class World:
         return await self.request("PATCH", path, body, "application/merge-patch+json")
 
     async def apply(self, kind: str, text: str, name: str = "web", manager: str = "pipeline") -> None:
-        """Server-side apply by somebody else."""
+        """Server-side apply by another manager."""
         path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
         await self.cluster.request("PATCH", path, body=text.encode(), content_type="application/apply-patch+yaml")
 
@@ -188,13 +188,13 @@ class World:
         await self.request("DELETE", f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}")
 
     async def image(self) -> str:
-        found = await self.get("Deployment")
-        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+        live = await self.get("Deployment")
+        return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    # -- what is remembered --------------------------------------------------------------------------------------
+    # -- the store -----------------------------------------------------------------------------------------------
 
-    async def told(self, app: str = "web") -> list[str]:
-        """What people were told, in order: `drift opened`, `drift resolved (healed)`."""
+    async def incident_events(self, app: str = "web") -> list[str]:
+        """The transitions of incidents in order: `drift opened`, `drift resolved (healed)`."""
         entries = [e for e in await self.store.history(app, 500) if e.kind is HistoryKind.INCIDENT]
         return [
             f"{e.details['type']} {e.details['event']}"
@@ -204,7 +204,7 @@ class World:
 
     async def incidents(self, app: str = "web") -> dict[str, str]:
         """The message of each open incident, by its type."""
-        return {str(one.type): one.message for one in await self.store.open_incidents(app)}
+        return {str(incident.type): incident.message for incident in await self.store.open_incidents(app)}
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 
@@ -235,8 +235,8 @@ def statuses(report: Report) -> dict[str, Status]:
     return {f"{v.ref.kind}/{v.ref.name}": v.status for v in report.verdicts}
 
 
-async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, within: float = 15) -> Any:
-    """The first true answer of `condition`. Raises: AssertionError: none in time."""
+async def until(condition: Callable[[], Awaitable[Any] | Any], awaited: str, within: float = 15) -> Any:
+    """The first true result of `condition`. Raises: AssertionError: none in time."""
     end = asyncio.get_running_loop().time() + within
     while True:
         answer = condition()
@@ -244,18 +244,18 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, within
             answer = await answer
         if answer:
             return answer
-        assert asyncio.get_running_loop().time() < end, f"waited in vain for {what}"
+        assert asyncio.get_running_loop().time() < end, f"waited in vain for {awaited}"
         await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
-async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> AsyncIterator[World]:
+async def create_world(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         repository = GitRepo(folder / "repository")
         repository.write({f"app/{name}": text for name, text in files}).commit("Deploy web")
         sandbox = Sandbox(rollout=RolloutSettings(pod_start=0.01, job_duration=0.01))
         requests = Requests(sandbox._api)
-        sandbox._api = requests  # type: ignore[assignment]  # it is what stands before the API
+        sandbox._api = requests  # type: ignore[assignment]  # it wraps the API
         await stack.enter_async_context(sandbox.serve())
         cluster = await Cluster.connect(ClusterAccess("sandbox", sandbox.write_kubeconfig(folder / "kubeconfig")))
         stack.push_async_callback(cluster.close)
@@ -270,5 +270,5 @@ async def opened(folder: Path, files: Sequence[tuple[str, str]], **app: Any) -> 
         await world.request(
             "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
         )
-        requests.seen.clear()
+        requests.received.clear()
         yield world

@@ -1,4 +1,4 @@
-"""Fixtures: a world of its own for every test that asks for one."""
+"""Fixtures: a separate world for each test."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.world import World, config_map, deployment, opened
+from tests.support.world import World, config_map, create_world, deployment
 
-Opened = Callable[..., AbstractAsyncContextManager[World]]
-
-
-@pytest.fixture
-def a_world(tmp_path: Path) -> Opened:
-    """Opens a world whose app has a Deployment and a ConfigMap, configured as the test says."""
-
-    def open_world(**app: Any) -> AbstractAsyncContextManager[World]:
-        return opened(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))], **app)
-
-    return open_world
+OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
-async def observed(a_world: Opened) -> AsyncIterator[World]:
-    async with a_world() as world:
+def open_world(tmp_path: Path) -> OpenWorld:
+    """Opens a world whose app has a Deployment and a ConfigMap, with the test's configuration."""
+
+    def open_with(**app: Any) -> AbstractAsyncContextManager[World]:
+        return create_world(tmp_path, [("deployment.yaml", deployment()), ("config.yaml", config_map(a="1"))], **app)
+
+    return open_with
+
+
+@pytest.fixture
+async def observed(open_world: OpenWorld) -> AsyncIterator[World]:
+    async with open_world() as world:
         yield world

@@ -1,1 +1,1 @@
-"""Asks a real API server which zero values it keeps and which defaults it puts in (see `__main__`)."""
+"""Probes a real API server for the zero values that it keeps and the defaults that it sets (see `__main__`)."""

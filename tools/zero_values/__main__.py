@@ -2,11 +2,11 @@
 
     python -m tools.zero_values --kubectl KUBECTL --kubeconfig FILE
 
-Asks the server by dry-run creates of small objects (`seeds.yaml`) in the namespace `default`; nothing is stored. Every
-struct of Kubernetes' own types that can be put somewhere is put there, and each of its fields is set to `false`, `0`,
-`""`, `[]` or `{}` by itself. Where the server refuses that, how Go writes the field decides (the table of Go types
-in `driftd/sandbox/schemas`, see `tools/dump_openapi.py`): a pointer keeps its zero value. Where both are known, they
-must agree; disagreements are printed, and the server is right.
+It probes the server by dry-run creates of small objects (`seeds.yaml`) in the namespace `default`; nothing is stored.
+Every struct of Kubernetes' own types is inserted where it is allowed, and each of its fields is set to `false`, `0`,
+`""`, `[]` or `{}` separately. If the server refuses that, the encoding in Go decides (the table of Go types in
+`driftd/sandbox/schemas`, see `tools/dump_openapi.py`): a pointer keeps its zero value. If both are available, they must
+agree; disagreements are printed, and the server's answer is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> int:
     with Server(arguments.kubectl, arguments.kubeconfig) as server:
         version = server.get("/version")["gitVersion"]
         types = Types(documents(server))
-        findings = ask(server, types)
+        findings = probe(server, types)
     structs = go_structs()
     for line in disagreements(findings, types, structs):
         print(line, file=sys.stderr)
@@ -52,7 +52,7 @@ def main() -> int:
         TARGET.write_text(text)
     counts = f"{len(findings.kept)} kept, {len(findings.dropped)} dropped, {len(findings.defaults)} with defaults"
     refused = len(findings.refused - findings.kept - findings.dropped)
-    print(f"{version}: {server.asked} requests, {len(findings.reached)} types; {counts}, {refused} refused",
+    print(f"{version}: {server.requests} requests, {len(findings.reached)} types; {counts}, {refused} refused",
           file=sys.stderr)  # fmt: skip
     return 0
 
@@ -62,8 +62,8 @@ def documents(server: Server) -> dict[str, Any]:
     return {path: server.get(entry["serverRelativeURL"]) for path, entry in sorted(index.items()) if "/v" in path}
 
 
-def ask(server: Server, types: Types, seeds: Iterable[dict[str, Any]] | None = None) -> Findings:
-    """What the server makes of the fields that can be reached from the seeds."""
+def probe(server: Server, types: Types, seeds: Iterable[dict[str, Any]] | None = None) -> Findings:
+    """Probes the fields that can be reached from the seeds."""
     prober = Prober(server, types)
     for body in seeds if seeds is not None else read_seeds():
         api_version, kind = body["apiVersion"], body["kind"]
@@ -96,7 +96,7 @@ def go_structs() -> Mapping[str, Mapping[str, str]]:
 
 
 def kept_fields(findings: Findings, types: Types, structs: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """By type, the scalar fields whose zero value is stored: as observed, else as Go writes them."""
+    """By type, the scalar fields whose zero value is stored: as observed, or else as Go encodes them."""
     kept: dict[str, list[str]] = {}
     for struct, codes in structs.items():
         for name, code in codes.items():

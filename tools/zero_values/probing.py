@@ -1,4 +1,4 @@
-"""Field by field: what becomes of a zero value, and what stands there when nothing is said."""
+"""Probing, field by field: whether a zero value is stored, and which default is set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DERIVED = frozenset({
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"),
     ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"),
 })  # fmt: skip
-"""Fields whose default is made of the object's other fields, or of what is free (see `driftd/diff/defaults.py`)."""
+"""Fields whose default depends on other fields or on allocation (see `driftd/diff/defaults.py`)."""
 _SERVER_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "name",
     "namespace", "resourceVersion", "selfLink", "uid", "generateName",
@@ -44,7 +44,7 @@ _SERVER_METADATA = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """An object that the server takes, what it makes of it, and where such objects are created."""
+    """An object that the server accepts, the object as stored, and the path of its collection."""
 
     collection: str
     struct: str
@@ -54,7 +54,7 @@ class Seed:
 
 @dataclass(slots=True)
 class Findings:
-    """What the server said, by (type, field). A field may have several defaults, by its neighbours."""
+    """Observations by (type, field). A field may have several defaults, depending on other fields."""
 
     kept: set[tuple[str, str]] = field(default_factory=set)
     dropped: set[tuple[str, str]] = field(default_factory=set)
@@ -65,13 +65,13 @@ class Findings:
 
     def default(self, at: tuple[str, str], value: Any) -> None:
         itself = at[1] in ("status", "metadata") or (at[1] in ("apiVersion", "kind") and at[0] in self.kinds)
-        told = itself or at in _DERIVED or not _is_constant(value)
-        if not told and value not in self.defaults[at]:
+        excluded = itself or at in _DERIVED or not _is_constant(value)
+        if not excluded and value not in self.defaults[at]:
             self.defaults[at].append(value)
 
 
 class Prober:
-    """Explores from seeds: every struct that can be put somewhere is put there, and each of its fields asked for."""
+    """Explores from seeds: inserts every struct wherever it is allowed, and probes each of its fields."""
 
     def __init__(self, server: Server, types: Types) -> None:
         self._server = server
@@ -81,48 +81,52 @@ class Prober:
         self.findings = Findings(kinds=frozenset(types.kinds.values()))
 
     def explore(self, collection: str, struct: str, body: dict[str, Any]) -> bool:
-        """Everything that can be learnt from one seed. Returns whether the server takes the seed."""
+        """Probes everything that can be reached from a seed. Returns whether the server accepts the seed."""
         todo = [body]
-        taken = False
+        accepted = False
         while todo:
             candidate = todo.pop()
-            answer = self._server.created(collection, candidate)
+            answer = self._server.dry_run_create(collection, candidate)
             if answer is None:
                 continue
-            taken = True
+            accepted = True
             seed = Seed(collection, struct, candidate, answer)
             for path, name, value in _structs(candidate, struct, self._types):
                 self.findings.reached.add(name)
                 self._defaults(seed, path, name, value)
-                for one in self._types.fields(name):
-                    if _uninteresting(path, one.name):
+                for member in self._types.fields(name):
+                    if _uninteresting(path, member.name):
                         continue
-                    self._zero(seed, path, name, one)
-                    if one.struct is not None and one.name not in value:
-                        todo.extend(self._variations(seed, path, name, one))
-        return taken
+                    self._zero(seed, path, name, member)
+                    if member.struct is not None and member.name not in value:
+                        todo.extend(self._variations(seed, path, name, member))
+        return accepted
 
-    def _zero(self, seed: Seed, path: Path, struct: str, one: Field) -> None:
-        at = (struct, one.name)
-        if one.zero is None or self._asked[at] >= _SPOTS or at in self.findings.kept | self.findings.dropped:
+    def _zero(self, seed: Seed, path: Path, struct: str, member: Field) -> None:
+        at = (struct, member.name)
+        if member.zero is None or self._asked[at] >= _SPOTS or at in self.findings.kept | self.findings.dropped:
             return
         self._asked[at] += 1
         before = _at(seed.answer, path)
         changed = copy.deepcopy(seed.body)
-        _at(changed, path)[one.name] = copy.deepcopy(one.zero)
-        answer = self._server.created(seed.collection, changed)
+        _at(changed, path)[member.name] = copy.deepcopy(member.zero)
+        answer = self._server.dry_run_create(seed.collection, changed)
         if answer is None:
             self.findings.refused.add(at)
             return
         after = _at(answer, path)
         if not isinstance(after, dict):
             return
-        value = after.get(one.name)
+        value = after.get(member.name)
         if value is None:
             self.findings.dropped.add(at)
-        elif value == one.zero and isinstance(value, bool) == isinstance(one.zero, bool):
-            if isinstance(before, dict) and before.get(one.name) == one.zero and one.name not in _at(seed.body, path):
-                self.findings.default(at, value)  # written whether anybody said it or not
+        elif value == member.zero and isinstance(value, bool) == isinstance(member.zero, bool):
+            if (
+                isinstance(before, dict)
+                and before.get(member.name) == member.zero
+                and member.name not in _at(seed.body, path)
+            ):
+                self.findings.default(at, value)  # stored whether or not it was in the request
             self.findings.kept.add(at)
         else:
             self.findings.default(at, value)
@@ -131,17 +135,17 @@ class Prober:
         answer = _at(seed.answer, path)
         if not isinstance(answer, dict) or struct in _PERSONAL or struct.endswith("Status"):
             return
-        for name, there in answer.items():
-            if name not in value and there is not None and not _uninteresting(path, name):
-                self.findings.default((struct, name), there)
+        for name, default in answer.items():
+            if name not in value and default is not None and not _uninteresting(path, name):
+                self.findings.default((struct, name), default)
 
-    def _variations(self, seed: Seed, path: Path, struct: str, one: Field) -> Iterator[dict[str, Any]]:
-        """The seed with one more struct in it: beside what is there, or in place of all that is not required."""
-        if one.struct is None or self._placed[one.struct] >= _SPOTS:
+    def _variations(self, seed: Seed, path: Path, struct: str, member: Field) -> Iterator[dict[str, Any]]:
+        """The seed with another struct: in addition to the others, or in place of all that are not required."""
+        if member.struct is None or self._placed[member.struct] >= _SPOTS:
             return
         required = {f.name for f in self._types.fields(struct) if f.required}
-        minimal = self._types.example(one)
-        empty: Any = [{}] if one.repeated else {}
+        minimal = self._types.example(member)
+        empty: Any = [{}] if member.repeated else {}
         for example in (minimal, empty) if minimal != empty else (minimal,):
             for alone in (False, True):
                 changed = copy.deepcopy(seed.body)
@@ -149,9 +153,9 @@ class Prober:
                 if alone:
                     for name in [n for n in target if n not in required and n not in ("name", "metadata")]:
                         del target[name]
-                target[one.name] = copy.deepcopy(example)
-                if self._server.created(seed.collection, changed) is not None:
-                    self._placed[one.struct] += 1
+                target[member.name] = copy.deepcopy(example)
+                if self._server.dry_run_create(seed.collection, changed) is not None:
+                    self._placed[member.struct] += 1
                     yield changed
                     return
 
@@ -159,15 +163,15 @@ class Prober:
 def _structs(body: Any, struct: str, types: Types, path: Path = ()) -> Iterator[tuple[Path, str, dict[str, Any]]]:
     yield path, struct, body
     for name, value in body.items():
-        one = types.field(struct, name)
-        if one is None or one.struct is None or _uninteresting(path, name):
+        member = types.field(struct, name)
+        if member is None or member.struct is None or _uninteresting(path, name):
             continue
-        if one.repeated and isinstance(value, list):
+        if member.repeated and isinstance(value, list):
             for index, item in enumerate(value):
                 if isinstance(item, dict):
-                    yield from _structs(item, one.struct, types, (*path, name, index))
-        elif not one.repeated and isinstance(value, dict):
-            yield from _structs(value, one.struct, types, (*path, name))
+                    yield from _structs(item, member.struct, types, (*path, name, index))
+        elif not member.repeated and isinstance(value, dict):
+            yield from _structs(value, member.struct, types, (*path, name))
 
 
 def _uninteresting(path: Path, name: str) -> bool:
@@ -177,7 +181,7 @@ def _uninteresting(path: Path, name: str) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    """Whether a value may be everybody's default: not an address or a name that was made for this one object."""
+    """Whether a value can be a general default: not an address or a name that was generated for this object."""
     text = json.dumps(value)
     return len(text) <= 400 and not any(mark in text for mark in ("10.96.", "kube-api-access-", "controller-uid"))
 

@@ -1,4 +1,4 @@
-"""A real API server, asked through `kubectl proxy`."""
+"""A real API server, accessed through `kubectl proxy`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Server:
 
     def __init__(self, kubectl: str, kubeconfig: str) -> None:
         self._command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
-        self.asked = 0
+        self.requests = 0
 
     def __enter__(self) -> Self:
         self._proxy = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # the user's own kubectl
@@ -32,15 +32,15 @@ class Server:
         self._proxy.wait()
 
     def get(self, path: str) -> Any:
-        """What is at a path. Raises: RuntimeError: the server says no."""
+        """The document at a path. Raises: RuntimeError: the request was refused."""
         status, body = self._request("GET", path, None)
         if status != 200:
             raise RuntimeError(f"GET {path}: {status} {body}")
         return body
 
-    def created(self, collection: str, obj: dict[str, Any]) -> dict[str, Any] | None:
-        """The object as it would be stored, or None where the server refuses it."""
-        self.asked += 1
+    def dry_run_create(self, collection: str, obj: dict[str, Any]) -> dict[str, Any] | None:
+        """The object as it would be stored; None if the server refuses it."""
+        self.requests += 1
         status, body = self._request("POST", f"{collection}?dryRun=All&fieldValidation=Strict", obj)
         return body if status in (200, 201) else None
 

@@ -1,4 +1,4 @@
-"""Kubernetes' own types, out of the server's OpenAPI documents, and how Go writes their fields."""
+"""Kubernetes' own types, from the server's OpenAPI documents, and how Go encodes their fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_DEPTH = 6
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a type. `struct` names the type that it holds, itself or in a list (`repeated`)."""
+    """A field of a type. `struct` is the name of its type, or of its items' type (`repeated`)."""
 
     name: str
     kind: str
@@ -31,7 +31,7 @@ class Field:
 
     @property
     def zero(self) -> Any:
-        """The zero value in JSON, or None where there is none to ask for (quantities, times)."""
+        """The zero value in JSON; None for types that are not probed (quantities, times)."""
         return {"boolean": False, "integer": 0, "number": 0, "string": "", "array": [], "object": {}}.get(self.kind)
 
 
@@ -59,7 +59,7 @@ class Types:
         return self._field(name, member, False) if member is not None else None
 
     def minimal(self, struct: str, depth: int = 0) -> dict[str, Any]:
-        """A value with all that the schema says is required, filled with what most fields take."""
+        """A value with all required fields, filled with values that most fields accept."""
         return {
             field.name: self.example(field, depth + 1)
             for field in self.fields(struct)

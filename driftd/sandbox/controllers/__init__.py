@@ -1,4 +1,4 @@
-"""Enough of kube-controller-manager, scheduler and kubelet to make workloads roll out, become healthy, or not.
+"""Enough of kube-controller-manager, scheduler and kubelet for workloads to roll out and become healthy or fail.
 
 A container never becomes ready when its image names `broken` or `does-not-exist` (ImagePullBackOff), when its
 command ends in `exit 1`, or when its pod has the annotation `sandbox.driftd.io/fail` (CrashLoopBackOff).

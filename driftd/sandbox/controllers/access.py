@@ -1,4 +1,4 @@
-"""How controllers read and write: through the same rules as requests, under the names that real ones have."""
+"""The controllers' API client: it writes by the rules of requests, under the field managers of real controllers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import controller_of, stamp
 from driftd.sandbox.world import World
-from driftd.sandbox.writes import Options, Writes
+from driftd.sandbox.writes import WriteOptions, Writes
 
 Object = dict[str, Any]
 
@@ -34,18 +34,18 @@ class Access:
         return stamp(self._world.clock())
 
     def get(self, key: CollectionKey, name: Name) -> Object | None:
-        """The object, unless it is gone or going."""
+        """The object; None where it does not exist or is being deleted."""
         obj = self._world.store.get(key, name)
         return obj if obj is not None and not obj["metadata"].get("deletionTimestamp") else None
 
-    def owned(self, owner: Object, key: CollectionKey) -> list[Object]:
-        """What `owner` controls in a collection, by name."""
+    def controlled_by(self, owner: Object, key: CollectionKey) -> list[Object]:
+        """The objects of a collection whose controller is `owner`, by name."""
         uid = owner["metadata"]["uid"]
-        found = (self.get(k, name) for k, name in self._world.store.owned_by(uid) if k == key)
-        return [obj for obj in found if obj is not None and (controller_of(obj) or {}).get("uid") == uid]
+        objects = (self.get(k, name) for k, name in self._world.store.owned_by(uid) if k == key)
+        return [obj for obj in objects if obj is not None and (controller_of(obj) or {}).get("uid") == uid]
 
     def create(self, key: CollectionKey, owner: Object, body: Object) -> Object:
-        """Creates an object that `owner` controls."""
+        """Creates an object with `owner` as its controller."""
         kind = self._world.registry.preferred(key)
         reference = {
             "apiVersion": owner["apiVersion"],
@@ -59,33 +59,33 @@ class Access:
         head = {"apiVersion": kind.resource.api_version, "kind": kind.resource.kind}
         namespace = owner["metadata"].get("namespace", "")
         return self._writes.create(
-            kind, namespace, {**body, **head, "metadata": metadata}, Options(manager=MANAGER)
+            kind, namespace, {**body, **head, "metadata": metadata}, WriteOptions(manager=MANAGER)
         ).obj
 
     def change(self, key: CollectionKey, name: Name, change: Callable[[Object], Object]) -> None:
-        self._writes.replace_with(self._world.registry.preferred(key), name, change, Options(manager=MANAGER))
+        self._writes.replace_with(self._world.registry.preferred(key), name, change, WriteOptions(manager=MANAGER))
 
     def set_status(
         self, key: CollectionKey, obj: Object, status: Object, *, annotations: dict[str, str] | None = None,
         manager: str = MANAGER,
     ) -> None:  # fmt: skip
-        """Writes a status where it differs."""
-        held = obj["metadata"].get("annotations") or {}
-        wanted = {**held, **(annotations or {})}
-        if same(obj.get("status"), status) and same(held, wanted):
+        """Writes a status (and annotations) if it differs."""
+        current = obj["metadata"].get("annotations") or {}
+        merged = {**current, **(annotations or {})}
+        if same(obj.get("status"), status) and same(current, merged):
             return
         name = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
         def change(live: Object) -> Object:
-            metadata = {**live["metadata"], "annotations": wanted} if wanted else live["metadata"]
+            metadata = {**live["metadata"], "annotations": merged} if merged else live["metadata"]
             return {**live, "metadata": metadata, "status": status}
 
         self._writes.replace_with(
-            self._world.registry.preferred(key), name, change, Options(manager=manager, subresource="status")
+            self._world.registry.preferred(key), name, change, WriteOptions(manager=manager, subresource="status")
         )
 
     def bind(self, pod: Object, node: str) -> Object:
-        """What the scheduler's binding does: it leaves no entry in managedFields."""
+        """Assigns a pod to a node. Like the scheduler's binding, it adds no entry to managedFields."""
         name = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         return self._world.store.put(("", "pods"), name, {**pod, "spec": {**pod["spec"], "nodeName": node}})
 
@@ -96,7 +96,7 @@ class Access:
 
 
 def template_hash(template: Object, collisions: int = 0) -> str:
-    """A short name for what a pod template says."""
+    """A short hash of a pod template."""
     text = json.dumps([template, collisions], sort_keys=True, separators=(",", ":"))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     letters = ""
@@ -107,7 +107,7 @@ def template_hash(template: Object, collisions: int = 0) -> str:
 
 
 def pod_from(template: Object, name: Object, labels: dict[str, str] | None = None) -> Object:
-    """A pod of a template. `name` is `{"name": …}` or `{"generateName": …}`."""
+    """A pod from a template. `name` is `{"name": …}` or `{"generateName": …}`."""
     metadata = {
         key: value for key, value in template["metadata"].items() if key in ("labels", "annotations", "finalizers")
     }
@@ -127,7 +127,7 @@ def is_finished(pod: Object) -> bool:
 
 
 def with_condition(conditions: list[Object] | None, new: Object, now: str) -> list[Object]:
-    """The conditions with one of them set; its transition time moves only when its status does."""
+    """The conditions with `new` set; its transition time changes only with its status."""
     kept = list(conditions or ())
     for index, old in enumerate(kept):
         if old["type"] == new["type"]:
@@ -137,9 +137,9 @@ def with_condition(conditions: list[Object] | None, new: Object, now: str) -> li
     return [*kept, {**new, "lastTransitionTime": now}]
 
 
-def rounded(value: Any, whole: int, *, up: bool) -> int:
-    """An absolute number for an int or a percentage of `whole`."""
+def scaled_value(value: Any, total: int, *, up: bool) -> int:
+    """An int as it is, or a percentage of `total` as a number."""
     if isinstance(value, int):
         return value
-    share = int(str(value).rstrip("%")) * whole
+    share = int(str(value).rstrip("%")) * total
     return -(-share // 100) if up else share // 100

@@ -1,4 +1,4 @@
-"""DaemonSets: one pod, for there is one node."""
+"""DaemonSets: one pod each, since there is one node."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class DaemonSets:
             return None
         spec = daemon_set["spec"]
         revision = template_hash(spec["template"])
-        pods = self._access.owned(daemon_set, _PODS)
-        wanted = self._fits(spec["template"]["spec"])
-        if spec["updateStrategy"]["type"] == "RollingUpdate" or not wanted:
-            for pod in [p for p in pods if not wanted or p["metadata"]["labels"].get(_REVISION) != revision]:
+        pods = self._access.controlled_by(daemon_set, _PODS)
+        desired = self._fits(spec["template"]["spec"])
+        if spec["updateStrategy"]["type"] == "RollingUpdate" or not desired:
+            for pod in [p for p in pods if not desired or p["metadata"]["labels"].get(_REVISION) != revision]:
                 self._access.delete(_PODS, pod)
                 pods.remove(pod)
-        if wanted and not pods:
+        if desired and not pods:
             body = pod_from(spec["template"], {"generateName": f"{name[1]}-"}, {_REVISION: revision})
             pods = [self._access.create(_PODS, daemon_set, body)]
-        self._report(daemon_set, pods, revision, wanted=wanted)
+        self._update_status(daemon_set, pods, revision, desired=desired)
         return None
 
     def _fits(self, spec: Object) -> bool:
@@ -42,12 +42,12 @@ class DaemonSets:
         labels = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
         return all(labels.get(key) == value for key, value in selector.items())
 
-    def _report(self, daemon_set: Object, pods: list[Object], revision: str, *, wanted: bool) -> None:
+    def _update_status(self, daemon_set: Object, pods: list[Object], revision: str, *, desired: bool) -> None:
         ready = sum(map(is_ready, pods))
         updated = sum(pod["metadata"]["labels"].get(_REVISION) == revision for pod in pods)
         status: Object = {
             "currentNumberScheduled": len(pods),
-            "desiredNumberScheduled": int(wanted),
+            "desiredNumberScheduled": int(desired),
             "numberMisscheduled": 0,
             "numberReady": ready,
             "observedGeneration": daemon_set["metadata"]["generation"],
@@ -55,7 +55,7 @@ class DaemonSets:
         counts = {
             "updatedNumberScheduled": updated,
             "numberAvailable": ready,
-            "numberUnavailable": int(wanted) - ready,
+            "numberUnavailable": int(desired) - ready,
         }
         status |= {key: value for key, value in counts.items() if value}
         self._access.set_status(_KEY, daemon_set, status)

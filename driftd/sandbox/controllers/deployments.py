@@ -1,4 +1,4 @@
-"""Deployments roll from one ReplicaSet to the next, and say how it goes.
+"""Deployments: rollout from one ReplicaSet to the next, with progress in the status.
 
 Source: k8s.io/kubernetes/pkg/controller/deployment.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from driftd.sandbox.controllers.access import Access, rounded, template_hash, with_condition
+from driftd.sandbox.controllers.access import Access, scaled_value, template_hash, with_condition
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.store import Name
 
@@ -31,22 +31,22 @@ class Deployments:
         deployment = self._access.get(_KEY, name)
         if deployment is None:
             return None
-        sets = self._access.owned(deployment, _SETS)
+        sets = self._access.controlled_by(deployment, _SETS)
         current = next((s for s in sets if _same_template(s, deployment)), None)
         others = [s for s in sets if s is not current]
         if deployment["spec"].get("paused"):
-            return self._report(deployment, current, others)
+            return self._update_status(deployment, current, others)
         if current is None:
-            if _recreates(deployment) and self._shrink_all(others):
-                return self._report(deployment, None, others)
+            if _recreates(deployment) and self._scale_down_all(others):
+                return self._update_status(deployment, None, others)
             current = self._create(deployment, others)
-        self._number(current, others)
+        self._renumber(current, others)
         self._roll(deployment, current, others)
-        self._forget(deployment, others)
-        sets = self._access.owned(deployment, _SETS)
+        self._clean_up(deployment, others)
+        sets = self._access.controlled_by(deployment, _SETS)
         deployment = self._access.get(_KEY, name) or deployment
         current = next((s for s in sets if _same_template(s, deployment)), None)
-        return self._report(deployment, current, [s for s in sets if s is not current])
+        return self._update_status(deployment, current, [s for s in sets if s is not current])
 
     def _create(self, deployment: Object, others: list[Object]) -> Object:
         template = deployment["spec"]["template"]
@@ -76,15 +76,15 @@ class Deployments:
             body["spec"]["minReadySeconds"] = deployment["spec"]["minReadySeconds"]
         return self._access.create(_SETS, deployment, body)
 
-    def _number(self, current: Object, others: list[Object]) -> None:
-        """A ReplicaSet that is rolled back to becomes the newest revision."""
+    def _renumber(self, current: Object, others: list[Object]) -> None:
+        """Gives the current ReplicaSet the newest revision, as after a rollback."""
         newest = max(map(_revision, others), default=0)
         if _revision(current) <= newest:
             self._annotate(current, {_REVISION: str(newest + 1)})
 
     def _roll(self, deployment: Object, current: Object, others: list[Object]) -> None:
         if _recreates(deployment):
-            self._shrink_all(others)
+            self._scale_down_all(others)
             size = deployment["spec"].get("replicas", 1)
         else:
             size = _new_size(deployment, current["spec"].get("replicas", 0), others)
@@ -97,15 +97,15 @@ class Deployments:
         not_ready_new = size - current["status"].get("availableReplicas", 0)
         room = total - least - not_ready_new
         for old in sorted(others, key=_revision):
-            held = old["spec"].get("replicas", 0)
-            unhealthy = held - old["status"].get("availableReplicas", 0)
-            take = min(held, max(room, 0), max(unhealthy, 0)) or min(held, max(room, 0))
+            size_before = old["spec"].get("replicas", 0)
+            unhealthy = size_before - old["status"].get("availableReplicas", 0)
+            take = min(size_before, max(room, 0), max(unhealthy, 0)) or min(size_before, max(room, 0))
             if take:
-                self._scale(old, held - take, deployment)
+                self._scale(old, size_before - take, deployment)
                 room -= take
 
-    def _shrink_all(self, sets: list[Object]) -> bool:
-        """Scales everything down; whether pods are still there."""
+    def _scale_down_all(self, sets: list[Object]) -> bool:
+        """Scales all sets to zero. Returns whether any of them still has pods."""
         for replica_set in sets:
             if replica_set["spec"].get("replicas"):
                 self._scale(replica_set, 0, None)
@@ -115,8 +115,8 @@ class Deployments:
         annotations = {**(replica_set["metadata"].get("annotations") or {})}
         if deployment is not None:
             annotations |= _size_annotations(deployment)
-        held = replica_set["metadata"].get("annotations") or {}
-        if replica_set["spec"].get("replicas") == size and same(held, annotations):
+        current = replica_set["metadata"].get("annotations") or {}
+        if replica_set["spec"].get("replicas") == size and same(current, annotations):
             return
         name = (replica_set["metadata"]["namespace"], replica_set["metadata"]["name"])
 
@@ -136,25 +136,25 @@ class Deployments:
 
         self._access.change(_SETS, name, change)
 
-    def _forget(self, deployment: Object, others: list[Object]) -> None:
+    def _clean_up(self, deployment: Object, others: list[Object]) -> None:
         limit = deployment["spec"].get("revisionHistoryLimit", 10)
         done = [s for s in others if not s["spec"].get("replicas") and not s["status"].get("replicas")]
         for replica_set in sorted(done, key=_revision)[: max(len(done) - limit, 0)]:
             self._access.delete(_SETS, replica_set)
 
-    def _report(self, deployment: Object, current: Object | None, others: list[Object]) -> float | None:
-        """Writes the status. Returns when to look again for the progress deadline, in seconds."""
+    def _update_status(self, deployment: Object, current: Object | None, others: list[Object]) -> float | None:
+        """Writes the status. Returns the seconds until the progress deadline has to be checked."""
         before, now = deployment["status"], self._access.stamp()
         status = _counts(deployment, current, others)
-        wanted = deployment["spec"].get("replicas", 1)
+        desired = deployment["spec"].get("replicas", 1)
         complete = (
-            status.get("updatedReplicas", 0) == wanted
-            and status.get("replicas", 0) == wanted
-            and status.get("availableReplicas", 0) == wanted
+            status.get("updatedReplicas", 0) == desired
+            and status.get("replicas", 0) == desired
+            and status.get("availableReplicas", 0) == desired
         )
         conditions: list[Object] = list(before.get("conditions") or ())
         conditions = with_condition(conditions, _available(deployment, status, now, conditions), now)
-        progressing, again = self._progressing(deployment, current, status, now, complete=complete)
+        progressing, check_after = self._progressing(deployment, current, status, now, complete=complete)
         if progressing is not None:
             conditions = with_condition(conditions, progressing, now)
         status["conditions"] = conditions
@@ -162,7 +162,7 @@ class Deployments:
             status["collisionCount"] = before["collisionCount"]
         annotations = {_REVISION: str(_revision(current))} if current is not None else None
         self._access.set_status(_KEY, deployment, status, annotations=annotations)
-        return again
+        return check_after
 
     def _progressing(
         self, deployment: Object, current: Object | None, status: Object, now: str, *, complete: bool
@@ -193,11 +193,11 @@ class Deployments:
         if old["reason"] == "ProgressDeadlineExceeded":
             return old, None
         since = datetime.fromisoformat(old.get("lastUpdateTime") or now)
-        left = self._deadline(deployment) - (self._access.now() - since).total_seconds()
-        if left > 0:
-            if old["reason"] == "NewReplicaSetAvailable":  # it was complete, and pods were lost since: no rollout
+        remaining = self._deadline(deployment) - (self._access.now() - since).total_seconds()
+        if remaining > 0:
+            if old["reason"] == "NewReplicaSetAvailable":  # pods of a completed rollout were lost: not a new rollout
                 return old, None
-            return old, left
+            return old, remaining
         text = f"{name} has timed out progressing."
         return _condition("Progressing", "False", "ProgressDeadlineExceeded", text, now, None), None
 
@@ -232,7 +232,7 @@ def _available(deployment: Object, status: Object, now: str, conditions: list[Ob
 
 
 def _condition(kind: str, status: str, reason: str, message: str, now: str, old: Object | None) -> Object:
-    """A condition, with the time of its last change; `old` keeps its own when nothing changed."""
+    """A condition with the time of its last change: that of `old` if status and reason are the same."""
     if old is not None and (old["status"], old.get("reason")) == (status, reason):
         return {**old, "message": message}
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastUpdateTime": now}
@@ -241,10 +241,10 @@ def _condition(kind: str, status: str, reason: str, message: str, now: str, old:
 def _same_template(replica_set: Object, deployment: Object) -> bool:
     template = replica_set["spec"]["template"]
     labels = {k: v for k, v in (template["metadata"].get("labels") or {}).items() if k != _HASH}
-    wanted = deployment["spec"]["template"]
-    bare = {**template, "metadata": {**template["metadata"], "labels": labels}}
-    mine = {**wanted, "metadata": {**wanted["metadata"], "labels": wanted["metadata"].get("labels") or {}}}
-    return same(bare, mine)
+    desired = deployment["spec"]["template"]
+    actual = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    expected = {**desired, "metadata": {**desired["metadata"], "labels": desired["metadata"].get("labels") or {}}}
+    return same(actual, expected)
 
 
 def _revision(replica_set: Object) -> int:
@@ -259,7 +259,7 @@ def _recreates(deployment: Object) -> bool:
 def _surge(deployment: Object) -> int:
     if _recreates(deployment):
         return 0
-    return rounded(
+    return scaled_value(
         deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"], deployment["spec"].get("replicas", 1), up=True
     )
 
@@ -268,17 +268,17 @@ def _unavailable(deployment: Object) -> int:
     replicas = int(deployment["spec"].get("replicas", 1))
     if _recreates(deployment):
         return int(replicas)
-    share = rounded(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], replicas, up=False)
+    share = scaled_value(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], replicas, up=False)
     return min(share or (0 if _surge(deployment) else 1), int(replicas))
 
 
 def _new_size(deployment: Object, now: int, others: list[Object]) -> int:
-    """How large the newest ReplicaSet may be at this point of the rollout."""
+    """The allowed size of the newest ReplicaSet at this point of the rollout."""
     replicas = int(deployment["spec"].get("replicas", 1))
     if _recreates(deployment) or now >= replicas:
         return replicas
-    taken = now + sum(s["spec"].get("replicas", 0) for s in others)
-    return int(min(replicas, now + max(replicas + _surge(deployment) - taken, 0)))
+    total = now + sum(s["spec"].get("replicas", 0) for s in others)
+    return int(min(replicas, now + max(replicas + _surge(deployment) - total, 0)))
 
 
 def _size_annotations(deployment: Object) -> dict[str, str]:

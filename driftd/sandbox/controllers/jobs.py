@@ -1,4 +1,4 @@
-"""Jobs run their pods to the end, or give up."""
+"""Jobs: run pods to completion or up to the backoff limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Jobs:
         spec = job["spec"]
         if spec.get("suspend"):
             return None
-        pods = self._access.owned(job, _PODS)
+        pods = self._access.controlled_by(job, _PODS)
         succeeded = sum(pod["status"].get("phase") == "Succeeded" for pod in pods)
         failed = sum(pod["status"].get("phase") == "Failed" for pod in pods)
         active = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
@@ -33,10 +33,10 @@ class Jobs:
         missing = 0 if gave_up else min(spec.get("parallelism", 1), completions - succeeded) - len(active)
         body = pod_from(spec["template"], {"generateName": f"{name[1]}-"})
         active.extend(self._access.create(_PODS, job, body) for _ in range(missing))
-        self._report(job, active, succeeded, failed, done=succeeded >= completions, gave_up=gave_up)
+        self._update_status(job, active, succeeded, failed, done=succeeded >= completions, gave_up=gave_up)
         return None
 
-    def _report(
+    def _update_status(
         self, job: Object, active: list[Object], succeeded: int, failed: int, *, done: bool, gave_up: bool
     ) -> None:
         now = self._access.stamp()

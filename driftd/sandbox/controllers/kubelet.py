@@ -1,4 +1,4 @@
-"""The kubelet of the one node: pods start, become ready, finish, or fail as their images and commands say."""
+"""The kubelet of the only node: pods start, become ready, finish or fail, depending on their images and commands."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Kubelet:
             self._access.bind(pod, NODE)
             return self._settings.pod_start
         if not pod["status"].get("startTime"):
-            left = self._settings.pod_start - self._age(pod)
-            if left > 0:
-                return left
+            remaining = self._settings.pod_start - self._age(pod)
+            if remaining > 0:
+                return remaining
             self._starting.pop(pod["metadata"]["uid"], None)
             self._start(pod)
         elif pod["status"]["phase"] == "Running" and _is_job(pod):
@@ -43,7 +43,7 @@ class Kubelet:
         return self._settings.job_duration if _is_job(pod) else None
 
     def _age(self, pod: Object) -> float:
-        """Seconds since a pod was first seen. Creation times have no fractions, so they can't say."""
+        """Seconds since a pod's first reconciliation, since creation timestamps have no fractions of a second."""
         first = self._starting.setdefault(pod["metadata"]["uid"], self._access.now())
         return (self._access.now() - first).total_seconds()
 
@@ -93,9 +93,9 @@ class Kubelet:
 
 
 def _failure(pod: Object) -> str | None:
-    """Why a pod will not run; None for one that will."""
+    """The reason why a pod fails; None if it runs."""
     for container in pod["spec"]["containers"]:
-        if any(word in container.get("image", "") for word in _BROKEN_IMAGES):
+        if any(name in container.get("image", "") for name in _BROKEN_IMAGES):
             return "ImagePullBackOff"
     commands = ([*(c.get("command") or ()), *(c.get("args") or ())] for c in pod["spec"]["containers"])
     crashes = any(command and command[-1].strip().endswith("exit 1") for command in commands)

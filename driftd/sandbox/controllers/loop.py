@@ -1,4 +1,4 @@
-"""The controllers' work queue: writes name keys, keys are reconciled one after the other, on time."""
+"""The controllers' work queue: writes enqueue keys, which are reconciled one at a time when they are due."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Object = dict[str, Any]
 Key = tuple[CollectionKey, Name]
 Reconcile = Callable[[Name], float | None]
 
-_BATCH = 50
-"""Keys between two turns of the event loop, so that requests get theirs."""
+_BATCH_SIZE = 50
+"""Keys reconciled before control returns to the event loop, so that requests are served in between."""
 
 log = structlog.get_logger(__name__)
 
 
 class Controllers:
-    """All controllers of a world. They take note of writes from the start, and act while `run` runs."""
+    """All controllers of a world. Writes are enqueued from the start, and processed while `run` runs."""
 
     def __init__(self, world: World, writes: Writes, deletion: Deletion, settings: RolloutSettings) -> None:
         self._world = world
@@ -45,8 +45,8 @@ class Controllers:
         self._deletion = deletion
         access = Access(world, writes, deletion)
         self._reconcilers: dict[CollectionKey, Reconcile] = {
-            CRDS: self._define,
-            ("", "namespaces"): self._end_namespace,
+            CRDS: self._reconcile_definition,
+            ("", "namespaces"): self._reconcile_namespace,
         }
         if settings.enabled:
             kubelet = Kubelet(access, settings)
@@ -63,18 +63,18 @@ class Controllers:
         self._order = count()
         self._wake: asyncio.Event | None = None
         self._now: Callable[[], float] = lambda: 0.0
-        world.store.listen(self._note)
+        world.store.subscribe(self._on_change)
 
     async def run(self) -> None:
-        """Reconciles what is due, until it is cancelled."""
+        """Reconciles keys that are due, until cancelled."""
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._wake = asyncio.Event()
-        for key in list(self._due):  # times of an earlier loop mean nothing in this one
+        for key in list(self._due):  # the clock of an earlier event loop does not apply to this one
             self._due.pop(key)
             self._add(key, 0.0)
         while True:
-            for _ in range(_BATCH):
+            for _ in range(_BATCH_SIZE):
                 if not self._heap or self._heap[0][0] > loop.time():
                     break
                 time, _, key = heapq.heappop(self._heap)
@@ -91,8 +91,8 @@ class Controllers:
             except TimeoutError:
                 continue
 
-    def _note(self, key: CollectionKey, change: Change) -> None:
-        self._definitions.note(key, change)
+    def _on_change(self, key: CollectionKey, change: Change) -> None:
+        self._definitions.on_change(key, change)
         obj = change.after or change.before
         if obj is None:
             return
@@ -109,8 +109,8 @@ class Controllers:
 
     def _add(self, key: Key, delay: float) -> None:
         time = self._now() + delay
-        known = self._due.get(key)
-        if known is not None and known <= time:
+        due = self._due.get(key)
+        if due is not None and due <= time:
             return
         self._due[key] = time
         heapq.heappush(self._heap, (time, next(self._order), key))
@@ -121,16 +121,16 @@ class Controllers:
         try:
             delay = self._reconcilers[key[0]](key[1])
         except ApiError as error:
-            # a name may be taken or a namespace be ending: what is wrong is in the world, and may heal there
+            # for example a name in use or a terminating namespace: the state of the cluster, which may change
             log.debug("sandbox controller will try again", resource=key[0][1], name=key[1][1], error=str(error))
             delay = 1.0
         if delay is not None:
             self._add(key, delay)
 
-    def _define(self, name: Name) -> float | None:
+    def _reconcile_definition(self, name: Name) -> float | None:
         self._definitions.reconcile(name[1])
         return None
 
-    def _end_namespace(self, name: Name) -> float | None:
+    def _reconcile_namespace(self, name: Name) -> float | None:
         self._deletion.advance(("", "namespaces"), name)
         return None

@@ -1,4 +1,4 @@
-"""ReplicaSets keep as many pods as they are told to."""
+"""ReplicaSets: keep the desired number of pods."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ReplicaSets:
         if replica_set is None:
             return None
         spec = replica_set["spec"]
-        pods = [pod for pod in self._access.owned(replica_set, _PODS) if not is_finished(pod)]
-        wanted = spec.get("replicas", 1)
-        for _ in range(wanted - len(pods)):
+        pods = [pod for pod in self._access.controlled_by(replica_set, _PODS) if not is_finished(pod)]
+        desired = spec.get("replicas", 1)
+        for _ in range(desired - len(pods)):
             body = pod_from(spec["template"], {"generateName": f"{name[1]}-"})
             pods.append(self._access.create(_PODS, replica_set, body))
-        surplus = sorted(pods, key=is_ready)[: max(len(pods) - wanted, 0)]
+        surplus = sorted(pods, key=is_ready)[: max(len(pods) - desired, 0)]
         for pod in surplus:
             self._access.delete(_PODS, pod)
         pods = [pod for pod in pods if pod not in surplus]

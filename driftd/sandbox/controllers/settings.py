@@ -1,4 +1,4 @@
-"""How long things take."""
+"""Durations of simulated rollouts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FAIL_ANNOTATION = "sandbox.driftd.io/fail"
 
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
-    """Seconds, all of them. `enabled=False` leaves workloads alone: nothing rolls out, for scale runs."""
+    """All durations are in seconds. `enabled=False` turns workload controllers off, for scale runs."""
 
     pod_start: float = 0.3
-    """From a pod's creation to its being ready, or to its first failure."""
+    """From a pod's creation to its readiness or first failure."""
     job_duration: float = 0.3
-    """From a Job's pod running to its success."""
+    """From the start of a Job's pod to its success."""
     enabled: bool = True

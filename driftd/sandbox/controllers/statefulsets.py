@@ -1,4 +1,4 @@
-"""StatefulSets: pods with numbers, made upwards and replaced downwards, one at a time."""
+"""StatefulSets: numbered pods, created in ascending and replaced in descending order, one at a time."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ class StatefulSets:
             return None
         spec = stateful_set["spec"]
         revision = f"{name[1]}-{template_hash(spec['template'])}"
-        pods = {pod["metadata"]["name"]: pod for pod in self._access.owned(stateful_set, _PODS)}
+        pods = {pod["metadata"]["name"]: pod for pod in self._access.controlled_by(stateful_set, _PODS)}
         first = (spec.get("ordinals") or {}).get("start", 0)
-        wanted = [f"{name[1]}-{first + index}" for index in range(spec.get("replicas", 1))]
-        for surplus in pods.keys() - set(wanted):
+        pod_names = [f"{name[1]}-{first + index}" for index in range(spec.get("replicas", 1))]
+        for surplus in pods.keys() - set(pod_names):
             self._access.delete(_PODS, pods.pop(surplus))
-        self._fill(stateful_set, wanted, pods, revision)
-        self._renew(stateful_set, wanted, pods, revision)
-        self._report(stateful_set, list(pods.values()), revision)
+        self._create_missing(stateful_set, pod_names, pods, revision)
+        self._replace_outdated(stateful_set, pod_names, pods, revision)
+        self._update_status(stateful_set, list(pods.values()), revision)
         return None
 
-    def _fill(self, stateful_set: Object, wanted: list[str], pods: dict[str, Object], revision: str) -> None:
+    def _create_missing(
+        self, stateful_set: Object, pod_names: list[str], pods: dict[str, Object], revision: str
+    ) -> None:
         parallel = stateful_set["spec"].get("podManagementPolicy") == "Parallel"
-        for pod_name in wanted:
+        for pod_name in pod_names:
             if pod_name in pods:
                 if not parallel and not is_ready(pods[pod_name]):
                     return
@@ -51,12 +53,14 @@ class StatefulSets:
             if not parallel:
                 return
 
-    def _renew(self, stateful_set: Object, wanted: list[str], pods: dict[str, Object], revision: str) -> None:
+    def _replace_outdated(
+        self, stateful_set: Object, pod_names: list[str], pods: dict[str, Object], revision: str
+    ) -> None:
         strategy = stateful_set["spec"]["updateStrategy"]
         if strategy["type"] != "RollingUpdate":
             return
         partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
-        for pod_name in reversed(wanted[partition:]):
+        for pod_name in reversed(pod_names[partition:]):
             pod = pods.get(pod_name)
             if pod is None:
                 return
@@ -66,11 +70,11 @@ class StatefulSets:
             if not is_ready(pod):
                 return
 
-    def _report(self, stateful_set: Object, pods: list[Object], revision: str) -> None:
+    def _update_status(self, stateful_set: Object, pods: list[Object], revision: str) -> None:
         before = stateful_set["status"]
         updated = [pod for pod in pods if pod["metadata"]["labels"].get(_REVISION) == revision]
-        ready, wanted = sum(map(is_ready, pods)), stateful_set["spec"].get("replicas", 1)
-        done = len(updated) == wanted and ready == wanted
+        ready, desired = sum(map(is_ready, pods)), stateful_set["spec"].get("replicas", 1)
+        done = len(updated) == desired and ready == desired
         current = revision if done else before.get("currentRevision") or revision
         holding = [pod for pod in pods if pod["metadata"]["labels"].get(_REVISION) == current]
         counts = {

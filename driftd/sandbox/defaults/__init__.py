@@ -1,6 +1,6 @@
-"""The values that a real API server fills in when an object leaves them out, beyond those its OpenAPI names.
+"""Defaults that a real API server sets beyond those in its OpenAPI documents.
 
-`fill(obj)` is what decoding does (`SetDefaults_*` in Kubernetes' sources); it runs on every write.
+`fill(obj)` corresponds to `SetDefaults_*` in Kubernetes' sources, which run on every write.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BY_KIND = {**WORKLOADS, **NETWORK, **CLUSTER}
 
 
 def fill(group: str, obj: dict[str, Any]) -> None:
-    """Fills the defaults into a decoded object, in place."""
+    """Sets the defaults of a decoded object, in place."""
     filler = _BY_KIND.get((group, obj["kind"]))
     if filler is not None:
         filler(obj)

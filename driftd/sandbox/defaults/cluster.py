@@ -1,4 +1,4 @@
-"""Defaults of what clusters are made of: namespaces, storage, access, admission, extensions."""
+"""Defaults of namespaces, storage, RBAC, admission and extensions."""
 
 from __future__ import annotations
 

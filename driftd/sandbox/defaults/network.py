@@ -1,4 +1,4 @@
-"""Defaults of Services, policies and their kin. Source: pkg/apis/{core,networking,discovery}/v1/defaults.go."""
+"""Defaults of Services, network policies and discovery. Source: pkg/apis/{core,networking,discovery}/v1/defaults.go."""
 
 from __future__ import annotations
 

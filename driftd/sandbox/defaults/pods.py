@@ -1,4 +1,4 @@
-"""Defaults of pods and of whatever holds a pod's template. Source: pkg/apis/core/v1/defaults.go."""
+"""Defaults of pods and pod templates. Source: pkg/apis/core/v1/defaults.go."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MODES = {"secret": "defaultMode", "configMap": "defaultMode", "downwardAPI": "d
 
 
 def set_default(obj: Object, key: str, value: Any) -> None:
-    """Sets what is absent or empty, as Go's zero value."""
+    """Sets a field that is absent or has Go's zero value."""
     if obj.get(key) in (None, ""):
         obj[key] = value
 

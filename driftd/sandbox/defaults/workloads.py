@@ -61,7 +61,7 @@ def _daemon_set(obj: Object) -> None:
 
 
 def _template_generation(obj: Object) -> None:
-    """A field of an older API that lives on as an annotation."""
+    """A field of an older API version, kept as an annotation."""
     obj["metadata"].setdefault("annotations", {}).setdefault("deprecated.daemonset.template.generation", "1")
 
 

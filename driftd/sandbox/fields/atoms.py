@@ -1,4 +1,4 @@
-"""The shape of a type, read out of OpenAPI as the API server reads it for merging.
+"""Types for merging, converted from OpenAPI as the API server does.
 
 Source: kube-openapi, "schemaconv"; structured-merge-diff, "schema".
 """
@@ -24,7 +24,7 @@ class ListType:
 
 @dataclass(slots=True, eq=False)
 class MapType:
-    """`fields` are the declared ones; any other key is of type `element`, and illegal where that is None."""
+    """`fields` are the declared ones; other keys have the type `element`, or are not allowed if it is None."""
 
     fields: Mapping[str, Ref]
     element: Ref | None
@@ -36,7 +36,7 @@ class MapType:
 
 
 class Atom:
-    """What a value may be: a scalar, a list, a map, or several of these where the schema leaves it open."""
+    """The allowed kinds of a value: scalar, list, map, or several of them for an untyped value."""
 
     __slots__ = ("_only", "list", "map", "scalar")
 
@@ -49,9 +49,9 @@ class Atom:
         self._only: tuple[Atom, Atom, Atom] | None = None
 
     def for_value(self, value: Any) -> Atom:
-        """The same atom narrowed to what `value` is; itself for null and for a value of a wrong type.
+        """The atom narrowed to the kind of `value`; itself for null and for a value of a wrong type.
 
-        The answers are unique, so that two of them are equal exactly when they are the same object.
+        Results are cached, so that equal ones are the same object.
         """
         if value is None:
             return self
@@ -68,7 +68,7 @@ class Atom:
 
 
 class Ref:
-    """A type, by name or inline, resolved when it is first needed: types may refer to themselves."""
+    """A type, by name or inline, resolved on first use, because types may be recursive."""
 
     __slots__ = ("_atom", "_atomic", "_name", "_schema", "_types")
 
@@ -179,7 +179,7 @@ class Types:
 
 
 def _relate(atom: Atom, relationship: str | None) -> Atom:
-    """A reference may say for itself whether the map it points to is atomic."""
+    """A reference may override whether the map that it refers to is atomic."""
     if relationship is None or atom.map is None:
         return atom
     shape = atom.map

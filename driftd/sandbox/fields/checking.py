@@ -1,4 +1,4 @@
-"""Whether an object fits its schema, as server-side apply checks it.
+"""Validation of an object against its schema, as in server-side apply.
 
 Source: structured-merge-diff, "typed" (validate).
 """
@@ -30,15 +30,15 @@ def _mistakes(value: Any, ref: Ref, path: FieldPath, duplicates: bool) -> Iterat
         if isinstance(value, dict):
             yield from _map_mistakes(value, atom.map, path, duplicates)
         else:
-            yield _said(path, f"expected map, got {_shown(value)}")
+            yield _message(path, f"expected map, got {_go_struct(value)}")
     elif atom.scalar is not None:
         if expected := _scalar_mistake(atom.scalar, value):
-            yield _said(path, expected)
+            yield _message(path, expected)
     elif atom.list is not None:
         if isinstance(value, list):
             yield from _list_mistakes(value, atom.list, path, duplicates)
         else:
-            yield _said(path, f"expected list, got {_shown(value)}")
+            yield _message(path, f"expected list, got {_go_struct(value)}")
 
 
 def _map_mistakes(value: dict[str, Any], shape: MapType, path: FieldPath, duplicates: bool) -> Iterator[str]:
@@ -46,7 +46,7 @@ def _map_mistakes(value: dict[str, Any], shape: MapType, path: FieldPath, duplic
         below = (*path, field_element(key))
         ref = shape.type_of(key)
         if ref is None:
-            yield _said(below, "field not declared in schema")
+            yield _message(below, "field not declared in schema")
             return
         yield from _mistakes(child, ref, below, duplicates)
 
@@ -59,10 +59,10 @@ def _list_mistakes(value: list[Any], shape: ListType, path: FieldPath, duplicate
             try:
                 element = path_element(shape, child)
             except TypedError as error:
-                yield _said(path, f"element {index}: {error}")
+                yield _message(path, f"element {index}: {error}")
                 return
             if element in seen and not duplicates:
-                yield _said(path, f"duplicate entries for key {element_text(element)}")
+                yield _message(path, f"duplicate entries for key {element_text(element)}")
             seen.add(element)
         yield from _mistakes(child, shape.element, (*path, element), duplicates)
 
@@ -78,20 +78,20 @@ def _scalar_mistake(scalar: str, value: Any) -> str | None:
             else f"expected string, got &value.valueUnstructured{{Value:{_go_value(value)}}}"
         )
     if scalar == "boolean":
-        return None if isinstance(value, bool) else f"expected boolean, got {_shown(value)}"
-    return f"expected any scalar, got {_shown(value)}" if isinstance(value, dict | list) else None
+        return None if isinstance(value, bool) else f"expected boolean, got {_go_struct(value)}"
+    return f"expected any scalar, got {_go_struct(value)}" if isinstance(value, dict | list) else None
 
 
-def _said(path: FieldPath, text: str) -> str:
+def _message(path: FieldPath, text: str) -> str:
     return f"{path_text(path)}: {text}" if path else text
 
 
-def _shown(value: Any) -> str:
+def _go_struct(value: Any) -> str:
     return f"&{{{_go_text(value)}}}"
 
 
 def _go_text(value: Any) -> str:
-    """A value as Go's %v writes it."""
+    """A value formatted as by Go's %v."""
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{_go_text(child)}" for key, child in sorted(value.items())) + "]"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What differs between two objects: the fields that were removed, modified and added.
+"""Comparison of two objects: the fields that were removed, modified and added.
 
 Source: structured-merge-diff, "typed" (compare).
 """
@@ -51,7 +51,7 @@ def _compare(old: Any, new: Any, ref: Ref, path: FieldPath, result: Comparison) 
 
 
 def _compare_as(atom: Atom, old: Any, new: Any, path: FieldPath, result: Comparison) -> bool:
-    """Compares as one of the possible types. Returns whether the value is a leaf, and so accounted for."""
+    """Compares two values as one of the possible types. Returns whether the value is a leaf, which is then recorded."""
     if atom.map is not None:
         left, right = as_kind(old, dict), as_kind(new, dict)
         if not atom.map.atomic and (left or right):
@@ -108,7 +108,7 @@ def _grouped(shape: ListType, values: list[Any]) -> dict[PathElement, list[Any]]
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality of JSON values: `true` is not 1, but 1 is 1.0."""
+    """Equality of JSON values: `true` differs from 1, but 1 equals 1.0."""
     if left is right:
         return True
     if isinstance(left, dict):

@@ -18,9 +18,9 @@ _RANK = {"f": 0, "k": 1, "v": 2, "i": 3}
 
 
 class FieldSet:
-    """A trie of paths. `members` are paths that end here, `children` those that go on; an element may be in both.
+    """A trie of paths. `members` end at this node, `children` continue below it; an element may be in both.
 
-    Treat it as a value: every operation returns a new set. Only `insert` changes one, while it is being built.
+    Treat it as immutable: every operation returns a new set. Only `insert` changes a set, during construction.
     """
 
     __slots__ = ("children", "members")
@@ -66,7 +66,7 @@ class FieldSet:
         return node is not None and path[-1] in node.members
 
     def under(self, element: PathElement) -> FieldSet:
-        """The rest of the paths that begin with `element`."""
+        """The suffixes of the paths that begin with `element`."""
         return self.children.get(element) or EMPTY
 
     def union(self, other: FieldSet) -> FieldSet:
@@ -85,7 +85,7 @@ class FieldSet:
         )
 
     def difference(self, other: FieldSet) -> FieldSet:
-        """Without exactly the paths of `other`: what lies below them stays."""
+        """Without the paths of `other`, but with those below them."""
         return FieldSet(
             self.members - other.members,
             _non_empty(
@@ -95,7 +95,7 @@ class FieldSet:
         )
 
     def recursive_difference(self, other: FieldSet) -> FieldSet:
-        """Without the paths of `other` and all that lies below them."""
+        """Without the paths of `other` and those below them."""
         return FieldSet(
             self.members - other.members,
             _non_empty(
@@ -106,7 +106,7 @@ class FieldSet:
         )
 
     def paths(self, prefix: FieldPath = ()) -> Iterator[FieldPath]:
-        """Every path, in the API server's order."""
+        """All paths, in the order of the API server."""
         for element in sorted(self.members, key=_order):
             yield (*prefix, element)
         for element in sorted(self.children, key=_order):
@@ -150,12 +150,12 @@ def value(scalar: Any) -> PathElement:
 
 
 def path_of(*names: str) -> FieldPath:
-    """The path of named fields only."""
+    """A path of field names."""
     return tuple(field(name) for name in names)
 
 
 def path_text(path: FieldPath) -> str:
-    """`.spec.containers[name="web"].image`, as the API server writes a path in its messages."""
+    """A path in the format of the API server's messages: `.spec.containers[name="web"].image`."""
     return "".join(element_text(element) for element in path)
 
 

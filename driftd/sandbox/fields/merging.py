@@ -1,4 +1,4 @@
-"""Merging one object into another, and taking fields out of one.
+"""Merging of two objects, and removal of fields.
 
 Source: structured-merge-diff, "typed" (merge, remove).
 """
@@ -14,7 +14,7 @@ from driftd.sandbox.fields.typed import ABSENT, TypedError, as_kind, path_elemen
 
 
 def merge(live: Any, config: Any, ref: Ref) -> Any:
-    """`config` put over `live`: what it declares wins, what it does not name stays, list items by their keys."""
+    """`live` overwritten by the fields of `config`; list items are matched by their keys."""
     merged = _merge(live, config, ref)
     return None if merged is ABSENT else merged
 
@@ -49,12 +49,12 @@ def _merge_as(atom: Atom, live: Any, config: Any) -> Any:
 
 
 def _merge_lists(shape: ListType, live: list[Any], config: list[Any]) -> list[Any]:
-    """Items of `live` keep their places, items of both follow the order of `config`, duplicates of `live` stay."""
+    """Items of `live` keep their positions, shared items take the order of `config`, duplicates in `live` are kept."""
     return _ListMerge(shape, live, config).run()
 
 
 class _ListMerge:
-    """Two lists, each read once from its start. An item of both is taken in the turn that `config` gives it."""
+    """Merges two lists in one pass over each. Shared items are emitted in the order of `config`."""
 
     def __init__(self, shape: ListType, live: list[Any], config: list[Any]) -> None:
         self._shape = shape
@@ -90,7 +90,7 @@ class _ListMerge:
         return self._merged
 
     def _waits(self, element: PathElement) -> bool:
-        """Whether it is an item of both, and not the one whose turn it is."""
+        """Whether a shared item is not yet next in the order of `config`."""
         return element in self._in_config and self._turn < len(self._shared) and self._shared[self._turn] != element
 
     def _take_config(self, element: PathElement) -> None:
@@ -109,21 +109,21 @@ def _indexed(
     shape: ListType, values: list[Any], *, duplicates: bool
 ) -> tuple[list[PathElement], dict[PathElement, Any]]:
     elements: list[PathElement] = []
-    found: dict[PathElement, Any] = {}
+    values_by_element: dict[PathElement, Any] = {}
     for child in values:
         element = path_element(shape, child)
-        if element in found:
+        if element in values_by_element:
             if not duplicates:
                 raise TypedError([f"duplicate entries for key {element_text(element)}"])
-            found[element] = None  # a duplicate is not merged with the new value, but replaced by it
+            values_by_element[element] = None  # duplicates are replaced by the new value, not merged with it
         else:
-            found[element] = child
+            values_by_element[element] = child
         elements.append(element)
-    return elements, found
+    return elements, values_by_element
 
 
 def remove(value: Any, fields: FieldSet, ref: Ref) -> Any:
-    """The value without the paths of `fields` and what lies below them; None where nothing is left."""
+    """The value without the paths of `fields` and those below them; None if it becomes empty."""
     atom = ref.resolve().for_value(value)
     if atom.map is not None:
         if not isinstance(value, dict) or not value or atom.map.atomic:

@@ -1,4 +1,4 @@
-"""Who owns which field: what `metadata.managedFields` becomes when an object is written.
+"""Field ownership: how a write changes `metadata.managedFields`.
 
 Source: structured-merge-diff, "merge" (Updater); k8s.io/apimachinery/pkg/util/managedfields.
 """
@@ -36,7 +36,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class ManagerId:
-    """What makes two entries the same: an applier is known by its name, an updater also by the version it used."""
+    """The identity of an entry: an applier's is its name, an updater's includes the API version."""
 
     name: str
     operation: str
@@ -51,26 +51,26 @@ class ManagerId:
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class OwnerEntry:
     fields: FieldSet
     api_version: str
     applied: bool
     time: str | None = None
 
 
-Owners = dict[ManagerId, Owned]
+Owners = dict[ManagerId, OwnerEntry]
 
 
 class FieldConflict(Exception):
-    """An applied field belongs to somebody else."""
+    """An applied field is owned by another manager."""
 
     def __init__(self, conflicts: list[tuple[ManagerId, FieldPath]]) -> None:
         self.conflicts = conflicts
         super().__init__(_conflict_text(conflicts))
 
 
-class MergeRefused(Exception):
-    """The applied configuration is not one. The text is the API server's."""
+class MergeError(Exception):
+    """The applied configuration is not valid. The text is the API server's."""
 
     def __init__(self, message: str, *, bad_request: bool = False) -> None:
         self.bad_request = bad_request
@@ -81,9 +81,9 @@ class MergeRefused(Exception):
 class Merger:
     """Merges objects of one kind and version, written through one (sub)resource.
 
-    `type_of` gives the type in a version, None where the kind is not served in it; `keep` drops the fields that this
-    (sub)resource does not write; `decode` reads a merged object as the API does; `empty` is an object of
-    the kind with nothing in it.
+    `type_of` returns the type in a version, or None if the kind is not served in it; `keep` drops the fields that this
+    (sub)resource does not write; `decode` decodes a merged object as the API does; `empty` is an empty object of the
+    kind.
     """
 
     type_of: Callable[[str], Ref | None]
@@ -94,28 +94,28 @@ class Merger:
     empty: Object = field(default_factory=dict)
 
     def update(self, live: Object, new: Object, manager: str, now: datetime) -> Object:
-        """`new` with the managedFields that it has after being written over `live` by `manager`.
+        """`new` with the managedFields that result from an update of `live` by `manager`.
 
-        `live` is the empty object of the kind on creation.
+        On creation, `live` is the empty object of the kind.
         """
         owners = self._owners_for_update(live, new)
-        mine = decode_owners(live.get("metadata", {}).get("managedFields"))
-        live, new = _bare(live), _bare(new)
+        previous = decode_owners(live.get("metadata", {}).get("managedFields"))
+        live, new = _without_owners(live), _without_owners(new)
         if owners or not live.get("metadata", {}).get("uid"):
             identity = ManagerId(manager or "unknown", "Update", self.api_version, self.subresource)
             try:
-                owners = _capped(self._updated(live, new, owners, identity, now))
-            except TypedError:  # as the API server has it: an object that does not fit its schema keeps its owners
-                owners = mine
+                owners = _limit_updaters(self._updated(live, new, owners, identity, now))
+            except TypedError:  # as in the API server: an object that does not match its schema keeps its owners
+                owners = previous
         return _with_owners(new, owners)
 
     def apply(self, live: Object, config: Object, manager: str, now: datetime, *, force: bool) -> Object:
         """`config` merged into `live` by server-side apply.
 
-        Raises: FieldConflict; MergeRefused.
+        Raises: FieldConflict; MergeError.
         """
         owners = decode_owners(live.get("metadata", {}).get("managedFields"))
-        live = _bare(live)
+        live = _without_owners(live)
         if not owners and live.get("metadata", {}).get("uid"):
             identity = ManagerId("before-first-apply", "Update", self.api_version, self.subresource)
             owners = self._updated(self.empty, live, {}, identity, now)
@@ -124,7 +124,7 @@ class Merger:
         try:
             merged, after = self._applied(live, config, dict(owners), identity, force=force)
         except FieldConflict as conflict:
-            if manager != "kubectl" or not self._settled_by_last_applied(live, conflict):
+            if manager != "kubectl" or not self._explained_by_last_applied(live, conflict):
                 raise
             merged, after = self._applied(live, config, dict(owners), identity, force=True)
         if merged is None:
@@ -137,18 +137,18 @@ class Merger:
         return _with_owners(merged, after)
 
     def _owners_for_update(self, live: Object, new: Object) -> Owners:
-        """A request may set managedFields itself, and empty them; a subresource may not."""
-        mine = live.get("metadata", {}).get("managedFields")
+        """A request may set or clear managedFields, except through a subresource."""
+        entries = live.get("metadata", {}).get("managedFields")
         if self.subresource:
-            return decode_owners(mine)
-        asked = new.get("metadata", {}).get("managedFields")
-        if asked in ([], [{}]):
+            return decode_owners(entries)
+        requested = new.get("metadata", {}).get("managedFields")
+        if requested in ([], [{}]):
             return {}
-        return decode_owners(asked) or decode_owners(mine)
+        return decode_owners(requested) or decode_owners(entries)
 
     def _updated(self, live: Object, new: Object, owners: Owners, identity: ManagerId, now: datetime) -> Owners:
         ref = self._type()
-        owners, comparison = self._taken(live, new, dict(owners), None, ref, force=True)
+        owners, comparison = self._resolve_conflicts(live, new, dict(owners), None, ref, force=True)
         mine = comparison.modified.union(comparison.added)
         if self.keep is not None:
             mine = self.keep(mine)
@@ -156,7 +156,7 @@ class Merger:
         if mine:
             previous = owners.get(identity)
             fields = mine.union(previous.fields) if previous else mine
-            owners[identity] = Owned(fields, self.api_version, False, _stamp(now))
+            owners[identity] = OwnerEntry(fields, self.api_version, False, _stamp(now))
         return owners
 
     def _applied(
@@ -167,14 +167,14 @@ class Merger:
             merged = merge(live, config, ref)
             fields = field_set(config, ref)
         except TypedError as error:
-            raise MergeRefused(f"failed to merge config: {error}") from error
+            raise MergeError(f"failed to merge config: {error}") from error
         if self.keep is not None:
             fields = self.keep(fields)
         last = owners.get(identity)
-        owners[identity] = Owned(fields, self.api_version, True, last.time if last else None)
+        owners[identity] = OwnerEntry(fields, self.api_version, True, last.time if last else None)
         if last is not None and last.fields:
-            merged = self._pruned(merged, owners, last)
-        owners, _ = self._taken(live, merged, owners, identity, ref, force=force)
+            merged = self._prune(merged, owners, last)
+        owners, _ = self._resolve_conflicts(live, merged, owners, identity, ref, force=force)
         mine = owners.get(identity)
         if mine is not None:
             stripped = mine.fields.difference(_STRIPPED)
@@ -184,10 +184,13 @@ class Merger:
                 del owners[identity]
         return (None if same(live, merged) else merged), owners
 
-    def _taken(
+    def _resolve_conflicts(
         self, live: Object, new: Object, owners: Owners, identity: ManagerId | None, ref: Ref, *, force: bool
     ) -> tuple[Owners, Comparison]:
-        """What the others still own after the change, and the change. Raises: FieldConflict, unless forced."""
+        """Returns: the entries of other managers after the change, and the change.
+
+        Raises: FieldConflict: unless `force` is set.
+        """
         comparison = compare(live, new, ref).filtered(self.keep)
         changed = comparison.modified.union(comparison.added)
         conflicts: dict[ManagerId, FieldSet] = {}
@@ -197,19 +200,19 @@ class Merger:
             if owned.api_version != self.api_version and self.type_of(owned.api_version) is None:
                 del owners[manager]
                 continue
-            if taken := owned.fields.intersection(changed):
-                conflicts[manager] = taken
+            if overlap := owned.fields.intersection(changed):
+                conflicts[manager] = overlap
         if conflicts and not force:
-            raise FieldConflict([(m, path) for m, taken in sorted(conflicts.items()) for path in taken.paths()])
+            raise FieldConflict([(m, path) for m, overlap in sorted(conflicts.items()) for path in overlap.paths()])
         for manager, owned in list(owners.items()):
             if manager == identity:
                 continue
-            left = owned.fields.difference(conflicts.get(manager, EMPTY)).difference(comparison.removed)
-            owners[manager] = replace(owned, fields=left)
+            remaining = owned.fields.difference(conflicts.get(manager, EMPTY)).difference(comparison.removed)
+            owners[manager] = replace(owned, fields=remaining)
         return {manager: owned for manager, owned in owners.items() if owned.fields}, comparison
 
-    def _pruned(self, merged: Object, owners: Owners, last: Owned) -> Object:
-        """Takes out what the applier declared last time, declares no more, and nobody else owns."""
+    def _prune(self, merged: Object, owners: Owners, last: OwnerEntry) -> Object:
+        """Removes fields that the applier no longer declares and that no other manager owns."""
         ref = self._type()
         named_last = with_named_fields(last.fields, ref)
         managed = EMPTY
@@ -219,13 +222,13 @@ class Merger:
         all_fields = with_named_fields(field_set(merged, ref), ref)
         kept = with_named_fields(field_set(pruned, ref), ref).union(with_named_fields(managed, ref))
         pruned = remove(merged, all_fields.difference(kept), ref) or {}
-        left = with_named_fields(field_set(pruned, ref), ref)
-        result: Object = remove(merged, all_fields.difference(left).intersection(named_last), ref) or {}
+        remaining = with_named_fields(field_set(pruned, ref), ref)
+        result: Object = remove(merged, all_fields.difference(remaining).intersection(named_last), ref) or {}
         return result
 
     def _check_config(self, config: Object) -> None:
         if config.get("metadata", {}).get("managedFields") is not None:
-            raise MergeRefused("metadata.managedFields must be nil", bad_request=True)
+            raise MergeError("metadata.managedFields must be nil", bad_request=True)
         try:
             validate(config, self._type())
         except TypedError as error:
@@ -233,13 +236,13 @@ class Merger:
             kind = f"{config['apiVersion']}, Kind={config['kind']}"
             if "/" not in config["apiVersion"]:
                 kind = f"/{kind}"
-            where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind}"
-            raise MergeRefused(f"failed to create typed patch object ({where}): {error}") from error
+            location = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind}"
+            raise MergeError(f"failed to create typed patch object ({location}): {error}") from error
 
-    def _settled_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
-        """kubectl's own client-side apply may be taken over by its server-side apply without force.
+    def _explained_by_last_applied(self, live: Object, conflict: FieldConflict) -> bool:
+        """Whether all conflicts are with kubectl's own client-side apply, which server-side apply takes over unforced.
 
-        Otherwise the conflicts that last-applied does not explain are the ones to be reported.
+        Raises: FieldConflict: with the conflicts that the last-applied annotation does not explain.
         """
         annotation = live.get("metadata", {}).get("annotations", {}).get(LAST_APPLIED)
         if not annotation:
@@ -254,9 +257,9 @@ class Merger:
         except (ValueError, TypedError):
             return False
         allowed = fields.difference(comparison.modified).difference(comparison.added).difference(comparison.removed)
-        left = [(manager, path) for manager, path in conflict.conflicts if not allowed.has(path)]
-        if left:
-            raise FieldConflict(left) from conflict
+        unexplained = [(manager, path) for manager, path in conflict.conflicts if not allowed.has(path)]
+        if unexplained:
+            raise FieldConflict(unexplained) from conflict
         return True
 
     def _type(self) -> Ref:
@@ -266,7 +269,7 @@ class Merger:
 
 
 def decode_owners(entries: list[Object] | None) -> Owners:
-    """The entries of managedFields; none at all where one of them can't be read, as the API server has it."""
+    """The entries of managedFields; empty if one of them is not valid, as in the API server."""
     owners: Owners = {}
     for entry in entries or ():
         operation = entry.get("operation")
@@ -277,7 +280,7 @@ def decode_owners(entries: list[Object] | None) -> Owners:
             entry.get("manager", ""), operation, "" if applied else entry["apiVersion"], entry.get("subresource", "")
         )
         fields = FieldSet.from_fields_v1(entry.get("fieldsV1") or {})
-        owners[identity] = Owned(fields, entry["apiVersion"], applied, entry.get("time"))
+        owners[identity] = OwnerEntry(fields, entry["apiVersion"], applied, entry.get("time"))
     return owners
 
 
@@ -306,7 +309,7 @@ def encode_owners(owners: Owners) -> list[Object]:
     return entries
 
 
-def _bare(obj: Object) -> Object:
+def _without_owners(obj: Object) -> Object:
     metadata = obj.get("metadata")
     if not metadata or "managedFields" not in metadata:
         return obj
@@ -320,8 +323,8 @@ def _with_owners(obj: Object, owners: Owners) -> Object:
     return {**obj, "metadata": metadata}
 
 
-def _capped(owners: Owners) -> Owners:
-    """The oldest updaters are merged into one entry when there are more than ten."""
+def _limit_updaters(owners: Owners) -> Owners:
+    """Merges the oldest updaters into one entry if there are more than ten."""
     updaters = [manager for manager, owned in owners.items() if not owned.applied]
     surplus = len(updaters) - _MAX_UPDATERS
     if surplus <= 0:
@@ -351,8 +354,11 @@ def _set_last_applied(merged: Object, config: Object) -> None:
     if annotations:
         metadata["annotations"] = annotations
     text = json.dumps({**config, "metadata": metadata}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    held = merged["metadata"]
-    merged["metadata"] = {**held, "annotations": {**held["annotations"], LAST_APPLIED: text + "\n"}}
+    merged_metadata = merged["metadata"]
+    merged["metadata"] = {
+        **merged_metadata,
+        "annotations": {**merged_metadata["annotations"], LAST_APPLIED: text + "\n"},
+    }
 
 
 def _conflict_text(conflicts: list[tuple[ManagerId, FieldPath]]) -> str:

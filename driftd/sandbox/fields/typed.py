@@ -1,4 +1,4 @@
-"""Objects under a schema: how the items of their lists are named, and which fields they have.
+"""Typed objects: keys of list items, and field sets.
 
 Source: structured-merge-diff, "typed" (helpers, tofieldset); "fieldpath" (EnsureNamedFieldsAreMembers).
 """
@@ -15,7 +15,7 @@ from driftd.sandbox.fields.fieldset import value as value_element
 
 
 class TypedError(Exception):
-    """An object does not fit its schema. The text is the API server's."""
+    """An object does not match its schema. The text is the API server's."""
 
     def __init__(self, mistakes: list[str]) -> None:
         self.mistakes = mistakes
@@ -23,21 +23,21 @@ class TypedError(Exception):
 
 
 class _Absent:
-    """Not there at all, which is not the same as null."""
+    """The value of an absent field, as distinct from null."""
 
 
 ABSENT = _Absent()
 
 
 def as_kind(value: Any, kind: type) -> Any:
-    """The value where it is a map, or a list, as asked; None where it is not."""
+    """The value if it is of the type `kind`, else None."""
     return value if isinstance(value, kind) else None
 
 
 def path_element(shape: ListType, child: Any) -> PathElement:
-    """How an item of a set or map list is named.
+    """The path element of an item of a set or map list.
 
-    Raises: TypedError: the item has no name: it is null, of a wrong type, or has none of the keys.
+    Raises: TypedError: the item is null, of a wrong type, or has none of the keys.
     """
     return _keyed_item(shape, child) if shape.keys else _set_item(child)
 
@@ -59,8 +59,8 @@ def _keyed_item(shape: ListType, child: Any) -> PathElement:
         raise TypedError(["associative list with keys may not have non-map elements"])
     inner = shape.element.resolve().map
     defaults = inner.defaults if inner is not None else {}
-    found = {name: child.get(name, defaults.get(name)) for name in shape.keys}
-    keys = {name: key for name, key in found.items() if key is not None or name in child}
+    values = {name: child.get(name, defaults.get(name)) for name in shape.keys}
+    keys = {name: key for name, key in values.items() if key is not None or name in child}
     if not keys:
         names = " ".join(f'"{name}"' for name in shape.keys)
         text = f"associative list with keys has an element that omits all key fields [{names}] "
@@ -69,12 +69,12 @@ def _keyed_item(shape: ListType, child: Any) -> PathElement:
 
 
 def field_set(value: Any, ref: Ref) -> FieldSet:
-    """The fields that an object has."""
+    """The fields of an object."""
     return _fields(value, ref)[0]
 
 
 def _fields(value: Any, ref: Ref) -> tuple[FieldSet, bool]:
-    """The fields below a value, and whether the value itself is one (a leaf)."""
+    """The fields below a value, and whether the value itself is a leaf."""
     atom = ref.resolve().for_value(value)
     if atom.map is not None:
         if atom.map.atomic:
@@ -117,8 +117,8 @@ def _list_fields(value: list[Any], shape: ListType) -> FieldSet:
 
 
 def with_named_fields(fields: FieldSet, ref: Ref | None) -> FieldSet:
-    """The set with every declared field on the way to its paths, which are not members otherwise."""
-    atom = ref.resolve() if ref is not None else _NOTHING
+    """The set with the declared fields that are ancestors of its paths added as members."""
+    atom = ref.resolve() if ref is not None else _EMPTY_ATOM
     members = set(fields.members)
     children: dict[PathElement, FieldSet] = {}
     for element, child in fields.children.items():
@@ -134,4 +134,4 @@ def with_named_fields(fields: FieldSet, ref: Ref | None) -> FieldSet:
     return FieldSet(members, children)
 
 
-_NOTHING = Atom()
+_EMPTY_ATOM = Atom()

@@ -1,6 +1,6 @@
-"""What an API server refuses with 422, worded as it words it: names, labels, required and immutable fields.
+"""Validation errors (422) with the text of a real API server: names, labels, required and immutable fields.
 
-It is a part of the real rules: those that manifests break in practice. What is checked is checked as there.
+A subset of the real rules: those that manifests violate in practice.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _BY_KIND = {**WORKLOADS, **CLUSTER}
 
 
 def mistakes(group: str, obj: dict[str, Any], old: dict[str, Any] | None, *, namespaced: bool) -> list[Cause]:
-    """Everything that is wrong with an object that is to be created (`old` is None) or to replace `old`."""
-    found = list(metadata_mistakes(group, obj, old, namespaced=namespaced))
+    """All validation errors of a new object (`old` is None) or of an update of `old`."""
+    causes = list(metadata_mistakes(group, obj, old, namespaced=namespaced))
     check = _BY_KIND.get((group, obj["kind"]))
     if check is not None:
-        found.extend(check(obj, old))
-    return found
+        causes.extend(check(obj, old))
+    return causes

@@ -102,7 +102,8 @@ def _verdicts() -> None:
     with op.batch_alter_table("verdicts") as verdicts:
         for name in ("status", "api_group", "kind", "name", "since"):
             verdicts.alter_column(name, nullable=False)
-    op.create_index("verdicts_by_status", "verdicts", ["app", "status", "health"])
+    op.create_index("verdicts_by_app", "verdicts", ["app", "status", "health"])
+    op.create_index("verdicts_by_status", "verdicts", ["status", "app", "position"])
     op.create_index("verdicts_by_kind", "verdicts", ["status", "kind", "namespace", "app", "position"])
     changed = sa.text("manager IS NOT NULL")
     op.create_index(
