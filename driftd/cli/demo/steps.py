@@ -102,9 +102,9 @@ class Demo:
 
     async def _deploy(self) -> None:
         self._print("Ada commits the shop's manifests, and deploys them with `kubectl apply --server-side`:")
-        from driftd.model.app import RenderOptions  # noqa: PLC0415  # only here
-        from driftd.render.app import render  # noqa: PLC0415  # only here
-        from driftd.render.file_tree import FolderTree  # noqa: PLC0415  # only here
+        from driftd.model.app import RenderOptions  # noqa: PLC0415  # for this step only
+        from driftd.render.app import render  # noqa: PLC0415  # for this step only
+        from driftd.render.file_tree import FolderTree  # noqa: PLC0415  # for this step only
 
         rendering = render(FolderTree(self._world.repository, "apps/web"), RenderOptions())
         paths = {

@@ -17,7 +17,7 @@ _RAW = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def render(reports: Iterable[Report]) -> str:
-    """The document of `check -o json` ("The JSON document" in docs/cli.md), indented, with a line break at its end."""
+    """The document of `check -o json` (docs/cli.md, "The JSON document"), indented, with a trailing newline."""
     return dump(check_document(reports))
 
 
