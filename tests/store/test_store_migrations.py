@@ -263,7 +263,7 @@ asyncio.run(main())
         )
         for _ in range(3)
     ]
-    answers = await asyncio.gather(*(process.communicate() for process in processes))
+    answers = await asyncio.gather(*(process.communicate(b"") for process in processes))
     assert [errors.decode() for _, errors in answers] == [""] * 3
     assert len({answer for answer, _ in answers}) == 1
 
