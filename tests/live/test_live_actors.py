@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.ownership import Entry, ManagedFieldsEntry
+from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.kube.cached_object import CachedObject
 from driftd.live.actors import ActorLog, Keys, _lost
 from driftd.model.audit import ApiPath, AuditEvent
@@ -259,7 +259,7 @@ def _below(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: {} if key == "." else _below(below) for key, below in fields.items()}
 
 
-def _owned(entries: list[Entry]) -> set[Keys]:
+def _owned(entries: list[ManagedFieldsEntry]) -> set[Keys]:
     """Every field that some entry owns."""
 
     def within(fields: dict[str, Any], above: Keys) -> set[Keys]:
@@ -272,6 +272,8 @@ def _owned(entries: list[Entry]) -> set[Keys]:
 
 
 @given(_ENTRIES, _ENTRIES)
-def test_lost_fields_are_those_that_were_owned_and_are_not(before: list[Entry], after: list[Entry]) -> None:
+def test_lost_fields_are_those_that_were_owned_and_are_not(
+    before: list[ManagedFieldsEntry], after: list[ManagedFieldsEntry]
+) -> None:
     """Whoever owned them, and whatever else they own."""
     assert _lost(before, after) == _owned(before) - _owned(after)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from driftd.desired.renderer import Renderer
+from driftd.desired.provider import InProcessProvider
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
@@ -56,15 +56,18 @@ async def _watched(world: World, parser: Callable[[], Parser] = CachingParser) -
 
 
 def _forget_files(runner: Reconciler, parser: Callable[[], Parser]) -> None:
-    """Has the next revision parsed anew as a whole."""
-    runner._renderer = Renderer(runner.app, runner.source.mirror, parser())
+    """Makes the next revision be parsed as a whole."""
+    provider = runner.source._provider
+    assert isinstance(provider, InProcessProvider)
+    provider._parser = parser()
+    provider._renderers.clear()
 
 
 def _copy(runner: Reconciler) -> None:
     """Copies what the last revision declares, as a stage behind the renderer would."""
-    desired = runner._rendered
+    desired = runner._desired
     assert desired is not None
-    runner._rendered = Desired(desired.revision, tuple([replace(one) for one in desired.manifests]), desired.errors)
+    runner._desired = Desired(desired.revision, tuple([replace(one) for one in desired.manifests]), desired.errors)
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -89,13 +92,13 @@ async def test_files_that_are_parsed_again_are_not_assessed_again(
     """A commit costs the objects that it changes, even where no file is known again."""
     async with open_world(mode=Mode.HEAL) as world, _watched(world, parser) as runner:
         assessed.clear()
-        before = runner._rendered
+        before = runner._desired
         _forget_files(runner, parser)
         await world.commit({"notes.md": "Nothing that is declared\n"}, "Write notes")
         assert (await runner.run()).report.in_sync
         assert before is not None
-        assert runner._rendered is not None
-        assert not {id(one) for one in before.manifests}.intersection(id(one) for one in runner._rendered.manifests)
+        assert runner._desired is not None
+        assert not {id(one) for one in before.manifests}.intersection(id(one) for one in runner._desired.manifests)
         assert assessed == []
         _forget_files(runner, parser)
         await world.commit({"other.yaml": config_map("other", a="1")}, "Add another one")
