@@ -21,6 +21,7 @@ from driftd.model.secret import Secret
 from driftd.process.garbage_collector import tune_gc
 from driftd.process.threads import set_switch_interval
 from driftd.process.tls import limit_tls_buffers
+from driftd.service.queries import Queries
 from driftd.web.app import create_app
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
@@ -122,6 +123,9 @@ class Daemon:
 
     def ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
+
+    def queries(self) -> Queries | None:
+        return self._running.components.queries if self._running is not None else None
 
     def audit_token(self) -> Secret | None:
         audit = self._running.config.web.audit if self._running is not None else None

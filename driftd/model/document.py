@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
-from driftd.model.incident import Notification
+from driftd.model.incident import Incident, Notification
+from driftd.model.operation import Operation
 from driftd.model.path import format_path
 from driftd.model.report import Report
 from driftd.model.resource import Source
@@ -55,6 +56,46 @@ def notification_document(notification: Notification) -> dict[str, Any]:
     }
     omitted = incident.objects - len(incident.resources)
     return {**document, "more_resources": omitted} if omitted > 0 else document
+
+
+def incident_document(incident: Incident) -> dict[str, Any]:
+    """An incident as the HTTP API has it."""
+    return {
+        "incident": incident.id,
+        "app": incident.app,
+        "cluster": incident.cluster,
+        "type": str(incident.type),
+        "revision": incident.revision,
+        "opened": timestamp(incident.first_seen),
+        "updated": timestamp(incident.updated),
+        "resolved": timestamp(incident.resolved) if incident.resolved else None,
+        "resolution": str(incident.resolution) if incident.resolution else None,
+        "message": incident.message,
+        "objects": incident.objects,
+        "resources": [verdict_document(verdict) for verdict in incident.resources],
+    }
+
+
+def operation_document(operation: Operation) -> dict[str, Any]:
+    """A write to one object as the HTTP API has it: `desired` was to replace `live`."""
+    return {
+        "operation": operation.id,
+        "plan": operation.plan,
+        "app": operation.app,
+        "cluster": operation.cluster,
+        "trigger": str(operation.trigger),
+        "revision": operation.revision,
+        "by": operation.by,
+        "api_version": operation.api_version,
+        "kind": operation.ref.kind,
+        "namespace": operation.ref.namespace,
+        "name": operation.ref.name,
+        "fields": [field_document(field) for field in operation.fields],
+        "planned": timestamp(operation.planned),
+        "outcome": str(operation.outcome) if operation.outcome else None,
+        "error": operation.error,
+        "finished": timestamp(operation.finished) if operation.finished else None,
+    }
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:

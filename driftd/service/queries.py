@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from driftd.model.app import App
 from driftd.model.health import HealthState
+from driftd.model.incident import Incident, IncidentType
+from driftd.model.operation import Operation
 from driftd.service.views import AppStatus, HistoryLine, Tone
-from driftd.store.records import HistoryEntry, HistoryKind
+from driftd.store.records import HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
 
 _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSING, HealthState.HEALTHY)
@@ -43,6 +46,38 @@ class Queries:
                 )  # fmt: skip
             statuses.append(status)
         return statuses
+
+    async def resources(self, criteria: VerdictFilter, limit: int, after: str | None = None) -> list[StoredVerdict]:
+        """A page of the verdicts that match, by app. `after`: the cursor of the last one before. Raises: StoreError."""
+        return await self._store.verdicts(criteria, limit=limit, after=after)
+
+    async def incidents(
+        self,
+        app: str | None,
+        type_: IncidentType | None,
+        is_open: bool | None,  # None: both
+        since: datetime | None,
+        limit: int,
+        before: str | None,
+    ) -> list[Incident]:
+        """A page of the incidents that match, newest first. Raises: StoreError."""
+        return await self._store.incidents(app=app, type=type_, open=is_open, since=since, limit=limit, before=before)
+
+    async def operations(
+        self,
+        *,
+        app: str | None = None,
+        kind: str | None = None,
+        namespace: str | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Operation]:
+        """A page of the writes that match, newest first. Raises: StoreError."""
+        return await self._store.operations(
+            app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
+        )
 
     async def history(self, app: str, limit: int) -> list[HistoryLine]:
         """What happened to an app, newest first. Raises: StoreError."""

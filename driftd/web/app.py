@@ -12,6 +12,7 @@ import driftd
 from driftd.model.document import check_document
 from driftd.web.metrics import Metrics
 from driftd.web.port import WebPort
+from driftd.web.query_api import query_routes
 from driftd.web.response import HEADERS, JsonResponse
 
 _INDEX = """driftd {version}
@@ -20,6 +21,10 @@ _INDEX = """driftd {version}
 /readyz       is it ready, and if not, why
 /metrics      for Prometheus
 /api/v1/apps  the last report of every app, as `driftd check -o json` prints it
+
+/api/v1/resources   objects by app, status, kind, namespace, name, manager, health
+/api/v1/incidents   incidents by app, type, state, since
+/api/v1/operations  what driftd wrote, by app, kind, namespace, name, since
 """
 
 
@@ -54,5 +59,6 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", prometheus),
             Route("/api/v1/apps", apps),
+            *query_routes(port.queries),
         ]
     )

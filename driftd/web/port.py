@@ -8,6 +8,7 @@ from typing import Protocol
 from driftd.model.audit import AuditEvent
 from driftd.model.report import Report
 from driftd.model.secret import Secret
+from driftd.service.queries import Queries
 
 
 class WebPort(Protocol):
@@ -24,6 +25,9 @@ class WebPort(Protocol):
 
     def reports(self) -> Sequence[Report]:
         """The latest report of each app that has one."""
+
+    def queries(self) -> Queries | None:
+        """What answers queries on the store; None while none is open."""
 
     def audit_token(self) -> Secret | None:
         """The bearer token of the audit webhook; None where no audit events are accepted."""

@@ -99,7 +99,10 @@ async def test_a_restart_makes_no_difference_for_an_object_without_a_namespace()
 
     history = History()
     before, after = namespaced(None, "default"), namespaced("web", "web")
-    history.revisions = {digest([before]): (before.with_declared_namespace(),), digest([after]): (after.with_declared_namespace(),)}
+    history.revisions = {
+        digest([before]): (before.with_declared_namespace(),),
+        digest([after]): (after.with_declared_namespace(),),
+    }
     running, restarted = inventory(history), inventory(history)
     first, second = (RestMapping([MappedManifest(manifest, CONFIG_MAPS)]) for manifest in (before, after))
     await running.no_longer_declared(first, digest([before]), [])

@@ -27,6 +27,8 @@ from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.secret import Secret
+from driftd.service.queries import Queries
+from driftd.store import Store
 from driftd.web import Metrics, create_app, serve
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -51,6 +53,11 @@ class Daemon:
     last: list[Report] = field(default_factory=list)
     token: Secret | None = None
     written: list[tuple[str | None, AuditEvent]] = field(default_factory=list)
+
+    store: Store | None = None
+
+    def queries(self) -> Queries | None:
+        return Queries(self.store) if self.store is not None else None
 
     def audit_token(self) -> Secret | None:
         return self.token

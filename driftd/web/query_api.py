@@ -1,0 +1,128 @@
+"""The read model over HTTP: `GET /api/v1/resources`, `/api/v1/incidents` and `/api/v1/operations`, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
+from driftd.model.drift import Status
+from driftd.model.errors import DriftdError
+from driftd.model.health import HealthState
+from driftd.model.incident import IncidentType
+from driftd.service.queries import Queries
+from driftd.store.records import StoredVerdict, VerdictFilter
+from driftd.web.response import HEADERS, JsonResponse
+
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Query(BaseModel):
+    """The parameters of an endpoint; an unknown one is a mistake, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+    limit: Limit = 100
+
+
+class _ResourceQuery(_Query):
+    app: str | None = None
+    status: frozenset[Status] = frozenset()
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    manager: str | None = None
+    health: frozenset[HealthState] = frozenset()
+    after: Annotated[str, Field(pattern=r"^\d+@.+$")] | None = None
+
+
+class _IncidentQuery(_Query):
+    app: str | None = None
+    type: IncidentType | None = None
+    state: Literal["open", "resolved"] | None = None
+    since: AwareDatetime | None = None
+    before: str | None = None
+
+
+class _OperationQuery(_Query):
+    app: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    since: AwareDatetime | None = None
+    before: str | None = None
+
+
+def query_routes(queries: Callable[[], Queries | None]) -> list[Route]:
+    """The endpoints. `queries` gives None while the daemon has no store open."""
+
+    async def resources(request: Request, ask: Queries) -> Any:
+        query = _ResourceQuery.model_validate(_parameters(request, "status", "health"))
+        criteria = VerdictFilter(
+            query.app, query.status, query.group, query.kind, query.namespace, query.name, query.manager, query.health
+        )
+        page = await ask.resources(criteria, query.limit, query.after)
+        next_page = page[-1].cursor if len(page) == query.limit else None
+        return {"version": 1, "resources": [_resource(stored) for stored in page], "next": next_page}
+
+    async def incidents(request: Request, ask: Queries) -> Any:
+        query = _IncidentQuery.model_validate(_parameters(request))
+        is_open = None if query.state is None else query.state == "open"
+        page = await ask.incidents(query.app, query.type, is_open, query.since, query.limit, query.before)
+        next_page = page[-1].id if len(page) == query.limit else None
+        return {"version": 1, "incidents": [incident_document(incident) for incident in page], "next": next_page}
+
+    async def operations(request: Request, ask: Queries) -> Any:
+        query = _OperationQuery.model_validate(_parameters(request))
+        page = await ask.operations(
+            app=query.app, kind=query.kind, namespace=query.namespace, name=query.name, since=query.since,
+            limit=query.limit, before=query.before,
+        )  # fmt: skip
+        next_page = page[-1].id if len(page) == query.limit else None
+        return {"version": 1, "operations": [operation_document(operation) for operation in page], "next": next_page}
+
+    return [
+        Route("/api/v1/resources", _endpoint(queries, resources)),
+        Route("/api/v1/incidents", _endpoint(queries, incidents)),
+        Route("/api/v1/operations", _endpoint(queries, operations)),
+    ]
+
+
+def _endpoint(
+    queries: Callable[[], Queries | None], answer: Callable[[Request, Queries], Awaitable[Any]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        ask = queries()
+        if ask is None:
+            return JsonResponse({"error": "the daemon is starting"}, 503, headers=HEADERS)
+        try:
+            return JsonResponse(await answer(request, ask), headers=HEADERS)
+        except ValidationError as error:
+            mistakes = [f"{'.'.join(map(str, detail['loc'][:1]))}: {detail['msg']}" for detail in error.errors()]
+            return JsonResponse({"error": "; ".join(mistakes)}, 400, headers=HEADERS)
+        except DriftdError as error:
+            return JsonResponse({"error": str(error)}, 503, headers=HEADERS)
+
+    return endpoint
+
+
+def _parameters(request: Request, *repeatable: str) -> dict[str, Any]:
+    """The query's parameters; those that may be repeated as lists."""
+    parameters: dict[str, Any] = dict(request.query_params)
+    return parameters | {name: request.query_params.getlist(name) for name in repeatable if name in parameters}
+
+
+def _resource(stored: StoredVerdict) -> dict[str, Any]:
+    verdict = stored.verdict
+    return {
+        "app": stored.app,
+        **verdict_document(verdict),
+        "since": timestamp(stored.since),
+        "health": str(verdict.health) if verdict.health else None,
+        "health_message": verdict.health_message,
+    }
