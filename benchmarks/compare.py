@@ -30,7 +30,7 @@ from benchmarks.table import parser, show, write
 from driftd.diff.compare import Comparison
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.redact import Redactor
-from driftd.diff.schema import Schema, Schemas
+from driftd.diff.typed.schema import Schema, Schemas
 from driftd.health.workloads import health
 from driftd.model.drift import Status
 from driftd.model.resource import JsonObject, Manifest, Source, group_of

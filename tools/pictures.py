@@ -20,7 +20,7 @@ from driftd.cli.demo.world import APP, CHANNEL, NAMESPACE, DemoWorld
 from driftd.cli.output.table import print_reports
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.schema import Schemas
+from driftd.diff.typed.schema import Schemas
 from driftd.model.app import RenderOptions
 from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification

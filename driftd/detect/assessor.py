@@ -12,7 +12,7 @@ import structlog
 
 from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison, unknown_verdict
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_objects
 from driftd.kube.objects import get

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from driftd.detect.assessor import Assessment, SchemaAnswers
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.live.api_reader import Reader
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.drift import Status, Verdict

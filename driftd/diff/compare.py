@@ -14,7 +14,7 @@ from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import Ownership, undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared
 from driftd.model.drift import Change, FieldDrift, Status, Verdict

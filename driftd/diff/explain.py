@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.defaults import is_default
 from driftd.diff.ignore import IgnoreRule
 from driftd.diff.ownership import owner_of
 from driftd.diff.rules import BuiltInRule
-from driftd.diff.schema import ListType, Schema
+from driftd.diff.typed.defaults import is_default
+from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.undeclared import Ownership
 from driftd.diff.walk import list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import list_items
 from driftd.model.path import DocumentPath, FieldPath, ListKey, SetValue
 from driftd.model.resource import Json

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.diff.schema import Schema
-from driftd.diff.values import instant
+from driftd.diff.typed.schema import Schema
+from driftd.diff.typed.values import instant
 from driftd.model.drift import FieldOwner
 from driftd.model.path import FieldPath, ListKey, Segment, SetValue
 from driftd.model.resource import JsonObject

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from driftd.diff.locate import locate
-from driftd.diff.schema import Schema
-from driftd.diff.values import decode_base64
+from driftd.diff.typed.schema import Schema
+from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import FieldDrift
 from driftd.model.path import FieldPath
 from driftd.model.resource import Json

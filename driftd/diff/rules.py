@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.globs import matches_any
-from driftd.diff.go_fields import DEFAULTS
-from driftd.diff.values import decode_base64
+from driftd.diff.typed.go_fields import DEFAULTS
+from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.path import format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.defaults import is_default
 from driftd.diff.deployer import Deployer
-from driftd.diff.fields_v1 import item_identity, item_positions, resolve
-from driftd.diff.lazy_path import LazyPath, resolve_paths
 from driftd.diff.managers import Managers
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import ManagedFieldsEntry, owner_of
-from driftd.diff.schema import ListType, Schema
+from driftd.diff.typed.defaults import is_default
+from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
+from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import DocumentPath, FieldPath, SetValue, format_path

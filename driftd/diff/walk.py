@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.defaults import is_default, replaces_zero_value
-from driftd.diff.fields_v1 import item_identity
-from driftd.diff.lazy_path import LazyPath, resolve_paths
-from driftd.diff.schema import ItemIdentity, ListType, ScalarType, Schema
-from driftd.diff.values import decode_base64, duration, instant, milli_quantity, quantity, whole_second
-from driftd.diff.zero import kept_when_zero
+from driftd.diff.typed.defaults import is_default, replaces_zero_value
+from driftd.diff.typed.fields_v1 import item_identity
+from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
+from driftd.diff.typed.schema import ItemIdentity, ListType, ScalarType, Schema
+from driftd.diff.typed.values import decode_base64, duration, instant, milli_quantity, quantity, whole_second
+from driftd.diff.typed.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import ListKey, SetValue, format_path

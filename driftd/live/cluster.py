@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from driftd.diff.schema import Schema, Schemas
+from driftd.diff.typed.schema import Schema, Schemas
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
 from driftd.kube.rest_client import Cluster

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import item_key
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import FIELD_MANAGER, json_patch

@@ -11,7 +11,7 @@ from typing import Any
 
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.schema import Schema, Schemas
+from driftd.diff.typed.schema import Schema, Schemas
 from driftd.model.drift import Verdict
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
@@ -84,7 +84,7 @@ def merged(*parts: JsonObject) -> JsonObject:
 def fields_of(value: Any, schema: Schema | None) -> JsonObject:
     """FieldsV1 of a manager that owns all of a value."""
     from driftd.diff.ownership import field_key  # noqa: PLC0415  # only here
-    from driftd.diff.schema import ListType  # noqa: PLC0415
+    from driftd.diff.typed.schema import ListType  # noqa: PLC0415
     from driftd.diff.walk import item_key  # noqa: PLC0415
     from driftd.model.path import SetValue  # noqa: PLC0415
 

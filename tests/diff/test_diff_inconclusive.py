@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.diff.normalise import LAST_APPLIED, normalise_live, normalise_manifest
-from driftd.diff.schema import Schema
+from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import undeclared_drift
 from driftd.diff.walk import walk_declared
 from driftd.model.drift import Change, Status

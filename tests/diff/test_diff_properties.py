@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from driftd.diff.schema import ListType, Schema
+from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import declared_drift, item_key
 from driftd.model.drift import Status
 from driftd.model.path import FieldPath, SetValue, format_path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.diff.values import decode_base64, duration, instant, quantity, whole_second
+from driftd.diff.typed.values import decode_base64, duration, instant, quantity, whole_second
 from driftd.diff.walk import is_equivalent
 from tests.diff.objects import DEPLOYMENT, deployment, drifts, schema_of
 

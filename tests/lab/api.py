@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from driftd.diff.schema import Schema, Schemas
+from driftd.diff.typed.schema import Schema, Schemas
 from driftd.model.resource import Manifest
 from tests.support.controlplane import ADMIN_GROUP, ControlPlane
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.schema import ListType, Schema
+from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key
 from driftd.model.path import FieldPath, SetValue, format_path
 

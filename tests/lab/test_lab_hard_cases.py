@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from driftd.diff.go_fields import DEFAULTS, KEPT, KUBERNETES
+from driftd.diff.typed.go_fields import DEFAULTS, KEPT, KUBERNETES
 from driftd.model.drift import Status, Verdict
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source

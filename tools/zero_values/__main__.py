@@ -1,4 +1,4 @@
-"""Write `driftd/diff/go_fields.py`: which zero values an API server keeps, and its defaults, field by field.
+"""Write `driftd/diff/typed/go_fields.py`: which zero values an API server keeps, and its defaults, field by field.
 
     python -m tools.zero_values --kubectl KUBECTL --kubeconfig FILE
 

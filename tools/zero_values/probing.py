@@ -35,7 +35,7 @@ _DERIVED = frozenset({
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"),
     ("io.k8s.api.resource.v1.DeviceTaint", "timeAdded"),
 })  # fmt: skip
-"""Fields whose default depends on other fields or on allocation (see `driftd/diff/defaults.py`)."""
+"""Fields whose default depends on other fields or on allocation (see `driftd/diff/typed/defaults.py`)."""
 _SERVER_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "name",
     "namespace", "resourceVersion", "selfLink", "uid", "generateName",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftd.diff.go_fields import KEPT
+from driftd.diff.typed.go_fields import KEPT
 
 _NONE: frozenset[str] = frozenset()
 

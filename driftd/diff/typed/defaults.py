@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from driftd.diff.go_fields import DEFAULTS
-from driftd.diff.schema import Schema
+from driftd.diff.typed.go_fields import DEFAULTS
+from driftd.diff.typed.schema import Schema
 from driftd.model.resource import Json
 
 _NONE: Mapping[str, tuple[Any, ...]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftd.diff.schema import ItemIdentity, Schema
+from driftd.diff.typed.schema import ItemIdentity, Schema
 from driftd.model.path import DocumentPath, FieldPath, Segment
 
 LazyPath = tuple["LazyPath | None", Segment | ItemIdentity, str | int | None, Schema | None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from driftd.diff.schema import ItemIdentity, Schema
+from driftd.diff.typed.schema import ItemIdentity, Schema
 from driftd.model.path import ListKey, Segment, SetValue
 from driftd.model.resource import Json
 
