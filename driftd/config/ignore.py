@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from driftd.config.mistake import mistake
 from driftd.config.section import AnyOf, KeyRule, Section
-from driftd.diff.cel import validate
+from driftd.diff.rules.cel import validate
 from driftd.model.errors import DriftdError
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
-from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.locate import locate
-from driftd.diff.managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_manifest
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
+from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
+from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
+from driftd.diff.rules.managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import Ownership, undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.diff.ignore import IgnoreRule
 from driftd.diff.ownership import owner_of
-from driftd.diff.rules import BuiltInRule
+from driftd.diff.rules.built_in import BuiltInRule
+from driftd.diff.rules.ignore import IgnoreRule
 from driftd.diff.typed.defaults import is_default
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.undeclared import Ownership

@@ -16,8 +16,8 @@ from driftd.desired.renderer import Renderer
 from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.redact import Redactor
+from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.git.mirror import Mirror
 from driftd.git.runner import GitRunner
 from driftd.git.source import GitSource

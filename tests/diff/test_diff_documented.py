@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from driftd.diff.rules import BUILT_IN_RULES
+from driftd.diff.rules.built_in import BUILT_IN_RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "verdict-rules.md").read_text()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
-from driftd.diff.ignore import IgnoreRuleSet, parse_rules
 from driftd.diff.redact import Redactor
+from driftd.diff.rules.ignore import IgnoreRuleSet, parse_rules
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
 from tests.diff.objects import DEPLOYMENT, changed_manually, deployed, deployment, merged, owned, pod_spec, schema_of

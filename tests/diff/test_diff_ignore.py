@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from driftd.diff.compare import Comparison
-from driftd.diff.ignore import IgnoreRuleSet, annotation_rules, parse_rules
 from driftd.diff.redact import Redactor
+from driftd.diff.rules.ignore import IgnoreRuleSet, annotation_rules, parse_rules
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path

@@ -11,7 +11,7 @@ import pytest
 from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.rules import BUILT_IN_RULES
+from driftd.diff.rules.built_in import BUILT_IN_RULES
 from driftd.model.resource import Manifest, ResourceRef, Source
 from tests.diff.objects import (
     DEPLOYMENT,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from driftd.diff.cel import evaluate, validate
-from driftd.diff.globs import covers
+from driftd.diff.rules.cel import evaluate, validate
+from driftd.diff.rules.globs import covers
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path

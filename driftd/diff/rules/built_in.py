@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from driftd.diff.autoscaler import ReplicaRange
-from driftd.diff.globs import matches_any
+from driftd.diff.rules.globs import matches_any
 from driftd.diff.typed.go_fields import DEFAULTS
 from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import Change, FieldDrift

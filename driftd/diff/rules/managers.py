@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from driftd.diff.globs import matches_any
+from driftd.diff.rules.globs import matches_any
 from driftd.model.drift import FieldOwner
 
 
