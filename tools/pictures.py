@@ -32,7 +32,7 @@ from driftd.notify.message import compose
 from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
 from driftd.render.line_numbers import line_of
-from driftd.sandbox.catalog import builtin
+from driftd.sandbox.resources.catalog import builtin
 from tools.terminal_svg import terminal_svg
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"

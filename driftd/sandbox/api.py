@@ -11,11 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from driftd.sandbox.crds import check_not_terminating
-from driftd.sandbox.custom import CustomKind
 from driftd.sandbox.deletion import DeleteOptions, Deletion
-from driftd.sandbox.discovery import Discovery
-from driftd.sandbox.kinds import Kind
-from driftd.sandbox.openapi import OpenApi
 from driftd.sandbox.reads import ListPage, Reads
 from driftd.sandbox.requests import (
     Target,
@@ -28,11 +24,15 @@ from driftd.sandbox.requests import (
     watch_options,
     write_options,
 )  # fmt: skip
+from driftd.sandbox.resources.custom import CustomKind
+from driftd.sandbox.resources.discovery import Discovery
+from driftd.sandbox.resources.kinds import Kind
+from driftd.sandbox.resources.openapi import OpenApi
+from driftd.sandbox.resources.tables import partial, table
 from driftd.sandbox.reviews import review
 from driftd.sandbox.scaling import Scaling
 from driftd.sandbox.status import ApiError, bad_request, method_not_allowed, no_such_path, unauthorized
 from driftd.sandbox.store import Name
-from driftd.sandbox.tables import partial, table
 from driftd.sandbox.watch import Watches, encode
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import APPLY_PATCH, WriteResult, Writes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftd.sandbox.custom import CustomKind
 from driftd.sandbox.deletion import DeleteOptions, Deletion
-from driftd.sandbox.kinds import Kind
-from driftd.sandbox.registry import CRDS
+from driftd.sandbox.resources.custom import CustomKind
+from driftd.sandbox.resources.kinds import Kind
+from driftd.sandbox.resources.registry import CRDS
 from driftd.sandbox.status import method_not_allowed
 from driftd.sandbox.store import Change, CollectionKey
 from driftd.sandbox.strategy import stamp

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from driftd.sandbox.kinds import Kind
+from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import conflict, not_found
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import stamp

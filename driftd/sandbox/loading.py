@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from driftd.process.garbage_collector import gc_paused
-from driftd.sandbox.kinds import Kind
+from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import bad_request, invalid
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import prepare_create

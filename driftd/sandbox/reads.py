@@ -8,8 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from driftd.sandbox.custom import CustomKind
-from driftd.sandbox.kinds import Kind
+from driftd.sandbox.resources.custom import CustomKind
+from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.selectors import Match, field_selector, label_selector, selected_name
 from driftd.sandbox.status import ApiError, bad_request, expired, not_found
 from driftd.sandbox.store import Name

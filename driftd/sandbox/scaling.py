@@ -8,12 +8,12 @@ from typing import Any
 from driftd.sandbox.fields.fieldset import path_of, path_text
 from driftd.sandbox.fields.ownership import FieldConflict, MergeError, Merger
 from driftd.sandbox.fields.scale import to_parent, to_scale
-from driftd.sandbox.kinds import Kind
 from driftd.sandbox.patch import json_patch, merge_patch
 from driftd.sandbox.reads import Reads
+from driftd.sandbox.resources.kinds import Kind
+from driftd.sandbox.resources.strategic import strategic_merge
 from driftd.sandbox.status import MODIFIED, Cause, apply_conflict, bad_request, conflict, invalid
 from driftd.sandbox.store import Name
-from driftd.sandbox.strategic import strategic_merge
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, WriteOptions, Writes
 

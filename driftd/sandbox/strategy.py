@@ -15,7 +15,7 @@ from typing import Any
 
 from driftd.sandbox.defaults.pods import containers
 from driftd.sandbox.fields.comparing import same
-from driftd.sandbox.kinds import Kind
+from driftd.sandbox.resources.kinds import Kind
 
 Object = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from driftd.sandbox.kinds import Kind
 from driftd.sandbox.reads import ListOptions, Reads, Selection, in_version, invalid_version, too_large
+from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import ApiError, bad_request, expired
 from driftd.sandbox.store import Change, Collection
 from driftd.sandbox.world import World

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from driftd.sandbox.catalog import builtin
 from driftd.sandbox.faults import Faults
-from driftd.sandbox.registry import Registry
+from driftd.sandbox.resources.catalog import builtin
+from driftd.sandbox.resources.registry import Registry
 from driftd.sandbox.store import Store
 from driftd.sandbox.strategy import Addresses
 

@@ -11,9 +11,10 @@ from driftd.sandbox.deletion import Deletion, uid_mismatch
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.fields.fieldset import path_text
 from driftd.sandbox.fields.ownership import FieldConflict, MergeError
-from driftd.sandbox.kinds import Kind
 from driftd.sandbox.patch import json_patch, merge_patch
-from driftd.sandbox.registry import CRDS
+from driftd.sandbox.resources.kinds import Kind
+from driftd.sandbox.resources.registry import CRDS
+from driftd.sandbox.resources.structural import has_rules
 from driftd.sandbox.status import (
     MODIFIED,
     ApiError,
@@ -30,7 +31,6 @@ from driftd.sandbox.status import (
 )  # fmt: skip
 from driftd.sandbox.store import Name
 from driftd.sandbox.strategy import prepare_create, prepare_update, random_suffixes
-from driftd.sandbox.structural import has_rules
 from driftd.sandbox.world import World
 
 Object = dict[str, Any]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.sandbox.catalog import builtin
 from driftd.sandbox.fields.comparing import compare
 from driftd.sandbox.fields.fieldset import FieldSet, item, path_of, path_text
 from driftd.sandbox.fields.merging import merge, remove
 from driftd.sandbox.fields.typed import field_set
+from driftd.sandbox.resources.catalog import builtin
 
 _ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"', "i:0"])
 _SETS = st.lists(st.lists(_ELEMENTS, min_size=1, max_size=4).map(tuple)).map(lambda paths: FieldSet.of(*paths))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.sandbox.quantity import InvalidQuantity, canonical
+from driftd.sandbox.resources.quantity import InvalidQuantity, canonical
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from driftd.sandbox.controllers.settings import RolloutSettings
 from driftd.sandbox.controllers.statefulsets import StatefulSets
 from driftd.sandbox.crds import Definitions
 from driftd.sandbox.deletion import Deletion
-from driftd.sandbox.registry import CRDS
+from driftd.sandbox.resources.registry import CRDS
 from driftd.sandbox.status import ApiError
 from driftd.sandbox.store import Change, CollectionKey, Name
 from driftd.sandbox.world import World

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftd.sandbox.catalog import Builtin
-from driftd.sandbox.custom import CustomKind
-from driftd.sandbox.kinds import BuiltinKind, Kind
+from driftd.sandbox.resources.catalog import Builtin
+from driftd.sandbox.resources.custom import CustomKind
+from driftd.sandbox.resources.kinds import BuiltinKind, Kind
 
 Object = dict[str, Any]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.sandbox.custom import CustomKind
-from driftd.sandbox.kinds import Kind
+from driftd.sandbox.resources.custom import CustomKind
+from driftd.sandbox.resources.kinds import Kind
 
 Object = dict[str, Any]
 Cell = Callable[[Object], Any]

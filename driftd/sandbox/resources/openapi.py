@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from driftd.sandbox.custom import CustomKind, published_schema
-from driftd.sandbox.registry import Registry
+from driftd.sandbox.resources.custom import CustomKind, published_schema
+from driftd.sandbox.resources.registry import Registry
 
 Object = dict[str, Any]
 

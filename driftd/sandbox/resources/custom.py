@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from driftd.sandbox.catalog import Builtin, Resource
-from driftd.sandbox.codec import DecodeError
 from driftd.sandbox.fields.atoms import Ref, Types
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
 from driftd.sandbox.fields.ownership import Merger
-from driftd.sandbox.kinds import ScalePaths
+from driftd.sandbox.resources.catalog import Builtin, Resource
+from driftd.sandbox.resources.codec import DecodeError
+from driftd.sandbox.resources.kinds import ScalePaths
+from driftd.sandbox.resources.structural import default, prune
+from driftd.sandbox.resources.structural import mistakes as schema_mistakes
 from driftd.sandbox.status import Cause, bad_request
-from driftd.sandbox.structural import default, prune
-from driftd.sandbox.structural import mistakes as schema_mistakes
 from driftd.sandbox.validation.metadata import metadata_mistakes
 
 Object = dict[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from driftd.sandbox.kinds import Kind
-from driftd.sandbox.registry import Registry
+from driftd.sandbox.resources.kinds import Kind
+from driftd.sandbox.resources.registry import Registry
 
 Object = dict[str, Any]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from driftd.sandbox.catalog import Builtin, Resource
-from driftd.sandbox.codec import DecodeError
 from driftd.sandbox.defaults import fill
 from driftd.sandbox.fields.atoms import Ref
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
 from driftd.sandbox.fields.ownership import Merger
+from driftd.sandbox.resources.catalog import Builtin, Resource
+from driftd.sandbox.resources.codec import DecodeError
+from driftd.sandbox.resources.strategic import strategic_merge
 from driftd.sandbox.status import Cause, bad_request
-from driftd.sandbox.strategic import strategic_merge
 from driftd.sandbox.validation import mistakes
 
 Object = dict[str, Any]

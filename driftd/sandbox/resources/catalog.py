@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from driftd.sandbox.codec import Codec
 from driftd.sandbox.fields.atoms import Types
+from driftd.sandbox.resources.codec import Codec
 
 _UNSERVED = {"resource.k8s.io", "storagemigration.k8s.io", "events.k8s.io", "authentication.k8s.io"}
 _VERBS = frozenset({"create", "get", "list"})

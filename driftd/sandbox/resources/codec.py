@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.sandbox.quantity import InvalidQuantity, canonical
+from driftd.sandbox.resources.quantity import InvalidQuantity, canonical
 from driftd.sandbox.status import format_value
 
 Path = tuple[Any, ...]
