@@ -16,7 +16,7 @@ from driftd.model.drift import Change, Status
 from driftd.model.incident import IncidentEvent, IncidentType, Resolution
 from driftd.notify import slack, wording
 from driftd.notify.message import compose
-from driftd.sandbox.blockkit import block_mistakes
+from driftd.sandbox.slack.blockkit import block_mistakes
 
 
 def written(notification) -> str:

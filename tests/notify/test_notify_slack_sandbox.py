@@ -11,7 +11,7 @@ from driftd.model.errors import NotifyError
 from driftd.notify.dispatcher import Dispatcher
 from driftd.notify.slack_channel import SlackChannel
 from driftd.notify.slack_webhook import SlackWebhookChannel
-from driftd.sandbox.slack import SlackSandbox
+from driftd.sandbox.slack.workspace import SlackSandbox
 from driftd.store import Store
 from tests.support.incidents import save_incident
 

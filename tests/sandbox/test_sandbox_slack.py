@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from driftd.sandbox.slack import SlackSandbox
+from driftd.sandbox.slack.workspace import SlackSandbox
 
 Block = dict[str, Any]
 

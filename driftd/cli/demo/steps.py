@@ -23,7 +23,7 @@ from driftd.cli.demo.preview import slack_message
 from driftd.cli.demo.world import APP, BAD_IMAGE, CHANNEL, GOOD_IMAGE, NAMESPACE, DemoWorld
 from driftd.model.errors import DriftdError
 from driftd.sandbox.server import Sandbox
-from driftd.sandbox.slack import SlackMessage, SlackSandbox
+from driftd.sandbox.slack.workspace import SlackMessage, SlackSandbox
 from driftd.store.store import Store
 
 _STEP_TIMEOUT_SECONDS = 30.0

@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from driftd.sandbox.blockkit import MAX_ATTACHMENTS, MAX_TEXT, block_mistakes
 from driftd.sandbox.hosting import serve_app
+from driftd.sandbox.slack.blockkit import MAX_ATTACHMENTS, MAX_TEXT, block_mistakes
 
 _TEAM = {"team": "sandbox", "team_id": "T0SANDBOX", "user": "driftd", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
 

@@ -1,0 +1,1 @@
+"""A Slack workspace in memory, which checks Block Kit as Slack does."""
