@@ -39,11 +39,6 @@ class WorkQueue:
                 heapq.heapify(self._heap)
             self._changed.set()
 
-    def forget(self, key: str) -> None:
-        """Removes `key` from the queue."""
-        self._due.pop(key, None)
-        self._again.pop(key, None)
-
     def close(self) -> None:
         """Ends all workers as soon as they are done with their current keys."""
         self._closed = True

@@ -1,24 +1,20 @@
-"""Incidents, and the outbox of their notifications.
+"""Incidents, and what becomes of them.
 
-An incident and its deliveries are written in one transaction: after a crash there are both, or neither. Deliveries of
-one incident to one channel keep their order: a later one waits until the earlier one was delivered or has failed.
+An incident and the deliveries of its notifications are written in one transaction: after a crash there are both, or
+neither. The deliveries are made from the outbox (`outbox.py`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     LargeBinary,
-    ScalarSelect,
-    and_,
     bindparam,
     exists,
-    func,
     insert,
     select,
     tuple_,
@@ -27,11 +23,10 @@ from sqlalchemy import (
 )
 
 from driftd.model.errors import StoreError
-from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
-from driftd.model.text import plural
-from driftd.store import codec, timeline
-from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
-from driftd.store.schema import deliveries, incidents, notifications, unpacked
+from driftd.model.incident import Incident, IncidentType, Notification
+from driftd.store import codec, outbox, timeline
+from driftd.store.records import HistoryKind
+from driftd.store.schema import incidents, notifications, unpacked
 
 TransitionOf = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
 """A pure function from the open incident of an app and type, if there is one, to its next state and notification."""
@@ -83,33 +78,13 @@ def save(
         return
     if connection.execute(select(exists().where(notifications.c.id == notification.id))).scalar_one():
         return
-    connection.execute(
-        insert(notifications).values(
-            id=notification.id,
-            incident=incident.id,
-            time=notification.time,
-            document=codec.NOTIFICATION.dump_json(notification),
-        )
-    )
-    for channel in dict.fromkeys(channels):
-        connection.execute(
-            insert(deliveries).values(
-                notification=notification.id,
-                incident=incident.id,
-                channel=channel,
-                state=DeliveryState.PENDING,
-                attempts=0,
-                accepted=notification.time,
-                due=notification.time,
-                error="",
-            )
-        )
+    outbox.enqueue(connection, notification, channels)
     timeline.write(
         connection,
         incident.app,
         HistoryKind.INCIDENT,
         time=notification.time,
-        summary=_summary(notification),
+        summary=outbox.summary(notification),
         details={
             "incident": incident.id,
             "notification": notification.id,
@@ -168,103 +143,6 @@ def read(
     return [codec.INCIDENT.validate_json(document) for document in connection.execute(query).scalars()]
 
 
-def claim(connection: Connection, now: datetime, limit: int, channel: str | None, lease: timedelta) -> list[Delivery]:
-    """Claim the deliveries that are due, oldest first: no other process gets them until `lease` has expired."""
-    query = (
-        select(
-            deliveries.c.id,
-            deliveries.c.channel,
-            deliveries.c.attempts,
-            deliveries.c.accepted,
-            notifications.c.document,
-            _latest_receipt().label("receipt"),
-        )
-        .join(notifications, notifications.c.id == deliveries.c.notification)
-        .where(deliveries.c.state == DeliveryState.PENDING, deliveries.c.due <= now, ~_blocked())
-        .order_by(deliveries.c.due, deliveries.c.id)
-        .limit(limit)
-    )
-    if channel is not None:
-        query = query.where(deliveries.c.channel == channel)
-    taken = [
-        Delivery(
-            id=row.id,
-            notification=codec.NOTIFICATION.validate_json(row.document),
-            channel=row.channel,
-            attempts=row.attempts,
-            accepted=row.accepted,
-            receipt=row.receipt,
-        )
-        for row in connection.execute(query)
-    ]
-    ids = [delivery.id for delivery in taken]
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(due=now + lease))
-    return taken
-
-
-def next_due(connection: Connection, channel: str) -> datetime | None:
-    query = select(func.min(deliveries.c.due)).where(
-        deliveries.c.state == DeliveryState.PENDING, deliveries.c.channel == channel, ~_blocked()
-    )
-    return connection.execute(query).scalar()
-
-
-def delivered(connection: Connection, delivery: Delivery, receipt: str | None, now: datetime) -> None:
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery.id, deliveries.c.state == DeliveryState.PENDING)
-        .values(state=DeliveryState.DELIVERED, receipt=receipt, finished=now, error="")
-    )
-
-
-def failed(connection: Connection, delivery: Delivery, error: str, retry_at: datetime | None, now: datetime) -> None:
-    """Record a failed attempt. Without `retry_at` it was the last one, which gets an entry in the history."""
-    values = {"attempts": delivery.attempts + 1, "error": error}
-    outcome = {"due": retry_at} if retry_at is not None else {"state": DeliveryState.FAILED, "finished": now}
-    result = connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery.id, deliveries.c.state == DeliveryState.PENDING)
-        .values(**values, **outcome)
-    )
-    if retry_at is not None or result.rowcount == 0:
-        return
-    incident = delivery.notification.incident
-    attempts = plural(delivery.attempts + 1, "attempt")
-    what = _summary(delivery.notification)
-    timeline.write(
-        connection,
-        incident.app,
-        HistoryKind.DELIVERY,
-        time=now,
-        summary=f"{what}: not delivered to {delivery.channel}, given up after {attempts}: {error}",
-        details={
-            "incident": incident.id,
-            "notification": delivery.notification.id,
-            "channel": delivery.channel,
-            "attempts": delivery.attempts + 1,
-            "error": error,
-        },
-    )
-
-
-def backlog(connection: Connection) -> Mapping[str, Backlog]:
-    """The pending and the failed deliveries of each channel that has any."""
-    query = (
-        select(deliveries.c.channel, deliveries.c.state, func.count(), func.min(deliveries.c.accepted))
-        .where(deliveries.c.state != DeliveryState.DELIVERED)
-        .group_by(deliveries.c.channel, deliveries.c.state)
-    )
-    backlogs: dict[str, Backlog] = {}
-    for channel, state, count, oldest in connection.execute(query):
-        backlog = backlogs.get(channel, Backlog(0, 0, None))
-        backlogs[channel] = (
-            Backlog(count, backlog.failed, oldest)
-            if state == DeliveryState.PENDING
-            else Backlog(backlog.pending, count, backlog.oldest)
-        )
-    return backlogs
-
-
 def _save_incident(connection: Connection, incident: Incident) -> None:
     if incident.resolved is None:
         other = connection.execute(
@@ -290,42 +168,3 @@ def _save_incident(connection: Connection, incident: Incident) -> None:
     }
     if connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values)).rowcount == 0:
         connection.execute(insert(incidents).values(id=incident.id, **values))
-
-
-def _blocked() -> ColumnElement[bool]:
-    """An earlier delivery of the same incident to the same channel is still pending."""
-    earlier = deliveries.alias()
-    return exists().where(
-        earlier.c.incident == deliveries.c.incident,
-        earlier.c.channel == deliveries.c.channel,
-        earlier.c.id < deliveries.c.id,
-        earlier.c.state == DeliveryState.PENDING,
-    )
-
-
-def _latest_receipt() -> ScalarSelect[str | None]:
-    """The receipt of the last delivery of the same incident to the same channel that has one."""
-    earlier = deliveries.alias()
-    return (
-        select(earlier.c.receipt)
-        .where(
-            and_(
-                earlier.c.incident == deliveries.c.incident,
-                earlier.c.channel == deliveries.c.channel,
-                earlier.c.id < deliveries.c.id,
-                earlier.c.receipt.is_not(None),
-            )
-        )
-        .order_by(earlier.c.id.desc())
-        .limit(1)
-        .correlate(deliveries)
-        .scalar_subquery()
-    )
-
-
-def _summary(notification: Notification) -> str:
-    incident = notification.incident
-    about = incident.message or plural(incident.objects, "object")
-    if notification.event is IncidentEvent.RESOLVED:
-        about = str(incident.resolution) if incident.resolution else "over"
-    return f"{incident.type} {notification.event}: {about}"

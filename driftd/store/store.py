@@ -22,6 +22,7 @@ from driftd.store import (
     leases,
     manifest_sets,
     operations,
+    outbox,
     reports,
     retention,
     revisions,
@@ -348,24 +349,24 @@ class Store:
         The caller reports the result by `delivered` or `delivery_failed`; after a crash the delivery is due again when
         the lease expires. Of one incident and channel only the earliest pending delivery is due.
         """
-        return await self._database.write(lambda c: incidents.claim(c, now, limit, channel, lease))
+        return await self._database.write(lambda c: outbox.claim(c, now, limit, channel, lease))
 
     async def next_due(self, channel: str) -> datetime | None:
         """When the channel's earliest pending delivery is due; None when nothing is pending."""
-        return await self._database.read(lambda c: incidents.next_due(c, channel))
+        return await self._database.read(lambda c: outbox.next_due(c, channel))
 
     async def delivered(self, delivery: Delivery, receipt: str | None, now: datetime) -> None:
-        await self._database.write(lambda c: incidents.delivered(c, delivery, receipt, now))
+        await self._database.write(lambda c: outbox.delivered(c, delivery, receipt, now))
 
     async def delivery_failed(
         self, delivery: Delivery, error: str, *, retry_at: datetime | None, now: datetime
     ) -> None:
         """Record a failed attempt; without `retry_at` the delivery has failed, which gets an entry in the history."""
-        await self._database.write(lambda c: incidents.failed(c, delivery, error, retry_at, now))
+        await self._database.write(lambda c: outbox.failed(c, delivery, error, retry_at, now))
 
     async def backlog(self) -> Mapping[str, Backlog]:
         """The pending deliveries of each channel, and the failed ones (until they are pruned)."""
-        return await self._database.read(incidents.backlog)
+        return await self._database.read(outbox.backlog)
 
     async def prune(self, keep: Retention | None = None) -> Pruned:
         """Delete what `keep` does not cover."""

@@ -116,21 +116,6 @@ async def test_a_worker_that_waits_for_a_late_key_takes_an_earlier_one() -> None
         await until(lambda: work.started == ["now"])
 
 
-async def test_a_removed_key_is_not_processed() -> None:
-    """Not even if it was added during its pass."""
-    async with working() as work:
-        work.queue.add("gone", 0.02)
-        work.queue.forget("gone")
-        work.gate.clear()
-        work.queue.add("web")
-        await until(lambda: work.busy == 1)
-        work.queue.add("web")
-        work.queue.forget("web")
-        work.gate.set()
-        await asyncio.sleep(0.05)
-        assert work.started == ["web"]
-
-
 async def test_closing_ends_every_worker_and_starts_no_other_pass() -> None:
     """The current pass is finished, queued keys are not processed."""
     work = Work()

@@ -1,0 +1,179 @@
+"""The outbox: deliveries of notifications to channels, which are kept until they are made or given up.
+
+Deliveries of one incident to one channel keep their order: a later one waits until the earlier one was delivered or has
+failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, func, insert, select, update
+
+from driftd.model.incident import IncidentEvent, Notification
+from driftd.model.text import plural
+from driftd.store import codec, timeline
+from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
+from driftd.store.schema import deliveries, notifications
+
+
+def enqueue(connection: Connection, notification: Notification, channels: Sequence[str]) -> None:
+    """Write a notification, and one pending delivery of it per channel."""
+    connection.execute(
+        insert(notifications).values(
+            id=notification.id,
+            incident=notification.incident.id,
+            time=notification.time,
+            document=codec.NOTIFICATION.dump_json(notification),
+        )
+    )
+    for channel in dict.fromkeys(channels):
+        connection.execute(
+            insert(deliveries).values(
+                notification=notification.id,
+                incident=notification.incident.id,
+                channel=channel,
+                state=DeliveryState.PENDING,
+                attempts=0,
+                accepted=notification.time,
+                due=notification.time,
+                error="",
+            )
+        )
+
+
+def claim(connection: Connection, now: datetime, limit: int, channel: str | None, lease: timedelta) -> list[Delivery]:
+    """Claim the deliveries that are due, oldest first: no other process gets them until `lease` has expired."""
+    query = (
+        select(
+            deliveries.c.id,
+            deliveries.c.channel,
+            deliveries.c.attempts,
+            deliveries.c.accepted,
+            notifications.c.document,
+            _latest_receipt().label("receipt"),
+        )
+        .join(notifications, notifications.c.id == deliveries.c.notification)
+        .where(deliveries.c.state == DeliveryState.PENDING, deliveries.c.due <= now, ~_blocked())
+        .order_by(deliveries.c.due, deliveries.c.id)
+        .limit(limit)
+    )
+    if channel is not None:
+        query = query.where(deliveries.c.channel == channel)
+    taken = [
+        Delivery(
+            id=row.id,
+            notification=codec.NOTIFICATION.validate_json(row.document),
+            channel=row.channel,
+            attempts=row.attempts,
+            accepted=row.accepted,
+            receipt=row.receipt,
+        )
+        for row in connection.execute(query)
+    ]
+    ids = [delivery.id for delivery in taken]
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(due=now + lease))
+    return taken
+
+
+def next_due(connection: Connection, channel: str) -> datetime | None:
+    query = select(func.min(deliveries.c.due)).where(
+        deliveries.c.state == DeliveryState.PENDING, deliveries.c.channel == channel, ~_blocked()
+    )
+    return connection.execute(query).scalar()
+
+
+def delivered(connection: Connection, delivery: Delivery, receipt: str | None, now: datetime) -> None:
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery.id, deliveries.c.state == DeliveryState.PENDING)
+        .values(state=DeliveryState.DELIVERED, receipt=receipt, finished=now, error="")
+    )
+
+
+def failed(connection: Connection, delivery: Delivery, error: str, retry_at: datetime | None, now: datetime) -> None:
+    """Record a failed attempt. Without `retry_at` it was the last one, which gets an entry in the history."""
+    values = {"attempts": delivery.attempts + 1, "error": error}
+    outcome = {"due": retry_at} if retry_at is not None else {"state": DeliveryState.FAILED, "finished": now}
+    result = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery.id, deliveries.c.state == DeliveryState.PENDING)
+        .values(**values, **outcome)
+    )
+    if retry_at is not None or result.rowcount == 0:
+        return
+    incident = delivery.notification.incident
+    attempts = plural(delivery.attempts + 1, "attempt")
+    what = summary(delivery.notification)
+    timeline.write(
+        connection,
+        incident.app,
+        HistoryKind.DELIVERY,
+        time=now,
+        summary=f"{what}: not delivered to {delivery.channel}, given up after {attempts}: {error}",
+        details={
+            "incident": incident.id,
+            "notification": delivery.notification.id,
+            "channel": delivery.channel,
+            "attempts": delivery.attempts + 1,
+            "error": error,
+        },
+    )
+
+
+def backlog(connection: Connection) -> Mapping[str, Backlog]:
+    """The pending and the failed deliveries of each channel that has any."""
+    query = (
+        select(deliveries.c.channel, deliveries.c.state, func.count(), func.min(deliveries.c.accepted))
+        .where(deliveries.c.state != DeliveryState.DELIVERED)
+        .group_by(deliveries.c.channel, deliveries.c.state)
+    )
+    backlogs: dict[str, Backlog] = {}
+    for channel, state, count, oldest in connection.execute(query):
+        backlog = backlogs.get(channel, Backlog(0, 0, None))
+        backlogs[channel] = (
+            Backlog(count, backlog.failed, oldest)
+            if state == DeliveryState.PENDING
+            else Backlog(backlog.pending, count, backlog.oldest)
+        )
+    return backlogs
+
+
+def _blocked() -> ColumnElement[bool]:
+    """An earlier delivery of the same incident to the same channel is still pending."""
+    earlier = deliveries.alias()
+    return exists().where(
+        earlier.c.incident == deliveries.c.incident,
+        earlier.c.channel == deliveries.c.channel,
+        earlier.c.id < deliveries.c.id,
+        earlier.c.state == DeliveryState.PENDING,
+    )
+
+
+def _latest_receipt() -> ScalarSelect[str | None]:
+    """The receipt of the last delivery of the same incident to the same channel that has one."""
+    earlier = deliveries.alias()
+    return (
+        select(earlier.c.receipt)
+        .where(
+            and_(
+                earlier.c.incident == deliveries.c.incident,
+                earlier.c.channel == deliveries.c.channel,
+                earlier.c.id < deliveries.c.id,
+                earlier.c.receipt.is_not(None),
+            )
+        )
+        .order_by(earlier.c.id.desc())
+        .limit(1)
+        .correlate(deliveries)
+        .scalar_subquery()
+    )
+
+
+def summary(notification: Notification) -> str:
+    incident = notification.incident
+    about = incident.message or plural(incident.objects, "object")
+    if notification.event is IncidentEvent.RESOLVED:
+        about = str(incident.resolution) if incident.resolution else "over"
+    return f"{incident.type} {notification.event}: {about}"
