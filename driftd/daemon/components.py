@@ -21,7 +21,7 @@ from driftd.model.errors import DriftdError
 from driftd.notify.channel import Channel
 from driftd.notify.dispatcher import Dispatcher
 from driftd.reconcile.leases import Leases
-from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.scan import Background, Watches
 from driftd.render.parser import CachingParser
 from driftd.service.commands import Commands
@@ -88,10 +88,7 @@ class Components:
             app,
             self.source(app.source),
             await self.view(app.cluster),
-            self.store,
-            self.comparison,
-            self.recorder,
-            self.now,
+            Shared(self.store, self.comparison, self.recorder, self.now),
             background=background,
             check_lease=partial(self.leases.check, name),
         )

@@ -135,6 +135,8 @@ class Controller:
                     self.queue.add(app)
             except DriftdError as error:
                 log.error("commands not read", error=str(error))  # noqa: TRY400  # the text says it all
+            except Exception:
+                log.exception("reading commands crashed")  # a defect of ours: passes go on without
             await asyncio.sleep(_COMMAND_POLL_SECONDS)
 
     async def _pass(self, name: str) -> None:

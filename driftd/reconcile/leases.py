@@ -116,4 +116,6 @@ async def keep_leases(leases: Leases, apps: Callable[[], Iterable[str]], on_acqu
                     on_acquired(app)
         except StoreError as error:
             log.error("leases not renewed", error=str(error))  # noqa: TRY400  # the text says it all
+        except Exception:
+            log.exception("renewing leases crashed")  # a defect of ours: without leases there are no passes
         await asyncio.sleep(_RETRY_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -43,6 +43,16 @@ def _unguarded() -> None:
     """The lease of whoever needs none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the reconcilers of all apps share."""
+
+    store: Store
+    comparison: Comparison
+    recorder: Recorder
+    now: Callable[[], datetime]
+
+
 class Reconciler:
     """Runs passes over one app, one at a time.
 
@@ -55,18 +65,16 @@ class Reconciler:
         app: App,
         source: SourceState,
         view: ClusterView,
-        store: Store,
-        comparison: Comparison,
-        recorder: Recorder,
-        now: Callable[[], datetime],
+        shared: Shared,
         *,
         background: Background | None = None,
         check_lease: Callable[[], None] = _unguarded,
     ) -> None:
         self.app = app
         self.source = source
+        store, comparison, now = shared.store, shared.comparison, shared.now
         self._store = store
-        self._recorder = recorder
+        self._recorder = shared.recorder
         self._now = now
         self._cluster = view.name
         self._in_background = background is not None

@@ -67,6 +67,8 @@ def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None
     assert any("sync to" in line for line in entries), entries
     (app,) = listed(world.driftd("status", *config, "-o", "json"))["apps"]
     assert app["counts"]["in_sync"] == 2
+    assert app["health"] == "healthy"
+    assert "healthy" in world.driftd("status", *config).out
     assert app["revision"] == world.repository.head
 
 

@@ -31,7 +31,7 @@ from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.leases import Leases
-from driftd.reconcile.reconciler import Reconciler
+from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.scan import Background
 from driftd.render.parser import CachingParser
@@ -133,9 +133,8 @@ class World:
     def make_runner(self, background: Background | None = None) -> Reconciler:
         view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
         comparison = Comparison(Redactor(b"k" * 32))
-        return Reconciler(
-            self.app, self.source, view, self.store, comparison, self.recorder(), self.clock, background=background
-        )
+        shared = Shared(self.store, comparison, self.recorder(), self.clock)
+        return Reconciler(self.app, self.source, view, shared, background=background)
 
     def recorder(self) -> Recorder:
         return Recorder(self.store, ["chat"], self.clock, lambda: None)
