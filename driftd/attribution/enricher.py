@@ -119,7 +119,7 @@ class GitEnricher:
                     await asyncio.sleep(_GATHER_SECONDS)
                 await self._run_batch()
         except Exception:
-            log.exception("looking up git history crashed")  # a defect of ours: the verdicts stand without attribution
+            log.exception("git enrichment crashed")  # a defect of ours: the verdicts stand without attribution
         finally:
             self._pending.clear()
             self._since = None
@@ -157,7 +157,7 @@ class GitEnricher:
             try:
                 enriched = await self._enrich(revision, [assessment for _, assessment in ready])
             except DriftdError as error:  # the verdicts stand without attribution
-                log.warning("git history not looked at", revision=revision.sha, error=str(error))
+                log.warning("git history not read", revision=revision.sha, error=str(error))
                 continue
             for (pending, _), verdict in zip(ready, enriched, strict=True):
                 self._cache.enrich(pending.cached, verdict)

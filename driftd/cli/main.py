@@ -168,7 +168,7 @@ def status(
     config: ConfigOption = CONFIG,
     output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
 ) -> None:
-    """Shows the apps as the daemon saw them last."""
+    """Shows the apps as their last passes left them."""
     from driftd.cli.operate import run_status
 
     raise typer.Exit(_asyncio(run_status(config, output)))

@@ -102,7 +102,7 @@ class GitWorker:
                 return await asyncio.to_thread(request)
             except (EOFError, OSError) as error:
                 # It was killed, or hit a defect, which is raised if it occurs in this process, too.
-                log.debug("the process for Git is gone", error=repr(error))
+                log.debug("git worker has ended", error=repr(error))
                 self._gone = True
             except asyncio.CancelledError:
                 self._end()  # the thread would wait for it

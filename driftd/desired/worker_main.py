@@ -41,7 +41,7 @@ def serve(connection: Connection, cache: Path) -> None:
         return  # terminated by the parent
     except Exception:
         # The parent falls back to its own process, and reports the error if it occurs there, too.
-        log.debug("the process for Git gives up", exc_info=True)
+        log.debug("git worker failed", exc_info=True)
 
 
 def _exit_with_parent() -> None:

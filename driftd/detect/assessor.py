@@ -90,7 +90,7 @@ class Assessor:
             by_server = self.engine is Engine.SERVER
             dry_run = await self.view.dry_runs.dry_run(manifest, resource, assessment.live) if by_server else None
         except DriftdError as error:
-            log.warning("autoscalers not looked at", object=str(manifest.ref), error=str(error))
+            log.warning("autoscalers not read", object=str(manifest.ref), error=str(error))
             return assessment
         replicas = Autoscalers.of(listed.items).range_of(manifest.ref)
         if replicas is None:

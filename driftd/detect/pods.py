@@ -46,7 +46,7 @@ async def with_pods(assessments: Sequence[Assessment], reader: Reader, view: Clu
     try:
         resource = await view.resource("v1", "Pod")
     except DriftdError as error:
-        log.warning("pods not looked at", error=str(error))
+        log.warning("pods not read", error=str(error))
         return list(assessments)
     pods = await _pods(reader, resource, workloads)
     result = list(assessments)
@@ -71,7 +71,7 @@ async def _pods(
     by_workload: _PodsByWorkload = {}
     for namespace, pods in (await reader.pods_of(resource, workloads)).items():
         if isinstance(pods, DriftdError):
-            log.warning("pods not looked at", namespace=namespace, error=str(pods))
+            log.warning("pods not read", namespace=namespace, error=str(pods))
             continue
         controlled: _PodsByWorkload = defaultdict(list)
         for pod in pods:
@@ -107,7 +107,7 @@ async def _revisions(workload: JsonObject, ref: ResourceRef, view: ClusterView) 
         labels = ",".join(f"{key}={value}" for key, value in selector.items())
         return (await list_objects(view.cluster, resource, ref.namespace, label_selector=labels)).items
     except DriftdError as error:
-        log.warning("revisions not looked at", object=str(ref), error=str(error))
+        log.warning("revisions not read", object=str(ref), error=str(error))
         return ()
 
 

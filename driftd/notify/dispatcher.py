@@ -153,7 +153,7 @@ class Dispatcher:
             await self._record_failure(worker, delivery, e)
         except Exception as e:  # a defect for one message must not stop the others
             name = worker.channel.name
-            log.exception("channel broke", channel=name, notification=delivery.notification.id)
+            log.exception("channel worker crashed", channel=name, notification=delivery.notification.id)
             await self._record_failure(worker, delivery, NotifyError(f"{name}: {type(e).__name__}"))
         else:
             worker.failures, worker.paused_until = 0, None

@@ -182,7 +182,7 @@ class Controller:
             seconds=round(result.seconds, 3),
         )
         if report.error:
-            log.warning("app not judged", app=report.app, error=report.error)
+            log.warning("app not assessed", app=report.app, error=report.error)
         if result.action is not None:
             log.info(
                 "applied",
