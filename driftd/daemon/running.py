@@ -105,8 +105,6 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
         for app in config.apps:
             await _add_app(at_work, app.name)
             timers.every_app(app.name, app.interval)
-            if sources[app.source].revision is not None:
-                controller.request_full_pass(app.name)
         for source in config.sources:
             timers.every_source(source.name, source.interval)
         dispatching = asyncio.create_task(made.dispatcher.run(), name="dispatcher")

@@ -60,7 +60,7 @@ class Controller:
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        keeping = keep_leases(self.leases, lambda: list(self.reconcilers), self.request_full_pass)
+        keeping = keep_leases(self.leases, lambda: list(self.reconcilers), self._on_lease_acquired)
         self._background = [
             asyncio.create_task(keeping, name="leases"),
             asyncio.create_task(self._poll_commands(), name="commands"),
@@ -127,6 +127,12 @@ class Controller:
     def reports(self) -> list[Report]:
         """The latest report of each app that has had a pass."""
         return [self.results[name].report for name in self.reconcilers if name in self.results]
+
+    def _on_lease_acquired(self, app: str) -> None:
+        """Requests a pass, unless the first fetch of its source is still to come: that one enqueues its apps."""
+        source = self.reconcilers[app].source
+        if source.revision is not None or source.error is not None:
+            self.request_full_pass(app)
 
     async def _poll_commands(self) -> None:
         while True:

@@ -172,3 +172,17 @@ async def test_stopping_lets_the_current_pass_finish(open_world: OpenWorld) -> N
         engine.request_full_pass("web")
         await asyncio.sleep(0.1)
         assert len(world.requests.received) <= done + 2
+
+
+async def test_no_pass_is_made_before_the_first_fetch_of_the_source(open_world: OpenWorld) -> None:
+    """A lease alone is no reason: the app would be reported as not assessed, and the daemon as ready."""
+    async with open_world() as world:
+        world.source.revision = world.source.last_attempt = None
+        async with world.engine() as engine:
+            engine.queue._due.clear()
+            engine.queue._heap.clear()
+            await until(lambda: engine.leases.holds("web"), "the lease")
+            await asyncio.sleep(0.1)
+            assert engine.results == {}
+            await engine.fetch("shop")
+            await until(lambda: "web" in engine.results, "the first pass")
