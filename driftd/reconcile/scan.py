@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from driftd.attribution.enricher import GitEnricher
 from driftd.attribution.git_attribution import GitAttribution
@@ -29,8 +29,10 @@ from driftd.model.health import Health
 from driftd.model.plan import Action
 from driftd.model.report import Report
 from driftd.model.resource import JsonObject, ResourceRef
-from driftd.repair.inventory import Inventory
-from driftd.repair.target import Target
+
+if TYPE_CHECKING:  # `driftd check` scans too, and needs no store: SQLAlchemy is slow to import
+    from driftd.repair.inventory import Inventory
+    from driftd.repair.target import Target
 
 _OBJECTS_PER_BATCH = 64
 """Objects of the cache that are decoded at a time."""

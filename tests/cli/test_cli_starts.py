@@ -52,6 +52,16 @@ def test_logging_loads_no_rich(module: str) -> None:
     assert done.stdout == "True False\n"
 
 
+def test_a_check_without_a_configuration_loads_neither_the_store_nor_the_settings() -> None:
+    """It keeps nothing and reads no file: SQLAlchemy and pydantic would take a third of its time and memory."""
+    script = (
+        "import sys, driftd.cli.logs, driftd.cli.check, driftd.daemon.clusters\n"
+        "print([m for m in ('alembic', 'driftd.store', 'pydantic', 'sqlalchemy') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 def test_a_command_ends_at_once_but_runs_the_exit_handlers_of_libraries() -> None:
     """With its exit code and its whole output; its objects are not freed one by one."""
     script = (
