@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
+from driftd.diff.rules.field_managers import DEFAULT_MANAGERS
 from driftd.diff.rules.ignore import IgnoreRuleSet, parse_rules
-from driftd.diff.rules.managers import DEFAULT_MANAGERS
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions

@@ -12,8 +12,8 @@ from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
+from driftd.diff.rules.field_managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
-from driftd.diff.rules.managers import DEFAULT_MANAGERS, Managers
 from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import Ownership, undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared

@@ -9,7 +9,7 @@ from typing import Any
 
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import ManagedFieldsEntry
-from driftd.diff.rules.managers import DEFAULT_MANAGERS, Managers, is_gitops_controller
+from driftd.diff.rules.field_managers import DEFAULT_MANAGERS, Managers, is_gitops_controller
 from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
 from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import is_equivalent

@@ -12,7 +12,7 @@ from typing import Any
 from driftd.diff.deployer import Deployer
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import ManagedFieldsEntry, owner_of
-from driftd.diff.rules.managers import Managers
+from driftd.diff.rules.field_managers import Managers
 from driftd.diff.typed.defaults import is_default
 from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.normalise import LAST_APPLIED
-from driftd.diff.rules.managers import Managers
+from driftd.diff.rules.field_managers import Managers
 from driftd.model.drift import Status
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
