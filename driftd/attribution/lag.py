@@ -24,7 +24,7 @@ _REACHES = (1, _NEAR_COMMITS, MAX_COMMITS)
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """An object that may be behind, with those of its fields that nobody but the deployer is known to have changed."""
+    """An object that may be behind, with those of its fields that only the deployer is known to have changed."""
 
     assessment: Assessment
     fields: frozenset[FieldPath] = frozenset()

@@ -89,7 +89,7 @@ async def _operate(file: Path, name: str, kind: CommandKind, *, to: str | None =
             try:
                 result, report = await _until_done(made, command, shown)
             except BaseException:
-                await made.commands.cancel(command)  # where nobody has begun with it
+                await made.commands.cancel(command)  # has an effect on a pending command only
                 raise
         if result.warning is not None:
             print(result.warning, file=sys.stderr)

@@ -117,7 +117,7 @@ class Recorder:
         return None
 
     async def _write(self, app: str, type_: IncidentType, transition_of: TransitionOf) -> None:
-        """The transition is that of the incident as it is when it is written, whoever has written meanwhile."""
+        """The transition is that of the incident as it is at the time of the write, others' changes included."""
         if await self._store.transition_incident(app, type_, transition_of, self._channels):
             self._notify()
 

@@ -60,7 +60,7 @@ class Leases:
     async def acquire(self, app: str) -> bool:
         """Tries to acquire the lease of an app. A holder that has ended on this machine has lost it.
 
-        Commands that an earlier holder had started count as failed: nobody carries them on.
+        Commands that an earlier holder had started count as failed: no process continues them.
         """
         asked = _clock()
         lease = await self._store.acquire_lease(app, self.holder, DURATION)

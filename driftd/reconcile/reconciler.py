@@ -40,7 +40,7 @@ _AT_ONCE = timedelta(0)
 
 
 def _unguarded() -> None:
-    """The lease of whoever needs none."""
+    """The lease of a caller that needs none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from driftd.store.store import Store
 async def recover(store: Store, report: Report, now: datetime) -> Action | None:
     """Finishes the records of an app's open plans by what the cluster has now; the last of them as an action.
 
-    A write without an outcome was made if its object is in sync now; else nobody knows. Raises: StoreError.
+    A write without an outcome was made if its object is in sync now; otherwise its outcome is unknown.
+
+    Raises: StoreError.
     """
     action = None
     in_sync = {verdict.ref for verdict in report.verdicts if verdict.status in (Status.IN_SYNC, Status.IGNORED)}

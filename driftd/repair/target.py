@@ -80,7 +80,7 @@ class TargetSelector:
         """What Git declares, unless the app is held; a hold ends when Git no longer declares what was bad.
 
         `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do
-        not end a hold: nobody knows what they declare. `use_cached` allows the cached state.
+        not end a hold: what they declare is unknown. `use_cached` allows the cached state.
         """
         name = self._app.name
         if not use_cached:

@@ -1,4 +1,4 @@
-"""Commands: a person's request is a row in the store, which whoever holds the app's lease carries out."""
+"""Commands: a person's request is a row in the store, which the holder of the app's lease carries out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftd.model.plan import Action, Hold
 from driftd.store.store import Store
 
 EXPIRES_AFTER = timedelta(minutes=10)
-"""A command that nobody has taken up by then is not carried out any more: the world has moved on."""
+"""A command that is still pending by then is cancelled: the state that it was meant for may be gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def acquire(connection: Connection, app: str, holder: str, ttl: timedelta, momen
 
 
 def renew(connection: Connection, holder: str, ttl: timedelta, moment: datetime) -> frozenset[str]:
-    """Renew a holder's leases, also an expired one that nobody has acquired since. Returns: their apps."""
+    """Renew a holder's leases, also an expired one that no other holder has acquired since. Returns: their apps."""
     connection.execute(update(leases).where(leases.c.holder == holder).values(expires=moment + ttl))
     return frozenset(connection.execute(select(leases.c.app).where(leases.c.holder == holder)).scalars())
 

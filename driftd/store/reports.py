@@ -205,7 +205,7 @@ def _same(old: Verdict, new: Verdict) -> bool:
 
 
 def _overwrite(connection: Connection, report: Report) -> Sequence[int]:
-    """Make an app's rows, whoever wrote them, those of a report; equal ones are not written. Returns: the positions."""
+    """Make an app's rows, by any writer, those of a report; equal ones are not written. Returns: the positions."""
     new = report.verdicts
     positions: list[int] = []
     changes: list[int] = []
