@@ -71,6 +71,12 @@ class Running:
     def alive(self) -> bool:
         return not self.controller.stuck(_STUCK_AFTER)
 
+    def forget_apps_of_others(self, metrics: Metrics) -> None:
+        """Forgets the reports of apps whose lease another process has acquired: they would go stale here."""
+        for app in [app for app in self.controller.results if self.controller.leases.other_holder(app) is not None]:
+            del self.controller.results[app]
+            metrics.forget_report(app)
+
     def not_ready(self) -> list[str]:
         """Why not everything is known yet."""
         reasons = [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
@@ -183,8 +189,9 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
     next_pruning = loop.time()
     settled = False
     while True:
+        at_work.forget_apps_of_others(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
-        if not at_work.not_ready():
+        if not at_work.not_ready() and at_work.controller.results.keys() >= at_work.controller.reconcilers.keys():
             unused = at_work.components.comparison.ignore_rules.unused()
             metrics.observe_unused_rules(len(unused))
             if not settled:

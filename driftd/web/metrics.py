@@ -144,6 +144,11 @@ class Metrics:
             _remove_series(metric, lambda labels: labels["source"] not in kept_sources, "source")
         _remove_series(self._notifications, lambda labels: labels["channel"] not in kept_channels, "channel")
 
+    def forget_report(self, app: str) -> None:
+        """Removes what the last report of an app says: it is out of date where another process makes the passes."""
+        for metric in (self._in_sync, self._held, self._objects, self._last_pass):
+            _remove_series(metric, lambda labels: labels["app"] == app, "app", "cluster")
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics in the text format of an `Accept` header (Prometheus' or OpenMetrics), and its content type."""
         encode, content_type = choose_encoder(accept)

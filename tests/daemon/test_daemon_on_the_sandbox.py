@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon import running as daemon_running
 from driftd.daemon.running import running
+from driftd.reconcile import leases
 from driftd.web.metrics import Metrics
 from tests.support.world import World, config_map, create_world, deployment, until
 
@@ -73,6 +75,26 @@ async def test_another_configuration_continues_with_the_same_history(world: Worl
     seen = len(world.requests.received)
     await world.edit("ConfigMap", {"data": {"a": "2"}})
     assert len(world.requests.received) == seen + 1
+
+
+async def test_a_daemon_that_lost_an_app_to_another_one_says_nothing_more_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither "in sync" nor the time of a pass long ago; it stays ready to take over."""
+    monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(daemon_running, "_HOUSEKEEPING_SECONDS", 0.1)
+    metrics = Metrics()
+    async with running(configuration(world, mode="heal"), metrics) as now_running:
+        await until(lambda: now_running.controller.reports, "a pass")
+        assert b'driftd_app_in_sync{app="web"' in metrics.render()[0]
+        store = now_running.components.store
+        await store.release_leases(now_running.controller.leases.holder, ["web"])
+        assert await store.acquire_lease("web", "another daemon", timedelta(minutes=1))
+        await until(lambda: not now_running.controller.reports, "the loss of the lease")
+        text = metrics.render()[0].decode()
+        for name in ("driftd_app_in_sync", "driftd_app_held", "driftd_objects", "driftd_pass_last_timestamp_seconds"):
+            assert f'{name}{{app="web"' not in text
+        assert now_running.not_ready() == []
 
 
 async def _no_incident(world: World) -> bool:
