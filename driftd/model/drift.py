@@ -67,8 +67,6 @@ class FieldDrift:
     at: DocumentPath
     by: FieldOwner | None = None
     git: GitLine | None = None
-    detail: tuple[str, ...] = ()
-    """One line for each difference inside two lists or maps; empty for other values."""
     behind: bool = False
     """No manual change: the live value is the one that the revision in the verdict's `behind` declared."""
 

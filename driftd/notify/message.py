@@ -192,7 +192,7 @@ def _field(field: FieldDrift) -> FieldPart:
     live: str | None = None
     diff: tuple[str, ...] | None = None
     if field.change is Change.CHANGED:
-        diff = field.detail or wording.line_diff(field.desired, field.live)
+        diff = wording.line_diff(field.desired, field.live)
         if not diff:
             desired, live = wording.pair(field.desired, field.live)
     elif field.change is Change.REMOVED:

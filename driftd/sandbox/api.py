@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from driftd.sandbox.crds import check_not_terminating
 from driftd.sandbox.deletion import DeleteOptions, Deletion
+from driftd.sandbox.document import Object
 from driftd.sandbox.reads import ListPage, Reads
 from driftd.sandbox.requests import (
     Target,
@@ -36,8 +36,6 @@ from driftd.sandbox.store import Name
 from driftd.sandbox.watch import Watches, encode
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import APPLY_PATCH, WriteResult, Writes
-
-Object = dict[str, Any]
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _HEALTH = {"healthz", "livez", "readyz"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftd.sandbox.deletion import DeleteOptions, Deletion
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.custom import CustomKind
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.resources.registry import CRDS
@@ -13,8 +12,6 @@ from driftd.sandbox.store import Change, CollectionKey
 from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import WriteOptions, Writes
-
-Object = dict[str, Any]
 
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 

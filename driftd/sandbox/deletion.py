@@ -6,15 +6,13 @@ Source: k8s.io/apiserver/pkg/registry (BeforeDelete), kube-controller-manager's 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import conflict, not_found
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import World
-
-Object = dict[str, Any]
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _NAMESPACES = ("", "namespaces")

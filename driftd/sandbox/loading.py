@@ -8,13 +8,12 @@ from typing import Any
 import orjson
 
 from driftd.process.garbage_collector import gc_paused
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import bad_request, invalid
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import prepare_create
 from driftd.sandbox.world import World
-
-Object = dict[str, Any]
 
 _NAMESPACES = ("", "namespaces")
 

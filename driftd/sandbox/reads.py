@@ -6,16 +6,14 @@ import base64
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.custom import CustomKind
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.selectors import Match, field_selector, label_selector, selected_name
 from driftd.sandbox.status import ApiError, bad_request, expired, not_found
 from driftd.sandbox.store import Name
 from driftd.sandbox.world import World
-
-Object = dict[str, Any]
 
 _SNAPSHOTS = 64
 _TOO_OLD = (

@@ -9,12 +9,11 @@ import orjson
 import yaml
 from starlette.requests import Request
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.reads import ListOptions
 from driftd.sandbox.status import ApiError, Cause, bad_request, invalid_options, unsupported_media_type
 from driftd.sandbox.watch import WatchOptions
 from driftd.sandbox.writes import APPLY_PATCH, PATCHES, WriteOptions
-
-Object = dict[str, Any]
 
 _NAMESPACE_SUBRESOURCES = {"status", "finalize"}
 _TRUE = {"true", "1"}

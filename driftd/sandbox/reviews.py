@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from driftd.sandbox.document import Object
 from driftd.sandbox.faults import Faults
 from driftd.sandbox.status import bad_request
-
-Object = dict[str, Any]
 
 
 def review(faults: Faults, body: Object) -> Object:

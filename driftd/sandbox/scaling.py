@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.fieldset import path_of, path_text
 from driftd.sandbox.fields.ownership import FieldConflict, MergeError, Merger
 from driftd.sandbox.fields.scale import to_parent, to_scale
@@ -16,8 +17,6 @@ from driftd.sandbox.status import MODIFIED, Cause, apply_conflict, bad_request, 
 from driftd.sandbox.store import Name
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, WriteOptions, Writes
-
-Object = dict[str, Any]
 
 _SCALE = "io.k8s.api.autoscaling.v1.Scale"
 _VERSION = "autoscaling/v1"

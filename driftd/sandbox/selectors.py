@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.status import ApiError, bad_request
 
-Object = dict[str, Any]
 Match = Callable[[Object], bool]
 
 _SET = re.compile(r"^\s*(?P<key>[^\s!=<>(),]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*$")

@@ -22,8 +22,6 @@ from driftd.sandbox.strategy import stamp
 from driftd.sandbox.world import Clock, World, utc_now
 from driftd.sandbox.writes import WriteOptions
 
-Object = dict[str, Any]
-
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 

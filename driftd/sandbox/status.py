@@ -178,8 +178,3 @@ def internal(message: str) -> ApiError:
     return ApiError(
         500, "InternalError", f"Internal error occurred: {message}", details={"causes": [{"message": message}]}
     )
-
-
-def not_implemented(message: str) -> ApiError:
-    """The error for a feature of a real API server that the sandbox lacks."""
-    return ApiError(501, "NotImplemented", f"the sandbox does not implement this: {message}")

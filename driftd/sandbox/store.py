@@ -9,9 +9,9 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-Object = dict[str, Any]
+from driftd.sandbox.document import Object
+
 Name = tuple[str, str]
 """Namespace (empty for a cluster-scoped object) and name."""
 CollectionKey = tuple[str, str]

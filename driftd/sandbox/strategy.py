@@ -11,13 +11,11 @@ import random
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from driftd.sandbox.defaults.pods import containers
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.resources.kinds import Kind
-
-Object = dict[str, Any]
 
 _SYSTEM_META = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"

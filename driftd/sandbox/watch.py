@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.reads import ListOptions, Reads, Selection, in_version, invalid_version, too_large
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.status import ApiError, bad_request, expired
 from driftd.sandbox.store import Change, Collection
 from driftd.sandbox.world import World
 
-Object = dict[str, Any]
 Render = Callable[[Object], bytes]
 
 _MAX_BACKLOG = 10_000

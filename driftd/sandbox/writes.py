@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftd.sandbox.deletion import Deletion, uid_mismatch
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.fields.fieldset import path_text
 from driftd.sandbox.fields.ownership import FieldConflict, MergeError
@@ -32,8 +33,6 @@ from driftd.sandbox.status import (
 from driftd.sandbox.store import Name
 from driftd.sandbox.strategy import prepare_create, prepare_update, random_suffixes
 from driftd.sandbox.world import World
-
-Object = dict[str, Any]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -9,6 +9,7 @@ from difflib import unified_diff
 from enum import StrEnum
 from itertools import islice
 
+from driftd.diff.explain_value import explain_value
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.resource import Json
 from driftd.model.text import one_line
@@ -40,13 +41,13 @@ class DiffLine:
 
 def needs_lines(field: FieldDrift, width: int) -> bool:
     """Whether the field's values do not fit side by side in `width` characters."""
-    return bool(field.detail) or any(_is_long(value, width) for value in (field.desired, field.live))
+    return any(_is_long(value, width) for value in (field.desired, field.live))
 
 
 def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
     """The lines that differ, with two lines of context, safe to show, and at most `max_lines`."""
-    if field.detail:
-        return [_detailed(line) for line in field.detail[:max_lines]]
+    if within := explain_value(field.desired, field.live):
+        return [_within(line) for line in within[:max_lines]]
     desired = [] if field.change is Change.ADDED else _lines(field.desired)
     live = [] if field.change is Change.REMOVED else _lines(field.live)
     if len(desired) + len(live) > _MAX_COMPARED:
@@ -58,8 +59,8 @@ def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
     return lines
 
 
-def _detailed(line: str) -> DiffLine:
-    """A line of a field's detail, whose first character is its side."""
+def _within(line: str) -> DiffLine:
+    """A line of an explanation, whose first character is its side."""
     side = Side(line[0]) if line[:2] in ("- ", "+ ", "~ ") else Side.BOTH
     return DiffLine(side, one_line(line[1:]))
 

@@ -16,38 +16,22 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Receives the progress of long work."""
 
-    def step(self, text: str, total: int | None = None) -> None:
-        """Starts the next step, of `total` parts where that is known."""
-
-    def advance(self, parts: int = 1) -> None:
-        """Counts parts of the current step as done."""
+    def step(self, text: str) -> None:
+        """Starts the next step."""
 
 
 class _Silent:
-    def step(self, text: str, total: int | None = None) -> None:
-        pass
-
-    def advance(self, parts: int = 1) -> None:
+    def step(self, text: str) -> None:
         pass
 
 
-class _Bar:
-    def __init__(self, bar: RichProgress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None, count="")
-        self._total: int | None = None
-        self._done = 0
+class _Line:
+    def __init__(self, line: RichProgress) -> None:
+        self._line = line
+        self._task = line.add_task("", total=None)
 
-    def step(self, text: str, total: int | None = None) -> None:
-        self._total, self._done = total, 0
-        self._bar.reset(self._task, total=total, description=one_line(text), count=self._count())
-
-    def advance(self, parts: int = 1) -> None:
-        self._done += parts
-        self._bar.update(self._task, advance=parts, count=self._count())
-
-    def _count(self) -> str:
-        return f"{self._done}/{self._total}" if self._total is not None else str(self._done or "")
+    def step(self, text: str) -> None:
+        self._line.reset(self._task, description=one_line(text))
 
 
 @contextmanager
@@ -68,8 +52,7 @@ def progress(stream: TextIO | None = None) -> Iterator[Progress]:
         rich.SpinnerColumn(),
         rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(bar_width=24),
-        rich.TextColumn("{task.fields[count]}", markup=False),
         rich.TimeElapsedColumn(),
     )
-    with rich.Progress(*columns, console=console, transient=True) as bar:
-        yield _Bar(bar)
+    with rich.Progress(*columns, console=console, transient=True) as line:
+        yield _Line(line)

@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from driftd.sandbox.deletion import DeleteOptions, Deletion
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.store import CollectionKey, Name
 from driftd.sandbox.strategy import controller_of, stamp
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import WriteOptions, Writes
-
-Object = dict[str, Any]
 
 MANAGER = "kube-controller-manager"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftd.sandbox.controllers.access import Access, is_ready, pod_from, template_hash
 from driftd.sandbox.controllers.kubelet import NODE
+from driftd.sandbox.document import Object
 from driftd.sandbox.store import Name
-
-Object = dict[str, Any]
 
 _KEY = ("apps", "daemonsets")
 _PODS = ("", "pods")

@@ -6,13 +6,11 @@ Source: k8s.io/kubernetes/pkg/controller/deployment.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from driftd.sandbox.controllers.access import Access, scaled_value, template_hash, with_condition
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.store import Name
-
-Object = dict[str, Any]
 
 _KEY = ("apps", "deployments")
 _SETS = ("apps", "replicasets")

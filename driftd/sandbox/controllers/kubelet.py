@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from driftd.sandbox.controllers.access import Access, with_condition
 from driftd.sandbox.controllers.settings import FAIL_ANNOTATION, RolloutSettings
+from driftd.sandbox.document import Object
 from driftd.sandbox.store import Name
 from driftd.sandbox.strategy import controller_of
-
-Object = dict[str, Any]
 
 NODE = "sandbox"
 _PODS = ("", "pods")

@@ -6,7 +6,6 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 import structlog
 
@@ -26,7 +25,6 @@ from driftd.sandbox.store import Change, CollectionKey, Name
 from driftd.sandbox.world import World
 from driftd.sandbox.writes import Writes
 
-Object = dict[str, Any]
 Key = tuple[CollectionKey, Name]
 Reconcile = Callable[[Name], float | None]
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftd.sandbox.controllers.access import Access, is_finished, is_ready, pod_from
+from driftd.sandbox.document import Object
 from driftd.sandbox.store import Name
-
-Object = dict[str, Any]
 
 _KEY = ("apps", "replicasets")
 _PODS = ("", "pods")

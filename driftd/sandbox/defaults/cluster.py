@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from driftd.sandbox.defaults.pods import set_default
 from driftd.sandbox.defaults.workloads import fill_claim
-
-Object = dict[str, Any]
+from driftd.sandbox.document import Object
 
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from driftd.sandbox.defaults.pods import set_default
-
-Object = dict[str, Any]
+from driftd.sandbox.document import Object
 
 _EXTERNAL = ("NodePort", "LoadBalancer")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-Object = dict[str, Any]
+from driftd.sandbox.document import Object
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _MODES = {"secret": "defaultMode", "configMap": "defaultMode", "downwardAPI": "defaultMode", "projected": "defaultMode"}

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.atoms import Ref
 from driftd.sandbox.fields.checking import validate
 from driftd.sandbox.fields.comparing import Comparison, compare, same
@@ -30,8 +30,6 @@ _STRIPPED = FieldSet.of(
         )
     ),
 )  # fmt: skip
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, order=True)

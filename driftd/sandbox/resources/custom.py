@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.atoms import Ref, Types
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
 from driftd.sandbox.fields.ownership import Merger
@@ -15,8 +16,6 @@ from driftd.sandbox.resources.structural import default, prune
 from driftd.sandbox.resources.structural import mistakes as schema_mistakes
 from driftd.sandbox.status import Cause, bad_request
 from driftd.sandbox.validation.metadata import metadata_mistakes
-
-Object = dict[str, Any]
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.kinds import Kind
 from driftd.sandbox.resources.registry import Registry
-
-Object = dict[str, Any]
 
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _SUBRESOURCE_VERBS = ["get", "patch", "update"]

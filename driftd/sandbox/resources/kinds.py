@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from driftd.sandbox.defaults import fill
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.atoms import Ref
 from driftd.sandbox.fields.fieldset import FieldSet, path_of
 from driftd.sandbox.fields.ownership import Merger
@@ -15,8 +16,6 @@ from driftd.sandbox.resources.codec import DecodeError
 from driftd.sandbox.resources.strategic import strategic_merge
 from driftd.sandbox.status import Cause, bad_request
 from driftd.sandbox.validation import mistakes
-
-Object = dict[str, Any]
 
 _STATUS_KEEPS_METADATA = {"admissionregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
 """Groups whose status subresource does not change metadata."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import orjson
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.custom import CustomKind, published_schema
 from driftd.sandbox.resources.registry import Registry
-
-Object = dict[str, Any]
 
 _ITEM = re.compile(r"(?:/namespaces/\{namespace\})?/(?P<plural>[a-z0-9]+)(?:/\{name\}(?:/(?P<sub>[a-z]+))?)?$")
 _REFERENCE = re.compile(rb'"#/components/schemas/([^"]+)"')

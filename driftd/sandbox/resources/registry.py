@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.catalog import Builtin
 from driftd.sandbox.resources.custom import CustomKind
 from driftd.sandbox.resources.kinds import BuiltinKind, Kind
-
-Object = dict[str, Any]
 
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 

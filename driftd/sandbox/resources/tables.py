@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.resources.custom import CustomKind
 from driftd.sandbox.resources.kinds import Kind
 
-Object = dict[str, Any]
 Cell = Callable[[Object], Any]
 
 _META = {"apiVersion": "meta.k8s.io/v1"}

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.status import Cause
-
-Object = dict[str, Any]
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _KEY_HELP = (

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.status import Cause
-
-Object = dict[str, Any]
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"

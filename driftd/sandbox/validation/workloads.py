@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from driftd.sandbox.document import Object
 from driftd.sandbox.fields.comparing import same
 from driftd.sandbox.selectors import matches_labels
 from driftd.sandbox.status import Cause
 from driftd.sandbox.validation.metadata import DNS_LABEL, LABEL_HELP, labels
-
-Object = dict[str, Any]
 
 _POLICIES = ["Always", "IfNotPresent", "Never"]
 _POD_MUTABLE = {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"}
