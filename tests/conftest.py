@@ -31,11 +31,12 @@ settings.load_profile("untimed")
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """Restores logging, which a command that a test runs in its own process configures, for the tests after it."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    root, own = logging.getLogger(), logging.getLogger("driftd")
+    handlers, levels = list(root.handlers), (root.level, own.level)
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
     structlog.reset_defaults()
 
 

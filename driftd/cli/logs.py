@@ -25,6 +25,11 @@ from driftd.model.errors import DriftdError
 from driftd.model.text import visible
 
 REDACTED = "<redacted>"
+OWN_LOGGERS = "driftd"
+"""The parent of all loggers that a level applies to. Libraries log what they send and read: rows, bodies, command lines
+with tokens. Of theirs only warnings are logged, at any level.
+"""
+
 _MIN_SECRET_LENGTH = 6
 """Minimum characters of a redacted secret: shorter ones would redact ordinary words."""
 
@@ -78,10 +83,8 @@ def set_up_logging(level: LogLevel, log_format: LogFormat | None = None, stream:
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(logging.getLevelNamesMapping()[level.upper()])
-    # Below warnings, other libraries' logs are for debugging only.
-    for library in ("aiohttp", "apscheduler", "asyncio", "git", "kubernetes", "slack_sdk", "sqlalchemy", "uvicorn"):
-        logging.getLogger(library).setLevel(logging.DEBUG if level is LogLevel.DEBUG else logging.WARNING)
+    root.setLevel(max(logging.WARNING, chosen_level := logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger(OWN_LOGGERS).setLevel(chosen_level)
 
 
 def _renderers(log_format: LogFormat, on_terminal: bool) -> list[Processor]:
@@ -118,7 +121,7 @@ def _explain_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         error = sys.exc_info()
     if isinstance(error, tuple):
         error = error[1]
-    if isinstance(error, DriftdError) and not logging.getLogger().isEnabledFor(logging.DEBUG):
+    if isinstance(error, DriftdError) and not logging.getLogger(OWN_LOGGERS).isEnabledFor(logging.DEBUG):
         del event["exc_info"]
         event.setdefault("error", str(error))
     return event

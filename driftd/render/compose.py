@@ -197,10 +197,10 @@ class _Composer:
     def add_alias(self, event: Event) -> None:
         name, index = event.anchor, event.start_mark.index
         if name not in self.anchors:
-            raise ComposeError(f"the alias *{name} has no anchor", index)
+            raise ComposeError("the alias has no anchor: quote a text that starts with `*`", index)
         anchored = self.anchors[name]
         if anchored is None:
-            raise ComposeError(f"the anchor &{name} contains itself", index)
+            raise ComposeError("the anchor contains itself", index)
         target, size = anchored
         self.nodes += 1 + size
         self.aliased += size

@@ -89,7 +89,7 @@ def split_documents(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS)
         line += text.count("\n", counted, separator.start())
         counted = separator.start()
         if (rest := separator[1].strip()) and not rest.startswith("#"):
-            message = f"only a comment may follow `---` on its line, not `{rest[:30]}`"
+            message = "only a comment may follow `---` on its line"
             raise RenderError(message, file=file, line=line, column=4)
         if separator.start() > begin:
             yield RawDocument(text[begin : separator.start()], first)

@@ -15,6 +15,7 @@ from driftd.render.documents import DEFAULT_LIMITS, read_yaml, split_documents
 from driftd.render.file_tree import FileTree
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
+from driftd.render.tool_errors import describe_tool_error
 
 CHART_FILE = "Chart.yaml"
 INSTALL_URL = "https://helm.sh/docs/intro/install/"
@@ -55,7 +56,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         try:
             output = tool.run(command, cwd=home, env=_environment(home), timeout=options.timeout, file=chart)
         except tool.ToolFailed as error:
-            raise _render_error(str(error), root, folder) from error
+            raise _render_error(str(error), root, folder) from None  # its text may quote values
         return _parse_output(output, root, folder)
 
 
@@ -134,13 +135,13 @@ def _render_error(text: str, root: Path, folder: str) -> RenderError:
         message = f"the charts it depends on are not in {join(folder, 'charts')}/: {missing['names']}"
         advice = "driftd fetches nothing: run `helm dependency build` and commit what it downloads"
         return RenderError(f"{message}; {advice}", file=join(folder, CHART_FILE))
+    message = describe_tool_error(text, "helm", f"helm template {folder}")
     location = _LOCATION.search(text)
     if location is None:
-        return RenderError(f"helm: {text}", file=join(folder, CHART_FILE))
-    last = text.rpartition(": ")[2] if "error calling" in text else text
+        return RenderError(message, file=join(folder, CHART_FILE))
     line, column = location["line"], location["column"]
     return RenderError(
-        f"helm: {last}",
+        message,
         file=_template_file(location["path"], root, folder),
         line=int(line) if line else None,
         column=int(column) if column else None,

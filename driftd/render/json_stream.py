@@ -98,7 +98,7 @@ def _integer(digits: str) -> int:
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _OutOfRange(f"the number {digits[:30]} is out of range")
+        raise _OutOfRange("a number is out of range")
     return json_number(value)
 
 

@@ -112,7 +112,7 @@ class Workspace:
             return  # inline content, not a path
         reference = entry.rpartition("=")[2] if key == "files" else entry
         if _URL.match(reference) or _URL.match(entry):
-            raise _error(kustomization, path, f"{entry} is remote, and {_ONLY_LOCAL}")
+            raise _error(kustomization, path, f"{_without_credentials(entry)} is remote, and {_ONLY_LOCAL}")
         target = _normalize(join(kustomization.folder, reference))
         if key not in _FOLDER_KEYS | _PLUGIN_KEYS:
             # `path` is also used for paths of fields, so an entry that is no file is no error.
@@ -144,7 +144,9 @@ class Workspace:
             for path, entry in _path_entries(document.value):
                 if _URL.match(entry.rpartition("=")[2]) and "\n" not in entry:
                     [line] = lines_of(data, file, document.start, [path])
-                    raise RenderError(f"{entry} is remote, and {_ONLY_LOCAL}", file=file, line=line)
+                    raise RenderError(
+                        f"{_without_credentials(entry)} is remote, and {_ONLY_LOCAL}", file=file, line=line
+                    )
 
     def _export(self, target: str | None) -> bool:
         """Exports a file or folder of the repository into the workspace; False if there is none."""
@@ -162,6 +164,11 @@ class Workspace:
             self._tree.export(self._root, under=target)
             self._exported.add(target)
         return (self._root / target).exists()
+
+
+def _without_credentials(url: str) -> str:
+    """A remote entry without what may hold a token: user, password and query."""
+    return url.rpartition("@")[2].partition("?")[0]
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -18,6 +18,7 @@ from driftd.render.kustomization import Kustomization, Workspace
 from driftd.render.line_numbers import lines_of
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
+from driftd.render.tool_errors import describe_tool_error
 
 INSTALL_URL = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 
@@ -63,7 +64,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
                 file=kustomization.file,
             )
         except tool.ToolFailed as error:
-            raise _render_error(str(error), root, workspace, folder) from error
+            raise _render_error(str(error), root, workspace, folder) from None  # its text may quote values
         return _parse_output(output, _Origins(root, kustomization), keep_origins=keep_origins)
 
 
@@ -170,4 +171,4 @@ def _render_error(text: str, root: Path, workspace: Workspace, folder: str) -> R
         text = text[entry.end() :]
         if entry["entry"] and (root / folder / entry["entry"]).is_file():
             file = normpath(join(folder, entry["entry"]))
-    return RenderError(f"kustomize: {text.replace(f'{root}/', '').replace(str(root), '.').strip()}", file=file)
+    return RenderError(describe_tool_error(text, "kustomize", f"kustomize build {folder}"), file=file)

@@ -64,7 +64,7 @@ def plain_value(text: str) -> ScalarValue:
 
     Raises: UnreadableScalar: it is `.inf` or `.nan`.
     """
-    return _cached_value(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_json(_resolve(text, None)[1], text)
+    return _cached_value(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_json(_resolve(text, None)[1])
 
 
 def plain_key(text: str) -> str:
@@ -72,17 +72,17 @@ def plain_key(text: str) -> str:
 
     Raises: UnreadableScalar: it is null, or an integer past 64 bits.
     """
-    return _cached_key(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_key(_resolve(text, None)[1], text)
+    return _cached_key(text) if len(text) <= _MAX_CACHED_CHARACTERS else _as_key(_resolve(text, None)[1])
 
 
 @lru_cache(maxsize=2048)
 def _cached_value(text: str) -> ScalarValue:
-    return _as_json(_resolve(text, None)[1], text)
+    return _as_json(_resolve(text, None)[1])
 
 
 @lru_cache(maxsize=1024)
 def _cached_key(text: str) -> str:
-    return _as_key(_resolve(text, None)[1], text)
+    return _as_key(_resolve(text, None)[1])
 
 
 def tagged_value(text: str, tag: str) -> ScalarValue:
@@ -90,12 +90,12 @@ def tagged_value(text: str, tag: str) -> ScalarValue:
 
     Raises: UnreadableScalar: the text is not of the tag's type.
     """
-    return _as_json(_resolve_tagged(text, tag), text)
+    return _as_json(_resolve_tagged(text, tag))
 
 
 def tagged_key(text: str, tag: str) -> str:
     """The JSON key of a tagged scalar. Raises: UnreadableScalar."""
-    return _as_key(_resolve_tagged(text, tag), text)
+    return _as_key(_resolve_tagged(text, tag))
 
 
 def json_number(value: float) -> int | float:
@@ -124,7 +124,7 @@ def _resolve_tagged(text: str, tag: str) -> ScalarValue:
         return value
     if tag == _FLOAT and resolved == _INT and isinstance(value, int):
         return float(value)
-    raise UnreadableScalar(f"{_shown(text)} is not a {tag.replace(_PREFIX, '!!')}")
+    raise UnreadableScalar(f"the value is not a {tag.replace(_PREFIX, '!!')}")
 
 
 def _resolve(text: str, tag: str | None) -> tuple[str, ScalarValue]:
@@ -179,17 +179,17 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _as_json(value: ScalarValue, text: str) -> ScalarValue:
+def _as_json(value: ScalarValue) -> ScalarValue:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise UnreadableScalar(f"{_shown(text)} has no place in JSON: quote it if it is meant as text")
+            raise UnreadableScalar("a number that is not finite has no place in JSON: quote it if it is meant as text")
         return json_number(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return json_integer(value)
     return value
 
 
-def _as_key(value: ScalarValue, text: str) -> str:
+def _as_key(value: ScalarValue) -> str:
     match value:
         case str():
             return value
@@ -200,7 +200,7 @@ def _as_key(value: ScalarValue, text: str) -> str:
         case float():
             return _float_key(value)
         case _:
-            raise UnreadableScalar(f"a map key may not be {_shown(text) if text else 'empty'}: quote it")
+            raise UnreadableScalar("a map key may not be null, nor a number without end or past 64 bits: quote it")
 
 
 def _float_key(value: float) -> str:
@@ -233,7 +233,3 @@ def _digits(text: str) -> str:
     if not exponent:
         return whole
     return whole + fraction.rstrip("0").ljust(int(exponent), "0")
-
-
-def _shown(text: str) -> str:
-    return f"`{text if len(text) <= 30 else text[:27] + '...'}`"

@@ -127,9 +127,9 @@ class Database:
         try:
             return call()
         except SQLAlchemyError as e:
-            raise StoreError(f"{self.place}: {_explain(e)}") from e
+            raise StoreError(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
         except (ValueError, zlib.error) as e:  # a document that cannot be written as JSON, or does not match its type
-            raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from e
+            raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from None
 
 
 def _parse(address: str) -> URL:

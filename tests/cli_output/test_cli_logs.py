@@ -56,9 +56,9 @@ def test_json_lines_have_constant_messages_and_keys():
 def test_logfmt_lines_are_flat_and_single():
     """Even with line breaks and mappings in the values."""
     stream = set_up(LogFormat.LOGFMT)
-    structlog.get_logger("x").warning("fetch failed", source="shop", error="no\nroute", tried={"n": 2}, ok=False)
+    structlog.get_logger("driftd.x").warning("fetch failed", source="shop", error="no\nroute", tried={"n": 2}, ok=False)
     (line,) = stream.getvalue().splitlines()
-    assert 'level=warning message="fetch failed" logger=x source=shop' in line
+    assert 'level=warning message="fetch failed" logger=driftd.x source=shop' in line
     assert r"error=no\nroute" in line
     assert "ok=false" in line
 
@@ -66,11 +66,11 @@ def test_logfmt_lines_are_flat_and_single():
 def test_text_is_for_people_and_the_choice_without_a_terminal_is_json():
     """The same call serves both."""
     stream = set_up(LogFormat.TEXT)
-    structlog.get_logger("x").info("pass ended", app="web")
+    structlog.get_logger("driftd.x").info("pass ended", app="web")
     assert "pass ended" in stream.getvalue()
     assert "app=web" in stream.getvalue()
     stream = set_up(None)
-    structlog.get_logger("x").info("pass ended")
+    structlog.get_logger("driftd.x").info("pass ended")
     assert json.loads(stream.getvalue())["message"] == "pass ended"
 
 
@@ -81,20 +81,20 @@ def test_an_error_of_our_own_is_a_sentence_and_a_bug_has_its_traceback(log_forma
     try:
         fail("no route")
     except GitError:
-        structlog.get_logger("x").exception("fetch failed")
+        structlog.get_logger("driftd.x").exception("fetch failed")
         logging.getLogger("other").exception("fetch failed")
     assert "Traceback" not in stream.getvalue()
     assert stream.getvalue().count("shop does not answer") == 2
     try:
         _ = dict[str, int]()["nothing"]
     except KeyError:
-        structlog.get_logger("x").exception("bug")
+        structlog.get_logger("driftd.x").exception("bug")
     assert "KeyError" in stream.getvalue()
     stream = set_up(log_format, LogLevel.DEBUG)
     try:
         fail("no route")
     except GitError:
-        structlog.get_logger("x").exception("fetch failed")
+        structlog.get_logger("driftd.x").exception("fetch failed")
     assert "OSError: no route" in stream.getvalue()
 
 
@@ -105,7 +105,7 @@ def test_a_registered_secret_appears_in_no_line(log_format, level):
     register_secret("xoxb-hunter2/canary\n")
     secret = "xoxb-hunter2/canary"
     stream = set_up(log_format, level)
-    log = structlog.get_logger("x")
+    log = structlog.get_logger("driftd.x")
     log.info(f"token {secret}", token=secret, nested={"a": [secret, {secret: 1}]}, raw=secret.encode())  # noqa: G004 - the worst case
     log.info("quoted", url="https://h/?t=xoxb-hunter2%2Fcanary%0A")
     logging.getLogger("other").warning("sent %s", secret, extra={"header": f"Bearer {secret}"})
@@ -123,18 +123,35 @@ def test_short_values_are_not_taken_for_secrets():
     register_secret("a")
     register_secret("")
     stream = set_up(LogFormat.JSON)
-    structlog.get_logger("x").info("pass ended", app="a")
+    structlog.get_logger("driftd.x").info("pass ended", app="a")
     assert json.loads(stream.getvalue())["app"] == "a"
 
 
-def test_levels_hold_for_us_and_others_chatter_only_at_debug():
-    """Info of an HTTP library is of use when debugging only."""
+@pytest.mark.parametrize("level", list(LogLevel))
+def test_libraries_log_only_warnings_at_any_level(level):
+    """What they log below that is what they send and read: rows of the store, bodies, command lines."""
+    stream = set_up(LogFormat.JSON, level)
+    for library in (
+        "sqlalchemy.engine.Engine",
+        "git.cmd",
+        "kubernetes.client.rest",
+        "slack_sdk",
+        "aiohttp",
+        "any.other",
+    ):
+        logging.getLogger(library).debug("Row ('hunter2',)")
+        logging.getLogger(library).info("INSERT 'hunter2'")
+    assert stream.getvalue() == ""
+
+
+def test_levels_hold_for_us_and_warnings_are_everybodys():
+    """A missed run of a timer matters, an added one does not."""
     stream = set_up(LogFormat.JSON, LogLevel.WARNING)
-    structlog.get_logger("x").info("quiet")
+    structlog.get_logger("driftd.x").info("quiet")
     assert stream.getvalue() == ""
-    stream = set_up(LogFormat.JSON)
-    logging.getLogger("apscheduler.scheduler").info("added job")
-    assert stream.getvalue() == ""
+    stream = set_up(LogFormat.JSON, LogLevel.DEBUG)
+    structlog.get_logger("driftd.x").debug("told")
+    assert "told" in stream.getvalue()
     logging.getLogger("apscheduler.scheduler").warning("missed job")
     assert "missed job" in stream.getvalue()
 
@@ -142,7 +159,7 @@ def test_levels_hold_for_us_and_others_chatter_only_at_debug():
 def test_setting_up_again_replaces_what_was():
     """A reload of the configuration may change the form; no line appears twice."""
     first, second = set_up(LogFormat.JSON), set_up(LogFormat.LOGFMT)
-    structlog.get_logger("x").info("once")
+    structlog.get_logger("driftd.x").info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
 
@@ -153,7 +170,7 @@ def test_no_value_steers_the_terminal_or_breaks_a_line(text):
     """Whatever it holds, in every form."""
     for log_format in LogFormat:
         stream = set_up(log_format)
-        structlog.get_logger("x").info("seen", value=text, big=2**80)
+        structlog.get_logger("driftd.x").info("seen", value=text, big=2**80)
         written = stream.getvalue()
         assert [c for c in written if not c.isprintable() and c != "\n"] == []
         written.encode()

@@ -167,17 +167,17 @@ def test_a_dependency_that_is_not_there_is_not_fetched(tmp_path: Path, programs:
 @pytest.mark.parametrize(
     ("template", "line", "says"),
     [
-        ('a: 1\nb: {{ required "image is wanted" .Values.none }}\n', 2, "image is wanted"),
+        ('a: 1\nb: {{ required "image is wanted" .Values.none }}\n', 2, "ends the rendering with `fail` or `required`"),
         ("a: 1\n\nb: {{ .Values.none.none }}\n", 3, "nil pointer"),
         ("a: {{ nonsense }}\n", 1, 'function "nonsense" not defined'),
-        ('a: {{ fail "no way" }}\n', 1, "no way"),
+        ('a: {{ fail "no way" }}\n', 1, "ends the rendering with `fail` or `required`"),
         ("a: 1\n b: [\n", None, "YAML parse error"),
     ],
 )
 def test_an_error_of_a_template_names_it(
     tmp_path: Path, programs: RenderOptions, template: str, line: int | None, says: str
 ) -> None:
-    """File and line are those of the repository, the text is Helm's without its advice."""
+    """File and line are those of the repository, the text tells Helm's reason without its advice."""
     error = refused(tmp_path, {"charts/web/templates/bad.yaml": template}, programs)
     assert (error.file, error.line) == ("charts/web/templates/bad.yaml", line)
     assert says in error.message

@@ -319,7 +319,7 @@ def test_an_error_of_kustomize_is_short_and_of_the_repository(tmp_path: Path, pr
     files = {"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": "a: [\nb: 1\n"}
     error = refused(tmp_path / "2", files, programs)
     assert error.file == "app/a.yaml"
-    assert error.message.startswith("kustomize: MalformedYAMLError: yaml: line 2: did not find expected")
+    assert error.message.startswith("kustomize: YAML parse error at line 2: did not find expected")
 
 
 def test_a_kustomization_file_that_does_not_parse_names_its_line(tmp_path: Path, programs: RenderOptions) -> None:
