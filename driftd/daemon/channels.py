@@ -38,7 +38,7 @@ def channels(config: Config) -> Iterator[Channel]:
     """The configured channels."""
     slack = config.notify.slack
     if slack is not None and slack.token is not None and slack.channel is not None:
-        from driftd.notify.slack_channel import SlackChannel  # noqa: PLC0415  # slack_sdk is slow to import
+        from driftd.notify.slack_channel import SlackChannel  # noqa: PLC0415  # aiohttp is slow to import
 
         yield SlackChannel(token=slack.token, channel=slack.channel, api_url=slack.api_url)
     elif slack is not None and slack.webhook_url is not None:

@@ -32,8 +32,7 @@ def retrying() -> AsyncRetrying:
 
 def retry_after(header: str | None) -> float | None:
     """Seconds of an API server's Retry-After header, `MAX_RETRY_AFTER` at most."""
-    seconds = parse_retry_after(header)
-    return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
+    return parse_retry_after(header, MAX_RETRY_AFTER)
 
 
 def _wait(state: RetryCallState) -> float:

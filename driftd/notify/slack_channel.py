@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
+import orjson
+import structlog
 
-from driftd.model.backoff import parse_retry_after
 from driftd.model.errors import NotifyError
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.secret import Secret
 from driftd.notify import slack
 from driftd.notify.channel import read_secret
-from driftd.notify.http_poster import TIMEOUT, HttpPoster, describe
+from driftd.notify.http_poster import Answer, HttpPoster
 from driftd.notify.message import compose
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and .../chat.update#errors
@@ -34,9 +32,15 @@ _HINTS = {
     "missing_scope": "the bot needs the scope chat:write",
 }
 
-# The client logs complete requests at DEBUG, including messages.
-_QUIET = logging.getLogger("driftd.notify.slack_sdk")
-_QUIET.setLevel(logging.WARNING)
+_API_URL = "https://slack.com/api/"
+
+_MAX_ANSWER_BYTES = 256 * 1024
+"""Slack answers with the message that it has posted."""
+
+_CODE = re.compile(r"[a-z0-9_]{1,64}")
+_RECEIPT_PART = re.compile(r"[\w#.-]{1,128}")
+
+log = structlog.get_logger(__name__)
 
 
 class SlackChannel:
@@ -49,7 +53,7 @@ class SlackChannel:
         self._name = name
         self._token = token
         self._channel = channel
-        self._api_url = api_url or AsyncWebClient.BASE_URL
+        self._api_url = (api_url or _API_URL).rstrip("/")
         self._poster = HttpPoster()
 
     @property
@@ -58,48 +62,37 @@ class SlackChannel:
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
         """Post or update. A message that can no longer be updated (it was deleted, say) is posted again."""
-        client = await self._client()
         message = compose(notification)
         text, blocks = slack.fallback(message), slack.blocks(message)
         if receipt is None:
-            return await self._post(client, text, blocks)
+            return await self._post(text, blocks)
         channel, _, ts = receipt.rpartition(":")
         try:
-            await self._call(client.chat_update, text, blocks, channel=channel, ts=ts)
+            await self._call("chat.update", text, blocks, channel=channel, ts=ts)
         except _SlackError as e:
             if e.code not in _NOT_UPDATABLE:
                 raise
-            return await self._post(client, text, blocks)
+            return await self._post(text, blocks)
         if notification.event is IncidentEvent.RESOLVED:
-            await self._call(
-                client.chat_postMessage, slack.resolved_reply(message), None, channel=channel, thread_ts=ts
-            )
+            await self._call("chat.postMessage", slack.resolved_reply(message), None, channel=channel, thread_ts=ts)
         return receipt
 
     async def close(self) -> None:
         await self._poster.close()
 
-    async def _post(self, client: AsyncWebClient, text: str, blocks: list[slack.Block]) -> str:
+    async def _post(self, text: str, blocks: list[slack.Block]) -> str | None:
         answer = await self._call(
-            client.chat_postMessage, text, blocks, channel=self._channel, unfurl_links=False, unfurl_media=False
+            "chat.postMessage", text, blocks, channel=self._channel, unfurl_links=False, unfurl_media=False
         )
-        return f"{answer['channel']}:{answer['ts']}"
+        parts = [str(answer.get(key, "")) for key in ("channel", "ts")]
+        if not all(_RECEIPT_PART.fullmatch(part) for part in parts):
+            # It was posted: sent again, it would be there twice.
+            log.warning("message posted, but Slack did not say where: it cannot be updated", channel=self._name)
+            return None
+        return ":".join(parts)
 
-    async def _client(self) -> AsyncWebClient:
-        """A client with the current token, without retries: those are the outbox's."""
-        client = AsyncWebClient(
-            token=await read_secret(self._token),
-            base_url=self._api_url,
-            timeout=int(TIMEOUT),
-            session=self._poster.session(),
-            retry_handlers=[],
-            logger=_QUIET,
-        )
-        client.proxy = None  # the session handles the proxy variables; the client would ignore NO_PROXY
-        return client
-
-    async def _call(self, method: Any, text: str, blocks: list[slack.Block] | None, **arguments: Any) -> Any:
-        """One API call, repeated with the plain text alone if Slack rejects the blocks."""
+    async def _call(self, method: str, text: str, blocks: list[slack.Block] | None, **arguments: Any) -> dict[str, Any]:
+        """One API call, repeated with the plain text alone if Slack rejects the blocks. Returns: Slack's answer."""
         try:
             return await self._call_once(method, text=text, blocks=blocks, **arguments)
         except _SlackError as e:
@@ -107,13 +100,36 @@ class SlackChannel:
                 raise
         return await self._call_once(method, text=text, blocks=[], **arguments)
 
-    async def _call_once(self, method: Any, **arguments: Any) -> Any:
-        try:
-            return await method(**arguments, parse="none", link_names=False)
-        except SlackApiError as e:
-            raise _slack_error(self._name, e) from None  # its text contains the whole response
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise NotifyError(f"{self._name}: {describe(e)}") from None
+    async def _call_once(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """The answer is empty where Slack accepted the call and its answer did not come as a whole.
+
+        The token is read for every call, so that a new one is used at once. Retries are the outbox's.
+        """
+        given = {key: value for key, value in arguments.items() if value is not None}
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Authorization": f"Bearer {await read_secret(self._token)}",
+        }
+        answer = await self._poster.exchange(
+            f"{self._api_url}/{method}",
+            orjson.dumps({**given, "parse": "none", "link_names": False}),
+            headers,
+            target=self._name,
+            max_bytes=_MAX_ANSWER_BYTES,
+        )
+        document = _decoded(answer)
+        if 200 <= answer.status < 300 and (not answer.complete or document.get("ok") is True):
+            return document
+        raise _slack_error(self._name, answer, document)
+
+
+def _decoded(answer: Answer) -> dict[str, Any]:
+    """Slack's answer; empty for anything else."""
+    try:
+        document = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 class _SlackError(NotifyError):
@@ -124,16 +140,13 @@ class _SlackError(NotifyError):
         super().__init__(text, retry_after=retry_after, permanent=permanent)
 
 
-def _slack_error(name: str, error: SlackApiError) -> _SlackError:
-    response: Any = error.response
-    data = getattr(response, "data", None)
-    code = str(data.get("error", "")) if isinstance(data, dict) else ""
-    status = getattr(response, "status_code", None) or getattr(response, "status", 0)
-    headers = getattr(response, "headers", None) or {}
-    what = _HINTS.get(code) or code or f"HTTP {status}"
+def _slack_error(name: str, answer: Answer, document: dict[str, Any]) -> _SlackError:
+    code = str(document.get("error", ""))
+    code = code if _CODE.fullmatch(code) else ""
+    what = _HINTS.get(code) or code or f"HTTP {answer.status}"
     return _SlackError(
         f"{name}: Slack says {code}: {what}" if code in _HINTS else f"{name}: Slack says {what}",
         code,
-        retry_after=parse_retry_after(headers.get("Retry-After")),
+        retry_after=answer.retry_after,
         permanent=code in _MESSAGE_REFUSED or code in _BLOCKS_REFUSED,
     )

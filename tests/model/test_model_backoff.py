@@ -26,6 +26,13 @@ def test_jitter_shortens_a_delay_by_half_at_most(attempt: int, base: float, cap:
     assert full / 2 <= exponential_delay(attempt, base, cap, jitter=True) <= full
 
 
+@given(st.text(max_size=60))
+def test_no_text_is_an_unbounded_time(header: str) -> None:
+    """Whatever a server sends."""
+    seconds = parse_retry_after(header, 60.0)
+    assert seconds is None or 0 <= seconds <= 60
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -34,6 +41,13 @@ def test_jitter_shortens_a_delay_by_half_at_most(attempt: int, base: float, cap:
         ("Sun, 22 Nov 2026 08:01:30 GMT", 90),
         ("Sun, 22 Nov 2026 07:00:00 GMT", 0),
         ("Sun, 22 Nov 2026 08:01:30 -0000", 90),
+        ("315360000", 3600),
+        ("9" * 5000, 3600),
+        ("Sun, 22 Nov 2099 08:01:30 GMT", 3600),
+        ("Sun, 22 Nov 2026 08:01:30 +99999999999999999999", None),
+        ("Sun, 22 Nov 99999 08:01:30 GMT", None),
+        ("nan", None),
+        ("inf", None),
         ("soon", None),
         ("-5", None),
         ("1.5", None),
@@ -42,5 +56,5 @@ def test_jitter_shortens_a_delay_by_half_at_most(attempt: int, base: float, cap:
     ],
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    """A date that has passed means at once; anything else means nothing."""
-    assert parse_retry_after(header, NOW) == seconds
+    """A date that has passed means at once, one that is far an hour at most here; anything else means nothing."""
+    assert parse_retry_after(header, 3600, NOW) == seconds

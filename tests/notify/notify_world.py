@@ -99,7 +99,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.answers: deque[Callable[[], Awaitable[web.StreamResponse]]] = deque()
+        self.answers: deque[Callable[[web.Request], Awaitable[web.StreamResponse]]] = deque()
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -117,16 +117,32 @@ class Receiver:
         await self._runner.cleanup()
 
     def next(self, status: int, *, text: str = "", **headers: str) -> None:
-        async def answer() -> web.StreamResponse:
-            return web.Response(status=status, text=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        async def answer(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text=text, headers=_header_names(headers))
+
+        self.answers.append(answer)
+
+    def next_endless(self, status: int, **headers: str) -> None:
+        """Answers with a status and a body that does not end."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(status=status, headers=_header_names(headers))
+            await response.prepare(request)
+            while True:
+                await response.write(b"x")
+                await asyncio.sleep(0.05)
 
         self.answers.append(answer)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(Request(request.path, dict(request.headers), await request.read()))
         if self.answers:
-            return await self.answers.popleft()()
+            return await self.answers.popleft()(request)
         return web.Response(text="ok")
+
+
+def _header_names(keywords: dict[str, str]) -> dict[str, str]:
+    return {keyword.replace("_", "-"): value for keyword, value in keywords.items()}
 
 
 @dataclass

@@ -118,6 +118,36 @@ async def test_when_slack_rejects_the_blocks_the_plain_text_is_sent(workspace, c
     assert caught.value.permanent
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_takes_neither_the_token_nor_the_message_elsewhere(workspace, channel, receiver, status: int):
+    """By token and by webhook."""
+    hook = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
+    for sender in (channel, hook):
+        workspace.failures.append((status, {"text": ""}, {"Location": receiver.url}))
+        with pytest.raises(NotifyError, match="redirects are not followed"):
+            await sender.send(world.notification_of(world.OPENED), None)
+    await hook.close()
+    assert receiver.requests == []
+    assert workspace.messages == []
+
+
+async def test_a_post_that_slack_accepted_is_not_repeated_for_want_of_its_answer(receiver, token, monkeypatch):
+    """An answer that does not end, or names no message: the message is there, and cannot be updated."""
+    monkeypatch.setattr("driftd.notify.http_poster._BODY_TIMEOUT", 0.2)
+    channel = SlackChannel(token=token, channel="#drift", api_url=receiver.url)
+    receiver.next_endless(200)
+    assert await channel.send(world.notification_of(world.OPENED), None) is None
+    receiver.next(200, text='{"ok": true}')
+    assert await channel.send(world.notification_of(world.OPENED), None) is None
+    receiver.next(200, text='{"ok": true, "channel": {"a": 1}, "ts": ["' + "9" * 100 + '"]}')
+    assert await channel.send(world.notification_of(world.OPENED), None) is None
+    receiver.next(200, text="<html>a proxy's page</html>")
+    with pytest.raises(NotifyError, match="HTTP 200"):
+        await channel.send(world.notification_of(world.OPENED), None)
+    await channel.close()
+    assert len(receiver.requests) == 4
+
+
 async def test_the_error_for_an_unreachable_slack_does_not_contain_the_token(token):
     """It is a sentence about Slack."""
     channel = SlackChannel(token=token, channel="#drift", api_url="http://127.0.0.1:9/api/")

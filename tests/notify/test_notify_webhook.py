@@ -85,11 +85,26 @@ async def test_the_retry_after_of_a_receiver_is_passed_on(receiver):
     assert caught.value.retry_after == 17
 
 
+async def test_the_status_line_decides_not_the_end_of_the_body(receiver, monkeypatch):
+    """2xx is delivered whatever follows; a refusal whose body does not end is one all the same."""
+    monkeypatch.setattr("driftd.notify.http_poster._BODY_TIMEOUT", 0.2)
+    sender = channel(receiver)
+    receiver.next_endless(202)
+    await sender.send(world.notification_of(world.OPENED), None)
+    receiver.next_endless(503)
+    with pytest.raises(NotifyError, match="HTTP 503"):
+        await sender.send(world.notification_of(world.OPENED), None)
+    receiver.next_endless(200, Content_Encoding="gzip")
+    await sender.send(world.notification_of(world.CHANGED), None)
+    await sender.close()
+    assert len(receiver.requests) == 3
+
+
 async def test_connection_errors_are_retried_without_showing_the_url(receiver, monkeypatch):
     """No connection, a broken one, no response, no key: the error contains neither URL nor key."""
     monkeypatch.setattr("driftd.notify.http_poster.TIMEOUT", 0.2)
 
-    async def hang() -> web.StreamResponse:
+    async def hang(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         return web.Response()
 
