@@ -85,6 +85,10 @@ class WebConfig(Section):
         description="HOST:PORT. In a cluster: 0.0.0.0:8080.",
         validate_default=False,
     )
+    probes: Listen | None = Field(
+        default=None,
+        description="HOST:PORT of a listener of their own for /healthz and /readyz; left out: only at `listen`.",
+    )
     audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
 
 

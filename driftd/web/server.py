@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -14,9 +15,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from driftd.model.errors import DriftdError
+from driftd.web.limits import BACKLOG, LimitedListener, LimitedProtocol, OncePerSecond
 
 STOP_SECONDS = 3
 """Seconds that open requests have to end when the server stops."""
+
+logging.getLogger("uvicorn.error").addFilter(OncePerSecond())  # it has a line for every request that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,9 @@ async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = 
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=30,
+        http=LimitedProtocol,
+        ws="none",
+        backlog=BACKLOG,
         ssl_context_factory=(lambda _config, _default: context) if context else None,
     )
     server = _Uvicorn(config)
@@ -107,12 +114,12 @@ def _tls(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> LimitedListener:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = LimitedListener(family, kind, protocol)
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     try:

@@ -68,6 +68,27 @@ def test_the_servicemonitor_replaces_the_annotations(assets: Path, tmp_path: Pat
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
+def test_the_alerts_are_those_that_the_documents_show(assets: Path, tmp_path: Path):
+    """Tests of the documents hold that their metrics exist."""
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    shown = yaml.safe_load("groups:" + page.partition("```yaml\ngroups:")[2].partition("```")[0])
+    rule = single(variant(assets, tmp_path, ("servicemonitor",)), "PrometheusRule")
+    assert rule["spec"] == shown
+
+
+def test_the_probes_lead_to_the_listener_of_the_configuration(assets: Path, tmp_path: Path):
+    """In the base and in the example: a port that nobody serves would keep the pod from starting."""
+    for folder in ("base", "overlays/example"):
+        built = build(assets, DEPLOY / folder)
+        file = tmp_path / "driftd.yaml"
+        (config,) = [o["data"]["driftd.yaml"] for o in objects(built) if o["kind"] == "ConfigMap"]
+        file.write_text(config)
+        (container,) = _template(built)["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        web = load(file).web
+        assert ports == {"http": web.listen.port, "probes": web.probes.port}
+
+
 def test_the_pod_is_admitted_where_pod_security_is_restricted(
     control_plane: ControlPlane, assets: Path, namespace: str
 ):
@@ -93,7 +114,7 @@ def test_every_container_has_probes_resources_and_a_closed_security_context(asse
     for container in (*spec.get("initContainers", ()), *spec["containers"]):
         ports = {port["name"] for port in container["ports"]}
         for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-            assert container[probe]["httpGet"] == {"path": path, "port": "http"}
+            assert container[probe]["httpGet"] == {"path": path, "port": "probes"}
             assert container[probe]["httpGet"]["port"] in ports
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
