@@ -23,6 +23,7 @@ from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome
 from driftd.model.report import Report
+from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import carry_out
 from driftd.reconcile.leases import keep_leases
 from driftd.service.commands import CommandResult
@@ -116,13 +117,14 @@ async def _until_done(made: Components, command: Command, shown: Progress) -> tu
 async def _carry_out(made: Components, command: Command, shown: Progress) -> None:
     shown.step("fetching and applying")
     reconciler = await made.reconciler(command.app)
-    keeping = asyncio.create_task(keep_leases(made.leases, lambda: (), lambda _app: None))
+    supervisor = Supervisor()
+    supervisor.start("leases", lambda: keep_leases(made.leases, lambda: (), lambda _app: None))
     try:
         await reconciler.source.resume()
         if await made.store.start_command(command.id, made.leases.holder):  # else the last holder has done it
             await carry_out(made.store, reconciler, command)
     finally:
-        keeping.cancel()
+        await supervisor.stop()
         await reconciler.close()
         await made.leases.release()
 

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from driftd.config.app import AppConfig
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison_of, git_source, utc_now
-from driftd.daemon.channels import ObservedChannel, channels
 from driftd.daemon.clusters import Clusters
+from driftd.daemon.messaging import Messaging, messaging
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.incidents.recorder import Recorder
 from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
-from driftd.notify.channel import Channel
-from driftd.notify.dispatcher import Dispatcher
 from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.scan import Background, Watches
 from driftd.render.parser import CachingParser
 from driftd.service.commands import Commands
 from driftd.service.queries import Queries
-from driftd.store.store import Store
 
 
 class Components:
@@ -35,19 +32,17 @@ class Components:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        opened: Messaging,
         comparison: Comparison,
-        channels: Sequence[Channel],
-        dispatcher: Dispatcher,
         now: Clock,
     ) -> None:
         self.config = config
-        self.store = store
+        self.store = store = opened.store
         self.comparison = comparison
-        self.dispatcher = dispatcher
+        self.dispatcher = opened.dispatcher
         self.now = now
-        self.channels = [channel.name for channel in channels]
-        self.recorder = Recorder(store, self.channels, now, dispatcher.wake)
+        self.channels = opened.channels
+        self.recorder = Recorder(store, self.channels, now, self.dispatcher.wake)
         self.clusters = Clusters()
         self.leases = Leases(store)
         self.commands = Commands(store, now)
@@ -94,32 +89,18 @@ class Components:
         )
 
 
-def _unobserved(_channel: str, _ok: bool) -> None:  # as ObservedChannel calls it
-    """A command has no metrics."""
-
-
 @asynccontextmanager
 async def components(
-    config: Config, *, now: Clock = utc_now, on_delivery: Callable[[str, bool], None] = _unobserved
+    config: Config, opened: Messaging | None = None, *, now: Clock = utc_now
 ) -> AsyncIterator[Components]:
-    """Opens the store and the channels of a configuration. `on_delivery` observes each delivery. Raises: StoreError."""
+    """The components of a configuration, with what is `opened` already; by default its store is opened and closed.
+
+    Raises: StoreError.
+    """
     async with AsyncExitStack() as stack:
-        store = await Store.open(store_url(config))
-        stack.push_async_callback(store.close)
-        opened = tuple(ObservedChannel(channel, on_delivery) for channel in channels(config))
-        for channel in opened:
-            stack.push_async_callback(channel.close)
-        dispatcher = Dispatcher(store, opened, now)
-        made = Components(config, store, comparison_of(config, await store.redaction_key()), opened, dispatcher, now)
+        if opened is None:
+            opened = await stack.enter_async_context(messaging(config, now=now))
+        made = Components(config, opened, comparison_of(config, await opened.store.redaction_key()), now)
         stack.push_async_callback(made.clusters.close)
         stack.push_async_callback(made.leases.release)
         yield made
-
-
-def store_url(config: Config) -> str:
-    """The store's address with its password, where it has one."""
-    from sqlalchemy import make_url  # noqa: PLC0415  # only where a store is opened
-
-    url = make_url(config.store.url)
-    password = config.store.password
-    return (url.set(password=password.read()) if password else url).render_as_string(hide_password=False)

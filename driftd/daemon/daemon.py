@@ -12,17 +12,19 @@ import structlog
 
 from driftd import __version__
 from driftd.config.loading import load
-from driftd.config.settings import Config
-from driftd.daemon.running import Running, running
+from driftd.config.settings import Config, WebConfig
+from driftd.daemon.messaging import Messaging
+from driftd.daemon.running import Running, delivering, running
 from driftd.model.audit import AuditEvent
-from driftd.model.errors import ConfigError
+from driftd.model.errors import ConfigError, StoreError
 from driftd.model.report import Report
 from driftd.model.secret import Secret
 from driftd.process.garbage_collector import tune_gc
+from driftd.process.supervisor import Supervisor
 from driftd.process.threads import set_switch_interval
 from driftd.process.tls import limit_tls_buffers
 from driftd.service.queries import Queries
-from driftd.web.app import create_app
+from driftd.web.app import create_app, create_probes_app
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
 from driftd.web.server import Certificate, serve
@@ -44,6 +46,9 @@ class Daemon:
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
+        self._supervisor = Supervisor(self._metrics.observe_task)
+        self._mistakes: tuple[str, ...] = ()
+        self._followed = False
         self._running: Running | None = None
 
     async def run(self) -> None:
@@ -56,7 +61,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        watcher = asyncio.create_task(self._watch_file(), name="config")
+        self._supervisor.start("configuration file", self._watch_file)
         try:
             while not self._stopping.is_set():
                 async with AsyncExitStack() as stack:
@@ -64,20 +69,29 @@ class Daemon:
                         serve(create_app(self, self._metrics), config.web.listen.host, config.web.listen.port)
                     )
                     log.info("started", version=__version__, web=server.url, apps=[app.name for app in config.apps])
+                    if probes := config.web.probes:
+                        await stack.enter_async_context(serve(create_probes_app(self), probes.host, probes.port))
                     if audit := config.web.audit:
                         certificate = Certificate(audit.cert_file, audit.key_file)
                         address = (audit.listen.host, audit.listen.port)
                         await stack.enter_async_context(serve(create_audit_app(self), *address, certificate))
-                    config = await self._run_same_address(config)
+                    config = await self._run_same_address(config, config.web)
         finally:
-            watcher.cancel()
+            await self._supervisor.stop()
         log.info("stopped")
 
-    async def _run_same_address(self, config: Config) -> Config:
+    async def _run_same_address(self, config: Config, web: WebConfig) -> Config:
         """Runs until the end, or until the web servers have to change; returns the configuration in force."""
-        web = config.web
         while not self._stopping.is_set() and config.web == web:
-            async with running(config, self._metrics) as self._running:
+            async with delivering(config, self._metrics, self._supervisor) as opened:
+                config = await self._run_same_channels(config, opened)
+        return config
+
+    async def _run_same_channels(self, config: Config, opened: Messaging) -> Config:
+        """The same, or until the store or the channels have to change: until then, messages are sent as they come."""
+        kept = (config.web, config.store, config.notify)
+        while not self._stopping.is_set() and (config.web, config.store, config.notify) == kept:
+            async with running(config, self._metrics, opened, self._supervisor) as self._running:
                 config = await self._until_changed(config)
             self._running = None
         return config
@@ -95,12 +109,30 @@ class Daemon:
                 new = load(self._file)
             except ConfigError as error:
                 log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake
-                self._metrics.observe_reload(ok=False)
+                await self._record_reload(error.mistakes)
                 continue
-            self._metrics.observe_reload(ok=True)
+            await self._record_reload(())
             if new != config:
                 log.info("configuration reloaded", file=str(self._file))
                 return new
+
+    async def _record_reload(self, mistakes: Sequence[str]) -> None:
+        """Tells whether the configuration file is in force: in the metrics, at /readyz, and by an incident."""
+        self._mistakes = tuple(mistakes)
+        self._metrics.observe_reload(ok=not mistakes)
+        await self._follow_incident()
+
+    async def _follow_incident(self) -> None:
+        """Opens, changes or ends the incident of the configuration file; what fails is tried again later."""
+        self._followed = False
+        if self._running is None:
+            return
+        try:
+            await self._running.components.recorder.record_reload(self._file.name, self._mistakes)
+        except StoreError as error:
+            log.error("reload not recorded", error=str(error))  # noqa: TRY400  # the text says it all
+        else:
+            self._followed = True
 
     def _on_hangup(self) -> None:
         self._changed.set()
@@ -115,14 +147,21 @@ class Daemon:
             if content != known:
                 known = content
                 self._changed.set()
+            elif not self._followed:
+                await self._follow_incident()
 
     # -- what the web server asks ----------------------------------------------------------------------------------
 
-    def alive(self) -> bool:
-        return self._running is None or self._running.alive()
+    def unhealthy(self) -> Sequence[str]:
+        stuck = self._running is not None and self._running.stuck()
+        return [*self._supervisor.failed(), *(["a pass has been stuck for a long time"] if stuck else [])]
 
-    def ready(self) -> Sequence[str]:
+    def not_ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
+
+    def warnings(self) -> Sequence[str]:
+        refused = "the new configuration was refused, the one before stays in force: "
+        return [refused + mistake for mistake in self._mistakes]
 
     def queries(self) -> Queries | None:
         return self._running.components.queries if self._running is not None else None
@@ -136,6 +175,9 @@ class Daemon:
 
     def reports(self) -> Sequence[Report]:
         return self._running.controller.reports if self._running is not None else ()
+
+    def apps_of_others(self) -> Sequence[str]:
+        return self._running.apps_of_others() if self._running is not None else ()
 
 
 def _content(file: Path) -> bytes | None:

@@ -12,14 +12,17 @@ import structlog
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
 from driftd.daemon.components import Components, components
+from driftd.daemon.messaging import Messaging, messaging
 from driftd.daemon.timers import Timers
 from driftd.kube.cache import LiveCache
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
-from driftd.model.errors import DriftdError
+from driftd.model.errors import DriftdError, StoreError
 from driftd.process.garbage_collector import freeze_heap
+from driftd.process.supervisor import Supervisor
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.result import PassResult
+from driftd.store.records import Backlog
 from driftd.web.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,12 @@ _SETUP_RETRY_SECONDS = 10.0
 
 _STUCK_AFTER = timedelta(minutes=10)
 """How long one pass may take before the process counts as stuck."""
+
+_DRAIN_SECONDS = 1.0
+"""Seconds for which what is due is still sent when the daemon stops."""
+
+_FETCH_RETRY_SECONDS = 30.0
+"""Seconds until a source is fetched again after a failure that is none of its own."""
 
 _PRUNE_INTERVAL = timedelta(hours=6)
 
@@ -68,18 +77,27 @@ class Running:
             watches.record_audit(events)
         return True
 
-    def alive(self) -> bool:
-        return not self.controller.stuck(_STUCK_AFTER)
+    def stuck(self) -> bool:
+        """Whether a pass has been running for longer than any should."""
+        return self.controller.stuck(_STUCK_AFTER)
+
+    def apps_of_others(self) -> list[str]:
+        """The apps over which another process makes the passes."""
+        held = self.controller.leases.other_holder
+        return [app for app in self.controller.reconcilers if held(app) is not None]
 
     def forget_apps_of_others(self, metrics: Metrics) -> None:
         """Forgets the reports of apps whose lease another process has acquired: they would go stale here."""
-        for app in [app for app in self.controller.results if self.controller.leases.other_holder(app) is not None]:
-            del self.controller.results[app]
-            metrics.forget_report(app)
+        for app in self.apps_of_others():
+            if self.controller.results.pop(app, None) is not None:
+                metrics.forget_report(app)
 
     def not_ready(self) -> list[str]:
-        """Why not everything is known yet."""
-        reasons = [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
+        """Why not everything is known yet, or cannot be kept."""
+        reasons = []
+        if (error := self.components.store.write_error) is not None:
+            reasons.append(f"the store cannot be written, and without it no app can be kept: {error}")
+        reasons += [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
         reasons += [
             f"source {s.name} has not been fetched yet"
             for s in self.controller.sources.values()
@@ -94,9 +112,26 @@ class Running:
 
 
 @asynccontextmanager
-async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
-    """Everything of one configuration, started; stopped in the order that loses nothing."""
-    async with components(config, on_delivery=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as made:
+async def delivering(config: Config, metrics: Metrics, supervisor: Supervisor) -> AsyncIterator[Messaging]:
+    """The store and the channels of a configuration, with the dispatcher at work: it goes on when the rest changes."""
+    async with messaging(config, on_delivery=lambda name, ok: metrics.observe_delivery(name, ok=ok)) as opened:
+        opened.dispatcher.start(supervisor)
+        try:
+            yield opened
+        finally:
+            try:
+                await opened.dispatcher.drain(_DRAIN_SECONDS)
+            except StoreError as error:
+                log.warning("messages left for the next start", error=str(error))
+            await opened.dispatcher.stop(supervisor)
+
+
+@asynccontextmanager
+async def running(
+    config: Config, metrics: Metrics, opened: Messaging, supervisor: Supervisor
+) -> AsyncIterator[Running]:
+    """Everything else of one configuration, started; stopped in the order that loses nothing."""
+    async with components(config, opened) as made:
         sources = {source.name: made.source(source.name) for source in config.sources}
         controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
         timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass)
@@ -113,20 +148,16 @@ async def running(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
             timers.every_app(app.name, app.interval)
         for source in config.sources:
             timers.every_source(source.name, source.interval)
-        dispatching = asyncio.create_task(made.dispatcher.run(), name="dispatcher")
-        housekeeping = asyncio.create_task(_housekeeping(at_work, metrics), name="housekeeping")
-        setting_up = asyncio.create_task(_set_up_late(at_work), name="late apps")
-        controller.start()
+        supervisor.start("housekeeping", lambda: _housekeeping(at_work, metrics))
+        supervisor.start("late apps", lambda: _set_up_late(at_work))
+        controller.start(supervisor)
         timers.start()
         try:
             yield at_work
         finally:
             timers.stop()
             await controller.stop(_GRACE_SECONDS)
-            await made.dispatcher.drain(1.0)
-            for task in (dispatching, housekeeping, setting_up):
-                task.cancel()
-            await asyncio.gather(dispatching, housekeeping, setting_up, return_exceptions=True)
+            await supervisor.stop("housekeeping", "late apps")
             for watches in at_work.watches.values():
                 await watches.close()
 
@@ -163,10 +194,27 @@ async def _set_up_late(at_work: Running) -> None:
             at_work.controller.request_full_pass(name)
 
 
+async def _observe_store(made: Components, metrics: Metrics) -> None:
+    metrics.observe_store(writable=made.store.write_error is None)
+    try:
+        backlog = await made.store.backlog()
+    except StoreError as error:
+        log.warning("outbox cannot be used", error=str(error))
+        return
+    metrics.observe_backlog({name: Backlog(0, 0, None) for name in made.channels} | dict(backlog))
+
+
 async def _fetch(controller: Controller, name: str, metrics: Metrics) -> float | None:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    retry_after = await controller.fetch(name)
+    try:
+        retry_after = await controller.fetch(name)
+    except DriftdError as error:
+        log.error("fetch not recorded", source=name, error=str(error))  # noqa: TRY400  # the text says it all
+        retry_after = _FETCH_RETRY_SECONDS
+    except Exception:
+        log.exception("fetch crashed", source=name)  # a defect of ours in one source must not stop the others
+        retry_after = _FETCH_RETRY_SECONDS
     source = controller.sources[name]
     metrics.observe_fetch(
         name, ok=source.error is None, seconds=loop.time() - started, time=source.last_attempt or utc_now()
@@ -176,6 +224,9 @@ async def _fetch(controller: Controller, name: str, metrics: Metrics) -> float |
 
 def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
     def observe(result: PassResult) -> None:
+        if result.failed:
+            metrics.observe_failed_pass(result.report)
+            return
         metrics.observe_pass(result.report, result.seconds, held=result.hold is not None)
         if result.action is not None:
             metrics.observe_action(result.action)
@@ -184,13 +235,14 @@ def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
 
 
 async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
-    """Keeps the queue's depth in the metrics, tells of rules that are of no use, and keeps the store within bounds."""
+    """Keeps what the daemon knows of itself in the metrics, tells of useless rules, and keeps the store in bounds."""
     loop = asyncio.get_running_loop()
     next_pruning = loop.time()
     settled = False
     while True:
         at_work.forget_apps_of_others(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
+        await _observe_store(at_work.components, metrics)
         if not at_work.not_ready() and at_work.controller.results.keys() >= at_work.controller.reconcilers.keys():
             unused = at_work.components.comparison.ignore_rules.unused()
             metrics.observe_unused_rules(len(unused))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -51,7 +52,12 @@ class Timers:
             self._scheduler.shutdown(wait=False)
 
     async def _run_fetch(self, name: str) -> None:
-        retry_after = await self._fetch(name)
+        try:
+            retry_after = await self._fetch(name)
+        except asyncio.CancelledError:
+            if self._scheduler.running:
+                raise
+            return  # the timers have been stopped: to the scheduler, cancelled work would be an error
         if retry_after is not None:
             self._scheduler.add_job(
                 self._run_fetch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,9 @@ from driftd.model.health import Health, describe
 from driftd.model.incident import IncidentType, Resolution
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
+from driftd.model.text import plural
+
+_LISTED_MISTAKES = 10
 
 drift_identity = partial(verdict_identity, with_user=True)
 """What of a verdict makes drift another one, for its fingerprint: that its user came to be known, too."""
@@ -101,6 +105,13 @@ def source_unreachable(source: str, error: str, revision: str | None) -> Finding
     return Finding(IncidentType.SOURCE, app, "", revision, message=error, cause="unreachable")
 
 
+def config_refused(file: str, mistakes: Sequence[str]) -> Finding:
+    """A configuration with mistakes, which the daemon did not take up. `file` is its name without its folder."""
+    more = len(mistakes) - _LISTED_MISTAKES
+    listed = [*mistakes[:_LISTED_MISTAKES], *([f"and {plural(more, 'other mistake')}"] if more > 0 else [])]
+    return Finding(IncidentType.CONFIG, f"config/{file}", "", None, message="\n".join(listed))
+
+
 def may_persist(type_: IncidentType, record: PassRecord) -> bool:
     """Whether an incident without a finding may go on all the same: what cannot be read has not gone away."""
     report = record.after
@@ -112,7 +123,7 @@ def may_persist(type_: IncidentType, record: PassRecord) -> bool:
             return record.action is None and (report.undecided or to_apply)
         case IncidentType.SOURCE:
             return report.revision is None
-        case IncidentType.ROLLBACK:
+        case IncidentType.ROLLBACK | IncidentType.CONFIG:
             return False
 
 

@@ -10,6 +10,7 @@ from driftd.desired.source import SourceState
 from driftd.incidents.findings import (
     Finding,
     PassRecord,
+    config_refused,
     drift_finding,
     drift_identity,
     may_persist,
@@ -58,6 +59,11 @@ class Recorder:
             waits.append(await self._follow(record, type_, finding, of_type(open_incidents, type_), now))
         return min((wait for wait in waits if wait is not None), default=None)
 
+    async def record_reload(self, file: str, mistakes: Sequence[str]) -> None:
+        """Follows the incident of a configuration file: open while it has mistakes. Raises: StoreError."""
+        finding = config_refused(file, mistakes) if mistakes else None
+        await self._follow_alone(f"config/{file}", IncidentType.CONFIG, finding, Resolution.SUPERSEDED)
+
     async def record_fetch(self, source: SourceState) -> None:
         """Follows the incident of a source: open from its second failure in a row until it answers again."""
         finding = None
@@ -67,14 +73,18 @@ class Recorder:
             revision = source.revision
             still = f"; {revision.short} stays in use" if revision else ""
             finding = source_unreachable(source.name, f"{source.error}{still}", revision.sha if revision else None)
-        now, app = self._now(), f"source/{source.name}"
+        await self._follow_alone(f"source/{source.name}", IncidentType.SOURCE, finding, Resolution.REVERTED)
+
+    async def _follow_alone(self, about: str, type_: IncidentType, finding: Finding | None, ended: Resolution) -> None:
+        """Follows an incident that is not an app's."""
+        now = self._now()
 
         def transition_of(incident: Incident | None) -> Transition | None:
-            return transition(incident, finding, now, Resolution.REVERTED)
+            return transition(incident, finding, now, ended)
 
-        known = of_type(await self._store.open_incidents(app), IncidentType.SOURCE)
+        known = of_type(await self._store.open_incidents(about), type_)
         if transition_of(known) is not None:
-            await self._write(app, IncidentType.SOURCE, transition_of)
+            await self._write(about, type_, transition_of)
 
     async def _follow_drift(self, record: PassRecord, known: Incident | None, now: datetime) -> timedelta | None:
         app, drifted = record.after.app, record.drifted

@@ -20,6 +20,8 @@ class IncidentType(StrEnum):
     SYNC_FAILED = "sync_failed"
     ROLLBACK = "rollback"
     SOURCE = "source"
+    CONFIG = "config"
+    """The daemon's new configuration was refused: the one before stays in force."""
 
 
 class IncidentEvent(StrEnum):

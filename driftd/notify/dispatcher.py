@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from driftd.model.backoff import exponential_delay
+from driftd.model.backoff import bounded, exponential_delay
 from driftd.model.errors import NotifyError, StoreError
 from driftd.notify.channel import Channel
+from driftd.notify.http_poster import MAX_RETRY_AFTER
+from driftd.process.supervisor import Supervisor
 from driftd.store import Delivery, Store
 
 log = structlog.get_logger(__name__)
@@ -23,7 +26,12 @@ _LEASE = timedelta(seconds=60)
 
 _ORPHAN_CHECK_SECONDS = 300
 
+_ORPHANS_TASK = "undeliverable messages"
+
 _MAX_CHANNEL_PAUSE = timedelta(minutes=1)
+
+_SEND_GRACE_SECONDS = 10.0
+"""Seconds that what is being sent has to be answered and recorded, when the dispatcher closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,18 @@ class Dispatcher:
         self._clock = clock
         self._schedule = schedule or RetrySchedule()
         self._workers = [_ChannelWorker(channel) for channel in channels]
+        self._sending: set[asyncio.Task[bool]] = set()
+        self._closing = False
 
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for worker in self._workers:
-                group.create_task(self._run_worker(worker), name=f"notify-{worker.channel.name}")
-            group.create_task(self._expire_orphaned_deliveries(), name="notify-orphaned-deliveries")
+    def start(self, supervisor: Supervisor) -> None:
+        """Starts to deliver, with a task per channel: one channel's trouble is only its own."""
+        for worker in self._workers:
+            supervisor.start(_task_name(worker), partial(self._run_worker, worker))
+        supervisor.start(_ORPHANS_TASK, self._expire_orphaned_deliveries)
+
+    async def stop(self, supervisor: Supervisor) -> None:
+        """Ends the tasks that `start` began; what is being sent goes on until `close`."""
+        await supervisor.stop(*map(_task_name, self._workers), _ORPHANS_TASK)
 
     def wake(self) -> None:
         """Checks the outbox now, after something was added. To be called on the event loop."""
@@ -91,7 +104,7 @@ class Dispatcher:
             worker.wakeup.set()
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 (running out of time is no error)
-        """Deliver everything due within `timeout` seconds, with or without a concurrent `run`.
+        """Deliver everything due within `timeout` seconds, whether or not it was started.
 
         Returns: whether nothing is left. Otherwise the rest stays in the outbox for the next start.
         """
@@ -107,7 +120,16 @@ class Dispatcher:
         )
 
     async def close(self) -> None:
-        """Close the channels."""
+        """Claim nothing more, give what is being sent its time, and close the channels.
+
+        A delivery that was cut off between its send and its record would be sent again.
+        """
+        self._closing = True
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=_SEND_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         for worker in self._workers:
             await worker.channel.close()
 
@@ -136,15 +158,30 @@ class Dispatcher:
 
     async def _deliver_due(self, worker: _ChannelWorker) -> None:
         """Deliver one by one until nothing is due or the channel has to pause."""
-        while True:
-            async with worker.lock:
-                now = self._clock()
-                if worker.paused_until is not None and now < worker.paused_until:
-                    return
-                due = await self._store.claim_deliveries(now, limit=1, channel=worker.channel.name, lease=_LEASE)
-                if not due:
-                    return
-                await self._deliver(worker, due[0])
+        while not self._closing:
+            # In a task that outlives this one: who stops waiting does not cut off what is being sent.
+            sending = asyncio.create_task(self._deliver_next(worker), name=f"send/{worker.channel.name}")
+            self._sending.add(sending)
+            sending.add_done_callback(self._sent)
+            if not await asyncio.shield(sending):
+                return
+
+    def _sent(self, sending: asyncio.Task[bool]) -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled() and isinstance(error := sending.exception(), StoreError):
+            log.debug("outbox cannot be used", error=str(error))  # the worker says it, unless it has been cancelled
+
+    async def _deliver_next(self, worker: _ChannelWorker) -> bool:
+        """Whether something was due."""
+        async with worker.lock:
+            now = self._clock()
+            if self._closing or (worker.paused_until is not None and now < worker.paused_until):
+                return False
+            due = await self._store.claim_deliveries(now, limit=1, channel=worker.channel.name, lease=_LEASE)
+            if not due:
+                return False
+            await self._deliver(worker, due[0])
+            return True
 
     async def _deliver(self, worker: _ChannelWorker, delivery: Delivery) -> None:
         try:
@@ -153,7 +190,7 @@ class Dispatcher:
             await self._record_failure(worker, delivery, e)
         except Exception as e:  # a defect for one message must not stop the others
             name = worker.channel.name
-            log.exception("channel worker crashed", channel=name, notification=delivery.notification.id)
+            log.exception("channel crashed", channel=name, notification=delivery.notification.id)
             await self._record_failure(worker, delivery, NotifyError(f"{name}: {type(e).__name__}"))
         else:
             worker.failures, worker.paused_until = 0, None
@@ -163,17 +200,17 @@ class Dispatcher:
     async def _record_failure(self, worker: _ChannelWorker, delivery: Delivery, error: NotifyError) -> None:
         now = self._clock()
         delay = self._schedule.delay(delivery.attempts + 1)
+        asked = None
         if error.retry_after is not None:
-            delay = max(delay, timedelta(seconds=error.retry_after))
+            asked = timedelta(seconds=bounded(error.retry_after, MAX_RETRY_AFTER))
+            delay = max(delay, asked)
         retry_at: datetime | None = now + delay
         if error.permanent or now - delivery.accepted >= self._schedule.give_up_after:
             retry_at = None
         if not error.permanent:
             worker.failures += 1
             pause = min(self._schedule.delay(worker.failures), _MAX_CHANNEL_PAUSE)
-            if error.retry_after is not None:
-                pause = timedelta(seconds=error.retry_after)
-            worker.paused_until = now + pause
+            worker.paused_until = now + (pause if asked is None else asked)
         await self._record(lambda: self._store.delivery_failed(delivery, str(error), retry_at=retry_at, now=now))
         if retry_at is None:
             log.error("delivery given up", **_log_fields(delivery), error=str(error))
@@ -206,6 +243,10 @@ class Dispatcher:
                 error = "no channel of this name is configured any more"
                 await self._store.delivery_failed(delivery, error, retry_at=None, now=now)
                 log.error("delivery given up", **_log_fields(delivery), error=error)
+
+
+def _task_name(worker: _ChannelWorker) -> str:
+    return f"channel {worker.channel.name}"
 
 
 def _log_fields(delivery: Delivery) -> dict[str, object]:

@@ -22,6 +22,7 @@ _EMOJI = {
     IncidentType.SYNC_FAILED: "❌",
     IncidentType.ROLLBACK: "⏪",
     IncidentType.SOURCE: "🔌",
+    IncidentType.CONFIG: "📝",
 }
 
 _STATES = {
@@ -129,6 +130,8 @@ def _headline(notification: Notification, ending: str | None) -> str:
         case IncidentType.SOURCE:
             at = f" (in use:{revision})" if revision else ""
             return f"{where}: what Git declares can{' still ' if changed else ''}not be read{at}"
+        case IncidentType.CONFIG:
+            return f"{where} was refused{' again' if changed else ''}: the configuration before it stays in force"
 
 
 _NOUNS = {
@@ -137,6 +140,7 @@ _NOUNS = {
     IncidentType.SYNC_FAILED: "failed sync",
     IncidentType.ROLLBACK: "rollback",
     IncidentType.SOURCE: "trouble with Git",
+    IncidentType.CONFIG: "the refusal of the configuration",
 }
 
 
@@ -155,6 +159,8 @@ def _ending(notification: Notification) -> str:
     how = _ENDINGS[incident.resolution] if incident.resolution else "over"
     if incident.type is IncidentType.DRIFT and incident.resolution is Resolution.REVERTED:
         how = "put back by somebody else"
+    if incident.type is IncidentType.CONFIG:
+        how = "a valid one is in force"
     return f"{how} after {wording.duration((incident.resolved or notification.time) - incident.first_seen)}"
 
 

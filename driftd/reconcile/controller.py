@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
-from driftd.model.errors import DriftdError
+from driftd.model.backoff import exponential_delay
+from driftd.model.errors import DriftdError, StoreError
 from driftd.model.report import Report
+from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import CommandQueue, carry_out
 from driftd.reconcile.leases import Leases, keep_leases
 from driftd.reconcile.reconciler import Reconciler
@@ -25,10 +29,15 @@ _CONCURRENT_PASSES = 4
 _COALESCE_SECONDS = 0.01
 """After a change in the cluster: changes that come together are scanned together."""
 
-_RETRY_SECONDS = 30.0
-"""Until a pass that failed in itself is tried again."""
+_MIN_RETRY_SECONDS = 5.0
+_MAX_RETRY_SECONDS = 60.0
+"""Until a pass that failed in itself is tried again: the first time, and after many failures."""
 
 _COMMAND_POLL_SECONDS = 1.0
+
+_PASSES = tuple(f"pass/{number}" for number in range(_CONCURRENT_PASSES))
+_BACKGROUND = ("leases", "commands")
+"""The names of its background tasks."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,30 +65,24 @@ class Controller:
         self._store = store
         self._now = now
         self._observers = tuple(observers)
-        self._workers: list[asyncio.Task[None]] = []
-        self._background: list[asyncio.Task[None]] = []
+        self._supervisor: Supervisor | None = None
+        self._failures: defaultdict[str, int] = defaultdict(int)
 
-    def start(self) -> None:
-        keeping = keep_leases(self.leases, lambda: list(self.reconcilers), self._on_lease_acquired)
-        self._background = [
-            asyncio.create_task(keeping, name="leases"),
-            asyncio.create_task(self._poll_commands(), name="commands"),
-        ]
-        self._workers = [
-            asyncio.create_task(self.queue.work(self._pass), name=f"pass-{n}") for n in range(_CONCURRENT_PASSES)
-        ]
+    def start(self, supervisor: Supervisor) -> None:
+        """Starts its background tasks, which end with `stop`."""
+        self._supervisor = supervisor
+        keep, poll = _BACKGROUND
+        supervisor.start(keep, self._keep_leases)
+        supervisor.start(poll, self._poll_commands)
+        for name in _PASSES:
+            supervisor.start(name, lambda: self.queue.work(self._pass))
 
     async def stop(self, grace: float) -> None:
         """Lets passes that run now finish within `grace` seconds, starts no other, and releases the leases."""
         self.queue.close()
-        if self._workers:
-            _, late = await asyncio.wait(self._workers, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*self._workers, return_exceptions=True)
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        if self._supervisor is not None:
+            await self._supervisor.join(*_PASSES, timeout=grace)
+            await self._supervisor.stop(*_BACKGROUND)
         for reconciler in self.reconcilers.values():
             await reconciler.close()
         try:
@@ -134,6 +137,15 @@ class Controller:
         if source.revision is not None or source.error is not None:
             self.request_full_pass(app)
 
+    async def _keep_leases(self) -> None:
+        await keep_leases(self.leases, lambda: list(self.reconcilers), self._on_lease_acquired, self._on_lease_unknown)
+
+    def _on_lease_unknown(self, app: str, error: str) -> None:
+        """No pass is made then: what the last one said is not known any more."""
+        result = self.results.get(app)
+        if result is None or not result.failed:
+            self._record_failure(app, f"its lease could not be kept: {error}")
+
     async def _poll_commands(self) -> None:
         while True:
             try:
@@ -141,8 +153,6 @@ class Controller:
                     self.queue.add(app)
             except DriftdError as error:
                 log.error("commands not read", error=str(error))  # noqa: TRY400  # the text says it all
-            except Exception:
-                log.exception("reading commands crashed")  # a defect of ours: passes go on without
             await asyncio.sleep(_COMMAND_POLL_SECONDS)
 
     async def _pass(self, name: str) -> None:
@@ -150,6 +160,7 @@ class Controller:
         if reconciler is None or not self.leases.holds(name):  # a pass is requested once the lease is acquired
             return
         self._running_since[name] = self._now()
+        command = None
         try:
             command = await self._commands.take(name)
             if command is None:
@@ -159,16 +170,43 @@ class Controller:
             log.info("command", app=name, kind=str(command.kind), by=command.by)
             self._conclude(name, await carry_out(self._store, reconciler, command))
         except DriftdError as error:
-            log.error("pass failed", app=name, error=str(error))  # noqa: TRY400  # the text says it all
-            self.request_full_pass(name, _RETRY_SECONDS)
-        except Exception:
+            if command is not None:  # the person reads why; how the app is, the next pass says
+                log.error("command failed", app=name, error=str(error))  # noqa: TRY400  # the text says it all
+                self.request_full_pass(name)
+            else:
+                log.error("pass failed", app=name, error=str(error))  # noqa: TRY400  # as above
+                await self._fail(name, str(error))
+        except Exception as error:
             # A defect of ours in one app must not stop the others, nor go unseen.
             log.exception("pass crashed", app=name)
-            self.request_full_pass(name, _RETRY_SECONDS)
+            await self._fail(name, f"it crashed ({type(error).__name__}): see the log")
         finally:
             del self._running_since[name]
 
+    async def _fail(self, name: str, error: str) -> None:
+        """Records a failed pass, where that can be done, and tries again later."""
+        self._record_failure(name, error)
+        self._failures[name] += 1
+        delay = exponential_delay(self._failures[name], _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS)
+        self.request_full_pass(name, delay)
+        with suppress(StoreError):  # it may be what the pass has failed for
+            await self._store.record_failed_pass(name, self.results[name].report.error or error)
+
+    def _record_failure(self, name: str, error: str) -> None:
+        """The result of a pass that failed: whatever the one before has found, the app is unknown now."""
+        before = self.results.get(name)
+        app = self.reconcilers[name].app
+        report = Report(
+            name, app.cluster, before.report.revision if before else None, (), self._now(),
+            error=f"the last pass failed: {error}",
+        )  # fmt: skip
+        result = PassResult(report, hold=before.hold if before else None, failed=True)
+        self.results[name] = result
+        for observer in self._observers:
+            observer(result)
+
     def _conclude(self, name: str, result: PassResult) -> None:
+        self._failures.pop(name, None)
         self.results[name] = result
         self._log(result)
         for observer in self._observers:

@@ -101,8 +101,21 @@ class Leases:
         self._valid_until[app] = asked + DURATION.total_seconds() - _MARGIN_SECONDS
 
 
-async def keep_leases(leases: Leases, apps: Callable[[], Iterable[str]], on_acquired: Callable[[str], None]) -> None:
-    """Acquires and renews the leases of some apps, until it is cancelled. `on_acquired` requests a pass."""
+def _ignored(_app: str, _error: str) -> None:
+    """A command notices by itself that it may not go on."""
+
+
+async def keep_leases(
+    leases: Leases,
+    apps: Callable[[], Iterable[str]],
+    on_acquired: Callable[[str], None],
+    on_unknown: Callable[[str, str], None] = _ignored,
+) -> None:
+    """Acquires and renews the leases of some apps, until it is cancelled.
+
+    `on_acquired` requests a pass. `on_unknown` is called with an app that this process does not hold and the error,
+    for as long as the store does not say whose its lease is.
+    """
     loop = asyncio.get_running_loop()
     next_renewal = loop.time() + _RENEW_SECONDS
     while True:
@@ -116,6 +129,7 @@ async def keep_leases(leases: Leases, apps: Callable[[], Iterable[str]], on_acqu
                     on_acquired(app)
         except StoreError as error:
             log.error("leases not renewed", error=str(error))  # noqa: TRY400  # the text says it all
-        except Exception:
-            log.exception("renewing leases crashed")  # a defect of ours: without leases there are no passes
+            for app in apps():
+                if not leases.holds(app):
+                    on_unknown(app, str(error))
         await asyncio.sleep(_RETRY_SECONDS)

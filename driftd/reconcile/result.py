@@ -16,7 +16,8 @@ class PassResult:
     """The result of one pass. `health` is that of the objects that are not healthy.
 
     `requeue_after` is when time alone may change something. `rollback_due` says that the pass put the app on hold: the
-    next pass, which is due at once, carries the rollback out.
+    next pass, which is due at once, carries the rollback out. `failed` says that the pass ended with the report's error
+    before it could be recorded.
     """
 
     report: Report
@@ -27,3 +28,4 @@ class PassResult:
     requeue_after: timedelta | None = None
     rollback_due: bool = False
     seconds: float = 0.0
+    failed: bool = False

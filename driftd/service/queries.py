@@ -9,6 +9,7 @@ from driftd.model.app import App
 from driftd.model.health import HealthState
 from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
+from driftd.model.report import Report
 from driftd.service.views import AppStatus, HistoryLine, Tone
 from driftd.store.records import HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
@@ -46,6 +47,11 @@ class Queries:
                 )  # fmt: skip
             statuses.append(status)
         return statuses
+
+    async def last_reports(self, apps: Sequence[str]) -> list[Report]:
+        """The last report of each of these apps that has had one, whichever process made it. Raises: StoreError."""
+        reports = [await self._store.last_report(app) for app in apps]
+        return [report for report in reports if report is not None]
 
     async def resources(self, criteria: VerdictFilter, limit: int, after: str | None = None) -> list[StoredVerdict]:
         """A page of the verdicts that match, by app. `after`: the cursor of the last one before. Raises: StoreError."""

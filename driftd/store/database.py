@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -33,6 +34,9 @@ T = TypeVar("T")
 _BUSY_TIMEOUT = 10.0
 """Maximum number of seconds that a write waits for one of another process."""
 
+_DISTRUST_SECONDS = 15.0
+"""For how long after a failed write others that succeed say nothing: on a full disk a small one may still fit."""
+
 _WRITES = "driftd_writes"
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization failure, deadlock, and the unique
@@ -46,6 +50,8 @@ class Database:
     def __init__(self, engine: Engine, place: str, writer: ThreadPoolExecutor, readers: ThreadPoolExecutor) -> None:
         self.place = place
         self._engine = engine
+        self._write_error: str | None = None
+        self._write_failed_at = 0.0
         self._writer = writer
         self._readers = readers
         if engine.dialect.name == "sqlite":
@@ -91,7 +97,20 @@ class Database:
 
         `work` is run again when the transaction was rolled back for a conflict: it must have no other effects.
         """
-        return await self._submit(self._writer, lambda: self._transaction(self._for_writes, work))
+        try:
+            result = await self._submit(self._writer, lambda: self._transaction(self._for_writes, work))
+        except StoreError as e:
+            if isinstance(e.__cause__, SQLAlchemyError):
+                self._write_error, self._write_failed_at = str(e), monotonic()
+            raise
+        if self._write_error is not None and monotonic() - self._write_failed_at >= _DISTRUST_SECONDS:
+            self._write_error = None
+        return result
+
+    @property
+    def write_error(self) -> str | None:
+        """Why the database cannot be written; None once a write has succeeded, some time after the last that failed."""
+        return self._write_error
 
     async def close(self) -> None:
         """Finish the running calls, then close the connections. May be called again."""

@@ -147,6 +147,11 @@ def _update_known(
     return Written(stamp, new, positions, known.prints, now, listed)
 
 
+def record_failure(connection: Connection, app: str, error: str) -> None:
+    """Give an app's last report the error of a pass that has failed since; its verdicts stay as they are."""
+    connection.execute(_UPDATE, {"of": app, "error": error})
+
+
 def last(connection: Connection, app: str) -> Report | None:
     row = connection.execute(select(reports).where(reports.c.app == app)).one_or_none()
     if row is None:
@@ -161,7 +166,7 @@ def last(connection: Connection, app: str) -> Report | None:
         revision=frame.revision,
         verdicts=tuple(codec.VERDICT.validate_json(document) for document in documents),
         time=row.time,
-        error=frame.error,
+        error=row.error,
     )
 
 

@@ -85,6 +85,11 @@ class Store:
         """Finish the running calls and close the database. May be called again."""
         await self._database.close()
 
+    @property
+    def write_error(self) -> str | None:
+        """Why the database could not be written of late; None while it can."""
+        return self._database.write_error
+
     async def redaction_key(self) -> bytes:
         """The 32 bytes with which Secret values are hashed for display: generated once, then always the same."""
 
@@ -179,6 +184,10 @@ class Store:
 
         self._written[report.app], still_open = await self._database.write(record)
         return still_open
+
+    async def record_failed_pass(self, app: str, error: str) -> None:
+        """Say that the app's last report is out of date: a pass has failed since. The next report replaces that."""
+        await self._database.write(lambda c: reports.record_failure(c, app, error))
 
     async def last_report(self, app: str) -> Report | None:
         """The last report, with all its verdicts, whichever process recorded it."""

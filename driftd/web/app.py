@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 import driftd
 from driftd.model.document import check_document
+from driftd.model.errors import StoreError
 from driftd.web.metrics import Metrics
 from driftd.web.port import WebPort
 from driftd.web.query_api import query_routes
@@ -28,35 +29,50 @@ _INDEX = """driftd {version}
 """
 
 
+def create_probes_app(port: WebPort) -> Starlette:
+    """The ASGI application of a listener for probes alone: what others do at the other one does not touch them."""
+    return Starlette(routes=_probes(port))
+
+
+def _probes(port: WebPort) -> list[Route]:
+    async def healthz(_: Request) -> Response:
+        reasons = port.unhealthy()
+        return PlainTextResponse("\n".join([*(reasons or ["ok"]), ""]), 503 if reasons else 200, headers=HEADERS)
+
+    async def readyz(_: Request) -> Response:
+        reasons = list(port.not_ready())
+        document = {"ready": not reasons, "reasons": reasons, "warnings": list(port.warnings())}
+        return JsonResponse(document, 503 if reasons else 200, headers=HEADERS)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
+
+
 def create_app(port: WebPort, metrics: Metrics) -> Starlette:
     """The ASGI application. All of its endpoints are read-only."""
 
     async def index(_: Request) -> Response:
         return PlainTextResponse(_INDEX.format(version=driftd.__version__), headers=HEADERS)
 
-    async def healthz(_: Request) -> Response:
-        if port.alive():
-            return PlainTextResponse("ok\n", headers=HEADERS)
-        return PlainTextResponse("the daemon's loop has stopped turning\n", 503, headers=HEADERS)
-
-    async def readyz(_: Request) -> Response:
-        reasons = list(port.ready())
-        return JsonResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200, headers=HEADERS)
-
     async def prometheus(request: Request) -> Response:
         body, content_type = metrics.render(request.headers.get("accept", ""))
         return Response(body, headers={**HEADERS, "Content-Type": content_type})
 
     async def apps(_: Request) -> Response:
+        reports = list(port.reports())
+        queries, others = port.queries(), port.apps_of_others()
+        if queries is not None and others:
+            try:
+                reports += await queries.last_reports(others)
+            except StoreError as error:
+                return JsonResponse({"error": str(error)}, 503, headers=HEADERS)
         # In a thread: serialising thousands of objects would delay /healthz.
-        document = await run_in_threadpool(check_document, port.reports())
+        document = await run_in_threadpool(check_document, reports)
         return await run_in_threadpool(JsonResponse, document, headers=HEADERS)
 
     return Starlette(
         routes=[
             Route("/", index),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
+            *_probes(port),
             Route("/metrics", prometheus),
             Route("/api/v1/apps", apps),
             *query_routes(port.queries),

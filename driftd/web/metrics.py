@@ -13,6 +13,8 @@ from prometheus_client.metrics import MetricWrapperBase
 import driftd
 from driftd.model.plan import Action
 from driftd.model.report import Report
+from driftd.process.supervisor import TaskState
+from driftd.store.records import Backlog
 
 _PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -23,6 +25,7 @@ class PassOutcome(StrEnum):
     IN_SYNC = "in_sync"
     DRIFT = "drift"
     UNKNOWN = "unknown"
+    FAILED = "failed"
 
 
 class Metrics:
@@ -33,6 +36,12 @@ class Metrics:
         self._in_sync = Gauge(
             "driftd_app_in_sync",
             "1 when every object of the app was read and none differs.",
+            ("app", "cluster"),
+            registry=registry,
+        )
+        self._unknown = Gauge(
+            "driftd_app_unknown",
+            "1 when the app, or any object of it, could not be judged, or its last pass failed.",
             ("app", "cluster"),
             registry=registry,
         )
@@ -47,7 +56,7 @@ class Metrics:
         )
         self._last_pass = Gauge(
             "driftd_pass_last_timestamp_seconds",
-            "When the app's last pass ended.",
+            "When the app's last pass that did not fail ended.",
             ("app", "cluster"),
             registry=registry,
         )
@@ -78,9 +87,39 @@ class Metrics:
         self._notifications = Counter(
             "driftd_notifications", "Messages tried.", ("channel", "result"), registry=registry
         )
+        self._pending = Gauge(
+            "driftd_notifications_pending", "Messages that wait for delivery.", ("channel",), registry=registry
+        )
+        self._given_up = Gauge(
+            "driftd_notifications_failed",
+            "Messages of the last days that were given up, or could not be read.",
+            ("channel",),
+            registry=registry,
+        )
+        self._oldest_pending = Gauge(
+            "driftd_notifications_oldest_pending_timestamp_seconds",
+            "When the oldest message that waits for delivery was accepted; absent where none waits.",
+            ("channel",),
+            registry=registry,
+        )
+        self._store_writable = Gauge("driftd_store_writable", "1 while the store can be written.", registry=registry)
+        self._task_running = Gauge(
+            "driftd_task_running",
+            "1 while the background task runs, 0 while it waits to be started again after a crash.",
+            ("task",),
+            registry=registry,
+        )
+        self._task_crashes = Counter(
+            "driftd_task_crashes", "Crashes of the background task.", ("task",), registry=registry
+        )
         self._queue = Gauge("driftd_queue_depth", "Apps that wait for a pass.", registry=registry)
         self._reloads = Counter(
             "driftd_config_reloads", "Times that the configuration was read.", ("result",), registry=registry
+        )
+        self._config_refused = Gauge(
+            "driftd_config_refused",
+            "1 while the configuration file has mistakes, and the one before stays in force.",
+            registry=registry,
         )
         build = Gauge("driftd_build_info", "Always 1; the label is driftd's version.", ("version",), registry=registry)
         build.labels(driftd.__version__).set(1)
@@ -90,14 +129,22 @@ class Metrics:
         result = (
             PassOutcome.IN_SYNC if report.in_sync else PassOutcome.UNKNOWN if report.undecided else PassOutcome.DRIFT
         )
+        self._observe_report(report, result)
+        self._last_pass.labels(report.app, report.cluster).set(report.time.timestamp())
+        self._pass_seconds.labels(report.app).observe(seconds)
+        self.observe_hold(report.app, report.cluster, held=held)
+
+    def observe_failed_pass(self, report: Report) -> None:
+        """Records that a pass failed; `report` has no verdicts, since what the one before said is out of date."""
+        self._observe_report(report, PassOutcome.FAILED)
+
+    def _observe_report(self, report: Report, result: PassOutcome) -> None:
         labels = (report.app, report.cluster)
         self._in_sync.labels(*labels).set(report.in_sync)
-        self._last_pass.labels(*labels).set(report.time.timestamp())
+        self._unknown.labels(*labels).set(report.undecided)
         for status, count in report.counts.items():
             self._objects.labels(*labels, str(status)).set(count)
         self._passes.labels(report.app, str(result)).inc()
-        self._pass_seconds.labels(report.app).observe(seconds)
-        self.observe_hold(report.app, report.cluster, held=held)
 
     def observe_hold(self, app: str, cluster: str, *, held: bool) -> None:
         """Records whether the app is held at an earlier revision."""
@@ -118,6 +165,33 @@ class Metrics:
         """Records an attempt to deliver a message to a channel."""
         self._notifications.labels(channel, _result(ok)).inc()
 
+    def observe_backlog(self, backlog: Mapping[str, Backlog]) -> None:
+        """Records what waits in the outbox, by channel; channels without an entry have nothing that waits."""
+        for metric in (self._pending, self._given_up, self._oldest_pending):
+            _remove_series(metric, lambda labels: labels["channel"] not in backlog, "channel")
+        for channel, waiting in backlog.items():
+            self._pending.labels(channel).set(waiting.pending)
+            self._given_up.labels(channel).set(waiting.failed)
+            if waiting.oldest is not None:
+                self._oldest_pending.labels(channel).set(waiting.oldest.timestamp())
+            else:
+                self._oldest_pending.remove_by_labels({"channel": channel})
+
+    def observe_store(self, *, writable: bool) -> None:
+        """Records whether the store can be written."""
+        self._store_writable.set(writable)
+
+    def observe_task(self, task: str, state: TaskState) -> None:
+        """Records what has become of a background task."""
+        if state is TaskState.STOPPED:
+            for metric in (self._task_running, self._task_crashes):
+                _remove_series(metric, lambda labels: labels["task"] == task, "task")
+            return
+        self._task_running.labels(task).set(state is TaskState.RUNNING)
+        crashes = self._task_crashes.labels(task)  # there from the start, with 0: an increase from nothing is none
+        if state is TaskState.CRASHED:
+            crashes.inc()
+
     def observe_queue(self, depth: int) -> None:
         """Records the number of apps that wait for a pass."""
         self._queue.set(depth)
@@ -129,11 +203,14 @@ class Metrics:
     def observe_reload(self, *, ok: bool) -> None:
         """Records a reload of the configuration; with `ok` false it was refused and the old one stays."""
         self._reloads.labels(_result(ok)).inc()
+        self._config_refused.set(not ok)
 
     def retain(self, *, apps: Mapping[str, str], sources: Iterable[str], channels: Iterable[str]) -> None:
         """Removes the series of all other apps (name to cluster), sources and channels."""
         kept_sources, kept_channels = frozenset(sources), frozenset(channels)
-        per_app_and_cluster: tuple[MetricWrapperBase, ...] = (self._in_sync, self._held, self._objects, self._last_pass)
+        per_app_and_cluster: tuple[MetricWrapperBase, ...] = (
+            self._in_sync, self._unknown, self._held, self._objects, self._last_pass,
+        )  # fmt: skip
         for metric in per_app_and_cluster:
             _remove_series(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
         per_app: tuple[MetricWrapperBase, ...] = (self._passes, self._pass_seconds, self._actions)
@@ -146,7 +223,7 @@ class Metrics:
 
     def forget_report(self, app: str) -> None:
         """Removes what the last report of an app says: it is out of date where another process makes the passes."""
-        for metric in (self._in_sync, self._held, self._objects, self._last_pass):
+        for metric in (self._in_sync, self._unknown, self._held, self._objects, self._last_pass):
             _remove_series(metric, lambda labels: labels["app"] == app, "app", "cluster")
 
     def render(self, accept: str = "") -> tuple[bytes, str]:

@@ -14,17 +14,24 @@ from driftd.service.queries import Queries
 class WebPort(Protocol):
     """Every method answers from memory: no I/O, no waiting."""
 
-    def alive(self) -> bool:
-        """Whether the daemon's loops make progress. False makes Kubernetes restart the pod."""
+    def unhealthy(self) -> Sequence[str]:
+        """The reasons why the process does not work any more, as sentences. Any makes Kubernetes restart the pod."""
 
-    def ready(self) -> Sequence[str]:
+    def not_ready(self) -> Sequence[str]:
         """The reasons why the daemon is not ready, as sentences; empty when it is.
 
-        It is ready once every source was fetched or has failed once, the caches are synced and the store is open.
+        It is ready once every source was fetched or has failed once, every app has had a pass, and while the store can
+        be written.
         """
 
+    def warnings(self) -> Sequence[str]:
+        """What somebody has to mend although the daemon is ready, as sentences."""
+
     def reports(self) -> Sequence[Report]:
-        """The latest report of each app that has one."""
+        """The latest report of each app over which this process makes the passes; of a failed pass, with its error."""
+
+    def apps_of_others(self) -> Sequence[str]:
+        """The apps over which another process makes the passes: the store has their reports."""
 
     def queries(self) -> Queries | None:
         """What answers queries on the store; None while none is open."""

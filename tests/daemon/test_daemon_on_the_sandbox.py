@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from driftd.config.loading import load
 from driftd.config.settings import Config
 from driftd.daemon import running as daemon_running
-from driftd.daemon.running import running
+from driftd.daemon.running import Running, delivering, running
+from driftd.process.supervisor import Supervisor
 from driftd.reconcile import leases
 from driftd.web.metrics import Metrics
 from tests.support.world import World, config_map, create_world, deployment, until
@@ -41,6 +43,17 @@ def configuration(
     return load(file)
 
 
+@asynccontextmanager
+async def at_work(config: Config, metrics: Metrics) -> AsyncIterator[Running]:
+    """One configuration, with its channels."""
+    supervisor = Supervisor(metrics.observe_task)
+    async with (
+        delivering(config, metrics, supervisor) as opened,
+        running(config, metrics, opened, supervisor) as now_running,
+    ):
+        yield now_running
+
+
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -54,7 +67,7 @@ async def test_a_kubeconfig_that_comes_late_is_loaded_without_a_restart(
     """Until then the daemon is not ready, with the reason."""
     monkeypatch.setattr(daemon_running, "_SETUP_RETRY_SECONDS", 0.05)
     late = world.folder / "late"
-    async with running(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
+    async with at_work(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
         assert any(str(late) in reason for reason in now_running.not_ready())
         late.write_text((world.folder / "kubeconfig").read_text())
         await until(lambda: not now_running.not_ready(), "readiness")
@@ -63,11 +76,11 @@ async def test_a_kubeconfig_that_comes_late_is_loaded_without_a_restart(
 
 async def test_another_configuration_continues_with_the_same_history(world: World) -> None:
     """From observe to heal: open drift is not notified again, and is healed; no task of the old one still runs."""
-    async with running(configuration(world), Metrics()):
+    async with at_work(configuration(world), Metrics()):
         await until(world.incident_events, "the first message")
     assert world.requests.writes == []
     assert await world.incident_events() == ["drift opened"]
-    async with running(configuration(world, mode="heal"), Metrics()) as second:
+    async with at_work(configuration(world, mode="heal"), Metrics()) as second:
         await until(lambda: second.controller.reports and second.controller.reports[0].in_sync, "the deployment")
         assert (await world.incident_events())[0] == "drift opened"
         await until(lambda: _no_incident(world), "the end of the incident")
@@ -84,7 +97,7 @@ async def test_a_daemon_that_lost_an_app_to_another_one_says_nothing_more_of_it(
     monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.1)
     monkeypatch.setattr(daemon_running, "_HOUSEKEEPING_SECONDS", 0.1)
     metrics = Metrics()
-    async with running(configuration(world, mode="heal"), metrics) as now_running:
+    async with at_work(configuration(world, mode="heal"), metrics) as now_running:
         await until(lambda: now_running.controller.reports, "a pass")
         assert b'driftd_app_in_sync{app="web"' in metrics.render()[0]
         store = now_running.components.store
@@ -103,7 +116,7 @@ async def _no_incident(world: World) -> bool:
 
 async def test_a_commit_is_fetched_and_deployed_by_the_timer_alone(world: World) -> None:
     """Without a webhook and without a command."""
-    async with running(configuration(world, mode="heal"), Metrics()) as now_running:
+    async with at_work(configuration(world, mode="heal"), Metrics()) as now_running:
         await until(
             lambda: now_running.controller.reports and now_running.controller.reports[0].in_sync, "the deployment"
         )
@@ -125,7 +138,7 @@ async def test_ignore_rules_that_match_nothing_are_reported(
     await world.apply("ConfigMap", config_map(a="2"))
     metrics = Metrics()
     rules = [{"kind": "ConfigMap", "path": "data.a"}, {"kind": "Widget"}]
-    async with running(configuration(world, ignore=rules), metrics) as now_running:
+    async with at_work(configuration(world, ignore=rules), metrics) as now_running:
         await until(lambda: not now_running.not_ready(), "the first pass")
         await until(lambda: b"driftd_ignore_rules_unused 1.0" in metrics.render()[0], "the metric")
     log = capsys.readouterr().out

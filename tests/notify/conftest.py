@@ -8,6 +8,7 @@ from pathlib import Path
 import notify_world as world
 import pytest
 
+from driftd.process.supervisor import Supervisor
 from driftd.store import Store
 
 
@@ -21,6 +22,13 @@ async def store(url: str) -> AsyncIterator[Store]:
     opened = await Store.open(url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[Supervisor]:
+    made = Supervisor()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

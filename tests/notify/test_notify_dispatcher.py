@@ -88,11 +88,11 @@ async def test_a_rate_limit_applies_to_the_whole_channel(store: Store):
     assert len(channel.sent) == 3
 
 
-async def test_a_hanging_channel_does_not_delay_the_others(store: Store):
+async def test_a_hanging_channel_does_not_delay_the_others(store: Store, supervisor):
     """Each channel has its own worker."""
     stuck, free = world.RecordingChannel("stuck", gate=asyncio.Event()), world.RecordingChannel("free")
     dispatcher = Dispatcher(store, [stuck, free])
-    running = asyncio.create_task(dispatcher.run())
+    dispatcher.start(supervisor)
     for number in (1, 2, 3):
         await accept(store, "stuck", "free", number=number)
         dispatcher.wake()
@@ -100,24 +100,22 @@ async def test_a_hanging_channel_does_not_delay_the_others(store: Store):
     assert stuck.sent == []
     stuck.gate.set()
     await world.until(lambda: len(stuck.sent) == 3)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await supervisor.stop()
     await dispatcher.close()
     assert stuck.closed
     assert free.closed
 
 
-async def test_notifications_of_other_processes_are_found_by_polling(store: Store, url):
+async def test_notifications_of_other_processes_are_found_by_polling(store: Store, url, supervisor):
     """A command adds a notification to the outbox; the daemon delivers it."""
     channel = world.RecordingChannel()
     dispatcher = Dispatcher(store, [channel], schedule=RetrySchedule(poll_interval=timedelta(milliseconds=20)))
-    running = asyncio.create_task(dispatcher.run())
+    dispatcher.start(supervisor)
     command = await Store.open(url)
     await accept(command, "memory")
     await command.close()
     await world.until(lambda: channel.sent)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await supervisor.stop()
 
 
 async def test_two_dispatchers_on_one_outbox_send_each_message_once(store: Store, url):
@@ -183,11 +181,11 @@ async def test_an_unexpected_error_of_a_channel_is_retried(store: Store):
     assert await dispatcher.drain(5)
 
 
-async def test_draining_finishes_deliveries_in_flight(store: Store, url):
+async def test_draining_finishes_deliveries_in_flight(store: Store, supervisor, monkeypatch):
     """For at most its timeout; the rest stays in the outbox for the next start."""
     slow = world.RecordingChannel(gate=asyncio.Event())
     dispatcher = Dispatcher(store, [slow])
-    running = asyncio.create_task(dispatcher.run())
+    dispatcher.start(supervisor)
     await accept(store, "memory", number=1)
     dispatcher.wake()
     await world.until(dispatcher._workers[0].lock.locked)
@@ -201,8 +199,9 @@ async def test_draining_finishes_deliveries_in_flight(store: Store, url):
     began = asyncio.get_running_loop().time()
     assert not await dispatcher.drain(0.3)
     assert asyncio.get_running_loop().time() - began < 3
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await supervisor.stop()
+    monkeypatch.setattr("driftd.notify.dispatcher._SEND_GRACE_SECONDS", 0.1)
+    await dispatcher.close()
     assert (await store.backlog())["memory"].pending == 1
 
 
@@ -216,6 +215,58 @@ async def test_orphaned_deliveries_are_given_up_after_a_day(store: Store):
     clock.advance(DAY)
     await dispatcher._give_up_orphaned_deliveries("gone")
     assert (await store.backlog())["gone"].failed == 1
+
+
+async def test_what_is_being_sent_when_the_dispatcher_closes_is_sent_once(store: Store, supervisor):
+    """Its channel takes a while to answer: it gets that time, and the next dispatcher has nothing to repeat."""
+    clock, slow = world.Clock(), world.RecordingChannel(gate=asyncio.Event())
+    dispatcher = Dispatcher(store, [slow], clock)
+    dispatcher.start(supervisor)
+    await accept(store, "memory")
+    dispatcher.wake()
+    await world.until(lambda: slow.attempts)
+    await supervisor.stop()
+    asyncio.get_running_loop().call_later(0.1, slow.gate.set)
+    await dispatcher.close()
+    clock.advance(timedelta(minutes=5))
+    assert await Dispatcher(store, [slow], clock).drain(5)
+    assert (slow.attempts, len(slow.sent)) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [1e20, float("inf"), float("nan"), -5.0])
+async def test_no_answer_of_a_channel_silences_it_for_long_or_delays_the_others(store: Store, seconds: float):
+    """Whatever it asks for, it is tried again within minutes."""
+    clock = world.Clock()
+    odd, other = world.RecordingChannel(errors=world.deque([world.refused(after=seconds)])), world.RecordingChannel("b")
+    dispatcher = Dispatcher(store, [odd, other], clock)
+    await accept(store, "memory", "b")
+    await dispatcher.drain(5)
+    assert (odd.attempts, len(other.sent)) == (1, 1)
+    clock.advance(timedelta(minutes=10, seconds=1))
+    assert await dispatcher.drain(5)
+    assert len(odd.sent) == 1
+
+
+async def test_a_channel_that_crashes_is_started_again_beside_the_others(store: Store, supervisor, monkeypatch):
+    """A defect in one worker is logged, and neither ends it nor touches the others."""
+    monkeypatch.setattr("driftd.process.supervisor._MIN_BACKOFF_SECONDS", 0.01)
+    first, second = world.RecordingChannel("first"), world.RecordingChannel("second")
+    dispatcher = Dispatcher(store, [first, second])
+    claim, crashed = store.claim_deliveries, []
+
+    async def crash_once(*arguments, **options):
+        if options["channel"] == "first" and not crashed:
+            crashed.append(True)
+            raise OverflowError
+        return await claim(*arguments, **options)
+
+    monkeypatch.setattr(store, "claim_deliveries", crash_once)
+    await accept(store, "first", "second")
+    with capture_logs() as logs:
+        dispatcher.start(supervisor)
+        await world.until(lambda: first.sent and second.sent)
+    assert [line["task"] for line in logs if line["event"] == "background task crashed"] == ["channel first"]
+    await supervisor.stop()
 
 
 def test_two_channels_of_one_name_are_refused():

@@ -29,6 +29,7 @@ from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
+from driftd.process.supervisor import Supervisor
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler, Shared
@@ -220,12 +221,14 @@ class World:
         self.runner = engine.reconcilers["web"] = self.make_runner(
             Background(watches, lambda: engine.enqueue_changed("web"), asyncio.Lock())
         )
-        engine.start()
+        supervisor = Supervisor()
+        engine.start(supervisor)
         engine.request_full_pass("web")
         try:
             yield engine
         finally:
             await engine.stop(5)
+            await supervisor.stop()
             await watches.close()
 
 

@@ -7,8 +7,10 @@ import json
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -27,9 +29,11 @@ from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.secret import Secret
+from driftd.process.supervisor import TaskState
 from driftd.service.queries import Queries
-from driftd.store import Store
-from driftd.web import Metrics, create_app, serve
+from driftd.store import Backlog, Store
+from driftd.web import Metrics, create_app, limits, serve
+from driftd.web.app import create_probes_app
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 REF = ResourceRef("", "ConfigMap", "web", "web")
@@ -48,8 +52,10 @@ def report(app: str, *statuses: Status, cluster: str = "prod", error: str | None
 class Daemon:
     """A fake daemon."""
 
-    turning: bool = True
+    dead: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     last: list[Report] = field(default_factory=list)
     token: Secret | None = None
     written: list[tuple[str | None, AuditEvent]] = field(default_factory=list)
@@ -66,11 +72,17 @@ class Daemon:
         self.written += [(cluster, event) for event in events]
         return cluster in (None, "prod")
 
-    def alive(self) -> bool:
-        return self.turning
+    def unhealthy(self) -> list[str]:
+        return self.dead
 
-    def ready(self) -> list[str]:
+    def not_ready(self) -> list[str]:
         return self.reasons
+
+    def warnings(self) -> list[str]:
+        return self.mistakes
+
+    def apps_of_others(self) -> list[str]:
+        return self.others
 
     def reports(self) -> list[Report]:
         return self.last
@@ -112,8 +124,9 @@ async def test_health_is_whether_the_loops_turn(daemon, get):
     """Not whether Git or a cluster answer: a restart would not help those."""
     daemon.reasons = ["source shop was not fetched yet"]
     assert (await get("/healthz"))[0] == 200
-    daemon.turning = False
-    assert (await get("/healthz"))[0] == 503
+    daemon.dead = ["the background task commands has crashed 5 times in a row (KeyError)"]
+    status, _, text = await get("/healthz")
+    assert (status, text.splitlines()) == (503, daemon.dead)
 
 
 async def test_readiness_says_what_is_missing(daemon, get):
@@ -121,9 +134,10 @@ async def test_readiness_says_what_is_missing(daemon, get):
     daemon.reasons = ["source shop was not fetched yet", "the store is not open"]
     status, kind, text = await get("/readyz")
     assert (status, kind) == (503, "application/json")
-    assert text == '{"ready":false,"reasons":["source shop was not fetched yet","the store is not open"]}'
-    daemon.reasons = []
-    assert (await get("/readyz"))[0] == 200
+    assert json.loads(text) == {"ready": False, "reasons": daemon.reasons, "warnings": []}
+    daemon.reasons, daemon.mistakes = [], ["the new configuration was refused"]
+    status, _, text = await get("/readyz")
+    assert (status, json.loads(text)["warnings"]) == (200, daemon.mistakes)
 
 
 async def test_the_api_has_the_documents_of_check(daemon, get):
@@ -188,6 +202,44 @@ def test_a_pass_is_counted_by_what_it_found(metrics):
     assert seen["driftd_pass_last_timestamp_seconds", "web", "prod"] == NOW.timestamp()
 
 
+def test_a_failed_pass_leaves_nothing_of_the_one_before_in_the_metrics(metrics):
+    """The app was in sync, and is unknown now; the time of the last pass stays."""
+    metrics.observe_pass(report("web", Status.IN_SYNC), 0.2)
+    metrics.observe_failed_pass(report("web", error="the last pass failed: disk full"))
+    seen = samples(metrics)
+    assert seen["driftd_app_in_sync", "web", "prod"] == 0
+    assert seen["driftd_app_unknown", "web", "prod"] == 1
+    assert seen["driftd_objects", "web", "prod", "in_sync"] == 0
+    assert seen["driftd_pass_total", "web", "failed"] == 1
+    assert seen["driftd_pass_last_timestamp_seconds", "web", "prod"] == NOW.timestamp()
+    metrics.observe_pass(report("web", Status.IN_SYNC), 0.2)
+    assert samples(metrics)["driftd_app_unknown", "web", "prod"] == 0
+
+
+def test_what_waits_in_the_outbox_is_in_the_metrics_by_channel(metrics):
+    """With the age of the oldest while there is one; a channel that is gone leaves them."""
+    metrics.observe_backlog({"slack": Backlog(3, 1, NOW), "old": Backlog(1, 0, NOW)})
+    metrics.observe_backlog({"slack": Backlog(2, 1, NOW)})
+    seen = samples(metrics)
+    assert seen["driftd_notifications_pending", "slack"] == 2
+    assert seen["driftd_notifications_failed", "slack"] == 1
+    assert seen["driftd_notifications_oldest_pending_timestamp_seconds", "slack"] == NOW.timestamp()
+    assert not [key for key in seen if "old" in key]
+    metrics.observe_backlog({"slack": Backlog(0, 1, None)})
+    assert ("driftd_notifications_oldest_pending_timestamp_seconds", "slack") not in samples(metrics)
+
+
+def test_background_tasks_are_in_the_metrics(metrics):
+    """Whether they run, and how often they crashed."""
+    for state in (TaskState.RUNNING, TaskState.CRASHED, TaskState.RUNNING, TaskState.CRASHED):
+        metrics.observe_task("commands", state)
+    seen = samples(metrics)
+    assert seen["driftd_task_running", "commands"] == 0
+    assert seen["driftd_task_crashes_total", "commands"] == 2
+    metrics.observe_task("commands", TaskState.STOPPED)
+    assert not [key for key in samples(metrics) if "commands" in key]
+
+
 def test_fetches_actions_and_messages_are_counted_by_how_they_went(metrics):
     """The last success stays when a fetch fails."""
     metrics.observe_fetch("shop", ok=True, seconds=1, time=NOW)
@@ -233,6 +285,97 @@ def test_every_metric_is_named_as_prometheus_wants_it(metrics):
     for family in text_string_to_metric_families(body.decode()):
         assert family.name.startswith("driftd_")
         assert family.documentation.endswith(".")
+
+
+async def test_the_reports_of_apps_that_another_process_has_come_from_the_store(daemon, get, tmp_path):
+    """A standby leaves nothing out."""
+    daemon.last = [report("web", Status.IN_SYNC)]
+    store = await Store.open(f"sqlite:///{tmp_path / 'history.db'}")
+    await store.record_report(report("api", Status.DRIFTED))
+    daemon.store, daemon.others = store, ["api", "new"]
+    _, _, text = await get("/api/v1/apps")
+    assert {app["app"]: app["in_sync"] for app in json.loads(text)["apps"]} == {"web": True, "api": False}
+    await store.close()
+
+
+async def test_half_sent_requests_by_the_thousand_stop_nothing(daemon, metrics):
+    """Health is answered within a second, at the same listener and at that of the probes; few sockets are held."""
+    served = serve(create_app(daemon, metrics), "127.0.0.1", 0)
+    probes = serve(create_probes_app(daemon), "127.0.0.1", 0)
+    held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    async with served as server, probes as own, aiohttp.ClientSession() as session:
+        sockets = _open_files()
+        for _ in range(12):
+            held += await asyncio.gather(*[asyncio.open_connection("127.0.0.1", server.port) for _ in range(40)])
+            for _, writer in held[-40:]:
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: ")
+            for address in (server, own):
+                async with asyncio.timeout(1), session.get(address.url + "/healthz") as answer:
+                    assert answer.status == 200
+        ours = _open_files() - sockets - len(held)
+        assert ours <= limits.MAX_CONNECTIONS + 4
+        for _, writer in held:
+            writer.close()
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\n",
+        b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\na",
+        b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+async def test_a_client_that_does_not_go_on_is_left(monkeypatch, sent: bytes):
+    """Nothing sent, a part of the headers, of a body; and an answer that takes too long."""
+    monkeypatch.setattr(limits, "_HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "_REQUEST_SECONDS", 0.2)
+
+    async def slow(_: object) -> PlainTextResponse:
+        await asyncio.sleep(2)
+        return PlainTextResponse("late")
+
+    async with serve(Starlette(routes=[Route("/slow", slow)]), "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        loop = asyncio.get_running_loop()
+        for _ in range(4):  # drop by drop, it is no quicker
+            loop.call_later(0.05, writer.write, b"")
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(5):
+                await reader.read()
+        writer.close()
+
+
+async def test_a_connection_is_used_again_for_as_long_as_requests_come(daemon, metrics, monkeypatch):
+    """The time for headers begins anew with each request."""
+    monkeypatch.setattr(limits, "_HEADER_SECONDS", 0.3)
+    async with serve(create_app(daemon, metrics), "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for _ in range(5):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            async with asyncio.timeout(5):
+                assert await reader.readuntil(b"ok\n")
+            await asyncio.sleep(0.1)
+        writer.close()
+
+
+async def test_bad_requests_are_a_line_a_second_in_the_log(daemon, metrics, caplog):
+    """However many come."""
+    async with serve(create_app(daemon, metrics), "127.0.0.1", 0) as server:
+        for _ in range(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"\x00 is no request\r\n\r\n")
+            await reader.read()
+            writer.close()
+    lines = [record for record in caplog.records if "Invalid HTTP request" in record.getMessage()]
+    assert 1 <= len(lines) < 10
 
 
 async def test_an_address_in_use_is_a_clear_error(daemon, metrics):
