@@ -42,7 +42,7 @@ class AppConfig(Section):
     )
     rollback: RollbackMode = Field(
         default=RollbackMode.MANUAL,
-        description="auto: a revision that is not healthy by its deadline is replaced by the last good one.",
+        description="auto: a revision that is not healthy by its deadline is replaced by the one before, if good.",
     )
     interval: Interval = Field(default=timedelta(minutes=5), description="A full pass even when no event came.")
     engine: Engine = Field(
@@ -51,10 +51,10 @@ class AppConfig(Section):
     )
     settle: Duration = Field(
         default=timedelta(seconds=30),
-        description="How long a revision is in sync and healthy before it counts as good.",
+        description="How long each workload has to be healthy, without a break, for a revision to be good.",
     )
     deadline: Interval = Field(
-        default=timedelta(minutes=10), description="A revision that is not healthy by then is bad."
+        default=timedelta(minutes=10), description="A revision with a workload that was unhealthy for so long is bad."
     )
     helm: HelmConfig | None = Field(default=None, description="For a folder that holds a Helm chart.")
 

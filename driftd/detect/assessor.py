@@ -22,6 +22,7 @@ from driftd.live.mapping import MappedManifest
 from driftd.model.drift import Status, Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
+from driftd.model.health import Health
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
@@ -37,12 +38,16 @@ _YIELD_EVERY = 64
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A verdict with its inputs: the mapped manifest, the object as it was read, and the schema of its kind."""
+    """A verdict with its inputs: the mapped manifest, the object as it was read, and the schema of its kind.
+
+    `health` is that of the object; None where it is not there, or was not asked for.
+    """
 
     mapped: MappedManifest
     verdict: Verdict
     live: JsonObject | None = None
     schema: Schema | None = None
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,4 +17,5 @@ def with_health(assessments: Sequence[Assessment]) -> list[Assessment]:
 def _with_health(assessment: Assessment) -> Assessment:
     verdict = assessment.verdict
     current = health(verdict.ref, assessment.live)
-    return replace(assessment, verdict=replace(verdict, health=current.state, health_message=current.message))
+    verdict = replace(verdict, health=current.state, health_message=current.message)
+    return replace(assessment, verdict=verdict, health=current)

@@ -90,10 +90,10 @@ class VerdictCache:
             self._put(self._positions[ref], verdict)
             self._unhealthy.pop(ref, None)
             self._failed.pop(ref, None)
-            if verdict.health not in (None, HealthState.HEALTHY):
-                health = Health(ref, verdict.health, verdict.health_message)
+            health = one.health
+            if health is not None and health.state is not HealthState.HEALTHY:
                 self._unhealthy[ref] = health
-                if verdict.health.failed:
+                if health.state.failed:
                     self._failed[ref] = health
 
     def enrich(self, cached: Verdict, enriched: Verdict) -> None:

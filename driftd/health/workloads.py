@@ -5,7 +5,10 @@ Source of the rules: sigs.k8s.io/cli-utils "kstatus", and `kubectl rollout statu
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from driftd.model.health import Health, HealthState
@@ -26,16 +29,38 @@ def health(ref: ResourceRef, live: JsonObject | None) -> Health:
         return Health(ref, HealthState.DEGRADED, "does not exist")
     metadata = live.get("metadata") or {}
     if metadata.get("deletionTimestamp"):
-        return Health(ref, HealthState.PROGRESSING, "is being deleted")
+        return Health(ref, HealthState.PROGRESSING, "is being deleted", own_pace=True)
     rule = _RULES.get((ref.group, ref.kind))
     if rule is None:
         return Health(ref, HealthState.HEALTHY)
-    status = live.get("status") or {}
+    spec, status = live.get("spec") or {}, live.get("status") or {}
     generation, observed = metadata.get("generation"), status.get("observedGeneration")
     if generation is not None and observed is not None and observed < generation:
-        return Health(ref, HealthState.PROGRESSING, "its controller has not seen the latest change yet")
-    state, message = rule(live.get("spec") or {}, status)
-    return Health(ref, state, message)
+        state, message = HealthState.PROGRESSING, "its controller has not seen the latest change yet"
+    else:
+        state, message = rule(spec, status)
+    current = Health(ref, state, message)
+    if state is HealthState.HEALTHY:
+        return current
+    return replace(current, own_pace=_has_own_pace(ref, spec, state), rollout=_rollout_of(spec))
+
+
+def _has_own_pace(ref: ResourceRef, spec: Mapping[str, Any], state: HealthState) -> bool:
+    """Whether no deadline but the object's own applies.
+
+    A Job runs for as long as its work takes, or until its `activeDeadlineSeconds`: then it has failed. A paused
+    Deployment rolls out once somebody resumes it.
+    """
+    if state.failed:
+        return False
+    kind = (ref.group, ref.kind)
+    return kind == ("batch", "Job") or (kind == ("apps", "Deployment") and bool(spec.get("paused")))
+
+
+def _rollout_of(spec: Mapping[str, Any]) -> str:
+    """A hash of what a workload rolls out: all of its spec but the number of replicas, which autoscalers change."""
+    rolled_out = {key: value for key, value in spec.items() if key != "replicas"}
+    return hashlib.sha256(json.dumps(rolled_out, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAndMessage:
@@ -51,7 +76,8 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> _StateAnd
     updated, total = status.get("updatedReplicas") or 0, status.get("replicas") or 0
     available = status.get("availableReplicas") or 0
     if updated < desired:
-        return HealthState.PROGRESSING, f"{updated} of {desired} replicas are updated"
+        paused = ", and the rollout is paused" if spec.get("paused") else ""
+        return HealthState.PROGRESSING, f"{updated} of {desired} replicas are updated{paused}"
     if total > updated:
         unavailable = f", {_count_is(total - available, 'replica')} not available" if available < total else ""
         return HealthState.PROGRESSING, f"{_count_is(total - updated, 'old replica')} still there{unavailable}"

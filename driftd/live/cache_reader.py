@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 
 from driftd.kube.cache import LiveCache
 from driftd.kube.discovery import ApiResource, Scope
@@ -28,6 +28,10 @@ class CacheReader:
         self._cache = cache
         self._pods = pods
         self._written: dict[ResourceRef, JsonObject] = {}
+
+    def works(self, scopes: Iterable[Scope]) -> bool:
+        """Whether the watches of these scopes work now. A broken one may still count as fresh for a while."""
+        return all(self._cache.freshness(scope).error is None for scope in scopes)
 
     def record_write(self, ref: ResourceRef, body: JsonObject) -> None:
         """Records an object as the API server returned it for our write."""

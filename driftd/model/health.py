@@ -25,11 +25,18 @@ class HealthState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of one object, and why it is not healthy."""
+    """The health of one object, and why it is not healthy.
+
+    `own_pace` says that no deadline but the object's own applies: a Job that is running, a paused rollout, a deletion.
+    `rollout` is set for a workload that is not healthy: it changes with each write that makes it roll out anew, and not
+    when it is scaled.
+    """
 
     ref: ResourceRef
     state: HealthState
     message: str = ""
+    own_pace: bool = False
+    rollout: str = ""
 
 
 def describe(unhealthy: Sequence[Health]) -> str:

@@ -28,11 +28,11 @@ class RevisionState(StrEnum):
     SEEN = "seen"
     """Known from Git, and not yet completely in the cluster."""
     APPLIED = "applied"
-    """Completely in the cluster, and not yet healthy for long enough."""
+    """It came completely into the cluster, and has not been healthy for long enough."""
     GOOD = "good"
-    """Applied, in sync and healthy at once for the app's `settle` time: the target of a rollback."""
+    """Applied, and then all of it healthy for the app's `settle` time: the target of a rollback. It stays good."""
     BAD = "bad"
-    """Not healthy within the app's `deadline`."""
+    """Applied, and then not healthy within the app's `deadline`."""
 
 
 @dataclass(frozen=True, slots=True)

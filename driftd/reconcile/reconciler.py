@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from driftd.attribution.enricher import NOTIFY_AFTER
 from driftd.attribution.git_attribution import GitAttribution
@@ -45,12 +45,13 @@ def _unguarded() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the reconcilers of all apps share."""
+    """What the reconcilers of all apps share. `now` gives points in time, `monotonic` (seconds) measures spans."""
 
     store: Store
     comparison: Comparison
     recorder: Recorder
     now: Callable[[], datetime]
+    monotonic: Callable[[], float] = monotonic
 
 
 class Reconciler:
@@ -84,7 +85,7 @@ class Reconciler:
         self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, now, background)
         self._planner = Planner(app, now)
         self._executor = Executor(app, view, store, now, check_lease)
-        self._rollout = RolloutTracker(app, store, self._targets, now)
+        self._rollout = RolloutTracker(app, store, self._targets, now, shared.monotonic)
         self._desired: Desired | None = None
         self._full_pass_due = True
         self._plans_open = True  # an earlier process may have left some
@@ -135,7 +136,7 @@ class Reconciler:
             action = await self._executor.execute(plan, scan.on_write)
             self._planner.record(action)
             after = await self._scanner.rescan(target, scan, action)
-        outcome = await self._rollout.assess(target, after, action)
+        outcome = await self._rollout.assess(target, scan, after, action)
         if outcome.rollback_due:  # the next pass has the held revision as its target, and records
             self._full_pass_due = True
             return self._result(target, after, action, outcome, _AT_ONCE)

@@ -53,6 +53,7 @@ class Watches(Protocol):
 class Scan:
     """What a scan found. `unhealthy` and `failed` are objects by their own status; failed ones do not recover.
 
+    `observed` is False while the watch of something is broken: what the cache has may be out of date.
     `settled` is False while Git's side of some differences is still being looked up in the background.
     """
 
@@ -62,6 +63,7 @@ class Scan:
     reader: Reader
     unhealthy: tuple[Health, ...]
     failed: tuple[Health, ...]
+    observed: bool
     settled: bool
 
     def on_write(self, ref: ResourceRef, body: JsonObject) -> None:
@@ -90,6 +92,7 @@ class Scanner:
         self._verdicts = VerdictCache()
         self._subscribed: tuple[RestMapping, tuple[MappedManifest, ...]] | None = None
         self._cache_reader: CacheReader | None = None
+        self._scopes: AbstractSet[Scope] = frozenset()
         self._enricher = (
             GitEnricher(attribution.enrich, self._verdicts, background.wake, background.enrichment_slot)
             if background is not None
@@ -160,6 +163,7 @@ class Scanner:
             reader=reader,
             unhealthy=self._verdicts.unhealthy,
             failed=self._verdicts.failed,
+            observed=not isinstance(reader, CacheReader) or reader.works(self._scopes),
             settled=self._enricher is None or self._enricher.settled,
         )
 
@@ -190,6 +194,7 @@ class Scanner:
             items = (*mapping.mapped, *dropped)
             scopes = {(item.resource, item.manifest.ref.namespace) for item in items if item.resource is not None}
             scopes |= await pod_scopes(mapping.mapped, self._detector.view)
+            self._scopes = scopes
             refs = {item.manifest.ref for item in items}
             self._cache_reader = await self._watches.subscribe(self.app.name, scopes, refs)
             self._subscribed = (mapping, dropped)

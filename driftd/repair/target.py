@@ -10,7 +10,7 @@ from driftd.desired.state import Desired
 from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError
-from driftd.model.plan import Hold
+from driftd.model.plan import SYSTEM_ACTOR, Hold
 from driftd.model.resource import Manifest
 from driftd.model.revision import RevisionState
 from driftd.store.records import AppState, RevisionRecord
@@ -21,8 +21,8 @@ from driftd.store.store import Store
 class Target:
     """The manifests to compare with, the record of their revision, and the hold that chose them.
 
-    `applied_digests` are those of the revisions that were in the cluster, the latest first. `from_cache` says that the
-    app's state was not read for this target: nothing may be written because of it.
+    `applied_digests` are those of the revisions that were in the cluster, the one that came last first. `from_cache`
+    says that the app's state was not read for this target: nothing may be written because of it.
     """
 
     desired: Desired
@@ -36,7 +36,18 @@ class Target:
         """Whether this revision has yet to be applied: until then a difference is the rollout, not drift."""
         if self.hold is not None:
             return self.hold.pending
-        return self.record.applied_at is None and self.record.digest not in self.applied_digests[:1]
+        return self.record.digest not in self.applied_digests[:1]
+
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether all of this revision has come into the cluster, and all of no other one since."""
+        is_latest = self.applied_digests[:1] == (self.record.digest,)
+        return is_latest and self.record.applied_at is not None and not self.is_new
+
+    @property
+    def before(self) -> str | None:
+        """The digest of the revision that was in the cluster before this one; None for the first one."""
+        return next((digest for digest in self.applied_digests if digest != self.record.digest), None)
 
 
 class TargetSelector:
@@ -108,7 +119,29 @@ class TargetSelector:
         Raises: DriftdError: there is no such revision, or none to go back to.
         """
         await self._state_of(desired)
-        record = await self._rollback_goal(desired, to)
+        await self._hold_at(desired, await self._rollback_goal(desired, to), by, reason)
+
+    async def hold_at_previous(self, desired: Desired, *, reason: str) -> None:
+        """Holds the app at the revision that was in its cluster before, without a person: one back, and never further.
+
+        Raises: DriftdError: that one was not good, or there is none.
+        """
+        await self._state_of(desired)
+        name = self._app.name
+        record = await self._store.previous_applied(name, desired.digest)
+        if record is None:
+            raise DriftdError(
+                f"app {name} has no good revision to go back to: no other one was in its cluster "
+                f"(see `driftd history {name}`)"
+            )
+        if record.state is not RevisionState.GOOD:
+            raise DriftdError(
+                f"app {name} has no good revision to go back to: {record.revision.short}, the one before, was never "
+                f"healthy as a whole, and further back takes a person: `driftd rollback {name}`"
+            )
+        await self._hold_at(desired, record, SYSTEM_ACTOR, reason)
+
+    async def _hold_at(self, desired: Desired, record: RevisionRecord, by: str, reason: str) -> None:
         hold = Hold(
             app=self._app.name,
             revision=record.revision.sha,
@@ -131,7 +164,7 @@ class TargetSelector:
             record = await self._store.last_good(name, excluding_digest=desired.digest)
             if record is None:
                 raise DriftdError(
-                    f"app {name} has no good revision to go back to: no other one was in sync and healthy for "
+                    f"app {name} has no good revision to go back to: no other one was applied and healthy for "
                     f"{self._app.settle.total_seconds():.0f} s (see `driftd history {name}`)"
                 )
             return record

@@ -20,7 +20,7 @@ from driftd.model.revision import Revision, RevisionState
 class RevisionRecord:
     """A revision of one app. `reason` is why it is in its state, empty where that needs no reason.
 
-    `applied_at` is when all of it was in the cluster, `decided_at` when it was found good or bad.
+    `applied_at` is when all of it came into the cluster, last; `decided_at` when it was found good or bad.
     """
 
     app: str
@@ -37,8 +37,9 @@ class RevisionRecord:
 class AppState:
     """An app's state at a revision: the revision's record, the app's hold, and what was applied to its cluster.
 
-    `applied` are the digests of the applied revisions whose manifests are kept, the latest first. `version` changes
-    with every change of this state, as an ETag does; None before the app's first report.
+    `applied` are the digests of the applied revisions whose manifests are kept, in the reverse order in which they came
+    into the cluster. `version` changes with every change of this state, as an ETag does; None before the app's first
+    report.
     """
 
     record: RevisionRecord | None

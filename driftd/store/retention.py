@@ -14,12 +14,18 @@ from driftd.store import revisions as revisions_of
 from driftd.store.records import DeliveryState, Pruned
 from driftd.store.schema import commands, deliveries, history, holds, incidents, notifications, operations, revisions
 
+_LAST_IN_CLUSTER = 2
+"""The one that is there, and the one before it: a rollback goes back to that one."""
+
 _UNFINISHED = (CommandState.PENDING.value, CommandState.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept. The current revision, the held one and the last good ones stay at any age."""
+    """How much is kept.
+
+    An app's current revision, the one it is held at, the last two in its cluster and the last good ones always stay.
+    """
 
     good_revisions: int = 10
     """Number of good revisions per app that keep their manifests, which a rollback needs."""
@@ -72,25 +78,35 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
 
 
 def _revisions_to_keep(connection: Connection, good: int) -> set[int]:
-    """The ids of each app's current revision, its last good ones, and the one it is held at."""
+    """The ids of the revisions that stay at any age: the last good ones declare `good` different things."""
     held = set(connection.execute(select(holds.c.app, holds.c.revision)).all())
-    rows = connection.execute(
-        select(revisions.c.id, revisions.c.app, revisions.c.sha, revisions.c.state).order_by(
-            revisions.c.app, revisions.c.turn.desc()
-        )
-    ).all()
+    columns = (revisions.c.id, revisions.c.app, revisions.c.sha, revisions.c.digest, revisions.c.state)
+    rows = connection.execute(select(*columns).order_by(revisions.c.app, revisions.c.turn.desc())).all()
     kept: set[int] = set()
-    app, seen_good = None, 0
+    app, seen_good = None, set[str]()
     for row in rows:
         if row.app != app:
-            app, seen_good = row.app, 0
+            app, seen_good = row.app, set()
             kept.add(row.id)
         if (row.app, row.sha) in held:
             kept.add(row.id)
-        if row.state == RevisionState.GOOD:
-            seen_good += 1
-            if seen_good <= good:
-                kept.add(row.id)
+        if row.state == RevisionState.GOOD and row.digest not in seen_good and len(seen_good) < good:
+            seen_good.add(row.digest)
+            kept.add(row.id)
+    return kept | _last_in_cluster(connection)
+
+
+def _last_in_cluster(connection: Connection) -> set[int]:
+    applied = select(revisions.c.id, revisions.c.app, revisions.c.digest).where(revisions.c.applied_turn.is_not(None))
+    order = (revisions.c.app, revisions.c.applied_turn.desc(), revisions.c.turn.desc())
+    kept: set[int] = set()
+    app, digests = None, set[str]()
+    for row in connection.execute(applied.order_by(*order)):
+        if row.app != app:
+            app, digests = row.app, set()
+        if row.digest not in digests and len(digests) < _LAST_IN_CLUSTER:
+            digests.add(row.digest)
+            kept.add(row.id)
     return kept
 
 

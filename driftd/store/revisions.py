@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
@@ -28,12 +29,16 @@ _APPLIED = (
     select(revisions.c.digest)
     .where(
         revisions.c.app == bindparam("of"),
-        revisions.c.applied_at.is_not(None),
+        revisions.c.applied_turn.is_not(None),
         manifest_sets.is_kept(revisions.c.digest),
     )
-    .order_by(revisions.c.turn.desc())
+    .order_by(revisions.c.applied_turn.desc(), revisions.c.turn.desc())
 )
 _HOLD = select(holds.c.document).where(holds.c.app == bindparam("of"))
+_IN_CLUSTER = ("applied_at", "applied_turn")
+_ROLLOUT = ("state", "reason", "decided_at", *_IN_CLUSTER)
+"""The columns on a revision's rollout."""
+
 _VERSION = select(reports.c.state_version).where(reports.c.app == bindparam("of"))
 
 
@@ -45,31 +50,32 @@ def record(
     manifests: Sequence[Manifest],
     now: datetime,
 ) -> None:
-    """Make this the app's current revision; the manifests are written unless a set of this digest is stored."""
+    """Make this the app's current revision; the manifests are written unless a set of this digest is stored.
+
+    One that declares what the current one does (a commit to other folders) goes on with its rollout. A bad one that
+    comes back after another revision gets another try.
+    """
     manifest_sets.keep(connection, digest, manifests)
-    turn = connection.execute(select(func.max(revisions.c.turn)).where(revisions.c.app == app)).scalar() or 0
+    current = connection.execute(_of(app).limit(1)).one_or_none()
+    if current is not None and (current.sha, current.digest) == (revision.sha, digest):
+        return
     known = connection.execute(
-        select(revisions.c.id, revisions.c.turn).where(
+        select(revisions.c.id, revisions.c.state).where(
             revisions.c.app == app, revisions.c.sha == revision.sha, revisions.c.digest == digest
         )
     ).one_or_none()
-    if known is not None and known.turn == turn:
-        return
+    values: dict[str, Any] = {"turn": current.turn + 1 if current is not None else 1}
+    if current is not None and current.digest == digest:
+        stays_good = known is not None and known.state == RevisionState.GOOD
+        values |= {name: getattr(current, name) for name in (_IN_CLUSTER if stays_good else _ROLLOUT)}
+    elif known is None or known.state == RevisionState.BAD:
+        values |= dict.fromkeys(_ROLLOUT) | {"state": RevisionState.SEEN, "reason": ""}
     if known is not None:
-        connection.execute(update(revisions).where(revisions.c.id == known.id).values(turn=turn + 1))
+        connection.execute(update(revisions).where(revisions.c.id == known.id).values(values))
     else:
-        connection.execute(
-            insert(revisions).values(
-                app=app,
-                sha=revision.sha,
-                digest=digest,
-                turn=turn + 1,
-                document=codec.REVISION.dump_json(revision),
-                state=RevisionState.SEEN,
-                reason="",
-                first_seen=now,
-            )
-        )
+        document = codec.REVISION.dump_json(revision)
+        values |= {"app": app, "sha": revision.sha, "digest": digest, "document": document, "first_seen": now}
+        connection.execute(insert(revisions).values(values))
     bump_version(connection, app)
     again = " again" if known is not None else ""
     timeline.write(
@@ -80,7 +86,7 @@ def record(
         summary=f"{revision.short} seen{again}: {revision.subject}",
         details={
             "revision": revision.sha,
-            "state": RevisionState.SEEN,
+            "state": values.get("state", known.state if known is not None else RevisionState.SEEN),
             "author": revision.author,
             "subject": revision.subject,
             "ref": revision.ref,
@@ -97,13 +103,21 @@ def set_state(connection: Connection, app: str, sha: str, state: RevisionState, 
     if row.state == state and row.reason == reason:
         return
     decided = state in (RevisionState.GOOD, RevisionState.BAD)
-    applied_at = None if state is RevisionState.SEEN else time if state is RevisionState.APPLIED else row.applied_at
-    if state is RevisionState.GOOD and applied_at is None:
-        applied_at = time
+    applied_at, applied_turn = row.applied_at, row.applied_turn
+    if state is RevisionState.SEEN:
+        applied_at = applied_turn = None
+    elif state is RevisionState.APPLIED or (state is RevisionState.GOOD and applied_at is None):
+        applied_at, applied_turn = time, _next_applied_turn(connection, app)
     connection.execute(
         update(revisions)
         .where(revisions.c.id == row.id)
-        .values(state=state, reason=reason, applied_at=applied_at, decided_at=time if decided else None)
+        .values(
+            state=state,
+            reason=reason,
+            applied_at=applied_at,
+            applied_turn=applied_turn,
+            decided_at=time if decided else None,
+        )
     )
     bump_version(connection, app)
     verb = {RevisionState.SEEN: "to be applied", RevisionState.APPLIED: "applied"}.get(state, f"is {state}")
@@ -115,6 +129,36 @@ def set_state(connection: Connection, app: str, sha: str, state: RevisionState, 
         summary=f"{sha[:8]} {verb}" + (f": {reason}" if reason else ""),
         details={"revision": sha, "state": state, "reason": reason, "digest": row.digest},
     )
+
+
+def record_applied(connection: Connection, app: str, sha: str, time: datetime) -> None:
+    """Record that all of a commit has come into the cluster, for the first time or again. Its state stays, if decided.
+
+    Raises: StoreError: it was never recorded.
+    """
+    row = connection.execute(_of(app).where(revisions.c.sha == sha).limit(1)).one_or_none()
+    if row is None or row.state == RevisionState.SEEN:
+        set_state(connection, app, sha, RevisionState.APPLIED, "", time)
+        return
+    connection.execute(
+        update(revisions)
+        .where(revisions.c.id == row.id)
+        .values(applied_at=time, applied_turn=_next_applied_turn(connection, app))
+    )
+    bump_version(connection, app)
+    timeline.write(
+        connection,
+        app,
+        HistoryKind.REVISION,
+        time=time,
+        summary=f"{sha[:8]} applied again",
+        details={"revision": sha, "state": row.state, "reason": row.reason, "digest": row.digest},
+    )
+
+
+def _next_applied_turn(connection: Connection, app: str) -> int:
+    last = connection.execute(select(func.max(revisions.c.applied_turn)).where(revisions.c.app == app)).scalar()
+    return (last or 0) + 1
 
 
 def latest(connection: Connection, app: str, limit: int) -> list[RevisionRecord]:
@@ -149,15 +193,20 @@ def bump_version(connection: Connection, app: str | None = None) -> None:
 
 def last_good(connection: Connection, app: str, excluding_digest: str | None) -> RevisionRecord | None:
     kept = manifest_sets.is_kept(revisions.c.digest)
-    query = _of(app).where(revisions.c.state == RevisionState.GOOD, kept).limit(1)
+    query = _applied_of(app).where(revisions.c.state == RevisionState.GOOD, kept).limit(1)
     if excluding_digest is not None:
         query = query.where(revisions.c.digest != excluding_digest)
     row = connection.execute(query).one_or_none()
     return _record(row) if row is not None else None
 
 
+def previous_applied(connection: Connection, app: str, digest: str) -> RevisionRecord | None:
+    row = connection.execute(_applied_of(app).where(revisions.c.digest != digest).limit(1)).one_or_none()
+    return _record(row) if row is not None else None
+
+
 def _applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
-    """The digests of the applied revisions whose manifests are kept, the latest first."""
+    """The digests of the applied revisions whose manifests are kept, the one that came into the cluster last first."""
     return list(dict.fromkeys(connection.execute(_APPLIED, {"of": app}).scalars()))[:limit]
 
 
@@ -217,6 +266,12 @@ def release_hold(connection: Connection, app: str, now: datetime) -> None:
 def _of(app: str) -> Select[tuple[object, ...]]:
     """The revisions of an app, the current one first."""
     return select(revisions).where(revisions.c.app == app).order_by(revisions.c.turn.desc())
+
+
+def _applied_of(app: str) -> Select[tuple[object, ...]]:
+    """The revisions of an app that were in its cluster, the one that came last first."""
+    applied = select(revisions).where(revisions.c.app == app, revisions.c.applied_turn.is_not(None))
+    return applied.order_by(revisions.c.applied_turn.desc(), revisions.c.turn.desc())
 
 
 def _record(row: Row[tuple[object, ...]]) -> RevisionRecord:

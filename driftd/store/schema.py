@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The number of the last migration. An older driftd refuses a database with a higher one than its own."""
 
 
@@ -136,6 +136,7 @@ manifest_sets = Table(
 
 # One row per app, commit and digest: the same commit declares something else when an app's own settings change.
 # `turn` increases, per app, with each change of the desired state; the revision with the highest one is current.
+# `applied_turn` increases with each revision that comes wholly into the cluster, also for the second time.
 revisions = Table(
     "revisions",
     metadata,
@@ -150,6 +151,7 @@ revisions = Table(
     Column("first_seen", Instant, nullable=False),
     Column("applied_at", Instant),
     Column("decided_at", Instant),
+    Column("applied_turn", BigInteger),
     UniqueConstraint("app", "sha", "digest"),
     Index("revisions_by_turn", "app", "turn"),
 )

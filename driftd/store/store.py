@@ -120,6 +120,13 @@ class Store:
         """Set the state of a revision, by its full commit hash. Raises: StoreError: it was never recorded."""
         await self._database.write(lambda c: revisions.set_state(c, app, sha, state, reason, time))
 
+    async def record_applied(self, app: str, sha: str, *, time: datetime) -> None:
+        """Record that all of a revision (a full commit hash) has come into the cluster, for the first time or again.
+
+        Raises: StoreError: it was never recorded.
+        """
+        await self._database.write(lambda c: revisions.record_applied(c, app, sha, time))
+
     async def revisions(self, app: str, limit: int = 50) -> list[RevisionRecord]:
         """The app's revisions, the current one first."""
         return await self._database.read(lambda c: revisions.latest(c, app, limit))
@@ -129,8 +136,12 @@ class Store:
         return await self._database.read(lambda c: revisions.find(c, app, sha_or_prefix))
 
     async def last_good(self, app: str, *, excluding_digest: str | None = None) -> RevisionRecord | None:
-        """The latest good revision whose manifests are kept, other than one that declares `excluding_digest`."""
+        """The good revision that came into the cluster last, other than one that declares `excluding_digest`."""
         return await self._database.read(lambda c: revisions.last_good(c, app, excluding_digest))
+
+    async def previous_applied(self, app: str, digest: str) -> RevisionRecord | None:
+        """The revision that came into the cluster last, other than those that declare `digest`."""
+        return await self._database.read(lambda c: revisions.previous_applied(c, app, digest))
 
     async def app_state(self, app: str, sha: str) -> AppState:
         """The app's state at a commit, by its full hash: all that a pass needs, in one transaction."""

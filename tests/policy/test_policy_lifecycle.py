@@ -1,87 +1,176 @@
-"""From seen to good or bad."""
+"""From applied to good or bad."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState, describe
-from driftd.model.report import Report
+from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
-from driftd.policy.lifecycle import RevisionAssessment, Rollout, assess_revision
-from tests.support.samples import T0, ailing, drifted, report, verdict
+from driftd.policy.lifecycle import LOOK_EVERY, RevisionAssessment, Rollout, Sighting
+from tests.support.samples import ailing, ref
 
 SETTLE, DEADLINE = timedelta(seconds=30), timedelta(minutes=10)
-SEEN, APPLIED, GOOD, BAD = RevisionState.SEEN, RevisionState.APPLIED, RevisionState.GOOD, RevisionState.BAD
-IN_SYNC = report(verdict(Status.IN_SYNC))
-OFF = report(drifted())
-UNREADABLE = report(verdict(Status.UNKNOWN))
+APPLIED, GOOD, BAD = RevisionState.APPLIED, RevisionState.GOOD, RevisionState.BAD
+WEB = ailing().ref
+JOB = ref("migrate", "Job", "batch")
+HEALTHY = Sighting()
+AILING = Sighting((ailing(),))
+HOUR = timedelta(hours=1)
 
 
-def unhealthy(health: list[Health]) -> list[Health]:
-    return [one for one in health if one.state is not HealthState.HEALTHY]
+def rollout(*, changed: set[ResourceRef] | None = None, unhealthy_before: set[ResourceRef] | None = None) -> Rollout:
+    return Rollout(SETTLE, DEADLINE, {WEB, JOB} if changed is None else changed, unhealthy_before or set())
 
 
-def judge(
-    state: RevisionState,
-    found: Report,
-    health: list[Health],
-    *,
-    applied: datetime | None = T0,
-    steady: datetime | None = None,
-    at: timedelta = timedelta(0),
-) -> RevisionAssessment:
-    rollout = Rollout(state, applied, steady, found.in_sync, unhealthy(health))
-    return assess_revision(rollout, T0 + at, settle=SETTLE, deadline=DEADLINE)
+class Followed:
+    """A rollout that is looked at every ten seconds."""
+
+    def __init__(self, one: Rollout | None = None) -> None:
+        self.rollout = one or rollout()
+        self.state = APPLIED
+        self.assessment = RevisionAssessment(APPLIED)
+
+    def look(self, sighting: Sighting, elapsed: timedelta = timedelta(0)) -> RevisionAssessment:
+        self.rollout.observe(sighting, elapsed)
+        self.assessment = self.rollout.assess(self.state)
+        self.state = self.assessment.state
+        return self.assessment
+
+    def watch(self, sighting: Sighting, span: timedelta) -> RevisionAssessment:
+        """Sees the same from now on for a while."""
+        self.look(sighting)
+        for _ in range(int(span / LOOK_EVERY)):
+            self.look(sighting, LOOK_EVERY)
+        return self.assessment
 
 
-def test_a_revision_that_is_not_wholly_in_the_cluster_is_only_seen() -> None:
-    """However long that takes: nothing can be said of what never ran."""
-    assert judge(SEEN, OFF, [ailing()], applied=None, at=timedelta(days=1)) == RevisionAssessment(SEEN)
+def test_a_revision_is_good_once_all_of_it_was_healthy_for_the_settle_time() -> None:
+    """The next look is due when time may decide, and every ten seconds until then."""
+    followed = Followed()
+    assert followed.look(HEALTHY) == RevisionAssessment(APPLIED, requeue_after=LOOK_EVERY)
+    assert followed.watch(HEALTHY, timedelta(seconds=20)).state is APPLIED
+    assert followed.look(HEALTHY, timedelta(seconds=4)) == RevisionAssessment(
+        APPLIED, requeue_after=timedelta(seconds=6)
+    )
+    assert followed.look(HEALTHY, timedelta(seconds=6)) == RevisionAssessment(GOOD)
 
 
-def test_an_applied_revision_is_good_once_it_was_steady_for_long_enough() -> None:
-    """In sync and healthy for the settle time, and the next look is due exactly then."""
-    early = judge(APPLIED, IN_SYNC, [], steady=T0, at=timedelta(seconds=12))
-    assert early == RevisionAssessment(APPLIED, requeue_after=timedelta(seconds=18))
-    assert judge(APPLIED, IN_SYNC, [], steady=T0, at=SETTLE) == RevisionAssessment(GOOD)
-
-
-def test_an_applied_revision_that_is_not_healthy_by_its_deadline_is_bad_and_says_which_object() -> None:
+def test_a_revision_that_is_not_healthy_by_its_deadline_is_bad_and_says_which_object() -> None:
     """The reason is what people read in the message about the rollback."""
-    before = judge(APPLIED, IN_SYNC, [ailing()], at=timedelta(minutes=4))
-    assert before == RevisionAssessment(APPLIED, requeue_after=timedelta(minutes=6))
-    after = judge(APPLIED, IN_SYNC, [ailing()], at=DEADLINE)
+    followed = Followed()
+    assert followed.watch(AILING, DEADLINE - LOOK_EVERY) == RevisionAssessment(APPLIED, requeue_after=LOOK_EVERY)
+    after = followed.look(AILING, LOOK_EVERY)
     assert after.state is BAD
     assert after.reason == "not healthy within 10m: Deployment.apps/web/web: 0 of 1 replicas are available"
 
 
-def test_drift_alone_makes_no_revision_bad() -> None:
-    """Somebody's hand is not the commit's fault; and time does not change it, so there is no hurry to look again."""
-    assert judge(APPLIED, OFF, [], at=timedelta(hours=1)) == RevisionAssessment(APPLIED)
-
-
-def test_what_cannot_be_read_makes_no_revision_good_or_bad() -> None:
-    """Health is not known then."""
-    assert judge(APPLIED, UNREADABLE, [], at=timedelta(hours=1)) == RevisionAssessment(APPLIED)
+def test_a_workload_that_starts_and_crashes_again_and_again_is_bad() -> None:
+    """It is ready for a moment each time, and never for the settle time."""
+    followed = Followed()
+    for _ in range(25):
+        followed.watch(AILING, timedelta(seconds=30))
+        followed.watch(HEALTHY, timedelta(seconds=10))
+    assert followed.state is BAD
 
 
 def test_a_good_revision_stays_good_whatever_breaks_later() -> None:
     """An outage after weeks is an incident, not a reason to roll back."""
-    assert judge(GOOD, OFF, [ailing()], at=timedelta(days=20)) == RevisionAssessment(GOOD)
+    assert Followed().watch(HEALTHY, SETTLE).state is GOOD
+    followed = Followed()
+    followed.state = GOOD
+    assert followed.watch(AILING, HOUR) == RevisionAssessment(GOOD)
 
 
-def test_a_bad_revision_stays_bad_until_it_was_steady_after_all() -> None:
+def test_a_bad_revision_stays_bad_until_it_was_healthy_after_all() -> None:
     """A slow start is a bad start, but not for ever."""
-    assert judge(BAD, IN_SYNC, [ailing()], at=timedelta(hours=1)) == RevisionAssessment(BAD)
-    soon = judge(BAD, IN_SYNC, [], steady=T0 + timedelta(hours=1), at=timedelta(hours=1))
-    assert soon == RevisionAssessment(BAD, requeue_after=SETTLE)
-    assert judge(BAD, IN_SYNC, [], steady=T0, at=timedelta(hours=1)).state is GOOD
+    followed = Followed()
+    assert followed.watch(AILING, HOUR) == RevisionAssessment(BAD)
+    assert followed.look(HEALTHY).state is BAD
+    assert followed.watch(HEALTHY, SETTLE).state is GOOD
+
+
+def test_time_in_which_nobody_looked_changes_nothing() -> None:
+    """A daemon that was away, a machine that slept: a long time between two looks counts as a short one."""
+    followed = Followed()
+    followed.look(AILING)
+    assert followed.look(AILING, HOUR).state is APPLIED
+    followed = Followed()
+    followed.look(HEALTHY)
+    assert followed.look(HEALTHY, timedelta(days=1)).state is APPLIED
+    assert followed.look(HEALTHY, -timedelta(days=1)).state is APPLIED
+
+
+def test_a_job_that_is_running_fails_no_revision_and_one_that_has_failed_does() -> None:
+    """Its deadline is its own. Until it is complete, the revision is not good either."""
+    running = Health(JOB, HealthState.PROGRESSING, "the job is still running", own_pace=True)
+    followed = Followed()
+    assert followed.watch(Sighting((running,)), 5 * HOUR) == RevisionAssessment(APPLIED)
+    failed = Health(JOB, HealthState.DEGRADED, "the job has failed")
+    assert followed.watch(Sighting((failed,)), DEADLINE).state is BAD
+    followed = Followed()
+    followed.watch(Sighting((running,)), 5 * HOUR)
+    assert followed.watch(HEALTHY, SETTLE).state is GOOD
+
+
+def test_a_restart_while_a_job_is_running_is_no_verdict_on_the_revision() -> None:
+    """The workload was rolled out: what it does later is another matter, however long the job takes."""
+    running = Health(JOB, HealthState.PROGRESSING, "the job is still running", own_pace=True)
+    followed = Followed()
+    followed.watch(Sighting((running,)), HOUR)
+    assert followed.watch(Sighting((running, ailing())), HOUR).state is APPLIED
+    assert followed.watch(HEALTHY, SETTLE).state is GOOD
+
+
+def test_a_later_write_gives_a_workload_its_deadline_anew() -> None:
+    """`kubectl rollout restart` after nine minutes; driftd's own heal as well."""
+    first, second = (Sighting((replace(ailing(), rollout=name),)) for name in ("one", "two"))
+    nine_minutes = timedelta(minutes=9)
+    followed = Followed()
+    followed.watch(first, nine_minutes)
+    assert followed.watch(second, nine_minutes).state is APPLIED
+    followed.look(replace(second, rewritten=frozenset({WEB})), LOOK_EVERY)
+    assert followed.watch(second, nine_minutes).state is APPLIED
+    assert followed.watch(second, DEADLINE).state is BAD
+
+
+def test_what_somebody_has_edited_makes_no_revision_bad_or_good() -> None:
+    """A broken image set by hand is not the commit's fault, and a mended one not its merit."""
+    edited = frozenset({WEB})
+    followed = Followed()
+    assert followed.watch(Sighting((ailing(),), edited), HOUR) == RevisionAssessment(APPLIED)
+    assert followed.watch(Sighting((), edited), HOUR) == RevisionAssessment(APPLIED)
+    assert followed.watch(HEALTHY, SETTLE).state is GOOD
+
+
+def test_drift_of_what_the_revision_did_not_change_does_not_keep_it_from_being_good() -> None:
+    """A hand edit elsewhere is an incident of its own."""
+    followed = Followed(rollout(changed={JOB}))
+    assert followed.watch(Sighting((ailing(),), frozenset({WEB})), SETTLE).state is GOOD
+
+
+def test_what_was_unhealthy_before_the_revision_came_makes_it_neither_bad_nor_good() -> None:
+    """A lost node is not its fault; once the workload has recovered, it counts like any other."""
+    followed = Followed(rollout(changed={JOB}, unhealthy_before={WEB}))
+    assert followed.watch(AILING, HOUR) == RevisionAssessment(APPLIED)
+    followed.look(HEALTHY, LOOK_EVERY)
+    assert followed.watch(AILING, DEADLINE).state is BAD
+
+
+def test_an_object_that_is_added_by_hand_to_what_is_awaited_needs_its_own_settle_time() -> None:
+    """Healthy together: the last one decides."""
+    followed = Followed()
+    followed.watch(HEALTHY, timedelta(seconds=20))
+    followed.look(AILING)
+    assert followed.watch(HEALTHY, timedelta(seconds=20)).state is APPLIED
+    assert followed.look(HEALTHY, LOOK_EVERY).state is GOOD
 
 
 @pytest.mark.parametrize(
@@ -97,28 +186,75 @@ def test_the_reason_names_one_object_and_counts_the_others(health: list[Health],
     assert describe(health) == said
 
 
-states = st.sampled_from(list(RevisionState))
-healths = st.lists(st.sampled_from(list(HealthState)).map(ailing), max_size=3)
-reports = st.sampled_from([IN_SYNC, OFF, UNREADABLE, report(error="not YAML")])
-times = st.none() | st.timedeltas(timedelta(0), timedelta(minutes=20)).map(lambda ago: T0 - ago)
+REFS = [ref(name, "Deployment", "apps") for name in "abc"]
+spans = st.timedeltas(timedelta(0), timedelta(minutes=1))
+states = st.sampled_from([HealthState.PROGRESSING, HealthState.DEGRADED])
+sick = st.builds(Health, st.sampled_from(REFS), states, st.just("ill"), st.booleans(), st.sampled_from("xy"))
+sets = st.frozensets(st.sampled_from(REFS))
+sightings = st.builds(Sighting, st.lists(sick, unique_by=lambda health: health.ref, max_size=3).map(tuple), sets, sets)
 
 
-@given(state=states, found=reports, health=healths, applied=times, steady=times)
-def test_a_judgement_follows_the_rules_whatever_is_found(
-    state: RevisionState, found: Report, health: list[Health], applied: Any, steady: Any
-) -> None:
-    """Never good unless in sync; never bad unless ailing; a wait is one that time can end."""
-    if unhealthy(health) or not found.in_sync:
-        steady = None  # as the runner keeps it
-    judged = judge(state, found, health, applied=applied, steady=steady)
-    if judged.state is GOOD and state is not GOOD:
-        assert found.in_sync
-        assert steady is not None
-        assert T0 - steady >= SETTLE
-    if judged.state is BAD and state is not BAD:
-        assert unhealthy(health)
-        assert applied is not None
-        assert T0 - applied >= DEADLINE
-        assert judged.reason
-    assert judged.requeue_after is None or timedelta(0) < judged.requeue_after <= max(SETTLE, DEADLINE)
-    assert not (state is GOOD and judged.state is not GOOD)
+class Life(RuleBasedStateMachine):
+    """A revision of three workloads, whatever happens to them and to whoever looks at them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = APPLIED
+        self.rollout = Rollout(SETTLE, DEADLINE, frozenset(REFS))
+        self.was_good = False
+        self.observed = timedelta(0)
+        self.assessment = RevisionAssessment(APPLIED)
+
+    @rule(sighting=sightings, elapsed=spans)
+    def look(self, sighting: Sighting, elapsed: timedelta) -> None:
+        self.rollout.observe(sighting, elapsed)
+        self.observed += elapsed
+        self._assess(sighting)
+
+    @rule(sighting=sightings, times=st.sampled_from([2, 4, 31]))
+    def keep_looking(self, sighting: Sighting, times: int) -> None:
+        for _ in range(times):
+            self.look(sighting, 2 * LOOK_EVERY)
+
+    @rule(sighting=sightings)
+    def look_again_after_nobody_looked(self, sighting: Sighting) -> None:
+        before = self.state
+        self.rollout.observe(sighting, timedelta(0))
+        self._assess(sighting)
+        assert self.state in (before, GOOD)
+
+    def _assess(self, sighting: Sighting) -> None:
+        before = self.state
+        self.assessment = self.rollout.assess(before)
+        self.state = self.assessment.state
+        if self.state is BAD and before is not BAD:
+            blamed = {health.ref for health in self.rollout.blamed}
+            assert blamed
+            assert blamed <= {health.ref for health in sighting.unhealthy if not health.own_pace} - sighting.edited
+            assert self.observed >= DEADLINE
+            assert self.assessment.reason
+        if self.state is GOOD and before is not GOOD:
+            assert not [health for health in sighting.unhealthy if health.ref not in sighting.edited]
+            assert self.observed >= SETTLE
+        self.was_good |= self.state is GOOD
+
+    @invariant()
+    def once_good_it_is_never_bad(self) -> None:
+        assert not self.was_good or self.state is GOOD
+
+    @invariant()
+    def a_wait_is_one_that_time_can_end(self) -> None:
+        wait = self.assessment.requeue_after
+        assert wait is None or timedelta(0) < wait <= LOOK_EVERY
+
+
+TestLife: Any = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+
+
+@given(sighting=sightings, state=st.sampled_from([APPLIED, BAD]))
+def test_a_first_look_alone_never_decides(sighting: Sighting, state: RevisionState) -> None:
+    """Whatever is seen: no time has passed yet."""
+    one = Rollout(SETTLE, DEADLINE, frozenset(REFS))
+    one.observe(sighting, HOUR)
+    assert one.assess(state).state is state

@@ -384,7 +384,6 @@ async def test_a_job_or_deployment_in_progress_is_not_unhealthy(open_world: Open
         result = await world.run()
         assert {health.state for health in result.health if health.ref.kind == "Deployment"} == {"progressing"}
         assert await world.incidents() == {}
-        world.clock.advance(minutes=11)
-        result = await world.run()
+        result = await world.watch(minutes=11)
         assert result.state == "bad"
         assert "Deployment.apps/web/web" in (await world.incidents())["unhealthy"]

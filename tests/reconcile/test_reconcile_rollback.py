@@ -21,8 +21,7 @@ async def fails(world: World, text: str = BROKEN) -> PassResult:
     await world.commit({"deployment.yaml": text}, "Update to 2")
     deployed = await world.run()
     assert deployed.state == "applied"
-    world.clock.advance(minutes=10)
-    return await world.run()
+    return await world.watch(minutes=10)
 
 
 async def test_a_revision_that_does_not_become_healthy_is_rolled_back(open_world: OpenWorld) -> None:
@@ -65,8 +64,7 @@ async def test_a_bad_revision_stays_if_rollback_is_not_allowed(
         world.restart(mode=mode, rollback=rollback)
         world.requests.received.clear()
         await world.run()
-        world.clock.advance(minutes=10)
-        assert (await world.run()).state == "bad"
+        assert (await world.watch(minutes=10)).state == "bad"
         assert await world.image() == "shop/web:2-broken"
         assert set(await world.incidents()) == {"unhealthy"}
         assert world.requests.writes == []
@@ -205,8 +203,7 @@ async def test_a_person_rolls_back_and_releases(open_world: OpenWorld) -> None:
         assert await world.image() == "shop/web:2-broken"
         assert (await world.run()).hold is None, "it has until its deadline"
         assert await world.image() == "shop/web:2-broken"
-        world.clock.advance(minutes=10)
-        again = await world.run()
+        again = await world.watch(minutes=10)
         assert again.hold is not None
         assert await world.image() == "shop/web:1"
         assert (await world.incident_events()).count("rollback opened") == 2
@@ -260,7 +257,8 @@ async def test_the_effect_of_a_command_between_two_passes_counts_at_once(open_wo
         assert held.report.revision == first
         assert held.report.in_sync
         since = [e.kind for e in await world.store.history("web")][: -len(before)]
-        assert since == [HistoryKind.INCIDENT, HistoryKind.HOLD], "that it is held, and no verdict"
+        assert HistoryKind.VERDICT not in since
+        assert since == [HistoryKind.INCIDENT, HistoryKind.REVISION, HistoryKind.HOLD], "that it is held, and applied"
         await command.release_hold("web")
         released = await world.run()
         assert released.hold is None

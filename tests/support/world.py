@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +30,7 @@ from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from driftd.model.report import Report
+from driftd.policy.lifecycle import LOOK_EVERY
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.controller import Controller
 from driftd.reconcile.leases import Leases
@@ -97,13 +99,25 @@ class Requests:
 
 
 class Clock:
+    """The clock on the wall, and the monotonic one. Time passes on both; only the first can be set."""
+
     def __init__(self) -> None:
         self.ahead = timedelta(0)
+        self.passed = timedelta(0)
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed.total_seconds()
+
     def advance(self, **span: float) -> None:
+        """Lets time pass."""
+        self.passed += timedelta(**span)
+        self.ahead += timedelta(**span)
+
+    def set(self, **span: float) -> None:
+        """Sets the clock on the wall forward, or back where the span is negative."""
         self.ahead += timedelta(**span)
 
 
@@ -134,7 +148,7 @@ class World:
     def make_runner(self, background: Background | None = None) -> Reconciler:
         view = ClusterView(self.cluster, SchemaSource(self.cluster, self.folder / "openapi"))
         comparison = Comparison(Redactor(b"k" * 32))
-        shared = Shared(self.store, comparison, self.recorder(), self.clock)
+        shared = Shared(self.store, comparison, self.recorder(), self.clock, self.clock.monotonic)
         return Reconciler(self.app, self.source, view, shared, background=background)
 
     def recorder(self) -> Recorder:
@@ -157,14 +171,23 @@ class World:
     async def settle(self) -> PassResult:
         """Runs passes until the app's revision is good: rolled out, and stable for its settle time."""
         await until(self._is_healthy, "the rollout")
-        self.clock.advance(seconds=self.app.settle.total_seconds())
-        result = await self.run()
+        result = await self.watch(seconds=self.app.settle.total_seconds())
         assert result.state == "good", result
+        return result
+
+    async def watch(self, **span: float) -> PassResult:
+        """Lets time pass in which the app is looked at, as often as a daemon does. Ends with a pass."""
+        left = timedelta(**span)
+        while left > timedelta(0):
+            step = min(left, LOOK_EVERY)
+            self.clock.advance(seconds=step.total_seconds())
+            left -= step
+            result = await self.run()
         return result
 
     async def _is_healthy(self) -> bool:
         result = await self.run()
-        return result.report.in_sync and all(health.state == "healthy" for health in result.health)
+        return not result.health and all(v.status is Status.ORPHANED for v in result.report.drifted)
 
     # -- the cluster, as used by others --------------------------------------------------------------------------
 
