@@ -103,6 +103,8 @@ def _line(entry: HistoryEntry) -> HistoryLine:
 
 def _tone(entry: HistoryEntry) -> Tone:
     details = entry.details
+    if not details:
+        return Tone.NEUTRAL
     match entry.kind:
         case HistoryKind.REVISION:
             return {"good": Tone.GOOD, "bad": Tone.BAD}.get(details["state"], Tone.NEUTRAL)

@@ -15,6 +15,8 @@ from driftd.store.schema import commands
 
 _INTERRUPTED = "driftd ended while it ran the command: see what the app's history has of it, and give the command again"
 
+_UNREADABLE = "the record of the command cannot be read: give it again"
+
 
 def submit(connection: Connection, command: Command) -> None:
     """Queue a command, unless one of its id is known."""
@@ -31,14 +33,30 @@ def submit(connection: Connection, command: Command) -> None:
     )
 
 
-def pending(connection: Connection, apps: Collection[str]) -> list[Command]:
-    """The pending commands of some apps, oldest first."""
+def pending(connection: Connection, apps: Collection[str]) -> tuple[list[Command], list[str]]:
+    """The pending commands of some apps, oldest first, and the ids of those that cannot be read."""
     query = (
-        select(commands.c.document)
+        select(commands.c.id, commands.c.document)
         .where(commands.c.state == CommandState.PENDING.value, commands.c.app.in_(apps))
         .order_by(commands.c.created, commands.c.number)
     )
-    return [codec.COMMAND.validate_json(document) for document in connection.execute(query).scalars()]
+    found: list[Command] = []
+    unreadable: list[str] = []
+    for row in connection.execute(query):
+        try:
+            found.append(codec.COMMAND.validate_json(row.document))
+        except ValueError:
+            unreadable.append(row.id)
+    return found, unreadable
+
+
+def reject(connection: Connection, names: Collection[str], now: datetime) -> None:
+    """Fail pending commands that cannot be read."""
+    connection.execute(
+        update(commands)
+        .where(commands.c.id.in_(names), commands.c.state == CommandState.PENDING.value)
+        .values(state=CommandState.FAILED.value, error=_UNREADABLE, finished=now)
+    )
 
 
 def start(connection: Connection, name: str, holder: str, now: datetime) -> bool:

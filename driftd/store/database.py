@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +41,10 @@ _WRITES = "driftd_writes"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization failure, deadlock, and the unique
 # violation that a concurrent insert may show in place of the first.
 _CONFLICTS = frozenset({"40001", "40P01", "23505"})
+
+
+class _DatabaseRefused(StoreError):
+    """The database itself failed, and not what was asked of it."""
 
 
 class Database:
@@ -99,9 +102,8 @@ class Database:
         """
         try:
             result = await self._submit(self._writer, lambda: self._transaction(self._for_writes, work))
-        except StoreError as e:
-            if isinstance(e.__cause__, SQLAlchemyError):
-                self._write_error, self._write_failed_at = str(e), monotonic()
+        except _DatabaseRefused as e:
+            self._write_error, self._write_failed_at = str(e), monotonic()
             raise
         if self._write_error is not None and monotonic() - self._write_failed_at >= _DISTRUST_SECONDS:
             self._write_error = None
@@ -146,8 +148,8 @@ class Database:
         try:
             return call()
         except SQLAlchemyError as e:
-            raise StoreError(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
-        except (ValueError, zlib.error) as e:  # a document that cannot be written as JSON, or does not match its type
+            raise _DatabaseRefused(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
+        except ValueError as e:  # a document that cannot be written as JSON, or does not match its type
             raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from None
 
 

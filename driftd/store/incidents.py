@@ -26,7 +26,7 @@ from driftd.model.errors import StoreError
 from driftd.model.incident import Incident, IncidentType, Notification
 from driftd.store import codec, outbox, timeline
 from driftd.store.records import HistoryKind
-from driftd.store.schema import incidents, notifications, unpacked
+from driftd.store.schema import STREAMED, UNREADABLE, incidents, notifications, unpacked
 
 TransitionOf = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
 """A pure function from the open incident of an app and type, if there is one, to its next state and notification."""
@@ -44,8 +44,34 @@ _OPEN_OF = _OPEN.where(incidents.c.app == bindparam("of"))
 
 
 def still_open(connection: Connection, app: str | None, read: IncidentReader) -> list[Incident]:
+    """The open incidents that can be read."""
     rows = connection.execute(_OPEN) if app is None else connection.execute(_OPEN_OF, {"of": app})
-    return [read(row.id, row.document) for row in rows]
+    return codec.readable(rows, lambda row: read(row.id, row.document))
+
+
+def open_for_update(connection: Connection, app: str, read: IncidentReader, now: datetime) -> list[Incident]:
+    """The same of one app, in a transaction that writes: those that cannot be read are ended, with an entry in the
+    history. What is still wrong opens another one.
+    """
+    found: list[Incident] = []
+    for row in connection.execute(_OPEN_OF, {"of": app}).all():
+        try:
+            found.append(read(row.id, row.document))
+        except ValueError:
+            _set_aside(connection, app, row.id, now)
+    return found
+
+
+def _set_aside(connection: Connection, app: str, incident: str, now: datetime) -> None:
+    connection.execute(update(incidents).where(incidents.c.id == incident).values(resolved=now, updated=now))
+    timeline.write(
+        connection,
+        app,
+        HistoryKind.INCIDENT,
+        time=now,
+        summary=f"incident {incident} was set aside: its record cannot be read",
+        details={"incident": incident, "event": "set aside", "resolution": None, "revision": None, "message": ""},
+    )
 
 
 class IncidentReader:
@@ -54,8 +80,9 @@ class IncidentReader:
     def __init__(self) -> None:
         self._cached: OrderedDict[str, tuple[bytes, Incident]] = OrderedDict()
 
-    def __call__(self, name: str, stored: bytes) -> Incident:
-        document = bytes(stored)
+    def __call__(self, name: str, stored: object) -> Incident:
+        """Raises: ValueError: it cannot be read."""
+        document = bytes(stored) if isinstance(stored, bytes | memoryview) else UNREADABLE
         cached = self._cached.get(name)
         if cached is not None and cached[0] == document:
             return cached[1]
@@ -105,9 +132,11 @@ def transition(
     transition_of: TransitionOf,
     channels: Sequence[str],
     read: IncidentReader,
+    now: datetime,
 ) -> bool:
     """Write the next state of the app's incident of one type. Returns: whether there is a notification."""
-    current = next((incident for incident in still_open(connection, app, read) if incident.type is type_), None)
+    of_app = open_for_update(connection, app, read, now)
+    current = next((incident for incident in of_app if incident.type is type_), None)
     result = transition_of(current)
     if result is None:
         return False
@@ -128,7 +157,7 @@ def read(
 ) -> list[Incident]:
     """The incidents that match, newest first. `before` is the id of the last one of the page before."""
     columns = incidents.c
-    query = select(columns.document).order_by(columns.opened.desc(), columns.id.desc()).limit(limit)
+    query = select(columns.document).order_by(columns.opened.desc(), columns.id.desc())
     if app is not None:
         query = query.where(columns.app == app)
     if type_ is not None:
@@ -140,7 +169,8 @@ def read(
     if before is not None:
         last = select(columns.opened, columns.id).where(columns.id == before)
         query = query.where(tuple_(columns.opened, columns.id) < last.scalar_subquery())
-    return [codec.INCIDENT.validate_json(document) for document in connection.execute(query).scalars()]
+    documents = connection.execute(query, execution_options=STREAMED).scalars()
+    return codec.readable(documents, codec.INCIDENT.validate_json, limit)
 
 
 def _save_incident(connection: Connection, incident: Incident) -> None:

@@ -15,7 +15,7 @@ from driftd.model.operation import Operation
 from driftd.model.plan import Outcome
 from driftd.store import codec
 from driftd.store.records import OpenPlan
-from driftd.store.schema import operations
+from driftd.store.schema import STREAMED, operations
 
 
 class _Stage(StrEnum):
@@ -64,7 +64,7 @@ def open_plans(connection: Connection, app: str) -> list[OpenPlan]:
             id=name,
             started=members[0].planned,
             recorded=members[0].stage != _Stage.OPEN,
-            operations=tuple([_operation(row) for row in members]),
+            operations=tuple(codec.readable(members, _operation)),
         )
         for name, members in plans.items()
     ]
@@ -98,7 +98,7 @@ def read(
 ) -> list[Operation]:
     """The operations that match, newest first. `before` is the id of the last one of the page before."""
     columns = operations.c
-    query = select(operations).order_by(columns.number.desc()).limit(limit)
+    query = select(operations).order_by(columns.number.desc())
     for column, value in (("app", app), ("kind", kind), ("namespace", namespace), ("name", name)):
         if value is not None:
             query = query.where(columns[column] == value)
@@ -106,7 +106,7 @@ def read(
         query = query.where(columns.planned >= since)
     if before is not None:
         query = query.where(columns.number < select(columns.number).where(columns.id == before).scalar_subquery())
-    return [_operation(row) for row in connection.execute(query)]
+    return codec.readable(connection.execute(query, execution_options=STREAMED), _operation, limit)
 
 
 def _row(operation: Operation) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
-from driftd.store.schema import deliveries, notifications
+from driftd.store.schema import deliveries, incidents, notifications
+
+_UNREADABLE = "its record cannot be read"
 
 
 def enqueue(connection: Connection, notification: Notification, channels: Sequence[str]) -> None:
@@ -44,8 +46,35 @@ def enqueue(connection: Connection, notification: Notification, channels: Sequen
 
 
 def claim(connection: Connection, now: datetime, limit: int, channel: str | None, lease: timedelta) -> list[Delivery]:
-    """Claim the deliveries that are due, oldest first: no other process gets them until `lease` has expired."""
+    """Claim the deliveries that are due, oldest first: no other process gets them until `lease` has expired.
+
+    One whose record cannot be read has failed, which gets an entry in the history; the others go on.
+    """
     query = (
+        select(deliveries.c.id)
+        .where(deliveries.c.state == DeliveryState.PENDING, deliveries.c.due <= now, ~_blocked())
+        .order_by(deliveries.c.due, deliveries.c.id)
+    )
+    if channel is not None:
+        query = query.where(deliveries.c.channel == channel)
+    taken: list[Delivery] = []
+    while len(taken) < limit:
+        ids = connection.execute(query.limit(limit - len(taken))).scalars().all()
+        for id_ in ids:
+            try:
+                taken.append(_read(connection, id_))
+            except (ValueError, TypeError):  # of the document, or of a column that SQLite has in another type
+                _set_aside(connection, id_, now)
+        claimed = [delivery.id for delivery in taken]
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(claimed)).values(due=now + lease))
+        if not ids:
+            break
+    return taken
+
+
+def _read(connection: Connection, id_: int) -> Delivery:
+    """Raises: ValueError, TypeError: it cannot be read."""
+    row = connection.execute(
         select(
             deliveries.c.id,
             deliveries.c.channel,
@@ -55,26 +84,44 @@ def claim(connection: Connection, now: datetime, limit: int, channel: str | None
             _latest_receipt().label("receipt"),
         )
         .join(notifications, notifications.c.id == deliveries.c.notification)
-        .where(deliveries.c.state == DeliveryState.PENDING, deliveries.c.due <= now, ~_blocked())
-        .order_by(deliveries.c.due, deliveries.c.id)
-        .limit(limit)
+        .where(deliveries.c.id == id_)
+    ).one()
+    return Delivery(
+        id=row.id,
+        notification=codec.NOTIFICATION.validate_json(row.document),
+        channel=row.channel,
+        attempts=int(row.attempts),
+        accepted=row.accepted,
+        receipt=row.receipt,
     )
-    if channel is not None:
-        query = query.where(deliveries.c.channel == channel)
-    taken = [
-        Delivery(
-            id=row.id,
-            notification=codec.NOTIFICATION.validate_json(row.document),
-            channel=row.channel,
-            attempts=row.attempts,
-            accepted=row.accepted,
-            receipt=row.receipt,
-        )
-        for row in connection.execute(query)
-    ]
-    ids = [delivery.id for delivery in taken]
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(due=now + lease))
-    return taken
+
+
+def _set_aside(connection: Connection, id_: int, now: datetime) -> None:
+    """Fail a delivery whose record cannot be read."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == id_)
+        .values(state=DeliveryState.FAILED, finished=now, error=_UNREADABLE)
+    )
+    row = connection.execute(
+        select(deliveries.c.channel, deliveries.c.incident, deliveries.c.notification, incidents.c.app)
+        .outerjoin(incidents, incidents.c.id == deliveries.c.incident)
+        .where(deliveries.c.id == id_)
+    ).one()
+    timeline.write(
+        connection,
+        row.app or "",
+        HistoryKind.DELIVERY,
+        time=now,
+        summary=f"a message about incident {row.incident}: not delivered to {row.channel}: {_UNREADABLE}",
+        details={
+            "incident": row.incident,
+            "notification": row.notification,
+            "channel": row.channel,
+            "attempts": 0,
+            "error": _UNREADABLE,
+        },
+    )
 
 
 def next_due(connection: Connection, channel: str) -> datetime | None:

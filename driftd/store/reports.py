@@ -22,7 +22,8 @@ from driftd.model.report import Report, changed_verdicts
 from driftd.model.text import plural
 from driftd.store import codec, timeline
 from driftd.store.records import HistoryKind
-from driftd.store.schema import Instant, reports, verdicts
+from driftd.store.schema import STREAMED, Instant, reports, verdicts
+from driftd.store.verdicts import decoded
 
 _LISTED = 20
 """Maximum number of objects in one entry of the history; the counts include all."""
@@ -31,9 +32,6 @@ _MAX_SPACING = 1024
 """Distance of the positions of verdicts that are written together: the room for objects declared between them."""
 
 _POSITION_RANGE = 2**30
-
-_BATCH_SIZE = 500
-"""Rows fetched at a time where all verdicts of an app are read."""
 
 # Run by every pass over every app: composed once.
 _SELECT = select(reports.c.stamp, reports.c.fingerprint, reports.c.state_version).where(
@@ -57,8 +55,6 @@ _KEY = (verdicts.c.api_group, verdicts.c.kind, verdicts.c.namespace, verdicts.c.
 _ROWS = select(verdicts.c.position, verdicts.c.document, *_KEY, verdicts.c.since).where(_OF_APP)
 _SINCE = select(*_KEY, verdicts.c.since).where(_BETWEEN)
 _DELETE = delete(verdicts).where(_BETWEEN)
-
-_STREAMED = {"yield_per": _BATCH_SIZE}
 
 _Since = dict[tuple[Any, ...], datetime]
 """When objects got their status, by their `_KEY`."""
@@ -156,15 +152,16 @@ def last(connection: Connection, app: str) -> Report | None:
     row = connection.execute(select(reports).where(reports.c.app == app)).one_or_none()
     if row is None:
         return None
-    frame = codec.FRAME.validate_json(row.frame)
-    documents = connection.execute(
-        select(verdicts.c.document).where(verdicts.c.app == app).order_by(verdicts.c.position)
-    ).scalars()
+    try:
+        frame = codec.FRAME.validate_json(row.frame)
+    except ValueError:
+        frame = codec.ReportFrame(row.cluster, None, None)
+    rows = connection.execute(_ROWS.order_by(verdicts.c.position), {"of": app})
     return Report(
         app=app,
         cluster=frame.cluster,
         revision=frame.revision,
-        verdicts=tuple(codec.VERDICT.validate_json(document) for document in documents),
+        verdicts=tuple([decoded(row) for row in rows]),
         time=row.time,
         error=row.error,
     )
@@ -215,10 +212,10 @@ def _overwrite(connection: Connection, report: Report) -> Sequence[int]:
     positions: list[int] = []
     changes: list[int] = []
     since: _Since = {}
-    rows = connection.execute(_ROWS.order_by(verdicts.c.position), {"of": report.app}, execution_options=_STREAMED)
+    rows = connection.execute(_ROWS.order_by(verdicts.c.position), {"of": report.app}, execution_options=STREAMED)
     for index, (position, document, *key, moment) in enumerate(rows):
         positions.append(position)
-        if index >= len(new) or bytes(document) != codec.VERDICT.dump_json(new[index]):
+        if index >= len(new) or document != codec.VERDICT.dump_json(new[index]):
             changes.append(index)
             since[tuple(key)] = moment
     if not positions:

@@ -34,7 +34,7 @@ _APPLIED = (
     )
     .order_by(revisions.c.applied_turn.desc(), revisions.c.turn.desc())
 )
-_HOLD = select(holds.c.document).where(holds.c.app == bindparam("of"))
+_HOLD = select(holds.c.revision, holds.c.document).where(holds.c.app == bindparam("of"))
 _IN_CLUSTER = ("applied_at", "applied_turn")
 _ROLLOUT = ("state", "reason", "decided_at", *_IN_CLUSTER)
 """The columns on a revision's rollout."""
@@ -211,8 +211,17 @@ def _applied_digests(connection: Connection, app: str, limit: int) -> list[str]:
 
 
 def hold_of(connection: Connection, app: str) -> Hold | None:
-    document = connection.execute(_HOLD, {"of": app}).scalar_one_or_none()
-    return codec.HOLD.validate_json(document) if document is not None else None
+    row = connection.execute(_HOLD, {"of": app}).one_or_none()
+    if row is None:
+        return None
+    try:
+        return codec.HOLD.validate_json(row.document)
+    except ValueError:  # the app must not go forward to what it was held back from
+        bad = connection.execute(_of(app).limit(1)).one_or_none()
+        if bad is None:
+            return None
+        reason = "the record of this hold cannot be read"
+        return Hold(app, row.revision, bad.sha, bad.digest, reason, "driftd", bad.first_seen, pending=True)
 
 
 def set_hold(connection: Connection, hold: Hold) -> None:
@@ -275,9 +284,13 @@ def _applied_of(app: str) -> Select[tuple[object, ...]]:
 
 
 def _record(row: Row[tuple[object, ...]]) -> RevisionRecord:
+    try:
+        revision = codec.REVISION.validate_json(row.document)
+    except ValueError:  # what else is known of it stands beside its document
+        revision = Revision(row.sha, "", row.first_seen, "(its record cannot be read)", "")
     return RevisionRecord(
         app=row.app,
-        revision=codec.REVISION.validate_json(row.document),
+        revision=revision,
         digest=row.digest,
         state=RevisionState(row.state),
         reason=row.reason,

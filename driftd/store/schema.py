@@ -37,6 +37,9 @@ SCHEMA_VERSION = 4
 
 _TERM_LENGTH = 255
 
+STREAMED = {"yield_per": 500}
+"""Execution options of a query of which not all rows may be needed: so many are fetched at a time."""
+
 
 class Instant(TypeDecorator[datetime]):
     """A timestamp: stored from any timezone, read in UTC, on databases with and without timezones."""
@@ -56,7 +59,10 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Document(TypeDecorator[bytes]):
-    """JSON bytes, compressed. Level 1: the higher ones cost a pass more time than they save space."""
+    """JSON bytes, compressed. Level 1: the higher ones cost a pass more time than they save space.
+
+    One that cannot be unpacked is read as `UNREADABLE`, so that it spoils its own row only, not a query.
+    """
 
     impl = LargeBinary
     cache_ok = True
@@ -68,9 +74,16 @@ class Document(TypeDecorator[bytes]):
         return unpacked(value) if value is not None else None
 
 
-def unpacked(stored: bytes) -> bytes:
-    """The JSON of a document from its stored form."""
-    return zlib.decompress(stored)
+UNREADABLE = b""
+"""In place of a document that cannot be unpacked: no JSON, so that whatever decodes it raises a ValueError."""
+
+
+def unpacked(stored: Any) -> bytes:
+    """The JSON of a document from its stored form, or `UNREADABLE`."""
+    try:
+        return zlib.decompress(stored)
+    except (zlib.error, TypeError):  # SQLite may have anything in a column
+        return UNREADABLE
 
 
 class PlainText(TypeDecorator[str]):

@@ -187,11 +187,11 @@ class Store:
         Returns: the app's open incidents, as of then.
         Raises: Superseded: the app's state has another version by now; nothing was written.
         """
-        known = self._written.get(report.app)
+        known, now = self._written.get(report.app), self._clock()
 
         def record(connection: Connection) -> tuple[reports.Written, list[Incident]]:
             written = reports.record(connection, report, known, version)
-            return written, incidents.still_open(connection, report.app, self._read_incident)
+            return written, incidents.open_for_update(connection, report.app, self._read_incident, now)
 
         self._written[report.app], still_open = await self._database.write(record)
         return still_open
@@ -277,8 +277,12 @@ class Store:
         await self._database.write(lambda c: commands.submit(c, command))
 
     async def pending_commands(self, apps: Collection[str]) -> list[Command]:
-        """The pending commands of these apps, oldest first."""
-        return await self._database.read(lambda c: commands.pending(c, apps))
+        """The pending commands of these apps, oldest first. Those that cannot be read have failed."""
+        found, unreadable = await self._database.read(lambda c: commands.pending(c, apps))
+        if unreadable:
+            now = self._clock()
+            await self._database.write(lambda c: commands.reject(c, unreadable, now))
+        return found
 
     async def start_command(self, id_: str, holder: str) -> bool:
         """Mark a pending command as running. Returns: False: another process took it, or it was cancelled."""
@@ -357,8 +361,9 @@ class Store:
         `transition` gets the open incident and may be called more than once. Its notification is queued for each
         channel. Returns: whether there is a notification. Raises: StoreError: another such incident is open.
         """
+        now = self._clock()
         return await self._database.write(
-            lambda c: incidents.transition(c, app, type_, transition, channels, self._read_incident)
+            lambda c: incidents.transition(c, app, type_, transition, channels, self._read_incident, now)
         )
 
     async def claim_deliveries(

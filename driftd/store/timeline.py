@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from driftd.store import codec
 from driftd.store.records import HistoryEntry, HistoryKind
@@ -37,14 +37,12 @@ def read(connection: Connection, app: str, limit: int, before: int | None) -> li
     query = select(history).where(history.c.app == app).order_by(history.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(history.c.id < before)
-    return [
-        HistoryEntry(
-            id=row.id,
-            app=row.app,
-            time=row.time,
-            kind=HistoryKind(row.kind),
-            summary=row.summary,
-            details=codec.DETAILS.validate_json(row.details),
-        )
-        for row in connection.execute(query)
-    ]
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def _entry(row: Row[Any]) -> HistoryEntry:
+    try:
+        details = codec.DETAILS.validate_json(row.details)
+    except ValueError:  # its summary says what happened
+        details = {}
+    return HistoryEntry(row.id, row.app, row.time, HistoryKind(row.kind), row.summary, details)

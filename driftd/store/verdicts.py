@@ -8,12 +8,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
-from driftd.model.drift import Status
+from driftd.model.drift import Status, Verdict
 from driftd.model.errors import StoreError
 from driftd.model.health import HealthState
+from driftd.model.resource import ResourceRef
 from driftd.store import codec
 from driftd.store.records import AppSummary, StoredVerdict, VerdictFilter
 from driftd.store.schema import reports, verdicts
+
+_UNREADABLE = "the record of this verdict cannot be read: it is written anew when the object changes, or driftd starts"
 
 
 def read(connection: Connection, criteria: VerdictFilter, limit: int, after: str | None) -> list[StoredVerdict]:
@@ -34,13 +37,20 @@ def read(connection: Connection, criteria: VerdictFilter, limit: int, after: str
         )
     # The documents are read for the page only: where matches have to be sorted, they are sorted by their keys.
     page = query.subquery()
-    of_page = select(columns.app, columns.position, columns.document, columns.since).join(
-        page, (columns.app == page.c.app) & (columns.position == page.c.position)
-    )
+    of_page = select(verdicts).join(page, (columns.app == page.c.app) & (columns.position == page.c.position))
     return [
-        StoredVerdict(row.app, codec.VERDICT.validate_json(row.document), row.since, row.position)
+        StoredVerdict(row.app, decoded(row), row.since, row.position)
         for row in connection.execute(of_page.order_by(columns.app, columns.position))
     ]
+
+
+def decoded(row: Any) -> Verdict:
+    """The verdict of a row of `verdicts`; one that cannot be read is unknown, whatever it was."""
+    try:
+        return codec.VERDICT.validate_json(row.document)
+    except ValueError:
+        ref = ResourceRef(row.api_group, row.kind, row.namespace, row.name)
+        return Verdict(ref, "", Status.UNKNOWN, None, error=_UNREADABLE)
 
 
 def summaries(connection: Connection, apps: Collection[str] | None) -> dict[str, AppSummary]:
