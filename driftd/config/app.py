@@ -12,7 +12,7 @@ from pydantic import Field
 from driftd.config.duration import Duration, Interval
 from driftd.config.mistake import mistake
 from driftd.config.section import KeyMistake, Section
-from driftd.config.values import Name, RepositoryPath
+from driftd.config.values import KindOrAny, Name, NamespaceOrAny, RepositoryPath
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
@@ -35,6 +35,20 @@ class AppConfig(Section):
     source: Name = Field(description="The name of its source.")
     path: RepositoryPath = Field(default="", description="The folder in the repository; left out: all of it.")
     namespace: Name | None = Field(default=None, description="For objects that name none.")
+    namespaces: tuple[NamespaceOrAny, ...] = Field(
+        default=(),
+        description="Namespaces besides its own that driftd may write to for this app; * for all of them.",
+    )
+    kinds: tuple[KindOrAny, ...] = Field(
+        default=(),
+        description="Cluster-scoped kinds that driftd may write for this app: ClusterRole, or with the group "
+        "ClusterRole.rbac.authorization.k8s.io; * for all of them.",
+    )
+    confine_reads: bool | None = Field(
+        default=None,
+        description="true: what lies outside of its namespaces and kinds is not read, either, and is unknown. "
+        "Left out: what confineReads says for all apps.",
+    )
     cluster: Name | None = Field(default=None, description="The name of its cluster; left out: the first one.")
     mode: Mode = Field(
         default=Mode.OBSERVE,

@@ -112,6 +112,10 @@ class Config(Section):
     )
     sources: tuple[SourceConfig, ...] = Field(default=(), description="The Git repositories.")
     apps: tuple[AppConfig, ...] = Field(default=(), description="What is kept in sync.")
+    confine_reads: bool = Field(
+        default=False,
+        description="true: of each app, only what lies in its namespaces and kinds is read; the rest is unknown.",
+    )
     managers: ManagersConfig = Field(
         default_factory=ManagersConfig, description="Controllers and deployers of your own, by their field managers."
     )

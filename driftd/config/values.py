@@ -21,6 +21,7 @@ FOLDER = "folder"
 """Key of the validation context: the folder that relative paths are resolved against."""
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_KIND = rf"[A-Z][A-Za-z0-9]*(?:\.{_LABEL})*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _COMMIT = r"[0-9a-f]{7,64}"
 
@@ -28,6 +29,16 @@ _COMMIT = r"[0-9a-f]{7,64}"
 def _name(text: str) -> str:
     if not re.fullmatch(_LABEL, text):
         raise mistake("must be a name of lower-case letters, digits and -, 63 at most, as a Kubernetes label has it")
+    return text
+
+
+def _namespace_or_any(text: str) -> str:
+    return text if text == "*" else _name(text)
+
+
+def _kind_or_any(text: str) -> str:
+    if text != "*" and not re.fullmatch(_KIND, text):
+        raise mistake("must be a kind as manifests name it (ClusterRole), with or without its group (Kind.group), or *")
     return text
 
 
@@ -166,6 +177,8 @@ def _listen_address(value: Any) -> Any:
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL}$"})]
 """A DNS label (RFC 1123), as Kubernetes requires it of names."""
+NamespaceOrAny = Annotated[str, AfterValidator(_namespace_or_any)]
+KindOrAny = Annotated[str, AfterValidator(_kind_or_any)]
 Variable = Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE}$"})]
 FilePath = Annotated[
     Path, BeforeValidator(_file), WithJsonSchema({"type": "string", "minLength": 1}), PlainSerializer(str)

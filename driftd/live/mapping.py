@@ -10,6 +10,7 @@ from driftd.live.cluster import ClusterView
 from driftd.model.app import App
 from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import Manifest, group_of
+from driftd.policy.borders import Borders
 
 GroupKind = tuple[str, str]
 """A group and a kind."""
@@ -24,12 +25,13 @@ class MappedManifest:
 
     `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no such object can exist.
     `error` says why the object cannot be compared. With an error, `resource` is that of another API version, which
-    only tells whether the object exists.
+    only tells whether the object exists. `confined`: it lies where the app is not read.
     """
 
     manifest: Manifest
     resource: ApiResource | None
     error: str | None = None
+    confined: bool = False
 
     def same_as(self, other: MappedManifest) -> bool:
         """Whether both map the same declaration to the same resource. One that is not fully served equals only itself:
@@ -46,7 +48,9 @@ class RestMapping:
     def __init__(self, mapped: Iterable[MappedManifest] = ()) -> None:
         self.by_ref = {item.manifest.ref: item for item in mapped}
         self.resources = frozenset(item.resource for item in self.mapped if item.resource is not None)
-        self.incomplete = any(item.error is not None or item.resource is None for item in self.mapped)
+        self.incomplete = any(
+            (item.error is not None or item.resource is None) and not item.confined for item in self.mapped
+        )
         """Whether the cluster does not serve all of it (yet)."""
 
     @property
@@ -95,13 +99,15 @@ async def map_manifests(
 ) -> list[MappedManifest]:
     """Each manifest in the namespace that it would be applied to: its own, the app's, or the kubeconfig's.
 
-    `defined_kinds` are those that the revision's own CRDs define, by default those of these manifests.
+    `defined_kinds` are those that the revision's own CRDs define, by default those of these manifests. What an app with
+    `confine_reads` declares outside of its borders has an error, and no resource: it is never asked for.
     Raises: KubeError: discovery failed.
     """
     manifests = list(manifests)
     await view.discovery()
     if defined_kinds is None:
         defined_kinds = kinds_defined_by(manifests)
+    borders = Borders.of(app, view.cluster.namespace)
     served: dict[tuple[str, str], _Served] = {}
     mapped = []
     for manifest in manifests:
@@ -112,6 +118,9 @@ async def map_manifests(
         namespaced = resource.namespaced if resource else defined_kinds.get((manifest.ref.group, manifest.ref.kind))
         if namespaced is not None:
             manifest = manifest.in_namespace(_namespace(manifest, app, view) if namespaced else None)  # noqa: PLW2901  # the same manifest in its namespace
+            if app.confine_reads and (reason := borders.outside(manifest.ref)) is not None:
+                mapped.append(MappedManifest(manifest, None, f"not read: {reason}", confined=True))
+                continue
         mapped.append(MappedManifest(manifest, resource, error))
     return mapped
 

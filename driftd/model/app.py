@@ -34,7 +34,8 @@ class App:
     """One path of one source, deployed to one cluster.
 
     A revision is good after it has been in sync and healthy for `settle`, and bad if it is not healthy `deadline` after
-    it was applied.
+    it was applied. It is written to its own namespace, to `namespaces`, and to the cluster-scoped `kinds`; with
+    `confine_reads`, nothing else is read, either.
     """
 
     name: str
@@ -42,6 +43,9 @@ class App:
     cluster: str
     path: str = ""
     namespace: str | None = None
+    namespaces: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    confine_reads: bool = False
     mode: Mode = Mode.OBSERVE
     rollback: RollbackMode = RollbackMode.MANUAL
     engine: Engine = Engine.CLIENT

@@ -23,6 +23,7 @@ from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, S
 from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
+from driftd.policy.borders import Borders
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
 from driftd.reconcile.scan import Background, Scan, Scanner
@@ -83,7 +84,7 @@ class Reconciler:
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
         self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, now, background)
-        self._planner = Planner(app, now)
+        self._planner = Planner(app, Borders.of(app, view.cluster.namespace), now)
         self._executor = Executor(app, view, store, now, check_lease)
         self._rollout = RolloutTracker(app, store, self._targets, now, shared.monotonic)
         self._desired: Desired | None = None

@@ -15,6 +15,7 @@ from driftd.model.plan import SYSTEM_ACTOR, Action, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
+from driftd.policy.borders import Borders
 from driftd.policy.decide import acts_unasked, repairable
 from driftd.repair.target import Target
 
@@ -24,8 +25,9 @@ _TRIGGERS = {CommandKind.SYNC: Trigger.SYNC, CommandKind.ROLLBACK: Trigger.ROLLB
 class Planner:
     """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
-    def __init__(self, app: App, now: Callable[[], datetime]) -> None:
+    def __init__(self, app: App, borders: Borders, now: Callable[[], datetime]) -> None:
         self._app = app
+        self._borders = borders
         self._now = now
         self._backoff = HealBackoff()
         self._backoff_digest = ""
@@ -34,7 +36,7 @@ class Planner:
         """What has to be written now. None: nothing, or all of it has to wait."""
         if command is None and not acts_unasked(self._app.mode, target.hold):
             return None
-        verdicts = repairable(report)
+        verdicts = tuple([verdict for verdict in repairable(report) if self._borders.outside(verdict.ref) is None])
         if command is None:
             verdicts = self._due(target, verdicts)
         manifests = {item.manifest.ref: item.manifest for item in mapping.mapped}
