@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.daemon.test_daemon_on_a_real_cluster import CONFIG, DEPLOYMENT
 from tests.support.certificates import Authority
@@ -102,22 +103,17 @@ def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: 
     port = free_ports(1)[0]
     (tmp_path / "certificates").mkdir()
     authority = Authority(tmp_path / "certificates")
-    pair = authority.server("driftd", ["127.0.0.1"])
+    pair = authority.server("driftd", ["driftd.driftd.svc"])
     policy, webhook = tmp_path / "policy.yaml", tmp_path / "webhook.yaml"
     policy.write_text(json.dumps({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}],
     }))  # fmt: skip
-    webhook.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "x",
-        "clusters": [{
-            "name": "driftd",
-            "cluster": {
-                "server": f"https://127.0.0.1:{port}/audit", "certificate-authority": str(authority.certificate),
-            },
-        }],
-        "users": [{"name": "driftd", "user": {"token": "the-audit-token"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "driftd", "user": "driftd"}}],
-    }))  # fmt: skip
+    documented = _documented_kubeconfig()
+    documented["clusters"][0]["cluster"] |= {
+        "server": f"https://127.0.0.1:{port}/audit", "certificate-authority": str(authority.certificate),
+    }  # fmt: skip
+    documented["users"][0]["user"]["token"] = "the-audit-token"
+    webhook.write_text(json.dumps(documented))
     flags = (
         f"--audit-policy-file={policy}", f"--audit-webhook-config-file={webhook}",
         "--audit-webhook-batch-max-wait=1s", "--audit-webhook-initial-backoff=1s",
@@ -153,6 +149,13 @@ def test_the_audit_log_of_the_api_server_names_the_user_behind_a_change(assets: 
             assert named["user"] == "grace"
             assert named["manager"] == "kubectl-patch"
             assert (named["verb"], named["source"]) == ("patch", "127.0.0.1")
+
+
+def _documented_kubeconfig() -> dict[str, Any]:
+    """The one that docs/operations.md gives for the API server's audit webhook."""
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    blocks = (yaml.safe_load(block.partition("```")[0]) for block in page.split("```yaml\n")[1:])
+    return next(block for block in blocks if "current-context" in block)
 
 
 def _users(hooks: WebhookReceiver) -> dict[str, Any] | None:

@@ -51,6 +51,7 @@ _OBJECTS = {
     "rules:\n  - {apiGroups: [''], resources: [configmaps], verbs: [get]}\n",
     "widget.yaml": "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: web, namespace: web}\nspec: {size: 3}\n",
 }
+READ_ALL = ("secrets", "custom-resources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def installation(
     cluster.kubectl("delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=driftd")
 
 
-@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
+@pytest.mark.parametrize("installation", [READ_ALL], ids=["read"], indirect=True)
 def test_reading_is_enough_for_a_verdict_on_everything(installation: Installation):
     """Including Secrets, cluster-scoped objects and custom resources of a group that no rule names."""
     code, resources = installation.check()
@@ -131,7 +132,7 @@ def test_dry_runs_need_more_than_the_base_and_report_it(installation: Installati
     assert "forbidden" in resources["ConfigMap"]["error"]
 
 
-@pytest.mark.parametrize("installation", [("heal",)], ids=["heal"], indirect=True)
+@pytest.mark.parametrize("installation", [(*READ_ALL, "heal-secrets", "heal")], ids=["heal"], indirect=True)
 def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(installation: Installation):
     code, resources = installation.check("--engine", "server")
     assert resources["ConfigMap"]["status"] == "in_sync"
@@ -140,8 +141,8 @@ def test_healing_is_enough_for_dry_runs_on_what_it_may_heal(installation: Instal
     assert code == 2
 
 
-@pytest.mark.parametrize("installation", [("no-secrets",)], ids=["no-secrets"], indirect=True)
-def test_without_secrets_they_are_unknown_and_the_rest_is_not(installation: Installation):
+@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
+def test_the_base_reads_no_secret_and_says_so(installation: Installation):
     code, resources = installation.check()
     assert code == 2
     assert resources["Secret"]["status"] == "unknown"
@@ -151,8 +152,8 @@ def test_without_secrets_they_are_unknown_and_the_rest_is_not(installation: Inst
         assert resources[kind]["status"] == "in_sync"
 
 
-@pytest.mark.parametrize("installation", [()], ids=["base"], indirect=True)
-def test_the_daemon_watches_with_the_bases_rights(installation: Installation):
+@pytest.mark.parametrize("installation", [READ_ALL], ids=["read"], indirect=True)
+def test_the_daemon_watches_with_rights_to_read(installation: Installation):
     """It becomes ready, reports all objects in sync, and detects an edit of a Secret and of a custom resource."""
     with _daemon(installation, mode="observe") as reports:
         _until(lambda: reports()["in_sync"])

@@ -13,12 +13,15 @@ from driftd.config.loading import load
 from tests.deploy.manifests import DEPLOY, build, objects, single, variant
 from tests.support.controlplane import ControlPlane
 
-COMPONENTS = ("heal", "heal-namespaces", "network-policy", "no-secrets", "servicemonitor")
+COMPONENTS = (
+    "audit", "custom-resources", "heal", "heal-namespaces", "heal-secrets", "network-policy", "secrets",
+    "servicemonitor",
+)  # fmt: skip
 COMBINATIONS = [
     (),
     *((name,) for name in COMPONENTS),
-    ("heal", "network-policy", "servicemonitor", "no-secrets"),
-    ("heal-namespaces", "no-secrets"),
+    ("heal", "network-policy", "servicemonitor", "audit"),
+    ("heal-secrets", "heal-namespaces", "secrets", "custom-resources"),
 ]
 
 
@@ -87,6 +90,24 @@ def test_the_probes_lead_to_the_listener_of_the_configuration(assets: Path, tmp_
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         web = load(file).web
         assert ports == {"http": web.listen.port, "probes": web.probes.port}
+
+
+@pytest.mark.parametrize("components", [("audit", "network-policy"), ("network-policy", "audit")])
+def test_the_documented_address_for_audit_events_leads_to_the_daemon(
+    assets: Path, tmp_path: Path, components: tuple[str, ...]
+):
+    """From the Service's port to the container's, through the network policy, in whichever order they are listed."""
+    built = variant(assets, tmp_path, components)
+    service = single(built, "Service")
+    (port,) = [port for port in service["spec"]["ports"] if port["name"] == "audit"]
+    container = _template(built)["spec"]["containers"][0]
+    listening = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert (port["port"], listening[port["targetPort"]]) == (8443, 8443)
+    assert {"http", "audit"} <= listening.keys()
+    policy = single(built, "NetworkPolicy")
+    assert {"ports": [{"port": 8443, "protocol": "TCP"}]} in policy["spec"]["ingress"]
+    text = (DEPLOY.parent / "docs/operations.md").read_text()
+    assert f"tls-server-name: {service['metadata']['name']}.{service['metadata']['namespace']}.svc" in text
 
 
 def test_the_pod_is_admitted_where_pod_security_is_restricted(
