@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,8 @@ async def run_check(
     Without a `provider`, Git and rendering run in this process.
     Raises: DriftdError: nothing could be checked at all.
     """
+    if request.repo is None and request.config is None:
+        request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
     comparison = comparison_of(config, secrets.token_bytes(32))
     apps = checked_apps(request, config)
@@ -59,6 +63,13 @@ def _exit_code(reports: Sequence[Report]) -> int:
     if any(report.undecided for report in reports):
         return 2
     return 0 if all(report.in_sync for report in reports) else 1
+
+
+def _default_configuration() -> Path | None:
+    """The configuration that the other commands would use, if it is there."""
+    named = os.environ.get("DRIFTD_CONFIG")
+    file = Path(named or "driftd.yaml")
+    return file if named or file.exists() else None
 
 
 def _configuration(file: Path) -> Config:

@@ -50,7 +50,7 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
         return [_of_repository(request, request.repo)]
     if config is None:
-        raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE")
+        raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE (there is no driftd.yaml here)")
     names = [app.name for app in config.apps]
     for name in request.names:
         if name not in names:
@@ -67,13 +67,13 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
     app = App(
         name=name,
         source=source.name,
-        cluster=request.context or "default",
+        cluster=request.context or "the current context",
         path=path,
         namespace=request.namespace,
         engine=request.engine or Engine.CLIENT,
         rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
     )
-    return CheckedApp(app, source, ClusterAccess(app.cluster, request.kubeconfig, request.context))
+    return CheckedApp(app, source, ClusterAccess(None, request.kubeconfig, request.context))
 
 
 def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:

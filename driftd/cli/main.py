@@ -31,15 +31,15 @@ app = typer.Typer(
     name="driftd",
     help="Knows what differs between Git and a Kubernetes cluster, who did it, and puts it right.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     rich_markup_mode=None,
 )
 config_app = typer.Typer(help="Looks at the configuration file.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", help="The configuration file.", show_default=True)
+    Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", metavar="FILE", help="The configuration file.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
 
@@ -90,19 +90,32 @@ def check(
     repo: Annotated[
         str | None, typer.Option(help="A Git repository: a path or an address.", metavar="PATH_OR_URL")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit. [default: HEAD]")] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="REV", help="What Git knows a commit by: main, v1, HEAD~1. [default: HEAD]")
+    ] = None,
     path: Annotated[str, typer.Option(help="The folder in the repository.", metavar="DIR")] = "",
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="For objects that name none.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="The kubeconfig file.")] = None,
-    context: Annotated[str | None, typer.Option(help="The context in the kubeconfig.")] = None,
-    engine: Annotated[Engine | None, typer.Option(help="Who compares. [default: client]")] = None,
-    output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TABLE,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="For objects that name none.")
+    ] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="The kubeconfig file.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="The context in the kubeconfig.")] = None,
+    engine: Annotated[
+        Engine | None, typer.Option(metavar="ENGINE", help="Who compares: client or server. [default: client]")
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, markdown, junit or sarif.")
+    ] = Format.TABLE,
     explain: Annotated[
         str | None,
         typer.Option(help="Show every field of one object and what is said of it.", metavar="KIND/NAME"),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Also list what is in sync.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Check the apps of this configuration.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", metavar="FILE", help="Check its apps. [default: $DRIFTD_CONFIG, or ./driftd.yaml]"
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Compares what Git declares with what is live.
@@ -127,7 +140,7 @@ def check(
 
 @app.command()
 def run(config: ConfigOption = CONFIG) -> None:
-    """Runs the daemon: watches, compares, reports, and heals where it may."""
+    """Runs the daemon, which watches, reports and heals."""
     from driftd.cli.daemon import run_daemon
 
     raise typer.Exit(_asyncio(run_daemon(config)))
@@ -156,7 +169,10 @@ def rollback(
     config: ConfigOption = CONFIG,
     debug: Debug = False,
 ) -> None:
-    """Applies an earlier revision of an app, and holds it there until Git moves on."""
+    """Applies an earlier revision of an app and holds it there.
+
+    The hold ends when what Git declares changes, or with `driftd sync --release`.
+    """
     _logs(debug=debug)
     from driftd.cli.operate import run_rollback
 
@@ -166,7 +182,9 @@ def rollback(
 @app.command()
 def status(
     config: ConfigOption = CONFIG,
-    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
+    output: Annotated[
+        ListFormat, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")
+    ] = ListFormat.TABLE,
 ) -> None:
     """Shows the apps as their last passes left them."""
     from driftd.cli.operate import run_status
@@ -178,10 +196,17 @@ def status(
 def history(
     name: Annotated[str, typer.Argument(metavar="APP")],
     config: ConfigOption = CONFIG,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many entries at the most.")] = 50,
-    output: Annotated[ListFormat, typer.Option("--output", "-o", help="How to print.")] = ListFormat.TABLE,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, metavar="N", help="At most N entries, 1000 at most.")
+    ] = 50,
+    output: Annotated[
+        ListFormat, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")
+    ] = ListFormat.TABLE,
 ) -> None:
-    """Shows what happened to an app: revisions, verdicts, actions, incidents."""
+    """Shows what happened to an app.
+
+    Its revisions, what was written and why, and its incidents.
+    """
     from driftd.cli.operate import run_history
 
     raise typer.Exit(_asyncio(run_history(config, name, limit, output)))
@@ -216,7 +241,10 @@ def config_schema() -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the show, also on a terminal.")] = False,
 ) -> None:
-    """Shows the main job on an embedded cluster: drift, who and where, Slack, heal, a bad commit, rollback."""
+    """Shows the main job on an embedded cluster.
+
+    Drift, who and where, Slack, heal, a bad commit, rollback.
+    """
     from driftd.cli.demo.steps import run_demo
 
     raise typer.Exit(_asyncio(run_demo(stay=sys.stdout.isatty() and not once)))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from driftd.cli.output.lines import console_for
 from driftd.cli.output.overview import history_json, print_history, print_status, status_json
 from driftd.cli.output.progress import Progress, progress
 from driftd.cli.output.table import print_reports
@@ -130,11 +131,12 @@ async def _carry_out(made: Components, command: Command, shown: Progress) -> Non
 
 
 def _show(result: CommandResult, report: Report) -> None:
-    console = Console(highlight=False)
+    console = console_for(sys.stdout)
     if (hold := result.hold) is not None:
         console.print(f"held at {hold.revision[:8]} instead of {hold.bad_revision[:8]}: {hold.reason}", markup=False)
     if result.action is None:
-        console.print("nothing to apply: nothing differs", markup=False)
+        differs = "nothing differs" if report.in_sync else "what differs is not for driftd to write"
+        console.print(f"nothing to apply: {differs}", markup=False)
     else:
         _show_action(console, result.action)
     print_reports(console, [report], now=datetime.now(UTC))

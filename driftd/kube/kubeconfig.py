@@ -17,10 +17,11 @@ from driftd.model.errors import ConfigError
 class ClusterAccess:
     """Where the configuration of one cluster is.
 
-    With neither file nor context: the cluster that driftd runs in, else the default kubeconfig.
+    With neither file nor context: the cluster that driftd runs in, else the default kubeconfig. `name` is what reports
+    call it; None for the name of its context.
     """
 
-    name: str
+    name: str | None
     kubeconfig: Path | None = None
     context: str | None = None
 

@@ -56,7 +56,7 @@ class Cluster:
         """
         session = Session(RestConfigLoader(access, os.environ if environ is None else environ), user_agent)
         await session.open()
-        return cls(access.name, session, concurrency)
+        return cls(access.name or session.config.context, session, concurrency)
 
     @property
     def server(self) -> str:

@@ -61,6 +61,8 @@ class TlsConfig:
 class RestConfig:
     """Everything that requests to one API server need. `renew_at` is in seconds since the epoch.
 
+    `context` is the name of the kubeconfig's context; within a cluster, "in-cluster".
+
     `compress` allows compressed responses, which save time over slow networks only. As in Kubernetes' own controllers
     it is off within the cluster and for a loopback server, unless the kubeconfig says otherwise
     (`disable-compression: false`, say for a tunnel). Source: kubernetes/kubernetes pull request 80919, issue 112296.
@@ -74,6 +76,7 @@ class RestConfig:
     proxy: str | None
     compress: bool
     renew_at: float
+    context: str = "in-cluster"
 
 
 class RestConfigLoader:
@@ -205,6 +208,7 @@ def _from_context(
         raise ConfigError(str(context.file), [f"{context.origin}: the token has a line break or the like in it"])
     now = time.time()
     return RestConfig(
+        context=context.name,
         server=server,
         origin=f"{context.origin}, user {user.name!r}",
         namespace=context.namespace,

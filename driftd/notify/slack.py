@@ -114,7 +114,7 @@ def _field(field: FieldPart) -> str:
     elif field.live is None:
         change = f": removed, was {code(field.desired)}"
     else:
-        change = f": {code(field.desired)} → {code(field.live)}"
+        change = f": Git {code(field.desired)} → live {code(field.live)}"
     who = [f"by {code(field.by)}"] if field.by else []
     where = [f"Git {code(field.git)}"] if field.git else []
     origin = " · ".join(who + where)

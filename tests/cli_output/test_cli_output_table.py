@@ -54,22 +54,24 @@ def test_the_table_in_80_columns():
 web on prod at 4f0c1a2b  Ada Lovelace, 2 hours ago “Run three replicas of the s…
 
 ≠ drifted   Deployment web/web                               apps/web/web.yaml:1
-    ~ spec.replicas  3 → 5
+    ~ spec.replicas  Git 3 → live 5
       by  kubectl (Update, scale), alice@example.com, 3 minutes ago · 2026-11-22
           08:57 UTC
       git apps/web/deploy.yaml:8 4f0c1a2b Ada Lovelace, 2 hours ago “Run three …
-    ~ spec.template.spec.containers[name=web].image  nginx:1.25 → nginx:1.26
+    ~ spec.template.spec.containers[name=web].image
+      Git nginx:1.25 → live nginx:1.26
       by  kubectl-edit (Update), 8 minutes ago · 2026-11-22 08:52 UTC
       git apps/web/deploy.yaml:14 4f0c1a2b Ada Lovelace, 2 hours ago “Run three…
     + spec.template.spec.containers[name=web].env[name=DEBUG]
-      not in Git → {"name": "DEBUG", "value": "1"}
+      not in Git → live {"name": "DEBUG", "value": "1"}
       by  kubectl-edit (Update), 8 minutes ago · 2026-11-22 08:52 UTC
-    - metadata.labels["app.kubernetes.io/part-of"]  shop → gone
+    - metadata.labels["app.kubernetes.io/part-of"]  Git shop → gone
       by  nobody named in managedFields
       git apps/web/deploy.yaml:6 4f0c1a2b Ada Lovelace, 2 hours ago “Run three …
 
 ≠ drifted   ConfigMap web/web-config                  apps/web/web-config.yaml:1
     ~ data["nginx.conf"]
+        - Git, + live
         @@ line 2 @@
            listen 80;
            server_name shop.example.com;
@@ -128,7 +130,7 @@ def test_a_terminal_without_unicode_still_shows_everything():
     stream.flush()
     text = raw.getvalue().decode("ascii")
     assert "! drifted   Deployment web/web" in text
-    assert "3 -> 5" in text
+    assert "Git 3 -> live 5" in text
     assert "OK in sync  ingress on prod" in text
 
 
@@ -141,18 +143,18 @@ def test_no_line_is_wider_than_the_terminal(width):
 
 def test_values_that_look_alike_are_distinguished():
     """The text "5" is not the number 5, an empty text is not null, a blank at the end is one."""
-    assert '"5" → 5' in shown(field_of("5", 5))
-    assert '"" → null' in shown(field_of("", None))
-    assert '"a " → a' in shown(field_of("a ", "a"))
-    assert '"true" → true' in shown(field_of("true", True))
-    assert r"a\xa0b → a b" in shown(field_of("a\xa0b", "a b"))
+    assert 'Git "5" → live 5' in shown(field_of("5", 5))
+    assert 'Git "" → live null' in shown(field_of("", None))
+    assert 'Git "a " → live a' in shown(field_of("a ", "a"))
+    assert 'Git "true" → live true' in shown(field_of("true", True))
+    assert r"Git a\xa0b → live a b" in shown(field_of("a\xa0b", "a b"))
 
 
 def test_long_values_show_the_part_that_differs():
     """Two digests of one image differ at their end."""
     start = "registry.example.com/shop/web@sha256:" + "0" * 80
     text = shown(field_of(start + "aaaa", start + "bbbb"))
-    assert "0aaaa → …" in text
+    assert "0aaaa → live …" in text
     assert "0bbbb" in text
 
 

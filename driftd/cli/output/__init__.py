@@ -43,11 +43,10 @@ def write_reports(
     stream = stream or sys.stdout
     match output:
         case Format.TABLE:
-            from rich.console import Console  # noqa: PLC0415 - see above
-
+            from driftd.cli.output.lines import console_for  # noqa: PLC0415 - see above
             from driftd.cli.output.table import print_reports  # noqa: PLC0415 - see above
 
-            print_reports(Console(file=stream), reports, now=now or datetime.now(UTC), show_all=show_all)
+            print_reports(console_for(stream), reports, now=now or datetime.now(UTC), show_all=show_all)
         case Format.JSON:
             from driftd.cli.output import json  # noqa: PLC0415 - see above
 

@@ -54,9 +54,11 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
 
 
-def change(field: FieldDrift, width: int = 120) -> str:
-    """`3 → 5`, `not in Git → debug`, `web → gone`; each side in at most `width` characters."""
-    return " → ".join(sides(field, width))
+def change(field: FieldDrift) -> str:
+    """`Git 3 → live 5`, `not in Git → live debug`, `Git web → gone`."""
+    desired, live = sides(field)
+    git = desired if field.change is Change.ADDED else f"Git {desired}"
+    return f"{git} → {live if field.change is Change.REMOVED else f'live {live}'}"
 
 
 def sides(field: FieldDrift, width: int = 120) -> tuple[str, str]:

@@ -69,6 +69,6 @@ def explanation_json(ref: ResourceRef, fields: Sequence[Explanation]) -> str:
 
 
 def _values(field: Explanation) -> str:
-    desired = "not declared" if field.desired is None else describe.shorten(describe.scalar(field.desired), _WIDTH)
-    live = "not there" if field.live is None else describe.shorten(describe.scalar(field.live), _WIDTH)
-    return f"{desired} → {live}" if field.desired != field.live else live
+    desired = "nothing" if field.desired is None else describe.shorten(describe.scalar(field.desired), _WIDTH)
+    live = "nothing" if field.live is None else describe.shorten(describe.scalar(field.live), _WIDTH)
+    return f"Git {desired} → live {live}" if field.desired != field.live else live

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 MIN_WIDTH = 40
 """Minimum width of the layout, in columns."""
+
+UNLIMITED = 1 << 16
+"""The width where nobody looks at columns: nothing is cut, and hardly anything wrapped."""
 
 _BATCH_SIZE = 100
 """Lines per print, each of which has an overhead."""
@@ -28,6 +33,12 @@ class Line:
     indent: int = 0
     hang: int = 0
     cut: bool = False
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console as wide as the terminal. A pipe or a file has as many columns as it takes, unless COLUMNS is set."""
+    limited = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, highlight=False, width=None if limited else UNLIMITED)
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:

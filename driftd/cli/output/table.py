@@ -11,7 +11,7 @@ from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import Side, difference, needs_lines
-from driftd.cli.output.lines import MIN_WIDTH, Line, print_lines
+from driftd.cli.output.lines import MIN_WIDTH, UNLIMITED, Line, print_lines
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
@@ -159,6 +159,8 @@ class _Layout:
         )
         if needs_lines(field, self.width - 24):
             yield Line(head, indent=4, hang=6)
+            if field.change is Change.CHANGED:
+                yield Line(Text("- Git, + live", style=_DIM), indent=8)
             for line in difference(field):
                 yield Line(Text(str(line), style=_SIDE_STYLES[line.side]), indent=8, hang=10)
         else:
@@ -172,11 +174,9 @@ class _Layout:
 
     def _values(self, field: FieldDrift, width: int) -> Text:
         desired, live = describe.sides(field, width)
-        return Text.assemble(
-            (desired, _DIM if field.change is Change.ADDED else "red"),
-            (" → ", _DIM),
-            (live, _DIM if field.change is Change.REMOVED else "green"),
-        )
+        git = (desired, _DIM) if field.change is Change.ADDED else Text.assemble(("Git ", _DIM), desired)
+        there = (live, _DIM) if field.change is Change.REMOVED else Text.assemble(("live ", _DIM), (live, "bold"))
+        return Text.assemble(git, (" → ", _DIM), there)
 
     def _authors(self, field: FieldDrift) -> Iterator[Line]:
         """Who changed the field in the cluster, and who declared it in Git where that is known."""
@@ -205,6 +205,9 @@ class _Layout:
         """`right` at the right edge of the line, or on the next line where it does not fit."""
         if right is None:
             yield Line(left, hang=12)
+            return
+        if self.width == UNLIMITED:
+            yield Line(Text.assemble(left, "  ", (right, _DIM)))
             return
         gap = self.width - left.cell_len - Text(right).cell_len
         if gap >= 2:
