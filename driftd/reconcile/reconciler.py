@@ -84,9 +84,10 @@ class Reconciler:
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
         self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, now, background)
-        self._planner = Planner(app, Borders.of(app, view.cluster.namespace), now)
+        borders = Borders.of(app, view.cluster.namespace)
+        self._planner = Planner(app, borders, now)
         self._executor = Executor(app, view, store, now, check_lease)
-        self._rollout = RolloutTracker(app, store, self._targets, now, shared.monotonic)
+        self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None
         self._full_pass_due = True
         self._plans_open = True  # an earlier process may have left some

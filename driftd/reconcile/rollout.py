@@ -15,6 +15,7 @@ from driftd.model.plan import Action, Mode, Outcome, RollbackMode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
+from driftd.policy.borders import Borders
 from driftd.policy.lifecycle import Rollout, Sighting
 from driftd.reconcile.scan import Scan
 from driftd.repair.target import Target, TargetSelector
@@ -68,12 +69,14 @@ class RolloutTracker:
         app: App,
         store: Store,
         targets: TargetSelector,
+        borders: Borders,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
     ) -> None:
         self._app = app
         self._store = store
         self._targets = targets
+        self._borders = borders
         self._now = now
         self._monotonic = monotonic
         self._tracked: _Tracked | None = None
@@ -114,13 +117,17 @@ class RolloutTracker:
     async def _track(self, target: Target, before: Scan) -> _Tracked:
         key = (target.record.digest, target.hold is not None)
         if self._tracked is None or self._tracked.target != key:
-            changed = await self._changed(target, before)
+            changed = {ref for ref in await self._changed(target, before) if self._is_applied_here(ref)}
             unhealthy = {health.ref for health in before.unhealthy}
             if not self._is_lasting:
                 unhealthy -= changed
             to_apply = set[ResourceRef]() if target.is_in_cluster else set(changed)
             self._tracked = _Tracked(key, changed, to_apply, unhealthy)
         return self._tracked
+
+    def _is_applied_here(self, ref: ResourceRef) -> bool:
+        """Whether an object is part of the app's rollout: what lies outside of its borders is never written."""
+        return self._app.mode is Mode.OBSERVE or self._borders.outside(ref) is None
 
     async def _changed(self, target: Target, scan: Scan) -> AbstractSet[ResourceRef]:
         """The objects that the target declares otherwise than the revision before it; all of them where it is held.

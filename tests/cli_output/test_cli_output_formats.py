@@ -90,7 +90,9 @@ def test_junit_has_a_suite_per_app_and_a_case_per_object():
     deployment = web.find("testcase[@name='Deployment web/web']")
     assert (deployment.get("file"), deployment.get("line")) == ("apps/web/web.yaml", "1")
     assert deployment.find("failure").get("message") == "drifted: 4 fields"
-    assert "spec.replicas: Git 3 → live 5 (kubectl (Update, scale), alice@example.com" in deployment.find("failure").text
+    assert (
+        "spec.replicas: Git 3 → live 5 (kubectl (Update, scale), alice@example.com" in deployment.find("failure").text
+    )
     assert "-  gzip on;" in web.find("testcase[@name='ConfigMap web/web-config']/failure").text
     assert web.find("testcase[@name='ServiceMonitor web/web']/error").text == "cannot get servicemonitors: Forbidden"
     assert web.find("testcase[@name='Job web/migrate']/skipped") is not None

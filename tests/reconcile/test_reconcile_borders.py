@@ -6,7 +6,8 @@ import pytest
 
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
-from tests.support.world import World, statuses
+from driftd.model.revision import RevisionState
+from tests.support.world import World, statuses, until
 from tests.support.worlds import OpenWorld
 
 ELSEWHERE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: elsewhere, namespace: kube-system}\n"
@@ -32,6 +33,17 @@ async def test_a_folder_cannot_give_its_app_more_than_its_own_namespace(open_wor
         assert found["ClusterRoleBinding/everything"] is Status.MISSING
         assert found["ConfigMap/web"] is Status.IN_SYNC
         assert not [write for write in world.requests.writes if "kube-system" in write]
+
+
+async def test_what_lies_outside_keeps_no_revision_from_becoming_good(open_world: OpenWorld) -> None:
+    """It is never applied, and so no part of the rollout."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await _deploy(world)
+
+        async def is_good() -> bool:
+            return (await world.watch(seconds=10)).state is RevisionState.GOOD
+
+        await until(is_good, "the good revision")
 
 
 @pytest.mark.parametrize(
