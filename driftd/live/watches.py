@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from driftd.diff.autoscaler import scale_target
+from driftd.health.runs import runs_to_an_end
 from driftd.kube.cache import CachedObject, Freshness, LiveCache, ObjectChange
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
@@ -54,6 +55,7 @@ class ClusterWatches:
         self._trim_after = trim_after
         self._trimming: asyncio.Task[None] | None = None
         self._keep_all = True
+        self._deleted: dict[ResourceRef, CachedObject] = {}
         self.actors = ActorLog()
 
     async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader:
@@ -70,6 +72,10 @@ class ClusterWatches:
     def drain_changes(self, app: str) -> set[ResourceRef] | None:
         """The app's objects that have changed since the last call; None if any of them may have."""
         return self._dirty.pop(app, set())
+
+    def last_seen(self, ref: ResourceRef) -> JsonObject | None:
+        """The last version of a declared Job or Pod that was deleted, and has not come back."""
+        return _content(self._deleted.get(ref))
 
     async def close(self) -> None:
         if self._trimming is not None:
@@ -100,6 +106,7 @@ class ClusterWatches:
             apps = (*self._apps_by_ref.get(ref, ()), app)
             self._apps_by_ref[ref] = shared.setdefault(apps, apps)
         for ref in self._refs.get(app, set()) - refs:
+            self._deleted.pop(ref, None)
             self._apps_by_ref[ref] = tuple([other for other in self._apps_by_ref[ref] if other != app])
             if not self._apps_by_ref[ref]:
                 del self._apps_by_ref[ref]
@@ -135,6 +142,10 @@ class ClusterWatches:
                     self._mark_dirty(scaled)
         if change.ref in self._apps_by_ref:
             self.actors.record_change(change.ref, old, new, self._now())
+            if new is not None:
+                self._deleted.pop(change.ref, None)
+            elif old is not None and runs_to_an_end(change.ref):
+                self._deleted[change.ref] = old
             self._mark_dirty(change.ref)
 
     def _mark_dirty(self, ref: ResourceRef) -> None:

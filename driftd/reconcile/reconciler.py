@@ -13,6 +13,7 @@ from driftd.attribution.git_attribution import GitAttribution
 from driftd.desired.source import SourceState
 from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
+from driftd.detect.runs import Runs
 from driftd.diff.compare import Comparison
 from driftd.incidents.findings import PassRecord
 from driftd.incidents.recorder import Recorder
@@ -83,7 +84,8 @@ class Reconciler:
         self._targets = TargetSelector(app, store, now)
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
-        self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, now, background)
+        runs = Runs(app.name, store, now)
+        self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
         self._planner = Planner(app, borders, now)
         self._executor = Executor(app, view, store, now, check_lease)

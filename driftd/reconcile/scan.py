@@ -16,6 +16,7 @@ from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
 from driftd.detect.health import with_health
 from driftd.detect.orphans import orphans
+from driftd.detect.runs import Runs
 from driftd.detect.verdict_cache import VerdictCache
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
@@ -45,6 +46,8 @@ class Watches(Protocol):
     def actors(self) -> ActorLog: ...
 
     def drain_changes(self, app: str) -> set[ResourceRef] | None: ...
+
+    def last_seen(self, ref: ResourceRef) -> JsonObject | None: ...
 
     async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader: ...
 
@@ -80,12 +83,14 @@ class Scanner:
         detector: Detector,
         attribution: GitAttribution,
         inventory: Inventory,
+        runs: Runs,
         now: Callable[[], datetime],
         background: Background | None = None,
     ) -> None:
         self._detector = detector
         self._attribution = attribution
         self._inventory = inventory
+        self._runs = runs
         self._now = now
         self._watches = background.watches if background is not None else None
         self._mapper = RestMapper(detector.app, detector.view)
@@ -169,7 +174,8 @@ class Scanner:
 
     async def _assess(self, items: Sequence[MappedManifest], desired: Desired, reader: Reader, *, enrich: bool) -> None:
         versions = [reader.version_of(item) for item in items]
-        assessments = self._attributed(with_health(await self._detector.assess(items, reader)))
+        assessments = with_health(await self._detector.assess(items, reader))
+        assessments = self._attributed(await self._with_runs(assessments))
         self._attribution.observe(assessments)
         verdicts = (
             await self._attribution.enrich(desired.revision, assessments)
@@ -179,6 +185,11 @@ class Scanner:
         self._verdicts.update(assessments, versions, verdicts)
         if not enrich and self._enricher is not None:
             self._enricher.enqueue(desired.revision, assessments, versions, reader)
+
+    async def _with_runs(self, assessments: list[Assessment]) -> list[Assessment]:
+        if self._watches is None:
+            return await self._runs.resolve(assessments)
+        return await self._runs.resolve(assessments, self._watches.last_seen)
 
     def _attributed(self, assessments: list[Assessment]) -> list[Assessment]:
         """With who changed it, where the watches and the audit log know more than the objects themselves."""

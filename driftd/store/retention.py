@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, s
 
 from driftd.model.command import CommandState
 from driftd.model.revision import RevisionState
-from driftd.store import manifest_sets
+from driftd.store import manifest_sets, runs
 from driftd.store import revisions as revisions_of
 from driftd.store.records import DeliveryState, Pruned
 from driftd.store.schema import commands, deliveries, history, holds, incidents, notifications, operations, revisions
@@ -52,6 +52,7 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
         row.digest for row in connection.execute(select(revisions.c.id, revisions.c.digest)).all() if row.id in kept
     }
     gone_sets = manifest_sets.keep_only(connection, digests)
+    runs.prune(connection)
     if gone_revisions or gone_sets:
         revisions_of.bump_version(connection)
     oldest = now - keep.history

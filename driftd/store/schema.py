@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The number of the last migration. An older driftd refuses a database with a higher one than its own."""
 
 
@@ -333,6 +333,22 @@ commands = Table(
     Column("result", Document),
     Column("document", Document, nullable=False),
     Index("commands_by_state", "state", "app"),
+)
+
+# The Jobs and Pods that run to an end, and may be gone after it. `digest` is that of the manifest at which each was
+# seen.
+runs = Table(
+    "runs",
+    metadata,
+    Column("app", String(255), primary_key=True),
+    Column("api_group", Term, primary_key=True),
+    Column("kind", Term, primary_key=True),
+    Column("namespace", Term, primary_key=True),
+    Column("name", Term, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", PlainText, nullable=False),
+    Column("time", Instant, nullable=False),
 )
 
 leases = Table(

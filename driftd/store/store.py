@@ -13,8 +13,9 @@ from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
-from driftd.model.resource import JsonObject, Manifest
+from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.model.revision import Revision, RevisionState
+from driftd.model.run import Run
 from driftd.store import (
     actions,
     commands,
@@ -26,6 +27,7 @@ from driftd.store import (
     reports,
     retention,
     revisions,
+    runs,
     timeline,
     verdicts,
 )
@@ -157,6 +159,14 @@ class Store:
         Only the difference is read and decoded. Raises: StoreError: the revision's manifests are not kept (any more).
         """
         return await self._database.read(lambda c: manifest_sets.difference(c, digest, others))
+
+    async def runs(self, app: str) -> Mapping[ResourceRef, Run]:
+        """The runs of the app's Jobs and Pods, each as it was last seen."""
+        return await self._database.read(lambda c: runs.read(c, app))
+
+    async def record_runs(self, app: str, seen: Sequence[Run]) -> None:
+        """Record runs in place of what was known of the same objects."""
+        await self._database.write(lambda c: runs.record(c, app, seen))
 
     # Holds
 

@@ -228,3 +228,38 @@ def test_any_status_gives_a_health_and_a_reason_if_not_healthy(kind: str, spec: 
     """Fields that an API server may omit or return as null break nothing."""
     result = health(ref(kind), {"metadata": {"name": "web", "generation": 1}, "spec": spec, "status": status})
     assert bool(result.message) is (result.state is not HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "status", "own_pace"),
+    [
+        ("Job", {}, {"active": 1}, True),
+        ("Job", {"activeDeadlineSeconds": 5}, condition("Failed", "True"), False),
+        ("Deployment", {"paused": True, "replicas": 2}, {**ROLLED_OUT, "updatedReplicas": 0}, True),
+        ("Deployment", {"replicas": 2}, {**ROLLED_OUT, "updatedReplicas": 0}, False),
+        ("StatefulSet", {"replicas": 2}, {**ROLLED_OUT, "readyReplicas": 0}, False),
+    ],
+)
+def test_a_running_job_and_a_paused_rollout_have_a_pace_of_their_own(
+    kind: str, spec: dict[str, Any], status: dict[str, Any], own_pace: bool
+) -> None:
+    """No deadline of a revision applies to them."""
+    result = health(ref(kind), {"metadata": {"name": "web", "generation": 1}, "spec": spec, "status": status})
+    assert result.state is not HEALTHY
+    assert result.own_pace is own_pace
+
+
+def test_an_object_that_is_being_deleted_has_a_pace_of_its_own() -> None:
+    """Its finalizers decide."""
+    assert health(ref("ConfigMap"), {"metadata": {"name": "web", "deletionTimestamp": "2026-11-22T08:00:00Z"}}).own_pace
+
+
+def test_a_restart_is_another_rollout_and_scaling_is_not() -> None:
+    """An autoscaler that goes on scaling a broken release must not give it its deadline anew each time."""
+
+    def rollout(**spec: Any) -> str:
+        return health(ref("Deployment"), {"metadata": {"generation": 2}, "spec": spec, "status": {}}).rollout
+
+    template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-22T08:00:00Z"}}}
+    assert rollout(replicas=2, template={}) == rollout(replicas=3, template={})
+    assert rollout(replicas=2, template={}) != rollout(replicas=2, template=template)
