@@ -25,16 +25,43 @@ Patterns = str | Annotated[list[str], Field(min_length=1)]
 _CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager", "cel")
 
 
+class WritesConfig(Section):
+    """Undeclared fields that are the work of a controller. `*` is any run of characters."""
+
+    manager: Patterns = Field(description="The controller's field manager, or several.", examples=["cost-controller"])
+    path: Patterns = Field(
+        description="The fields that it writes: the whole path.",
+        examples=['metadata.annotations["cost.example.com/*"]'],
+    )
+    kind: Patterns | None = Field(default=None, description="The kinds of the objects; left out, all.")
+
+
+class MarksConfig(Section):
+    """Fields by which a deployer knows the objects that it deploys. `*` is any run of characters."""
+
+    manager: Patterns = Field(description="The deployer's field manager, or several.", examples=["ci-*"])
+    path: Patterns = Field(description="The fields: the whole path.", examples=['metadata.labels["ci.example.com/*"]'])
+
+
 class ManagersConfig(Section):
-    """Who is who in managedFields, beyond what driftd knows by itself. `*` is any run of characters."""
+    """Who is who in managedFields, beyond what driftd knows by itself. `*` is any run of characters.
+
+    Any client may choose any name: prefer `writes`, which names fields, to `controllers`, which trusts with all.
+    """
 
     controllers: tuple[str, ...] = Field(
         default=(),
-        description="Managers whose own fields are their work, and nobody's drift.",
+        description="Managers whose own fields are their work, all of them, and nobody's drift.",
         examples=[["my-operator"]],
+    )
+    writes: tuple[WritesConfig, ...] = Field(
+        default=(), description="Controllers that are trusted with some fields, which is the safer way."
     )
     deployers: tuple[str, ...] = Field(
         default=(), description="Managers that deploy manifests, as a pipeline of your own does.", examples=[["ci-*"]]
+    )
+    marks: tuple[MarksConfig, ...] = Field(
+        default=(), description="What your deployers put on all that they deploy, without Git declaring it."
     )
 
 

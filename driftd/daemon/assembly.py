@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
-from driftd.diff.rules.field_managers import DEFAULT_MANAGERS
+from driftd.diff.rules.field_managers import Controller, DeployerRow, Managers, WrittenFields, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRuleSet, parse_rules
 from driftd.git.source import Auth, BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
 from driftd.kube.kubeconfig import ClusterAccess
@@ -16,6 +16,7 @@ from driftd.model.app import App, RenderOptions
 
 if TYPE_CHECKING:  # the configuration takes a quarter of a second to import, and not every command has one
     from driftd.config.app import AppConfig
+    from driftd.config.ignore import ManagersConfig
     from driftd.config.settings import ClusterConfig, Config
     from driftd.config.source import SourceConfig
 
@@ -75,9 +76,23 @@ def comparison_of(config: Config | None, key: bytes) -> Comparison:
     if config is None:
         return Comparison(Redactor(key))
     rules = parse_rules([rule.model_dump(exclude_none=True) for rule in config.ignore])
-    extra = config.managers
-    managers = DEFAULT_MANAGERS.extended(controllers=extra.controllers, deployers=extra.deployers)
-    return Comparison(Redactor(key), managers, ignore_rules=IgnoreRuleSet(rules))
+    return Comparison(Redactor(key), _managers(config.managers), ignore_rules=IgnoreRuleSet(rules))
+
+
+def _managers(extra: ManagersConfig) -> Managers:
+    """The field managers that driftd knows, and those of the configuration."""
+    controllers = [Controller((pattern,), WrittenFields()) for pattern in extra.controllers]
+    controllers += [
+        Controller(_listed(row.manager), WrittenFields(_listed(row.path), _listed(row.kind or ())))
+        for row in extra.writes
+    ]
+    deployers = [DeployerRow((pattern,)) for pattern in extra.deployers]
+    deployers += [DeployerRow(_listed(row.manager), _listed(row.path)) for row in extra.marks]
+    return built_in_managers().extended(controllers=tuple(controllers), deployers=tuple(deployers))
+
+
+def _listed(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _ref(source: SourceConfig) -> Ref:

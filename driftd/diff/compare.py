@@ -12,7 +12,7 @@ from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
-from driftd.diff.rules.field_managers import DEFAULT_MANAGERS, Managers
+from driftd.diff.rules.field_managers import Managers, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import Ownership, undeclared_drift
@@ -36,7 +36,7 @@ class Comparison:
     """How objects are compared: known managers, rules for differences that do not count, and redaction of Secrets."""
 
     redactor: Redactor
-    managers: Managers = DEFAULT_MANAGERS
+    managers: Managers = field(default_factory=built_in_managers)
     rules: tuple[BuiltInRule, ...] = field(default=BUILT_IN_RULES)
     ignore_rules: IgnoreRuleSet = field(default_factory=IgnoreRuleSet)
 
@@ -121,7 +121,8 @@ class Comparison:
         drifts.extend(drift for drift in undeclared if drift.path not in paths)
         if not drifts:
             return []
-        context = RuleContext(manifest.ref, body, autoscaler, frozenset(format_path(drift.path) for drift in drifts))
+        drifted = frozenset(format_path(drift.path) for drift in drifts)
+        context = RuleContext(manifest.ref, body, self.managers, autoscaler, drifted)
         return [self._with_rule(drift, context, declared, live, schema) for drift in drifts]
 
     def _ownership(

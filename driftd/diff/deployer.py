@@ -9,7 +9,7 @@ from typing import Any
 
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import ManagedFieldsEntry
-from driftd.diff.rules.field_managers import DEFAULT_MANAGERS, Managers, is_gitops_controller
+from driftd.diff.rules.field_managers import Managers
 from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
 from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import is_equivalent
@@ -37,7 +37,7 @@ class Deployer:
     def operation(self) -> str | None:
         return self.entry.owner.operation if self.entry else None
 
-    def wrote(self, entry: ManagedFieldsEntry) -> bool:
+    def wrote(self, entry: ManagedFieldsEntry, managers: Managers) -> bool:
         """Whether the undeclared fields of an entry come from the deployer's own requests.
 
         An Update by the deployer owns the server's defaults and the fields that admission set. So does an Update under
@@ -51,7 +51,9 @@ class Deployer:
             return True
         if not own.is_apply or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
             return False
-        return is_gitops_controller(own.owner.manager) or entry.owner.time == own.owner.time or entry.at_creation
+        if entry.owner.time == own.owner.time or entry.at_creation:
+            return True
+        return not managers.is_of_people(own.owner)
 
 
 def find_deployer(
@@ -59,7 +61,7 @@ def find_deployer(
     declared: Mapping[str, Any],
     schema: Schema | None,
     entries: Sequence[ManagedFieldsEntry],
-    managers: Managers = DEFAULT_MANAGERS,
+    managers: Managers,
 ) -> Deployer:
     """The manager that deploys an object: by its share of the declared fields, operation, name, and the creation.
 

@@ -145,7 +145,7 @@ def _verdict_and_rule(leaf: _Leaf, owner: FieldOwner | None, ownership: Ownershi
         return "undeclared", "the API server's default"
     if owner is None:
         return "undeclared", "nobody owns it: the API server made it"
-    if ownership.managers.is_trusted(owner, ownership.kind, ""):
+    if ownership.is_work_of_controller(owner, leaf.path):
         return "undeclared", "a controller's work"
     if owner.manager == ownership.deployer.manager:
         return "undeclared", "came with the deployer's own request: a default, or by admission"

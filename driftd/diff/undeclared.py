@@ -44,6 +44,13 @@ class Ownership:
         entry = self.deployer.entry
         return entry.fields if entry is not None and entry.is_apply else None
 
+    def is_work_of_controller(self, owner: FieldOwner, path: FieldPath) -> bool:
+        """Whether the undeclared field at `path` is the work of its owner, and that is a controller."""
+        entry = self.deployer.entry
+        if entry is not None and owner is entry.owner:
+            return False
+        return self.managers.is_work(owner, self.kind, format_path(path))
+
 
 def undeclared_drift(
     desired: dict[str, Any],
@@ -61,11 +68,7 @@ def undeclared_drift(
     search = _Search(ownership)
     converted: FieldOwner | None = None
     for entry in ownership.entries:
-        if (
-            entry.owner.subresource == "status"
-            or ownership.managers.is_trusted(entry.owner)
-            or ownership.deployer.wrote(entry)
-        ):
+        if ownership.managers.writes_everything(entry.owner) or ownership.deployer.wrote(entry, ownership.managers):
             continue
         if inconclusive or entry is not ownership.deployer.entry:
             search.search_entry(entry.fields, desired, live, schema, None, _EMPTY, entry.owner)
@@ -344,7 +347,7 @@ class _Search:
         return FieldOwner(deployer.manager or "kubectl-client-side-apply", deployer.operation or "Update")
 
     def _add(self, path: FieldPath, value: Json, at: DocumentPath, owner: FieldOwner | None) -> None:
-        if owner is not None and self.ownership.managers.is_trusted(owner, self.ownership.kind, format_path(path)):
+        if owner is not None and self.ownership.is_work_of_controller(owner, path):
             return
         self.drifts[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
 

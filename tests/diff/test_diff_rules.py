@@ -133,6 +133,53 @@ def test_an_injected_certificate_is_no_drift(declared: str | None, manager: str,
     assert drifts(desired, after, schema) == expected
 
 
+@pytest.mark.parametrize(
+    ("manager", "key", "drift"),
+    [
+        ("admissionsenforcer", "kubernetes.azure.com/managedby", False),
+        ("admissionsenforcer", "example.com/mine", True),
+        ("kubectl-edit", "kubernetes.azure.com/managedby", True),
+    ],
+)
+def test_only_the_platforms_own_condition_of_a_webhook_is_no_drift(manager: str, key: str, drift: bool) -> None:
+    """AKS adds it to every webhook, and nobody can take it out. Other conditions under its name are somebody's."""
+    hook = {"name": "a.b.c", "clientConfig": {"url": "https://a.example.com"}, "sideEffects": "None",
+            "admissionReviewVersions": ["v1"]}  # fmt: skip
+    desired = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+               "metadata": {"name": "w"}, "webhooks": [hook]}  # fmt: skip
+    schema = schema_of("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
+    live = deployed(desired, schema)
+    condition = {"key": key, "operator": "NotIn", "values": ["aks"]}
+    live["webhooks"][0]["namespaceSelector"] = {"matchExpressions": [condition]}
+    fields = owned("f:webhooks", 'k:{"name":"a.b.c"}', "f:namespaceSelector")
+    expected = [("webhooks[name=a.b.c].namespaceSelector", "added")] if drift else []
+    assert drifts(desired, changed_manually(live, fields, manager), schema) == expected
+
+
+@pytest.mark.parametrize(("manager", "drift"), [("pilot-discovery", False), ("kubectl-edit", True)])
+def test_istio_arms_its_own_webhook(manager: str, drift: bool) -> None:
+    """From Ignore to Fail, as soon as it can answer."""
+    hook = {"name": "rev.validation.istio.io", "clientConfig": {"url": "https://a.example.com"}, "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore"}  # fmt: skip
+    desired = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+               "metadata": {"name": "w"}, "webhooks": [hook]}  # fmt: skip
+    schema = schema_of("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
+    live = deployed(desired, schema)
+    live["webhooks"][0]["failurePolicy"] = "Fail"
+    fields = owned("f:webhooks", 'k:{"name":"rev.validation.istio.io"}', "f:failurePolicy")
+    expected = [("webhooks[name=rev.validation.istio.io].failurePolicy", "changed")] if drift else []
+    assert drifts(desired, changed_manually(live, fields, manager), schema) == expected
+
+
+def test_a_request_to_look_again_is_no_drift() -> None:
+    """`flux reconcile` leaves it on the object that it asks for."""
+    note = "reconcile.fluxcd.io/requestedAt"
+    live = deployed(deployment(), SCHEMA)
+    live["metadata"]["annotations"] = {note: "2026-01-01T00:00:00Z"}
+    after = changed_manually(live, owned("f:metadata", "f:annotations", f"f:{note}"), "flux")
+    assert drifts(deployment(), after, SCHEMA) == []
+
+
 @pytest.mark.parametrize(("manager", "drift"), [("clusterrole-aggregation-controller", False), ("kubectl-edit", True)])
 def test_the_rules_of_an_aggregated_role_belong_to_its_controller(manager: str, drift: bool) -> None:
     """A manual change is drift until the controller reverts it."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from driftd.diff.normalise import LAST_APPLIED
-from driftd.diff.rules.field_managers import Managers
+from driftd.diff.rules.field_managers import Controller, WrittenFields, built_in_managers
 from driftd.model.drift import Status
 from driftd.model.path import format_path
 from driftd.model.resource import Manifest, Source
@@ -113,12 +113,45 @@ def test_a_default_that_was_set_manually_is_no_drift(live: JsonObject) -> None:
     assert drifts(deployment(), after, SCHEMA) == [(f"{PATH}.imagePullPolicy", "added")]
 
 
-@pytest.mark.parametrize("manager", ["kube-controller-manager", "kubelet", "cloud-controller-manager"])
-def test_changes_by_kubernetes_itself_are_no_drift(live: JsonObject, manager: str) -> None:
-    """In whatever field."""
-    live["metadata"]["finalizers"] = ["service.kubernetes.io/load-balancer-cleanup"]
-    fields = owned("f:metadata", "f:finalizers", 'v:"service.kubernetes.io/load-balancer-cleanup"')
+@pytest.mark.parametrize(
+    "manager", ["controller", "manager", "source-controller", "Go-http-client", "OpenAPI-Generator"]
+)
+def test_a_finalizer_of_a_program_is_no_drift(live: JsonObject, manager: str) -> None:
+    """Controllers have all sorts of names, and a finalizer is what its controller waits for. A person's is drift."""
+    live["metadata"]["finalizers"] = ["ingress.k8s.aws/resources"]
+    fields = owned("f:metadata", "f:finalizers", 'v:"ingress.k8s.aws/resources"')
     assert drifts(deployment(), changed_manually(live, fields, manager), SCHEMA) == []
+    by_hand = changed_manually(live, fields, "kubectl-patch")
+    assert drifts(deployment(), by_hand, SCHEMA) == [("metadata.finalizers[=ingress.k8s.aws/resources]", "added")]
+
+
+CLAIMED = (
+    "kubelet", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "cloud-controller-manager", "kubeadm",
+    "k3s", "rke2", "istiod", "linkerd-proxy-injector", "cert-manager-cainjector", "keda-operator", "vpa-updater",
+    "PrometheusOperator", "crossplane", "Reloader", "external-secrets", "argo-rollouts", "deployment-controller",
+    "horizontal-pod-autoscaler", "manager", "some-operator", "flagger", "provider-aws", "csi-provisioner",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("manager", CLAIMED)
+def test_a_name_that_anybody_may_choose_hides_nothing_of_a_pods_template(manager: str) -> None:
+    """`kubectl patch --field-manager=kubelet` with hostPID and a privileged container."""
+    live = deployed(deployment(), SCHEMA)
+    pod_spec(live)["hostPID"] = True
+    pod_spec(live)["containers"][0]["securityContext"] = {"privileged": True}
+    pod_spec(live)["containers"][0]["env"] = [{"name": "MINER", "value": "on"}]
+    live["spec"]["template"]["metadata"]["annotations"] = {"example.com/a": "b"}
+    template = merged(
+        owned("f:spec", "f:hostPID"),
+        owned("f:spec", "f:containers", CONTAINER[-1], "f:securityContext", "f:privileged"),
+        owned("f:spec", "f:containers", CONTAINER[-1], "f:env", 'k:{"name":"MINER"}', "f:value"),
+        owned("f:metadata", "f:annotations", "f:example.com/a"),
+    )
+    after = changed_manually(live, {"f:spec": {"f:template": template}}, manager)
+    assert {path for path, _ in drifts(deployment(), after, SCHEMA)} == {
+        f"{PATH}.env[name=MINER].value", f"{PATH}.securityContext.privileged", "spec.template.spec.hostPID",
+        'spec.template.metadata.annotations["example.com/a"]',
+    }  # fmt: skip
 
 
 def test_a_controller_is_trusted_with_its_own_fields_only(live: JsonObject) -> None:
@@ -139,7 +172,8 @@ def test_a_controller_that_the_configuration_names_is_trusted() -> None:
     pod_spec(live)["hostPID"] = True
     after = changed_manually(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "our-operator-7")
     manifest = Manifest.of(deployment(), Source("a.yaml", 1))
-    trusting = replace(COMPARISON, managers=Managers().extended(controllers=("our-operator-*",)))
+    trusted = (Controller(("our-operator-*",), WrittenFields()),)
+    trusting = replace(COMPARISON, managers=built_in_managers().extended(controllers=trusted))
     assert COMPARISON.verdict(manifest, after, SCHEMA).status is Status.DRIFTED
     assert trusting.verdict(manifest, after, SCHEMA).status is Status.IN_SYNC
 
@@ -162,6 +196,36 @@ def test_a_later_update_in_the_name_of_an_interactive_tool_is_drift() -> None:
     live["metadata"]["labels"]["team"] = "x"
     after = changed_manually(live, owned("f:metadata", "f:labels", "f:team"), "kubectl")
     assert drifts(deployment(), after, SCHEMA) == [("metadata.labels.team", "added")]
+
+
+MARKS = [
+    ("argocd-controller", 'metadata.annotations["argocd.argoproj.io/tracking-id"]'),
+    ("argocd-controller", 'metadata.labels["app.kubernetes.io/instance"]'),
+    ("kustomize-controller", 'metadata.labels["kustomize.toolkit.fluxcd.io/name"]'),
+    ("helm-controller", 'metadata.labels["helm.toolkit.fluxcd.io/namespace"]'),
+    ("helm", 'metadata.annotations["meta.helm.sh/release-name"]'),
+    ("kapp", 'metadata.labels["kapp.k14s.io/app"]'),
+    ("kubectl", 'metadata.labels["applyset.kubernetes.io/part-of"]'),
+    ("configsync.gke.io", 'metadata.annotations["configsync.gke.io/resource-id"]'),
+    ("kluctl", 'metadata.labels["kluctl.io/discriminator"]'),
+]
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["server-side apply", "with a record"])
+@pytest.mark.parametrize(("manager", "mark"), MARKS)
+def test_a_deployers_own_mark_is_nobodys_drift(manager: str, mark: str, recorded: bool) -> None:
+    """It stands in no file of Git, and on every object. Set by anybody else, it is drift."""
+    place, key = mark.removesuffix('"]').removeprefix("metadata.").split('["')
+    marked = deployment()
+    marked["metadata"].setdefault(place, {})[key] = "x"
+    live = deployed(marked, SCHEMA, manager, "Update" if recorded and manager != "kubectl" else "Apply")
+    if recorded:
+        live["metadata"].setdefault("annotations", {})[LAST_APPLIED] = json.dumps(marked)
+    assert drifts(deployment(), live, SCHEMA) == []
+    by_hand = deployed(deployment(), SCHEMA, manager)
+    by_hand["metadata"].setdefault(place, {})[key] = "x"
+    after = changed_manually(by_hand, owned("f:metadata", f"f:{place}", f"f:{key}"), "kubectl-label")
+    assert drifts(deployment(), after, SCHEMA) == [(mark, "added")]
 
 
 def test_what_an_apply_owns_and_git_no_longer_declares_is_drift() -> None:

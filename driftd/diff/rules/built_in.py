@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from driftd.diff.autoscaler import ReplicaRange
+from driftd.diff.rules.field_managers import Managers
 from driftd.diff.rules.globs import matches_any
 from driftd.diff.typed.go_fields import DEFAULTS
 from driftd.diff.typed.values import decode_base64
@@ -22,6 +23,7 @@ class RuleContext:
 
     ref: ResourceRef
     declared: JsonObject
+    managers: Managers
     autoscaler: ReplicaRange | None = None
     drifted_paths: frozenset[str] = field(default_factory=frozenset)
 
@@ -114,6 +116,28 @@ def _adds_default_tolerations(drift: FieldDrift, _: RuleContext) -> bool:
     return drift.live[: len(declared)] == declared and added == [t for t in _DEFAULT_TOLERATIONS if t in added]
 
 
+def _is_mark(drift: FieldDrift, context: RuleContext) -> bool:
+    return drift.by is not None and context.managers.is_mark(drift.by, format_path(drift.path))
+
+
+def _enforces_validation(drift: FieldDrift, _: RuleContext) -> bool:
+    return (drift.desired, drift.live) == ("Ignore", "Fail")
+
+
+def _exempts_the_platform(drift: FieldDrift, _: RuleContext) -> bool:
+    """Whether a selector was given only AKS' own conditions, which keep webhooks off its system namespaces."""
+    live, declared = (
+        side.get("matchExpressions") if isinstance(side, dict) else side for side in (drift.live, drift.desired)
+    )
+    if not isinstance(live, list) or not isinstance(declared or [], list):
+        return False
+    added = [expression for expression in live if expression not in (declared or [])]
+    return len(added) == len(live) - len(declared or []) and all(
+        isinstance(expression, dict) and expression.get("key") in _AKS_KEYS and expression.get("operator") == "NotIn"
+        for expression in added
+    )
+
+
 def _is_default_annotation(drift: FieldDrift, _: RuleContext) -> bool:
     if not isinstance(drift.desired, str) or not isinstance(drift.live, str):
         return False
@@ -149,6 +173,7 @@ _DEFAULT_TOLERATIONS: tuple[Json, ...] = tuple(
 )
 _ADDED = frozenset({Change.ADDED})
 _DECLARED = frozenset({Change.CHANGED, Change.REMOVED})
+_AKS_KEYS = ("control-plane", "kubernetes.azure.com/managedby")
 _SCALERS = ("kube-controller-manager", "horizontal-pod-autoscaler", "keda*", "vpa-*")
 _INJECTORS = (
     "cainjector", "cert-manager-cainjector", "kube-controller-manager", "gatekeeper*", "pilot-discovery", "istiod*",
@@ -161,6 +186,21 @@ BUILT_IN_RULES: tuple[BuiltInRule, ...] = (
         "`kubectl rollout restart` only asks for new pods",
         paths=('spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"]',),
         changes=_ADDED,
+    ),
+    BuiltInRule(
+        "reconcile-request",
+        "somebody only asked a controller to look again",
+        paths=(
+            'metadata.annotations["reconcile.fluxcd.io/*At"]', 'metadata.annotations["fluxcd.io/reconcileAt"]',
+            'metadata.annotations["argocd.argoproj.io/refresh"]', "metadata.annotations.force-sync",
+        ),
+        changes=_ADDED,
+    ),
+    BuiltInRule(
+        "deployer-mark",
+        "the deployer marks what it deploys",
+        changes=frozenset({Change.ADDED, Change.CHANGED}),
+        when=_is_mark,
     ),
     BuiltInRule(
         "autoscaler-range",
@@ -331,6 +371,23 @@ BUILT_IN_RULES: tuple[BuiltInRule, ...] = (
         "a certificate injector owns the bundle",
         paths=("*.caBundle",),
         managers=_INJECTORS,
+    ),
+    BuiltInRule(
+        "istio-validation",
+        "Istio lets its webhook fail requests as soon as it can answer them",
+        kinds=("ValidatingWebhookConfiguration",),
+        paths=("webhooks[name=*istio.io].failurePolicy",),
+        managers=("pilot-discovery", "istiod*"),
+        changes=frozenset({Change.CHANGED}),
+        when=_enforces_validation,
+    ),
+    BuiltInRule(
+        "aks-admissions-enforcer",
+        "AKS keeps all webhooks off its system namespaces",
+        kinds=("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"),
+        paths=("webhooks[name=*].namespaceSelector", "webhooks[name=*].namespaceSelector.matchExpressions"),
+        managers=("admissionsenforcer",),
+        when=_exempts_the_platform,
     ),
     BuiltInRule(
         "aggregated-cluster-role",

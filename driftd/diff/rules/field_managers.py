@@ -1,153 +1,149 @@
-"""Known field managers: controllers with the fields that they are trusted with, deployers, and interactive tools.
+"""Known field managers: controllers with the fields that they write, deployers with their marks, and tools of people.
 
-Extensible by configuration. Managers are identified by name alone, and any client may choose any name: so a controller
-is trusted only with the fields that it has to write.
+The table is `field_managers.toml`, which the configuration extends. Managers are identified by name alone, and any
+client may choose any name: so a name is believed only for what its program really writes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
 
 from driftd.diff.rules.globs import matches_any
 from driftd.model.drift import FieldOwner
 
 
 @dataclass(frozen=True, slots=True)
-class TrustedController:
-    """A controller (a pattern of manager names) and the undeclared fields that it may write.
+class WrittenFields:
+    """Undeclared fields that are somebody's work: patterns of paths, and the kinds of the objects.
 
     Empty `kinds` mean all kinds, empty `paths` all fields; `*` in a path matches any run of characters.
     """
 
-    manager: str
     paths: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
 
-    def covers(self, kind: str, path: str) -> bool:
+    def cover(self, kind: str, path: str) -> bool:
         return (not self.kinds or kind in self.kinds) and (not self.paths or matches_any(self.paths, path))
 
 
-_CA = "*caBundle"
-_META = ("metadata.annotations*", "metadata.labels*", "metadata.finalizers*", "metadata.ownerReferences*")
-_LINKS = ("metadata.finalizers*", "metadata.ownerReferences*")
-_SCALE = ("spec.replicas", "spec.minReplicas", "spec.maxReplicas")
-_PODS = ("*metadata.annotations*", "*metadata.labels*", "*spec.containers*", "*spec.initContainers*", "*spec.volumes*")
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """A controller (patterns of manager names) and what it writes."""
 
-TRUSTED_CONTROLLERS: tuple[TrustedController, ...] = (
-    # Kubernetes' own components, which write all kinds.
-    *(
-        TrustedController(name)
-        for name in (
-            "kube-controller-manager", "kube-apiserver", "kube-scheduler", "kubelet", "cloud-controller-manager",
-            "*-cloud-controller-manager", "endpoint-controller", "deployment-controller",
-            "clusterrole-aggregation-controller", "horizontal-pod-autoscaler", "node-problem-detector",
-            "cluster-autoscaler", "snapshot-controller", "kubeadm", "k3s", "rke2",
-        )
-    ),
-    TrustedController("vpa-*", ("*resources*", *_META), ()),
-    TrustedController("keda*", (*_META, *_SCALE)),
-    TrustedController("cainjector", (_CA, *_META)),
-    TrustedController("cert-manager-*", (_CA, *_META, "data*", "type")),
-    TrustedController("istiod*", (_CA, *_META, *_PODS)),
-    TrustedController("pilot-discovery", (_CA, *_META, *_PODS)),
-    TrustedController("linkerd-*", (_CA, *_META, *_PODS)),
-    TrustedController("external-dns*", _META),
-    TrustedController("external-secrets*", (*_META, "data*", "type", "immutable")),
-    TrustedController("sealed-secrets*", (*_META, "data*", "type")),
-    TrustedController("nginx-ingress-controller", _META),
-    TrustedController("traefik*", _META),
-    TrustedController("gatekeeper*", (_CA, *_META)),
-    TrustedController("kyverno*", (_CA, *_META)),
-    TrustedController("PrometheusOperator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    TrustedController("prometheus-operator", (*_META, "spec.*"), ("StatefulSet", "Secret", "ConfigMap")),
-    TrustedController("argo-rollouts*", ("spec.selector*", *_META), ()),
-    TrustedController("rollouts-controller", ("spec.selector*", *_META, *_SCALE)),
-    TrustedController("flagger", ("spec.selector*", *_META, *_SCALE)),
-    TrustedController("csi-*", (*_META, "spec.volumeName"), ()),
-    TrustedController("speaker", _META, ("Service",)),
-    TrustedController("metallb*", _META, ("Service",)),
-    TrustedController("reloader*", ("spec.template.metadata.annotations*", "spec.template.spec.containers[*].env*")),
-    TrustedController("crossplane*", (*_META, "spec.*"), ()),
-    TrustedController("*-operator", _LINKS),
-    TrustedController("manager", _LINKS),
-)  # fmt: skip
-"""The controllers that are trusted by default."""
+    managers: tuple[str, ...]
+    writes: WrittenFields
 
-INTERACTIVE_TOOLS: tuple[str, ...] = (
-    "kubectl-edit", "kubectl-patch", "kubectl-set", "kubectl-label", "kubectl-annotate", "kubectl-scale",
-    "kubectl-rollout", "kubectl-taint", "kubectl-autoscale", "k9s", "node-fetch", "Mozilla", "dashboard", "octant",
-    "lens*", "headlamp*",
-)  # fmt: skip
-"""Managers that people change single fields with: none of these ever deploys an object."""
 
-DEPLOYERS: tuple[str, ...] = (
-    "kubectl-client-side-apply", "helm", "Helm", "helm-controller", "kustomize-controller", "argocd-*", "argocd",
-    "flux*", "Terraform", "HashiCorp", "terraform*", "pulumi*", "kapp*", "fleet*", "driftd", "werf", "skaffold",
-    "tilt", "garden*", "ansible*", "spinnaker*", "carvel*", "config-sync*", "configsync*", "rancher-*",
-)  # fmt: skip
-"""Managers that deploy whole objects."""
+@dataclass(frozen=True, slots=True)
+class DeployerRow:
+    """A deployer (patterns of manager names) and its marks: fields by which it knows the objects that it deploys.
 
-GITOPS_CONTROLLERS: tuple[str, ...] = (
-    "helm-controller", "kustomize-controller", "argocd-*", "fleet*", "driftd", "configsync*",
-)  # fmt: skip
-"""Deployers that no person uses: fields under their names were set by them, or by admission of their requests."""
+    With an `operation` (Apply), it is one only where it writes in that way.
+    """
+
+    managers: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+    operation: str | None = None
+
+    def is_by(self, owner: FieldOwner) -> bool:
+        return self.operation in (None, owner.operation) and _matches_any(owner.manager, self.managers)
 
 
 @dataclass(frozen=True, slots=True)
 class Managers:
-    """Classifies field managers by name."""
+    """Classifies field managers by name.
 
-    controllers: tuple[TrustedController, ...] = TRUSTED_CONTROLLERS
-    interactive_tools: tuple[str, ...] = INTERACTIVE_TOOLS
-    deployers: tuple[str, ...] = DEPLOYERS
-    _controllers_by_name: dict[str, tuple[TrustedController, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    `interactive` are tools with which people change single fields, `people` those and others that are in people's
+    hands. `bookkeeping` is what controllers under any name note on objects of others.
+    """
 
-    def extended(self, *, controllers: tuple[str, ...] = (), deployers: tuple[str, ...] = ()) -> Managers:
-        """The same with additional controllers (patterns, trusted with every field) and deployers."""
-        additional = tuple(TrustedController(pattern) for pattern in controllers)
-        return Managers((*self.controllers, *additional), self.interactive_tools, (*self.deployers, *deployers))
+    controllers: tuple[Controller, ...] = ()
+    bookkeeping: tuple[WrittenFields, ...] = ()
+    deployers: tuple[DeployerRow, ...] = ()
+    interactive: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    _writes: dict[str, tuple[WrittenFields, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> Managers:
+        """From a table in the form of `field_managers.toml`."""
+        return cls(
+            tuple(Controller(_texts(row, "managers"), _written(row)) for row in table["controllers"]),
+            tuple(_written(row) for row in table["bookkeeping"]),
+            tuple(
+                DeployerRow(_texts(row, "managers"), _texts(row, "marks"), row.get("operation"))
+                for row in table["deployers"]
+            ),
+            _texts(table, "interactive"),
+            (*_texts(table, "interactive"), *_texts(table, "people")),
+        )
+
+    def extended(
+        self, *, controllers: tuple[Controller, ...] = (), deployers: tuple[DeployerRow, ...] = ()
+    ) -> Managers:
+        """The same with additional controllers and deployers."""
+        return replace(self, controllers=(*self.controllers, *controllers), deployers=(*self.deployers, *deployers))
 
     def is_controller(self, owner: FieldOwner) -> bool:
         """Whether this is a controller, by name or because it writes the status; controllers deploy nothing."""
+        return owner.subresource == "status" or bool(self._written_by(owner.manager))
+
+    def writes_everything(self, owner: FieldOwner) -> bool:
+        """Whether every field of this manager is a controller's work: of the status, or as the configuration says."""
         if owner.subresource == "status":
             return True
-        return bool(self._controllers_named(owner.manager))
+        return any(not written.paths and not written.kinds for written in self._written_by(owner.manager))
 
-    def is_trusted(self, owner: FieldOwner, kind: str | None = None, path: str | None = None) -> bool:
-        """Whether this is a controller that is trusted with the field at `path`; without `path`, with every field."""
-        if owner.subresource == "status":
+    def is_work(self, owner: FieldOwner, kind: str, path: str) -> bool:
+        """Whether the undeclared field at `path` is the work of its owner, a controller that does not deploy."""
+        if owner.subresource == "status" or any(w.cover(kind, path) for w in self._written_by(owner.manager)):
             return True
-        controllers = self._controllers_named(owner.manager)
-        if path is None:
-            return any(not controller.paths and not controller.kinds for controller in controllers)
-        return any(controller.covers(kind or "", path) for controller in controllers)
+        if self.is_of_people(owner) or self.is_deployer(owner):
+            return False
+        return any(written.cover(kind, path) for written in self.bookkeeping)
 
-    def _controllers_named(self, manager: str) -> tuple[TrustedController, ...]:
-        controllers = self._controllers_by_name.get(manager)
-        if controllers is None:
-            controllers = tuple(c for c in self.controllers if fnmatchcase(manager, c.manager))
-            self._controllers_by_name[manager] = controllers
-        return controllers
+    def is_mark(self, owner: FieldOwner, path: str) -> bool:
+        """Whether the field at `path` is a mark of its owner, a deployer."""
+        return any(row.is_by(owner) and bool(row.marks) and matches_any(row.marks, path) for row in self.deployers)
 
     def is_interactive(self, owner: FieldOwner) -> bool:
-        return _matches_any(owner.manager, self.interactive_tools)
+        return _matches_any(owner.manager, self.interactive)
+
+    def is_of_people(self, owner: FieldOwner) -> bool:
+        """Whether people use this tool: not every request under its name is that of a program."""
+        return _matches_any(owner.manager, self.people)
 
     def is_deployer(self, owner: FieldOwner) -> bool:
-        return _matches_any(owner.manager, self.deployers)
+        return any(row.is_by(owner) for row in self.deployers)
+
+    def _written_by(self, manager: str) -> tuple[WrittenFields, ...]:
+        written = self._writes.get(manager)
+        if written is None:
+            written = tuple(c.writes for c in self.controllers if _matches_any(manager, c.managers))
+            self._writes[manager] = written
+        return written
 
 
-@lru_cache(maxsize=1024)
+@cache
+def built_in_managers() -> Managers:
+    """The managers of `field_managers.toml`."""
+    return Managers.parse(tomllib.loads(files(__package__).joinpath("field_managers.toml").read_text("utf-8")))
+
+
+def _written(row: Mapping[str, Any]) -> WrittenFields:
+    return WrittenFields(_texts(row, "writes"), _texts(row, "kinds"))
+
+
+def _texts(row: Mapping[str, Sequence[str]], key: str) -> tuple[str, ...]:
+    return tuple(row.get(key, ()))
+
+
+@lru_cache(maxsize=2048)
 def _matches_any(manager: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(manager, pattern) for pattern in patterns)
-
-
-@lru_cache(maxsize=1024)
-def is_gitops_controller(manager: str) -> bool:
-    return any(fnmatchcase(manager, pattern) for pattern in GITOPS_CONTROLLERS)
-
-
-DEFAULT_MANAGERS = Managers()
