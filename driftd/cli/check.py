@@ -7,10 +7,14 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
@@ -22,15 +26,19 @@ from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource
+from driftd.git.worktree import commit_worktree, uncommitted_files
 from driftd.model.app import App
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.report import Report
 from driftd.model.revision import Revision
+from driftd.model.text import plural
 from driftd.process.garbage_collector import exclude_from_gc, gc_paused
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
     from driftd.live.cluster import ClusterView
+
+log = structlog.get_logger(__name__)
 
 
 async def run_check(
@@ -47,16 +55,49 @@ async def run_check(
     comparison = comparison_of(config, secrets.token_bytes(32))
     apps = checked_apps(request, config)
     provider = provider or InProcessProvider(cache_folder() / "check")
-    with gc_paused(), progress() as shown:  # the process ends soon: what a collection would free goes with it
+    uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
+    with ExitStack() as stack:
+        stack.enter_context(gc_paused())  # the process ends soon: what a collection would free goes with it
+        shown = stack.enter_context(progress())
+        if request.worktree:
+            folder = stack.enter_context(TemporaryDirectory(prefix="driftd-worktree-"))
+            apps = [await asyncio.to_thread(_of_worktree, checked, Path(folder)) for checked in apps]
         if request.explain is not None:
             return await explain_object(request.explain, apps, comparison, output, shown, provider)
         reports = await _check(apps, comparison, output, shown, provider)
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
+    for note in await uncommitted:
+        print(note, file=sys.stderr)
     if not request.names and not any(report.undecided for report in reports):
         for rule in comparison.ignore_rules.unused():
             print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     return _exit_code(reports)
+
+
+def _uncommitted(apps: Sequence[CheckedApp], request: CheckRequest) -> list[str]:
+    """What is said of changes that a check of the last commit does not see."""
+    if request.worktree or request.revision:
+        return []
+    notes = []
+    for local in [checked.local for checked in apps if checked.local is not None]:
+        try:
+            count = uncommitted_files(local.root, local.path)
+        except GitError as error:
+            log.debug("uncommitted changes not looked for", folder=str(local.root), error=str(error))
+            continue
+        if count:
+            files = f"{plural(count, 'file')} in {local.root / local.path}"
+            notes.append(f"not checked: uncommitted changes of {files}; --worktree checks them, too")
+    return notes
+
+
+def _of_worktree(checked: CheckedApp, folder: Path) -> CheckedApp:
+    """The same app with its working tree as the source. Raises: GitError."""
+    assert checked.local is not None  # noqa: S101  # `checked_apps` has refused any other
+    repository = folder / checked.local.root.name
+    commit_worktree(checked.local.root, repository)
+    return replace(checked, source=replace(checked.source, url=str(repository)))
 
 
 def _exit_code(reports: Sequence[Report]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
 from driftd.git.source import GitSource, Ref, RefKind
+from driftd.git.worktree import LocalFolder, find_repository
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions
 from driftd.model.engine import Engine
@@ -32,15 +33,19 @@ class CheckRequest:
     engine: Engine | None
     config: Path | None
     explain: str | None = None
+    worktree: bool = False
+    values_files: tuple[str, ...] = ()
+    release_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedApp:
-    """One app to check, with its source and its cluster."""
+    """One app to check, with its source and its cluster. `local` is its folder, where that is on this machine."""
 
     app: App
     source: GitSource
     access: ClusterAccess
+    local: LocalFolder | None = None
 
 
 def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:
@@ -48,7 +53,16 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
     if request.repo is not None:
         if request.config is not None or request.names:
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
+        if request.worktree and request.revision:
+            raise DriftdError("--worktree checks what is not committed, --revision a commit: give one of the two")
         return [_of_repository(request, request.repo)]
+    for option, given in (
+        ("--worktree", request.worktree),
+        ("--values", request.values_files),
+        ("--release-name", request.release_name),
+    ):
+        if given:
+            raise DriftdError(f"{option} goes with --repo: an app of a configuration has its own")
     if config is None:
         raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE (there is no driftd.yaml here)")
     names = [app.name for app in config.apps]
@@ -60,10 +74,13 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
 
 def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
     ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
-    source = GitSource(name="repository", url=_absolute(repo), ref=ref, allow_file=True, borrow=True)
-    path = posixpath.normpath(request.path.strip("/"))
+    folder = Path(repo).expanduser()
+    local = find_repository(folder) if folder.exists() else None
+    url = str(local.root) if local else repo
+    source = GitSource(name="repository", url=url, ref=ref, allow_file=True, borrow=True)
+    path = posixpath.normpath(posixpath.join(local.path if local else "", request.path.strip("/")))
     path = "" if path == "." else path
-    name = path.rpartition("/")[2] or Path(repo.rstrip("/")).name.removesuffix(".git") or "app"
+    name = path.rpartition("/")[2] or Path(url.rstrip("/")).name.removesuffix(".git") or "app"
     app = App(
         name=name,
         source=source.name,
@@ -71,9 +88,17 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
         path=path,
         namespace=request.namespace,
         engine=request.engine or Engine.CLIENT,
-        rendering=RenderOptions(release=name, namespace=request.namespace or "default"),
+        rendering=RenderOptions(
+            release=request.release_name or name,
+            namespace=request.namespace or "default",
+            values_files=request.values_files,
+        ),
     )
-    return CheckedApp(app, source, ClusterAccess(None, request.kubeconfig, request.context))
+    if local is not None:
+        local = replace(local, path=path)
+    elif request.worktree:
+        raise DriftdError(f"--worktree checks a folder of this machine, and {repo} is none")
+    return CheckedApp(app, source, ClusterAccess(None, request.kubeconfig, request.context), local)
 
 
 def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
@@ -86,9 +111,3 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
     if request.engine is not None:
         app = replace(app, engine=request.engine)
     return CheckedApp(app, source, cluster_access(config.cluster_of(app_config)))
-
-
-def _absolute(repo: str) -> str:
-    """An existing path as an absolute one; a URL unchanged."""
-    path = Path(repo).expanduser()
-    return str(path.resolve()) if path.exists() else repo

@@ -105,6 +105,13 @@ def check(
     output: Annotated[
         Format, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, markdown, junit or sarif.")
     ] = Format.TABLE,
+    worktree: Annotated[bool, typer.Option("--worktree", help="With --repo: also what is not committed.")] = False,
+    values: Annotated[
+        list[str] | None, typer.Option("--values", metavar="FILE", help="With --repo: a values file of the chart.")
+    ] = None,
+    release_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --repo: the release of the chart. [default: the folder]")
+    ] = None,
     explain: Annotated[
         str | None,
         typer.Option(help="Show every field of one object and what is said of it.", metavar="KIND/NAME"),
@@ -123,16 +130,23 @@ def check(
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """
     _logs(debug=debug)
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
     from driftd.config.folders import cache_folder
     from driftd.desired.worker import git_worker
 
-    with git_worker(cache_folder() / "check") as worker:
+    with ExitStack() as stack:
+        # A mirror of what is not committed is of no use to a later check.
+        folder = stack.enter_context(TemporaryDirectory(prefix="driftd-")) if worktree else cache_folder() / "check"
+        worker = stack.enter_context(git_worker(Path(folder)))
         from driftd.cli.check import run_check  # while the worker imports what it needs
         from driftd.cli.checked_apps import CheckRequest
 
         request = CheckRequest(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
+            worktree=worktree, values_files=tuple(values or ()), release_name=release_name,
         )  # fmt: skip
         code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)

@@ -1,0 +1,96 @@
+"""The working tree of a local repository: where it begins, what of it is not committed, and all of it as a commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftd.git import environment
+from driftd.git.deadline import Deadline
+from driftd.git.runner import GitRunner, create_repository
+from driftd.model.errors import GitError
+
+_TIMEOUT = 60.0
+_AUTHOR = "Not Committed Yet"  # as in `git blame`
+_SUBJECT = "Uncommitted changes"
+_BARE = ("HEAD", "objects", "refs")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    """A folder in a local repository: the repository's root, and the folder's path from there."""
+
+    root: Path
+    path: str
+
+
+def find_repository(folder: Path) -> LocalFolder:
+    """Looks for the repository that a folder is in, upwards as Git does.
+
+    Raises: GitError: it is in none.
+    """
+    folder = folder.resolve()
+    for root in (folder, *folder.parents):
+        if (root / ".git").exists() or all((root / part).exists() for part in _BARE):
+            path = folder.relative_to(root).as_posix()
+            return LocalFolder(root, "" if path == "." else path)
+    raise GitError(f"{folder} is in no Git repository: name a folder of one, or its address")
+
+
+def uncommitted_files(root: Path, path: str) -> int:
+    """The number of files under `path` that differ from the last commit, new ones included; 0 for a bare repository.
+
+    Raises: GitError: Git failed.
+    """
+    if not (root / ".git").exists():
+        return 0
+    listed = _runner(root / ".git", root).run(
+        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", path or "."
+    )
+    return listed.count(b"\0")
+
+
+def commit_worktree(root: Path, repository: Path) -> None:
+    """Makes `repository`, a new bare one, whose only branch has the working tree on top of the last commit.
+
+    The repository at `root` is only read. What it ignores is left out.
+    Raises: GitError: Git failed.
+    """
+    if not (root / ".git").exists():
+        raise GitError(f"{root} is a bare repository: it has no working tree")
+    create_repository(repository, Deadline(_TIMEOUT), root)
+    git = _runner(repository, root, index=repository / "index")
+    parents = _parents(root, git)
+    if parents:
+        git.run("read-tree", parents[0])
+    git.run("add", "--all", "--", ".")
+    tree = git.run("write-tree").decode().strip()
+    options = [option for parent in parents for option in ("-p", parent)]
+    commit = git.run("commit-tree", *options, "-m", _SUBJECT, tree).decode().strip()
+    git.run("update-ref", "refs/heads/main", commit)
+
+
+def _parents(root: Path, git: GitRunner) -> list[str]:
+    """The last commit, if there is one and its objects are at hand."""
+    head = _runner(root / ".git", root).succeeds("rev-parse", "--verify", "--quiet", "HEAD")
+    if not head:
+        return []
+    commit = _runner(root / ".git", root).run("rev-parse", "--verify", "HEAD").decode().strip()
+    return [commit] if git.succeeds("cat-file", "-e", f"{commit}^{{tree}}") else []
+
+
+def _runner(repository: Path, worktree: Path, index: Path | None = None) -> GitRunner:
+    from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # slow to import
+
+    gitpython = CleanGit(worktree)
+    variables = environment.local_environment(repository)
+    if repository.is_file():  # a linked worktree, or a submodule: the file names the folder
+        del variables["GIT_DIR"], variables["GIT_OBJECT_DIRECTORY"]
+    else:
+        variables["GIT_WORK_TREE"] = str(worktree)
+    if index is not None:
+        variables["GIT_INDEX_FILE"] = str(index)
+    for who in ("AUTHOR", "COMMITTER"):
+        variables |= {f"GIT_{who}_NAME": _AUTHOR, f"GIT_{who}_EMAIL": "not.committed.yet"}
+    gitpython.update_environment(**variables)
+    return GitRunner(gitpython, worktree, Deadline(_TIMEOUT))

@@ -1,0 +1,82 @@
+"""`driftd check` where somebody works: in a folder of a repository, with changes that are not committed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import World, config_map
+from tests.cli.test_cli_check import in_sync
+
+
+def test_a_check_says_that_it_does_not_look_at_uncommitted_changes(world: World) -> None:
+    """In one line beside the report, which is that of the last commit."""
+    in_sync(world)
+    assert world.check().err == ""
+    world.repository.write({"app/web.yaml": config_map(value="two")})
+    result = world.check("-o", "json")
+    assert result.code == 0
+    assert json.loads(result.out)["apps"][0]["in_sync"]
+    assert "not checked: uncommitted changes of 1 file in" in result.err
+    assert "--worktree checks them, too" in result.err
+
+
+def test_the_working_tree_can_be_checked(world: World) -> None:
+    """What is not committed yet differs from the cluster, and is nobody's commit."""
+    in_sync(world)
+    world.repository.write({"app/web.yaml": config_map(value="two")})
+    result = world.check("--worktree")
+    assert result.code == 1
+    assert "Git two → live one" in result.out
+    assert "Not Committed Yet" in result.out
+    assert result.err == ""
+    assert world.repository.git("status", "--porcelain") == "M app/web.yaml"
+
+
+def test_a_check_in_a_subfolder_is_one_of_that_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Git works in any folder of a repository."""
+    in_sync(world)
+    world.repository.write({"other/broken.yaml": "a: [\n"}).commit("Break another folder")
+    monkeypatch.chdir(world.repository.folder / "app")
+    result = world.driftd("check", "--repo", ".", "-n", "web", "--kubeconfig", str(world.kubeconfig))
+    assert result.code == 0, result
+    assert "in sync  app on sandbox" in result.out
+
+
+def test_a_folder_without_a_repository_is_a_mistake(world: World) -> None:
+    """And not an app with nothing in it."""
+    result = world.driftd("check", "--repo", str(world.folder), "--kubeconfig", str(world.kubeconfig))
+    assert result.code == 2
+    assert "is in no Git repository" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--worktree", "--revision", "HEAD"), "--worktree checks what is not committed, --revision a commit"),
+        (("--worktree",), "--worktree goes with --repo"),
+        (("--values", "a.yaml"), "--values goes with --repo"),
+    ],
+)
+def test_options_that_contradict_each_other_are_a_mistake(world: World, arguments: tuple[str, ...], says: str) -> None:
+    config = () if "--revision" in arguments else world.configure({"name": "web", "path": "app"})
+    repo = ("--repo", world.repository.url) if not config else ()
+    world.commit(web=config_map())
+    result = world.driftd("check", *repo, *config, *arguments)
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_the_configuration_of_this_folder_is_checked_unless_something_else_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the other commands take it: $DRIFTD_CONFIG, or driftd.yaml here."""
+    in_sync(world)
+    _, file = world.configure({"name": "web", "path": "app"})
+    monkeypatch.chdir(world.folder)
+    assert "in sync  web on prod" in world.driftd("check").out
+    monkeypatch.chdir("/")
+    assert "there is no driftd.yaml here" in world.driftd("check").err
+    monkeypatch.setenv("DRIFTD_CONFIG", file)
+    assert "in sync  web on prod" in world.driftd("check").out
