@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from driftd.cli.output.lines import console_for
+from driftd.cli.output.outbox import print_outbox
 from driftd.cli.output.overview import history_json, print_history, print_status, status_json
 from driftd.cli.output.progress import Progress, progress
 from driftd.cli.output.table import print_reports
@@ -50,10 +51,13 @@ async def run_status(file: Path, output: str) -> int:
 
     async def show(made: Components) -> int:
         statuses = await made.queries.app_statuses([app_of(app, made.config) for app in made.config.apps])
+        backlog = await made.queries.outbox()
         if output == "json":
-            print(status_json(statuses), end="")
+            print(status_json(statuses, backlog), end="")
         else:
-            print_status(Console(), statuses, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            print_status(Console(), statuses, now=now)
+            print_outbox(Console(), backlog, now=now)
         return 0
 
     return await _with_store(file, show)

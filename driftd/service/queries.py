@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from driftd.model.app import App
@@ -11,7 +11,7 @@ from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.report import Report
 from driftd.service.views import AppStatus, HistoryLine, Tone
-from driftd.store.records import HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
+from driftd.store.records import Backlog, HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
 
 _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSING, HealthState.HEALTHY)
@@ -47,6 +47,15 @@ class Queries:
                 )  # fmt: skip
             statuses.append(status)
         return statuses
+
+    async def outbox(self) -> Mapping[str, Backlog]:
+        """What waits for delivery and what was given up, by channel. Raises: StoreError."""
+        return await self._store.backlog()
+
+    async def pass_errors(self) -> dict[str, str]:
+        """Why the last pass over an app could not tell, by app; only apps with such an error. Raises: StoreError."""
+        summaries = await self._store.app_summaries()
+        return {name: summary.error for name, summary in summaries.items() if summary.error is not None}
 
     async def last_reports(self, apps: Sequence[str]) -> list[Report]:
         """The last report of each of these apps that has had one, whichever process made it. Raises: StoreError."""

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+from driftd.model.document import timestamp
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
 from driftd.model.revision import RevisionState
+from driftd.store.records import Backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,19 @@ class AppStatus:
     hold: Hold | None = None
     last_pass: datetime | None = None
     error: str | None = None
+
+
+def outbox_document(backlog: Mapping[str, Backlog]) -> list[dict[str, Any]]:
+    """What waits in the outbox, by channel, as `status -o json` and the HTTP API have it."""
+    return [
+        {
+            "channel": channel,
+            "pending": waiting.pending,
+            "failed": waiting.failed,
+            "oldest": timestamp(waiting.oldest) if waiting.oldest else None,
+        }
+        for channel, waiting in sorted(backlog.items())
+    ]
 
 
 class Tone(StrEnum):

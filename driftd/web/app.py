@@ -26,6 +26,7 @@ _INDEX = """driftd {version}
 /api/v1/resources   objects by app, status, kind, namespace, name, manager, health
 /api/v1/incidents   incidents by app, type, state, since
 /api/v1/operations  what driftd wrote, by app, kind, namespace, name, since
+/api/v1/outbox      messages that wait for delivery or were given up, by channel
 """
 
 
@@ -69,12 +70,15 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
         document = await run_in_threadpool(check_document, reports)
         return await run_in_threadpool(JsonResponse, document, headers=HEADERS)
 
+    def failures() -> dict[str, str]:
+        return {report.app: report.error for report in port.reports() if report.error is not None}
+
     return Starlette(
         routes=[
             Route("/", index),
             *_probes(port),
             Route("/metrics", prometheus),
             Route("/api/v1/apps", apps),
-            *query_routes(port.queries),
+            *query_routes(port.queries, failures),
         ]
     )

@@ -1,8 +1,8 @@
-"""The read model over HTTP: `GET /api/v1/resources`, `/api/v1/incidents` and `/api/v1/operations`, a page at a time."""
+"""The read model over HTTP: `GET /api/v1/resources`, `/incidents` and `/operations`, a page at a time; `/outbox`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +16,7 @@ from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.incident import IncidentType
 from driftd.service.queries import Queries
+from driftd.service.views import outbox_document
 from driftd.store.records import StoredVerdict, VerdictFilter
 from driftd.web.response import HEADERS, JsonResponse
 
@@ -27,6 +28,12 @@ class _Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     limit: Limit = 100
+
+
+class _NoQuery(BaseModel):
+    """No parameters."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class _ResourceQuery(_Query):
@@ -58,8 +65,12 @@ class _OperationQuery(_Query):
     before: str | None = None
 
 
-def query_routes(queries: Callable[[], Queries | None]) -> list[Route]:
-    """The endpoints. `queries` gives None while the daemon has no store open."""
+def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], Mapping[str, str]]) -> list[Route]:
+    """The endpoints. `queries` gives None while the daemon has no store open.
+
+    `failures` are the errors of apps whose last pass could not tell; they may be missing in the store, since it may be
+    what fails.
+    """
 
     async def resources(request: Request, ask: Queries) -> Any:
         query = _ResourceQuery.model_validate(_parameters(request, "status", "health"))
@@ -68,7 +79,13 @@ def query_routes(queries: Callable[[], Queries | None]) -> list[Route]:
         )
         page = await ask.resources(criteria, query.limit, query.after)
         next_page = page[-1].cursor if len(page) == query.limit else None
-        return {"version": 1, "resources": [_resource(stored) for stored in page], "next": next_page}
+        errors = {**await ask.pass_errors(), **failures()}
+        return {
+            "version": 1,
+            "resources": [_resource(stored) for stored in page],
+            "errors": {app: error for app, error in errors.items() if query.app in (None, app)},
+            "next": next_page,
+        }
 
     async def incidents(request: Request, ask: Queries) -> Any:
         query = _IncidentQuery.model_validate(_parameters(request))
@@ -86,7 +103,12 @@ def query_routes(queries: Callable[[], Queries | None]) -> list[Route]:
         next_page = page[-1].id if len(page) == query.limit else None
         return {"version": 1, "operations": [operation_document(operation) for operation in page], "next": next_page}
 
+    async def outbox(request: Request, ask: Queries) -> Any:
+        _NoQuery.model_validate(_parameters(request))
+        return {"version": 1, "channels": outbox_document(await ask.outbox())}
+
     return [
+        Route("/api/v1/outbox", _endpoint(queries, outbox)),
         Route("/api/v1/resources", _endpoint(queries, resources)),
         Route("/api/v1/incidents", _endpoint(queries, incidents)),
         Route("/api/v1/operations", _endpoint(queries, operations)),

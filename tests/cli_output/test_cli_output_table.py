@@ -14,6 +14,7 @@ from rich.console import Console
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference
+from driftd.cli.output.outbox import print_outbox
 from driftd.cli.output.overview import (
     AppStatus,
     HistoryLine,
@@ -30,6 +31,7 @@ from driftd.model.health import HealthState
 from driftd.model.plan import Hold, Mode
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
+from driftd.store.records import Backlog
 from tests.cli_output.samples import ALL, DRIFTED, NOW, QUIET, REVISION, reports, texts, verdict
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -257,6 +259,20 @@ def test_status_has_a_row_for_every_app():
     assert "far: the API server of edge does not answer" in text
 
 
+def test_status_says_what_no_channel_has_taken_yet():
+    """Which channel, how much, since when; a channel that has taken everything has no line."""
+    backlog = {
+        "slack": Backlog(3, 1, NOW - timedelta(minutes=4)),
+        "audit": Backlog(0, 2, None),
+        "fine": Backlog(0, 0, None),
+    }
+    text = console_text(lambda console: print_outbox(console, backlog, now=NOW))
+    assert text.splitlines() == [
+        "audit: 2 messages given up",
+        "slack: 3 messages not delivered yet (the oldest is from 4 minutes ago), 1 message given up",
+    ]
+
+
 def test_history_has_a_row_for_every_event():
     """In the order given."""
     text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
@@ -267,11 +283,12 @@ def test_history_has_a_row_for_every_event():
 
 def test_status_and_history_have_a_form_for_programs():
     """With the words of `check -o json`."""
-    document = json.loads(status_json(STATUSES))
+    document = json.loads(status_json(STATUSES, {"slack": Backlog(2, 0, NOW)}))
     assert [app["app"] for app in document["apps"]] == ["web", "pay", "new", "far"]
     assert document["apps"][0]["counts"]["in_sync"] == 10
     assert document["apps"][1]["held"]["bad_revision"] == "bbbb2222"
     assert document["apps"][2]["counts"] is None
+    assert document["outbox"] == [{"channel": "slack", "pending": 2, "failed": 0, "oldest": "2026-11-22T09:00:00Z"}]
     assert json.loads(history_json("web", HISTORY))["history"][1]["by"] == "ada"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from driftd.daemon.timers import Timers
 
 
@@ -38,6 +40,24 @@ async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
     count = len(fetches.times)
     await asyncio.sleep(0.4)
     assert len(fetches.times) <= count + 1
+
+
+async def test_stopping_during_a_fetch_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """What is cancelled on purpose has not failed."""
+    begun = asyncio.Event()
+
+    async def slow(_: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    timers = Timers(slow, lambda _: None)
+    timers.every_source("shop", timedelta(hours=1))
+    timers.start()
+    await begun.wait()
+    timers.stop()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_failed_fetch_is_retried_after_its_delay() -> None:

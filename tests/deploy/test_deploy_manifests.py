@@ -190,7 +190,7 @@ def test_the_network_policy_lets_the_probes_port_in(assets: Path, tmp_path: Path
     policy, template = single(built, "NetworkPolicy"), _template(built)
     selected = policy["spec"]["podSelector"]["matchLabels"]
     assert selected.items() <= template["metadata"]["labels"].items()
-    (rule,) = policy["spec"]["ingress"]
+    rule = policy["spec"]["ingress"][0]
     assert [port["port"] for port in rule["ports"]] == [p["name"] for p in template["spec"]["containers"][0]["ports"]]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from driftd.model.drift import Status
+from driftd.model.errors import StoreError
 from driftd.model.plan import Mode, RollbackMode
+from driftd.reconcile import controller, leases
 from driftd.reconcile.controller import Controller
 from tests.support.world import World, config_map, deployment, statuses, until
 from tests.support.worlds import OpenWorld
@@ -157,6 +161,39 @@ async def test_one_app_that_crashes_does_not_stop_the_others(open_world: OpenWor
             await asyncio.sleep(0.01)
         await world.edit("ConfigMap", {"data": {"a": "2"}})
         await until(lambda: _data(world, {"a": "1"}), "the other app's repair")
+
+
+async def test_while_the_store_is_full_the_app_is_unknown_and_afterwards_everything_is_told(
+    observed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last success is not shown for what is now, whether the pass fails or its lease is lost."""
+    monkeypatch.setattr(controller, "_MIN_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "_RETRY_SECONDS", 0.05)
+    for kind, text in (("Deployment", deployment()), ("ConfigMap", config_map(a="1"))):
+        await observed.apply(kind, text)
+    database = observed.store._database
+    write = database.write
+
+    async def full(_: object) -> None:
+        raise StoreError("history.db: database or disk is full")
+
+    async with observed.engine() as engine:
+        await until(lambda: in_sync(engine), "the first pass")
+        monkeypatch.setattr(database, "write", full)
+        await observed.edit("ConfigMap", {"data": {"a": "2"}})
+        await until(lambda: engine.results["web"].failed, "the failed pass")
+        assert "disk is full" in (engine.reports[0].error or "")
+        assert engine.reports[0].undecided
+        monkeypatch.setattr(database, "write", write)
+        await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the verdict")
+        await until(observed.incidents, "the message")
+        monkeypatch.setattr(database, "write", full)
+        engine.leases._valid_until.clear()
+        await until(lambda: engine.results["web"].failed, "the word of the lost lease")
+        assert "lease" in (engine.reports[0].error or "")
+        monkeypatch.setattr(database, "write", write)
+        await until(lambda: status(engine, "ConfigMap/web") is Status.DRIFTED, "the verdict again")
+    assert await observed.incident_events() == ["drift opened"]
 
 
 async def test_stopping_lets_the_current_pass_finish(open_world: OpenWorld) -> None:

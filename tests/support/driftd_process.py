@@ -149,12 +149,16 @@ class Driftd:
 
 
 class WebhookReceiver:
-    """Receives webhooks on loopback, verifies every signature, and records the bodies. It can be set to refuse them."""
+    """Receives webhooks on loopback, verifies every signature, and records the bodies. It can be set to refuse them.
+
+    `delay`: seconds from a body to its answer.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.forged: list[str] = []
         self.refusing = False
+        self.delay = 0.0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -194,6 +198,7 @@ class WebhookReceiver:
             self.forged.append(signature)
             return 403
         self.bodies.append(json.loads(body))
+        time.sleep(self.delay)
         return 204
 
 

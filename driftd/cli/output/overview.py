@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,8 @@ from driftd.model.health import HealthState
 from driftd.model.plan import Hold
 from driftd.model.revision import RevisionState
 from driftd.model.text import one_line
-from driftd.service.views import AppStatus, HistoryLine, Tone
+from driftd.service.views import AppStatus, HistoryLine, Tone, outbox_document
+from driftd.store.records import Backlog
 
 _DIM = "bright_black"
 _MIN_WIDTH_FOR_AGES = 100
@@ -85,9 +86,10 @@ def print_history(console: Console, entries: Sequence[HistoryLine], *, now: date
     console.print(table)
 
 
-def status_json(apps: Sequence[AppStatus]) -> str:
-    """The same as JSON, in the form of `check -o json`."""
-    return dump({"version": 1, "apps": [_status_document(app) for app in apps]})
+def status_json(apps: Sequence[AppStatus], backlog: Mapping[str, Backlog]) -> str:
+    """The same as JSON, in the form of `check -o json`, with what waits in the outbox."""
+    documents = [_status_document(app) for app in apps]
+    return dump({"version": 1, "apps": documents, "outbox": outbox_document(backlog)})
 
 
 def history_json(app: str, entries: Sequence[HistoryLine]) -> str:
