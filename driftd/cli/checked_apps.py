@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
-from driftd.git.source import GitSource, Ref, RefKind
-from driftd.git.worktree import LocalFolder, find_repository
+from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
+from driftd.git.worktree import LocalFolder, commit_named, find_repository
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions
 from driftd.model.engine import Engine
@@ -73,10 +73,13 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
 
 
 def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
-    ref = Ref(RefKind.ANY, request.revision) if request.revision else Ref()
     folder = Path(repo).expanduser()
     local = find_repository(folder) if folder.exists() else None
     url = str(local.root) if local else repo
+    revision = request.revision
+    if revision and local and not is_ref_name(revision):
+        revision = commit_named(local.root, revision)
+    ref = Ref(RefKind.ANY, revision) if revision else Ref()
     source = GitSource(name="repository", url=url, ref=ref, allow_file=True, borrow=True)
     path = posixpath.normpath(posixpath.join(local.path if local else "", request.path.strip("/")))
     path = "" if path == "." else path

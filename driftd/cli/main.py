@@ -91,7 +91,8 @@ def check(
         str | None, typer.Option(help="A Git repository: a path or an address.", metavar="PATH_OR_URL")
     ] = None,
     revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="What Git knows a commit by: main, v1, HEAD~1. [default: HEAD]")
+        str | None,
+        typer.Option(metavar="REV", help="A branch, tag or commit; of a local repository also HEAD~1. [default: HEAD]"),
     ] = None,
     path: Annotated[str, typer.Option(help="The folder in the repository.", metavar="DIR")] = "",
     namespace: Annotated[

@@ -21,7 +21,7 @@ from driftd.kube.openapi import SchemaSource
 from driftd.kube.rest_client import Cluster
 from driftd.live.api_reader import ApiReader
 from driftd.live.cluster import ClusterView
-from driftd.live.mapping import map_manifests
+from driftd.live.mapping import MappedManifest, map_manifests
 from driftd.model.app import App
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
@@ -82,11 +82,14 @@ async def explain(
     Raises: DriftdError: it is not there, or cannot be read or assessed.
     """
     for item in await map_manifests(desired.manifests, app, view):
-        if _is_named(name, item.manifest.ref):
+        if _is_named(name, item):
             return item.manifest.ref, await Detector(app, view, comparison).explain(item)
     return None
 
 
-def _is_named(name: str, ref: ResourceRef) -> bool:
+def _is_named(name: str, item: MappedManifest) -> bool:
+    """Whether an object is meant by a KIND as kubectl knows it, and a NAME with or without its namespace."""
     kind, *names = name.split("/")
-    return kind.lower() == ref.kind.lower() and names in ([ref.name], [ref.namespace, ref.name])
+    ref = item.manifest.ref
+    is_kind = item.resource.is_called(kind) if item.resource is not None else kind.lower() == ref.kind.lower()
+    return is_kind and names in ([ref.name], [ref.namespace, ref.name])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from driftd.git import environment
 from driftd.git.deadline import Deadline
+from driftd.git.errors import CommandFailed
 from driftd.git.runner import GitRunner, create_repository
 from driftd.model.errors import GitError
 
@@ -35,6 +36,20 @@ def find_repository(folder: Path) -> LocalFolder:
             path = folder.relative_to(root).as_posix()
             return LocalFolder(root, "" if path == "." else path)
     raise GitError(f"{folder} is in no Git repository: name a folder of one, or its address")
+
+
+def commit_named(root: Path, revision: str) -> str:
+    """The hash of the commit that Git knows by a name: `main`, `v1`, `HEAD~1`, `main@{yesterday}`.
+
+    Raises: GitError: it knows none.
+    """
+    git = _runner(root / ".git" if (root / ".git").exists() else root, root)
+    try:
+        return (
+            git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+        )
+    except CommandFailed as error:
+        raise GitError(f"{root} has no revision {revision!r}") from error
 
 
 def uncommitted_files(root: Path, path: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +33,12 @@ class ApiResource:
     verbs: frozenset[str]
     has_status: bool = True
     """Whether `status` is a subresource: writes to the object then leave it alone."""
+    short_names: tuple[str, ...] = field(default=(), compare=False)
+
+    def is_called(self, name: str) -> bool:
+        """Whether kubectl takes `name` for this kind: `Deployment`, `deployments`, `deploy`, `deployments.apps`."""
+        name, _, group = name.lower().partition(".")
+        return (not group or group == self.group) and name in (self.kind.lower(), self.plural, *self.short_names)
 
     @property
     def api_version(self) -> str:
@@ -167,6 +173,7 @@ def _parse_aggregated(document: Mapping[str, Any], resources: list[ApiResource],
                             has_status=any(
                                 sub.get("subresource") == "status" for sub in resource.get("subresources") or ()
                             ),
+                            short_names=tuple(resource.get("shortNames") or ()),
                         )
                     )
 
@@ -196,6 +203,7 @@ async def _load_unaggregated(
                 namespaced=bool(resource["namespaced"]),
                 verbs=frozenset(resource.get("verbs") or ()),
                 has_status=f"{resource['name']}/status" in names,
+                short_names=tuple(resource.get("shortNames") or ()),
             )
             for resource in listed
             if "/" not in resource["name"]  # else a subresource

@@ -80,3 +80,23 @@ def test_the_configuration_of_this_folder_is_checked_unless_something_else_is_na
     assert "there is no driftd.yaml here" in world.driftd("check").err
     monkeypatch.setenv("DRIFTD_CONFIG", file)
     assert "in sync  web on prod" in world.driftd("check").out
+
+
+def test_a_revision_is_whatever_git_knows_a_commit_by(world: World) -> None:
+    """The one before the last, say."""
+    in_sync(world)
+    world.commit(web=config_map(value="two"))
+    assert world.check().code == 1
+    assert world.check("--revision", "HEAD~1").code == 0
+    missing = world.check("--revision", "HEAD~7")
+    assert missing.code == 2
+    assert "has no revision 'HEAD~7'" in missing.err
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "configmap", "configmaps", "cm"])
+def test_an_object_is_named_as_kubectl_names_it(world: World, kind: str) -> None:
+    """By its kind, the plural, or a short name that the cluster knows."""
+    in_sync(world)
+    result = world.check("--explain", f"{kind}/web")
+    assert result.code == 0, result
+    assert "data.a" in result.out
