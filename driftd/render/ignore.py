@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from driftd.model.errors import RenderError
+from driftd.render.gitignore import Pattern
 
 IGNORE_FILE = ".driftdignore"
+MAX_PATTERNS = 1000
+"""In one file."""
 
 
 class IgnoreRules:
@@ -20,37 +21,49 @@ class IgnoreRules:
     """
 
     def __init__(self, base: str, files: Mapping[str, bytes]) -> None:
-        """`files`: the contents of the ignore files, by path from the repository's root."""
+        """`files`: the contents of the ignore files, by path from the repository's root.
+
+        Raises: RenderError: one has too many patterns, or one that is too long.
+        """
         self._base = base
-        self._specs = [
-            (path.removesuffix(IGNORE_FILE), _spec(content.decode(errors="replace").splitlines()))
+        self._patterns = [
+            (path.removesuffix(IGNORE_FILE), _patterns(path, content.decode(errors="replace")))
             for path, content in sorted(files.items(), key=lambda item: item[0].count("/"), reverse=True)
         ]
         self._folders: dict[str, bool] = {"": False}
 
     def ignores(self, path: str) -> bool:
         """Whether a file below `base` is excluded."""
-        folder, _, name = path.removeprefix(self._base).rpartition("/")
+        folder, _, name = path.rpartition("/")
         return name.startswith(".") or self._ignores_folder(folder) or self._matches(path)
 
     def _ignores_folder(self, folder: str) -> bool:
         if folder not in self._folders:
             parent, _, name = folder.rpartition("/")
-            self._folders[folder] = (
-                name.startswith(".") or self._ignores_folder(parent) or self._matches(f"{self._base}{folder}/")
-            )
+            is_hidden = name.startswith(".") and f"{folder}/".startswith(self._base) and f"{folder}/" != self._base
+            self._folders[folder] = is_hidden or self._ignores_folder(parent) or self._matches(f"{folder}/")
         return self._folders[folder]
 
     def _matches(self, path: str) -> bool:
-        for folder, spec in self._specs:
+        for folder, patterns in self._patterns:
             if path.startswith(folder) and path != folder:
-                matched = spec.check_file(path[len(folder) :]).include
-                if matched is not None:
-                    return matched
+                steps = path[len(folder) :].rstrip("/").split("/")
+                for pattern in patterns:
+                    if pattern.matches(steps, is_folder=path.endswith("/")):
+                        return not pattern.includes
         return False
 
 
-def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415  # slow to import, and few folders have rules
-
-    return GitIgnoreSpec.from_lines(lines)
+def _patterns(file: str, text: str) -> tuple[Pattern, ...]:
+    """The patterns of an ignore file, the last one first: it decides."""
+    patterns: list[Pattern] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            pattern = Pattern.parse(line)
+        except ValueError as error:
+            raise RenderError(str(error), file=file, line=number) from error
+        if pattern is not None:
+            patterns.append(pattern)
+        if len(patterns) > MAX_PATTERNS:
+            raise RenderError(f"there are more than {MAX_PATTERNS} patterns", file=file, line=number)
+    return tuple(reversed(patterns))

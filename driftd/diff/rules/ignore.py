@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from driftd.diff.rules.cel import evaluate, validate
-from driftd.diff.rules.globs import covers
+from driftd.diff.rules.globs import covers, matches_any
 from driftd.model.drift import FieldDrift
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
@@ -17,6 +17,8 @@ from driftd.model.resource import JsonObject, ResourceRef
 ANNOTATION = "driftd.io/ignore"
 _KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
 _WHOLE_OBJECT = ("*", "true", "all")
+_MAX_PATHS, _MAX_PATH_LENGTH = 100, 1000
+"""In an annotation. What is beyond is not ignored, so that no repository can make a comparison slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,15 @@ class IgnoreRuleSet:
 def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
     """The rules of the annotation `driftd.io/ignore` in Git: paths, separated by commas or white space.
 
-    `*`, `true` and `all` mean the whole object. The live annotation does not count: a manual change could exempt
-    itself.
+    `*`, `true` and `all` mean the whole object. The first 100 paths count, of up to 1,000 characters each. The live
+    annotation does not count: a manual change could exempt itself.
     """
     metadata = declared.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     text = annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
     if not isinstance(text, str):
         return ()
-    paths = _split_paths(text)
+    paths = _annotation_paths(text)
     if not paths or paths == ("false",):
         return ()
     whole = any(path in _WHOLE_OBJECT for path in paths)
@@ -148,17 +150,21 @@ def _validated_cel(expression: str, origin: str) -> str:
         raise DriftdError(f"{origin}: {error}") from error
 
 
+@lru_cache(maxsize=256)
+def _annotation_paths(text: str) -> tuple[str, ...]:
+    """The paths of an annotation that count. Cached, since each difference of the object asks for them."""
+    return tuple([path for path in _split_paths(text) if len(path) <= _MAX_PATH_LENGTH][:_MAX_PATHS])
+
+
 def _split_paths(text: str) -> tuple[str, ...]:
     """The paths of an annotation, separated by commas and white space outside of brackets."""
-    parts, depth, current = [], 0, ""
-    for char in text:
+    parts, depth, start = [], 0, 0
+    for index, char in enumerate(text):
         depth += (char == "[") - (char == "]")
         if depth <= 0 and (char.isspace() or char == ","):
-            parts.append(current)
-            current = ""
-        else:
-            current += char
-    return tuple(part for part in (*parts, current) if part)
+            parts.append(text[start:index])
+            start = index + 1
+    return tuple(part for part in (*parts, text[start:]) if part)
 
 
 def _string_list(value: Any, origin: str) -> tuple[str, ...]:
@@ -171,6 +177,5 @@ def _string_list(value: Any, origin: str) -> tuple[str, ...]:
     raise DriftdError(f"{origin}: give a string or a list of strings")
 
 
-def _matches_any(patterns: Iterable[str], value: str) -> bool:
-    patterns = tuple(patterns)
-    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+def _matches_any(patterns: Sequence[str], value: str) -> bool:
+    return not patterns or matches_any(patterns, value)
