@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,12 @@ from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.render.documents import DEFAULT_LIMITS, ReadLimits, read_documents
 from driftd.render.line_numbers import lines_of
 from driftd.render.rendering import RenderedPart
+
+_API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+"""Source: `ParseGroupVersion` in apimachinery; a group is a DNS subdomain, a version a DNS label."""
+_KIND = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+_LONGEST = 253 + 1 + 63
+"""Of an apiVersion, and so of a kind."""
 
 _IGNORE_HINT = "if this file is not meant for the cluster, name it in a .driftdignore file"
 
@@ -82,8 +89,7 @@ def validate_object(body: Json) -> JsonObject:
         raise InvalidObject(f"this has no apiVersion and no kind, so it is not a Kubernetes object; {_IGNORE_HINT}")
     if missing:
         raise InvalidObject(f"the object has no {missing[0]}")
-    for key in ("apiVersion", "kind"):
-        _require_string(body[key], (key,))
+    _check_type(body)
     if "sops" in body:
         raise InvalidObject(f"the {body['kind']} is encrypted with SOPS, and driftd cannot decrypt it", ("sops",))
     metadata = body.get("metadata")
@@ -96,16 +102,34 @@ def validate_object(body: Json) -> JsonObject:
     return {**body, "metadata": {**metadata, **texts}}
 
 
+def _check_type(body: Mapping[str, Any]) -> None:
+    """Both become steps of addresses at the API server: `a/b/c` and `../v1` would lead elsewhere."""
+    for key, pattern, example in (
+        ("apiVersion", _API_VERSION, "VERSION or GROUP/VERSION, as v1 and apps/v1 are"),
+        ("kind", _KIND, "a word, as ConfigMap is"),
+    ):
+        _require_string(body[key], (key,))
+        if len(body[key]) > _LONGEST or not pattern.fullmatch(body[key]):
+            raise InvalidObject(f"{key} must be {example}", (key,))
+
+
 def _check_name(kind: str, metadata: Mapping[str, Any]) -> None:
     for key in ("name", "namespace", "generateName"):
         if metadata.get(key) is not None:
             _require_string(metadata[key], ("metadata", key))
+            _check_step(metadata[key], key)
     if metadata.get("name"):
         return
     if metadata.get("generateName"):
         message = f"the {kind} has generateName and no name: each apply would make another one; give it a name"
         raise InvalidObject(message, ("metadata", "generateName"))
     raise InvalidObject(f"the {kind} has no metadata.name", ("metadata", "name"))
+
+
+def _check_step(text: str, key: str) -> None:
+    """Source: `IsValidPathSegmentName` in apimachinery, which holds for the names of all kinds."""
+    if text in (".", "..") or "/" in text or "%" in text:
+        raise InvalidObject(f"metadata.{key} must not have / or % in it, nor be . or ..", ("metadata", key))
 
 
 def _string_map(value: Json, key: str) -> dict[str, str]:

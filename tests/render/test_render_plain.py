@@ -149,6 +149,18 @@ def test_a_broken_file_is_one_error_and_the_others_are_read(tmp_path: Path) -> N
             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  labels: [a]\n",
             "app/a.yaml:5: metadata.labels must be a map",
         ),
+        ("apiVersion: a/b/c\nkind: Pod\n", "app/a.yaml:1: apiVersion must be VERSION or GROUP/VERSION"),
+        ("kind: Pod\napiVersion: ../v1\n", "app/a.yaml:2: apiVersion must be"),
+        ("apiVersion: v1/\nkind: Pod\n", "app/a.yaml:1: apiVersion must be"),
+        ("apiVersion: v1?x\nkind: Pod\n", "app/a.yaml:1: apiVersion must be"),
+        ("apiVersion: v1\nkind: ../ConfigMap\n", "app/a.yaml:2: kind must be a word"),
+        ("apiVersion: v1\nkind: Config Map\n", "app/a.yaml:2: kind must be a word"),
+        ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a/b\n", "app/a.yaml:4: metadata.name must not have /"),
+        ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: ..\n", "app/a.yaml:4: metadata.name must not have /"),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: ../b\n",
+            "app/a.yaml:5: metadata.namespace must not have /",
+        ),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nsops:\n  mac: x\n",
             "app/a.yaml:4: the Secret is encrypted",
