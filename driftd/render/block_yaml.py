@@ -26,6 +26,9 @@ _MAX_DEPTH = 32
 _LINE_CACHE_SIZE, _MAX_CACHED_LENGTH = 2048, 256
 """Number of cached lines, and their maximum length in characters: long lines rarely repeat."""
 
+_MAX_FLOW = 64 * 1024
+"""Characters. What is longer in brackets or quotes is left to libyaml, which takes it piece by piece."""
+
 _ON_NEXT_LINES: Any = object()
 """The value is on the next lines, or null."""
 _BLANK: Any = object()
@@ -205,6 +208,8 @@ def _parse_value(text: str) -> Json | _BlockScalar:
         if ": " in text or text[-1] == ":" or text[:2] in ("-", "- "):
             raise _Unsupported
         return _plain_scalar(text)
+    if len(text) > _MAX_FLOW:
+        raise _Unsupported
     if first in "\"'":
         quoted = _QUOTED.match(text)
         if quoted is None or not _COMMENT.fullmatch(text, quoted.end()):

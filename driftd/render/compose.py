@@ -44,6 +44,9 @@ from driftd.render.scalars import (
 _ALIASES_FREE, _NODES_FREE = 100, 1000
 _RATIO_FROM, _RATIO_TO = 400_000, 4_000_000
 
+MAX_NODES = 1_000_000
+"""In one document: some hundred megabytes. The largest objects of Kubernetes have some ten thousand."""
+
 _ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 _MERGE_KEY: Any = object()
 Event = Any  # PyYAML's types say that the marks of an event may be None, which libyaml's never are
@@ -58,13 +61,16 @@ class ComposeError(ValueError):
         super().__init__(message)
 
 
-def compose(text: str, *, depth: int, positions: Positions | None = None) -> tuple[Json, int] | None:
+def compose(
+    text: str, *, depth: int, nodes: int = MAX_NODES, positions: Positions | None = None
+) -> tuple[Json, int] | None:
     """The value of the first document in `text` and the index where its root starts; None for an empty text.
 
     Aliases share their anchor's value, so the value must not be edited. `positions` is filled if given; its keys are
     valid as long as the value lives.
 
-    Raises: ComposeError: a syntax error, a scalar without JSON form, nesting deeper than `depth`, too many aliases.
+    Raises: ComposeError: a syntax error, a scalar without JSON form, nesting deeper than `depth`, more than `nodes`
+    maps, lists and scalars, too many aliases.
     """
     if text.isspace() or not text:
         return None
@@ -73,7 +79,7 @@ def compose(text: str, *, depth: int, positions: Positions | None = None) -> tup
         raise ComposeError("a byte order mark starts a line: take it out", text.index("\n\ufeff") + 1)
     parser = CParser(text)
     try:
-        return _Composer(text, depth, positions).run(parser)
+        return _Composer(text, depth, nodes, positions).run(parser)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ComposeError(error.problem or "this is not YAML", mark.index if mark else 0) from error
@@ -97,15 +103,17 @@ class _Composer:
         "has_escaped_slash",
         "is_map",
         "key",
+        "max_nodes",
         "nodes",
         "positions",
         "stack",
         "text",
     )
 
-    def __init__(self, text: str, depth: int, positions: Positions | None) -> None:
+    def __init__(self, text: str, depth: int, max_nodes: int, positions: Positions | None) -> None:
         self.text = text
         self.depth = depth
+        self.max_nodes = max_nodes
         self.positions = positions
         self.has_escaped_slash = "\\/" in text
         self.stack: list[tuple[Any, bool, Any, str | None, int, Any]] = []
@@ -145,6 +153,8 @@ class _Composer:
 
     def add_scalar(self, event: Event) -> None:
         self.nodes += 1
+        if self.nodes > self.max_nodes:
+            raise self.too_many_nodes(event)
         if self.has_escaped_slash and event.style == '"':
             self.refuse_escaped_slash(event)
         if event.anchor is not None:
@@ -181,6 +191,8 @@ class _Composer:
             self.anchors[event.anchor] = None
         self.stack.append((self.container, self.is_map, self.key, event.anchor, self.nodes, event))
         self.nodes += 1
+        if self.nodes > self.max_nodes:
+            raise self.too_many_nodes(event)
         self.container = container
         self.is_map = container.__class__ is dict
         self.key = None
@@ -204,6 +216,8 @@ class _Composer:
         target, size = anchored
         self.nodes += 1 + size
         self.aliased += size
+        if self.nodes > self.max_nodes:
+            raise self.too_many_nodes(event)
         if (
             self.aliased > _ALIASES_FREE
             and self.nodes > _NODES_FREE
@@ -244,6 +258,9 @@ class _Composer:
             self.container.update(each)
             if self.positions is not None:
                 self.positions[id(self.container)].update(self.positions[id(each)])
+
+    def too_many_nodes(self, event: Event) -> ComposeError:
+        return ComposeError(f"the document has more than {self.max_nodes} values", event.start_mark.index)
 
     def refuse_escaped_slash(self, event: Event) -> None:
         """libyaml accepts the escape `\\/` of YAML 1.2; go-yaml, and so kubectl, refuses it."""

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from driftd.model.errors import RenderError
 from driftd.model.resource import Json
 from driftd.render.block_yaml import read_block
-from driftd.render.compose import ComposeError, compose
-from driftd.render.json_stream import JsonError, next_value
+from driftd.render.compose import MAX_NODES, ComposeError, compose
+from driftd.render.json_stream import JsonError, has_more_tokens, next_value
 from driftd.render.positions import Positions
+
+_NODE_MARKS = ("\n", ",", "[", "{", "- ")
+"""Each node but the first has one of these before it. Most are in texts, so that their number is an upper bound."""
 
 _SEPARATOR = re.compile(r"^---(.*)\n?", re.MULTILINE)
 _REST_OF_LINE = re.compile(r"[^\S\n]*\n?")
@@ -27,13 +30,16 @@ _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le",
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """Limits beyond which a file is refused: `size` in bytes, `depth` in nested maps and lists.
+    """Limits beyond which a file is refused: `size` in bytes, `depth` in nested maps and lists, `documents` in it, and
+    `nodes`, which are the maps, lists and scalars of one document, counted as often as aliases stand for them.
 
     The share of aliases is limited as in go-yaml, and not configurable.
     """
 
-    size: int = 64 * 1024 * 1024
+    size: int = 32 * 1024 * 1024
     depth: int = 256
+    documents: int = 50_000
+    nodes: int = MAX_NODES
 
 
 DEFAULT_LIMITS = ReadLimits()
@@ -79,6 +85,13 @@ def read_documents(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) 
 def split_documents(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[RawDocument]:
     """Splits a file; JSON is parsed on the way. Raises: RenderError: too large, a bad separator, bad JSON."""
     text = _decode(data, file, limits)
+    for number, document in enumerate(_split_text(text, file, limits)):
+        if number >= limits.documents:
+            raise RenderError(f"the file has more than {limits.documents} documents", file=file, line=document.line)
+        yield document
+
+
+def _split_text(text: str, file: str, limits: ReadLimits) -> Iterator[RawDocument]:
     begin = 0
     if text.lstrip().startswith("{"):
         values, begin = _json_values(text, file, limits)
@@ -105,10 +118,11 @@ def read_yaml(raw: RawDocument, file: str, limits: ReadLimits, positions: Positi
     """
     # kubectl reads lines and ends each with a line feed, so a block scalar at the end of a file has one too.
     text = raw.text if raw.text.endswith("\n") else raw.text + "\n"
-    if (result := read_block(text, depth=limits.depth, positions=positions)) is not None:
+    may_be_large = len(text) > limits.nodes and sum(map(text.count, _NODE_MARKS)) > limits.nodes
+    if not may_be_large and (result := read_block(text, depth=limits.depth, positions=positions)) is not None:
         return result
     try:
-        return compose(text, depth=limits.depth, positions=positions) or (None, 0)
+        return compose(text, depth=limits.depth, nodes=limits.nodes, positions=positions) or (None, 0)
     except ComposeError as error:
         message, index = str(error), error.index
         if text.startswith("%"):
@@ -136,7 +150,9 @@ def _json_values(text: str, file: str, limits: ReadLimits) -> tuple[list[RawDocu
     """
     values: list[RawDocument] = []
     index = line = 0
-    while True:
+    if len(text) > limits.nodes and has_more_tokens(text, 2 * limits.nodes):
+        raise RenderError(f"the file has more than {limits.nodes} values", file=file)
+    while len(values) <= limits.documents:
         try:
             value = next_value(text, index, depth=limits.depth)
         except JsonError as error:
@@ -150,12 +166,13 @@ def _json_values(text: str, file: str, limits: ReadLimits) -> tuple[list[RawDocu
         values.append(RawDocument(text[value[1] : value[2]], 1 + line, is_json=True, value=value[0]))
         line += text.count("\n", value[1], value[2])
         index = value[2]
+    raise RenderError(f"the file has more than {limits.documents} documents", file=file)
 
 
 def _is_yaml(text: str, limits: ReadLimits) -> bool:
     """Whether the first document is valid YAML: if not, the error of a `.json` file is that of its JSON."""
     try:
-        compose(_SEPARATOR.split(text, maxsplit=1)[0], depth=limits.depth)
+        compose(_SEPARATOR.split(text, maxsplit=1)[0], depth=limits.depth, nodes=limits.nodes)
     except ComposeError:
         return False
     return True

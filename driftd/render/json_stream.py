@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import islice
 from typing import Any
 
 from driftd.model.resource import Json
@@ -13,7 +14,7 @@ from driftd.render.scalars import json_integer, json_number
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\s\[\]{}:,"]+')
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|[^\s\[\]{}:,"]+')
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,6 +28,11 @@ class JsonError(ValueError):
         self.index = index
         self.is_syntax = is_syntax
         super().__init__(message)
+
+
+def has_more_tokens(text: str, limit: int) -> bool:
+    """Whether a text has more brackets, keys and scalars than that: a decoder would make an object of each."""
+    return next(islice(_TOKEN.finditer(text), limit, None), None) is not None
 
 
 def skeleton(text: str) -> tuple[Json, Positions]:

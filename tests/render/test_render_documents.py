@@ -236,3 +236,29 @@ def test_random_yaml_is_read_or_refused(pieces: list[str]) -> None:
     """Nor does anything that is made of YAML's own characters; what is read is JSON."""
     with suppress(RenderError):
         json.dumps(values("".join(pieces)), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [" + "[], " * 1200 + "[]]\n",
+        "a:\n" + "- x\n" * 1200,
+        "a:\n" + "- - x\n" * 600,
+        "a:\n" + "".join(f"  k{number}: {{}}\n" for number in range(600)),
+        '{"a": [' + "1, " * 2400 + "1]}",
+        '{"a": [' + "[], " * 1200 + "[]]}",
+        "a: &a [" + "1, " * 99 + "1]\nb: [" + "*a, " * 20 + "*a]\n",
+    ],
+)
+def test_a_document_has_only_so_many_values(text: str) -> None:
+    """A file of some megabytes can stand for gigabytes of maps and lists."""
+    with pytest.raises(RenderError, match="has more than 1000 values"):
+        read_documents(text.encode(), "a.yaml", ReadLimits(nodes=1000))
+    assert read_documents(text.encode(), "a.yaml", ReadLimits(nodes=3000))
+
+
+@pytest.mark.parametrize("text", ["---\na: 1\n" * 30, '{"a": 1}' * 30])
+def test_a_file_has_only_so_many_documents(text: str) -> None:
+    with pytest.raises(RenderError, match="has more than 20 documents"):
+        read_documents(text.encode(), "a.yaml", ReadLimits(documents=20))
+    assert len(read_documents(text.encode(), "a.yaml", ReadLimits(documents=30))) == 30
