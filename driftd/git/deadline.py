@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from driftd.model.errors import GitError
+from driftd.process.groups import kill_group
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Deadline:
         with self._lock:
             self._cancelled = True
             for group in self._process_groups:
-                _kill(group)
+                kill_group(group)
 
     @contextmanager
     def guard(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -59,8 +59,8 @@ class Deadline:
         with self._lock:
             self._process_groups.add(group)
             if self._cancelled:
-                _kill(group)
-        timer = threading.Timer(max(0.0, self._end - time.monotonic()), _kill, (group,))
+                kill_group(group)
+        timer = threading.Timer(max(0.0, self._end - time.monotonic()), kill_group, (group,))
         timer.daemon = True
         timer.start()
         try:
@@ -70,19 +70,10 @@ class Deadline:
             with self._lock:
                 self._process_groups.discard(group)
             if process.returncode != 0:
-                _kill(group)
+                kill_group(group)
                 process.wait()
         if process.returncode == -signal.SIGKILL:
             self.check()
-
-
-def _kill(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it has ended already
-    except PermissionError:
-        return  # macOS: only zombies are left of the group
 
 
 async def run_in_thread(executor: Executor, seconds: float, work: Callable[[Deadline], T]) -> T:

@@ -30,6 +30,8 @@ _SETTINGS = {
     "fetch.unpackLimit": "1",
     "fetch.recurseSubmodules": "false",
     "protocol.version": "2",
+    # Larger blobs are streamed instead of being held in memory.
+    "core.bigFileThreshold": "32m",
     # Damaged or dangerous objects (a `.git` folder or `..` in a tree) are refused when fetched...
     "fetch.fsckObjects": "true",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from driftd.git.errors import CommandFailed
 from driftd.git.export import export_entries
 from driftd.git.mirror_folder import MirrorFolder
 from driftd.git.paths import SYMLINK_MODE, TreeEntry, normalize_path, parse_ls_tree, resolve_path
-from driftd.git.runner import GitRunner, NoRepository, open_repository
+from driftd.git.runner import GitRunner, NoRepository, OutputTooLarge, open_repository
 from driftd.model.errors import GitError, PathNotFound
 
 _READ_SECONDS = 120.0
 _MAX_BYTES = 256 << 20
+_MAX_FILES, _MAX_DEPTH = 200_000, 100
 _UNREADABLE_KINDS = {
     "symlink": "a link that leads out of the repository",
     "dangling": "a link that leads nowhere",
@@ -26,6 +27,10 @@ _UNREADABLE_KINDS = {
     "notdir": "a link through something that is no folder",
     "tree": "a folder",
 }
+
+
+class MirrorDamaged(GitError):
+    """The mirror lacks what it should have. The next fetch builds it anew, once its folder is marked as suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class RevisionTree:
         resolved = resolve_path(git, sha, path)
         oid, listing = resolved.oid, None
         if resolved.kind == "tree":
-            listing = git.run("ls-tree", "-r", "-z", oid)
+            listing = _listing(git, oid)
             if listing.startswith(b"120000 ") or b"\0120000 " in listing:
                 oid = _oid_with_symlinks(git, sha, oid, _symlinks(_blobs_below(resolved.path, parse_ls_tree(listing))))
         return cls(sha, resolved.path, oid, folder, _listing=listing)
@@ -147,9 +152,10 @@ class RevisionTree:
         except (CommandFailed, NoRepository) as error:
             raise self._damaged(str(error)) from error
 
-    def _damaged(self, reason: str) -> GitError:
-        self.folder.mark_suspect()
-        return GitError(f"the mirror in {self.folder.root} is damaged, and built anew by the next fetch: {reason}")
+    def _damaged(self, reason: str) -> MirrorDamaged:
+        with suppress(PermissionError):  # a process that may only read tells its caller, who records it
+            self.folder.mark_suspect()
+        return MirrorDamaged(f"the mirror in {self.folder.root} is damaged, and built anew by the next fetch: {reason}")
 
     def _object_name(self, git: GitRunner, file: str) -> str:
         """A file's name for `git cat-file --batch`: one line, so a path with a line break is replaced by its hash."""
@@ -169,10 +175,27 @@ def _list_entries(git: GitRunner, sha: str, path: str, *options: str) -> list[Tr
     """The blobs at or below a path. The option `-l` adds sizes, for which Git opens each object."""
     resolved = resolve_path(git, sha, path)
     if resolved.kind == "tree":
-        return _blobs_below(resolved.path, parse_ls_tree(git.run("ls-tree", "-r", *options, "-z", resolved.oid)))
+        return _blobs_below(resolved.path, parse_ls_tree(_listing(git, resolved.oid, *options)))
     if not options:
         return [TreeEntry(resolved.path, resolved.kind, resolved.oid, resolved.mode, None)]
     return parse_ls_tree(git.run("ls-tree", *options, "-z", sha, "--", resolved.path))
+
+
+def _listing(git: GitRunner, oid: str, *options: str) -> bytes:
+    """The output of `git ls-tree -r` for a tree.
+
+    Raises: OutputTooLarge: a few trees that contain each other can stand for more files than any machine holds.
+    """
+    listing = git.run("ls-tree", "-r", *options, "-z", oid)
+    if listing.count(b"\0") > _MAX_FILES:
+        raise OutputTooLarge(f"the folder has more than {_MAX_FILES} files: name a smaller one")
+    if max(map(_depth, listing.split(b"\0"))) > _MAX_DEPTH:
+        raise OutputTooLarge(f"the folder has more than {_MAX_DEPTH} folders inside of each other")
+    return listing
+
+
+def _depth(record: bytes) -> int:
+    return record.count(b"/")
 
 
 def _blobs_below(path: str, entries: Iterable[TreeEntry]) -> list[TreeEntry]:

@@ -20,10 +20,27 @@ from driftd.git import environment
 from driftd.git.deadline import Deadline
 from driftd.git.errors import CommandFailed, redact
 from driftd.model.errors import GitError
+from driftd.process.limits import ResourceLimits, memory_for_a_child
 from driftd.process.pipes import enlarge_pipe
 
 if TYPE_CHECKING:
     from driftd.git.gitpython import CleanGit
+
+
+_MIB = 1 << 20
+_MAX_OUTPUT = 64 * _MIB
+_READ_MEMORY, _FETCH_MEMORY = 1024 * _MIB, 4096 * _MIB
+"""A fetch holds a record of each object, however old: large repositories have millions."""
+_MAX_FILE_SIZE = 8192 * _MIB
+"""Of a pack, with all that a fetch brings."""
+
+
+_CPU_PER_SECOND = 4
+"""Seconds of CPU for each second of the deadline, which Git's threads share. The deadline itself ends Git before."""
+
+
+class OutputTooLarge(GitError):
+    """What a commit holds is more than can be read."""
 
 
 class NoRepository(GitError):
@@ -46,13 +63,14 @@ class GitRunner:
     def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """Git's standard output.
 
-        Raises: CommandFailed: Git failed. TimedOut: Git was killed. GitError: git is not installed.
+        Raises: CommandFailed: Git failed. TimedOut: Git was killed. OutputTooLarge: it wrote more than 64 MiB.
+        GitError: git is not installed.
         """
-        process = self._start(arguments, stdin is not None)
-        with self.deadline.guard(process):
-            out, err = process.communicate(stdin)
-        if process.returncode != 0:
-            raise self._failed(arguments, process.returncode, err)
+        with self.stream(*arguments, stdin=stdin) as pipe:
+            out = pipe.read(_MAX_OUTPUT + 1)
+            if len(out) > _MAX_OUTPUT:
+                message = f"git {arguments[0]} writes more than {_MAX_OUTPUT >> 20} MiB: name a smaller folder"
+                raise OutputTooLarge(message)
         return out
 
     def succeeds(self, *arguments: str) -> bool:
@@ -64,18 +82,18 @@ class GitRunner:
         return True
 
     @contextmanager
-    def stream(self, *arguments: str, stdin: bytes) -> Iterator[IO[bytes]]:
+    def stream(self, *arguments: str, stdin: bytes | None = None) -> Iterator[IO[bytes]]:
         """Git's standard output while Git runs, for output too large to hold in memory. Raises: as `run`."""
-        process = self._start(arguments, with_input=True)
-        assert process.stdin is not None  # noqa: S101  # all three are pipes: for the type checker
-        assert process.stdout is not None  # noqa: S101
+        process = self._start(arguments, with_input=stdin is not None)
+        assert process.stdout is not None  # noqa: S101  # they are pipes: for the type checker
         assert process.stderr is not None  # noqa: S101
         out = enlarge_pipe(process.stdout)
         errors: list[bytes] = []
-        feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
-        drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,), daemon=True)
-        feeder.start()
-        drain.start()
+        helpers = [threading.Thread(target=_drain, args=(process.stderr, errors), daemon=True)]
+        if stdin is not None:
+            helpers.append(threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True))
+        for helper in helpers:
+            helper.start()
         try:
             with self.deadline.guard(process):
                 try:
@@ -87,8 +105,8 @@ class GitRunner:
                     ended_early = False
                 process.wait()
         finally:
-            feeder.join()
-            drain.join()
+            for helper in helpers:
+                helper.join()
             out.close()
             process.stderr.close()
         if ended_early or process.returncode != 0:
@@ -98,9 +116,17 @@ class GitRunner:
         self.deadline.check()
         _require_git()
         try:
-            return self.gitpython.start(arguments, self.access.environment, with_input=with_input)
+            process = self.gitpython.start(arguments, self.access.environment, with_input=with_input)
         except OSError as error:
             raise GitError(f"git cannot be started: {error}") from error
+        self._limits().impose(process.pid)
+        return process
+
+    def _limits(self) -> ResourceLimits:
+        """Those of a fetch where there is a remote, else those of reading."""
+        memory = memory_for_a_child(_FETCH_MEMORY if self.access.environment else _READ_MEMORY)
+        cpu = _CPU_PER_SECOND * int(self.deadline.seconds + 1)
+        return ResourceLimits(memory, cpu, _MAX_FILE_SIZE, open_files=1024)
 
     def _failed(self, arguments: Sequence[str], code: int, stderr: bytes) -> CommandFailed:
         text = redact(stderr.decode(errors="replace"), self.access.secrets)
@@ -154,6 +180,10 @@ def _alternate_objects(alternate: Path) -> Path | None:
 def _require_git() -> None:
     if shutil.which("git") is None:
         raise GitError("git is not installed, or not on the PATH: driftd needs it")
+
+
+def _drain(pipe: IO[bytes], into: list[bytes]) -> None:
+    into.append(pipe.read())
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

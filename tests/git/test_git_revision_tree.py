@@ -13,6 +13,7 @@ from driftd.git.mirror import Mirror
 from driftd.git.revision_tree import RevisionTree
 from driftd.git.runner import GitRunner
 from driftd.model.errors import GitError, PathNotFound
+from driftd.process.limits import ResourceLimits
 from tests.git.conftest import MirrorMaker
 from tests.support.gitserver import GitRepo
 
@@ -296,3 +297,37 @@ async def test_the_files_of_an_app_are_listed_once(
     assert commands == []
     assert listed == tree.without_listing().files()
     assert commands != []
+
+
+async def test_trees_that_contain_each_other_are_refused(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """A few hundred bytes can stand for more files than any machine holds."""
+    blob = repo.git("hash-object", "-w", "--stdin", stdin=b"a: b")
+    tree = repo.tree(*(("100644", f"{number}.yaml", blob) for number in range(10)))
+    for _ in range(8):
+        tree = repo.tree(*(("40000", f"folder-{number}", tree) for number in range(10)))
+    repo.commit_tree(("40000", "bomb", tree))
+    tracked = mirror()
+    sha = (await tracked.fetch()).sha
+    with pytest.raises(GitError, match="git ls-tree writes more than 64 MiB: name a smaller folder"):
+        await tracked.tree(sha, "bomb")
+    assert len((await tracked.tree(sha, "bomb" + "/folder-1" * 8)).files()) == 10
+
+
+async def test_folders_in_folders_have_an_end(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """The path of a file has 100 steps at most."""
+    repo.write({"/".join("d" * 99) + "/a.yaml": "a", "/".join("e" * 150) + "/a.yaml": "a"})
+    repo.commit()
+    tracked = mirror()
+    sha = (await tracked.fetch()).sha
+    assert (await tracked.tree(sha, "d")).files()
+    with pytest.raises(GitError, match="more than 100 folders inside of each other"):
+        await tracked.tree(sha, "e")
+
+
+async def test_git_has_limits_of_its_own(mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a repository holds cannot make it take the memory of this machine."""
+    seen: list[ResourceLimits] = []
+    monkeypatch.setattr(ResourceLimits, "impose", lambda self, pid: seen.append(self) if pid else None)
+    await tree_of(mirror, "apps/web")
+    assert seen
+    assert all(limits.memory <= 4 << 30 for limits in seen)
