@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from posixpath import join, normpath
 
@@ -13,6 +12,7 @@ from driftd.model.resource import Manifest, Source
 from driftd.render import tool
 from driftd.render.documents import DEFAULT_LIMITS, read_yaml, split_documents
 from driftd.render.file_tree import FileTree
+from driftd.render.helm_schema import require_local_schemas
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
 from driftd.render.tool_errors import describe_tool_error
@@ -35,17 +35,16 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
     and they are not part of the release.
 
     Nothing is downloaded: dependencies must be in the chart's `charts/` folder, values files in the repository. There
-    are no plugins, no post-renderers and no cluster, so `lookup` returns nothing.
+    are no plugins, no post-renderers and no cluster, so `lookup` returns nothing. `tool.run` holds it to that.
 
     Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
     chart = join(folder, CHART_FILE)
     program = tool.find(options.helm, INSTALL_URL, chart)
-    with tempfile.TemporaryDirectory(prefix="driftd-helm-") as temporary:
-        home = Path(temporary).resolve()
-        root = home / "repository"
-        root.mkdir()
+    with tool.workbench() as bench:
+        root = bench.repository
         tree.export(root, under=folder)
+        require_local_schemas(root, folder)
         values = [_values_file(tree, root, folder, file) for file in options.values_files]
         command = [program, "template", "--include-crds", "--skip-tests", "--no-hooks"]
         command += [f"--namespace={options.namespace}"]
@@ -54,7 +53,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         command += [f"--kube-version={options.kube_version}"] if options.kube_version else []
         command += ["--", options.release, str(root / folder)]
         try:
-            output = tool.run(command, cwd=home, env=_environment(home), timeout=options.timeout, file=chart)
+            output = tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=chart)
         except tool.ToolFailed as error:
             raise _render_error(str(error), root, folder) from None  # its text may quote values
         return _parse_output(output, root, folder)

@@ -24,6 +24,8 @@ _PLUGIN_KEYS = frozenset({"generators", "transformers", "validators"})
 # Keys whose values are files. kustomize downloads a value that is a URL.
 _FILE_KEYS = frozenset({"crds", "configurations", "patchesStrategicMerge", "path", "paths", "files", "env", "envs"})
 _URL = re.compile(r"\s*(?:git::|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_MAX_FOLDERS = 200
+"""Each may use the next, one inside of the other."""
 _ONLY_LOCAL = "driftd renders from the repository alone: keep a copy of it there"
 
 _BUILD_METADATA_LIST = re.compile(r"^(buildMetadata:[ ]*\n)([ ]*- )", re.MULTILINE)
@@ -83,6 +85,8 @@ class Workspace:
         Raises: RenderError: something is remote, outside of the repository, or missing.
         """
         if folder not in self._kustomizations:
+            if len(self._kustomizations) >= _MAX_FOLDERS:
+                raise RenderError(f"this uses more than {_MAX_FOLDERS} folders with kustomization files", file=folder)
             self._export(folder)
             kustomization = self._read(folder)
             self._kustomizations[folder] = kustomization
@@ -108,11 +112,13 @@ class Workspace:
 
     def _collect_reference(self, kustomization: Kustomization, path: DocumentPath, entry: str) -> None:
         key = next(step for step in reversed(path) if isinstance(step, str))
-        if "\n" in entry:
-            return  # inline content, not a path
+        inline = _inline_configuration(entry, kustomization.file) if key in _PLUGIN_KEYS else []
+        for each in [entry, *(inner for value in inline for _, inner in _path_entries(value))]:
+            if _is_remote(each):
+                raise _error(kustomization, path, f"{_without_credentials(each)} is remote, and {_ONLY_LOCAL}")
+        if inline or "\n" in entry:
+            return  # content, not a path
         reference = entry.rpartition("=")[2] if key == "files" else entry
-        if _URL.match(reference) or _URL.match(entry):
-            raise _error(kustomization, path, f"{_without_credentials(entry)} is remote, and {_ONLY_LOCAL}")
         target = _normalize(join(kustomization.folder, reference))
         if key not in _FOLDER_KEYS | _PLUGIN_KEYS:
             # `path` is also used for paths of fields, so an entry that is no file is no error.
@@ -121,10 +127,7 @@ class Workspace:
         elif target is None:
             raise _error(kustomization, path, f"{entry} leads out of the repository")
         elif not self._export(target):
-            if key in _FOLDER_KEYS:
-                raise _error(
-                    kustomization, path, f"{entry} is no file and no folder of the repository, and {_ONLY_LOCAL}"
-                )
+            raise _error(kustomization, path, f"{entry} is no file and no folder of the repository, and {_ONLY_LOCAL}")
         elif (self._root / target).is_dir():
             self._collect_folder(kustomization, path, entry, target)
         else:
@@ -142,7 +145,7 @@ class Workspace:
         data = (self._root / file).read_bytes()
         for document in read_documents(data, file):
             for path, entry in _path_entries(document.value):
-                if _URL.match(entry.rpartition("=")[2]) and "\n" not in entry:
+                if _is_remote(entry):
                     [line] = lines_of(data, file, document.start, [path])
                     raise RenderError(
                         f"{_without_credentials(entry)} is remote, and {_ONLY_LOCAL}", file=file, line=line
@@ -164,6 +167,20 @@ class Workspace:
             self._tree.export(self._root, under=target)
             self._exported.add(target)
         return (self._root / target).exists()
+
+
+def _is_remote(entry: str) -> bool:
+    """Whether kustomize could take an entry, or in `files` what follows its key, for an address."""
+    return "\n" not in entry and bool(_URL.match(entry) or _URL.match(entry.rpartition("=")[2]))
+
+
+def _inline_configuration(entry: str, file: str) -> list[JsonObject]:
+    """The configurations that an entry of `generators` and the like holds itself; none where it is a path."""
+    try:
+        values = [document.value for document in read_documents(entry.encode(), file)]
+    except RenderError:
+        return []
+    return values if all(isinstance(value, dict) for value in values) else []
 
 
 def _without_credentials(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from posixpath import join, normpath
 from typing import Any
@@ -42,13 +41,12 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
 
     Bases and components may be folders anywhere in the repository. Nothing is downloaded and nothing of the repository
     is run: remote bases are refused, plugins, functions and kustomize's Helm support are disabled, and a kustomization
-    can read no files outside of its own folder (kustomize's default).
+    can read no files outside of its own folder (kustomize's default). `tool.run` holds it to that.
 
     Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
-    with tempfile.TemporaryDirectory(prefix="driftd-kustomize-") as temporary:
-        root = Path(temporary).resolve() / "repository"
-        root.mkdir()
+    with tool.workbench() as bench:
+        root = bench.repository
         workspace = Workspace(tree, root)
         kustomization = workspace.collect(folder)
         program = tool.find(options.kustomize, INSTALL_URL, kustomization.file)
@@ -58,7 +56,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         try:
             output = tool.run(
                 [program, "build", str(root / folder)],
-                cwd=root.parent,
+                bench,
                 env={},
                 timeout=options.timeout,
                 file=kustomization.file,

@@ -14,6 +14,9 @@ from driftd.render.file_tree import TreeFile
 from driftd.render.manifests import read_manifests
 from driftd.render.rendering import RenderedPart
 
+FileKey = tuple[str, str]
+"""The blob and the path of a file, of which its manifests are a function."""
+
 PendingParts = Callable[[], Mapping[str, RenderedPart]]
 """Waits for the parsed files and returns them by path."""
 
@@ -27,6 +30,12 @@ class Parser(Protocol):
     def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
         """Parses files with these contents, possibly in another process."""
 
+    def known(self, folder: str) -> dict[FileKey, RenderedPart]:
+        """The parsed files in a folder and below it that are available without their content."""
+
+    def keep(self, key: FileKey, part: RenderedPart) -> RenderedPart:
+        """A file that was parsed elsewhere, in the form in which it is kept in memory, and available from now on."""
+
     def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         """The manifests in the form in which they are kept in memory."""
 
@@ -36,6 +45,12 @@ class UncachedParser:
 
     def cached(self, _file: TreeFile) -> None:
         return None
+
+    def known(self, _folder: str) -> dict[FileKey, RenderedPart]:
+        return {}
+
+    def keep(self, _key: FileKey, part: RenderedPart) -> RenderedPart:
+        return part
 
     def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
         parts = {file.path: read_manifests(data, file.path) for file, data in files.items()}
@@ -53,7 +68,7 @@ class CachingParser:
     """
 
     def __init__(self) -> None:
-        self._cache: WeakValueDictionary[tuple[str, str], RenderedPart] = WeakValueDictionary()
+        self._cache: WeakValueDictionary[FileKey, RenderedPart] = WeakValueDictionary()
         self._samples: defaultdict[tuple[str, str], DictionaryBuilder] = defaultdict(DictionaryBuilder)
 
     def cached(self, file: TreeFile) -> RenderedPart | None:
@@ -65,11 +80,17 @@ class CachingParser:
     def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
         parts: dict[str, RenderedPart] = {}
         for file, data in files.items():
-            part = read_manifests(data, file.path)
-            self._cache[file.blob, file.path] = parts[file.path] = replace(
-                part, manifests=self.deduplicated(part.manifests)
-            )
+            parts[file.path] = self.keep((file.blob, file.path), read_manifests(data, file.path))
         return lambda: parts
+
+    def known(self, folder: str) -> dict[FileKey, RenderedPart]:
+        prefix = f"{folder}/" if folder else ""
+        references = [ref for ref in self._cache.valuerefs() if ref.key[1] == folder or ref.key[1].startswith(prefix)]
+        return {ref.key: part for ref in references if (part := ref()) is not None}
+
+    def keep(self, key: FileKey, part: RenderedPart) -> RenderedPart:
+        self._cache[key] = kept = replace(part, manifests=self.deduplicated(part.manifests))
+        return kept
 
     def deduplicated(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         return tuple([m.packed(self._samples[m.api_version, m.ref.kind]) for m in manifests])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,12 @@ from driftd.git.revision_tree import RevisionTree
 from driftd.git.source import GitSource
 from driftd.model.app import App, RenderOptions
 from driftd.model.errors import GitError
+from driftd.render import tool
 from driftd.render.parser import CachingParser
 from tests.support.gitserver import GitRepo
 from tests.support.world import config_map
 
 KUSTOMIZE = """#!/bin/sh
-echo run >> "{runs}"
 /bin/cat "$2"/../base/*.yaml | /bin/sed "/^resources/d"
 """
 
@@ -33,7 +34,8 @@ class Rendered:
     repository: GitRepo
     mirror: Mirror
     renderer: Renderer
-    runs: Path
+    runs: list[str]
+    """The programs that were run."""
 
     async def commit(self, files: Mapping[str, str]) -> Desired:
         self.repository.write(files).commit("Change")
@@ -41,20 +43,27 @@ class Rendered:
 
     def program(self, text: str) -> None:
         file = Path(self.renderer._app.rendering.kustomize)
-        file.write_text(text.format(runs=self.runs))
+        file.write_text(text)
         file.chmod(0o755)
 
     @property
     def count(self) -> int:
-        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+        return len(self.runs)
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Rendered:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rendered:
+    run, runs = tool.run, list[str]()
+
+    def counted(command: Sequence[str], *args: Any, **kwargs: Any) -> bytes:
+        runs.append(command[0])
+        return run(command, *args, **kwargs)
+
+    monkeypatch.setattr(tool, "run", counted)
     repository = GitRepo(tmp_path / "repository")
     mirror = Mirror(GitSource("shop", repository.url, allow_file=True), tmp_path / "mirror")
     web = App("web", "shop", "prod", path="app", rendering=RenderOptions(kustomize=str(tmp_path / "kustomize")))
-    rendered = Rendered(repository, mirror, Renderer(web, mirror, CachingParser()), tmp_path / "runs")
+    rendered = Rendered(repository, mirror, Renderer(web, mirror, CachingParser()), runs)
     rendered.program(KUSTOMIZE)
     return rendered
 

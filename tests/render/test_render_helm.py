@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
+from driftd.process import confined
+from driftd.render import helm
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
 from driftd.render.line_numbers import line_of
 from tests.render.repositories import tree, write
@@ -58,6 +60,16 @@ CHART = {
         metadata: {name: things.example.com}
     """,
 }
+
+
+def pack(file: Path, files: dict[str, str]) -> None:
+    """Writes a chart's archive."""
+    file.parent.mkdir(exist_ok=True)
+    with tarfile.open(file, "w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
 
 
 def rendered(root: Path, files: dict[str, str], options: RenderOptions) -> Rendering:
@@ -140,11 +152,7 @@ def test_a_packed_dependency_is_used_and_named(tmp_path: Path, programs: RenderO
     }
     app = tree(tmp_path, "charts/web", {**CHART, **files})
     packed = {"db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n", "db/templates/s.yaml": template % "db"}
-    with tarfile.open(tmp_path / "charts/web/charts/db-1.0.0.tgz", "w:gz") as archive:
-        for name, text in packed.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
+    pack(tmp_path / "charts/web/charts/db-1.0.0.tgz", packed)
     rendering = render(app, programs)
     assert rendering.errors == ()
     sources = {m.ref.name: m.source.file for m in rendering.manifests if m.ref.kind == "Secret"}
@@ -201,6 +209,72 @@ def test_a_values_file_that_breaks_the_chart_is_an_error(tmp_path: Path, program
     files = {"charts/web/values.schema.json": schema, "charts/web/wrong.yaml": "replicas: many\n"}
     error = refused(tmp_path, files, replace(programs, values_files=("wrong.yaml",)))
     assert "replicas" in error.message
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"$ref": "file:///etc/hostname"}',
+        '{"properties": {"image": {"$ref": "http://127.0.0.1:1/a.json"}}}',
+        '{"properties": {"image": {"$ref": "../../../outside.json"}}}',
+        '{"$defs": {"a": {"$dynamicRef": "https://example.com/a"}}}',
+        '{"$schema": "http://127.0.0.1:1/dialect"}',
+    ],
+)
+@pytest.mark.parametrize("place", ["charts/web", "charts/web/charts/sub", "archive"])
+def test_a_schema_refers_to_nothing_but_itself(
+    tmp_path: Path, programs: RenderOptions, schema: str, place: str
+) -> None:
+    """Neither the chart's, nor that of a chart in it, packed or not: Helm would read any file, and ask any server."""
+    if place == "archive":
+        app = tree(tmp_path, "charts/web", CHART)
+        pack(
+            tmp_path / "charts/web/charts/db-1.0.0.tgz",
+            {"db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n", "db/values.schema.json": schema},
+        )
+        [error] = render(app, programs).errors
+        assert error.file == "charts/web/charts/db-1.0.0.tgz"
+    else:
+        chart = {f"{place}/Chart.yaml": CHART["charts/web/Chart.yaml"], f"{place}/values.schema.json": schema}
+        error = refused(tmp_path, chart, programs)
+        assert (error.file, error.line) == (f"{place}/values.schema.json", 1)
+    assert "leads out of the schema" in error.message
+
+
+def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path, programs: RenderOptions) -> None:
+    """And name the draft that it is written in."""
+    schema = """{
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "properties": {"replicas": {"$ref": "#/definitions/count"}},
+        "definitions": {"count": {"type": "integer"}}
+    }"""
+    assert rendered(tmp_path, {"charts/web/values.schema.json": schema}, programs).manifests
+
+
+@pytest.mark.skipif(not confined.guarantees().files, reason="needs Landlock")
+def test_helm_itself_cannot_read_the_machine(
+    tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What driftd would overlook, the kernel refuses."""
+    write(tmp_path, {"outside.json": '{"type": "object"}'})
+    monkeypatch.setattr(helm, "require_local_schemas", lambda *_: None)
+    schema = f'{{"$ref": "file://{tmp_path}/outside.json"}}'
+    refused(tmp_path / "repo", {"charts/web/values.schema.json": schema}, programs)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{{ repeat 200000000 "0123456789" | len }}',
+        "{{ range until 100000000 }}{{ . }}{{ end }}",
+        '{{ $a := list "x" }}{{ range until 40 }}{{ $a = concat $a $a }}{{ end }}{{ len $a }}',
+        '{{ define "a" }}{{ repeat 1000 "a" }}{{ include "a" . }}{{ end }}{{ include "a" . }}',
+    ],
+)
+def test_a_template_takes_no_more_than_its_share(tmp_path: Path, programs: RenderOptions, template: str) -> None:
+    """Its chart is an error, in time, and the machine has its memory."""
+    error = refused(tmp_path, {"charts/web/templates/bomb.yaml": template}, replace(programs, timeout=20))
+    assert "helm" in error.message
 
 
 def test_helm_reads_no_configuration_of_ours(
