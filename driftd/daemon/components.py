@@ -13,6 +13,7 @@ from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison_of,
 from driftd.daemon.clusters import Clusters
 from driftd.daemon.messaging import Messaging, messaging
 from driftd.desired.provider import InProcessProvider
+from driftd.desired.rendering_pool import RenderingPool
 from driftd.desired.source import SourceState
 from driftd.diff.compare import Comparison
 from driftd.incidents.recorder import Recorder
@@ -47,7 +48,8 @@ class Components:
         self.leases = Leases(store)
         self.commands = Commands(store, now)
         self.queries = Queries(store)
-        self._provider = InProcessProvider(config.cache_dir, CachingParser())
+        self.rendering = RenderingPool()
+        self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
         self._enrichment_slot = asyncio.Lock()
 
@@ -102,5 +104,6 @@ async def components(
             opened = await stack.enter_async_context(messaging(config, now=now))
         made = Components(config, opened, comparison_of(config, await opened.store.redaction_key()), now)
         stack.push_async_callback(made.clusters.close)
+        stack.push_async_callback(made.rendering.close)
         stack.push_async_callback(made.leases.release)
         yield made

@@ -19,6 +19,7 @@ from driftd.model.audit import AuditEvent
 from driftd.model.errors import ConfigError, StoreError
 from driftd.model.report import Report
 from driftd.model.secret import Secret
+from driftd.process.confined import guarantees
 from driftd.process.garbage_collector import tune_gc
 from driftd.process.supervisor import Supervisor
 from driftd.process.threads import set_switch_interval
@@ -68,7 +69,8 @@ class Daemon:
                     server = await stack.enter_async_context(
                         serve(create_app(self, self._metrics), config.web.listen.host, config.web.listen.port)
                     )
-                    log.info("started", version=__version__, web=server.url, apps=[app.name for app in config.apps])
+                    apps = [app.name for app in config.apps]
+                    log.info("started", version=__version__, web=server.url, apps=apps, rendering=str(guarantees()))
                     if probes := config.web.probes:
                         await stack.enter_async_context(serve(create_probes_app(self), probes.host, probes.port))
                     if audit := config.web.audit:

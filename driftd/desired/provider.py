@@ -14,7 +14,7 @@ from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
 
 if TYPE_CHECKING:
-    from driftd.desired.renderer import Renderer
+    from driftd.desired.renderer import Renderer, RenderTree
     from driftd.render.parser import Parser
 
 OnFirstBatch = Callable[[Sequence[Manifest]], None]
@@ -43,15 +43,16 @@ class DesiredStateProvider(Protocol):
 
 
 class InProcessProvider:
-    """Provides the desired state in this process, with its mirrors below a folder.
+    """Provides the desired state in this process, with its mirrors below a folder; `render_tree` may use others.
 
     The last rendering of each app is cached: a commit that changes none of its inputs costs a comparison of their ids.
     With a caching `parser`, a commit costs the plain files that it changes.
     """
 
-    def __init__(self, cache: Path, parser: Parser | None = None) -> None:
+    def __init__(self, cache: Path, parser: Parser | None = None, render_tree: RenderTree | None = None) -> None:
         self._cache = cache
         self._parser = parser
+        self._render_tree = render_tree
         self._mirrors: dict[GitSource, Mirror] = {}
         self._renderers: dict[tuple[GitSource, App], Renderer] = {}
 
@@ -71,9 +72,10 @@ class InProcessProvider:
         on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # nothing is parsed in batches
     ) -> Desired:
         if (source, app) not in self._renderers:
-            from driftd.desired.renderer import Renderer  # noqa: PLC0415  # it imports the YAML parser
+            from driftd.desired.renderer import Renderer, render_in_thread  # noqa: PLC0415  # it imports the YAML parser
 
-            self._renderers[source, app] = Renderer(app, self.mirror(source), self._parser)
+            render_tree = self._render_tree or render_in_thread
+            self._renderers[source, app] = Renderer(app, self.mirror(source), self._parser, render_tree)
         return await self._renderers[source, app].desired(revision)
 
     def steal_work(self) -> None:

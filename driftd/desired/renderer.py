@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from driftd.desired.state import Desired
+from driftd.desired.stoppable import render_in_background
 from driftd.git.mirror import Mirror
 from driftd.git.revision_tree import RevisionTree
-from driftd.model.app import App
-from driftd.model.errors import GitError, PathNotFound
+from driftd.model.app import App, RenderOptions
+from driftd.model.errors import GitError, PathNotFound, RenderError
 from driftd.model.revision import Revision
 from driftd.render.app import Rendering, RenderKind, render
 from driftd.render.file_tree import TracedTree
-from driftd.render.parser import Parser
+from driftd.render.parser import Parser, UncachedParser
+
+RenderTree = Callable[[RevisionTree, RenderOptions, Parser], Awaitable[tuple[Rendering, tuple[str, ...]]]]
+"""Renders a tree: the rendering, and the paths that were read. Raises: GitError, RenderError."""
+
+_LONG_SECONDS = 5.0
+_REST = 10
+"""A rendering that took long and failed is not made again for ten times as long, unless its inputs change."""
+
+
+async def render_in_thread(
+    tree: RevisionTree, options: RenderOptions, parser: Parser
+) -> tuple[Rendering, tuple[str, ...]]:
+    """Renders in this process. See `RenderTree`."""
+    traced = TracedTree(tree)
+    return await render_in_background(render, traced, options, parser), traced.paths_read
 
 
 @dataclass
 class _CachedRendering:
-    """A rendering of one revision with the paths of its inputs; `input_ids` are loaded at the first comparison."""
+    """A rendering of one revision with the paths of its inputs; `input_ids` are loaded at the first comparison.
+
+    `until` is when it has to be made again, by the monotonic clock; None for never.
+    """
 
     rendering: Rendering
     tree: RevisionTree
     paths_read: tuple[str, ...]
+    until: float | None = None
     input_ids: Mapping[str, str | None] | None = None
 
 
@@ -33,28 +53,32 @@ class Renderer:
     With a caching `parser`, a commit that changes a plain file costs that file.
     """
 
-    def __init__(self, app: App, mirror: Mirror, parser: Parser | None = None) -> None:
+    def __init__(
+        self, app: App, mirror: Mirror, parser: Parser | None = None, render_tree: RenderTree = render_in_thread
+    ) -> None:
         self._app = app
         self._mirror = mirror
-        self._parser = parser
+        self._parser = parser or UncachedParser()
+        self._render_tree = render_tree
         self._last: _CachedRendering | None = None
 
     async def desired(self, revision: Revision) -> Desired:
         """The manifests of a revision. Raises: GitError: the path does not exist."""
         tree = await self._mirror.tree(revision.sha, self._app.path)
-        if self._last is None or not await self._is_unchanged(tree, self._last):
-            traced = TracedTree(tree)
-            rendering = await asyncio.to_thread(self._render, traced)
-            # A program that failed once may not fail again.
-            cacheable = rendering.kind is RenderKind.YAML or not rendering.errors
-            self._last = _CachedRendering(rendering, tree.without_listing(), traced.paths_read) if cacheable else None
+        last = self._last
+        if last is not None and _is_fresh(last) and await self._is_unchanged(tree, last):
+            return Desired.of(revision, last.rendering)
+        started = time.monotonic()
+        try:
+            rendering, paths_read = await self._render_tree(tree, self._app.rendering, self._parser)
+        except RenderError as error:
+            # It was stopped: what it would have read is not known, so that any change in the repository may matter.
+            rendering, paths_read = Rendering(RenderKind.YAML, (), (error,)), ("",)
         else:
-            rendering = self._last.rendering
+            if last is not None:
+                rendering = rendering.sharing(last.rendering.manifests)
+        self._last = _cached(rendering, tree, paths_read, time.monotonic() - started)
         return Desired.of(revision, rendering)
-
-    def _render(self, tree: TracedTree) -> Rendering:
-        rendering = render(tree, self._app.rendering, self._parser)
-        return rendering if self._last is None else rendering.sharing(self._last.rendering.manifests)
 
     async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
         """Whether all inputs of the last rendering are the same in this revision."""
@@ -79,3 +103,20 @@ class Renderer:
             except PathNotFound:
                 ids[path] = None
         return ids
+
+
+def _is_fresh(last: _CachedRendering) -> bool:
+    return last.until is None or time.monotonic() < last.until
+
+
+def _cached(
+    rendering: Rendering, tree: RevisionTree, paths_read: tuple[str, ...], seconds: float
+) -> _CachedRendering | None:
+    """What is kept of a rendering that took `seconds`; None if it has to be made again."""
+    until = None
+    if rendering.errors and (rendering.kind is not RenderKind.YAML or paths_read == ("",)):
+        # A program that failed once may not fail again.
+        if seconds < _LONG_SECONDS:
+            return None
+        until = time.monotonic() + _REST * seconds
+    return _CachedRendering(rendering, tree.without_listing(), paths_read, until)

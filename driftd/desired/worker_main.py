@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from driftd.desired.provider import InProcessProvider
+from driftd.desired.stoppable import render_in_background
 from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
 from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
@@ -74,7 +75,9 @@ class _Worker:
         if isinstance(request, FetchRequest):
             return await self._provider.fetch(request.source)
         tree = await self._provider.mirror(request.source).tree(request.sha, request.path)
-        return await asyncio.to_thread(render_in_batches, tree, request, self._connection.send, self._parent_is_ready)
+        return await render_in_background(
+            render_in_batches, tree, request, self._connection.send, self._parent_is_ready
+        )
 
     def _parent_is_ready(self) -> bool:
         """Whether the parent takes a batch to parse. Only to be called during rendering: it reads the connection."""

@@ -1,0 +1,130 @@
+"""The loop of a process that renders for the daemon: it has no network, writes to its own folder only, and has limits.
+
+What it reads was written by strangers. If it takes too much time or memory, this process ends, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from driftd.desired.rendering_messages import MoreManifests, ParsedFiles, RenderingDone, RenderingRequest
+from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
+from driftd.model.errors import DriftdError, RenderError
+from driftd.process import confined
+from driftd.process.limits import ResourceLimits
+from driftd.render import tool
+from driftd.render.app import render_parts
+from driftd.render.file_tree import TracedTree, TreeFile
+from driftd.render.manifests import read_manifests
+from driftd.render.parser import FileKey, PendingParts, UncachedParser
+from driftd.render.rendering import RenderedPart
+
+OUT_OF_MEMORY = 3
+"""The exit code of a process that needed more memory than it may have."""
+
+_CPU_SECONDS = 600
+"""For one rendering. The daemon ends it long before, unless the daemon itself is gone."""
+
+_LARGEST_FILE = 1 << 30
+_BATCH_SIZE = 100
+"""Files, or manifests, per message: the daemon unpacks one while other tasks wait."""
+
+Send = Callable[[Any], None]
+
+
+def main(descriptor: int, memory: int) -> None:
+    """Answers requests on a socket until the daemon closes it, or ends this process. `memory` is its limit in bytes."""
+    connection = Connection(descriptor)
+    temporary = Path(tempfile.gettempdir())
+    limits = ResourceLimits(memory, cpu=None, file_size=_LARGEST_FILE, open_files=1024)
+    limits.impose(0)
+    confined.confine_thread(confined.Box((Path("/"),), (temporary,), limits), runnable=(Path("/"),))
+    with tool.stoppable() as stop:
+
+        def end(_signal: int, _frame: object) -> None:
+            stop.now()
+            os._exit(0)
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the daemon, and the daemon ends this process
+        try:
+            while True:
+                _answer(connection.recv(), connection.send)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return  # the daemon is gone
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+
+
+def _answer(request: RenderingRequest, send: Send) -> None:
+    _allow_cpu(_CPU_SECONDS)
+    try:
+        send(_render(request, send))
+    except DriftdError as error:
+        send(error)
+    except (MemoryError, BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:  # noqa: BLE001  # a defect spoils one app, and its text may quote a value
+        send(RenderError(f"rendering failed with a {type(error).__name__}", file=request.tree.path or "."))
+
+
+def _render(request: RenderingRequest, send: Send) -> RenderingDone:
+    tree = TracedTree(request.tree)
+    kind, parts = render_parts(tree, request.options, _SendingParser(send, request.known))
+    return RenderingDone(kind, list(_without_most_manifests(parts, send)), tree.paths_read)
+
+
+def _without_most_manifests(parts: tuple[RenderedPart, ...], send: Send) -> Iterator[FileKey | RenderedPart]:
+    for index, part in enumerate(parts):
+        if isinstance(part, _SentFile):
+            yield part.key
+            continue
+        for start in range(0, len(part.manifests), _BATCH_SIZE):
+            send(MoreManifests(index, part.manifests[start : start + _BATCH_SIZE]))
+        yield replace(part, manifests=())
+
+
+@dataclass(frozen=True, slots=True)
+class _SentFile(RenderedPart):
+    """Stands for a file whose manifests the daemon has."""
+
+    key: FileKey = ("", "")
+
+
+class _SendingParser(UncachedParser):
+    """Sends what it parses, in batches."""
+
+    def __init__(self, send: Send, known: frozenset[FileKey]) -> None:
+        self._send = send
+        self._known = known
+
+    def cached(self, file: TreeFile) -> RenderedPart | None:  # type: ignore[override]
+        key = (file.blob, file.path)
+        return _SentFile(key=key) if key in self._known else None
+
+    def parse(self, files: Mapping[TreeFile, bytes]) -> PendingParts:
+        contents = list(files.items())
+        for start in range(0, len(contents), _BATCH_SIZE):
+            batch = contents[start : start + _BATCH_SIZE]
+            self._send(ParsedFiles([((f.blob, f.path), read_manifests(data, f.path)) for f, data in batch]))
+        placeholders = {file.path: _SentFile(key=(file.blob, file.path)) for file in files}
+        return lambda: placeholders
+
+
+def _allow_cpu(seconds: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
