@@ -11,7 +11,7 @@ ARG GO_IMAGE=golang:1.26.8-bookworm
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS tools
 ARG TARGETOS
 ARG TARGETARCH
-ARG HELM_VERSION=v3.22.0
+ARG HELM_VERSION=v4.3.1
 ENV CGO_ENABLED=0 \
     GOFLAGS=-mod=readonly
 WORKDIR /src/kustomize
@@ -21,8 +21,8 @@ RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -ldflags="-s -w" -o
 WORKDIR /src/helm
 COPY tests/controlplane/helm ./
 RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
-        -ldflags="-s -w -X helm.sh/helm/v3/internal/version.version=${HELM_VERSION}" -o /out/helm \
-        helm.sh/helm/v3/cmd/helm
+        -ldflags="-s -w -X helm.sh/helm/v4/internal/version.version=${HELM_VERSION}" -o /out/helm \
+        helm.sh/helm/v4/cmd/helm
 
 
 # driftd in a virtual environment: its dependencies by the hashes of the lock file, then the package itself.

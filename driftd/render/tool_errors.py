@@ -92,7 +92,7 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Describe]] = (
         _says("the template ends the rendering with `fail` or `required`"),
     ),
     # What is inside of a text that a template evaluates is a value.
-    (re.compile(r"error calling tpl: "), _says("error calling tpl")),
+    (re.compile(r"error calling tpl:\s"), _says("error calling tpl")),
     (
         re.compile(rf"yaml: (?:line (?P<line>\d+): )?(?P<syntax>{'|'.join(map(re.escape, _SYNTAX))})"),
         _yaml,
@@ -116,12 +116,12 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Describe]] = (
     (re.compile(r"(?P<what>can't evaluate field \w+ in type [\w.*{} ]+)"), _says("{what}")),
     (re.compile(r"(?P<what>function \"\w+\" not defined)"), _says("{what}")),
     (
-        re.compile(r"error calling (?P<name>include|template): template: no template "),
+        re.compile(r"error calling (?P<name>include|template):\s+template: no template "),
         _says("error calling {name}: there is no template of that name"),
     ),
     (re.compile(r"(?P<what>wrong number of args for \w+: want [\w ]+ got \d+)"), _says("{what}")),
     (re.compile(r"(?P<what>wrong type for value; expected [\w.*{} ]+; got [\w.*{} ]+)"), _says("{what}")),
-    (re.compile(r"error calling (?P<name>\w+): "), _says("error calling {name}")),
+    (re.compile(r"error calling (?P<name>\w+):\s"), _says("error calling {name}")),
     (re.compile(r"^parse error at "), _says("the template cannot be parsed")),
     (
         re.compile(r"chart requires kubeVersion: .* which is incompatible with Kubernetes (?P<version>v[\d.]+)"),

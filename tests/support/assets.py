@@ -75,12 +75,12 @@ BINARIES = (
     Binary("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1", ("version",), 15, module="kustomize"),
     Binary(
         "helm",
-        "helm.sh/helm/v3/cmd/helm",
-        "v3.22.0",
+        "helm.sh/helm/v4/cmd/helm",
+        "v4.3.1",
         ("version",),
         60,
         module="helm",
-        flags=("-X helm.sh/helm/v3/internal/version.version=v3.22.0",),
+        flags=("-X helm.sh/helm/v4/internal/version.version=v4.3.1",),
     ),
 )
 
