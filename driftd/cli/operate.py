@@ -18,6 +18,7 @@ from driftd.cli.output.outbox import print_outbox
 from driftd.cli.output.overview import history_json, print_history, print_status, status_json
 from driftd.cli.output.progress import Progress, progress
 from driftd.cli.output.table import print_reports
+from driftd.cli.output.trouble import print_trouble
 from driftd.config.loading import load
 from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components, components
@@ -51,12 +52,13 @@ async def run_status(file: Path, output: str) -> int:
 
     async def show(made: Components) -> int:
         statuses = await made.queries.app_statuses([app_of(app, made.config) for app in made.config.apps])
-        backlog = await made.queries.outbox()
+        backlog, trouble = await made.queries.outbox(), await made.queries.trouble()
         if output == "json":
-            print(status_json(statuses, backlog), end="")
+            print(status_json(statuses, backlog, trouble), end="")
         else:
             now = datetime.now(UTC)
             print_status(Console(), statuses, now=now)
+            print_trouble(Console(), trouble, now=now)
             print_outbox(Console(), backlog, now=now)
         return 0
 

@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
+from starlette.applications import Starlette
 
 from driftd import __version__
 from driftd.config.loading import load
 from driftd.config.settings import Config, WebConfig
+from driftd.config.values import ListenAddress
 from driftd.daemon.messaging import Messaging
 from driftd.daemon.running import Running, delivering, running
 from driftd.model.audit import AuditEvent
@@ -28,7 +30,7 @@ from driftd.service.queries import Queries
 from driftd.web.app import create_app, create_probes_app
 from driftd.web.audit_receiver import create_audit_app
 from driftd.web.metrics import Metrics
-from driftd.web.server import Certificate, serve
+from driftd.web.server import Certificate, Server, serve
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(self._metrics.observe_task)
+        self._servers: list[Server] = []
         self._mistakes: tuple[str, ...] = ()
         self._followed = False
         self._running: Running | None = None
@@ -66,21 +69,29 @@ class Daemon:
         try:
             while not self._stopping.is_set():
                 async with AsyncExitStack() as stack:
-                    server = await stack.enter_async_context(
-                        serve(create_app(self, self._metrics), config.web.listen.host, config.web.listen.port)
-                    )
+                    self._servers = await self._serve(config.web, stack)
                     apps = [app.name for app in config.apps]
-                    log.info("started", version=__version__, web=server.url, apps=apps, rendering=str(guarantees()))
-                    if probes := config.web.probes:
-                        await stack.enter_async_context(serve(create_probes_app(self), probes.host, probes.port))
-                    if audit := config.web.audit:
-                        certificate = Certificate(audit.cert_file, audit.key_file)
-                        address = (audit.listen.host, audit.listen.port)
-                        await stack.enter_async_context(serve(create_audit_app(self), *address, certificate))
+                    url = self._servers[0].url
+                    log.info("started", version=__version__, web=url, apps=apps, rendering=str(guarantees()))
                     config = await self._run_same_address(config, config.web)
         finally:
             await self._supervisor.stop()
         log.info("stopped")
+
+    async def _serve(self, web: WebConfig, stack: AsyncExitStack) -> list[Server]:
+        """Starts the web servers, which stop with `stack`; the first one is that of metrics and API."""
+        wanted: list[tuple[Starlette, ListenAddress, Certificate | None]] = [
+            (create_app(self, self._metrics), web.listen, None)
+        ]
+        if web.probes:
+            wanted.append((create_probes_app(self), web.probes, None))
+        if web.audit:
+            certificate = Certificate(web.audit.cert_file, web.audit.key_file)
+            wanted.append((create_audit_app(self), web.audit.listen, certificate))
+        return [
+            await stack.enter_async_context(serve(app, address.host, address.port, certificate))
+            for app, address, certificate in wanted
+        ]
 
     async def _run_same_address(self, config: Config, web: WebConfig) -> Config:
         """Runs until the end, or until the web servers have to change; returns the configuration in force."""
@@ -156,7 +167,8 @@ class Daemon:
 
     def unhealthy(self) -> Sequence[str]:
         stuck = self._running is not None and self._running.stuck()
-        return [*self._supervisor.failed(), *(["a pass has been stuck for a long time"] if stuck else [])]
+        ended = [f"the web server at {server.url} has ended" for server in self._servers if server.ended]
+        return [*self._supervisor.failed(), *ended, *(["a pass has been stuck for a long time"] if stuck else [])]
 
     def not_ready(self) -> Sequence[str]:
         return ["starting"] if self._running is None else self._running.not_ready()
@@ -176,7 +188,7 @@ class Daemon:
         return self._running is not None and self._running.audit(cluster, events)
 
     def reports(self) -> Sequence[Report]:
-        return self._running.controller.reports if self._running is not None else ()
+        return self._running.reports() if self._running is not None else ()
 
     def apps_of_others(self) -> Sequence[str]:
         return self._running.apps_of_others() if self._running is not None else ()

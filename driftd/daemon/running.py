@@ -18,6 +18,7 @@ from driftd.kube.cache import LiveCache
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
 from driftd.model.errors import DriftdError, StoreError
+from driftd.model.report import Report
 from driftd.process.garbage_collector import freeze_heap
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.controller import Controller
@@ -81,6 +82,14 @@ class Running:
         """Whether a pass has been running for longer than any should."""
         return self.controller.stuck(_STUCK_AFTER)
 
+    def reports(self) -> list[Report]:
+        """The latest reports; an app that could not be set up has one with the reason and nothing else."""
+        return [*self.controller.reports, *(self._without_setup(app) for app in self.unreachable)]
+
+    def _without_setup(self, app: str) -> Report:
+        cluster = self.config.cluster_of(self.components.app_config(app)).name
+        return Report(app, cluster, None, (), self.components.now(), error=self.unreachable[app])
+
     def apps_of_others(self) -> list[str]:
         """The apps over which another process makes the passes."""
         held = self.controller.leases.other_holder
@@ -96,7 +105,7 @@ class Running:
         """Why not everything is known yet, or cannot be kept."""
         reasons = []
         if (error := self.components.store.write_error) is not None:
-            reasons.append(f"the store cannot be written, and without it no app can be kept: {error}")
+            reasons.append(f"the store cannot be written, so that leases end and no pass is made: {error}")
         reasons += [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
         reasons += [
             f"source {s.name} has not been fetched yet"
@@ -207,8 +216,10 @@ async def _observe_store(made: Components, metrics: Metrics) -> None:
 async def _fetch(controller: Controller, name: str, metrics: Metrics) -> float | None:
     loop = asyncio.get_running_loop()
     started = loop.time()
+    failed = True
     try:
         retry_after = await controller.fetch(name)
+        failed = False
     except DriftdError as error:
         log.error("fetch not recorded", source=name, error=str(error))  # noqa: TRY400  # the text says it all
         retry_after = _FETCH_RETRY_SECONDS
@@ -217,7 +228,10 @@ async def _fetch(controller: Controller, name: str, metrics: Metrics) -> float |
         retry_after = _FETCH_RETRY_SECONDS
     source = controller.sources[name]
     metrics.observe_fetch(
-        name, ok=source.error is None, seconds=loop.time() - started, time=source.last_attempt or utc_now()
+        name,
+        ok=source.error is None and not failed,
+        seconds=loop.time() - started,
+        time=source.last_attempt or utc_now(),
     )
     return retry_after
 
@@ -242,6 +256,9 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
     while True:
         at_work.forget_apps_of_others(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
+        for report in at_work.reports():
+            if report.app in at_work.unreachable:
+                metrics.observe_unreachable(report)
         await _observe_store(at_work.components, metrics)
         if not at_work.not_ready() and at_work.controller.results.keys() >= at_work.controller.reconcilers.keys():
             unused = at_work.components.comparison.ignore_rules.unused()

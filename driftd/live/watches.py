@@ -10,6 +10,7 @@ from driftd.diff.autoscaler import scale_target
 from driftd.health.runs import runs_to_an_end
 from driftd.kube.cache import CachedObject, Freshness, LiveCache, ObjectChange
 from driftd.kube.discovery import Scope
+from driftd.kube.object_store import log_defect
 from driftd.live.actors import ActorLog
 from driftd.live.cache_reader import CacheReader
 from driftd.live.pod_index import PodIndex, workload_of
@@ -119,7 +120,10 @@ class ClusterWatches:
     async def _trim(self) -> None:
         await asyncio.sleep(self._trim_after)
         self._keep_all = False
-        await self._cache.drop_unneeded_content()
+        try:
+            await self._cache.drop_unneeded_content()
+        except Exception as error:  # noqa: BLE001  a defect costs memory, and nothing else
+            log_defect("trimming the live cache failed", error)
 
     def _keeps_content(self, ref: ResourceRef, content: Callable[[], JsonObject]) -> bool:
         """Whether some app needs more than the metadata of an object."""

@@ -52,6 +52,10 @@ class Queries:
         """What waits for delivery and what was given up, by channel. Raises: StoreError."""
         return await self._store.backlog()
 
+    async def trouble(self) -> list[Incident]:
+        """The open incidents that are not about an app: a source's, or the configuration's. Raises: StoreError."""
+        return [incident for incident in await self._store.open_incidents() if "/" in incident.app]
+
     async def pass_errors(self) -> dict[str, str]:
         """Why the last pass over an app could not tell, by app; only apps with such an error. Raises: StoreError."""
         summaries = await self._store.app_summaries()

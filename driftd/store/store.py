@@ -95,15 +95,19 @@ class Store:
     async def redaction_key(self) -> bytes:
         """The 32 bytes with which Secret values are hashed for display: generated once, then always the same."""
 
-        def get_or_make(connection: Connection) -> bytes:
+        def known(connection: Connection) -> bytes | None:
             row = connection.execute(select(keys.c.value).where(keys.c.name == _REDACTION_KEY)).scalar_one_or_none()
-            if row is not None:
-                return bytes(row)
+            return bytes(row) if row is not None else None
+
+        def get_or_make(connection: Connection) -> bytes:
+            if (key := known(connection)) is not None:
+                return key
             made = secrets.token_bytes(32)
             connection.execute(insert(keys).values(name=_REDACTION_KEY, value=made))
             return made
 
-        return await self._database.write(get_or_make)
+        key = await self._database.read(known)  # first: where the store cannot be written, all else goes on
+        return key if key is not None else await self._database.write(get_or_make)
 
     # Revisions
 

@@ -134,6 +134,12 @@ class Metrics:
         self._pass_seconds.labels(report.app).observe(seconds)
         self.observe_hold(report.app, report.cluster, held=held)
 
+    def observe_unreachable(self, report: Report) -> None:
+        """Records that there can be no pass over an app; `report` has no verdicts, but the reason."""
+        labels = (report.app, report.cluster)
+        self._in_sync.labels(*labels).set(report.in_sync)
+        self._unknown.labels(*labels).set(report.undecided)
+
     def observe_failed_pass(self, report: Report) -> None:
         """Records that a pass failed; `report` has no verdicts, since what the one before said is out of date."""
         self._observe_report(report, PassOutcome.FAILED)

@@ -25,10 +25,16 @@ logging.getLogger("uvicorn.error").addFilter(OncePerSecond())  # it has a line f
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The address of the running server. `port` is the one assigned where 0 was requested."""
+    """A running server. `port` is the one assigned where 0 was requested."""
 
     host: str
     port: int
+    task: asyncio.Task[None]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it serves no more, although nobody has stopped it."""
+        return self.task.done()
 
     @property
     def url(self) -> str:
@@ -90,7 +96,7 @@ async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = 
             listening.cancel()
             await task
             raise DriftdError(f"the web server on {host}:{port} stopped before it had started")
-        yield Server(host, listener.getsockname()[1])
+        yield Server(host, listener.getsockname()[1], task)
     finally:
         server.should_exit = True
         try:

@@ -26,8 +26,10 @@ from driftd.cli.output.overview import (
 )
 from driftd.cli.output.progress import progress
 from driftd.cli.output.table import print_reports
+from driftd.cli.output.trouble import print_trouble
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
+from driftd.model.incident import Incident, IncidentType
 from driftd.model.plan import Hold, Mode
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
@@ -235,6 +237,10 @@ STATUSES = (
     AppStatus("new", "prod", Mode.APPROVE),
     AppStatus("far", "edge", Mode.OBSERVE, error="the API server of edge does not answer"),
 )
+REFUSED = Incident(
+    "0b1c", "config/driftd.yaml", "", IncidentType.CONFIG, None, "f", NOW - timedelta(minutes=4), NOW, (),
+    message="driftd.yaml:3: there is no key nme\nand 2 other mistakes",
+)  # fmt: skip
 HISTORY = (
     HistoryLine(NOW, "drift", Tone.BAD, REVISION.sha, None, "Deployment web/web: spec.replicas 3 → 5"),
     HistoryLine(NOW - timedelta(days=3), "rolled back", Tone.GOOD, REVISION.sha, "ada", "3 of 12 objects written"),
@@ -273,6 +279,12 @@ def test_status_says_what_no_channel_has_taken_yet():
     ]
 
 
+def test_status_says_what_is_wrong_beside_the_apps():
+    """A configuration that was refused: the daemon goes on with the one before."""
+    text = console_text(lambda console: print_trouble(console, [REFUSED], now=NOW))
+    assert text == "config/driftd.yaml (since 4 minutes ago): driftd.yaml:3: there is no key nme\n"
+
+
 def test_history_has_a_row_for_every_event():
     """In the order given."""
     text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
@@ -283,11 +295,12 @@ def test_history_has_a_row_for_every_event():
 
 def test_status_and_history_have_a_form_for_programs():
     """With the words of `check -o json`."""
-    document = json.loads(status_json(STATUSES, {"slack": Backlog(2, 0, NOW)}))
+    document = json.loads(status_json(STATUSES, {"slack": Backlog(2, 0, NOW)}, [REFUSED]))
     assert [app["app"] for app in document["apps"]] == ["web", "pay", "new", "far"]
     assert document["apps"][0]["counts"]["in_sync"] == 10
     assert document["apps"][1]["held"]["bad_revision"] == "bbbb2222"
     assert document["apps"][2]["counts"] is None
+    assert document["incidents"][0]["type"] == "config"
     assert document["outbox"] == [{"channel": "slack", "pending": 2, "failed": 0, "oldest": "2026-11-22T09:00:00Z"}]
     assert json.loads(history_json("web", HISTORY))["history"][1]["by"] == "ada"
 

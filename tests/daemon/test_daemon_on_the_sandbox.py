@@ -66,9 +66,14 @@ async def test_a_kubeconfig_that_comes_late_is_loaded_without_a_restart(
 ) -> None:
     """Until then the daemon is not ready, with the reason."""
     monkeypatch.setattr(daemon_running, "_SETUP_RETRY_SECONDS", 0.05)
-    late = world.folder / "late"
-    async with at_work(configuration(world, kubeconfig=late, mode="heal"), Metrics()) as now_running:
+    monkeypatch.setattr(daemon_running, "_HOUSEKEEPING_SECONDS", 0.05)
+    late, metrics = world.folder / "late", Metrics()
+    async with at_work(configuration(world, kubeconfig=late, mode="heal"), metrics) as now_running:
         assert any(str(late) in reason for reason in now_running.not_ready())
+        (unknown,) = now_running.reports()
+        assert unknown.undecided
+        assert str(late) in (unknown.error or "")
+        await until(lambda: b'driftd_app_unknown{app="web",cluster="sandbox"} 1.0' in metrics.render()[0], "the metric")
         late.write_text((world.folder / "kubeconfig").read_text())
         await until(lambda: not now_running.not_ready(), "readiness")
         await until(lambda: now_running.controller.reports[0].in_sync, "the deployment")

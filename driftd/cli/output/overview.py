@@ -13,8 +13,9 @@ from rich.text import Text
 from driftd.cli.output import describe
 from driftd.cli.output.json import dump
 from driftd.cli.output.table import STATUS_STYLES
-from driftd.model.document import timestamp
+from driftd.model.document import incident_document, timestamp
 from driftd.model.health import HealthState
+from driftd.model.incident import Incident
 from driftd.model.plan import Hold
 from driftd.model.revision import RevisionState
 from driftd.model.text import one_line
@@ -86,10 +87,16 @@ def print_history(console: Console, entries: Sequence[HistoryLine], *, now: date
     console.print(table)
 
 
-def status_json(apps: Sequence[AppStatus], backlog: Mapping[str, Backlog]) -> str:
-    """The same as JSON, in the form of `check -o json`, with what waits in the outbox."""
-    documents = [_status_document(app) for app in apps]
-    return dump({"version": 1, "apps": documents, "outbox": outbox_document(backlog)})
+def status_json(apps: Sequence[AppStatus], backlog: Mapping[str, Backlog], trouble: Sequence[Incident]) -> str:
+    """The same as JSON, in the form of `check -o json`, with what waits in the outbox and what else is wrong."""
+    return dump(
+        {
+            "version": 1,
+            "apps": [_status_document(app) for app in apps],
+            "outbox": outbox_document(backlog),
+            "incidents": [incident_document(incident) for incident in trouble],
+        }
+    )
 
 
 def history_json(app: str, entries: Sequence[HistoryLine]) -> str:
