@@ -79,16 +79,18 @@ async def test_too_much_memory_is_the_error_of_its_app(tmp_path: Path, mirror: M
     await pool.close()
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
 async def test_a_cancelled_rendering_ends_what_it_runs_at_once(
-    pool: RenderingPool, mirror: Mirror, repository: GitRepo, tmp_path: Path
+    pool: RenderingPool, mirror: Mirror, repository: GitRepo, tmp_path: Path, elsewhere: bool
 ) -> None:
-    """The daemon stops while kustomize is at work: it does not wait, and nothing is left running."""
+    """driftd stops while kustomize is at work: it does not wait, and nothing is left running."""
+    render = pool.render if elsewhere else render_in_thread
     slow = tmp_path / "slow"
     slow.write_text(f"#!/bin/sh\n/bin/sleep 62.{os.getpid()}\n")
     slow.chmod(0o755)
     repository.write({"slow/kustomization.yaml": "{}"}).commit()
     tree = await mirror.tree((await mirror.fetch()).sha, "slow")
-    rendering = asyncio.create_task(pool.render(tree, replace(OPTIONS, kustomize=str(slow)), UncachedParser()))
+    rendering = asyncio.create_task(render(tree, replace(OPTIONS, kustomize=str(slow)), UncachedParser()))
     await _until_running(f"62.{os.getpid()}", running=True)
     started = time.monotonic()
     rendering.cancel()
