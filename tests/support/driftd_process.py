@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -101,6 +102,13 @@ class Driftd:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def limit_files(self, size: int) -> int:
+        """Makes every write beyond `size` bytes of a file fail, as a full disk does. Returns: the limit before."""
+        assert self._process is not None
+        before, most = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, most))
+        return before
 
     def hang_up(self) -> None:
         assert self._process is not None
