@@ -168,7 +168,7 @@ def test_the_daemon_watches_with_rights_to_read(installation: Installation):
                 installation.cluster.kubectl("replace", "-f", "-", input=_OBJECTS[f"{name}.yaml"])
 
 
-@pytest.mark.parametrize("installation", [("heal",)], ids=["heal"], indirect=True)
+@pytest.mark.parametrize("installation", [(*READ_ALL, "heal")], ids=["heal"], indirect=True)
 def test_the_daemon_heals_with_the_rights_of_the_component(installation: Installation):
     """Changed objects are reverted, deleted ones are recreated, and no further permissions are needed."""
     live = ("-n", "web", "get", "configmap", "web", "-o", "jsonpath={.data.currency}")
@@ -191,7 +191,7 @@ def _daemon(installation: Installation, mode: str) -> Iterator[Callable[[], dict
             {
                 "clusters": [{"name": "test", "kubeconfig": str(installation.kubeconfig)}],
                 "sources": [{"name": "shop", "url": str(installation.repository)}],
-                "apps": [{"name": "web", "source": "shop", "mode": mode}],
+                "apps": [{"name": "web", "source": "shop", "namespace": "web", "mode": mode}],
                 "store": {"url": f"sqlite:///{folder / 'driftd.db'}"},
                 "cacheDir": str(folder / "git"),
                 "web": {"listen": f"127.0.0.1:{port}"},

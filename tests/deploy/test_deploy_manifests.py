@@ -44,6 +44,7 @@ def test_every_manifest_is_part_of_a_kustomization():
     for kustomization in DEPLOY.rglob("kustomization.yaml"):
         text = yaml.safe_load(kustomization.read_text())
         named = {*text.get("resources", ()), "kustomization.yaml"}
+        named |= {patch["path"] for patch in text.get("patches", ()) if "path" in patch}
         for generator in text.get("configMapGenerator", ()):
             named |= set(generator.get("files", ()))
         files = {path.name for path in kustomization.parent.iterdir() if path.is_file()}

@@ -209,7 +209,7 @@ def test_healing_is_limited_to_the_namespaces_that_are_bound(install: Install):
     assert access.may("list", deployments, namespace="shop")
 
 
-@pytest.mark.parametrize("components", [(), ("heal",), ("audit", "heal", "network-policy", "servicemonitor")])
+@pytest.mark.parametrize("components", [(), ("heal",), ("audit", "heal", "network-policy")])
 def test_no_secret_can_be_read_or_written_unless_a_component_says_so(install: Install, components: tuple[str, ...]):
     """Not even by the response to a patch, which is the whole object."""
     access = install(*components)
