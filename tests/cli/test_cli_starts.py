@@ -11,7 +11,6 @@ import pytest
 HEAVY = (
     "aiohttp",
     "alembic",
-    "apscheduler",
     "asyncio",
     "deepdiff",
     "driftd.config",
