@@ -52,7 +52,10 @@ class CommandRecord:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The exclusive right of one process, the holder, to act on an app until `expires`."""
+    """The exclusive right of one process, the holder, to act on an app until `expires`, by its own clock.
+
+    Others go by whether it is renewed (see `driftd.reconcile.leases`).
+    """
 
     app: str
     holder: str

@@ -1,7 +1,7 @@
 """The leases by which of one app there is never more than one pass, across processes too.
 
 Source: client-go's leaderelection (a lease of 15 s, renewed long before it ends, and given up by its holder before
-anybody else may take it).
+anybody else may take it; who waits takes it when it has not been renewed for as long, by a clock that nobody sets).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from driftd.model.command import Lease
 from driftd.model.errors import LeaseLost, StoreError
 from driftd.process.identity import has_ended, process_identity
 from driftd.store.store import Store
@@ -42,7 +43,8 @@ class Leases:
         self.holder = holder or process_identity()
         self._store = store
         self._valid_until: dict[str, float] = {}
-        self._holders: dict[str, str] = {}
+        self._others: dict[str, tuple[Lease, float]] = {}
+        """The leases of others, and since when each has been as it is."""
 
     def holds(self, app: str) -> bool:
         """Whether this process may run passes over an app now."""
@@ -55,15 +57,18 @@ class Leases:
 
     def other_holder(self, app: str) -> str | None:
         """The process that held the lease of an app when this one last tried to acquire it."""
-        return self._holders.get(app)
+        other = self._others.get(app)
+        return other[0].holder if other is not None else None
 
     async def acquire(self, app: str) -> bool:
-        """Tries to acquire the lease of an app. A holder that has ended on this machine has lost it.
+        """Tries to acquire the lease of an app: one that nobody has, or whose holder has not renewed it in time.
+
+        A holder that has ended on this machine has lost it at once.
 
         Commands that an earlier holder had started count as failed: no process continues them.
         """
         asked = _clock()
-        lease = await self._store.acquire_lease(app, self.holder, DURATION)
+        lease = await self._store.acquire_lease(app, self.holder, DURATION, ended=self._ended(app, asked))
         if lease is None:
             other = await self._store.lease(app)
             if other is not None and has_ended(other.holder):
@@ -71,9 +76,9 @@ class Leases:
                 asked = _clock()
                 lease = await self._store.acquire_lease(app, self.holder, DURATION)
             if lease is None:
-                self._holders[app] = other.holder if other is not None else ""
+                self._observe(app, other)
                 return False
-        self._holders.pop(app, None)
+        self._others.pop(app, None)
         await self._store.interrupt_commands(app, self.holder)
         self._hold(app, asked)
         return True
@@ -96,6 +101,19 @@ class Leases:
             self._valid_until.pop(app, None)
         if released:
             await self._store.release_leases(self.holder, released)
+
+    def _observe(self, app: str, other: Lease | None) -> None:
+        """Takes in the lease of another process; the time without a renewal begins when it was seen first."""
+        known = self._others.get(app)
+        if other is None:
+            self._others.pop(app, None)
+        elif known is None or known[0] != other:
+            self._others[app] = (other, _clock())
+
+    def _ended(self, app: str, now: float) -> Lease | None:
+        """The lease of another process that it has not renewed for all of its duration."""
+        other, since = self._others.get(app, (None, now))
+        return other if now - since >= DURATION.total_seconds() else None
 
     def _hold(self, app: str, asked: float) -> None:
         self._valid_until[app] = asked + DURATION.total_seconds() - _MARGIN_SECONDS

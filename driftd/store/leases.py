@@ -1,28 +1,26 @@
-"""Leases: at most one process at a time acts on an app."""
+"""Leases: at most one process at a time acts on an app.
+
+No clock on the wall ends a lease: it may be set, and those of several hosts differ. Who waits for one measures by the
+monotonic clock for how long it has not been renewed; `expires`, which every renewal changes, shows that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from driftd.model.command import Lease
-from driftd.store.schema import Instant, leases
+from driftd.store.schema import leases
 
 
-def now(connection: Connection, clock: Callable[[], datetime]) -> datetime:
-    """The time by which leases expire: the server's on PostgreSQL, since several hosts' clocks may differ."""
-    if connection.dialect.name != "postgresql":
-        return clock()
-    moment: datetime = connection.execute(select(func.clock_timestamp(type_=Instant))).scalar_one()
-    return moment
-
-
-def acquire(connection: Connection, app: str, holder: str, ttl: timedelta, moment: datetime) -> Lease | None:
-    """The holder's lease, new or renewed; None while that of another one has not expired."""
+def acquire(
+    connection: Connection, app: str, holder: str, ttl: timedelta, moment: datetime, ended: Lease | None
+) -> Lease | None:
+    """The holder's lease, new or renewed; None where another one has it, unless exactly as `ended`."""
     held = read(connection, app)
-    if held is not None and held.holder != holder and held.expires > moment:
+    if held is not None and held.holder != holder and held != ended:
         return None
     lease = Lease(app, holder, moment + ttl)
     if held is None:
@@ -33,7 +31,7 @@ def acquire(connection: Connection, app: str, holder: str, ttl: timedelta, momen
 
 
 def renew(connection: Connection, holder: str, ttl: timedelta, moment: datetime) -> frozenset[str]:
-    """Renew a holder's leases, also an expired one that no other holder has acquired since. Returns: their apps."""
+    """Renew a holder's leases, also a late one that no other holder has acquired since. Returns: their apps."""
     connection.execute(update(leases).where(leases.c.holder == holder).values(expires=moment + ttl))
     return frozenset(connection.execute(select(leases.c.app).where(leases.c.holder == holder)).scalars())
 
@@ -45,6 +43,6 @@ def release(connection: Connection, holder: str, apps: Collection[str] | None) -
 
 
 def read(connection: Connection, app: str) -> Lease | None:
-    """The last lease of an app, also when it has expired."""
+    """The last lease of an app, also when nobody renews it any more."""
     row = connection.execute(select(leases).where(leases.c.app == app)).one_or_none()
     return Lease(row.app, row.holder, row.expires) if row is not None else None

@@ -321,26 +321,29 @@ class Store:
         now = self._clock()
         await self._database.write(lambda c: commands.interrupt(c, app, holder, now))
 
-    async def acquire_lease(self, app: str, holder: str, ttl: timedelta) -> Lease | None:
-        """Acquire or renew the app's lease. Returns: None: that of another holder has not expired.
+    async def acquire_lease(self, app: str, holder: str, ttl: timedelta, *, ended: Lease | None = None) -> Lease | None:
+        """Acquire or renew the app's lease. Returns: None: another holder has it.
 
-        Leases expire by the server's clock on PostgreSQL, which all hosts share, and by the store's on SQLite.
+        `ended` is one of another holder that the caller has seen unchanged for all of its duration: if it is still the
+        same, it is taken over.
         """
-        return await self._database.write(lambda c: leases.acquire(c, app, holder, ttl, leases.now(c, self._clock)))
+        now = self._clock()
+        return await self._database.write(lambda c: leases.acquire(c, app, holder, ttl, now, ended))
 
     async def renew_leases(self, holder: str, ttl: timedelta) -> frozenset[str]:
         """Renew all leases of a holder. Returns: the apps that it still holds.
 
-        A lease that has expired is renewed too, unless another holder has acquired it since.
+        A late one is renewed too, unless another holder has acquired it since.
         """
-        return await self._database.write(lambda c: leases.renew(c, holder, ttl, leases.now(c, self._clock)))
+        now = self._clock()
+        return await self._database.write(lambda c: leases.renew(c, holder, ttl, now))
 
     async def release_leases(self, holder: str, apps: Collection[str] | None = None) -> None:
         """End a holder's leases, those of these apps or all."""
         await self._database.write(lambda c: leases.release(c, holder, apps))
 
     async def lease(self, app: str) -> Lease | None:
-        """The app's lease, also when it has expired; None when it was released, or never acquired."""
+        """The app's lease, also when nobody renews it any more; None when it was released, or never acquired."""
         return await self._database.read(lambda c: leases.read(c, app))
 
     # Incidents and their outbox

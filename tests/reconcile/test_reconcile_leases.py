@@ -17,14 +17,15 @@ from driftd.store import Store
 
 
 class Clocks:
-    """The clocks of the store and of the machine, which a test advances together."""
+    """The clock of the machine, and the one on the wall, which goes on with it and can be set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
+        self.ahead = timedelta(0)
         monkeypatch.setattr(module, "_clock", lambda: self.seconds)
 
     def now(self) -> datetime:
-        return datetime(2026, 11, 22, 8, 0, tzinfo=UTC) + timedelta(seconds=self.seconds)
+        return datetime(2026, 11, 22, 8, 0, tzinfo=UTC) + timedelta(seconds=self.seconds) + self.ahead
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ async def test_who_does_not_renew_stops_before_anybody_else_may_begin(store: Sto
     """A process that was suspended writes nothing when it goes on."""
     first, second = Leases(store, "first"), Leases(store, "second")
     assert await first.acquire("web")
+    assert not await second.acquire("web")
     clocks.seconds = DURATION.total_seconds() - 1
     assert not await second.acquire("web")
     assert not first.holds("web")
@@ -74,6 +76,24 @@ async def test_who_renews_keeps_it(store: Store, clocks: Clocks) -> None:
         clocks.seconds += DURATION.total_seconds() / 3
         assert await first.renew() == frozenset()
         first.check("web")
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_clock_that_is_set_makes_no_two_holders_and_keeps_nobody_waiting(
+    store: Store, clocks: Clocks, hours: int
+) -> None:
+    """A lease ends when it is not renewed, and not when a clock says so."""
+    first, second = Leases(store, "first"), Leases(store, "second")
+    assert await first.acquire("web")
+    clocks.ahead = timedelta(hours=hours)
+    for _ in range(10):
+        assert not await second.acquire("web")
+        clocks.seconds += DURATION.total_seconds() / 3
+        assert await first.renew() == frozenset()
+    assert not await second.acquire("web")
+    clocks.seconds += DURATION.total_seconds()
+    assert not first.holds("web")
+    assert await second.acquire("web")
 
 
 @pytest.fixture
