@@ -59,7 +59,7 @@ class TlsConfig:
 
 @dataclass(frozen=True, slots=True)
 class RestConfig:
-    """Everything that requests to one API server need. `renew_at` is in seconds since the epoch.
+    """Everything that requests to one API server need. `renew_at` is in seconds of the monotonic clock.
 
     `context` is the name of the kubeconfig's context; within a cluster, "in-cluster".
 
@@ -138,7 +138,7 @@ class RestConfigLoader:
             tls=TlsConfig(ca=ca),
             proxy=None,
             compress=False,
-            renew_at=time.time() + _RELOAD_SECONDS,
+            renew_at=time.monotonic() + _RELOAD_SECONDS,
         )
 
     async def _authorization(self, context: Context) -> str | None:
@@ -206,7 +206,6 @@ def _from_context(
         raise ConfigError(str(context.file), [f"{context.origin}: a client certificate needs its key, and the key it"])
     if bearer and not bearer.isprintable():
         raise ConfigError(str(context.file), [f"{context.origin}: the token has a line break or the like in it"])
-    now = time.time()
     return RestConfig(
         context=context.name,
         server=server,
@@ -222,7 +221,7 @@ def _from_context(
         ),
         proxy=str(proxy) if proxy else None,
         compress=not fields.get("disable-compression", not proxy and _is_loopback(server)),
-        renew_at=_renew_at(now, expires) if credential else now + _RELOAD_SECONDS,
+        renew_at=time.monotonic() + (_renew_after(expires) if credential else _RELOAD_SECONDS),
     )
 
 
@@ -235,9 +234,15 @@ def _is_loopback(server: str) -> bool:
         return host == "localhost"
 
 
-def _renew_at(now: float, expires: float | None) -> float:
-    """A minute before a plugin's credentials expire, less for short-lived ones; without expiry only after a 401."""
-    return float("inf") if expires is None else expires - min(60.0, (expires - now) / 10)
+def _renew_after(expires: float | None) -> float:
+    """Seconds until a minute before a plugin's credentials expire, less for short-lived ones.
+
+    `expires` is in seconds since the epoch; without it they are renewed only after a 401.
+    """
+    if expires is None:
+        return float("inf")
+    left = expires - time.time()
+    return left - min(60.0, left / 10)
 
 
 def _pem(entry: KubeconfigEntry, key: str) -> bytes | None:

@@ -56,7 +56,7 @@ class Session:
         self._renewing = asyncio.Lock()
         self._transport: _Transport | None = None
         self._config: RestConfig | None = None
-        self._renewed_at = 0.0
+        self._renewed_at = -_MIN_RENEWAL_SECONDS
         self._renewal_retry_at = 0.0
 
     @property
@@ -142,7 +142,7 @@ class Session:
     async def _renew_if_due(self) -> None:
         """Renews credentials before they expire. If that fails, the old ones are used until the server rejects them."""
         config = self.config
-        if time.time() < max(config.renew_at, self._renewal_retry_at):
+        if time.monotonic() < max(config.renew_at, self._renewal_retry_at):
             return
         async with self._renewing:
             if self._config is not config:
@@ -150,7 +150,7 @@ class Session:
             try:
                 await self._load_config()
             except DriftdError as error:
-                self._renewal_retry_at = time.time() + _MIN_RENEWAL_SECONDS
+                self._renewal_retry_at = time.monotonic() + _MIN_RENEWAL_SECONDS
                 log.warning("login not renewed", server=config.server, error=str(error))
 
     async def _renew_rejected(self, rejected: RestConfig) -> bool:
@@ -158,7 +158,7 @@ class Session:
         async with self._renewing:
             if self._config is not rejected:
                 return True
-            if time.time() - self._renewed_at < _MIN_RENEWAL_SECONDS:
+            if time.monotonic() - self._renewed_at < _MIN_RENEWAL_SECONDS:
                 return False  # just renewed: running the plugin again for every request would not help
             await self._load_config()
             return True
@@ -172,7 +172,7 @@ class Session:
                 transport.retired = True
                 await transport.close_if_idle()
         self._config = config
-        self._renewed_at = time.time()
+        self._renewed_at = time.monotonic()
 
     async def _new_transport(self, config: RestConfig) -> _Transport:
         try:

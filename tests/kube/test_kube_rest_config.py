@@ -245,7 +245,7 @@ async def test_in_a_pod_the_service_account_and_its_rotated_token_are_used(tmp_p
     login = await source.load()
     assert (login.server, login.namespace, login.tls.ca) == ("https://[fd00::1]:443", "driftd", b"the CA")
     assert dict(login.headers) == {"Authorization": "Bearer first"}
-    assert login.renew_at <= time.time() + 60
+    assert login.renew_at <= time.monotonic() + 60
     assert not login.compress, "the way is short, and the API server's time is everybody's"
     (tmp_path / "token").write_text("second")
     assert dict((await source.load()).headers) == {"Authorization": "Bearer second"}
@@ -367,7 +367,7 @@ async def test_a_rotated_client_certificate_is_used_for_new_connections(tmp_path
 
 async def _a_minute_later(cluster: Cluster) -> None:
     """As if the login had been made a minute ago."""
-    object.__setattr__(cluster._session.config, "renew_at", time.time() - 1)
+    object.__setattr__(cluster._session.config, "renew_at", time.monotonic() - 1)
 
 
 def _base64(content: bytes) -> str:
