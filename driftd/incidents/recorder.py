@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 from driftd.desired.source import SourceState
 from driftd.incidents.findings import (
@@ -37,12 +38,20 @@ class Recorder:
     """Writes passes and fetches to the store; `notify` is called when there is something to deliver."""
 
     def __init__(
-        self, store: Store, channels: Sequence[str], now: Callable[[], datetime], notify: Callable[[], None]
+        self,
+        store: Store,
+        channels: Sequence[str],
+        now: Callable[[], datetime],
+        notify: Callable[[], None],
+        *,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._channels = tuple(channels)
         self._now = now
         self._notify = notify
+        self._monotonic = monotonic
+        self._updates: dict[tuple[str, IncidentType], tuple[datetime, float]] = {}
         self._unsettled_drift: dict[str, tuple[Verdict, ...]] = {}
         self._fingerprints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(drift_identity))
 
@@ -96,7 +105,7 @@ class Recorder:
             drifted = self._unsettled_drift.get(app, ())  # it came and went before Git's side of it was known
         if not record.after.undecided:
             self._unsettled_drift.pop(app, None)
-        if _goes_on(record, known) and (wait := _remaining_quiet(known, now)):
+        if _goes_on(record, known) and (wait := self._remaining_quiet(known, now)):
             return wait  # before that, whatever is new about it need not even be hashed
         finding = drift_finding(record, drifted, self._fingerprints[app])
         wait = await self._follow(record, IncidentType.DRIFT, finding, known, now)
@@ -121,10 +130,30 @@ class Recorder:
             return None
         _, notification = expected
         changed = notification is not None and notification.event is IncidentEvent.CHANGED
-        if changed and type_ in _COALESCED and (wait := _remaining_quiet(known, now)):
+        if changed and type_ in _COALESCED and (wait := self._remaining_quiet(known, now)):
             return wait
         await self._write(record.after.app, type_, transition_of)
         return None
+
+    def _remaining_quiet(self, known: Incident | None, now: datetime) -> timedelta | None:
+        """How long another change of an incident is held back; None where it is not."""
+        if known is None:
+            return None
+        updated = self._updated_at(known, now)
+        wait = _QUIET_PERIOD - timedelta(seconds=self._monotonic() - updated)
+        return wait if wait > timedelta(0) else None
+
+    def _updated_at(self, known: Incident, now: datetime) -> float:
+        """When an incident was last updated, on the monotonic clock: a stored time in the future counts as now.
+
+        It is converted once: whoever sets the clock later changes nothing.
+        """
+        key = (known.app, known.type)
+        updated, at = self._updates.get(key, (None, 0.0))
+        if updated != known.updated:
+            at = self._monotonic() - max(0.0, (now - known.updated).total_seconds())
+            self._updates[key] = (known.updated, at)
+        return at
 
     async def _write(self, app: str, type_: IncidentType, transition_of: TransitionOf) -> None:
         """The transition is that of the incident as it is at the time of the write, others' changes included."""
@@ -136,9 +165,3 @@ def _goes_on(record: PassRecord, known: Incident | None) -> bool:
     """Whether drift that people know of is still there, at the same revision, and nothing was done about it."""
     same_revision = known is not None and known.revision == record.sha
     return same_revision and record.action is None and bool(record.after.drifted)
-
-
-def _remaining_quiet(known: Incident | None, now: datetime) -> timedelta | None:
-    """How long another change of an incident is held back; None where it is not."""
-    wait = _QUIET_PERIOD - (now - known.updated) if known is not None else timedelta(0)
-    return wait if wait > timedelta(0) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,19 +39,25 @@ _SEND_GRACE_SECONDS = 10.0
 class RetrySchedule:
     """When failed deliveries are retried: after `initial_delay`, doubled with each failure up to `max_delay`.
 
-    Each delay is shortened at random by up to a half. `give_up_after` counts from when the notification was accepted.
+    Each delay is shortened at random by up to a half. `give_up_after` counts from when the notification was accepted;
+    `min_attempts` are made in any case: a clock that was set ahead must not cost a message.
     `poll_interval` is how often the outbox is checked for entries of other processes.
     """
 
     initial_delay: timedelta = timedelta(seconds=2)
     max_delay: timedelta = timedelta(minutes=10)
     give_up_after: timedelta = timedelta(hours=24)
+    min_attempts: int = 12
     poll_interval: timedelta = timedelta(seconds=10)
 
     def delay(self, attempts: int) -> timedelta:
         """The delay after `attempts` failures (from 1)."""
         initial, cap = self.initial_delay.total_seconds(), self.max_delay.total_seconds()
         return timedelta(seconds=exponential_delay(attempts, initial, cap, jitter=True))
+
+    def is_over(self, age: timedelta, attempts: int) -> bool:
+        """Whether a delivery of this age, after `attempts` failures, is given up."""
+        return age >= self.give_up_after and attempts >= self.min_attempts
 
 
 @dataclass(slots=True)
@@ -61,7 +68,8 @@ class _ChannelWorker:
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     failures: int = 0
-    paused_until: datetime | None = None
+    paused_until: float | None = None
+    """On the monotonic clock."""
 
 
 class Dispatcher:
@@ -77,12 +85,15 @@ class Dispatcher:
         channels: Sequence[Channel],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         schedule: RetrySchedule | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         names = [channel.name for channel in channels]
         if len(set(names)) != len(names):
             raise ValueError(f"two channels have one name: {sorted(names)}")
         self._store = store
         self._clock = clock
+        self._monotonic = monotonic
         self._schedule = schedule or RetrySchedule()
         self._workers = [_ChannelWorker(channel) for channel in channels]
         self._sending: set[asyncio.Task[bool]] = set()
@@ -149,12 +160,17 @@ class Dispatcher:
                 continue
 
     async def _idle_time(self, worker: _ChannelWorker) -> timedelta:
-        now = self._clock()
-        moments = [now + self._schedule.poll_interval]
+        """How long until something may be due: not before a pause ends, and never longer than the poll interval."""
         due = await self._store.next_due(worker.channel.name)
-        if due is not None:
-            moments.append(max(due, worker.paused_until or due))
-        return max(timedelta(), min(moments) - now)
+        if due is None:
+            return self._schedule.poll_interval
+        wait = max(timedelta(), due - self._clock(), self._pause_left(worker))
+        return min(wait, self._schedule.poll_interval)
+
+    def _pause_left(self, worker: _ChannelWorker) -> timedelta:
+        if worker.paused_until is None:
+            return timedelta()
+        return max(timedelta(), timedelta(seconds=worker.paused_until - self._monotonic()))
 
     async def _deliver_due(self, worker: _ChannelWorker) -> None:
         """Deliver one by one until nothing is due or the channel has to pause."""
@@ -175,7 +191,7 @@ class Dispatcher:
         """Whether something was due."""
         async with worker.lock:
             now = self._clock()
-            if self._closing or (worker.paused_until is not None and now < worker.paused_until):
+            if self._closing or self._pause_left(worker):
                 return False
             due = await self._store.claim_deliveries(now, limit=1, channel=worker.channel.name, lease=_LEASE)
             if not due:
@@ -205,12 +221,12 @@ class Dispatcher:
             asked = timedelta(seconds=bounded(error.retry_after, MAX_RETRY_AFTER))
             delay = max(delay, asked)
         retry_at: datetime | None = now + delay
-        if error.permanent or now - delivery.accepted >= self._schedule.give_up_after:
+        if error.permanent or self._schedule.is_over(now - delivery.accepted, delivery.attempts + 1):
             retry_at = None
         if not error.permanent:
             worker.failures += 1
             pause = min(self._schedule.delay(worker.failures), _MAX_CHANNEL_PAUSE)
-            worker.paused_until = now + (pause if asked is None else asked)
+            worker.paused_until = self._monotonic() + (pause if asked is None else asked).total_seconds()
         await self._record(lambda: self._store.delivery_failed(delivery, str(error), retry_at=retry_at, now=now))
         if retry_at is None:
             log.error("delivery given up", **_log_fields(delivery), error=str(error))

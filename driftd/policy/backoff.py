@@ -1,10 +1,13 @@
-"""Backoff of heals: longer and longer waits while another writer keeps changing the same thing."""
+"""Backoff of heals: longer and longer waits while another writer keeps changing the same thing.
+
+Each `now` is a time of the monotonic clock, which nobody sets.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from driftd.model.backoff import exponential_delay
 from driftd.model.drift import Verdict
@@ -23,9 +26,9 @@ class HealHistory:
     """Number of heals in a row, and the time of the last. Ten minutes without a heal reset it."""
 
     times: int = 0
-    last: datetime | None = None
+    last: timedelta | None = None
 
-    def wait(self, now: datetime, free: int = 0) -> timedelta:
+    def wait(self, now: timedelta, free: int = 0) -> timedelta:
         """Time to wait before the next heal: none at first, then 1, 2, 4… seconds, at most five minutes.
 
         The first `free` heals in a row do not count.
@@ -35,7 +38,7 @@ class HealHistory:
         pause = exponential_delay(self.times - free, _MIN_PAUSE.total_seconds(), _MAX_PAUSE.total_seconds())
         return max(timedelta(0), timedelta(seconds=pause) - (now - self.last))
 
-    def after_heal(self, now: datetime) -> HealHistory:
+    def after_heal(self, now: timedelta) -> HealHistory:
         """The history after one more heal."""
         is_reset = self.last is None or now - self.last >= _QUIET
         return HealHistory(1 if is_reset else self.times + 1, now)
@@ -51,17 +54,17 @@ class HealBackoff:
     def __init__(self) -> None:
         self._histories: dict[Hashable, HealHistory] = {}
 
-    def due(self, verdicts: Iterable[Verdict], now: datetime) -> tuple[Verdict, ...]:
+    def due(self, verdicts: Iterable[Verdict], now: timedelta) -> tuple[Verdict, ...]:
         """The verdicts that need not wait."""
         return tuple(verdict for verdict in verdicts if not self._wait(verdict, now))
 
-    def wait(self, verdicts: Sequence[Verdict], now: datetime) -> timedelta | None:
+    def wait(self, verdicts: Sequence[Verdict], now: timedelta) -> timedelta | None:
         """Time until the first waiting verdict is due; None if none has to wait."""
         if not self._histories:
             return None
         return min((wait for verdict in verdicts if (wait := self._wait(verdict, now))), default=None)
 
-    def record(self, verdicts: Iterable[Verdict], now: datetime) -> None:
+    def record(self, verdicts: Iterable[Verdict], now: timedelta) -> None:
         """Records one more heal of these objects, successful or not."""
         self._histories = {k: h for k, h in self._histories.items() if h.last is not None and now - h.last < _QUIET}
         for key in {key for verdict in verdicts for key, _ in _keys(verdict)}:
@@ -71,7 +74,7 @@ class HealBackoff:
         """Forgets all heals: another revision is deployed now."""
         self._histories.clear()
 
-    def _wait(self, verdict: Verdict, now: datetime) -> timedelta:
+    def _wait(self, verdict: Verdict, now: timedelta) -> timedelta:
         waits = (self._histories[key].wait(now, free) for key, free in _keys(verdict) if key in self._histories)
         return max(waits, default=timedelta(0))
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 
@@ -60,7 +61,7 @@ class Controller:
         self.queue = WorkQueue()
         self.leases = leases
         self._commands = CommandQueue(store, leases.holder, now)
-        self._running_since: dict[str, datetime] = {}
+        self._running_since: dict[str, float] = {}
         self._recorder = recorder
         self._store = store
         self._now = now
@@ -121,7 +122,7 @@ class Controller:
 
     def stuck(self, after: timedelta) -> bool:
         """Whether a pass has been running for longer than `after`."""
-        return any(self._now() - since > after for since in self._running_since.values())
+        return any(monotonic() - since > after.total_seconds() for since in self._running_since.values())
 
     def apps_of(self, source: str) -> Iterable[str]:
         return [name for name, reconciler in self.reconcilers.items() if reconciler.app.source == source]
@@ -159,7 +160,7 @@ class Controller:
         reconciler = self.reconcilers.get(name)
         if reconciler is None or not self.leases.holds(name):  # a pass is requested once the lease is acquired
             return
-        self._running_since[name] = self._now()
+        self._running_since[name] = monotonic()
         command = None
         try:
             command = await self._commands.take(name)

@@ -87,7 +87,7 @@ class Reconciler:
         runs = Runs(app.name, store, now)
         self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
-        self._planner = Planner(app, borders, now)
+        self._planner = Planner(app, borders, now, shared.monotonic)
         self._executor = Executor(app, view, store, now, check_lease)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None

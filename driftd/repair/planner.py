@@ -25,10 +25,11 @@ _TRIGGERS = {CommandKind.SYNC: Trigger.SYNC, CommandKind.ROLLBACK: Trigger.ROLLB
 class Planner:
     """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
-    def __init__(self, app: App, borders: Borders, now: Callable[[], datetime]) -> None:
+    def __init__(self, app: App, borders: Borders, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
         self._app = app
         self._borders = borders
         self._now = now
+        self._monotonic = monotonic
         self._backoff = HealBackoff()
         self._backoff_digest = ""
 
@@ -62,16 +63,19 @@ class Planner:
 
     def requeue_after(self, report: Report) -> timedelta | None:
         """How long until the first repair that has to wait is due; None where none has to."""
-        return self._backoff.wait(report.drifted, self._now())
+        return self._backoff.wait(report.drifted, self._elapsed())
 
     def _due(self, target: Target, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         if self._backoff_digest != target.desired.digest:  # a new revision does not wait for an old fight
             self._backoff_digest = target.desired.digest
             self._backoff.reset()
-        due = self._backoff.due(verdicts, self._now())
+        due = self._backoff.due(verdicts, self._elapsed())
         if due:
-            self._backoff.record(due, self._now())
+            self._backoff.record(due, self._elapsed())
         return due
+
+    def _elapsed(self) -> timedelta:
+        return timedelta(seconds=self._monotonic())
 
 
 def _trigger(target: Target, command: Command | None) -> Trigger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, func, insert, or_, select, update
 
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.text import plural
@@ -18,6 +18,9 @@ from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
 from driftd.store.schema import deliveries, incidents, notifications
 
 _UNREADABLE = "its record cannot be read"
+
+_LONGEST_WAIT = timedelta(minutes=15)
+"""Longer than any lease of a delivery, and than any time until it is tried again."""
 
 
 def enqueue(connection: Connection, notification: Notification, channels: Sequence[str]) -> None:
@@ -52,7 +55,7 @@ def claim(connection: Connection, now: datetime, limit: int, channel: str | None
     """
     query = (
         select(deliveries.c.id)
-        .where(deliveries.c.state == DeliveryState.PENDING, deliveries.c.due <= now, ~_blocked())
+        .where(deliveries.c.state == DeliveryState.PENDING, _is_due(now), ~_blocked())
         .order_by(deliveries.c.due, deliveries.c.id)
     )
     if channel is not None:
@@ -122,6 +125,16 @@ def _set_aside(connection: Connection, id_: int, now: datetime) -> None:
             "error": _UNREADABLE,
         },
     )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a delivery may be tried. A clock that was set back must not hold messages back for as long.
+
+    Nothing is postponed for longer than `_LONGEST_WAIT`, and what was never tried is due when it was accepted: where
+    that is in the future, it counts as now.
+    """
+    is_new = and_(deliveries.c.attempts == 0, deliveries.c.due == deliveries.c.accepted)
+    return or_(deliveries.c.due <= now, is_new, deliveries.c.due > now + _LONGEST_WAIT)
 
 
 def next_due(connection: Connection, channel: str) -> datetime | None:

@@ -35,11 +35,14 @@ class Passes:
         self.wakes = 0
         self.time = T0
         self.pass_again_in: timedelta | None = None
-        self.recorder = Recorder(store, ["chat"], self.now, self._woken)
+        self.recorder = Recorder(store, ["chat"], self.now, self._woken, monotonic=self.monotonic)
 
     def now(self) -> datetime:
         self.time += timedelta(seconds=1)
         return self.time
+
+    def monotonic(self) -> float:
+        return (self.time - T0).total_seconds()
 
     def _woken(self) -> None:
         self.wakes += 1
@@ -128,7 +131,7 @@ async def test_drift_that_is_gone_before_enrichment_is_done_is_still_notified(pa
 
 async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(passes: Passes) -> None:
     """`driftd rollback` and the daemon's own pass may record it at the same time; people are notified once."""
-    other = Recorder(passes.store, ["chat"], passes.now, lambda: None)
+    other = Recorder(passes.store, ["chat"], passes.now, lambda: None, monotonic=passes.monotonic)
     held = hold()
     await asyncio.gather(
         *(

@@ -172,15 +172,23 @@ class RecordingChannel:
 
 @dataclass
 class Clock:
-    """A clock that tests advance."""
+    """The clock on the wall, and the monotonic one. Time passes on both; only the first can be set."""
 
     now: datetime = T0 + timedelta(minutes=1)
+    passed: timedelta = timedelta()
 
     def __call__(self) -> datetime:
         return self.now
 
+    def monotonic(self) -> float:
+        return self.passed.total_seconds()
+
     def advance(self, span: timedelta) -> None:
         self.now += span
+        self.passed += span
+
+    def set(self, now: datetime) -> None:
+        self.now = now
 
 
 def refused(after: float | None = None, *, permanent: bool = False) -> NotifyError:

@@ -41,7 +41,7 @@ async def test_a_repeated_delivery_has_the_same_id_and_body(store: Store, receiv
     """The receiver can detect it, after an error and after a crash during delivery."""
     clock = world.Clock()
     channel = WebhookChannel(name="audit", url=receiver.url, secret=world.FakeSecret("key"))
-    dispatcher = Dispatcher(store, [channel], clock)
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
     await accept(store, "audit")
     receiver.next(500)
     assert not await dispatcher.drain(5)
@@ -58,7 +58,7 @@ async def test_a_repeated_delivery_has_the_same_id_and_body(store: Store, receiv
 async def test_an_incidents_messages_arrive_in_order_with_the_first_receipt(store: Store):
     """Although the first fails at first, "resolved" is last, with the receipt of "opened"."""
     clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused()]))
-    dispatcher = Dispatcher(store, [channel], clock)
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
     await accept(store, "memory", events=(world.OPENED, world.CHANGED, world.RESOLVED))
     assert not await dispatcher.drain(5)
     assert channel.sent == []
@@ -75,7 +75,7 @@ async def test_a_rate_limit_applies_to_the_whole_channel(store: Store):
     """Nothing is sent to the channel before the time that it requested."""
     clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused(after=120)]))
     other = world.RecordingChannel("other")
-    dispatcher = Dispatcher(store, [channel, other], clock)
+    dispatcher = Dispatcher(store, [channel, other], clock, monotonic=clock.monotonic)
     for number in (1, 2, 3):
         await accept(store, "memory", "other", number=number)
     await dispatcher.drain(5)
@@ -135,7 +135,7 @@ async def test_two_dispatchers_on_one_outbox_send_each_message_once(store: Store
 async def test_after_a_day_a_delivery_is_given_up_and_recorded(store: Store):
     """In the history and in the log; the next message is not affected."""
     clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused()] * 1000))
-    dispatcher = Dispatcher(store, [channel], clock)
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
     await accept(store, "memory")
     started, tries = clock.now, []
     with capture_logs() as logs:
@@ -161,12 +161,37 @@ async def test_after_a_day_a_delivery_is_given_up_and_recorded(store: Store):
     assert [n.event for n, _ in channel.sent] == [world.RESOLVED]
 
 
+async def test_a_clock_that_is_set_back_holds_no_message_back(store: Store):
+    """Neither one that was accepted before, nor one whose first attempt had failed, nor the pause of the channel."""
+    clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused()]))
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
+    await accept(store, "memory", number=1)
+    assert not await dispatcher.drain(5)
+    await accept(store, "memory", number=2)
+    clock.set(world.T0 - timedelta(hours=5))
+    clock.advance(timedelta(minutes=1))
+    assert await dispatcher.drain(5)
+    assert {n.incident.id for n, _ in channel.sent} == {"incident-1", "incident-2"}
+
+
+async def test_a_clock_that_is_set_ahead_costs_no_message(store: Store):
+    """It is given up after a day, and not before it was tried a dozen times."""
+    clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused()] * 5))
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
+    await accept(store, "memory")
+    clock.set(world.T0 + 30 * DAY)
+    for _ in range(6):
+        await dispatcher.drain(5)
+        clock.advance(timedelta(minutes=10))
+    assert len(channel.sent) == 1
+
+
 async def test_a_permanently_refused_message_is_not_retried(store: Store):
     """And does not delay the messages of other incidents."""
     clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([world.refused(permanent=True)]))
     await accept(store, "memory", number=1)
     await accept(store, "memory", number=2)
-    assert await Dispatcher(store, [channel], clock).drain(5)
+    assert await Dispatcher(store, [channel], clock, monotonic=clock.monotonic).drain(5)
     assert [n.incident.id for n, _ in channel.sent] == ["incident-2"]
     assert (await store.backlog())["memory"].failed == 1
 
@@ -174,7 +199,7 @@ async def test_a_permanently_refused_message_is_not_retried(store: Store):
 async def test_an_unexpected_error_of_a_channel_is_retried(store: Store):
     """It is logged, and stops nothing."""
     clock, channel = world.Clock(), world.RecordingChannel(errors=world.deque([KeyError("canary")]))
-    dispatcher = Dispatcher(store, [channel], clock)
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
     await accept(store, "memory")
     assert not await dispatcher.drain(5)
     clock.advance(timedelta(minutes=1))
@@ -208,7 +233,7 @@ async def test_draining_finishes_deliveries_in_flight(store: Store, supervisor, 
 async def test_orphaned_deliveries_are_given_up_after_a_day(store: Store):
     """Otherwise a channel removed from the configuration would fill the outbox."""
     clock = world.Clock()
-    dispatcher = Dispatcher(store, [world.RecordingChannel("here")], clock)
+    dispatcher = Dispatcher(store, [world.RecordingChannel("here")], clock, monotonic=clock.monotonic)
     await accept(store, "gone")
     await dispatcher._give_up_orphaned_deliveries("gone")
     assert (await store.backlog())["gone"].pending == 1
@@ -220,7 +245,7 @@ async def test_orphaned_deliveries_are_given_up_after_a_day(store: Store):
 async def test_what_is_being_sent_when_the_dispatcher_closes_is_sent_once(store: Store, supervisor):
     """Its channel takes a while to answer: it gets that time, and the next dispatcher has nothing to repeat."""
     clock, slow = world.Clock(), world.RecordingChannel(gate=asyncio.Event())
-    dispatcher = Dispatcher(store, [slow], clock)
+    dispatcher = Dispatcher(store, [slow], clock, monotonic=clock.monotonic)
     dispatcher.start(supervisor)
     await accept(store, "memory")
     dispatcher.wake()
@@ -229,7 +254,7 @@ async def test_what_is_being_sent_when_the_dispatcher_closes_is_sent_once(store:
     asyncio.get_running_loop().call_later(0.1, slow.gate.set)
     await dispatcher.close()
     clock.advance(timedelta(minutes=5))
-    assert await Dispatcher(store, [slow], clock).drain(5)
+    assert await Dispatcher(store, [slow], clock, monotonic=clock.monotonic).drain(5)
     assert (slow.attempts, len(slow.sent)) == (1, 1)
 
 
@@ -238,7 +263,7 @@ async def test_no_answer_of_a_channel_silences_it_for_long_or_delays_the_others(
     """Whatever it asks for, it is tried again within minutes."""
     clock = world.Clock()
     odd, other = world.RecordingChannel(errors=world.deque([world.refused(after=seconds)])), world.RecordingChannel("b")
-    dispatcher = Dispatcher(store, [odd, other], clock)
+    dispatcher = Dispatcher(store, [odd, other], clock, monotonic=clock.monotonic)
     await accept(store, "memory", "b")
     await dispatcher.drain(5)
     assert (odd.attempts, len(other.sent)) == (1, 1)

@@ -179,13 +179,13 @@ async def test_from_the_outbox_an_incident_becomes_one_updated_message(workspace
     clock = world.Clock()
     await _accept(store, world.OPENED)
     workspace.failures.append((429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "5"}))
-    assert not await Dispatcher(store, [channel], clock).drain(5)
+    assert not await Dispatcher(store, [channel], clock, monotonic=clock.monotonic).drain(5)
     clock.now += 10 * (world.T0 - world.T0.replace(second=10))
-    assert await Dispatcher(store, [channel], clock).drain(5)
+    assert await Dispatcher(store, [channel], clock, monotonic=clock.monotonic).drain(5)
     await _accept(store, world.CHANGED)
     await _accept(store, world.RESOLVED)
     clock.now += 10 * (world.T0 - world.T0.replace(second=10))
-    assert await Dispatcher(store, [channel], clock).drain(5)
+    assert await Dispatcher(store, [channel], clock, monotonic=clock.monotonic).drain(5)
     assert [("thread_ts" in m, m["text"][0]) for m in workspace.messages] == [(False, "✅"), (True, "✅")]
 
 

@@ -32,7 +32,7 @@ async def channel(slack: SlackSandbox) -> AsyncIterator[SlackChannel]:
 async def test_an_incident_is_one_message_and_a_reply(slack, channel, store: Store):
     """Through the outbox, past a rate limit and an outage."""
     clock = world.Clock()
-    dispatcher = Dispatcher(store, [channel], clock)
+    dispatcher = Dispatcher(store, [channel], clock, monotonic=clock.monotonic)
     slack.rate_limit(retry_after=3)
     slack.fail("internal_error")
     for event in (world.OPENED, world.CHANGED, world.RESOLVED):

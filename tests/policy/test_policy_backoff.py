@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.resource import ResourceRef
 from driftd.policy.backoff import HealBackoff, HealHistory
 
-T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+T0 = timedelta(hours=8)
 LONGEST = timedelta(minutes=5)
 QUIET = timedelta(minutes=10)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -387,3 +388,26 @@ async def test_a_job_or_deployment_in_progress_is_not_unhealthy(open_world: Open
         result = await world.watch(minutes=11)
         assert result.state == "bad"
         assert "Deployment.apps/web/web" in (await world.incidents())["unhealthy"]
+
+
+async def test_a_clock_that_is_set_back_holds_back_neither_heals_nor_news(open_world: OpenWorld) -> None:
+    """What has to wait waits by a clock that nobody sets."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        for _ in range(3):
+            await world.edit("ConfigMap", {"data": {"a": "2"}})
+            await world.run()
+        world.clock.set(hours=-5)
+        world.clock.advance(seconds=5)
+        assert (await world.run()).report.in_sync
+        world.restart(mode=Mode.OBSERVE)
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await world.run()
+        world.clock.set(hours=-5)
+        await world.edit("Deployment", {"spec": {"replicas": 3}})
+        held_back = await world.run()
+        assert held_back.requeue_after is not None
+        assert held_back.requeue_after <= timedelta(seconds=5)
+        world.clock.advance(seconds=5)
+        await world.run()
+        assert (await world.incident_events())[-1] == "drift changed"

@@ -152,7 +152,7 @@ class World:
         return Reconciler(self.app, self.source, view, shared, background=background)
 
     def recorder(self) -> Recorder:
-        return Recorder(self.store, ["chat"], self.clock, lambda: None)
+        return Recorder(self.store, ["chat"], self.clock, lambda: None, monotonic=self.clock.monotonic)
 
     async def commit(self, files: Mapping[str, str], subject: str = "Change things") -> str:
         """Commits files in `app/`, and fetches."""
