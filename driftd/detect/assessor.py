@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from driftd.diff.autoscaler import Autoscalers
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
-from driftd.kube.listing import list_objects
 from driftd.kube.objects import get
+from driftd.live.admission import Admission
 from driftd.live.api_reader import Reader, ReadResult, ReadResults
+from driftd.live.autoscalers import AutoscalerReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import Change, Status, Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.health import Health
@@ -61,7 +61,8 @@ class Assessor:
     async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         """One verdict for each object, in the given order. An error concerns only its own object."""
         assessments = await self._assess(items, reader)
-        return [await self._under_autoscaler(one) if _replicas_differ(one.verdict) else one for one in assessments]
+        autoscalers, admission = AutoscalerReader(self.view), Admission(self.view)
+        return [await self._in_surroundings(one, autoscalers, admission) for one in assessments]
 
     async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         schemas = await self.schemas({item.resource for item in items if item.resource is not None})
@@ -84,27 +85,38 @@ class Assessor:
                         assessments[position] = _without_managed_fields(assessment)
         return [assessments.get(position) or self._by_client(item, {}, schemas) for position, item in enumerate(items)]
 
-    async def _under_autoscaler(self, assessment: Assessment) -> Assessment:
-        """The verdict under the autoscaler of the object, if it has one: a LIST, and only where replicas differ."""
-        manifest, resource = assessment.mapped.manifest, assessment.mapped.resource
-        if assessment.live is None or resource is None:
+    async def _in_surroundings(
+        self, assessment: Assessment, autoscalers: AutoscalerReader, admission: Admission
+    ) -> Assessment:
+        """The verdict in view of the object's autoscaler, and of admission, where the difference may be theirs."""
+        verdict, live, resource = assessment.verdict, assessment.live, assessment.mapped.resource
+        if verdict.status is not Status.DRIFTED or live is None or resource is None:
             return assessment
-        try:
-            scalers = await self.view.resource("autoscaling/v2", "HorizontalPodAutoscaler")
-            listed = await list_objects(self.view.cluster, scalers, manifest.ref.namespace)
-            by_server = self.engine is Engine.SERVER
-            dry_run = await self.view.dry_runs.dry_run(manifest, resource, assessment.live) if by_server else None
-        except DriftdError as error:
-            log.warning("autoscalers not read", object=str(manifest.ref), error=str(error))
+        replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
+        admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
+        if replicas is None and not admitted:
             return assessment
-        replicas = Autoscalers.of(listed.items).range_of(manifest.ref)
-        if replicas is None:
-            return assessment
+        dry_run = None
+        if self.engine is Engine.SERVER:
+            try:
+                dry_run = await self.view.dry_runs.dry_run(assessment.mapped.manifest, resource, live)
+            except DriftdError:
+                dry_run = None  # refused: the verdict is the client's
         verdict = self.comparison.verdict(
-            manifest, assessment.live, assessment.schema,
-            status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=replicas,
+            assessment.mapped.manifest, live, assessment.schema, status_is_server_owned=resource.has_status,
+            dry_run=dry_run, autoscaler=replicas, admission=admitted,
         )  # fmt: skip
         return replace(assessment, verdict=verdict)
+
+    def _is_of_requests(self, verdict: Verdict) -> bool:
+        """Whether a difference may have come with a request that deployed the object: no tool of hands made it."""
+        return any(
+            drift.by is not None
+            and drift.by.subresource is None
+            and (drift.by.operation == "Update" or drift.change is Change.CHANGED)
+            and not self.comparison.managers.is_interactive(drift.by)
+            for drift in verdict.fields
+        )
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
         """The schema of each kind, or the error of reading it. The object stays the same while the cluster's does."""

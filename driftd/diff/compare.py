@@ -11,7 +11,7 @@ from driftd.diff.locate import locate
 from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_manifest
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
-from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, RuleContext, first_match
+from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, Requests, RuleContext, first_match
 from driftd.diff.rules.field_managers import Managers, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.typed.schema import Schema
@@ -32,6 +32,16 @@ class RuledDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What bears on a verdict besides the two sides, as `Comparison.verdict` takes it."""
+
+    status_is_server_owned: bool
+    dry_run: JsonObject | None
+    autoscaler: ReplicaRange | None
+    admission: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """How objects are compared: known managers, rules for differences that do not count, and redaction of Secrets."""
 
@@ -49,18 +59,21 @@ class Comparison:
         status_is_server_owned: bool = True,
         dry_run: JsonObject | None = None,
         autoscaler: ReplicaRange | None = None,
+        admission: bool = False,
     ) -> Verdict:
         """The verdict on one object that Git declares.
 
         `live` is the object in the cluster, None if it does not exist. `schema` is the cluster's type of its kind, None
         if the cluster publishes none. `dry_run` is the API server's answer to a dry-run apply of the manifest: if
         given, it decides which declared fields differ (the `server` engine). `autoscaler` is the replica range of the
-        autoscaler that scales the object: replicas within it are no drift.
+        autoscaler that scales the object: replicas within it are no drift. `admission` tells whether the cluster has
+        admission of its own that may change such objects: then its work cannot be told from the deployer's.
         """
         if live is None:
             return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
         try:
-            differences = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
+            surroundings = _Surroundings(status_is_server_owned, dry_run, autoscaler, admission)
+            differences = self._differences(manifest, live, schema, surroundings)
         except SchemaMismatch as error:
             return unknown_verdict(manifest, str(error))
         except RecursionError:
@@ -79,16 +92,18 @@ class Comparison:
         status_is_server_owned: bool = True,
         dry_run: JsonObject | None = None,
         autoscaler: ReplicaRange | None = None,
+        admission: bool = False,
     ) -> list[Explanation]:
         """Every field of one object: desired and live value, owner, verdict, and the rule for the verdict.
 
         Raises: SchemaMismatch, RecursionError: in the cases in which `verdict` is UNKNOWN.
         """
-        differences = self._differences(manifest, live, schema, status_is_server_owned, dry_run, autoscaler)
+        surroundings = _Surroundings(status_is_server_owned, dry_run, autoscaler, admission)
+        differences = self._differences(manifest, live, schema, surroundings)
         body = manifest.body
         declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
         actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
-        ownership = self._ownership(manifest, declared, live, schema)
+        ownership = self._ownership(manifest, declared, live, schema, admission)
         rules = {difference.drift.path: (difference.drift, difference.rule) for difference in differences}
         return explain_fields(declared.body, actual, schema, ownership, rules, self._redaction(body, live, schema))
 
@@ -96,41 +111,44 @@ class Comparison:
         return lambda drift: self.redactor.drift(drift, schema, declared, live)
 
     def _differences(
-        self,
-        manifest: Manifest,
-        live: JsonObject,
-        schema: Schema | None,
-        status_is_server_owned: bool,
-        dry_run: JsonObject | None,
-        autoscaler: ReplicaRange | None,
+        self, manifest: Manifest, live: JsonObject, schema: Schema | None, surroundings: _Surroundings
     ) -> list[RuledDrift]:
-        body = manifest.body
-        declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
-        actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
-        ownership = self._ownership(manifest, declared, live, schema)
-        walk = walk_declared(declared.body, actual, schema, ownership.applied_fields)
+        body, dry_run = manifest.body, surroundings.dry_run
+        declared = normalise_manifest(body, status_is_server_owned=surroundings.status_is_server_owned)
+        actual = normalise_live(live, status_is_server_owned=surroundings.status_is_server_owned)
+        walk = walk_declared(declared.body, actual, schema)
         drifts = walk.drifts
         if dry_run is not None:
-            applied = normalise_live(dry_run, status_is_server_owned=status_is_server_owned)
+            applied = normalise_live(dry_run, status_is_server_owned=surroundings.status_is_server_owned)
             drifts = _only_declared(declared_drift(applied, actual, schema), declared, schema)
             drifts += _dropped_by_server(drifts, walk.drifts, applied, schema)
             drifts.sort(key=lambda drift: _manifest_order(drift.at, declared.body))
-        drifts = [_with_owner(drift, ownership, schema) for drift in drifts]
-        paths = {drift.path for drift in drifts}
-        undeclared = undeclared_drift(declared.body, actual, schema, ownership, inconclusive=walk.inconclusive)
-        drifts.extend(drift for drift in undeclared if drift.path not in paths)
-        if not drifts:
+        if not drifts and not walk.undeclared:
             return []
+        ownership = self._ownership(manifest, declared, live, schema, surroundings.admission)
+        drifts = [_with_owner(drift, ownership, schema) for drift in drifts]
+        if walk.undeclared:
+            paths = {drift.path for drift in drifts}
+            undeclared = undeclared_drift(declared.body, actual, schema, ownership)
+            drifts.extend(drift for drift in undeclared if drift.path not in paths)
         drifted = frozenset(format_path(drift.path) for drift in drifts)
-        context = RuleContext(manifest.ref, body, self.managers, autoscaler, drifted)
+        entry = ownership.deployer.entry
+        requests = Requests(ownership.requesters, entry.owner if entry else None, surroundings.admission)
+        context = RuleContext(manifest.ref, body, live, self.managers, requests, surroundings.autoscaler, drifted)
         return [self._with_rule(drift, context, declared, live, schema) for drift in drifts]
 
     def _ownership(
-        self, manifest: Manifest, declared: NormalisedManifest, live: JsonObject, schema: Schema | None
+        self,
+        manifest: Manifest,
+        declared: NormalisedManifest,
+        live: JsonObject,
+        schema: Schema | None,
+        admission: bool = False,
     ) -> Ownership:
         entries = managed_fields(live)
         deployer = find_deployer(live, declared.body, schema, entries, self.managers)
-        return Ownership(manifest.ref.kind, str(live.get("apiVersion", "")), entries, deployer, self.managers, schema)
+        version = str(live.get("apiVersion", ""))
+        return Ownership(manifest.ref.kind, version, entries, deployer, self.managers, schema, admission)
 
     def _with_rule(
         self,

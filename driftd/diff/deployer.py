@@ -38,11 +38,11 @@ class Deployer:
         return self.entry.owner.operation if self.entry else None
 
     def wrote(self, entry: ManagedFieldsEntry, managers: Managers) -> bool:
-        """Whether the undeclared fields of an entry come from the deployer's own requests.
+        """Whether an entry is of the deployer's own requests, or of the creator's, so that admission may share it.
 
-        An Update by the deployer owns the server's defaults and the fields that admission set. So does an Update under
-        the name of a deployer that applies: that is how the API server records what admission did to an apply. As
-        interactive tools may use such a name too (`kubectl`), it must have the time of that apply, or of the creation.
+        So does an Update under the name of a deployer that applies: that is how the API server records what admission
+        did to an apply. As interactive tools may use such a name too (`kubectl`), it must have the time of that apply,
+        or of the creation.
         """
         own = self.entry
         if own is None or entry.is_apply:

@@ -19,6 +19,10 @@ from driftd.model.resource import Json, JsonObject
 _REVISION = "deployment.kubernetes.io/revision"
 _TEMPLATE: DocumentPath = ("spec", "template")
 
+_OWNER_REFERENCES: FieldPath = ("metadata", "ownerReferences")
+_POD_CREATORS = ("kube-controller-manager", "k3s", "rke2", "kubelite", "replicaset-controller", "daemonset-controller",
+                 "statefulset-controller")  # fmt: skip
+
 INJECTED_CONTAINERS: tuple[str, ...] = (
     "istio-*", "linkerd-*", "vault-agent*", "consul-*", "envoy", "envoy-sidecar", "cloud-sql-proxy", "cloudsql-proxy",
     "dapr*", "kuma-*", "datadog-*", "dd-*", "opentelemetry-*", "otc-container", "aws-*", "azwi-*", "gke-*",
@@ -92,21 +96,38 @@ def _template_drift(pod: JsonObject, template: Mapping[str, Any]) -> Iterator[Fi
             expected = declared.get(container["name"])
             if expected is not None:
                 yield from _container_drift(pod, path, expected, container)
-            elif not _matches_any(container["name"], INJECTED_CONTAINERS):
+            elif not _matches_any(container["name"], INJECTED_CONTAINERS) and not _came_with_creation(pod, path):
                 yield _added(pod, path, {"name": container["name"], "image": container.get("image")})
 
 
 def _container_drift(
     pod: JsonObject, path: FieldPath, expected: Mapping[str, Any], actual: Mapping[str, Any]
 ) -> Iterator[FieldDrift]:
-    if expected.get("image") != actual.get("image"):
-        image_path = (*path, "image")
+    image_path = (*path, "image")
+    if expected.get("image") != actual.get("image") and not _came_with_creation(pod, image_path):
         by = owner_of(image_path[2:], managed_fields(pod))
         yield FieldDrift(image_path, Change.CHANGED, expected.get("image"), actual.get("image"), _TEMPLATE, by)
     declared = {variable["name"] for variable in expected.get("env") or ()}
     for variable in actual.get("env") or ():
-        if variable["name"] not in declared and not _matches_any(variable["name"], INJECTED_ENV):
-            yield _added(pod, (*path, "env", _name_key(variable["name"])), dict(variable))
+        variable_path = (*path, "env", _name_key(variable["name"]))
+        if variable["name"] in declared or _matches_any(variable["name"], INJECTED_ENV):
+            continue
+        if not _came_with_creation(pod, variable_path):
+            yield _added(pod, variable_path, dict(variable))
+
+
+def _came_with_creation(pod: JsonObject, path: FieldPath) -> bool:
+    """Whether a value came with the pod's creation by its controller: then admission put it in.
+
+    A hand that changes the pod later leaves an entry of its own, or renews that of the name that it takes.
+    """
+    return any(
+        entry.at_creation
+        and entry.owner.manager in _POD_CREATORS
+        and entry.owns(_OWNER_REFERENCES, partial=True)
+        and entry.owns(path[2:], partial=True)
+        for entry in managed_fields(pod)
+    )
 
 
 def _ephemeral_container_drift(pod: JsonObject) -> Iterator[FieldDrift]:

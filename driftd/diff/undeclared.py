@@ -1,6 +1,7 @@
 """Finds live fields that Git does not declare and that somebody set, by managedFields.
 
-The API server's defaults, and fields that admission set in the deployer's own requests, are no drift.
+The API server's defaults are no drift, and neither is what admission may have added to the deployer's own requests. A
+value that nobody owns is looked at as well: a zero, a conversion and a hand can lose its owner.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from driftd.model.resource import Json, JsonObject
 
 _EMPTY: Mapping[str, Any] = {}
 _COLLECTIONS = frozenset({dict, list})
+_RIGHTS = frozenset({"hostPID", "hostIPC", "hostNetwork", "hostPath", "privileged"})
 _NOT_RECORDED = frozenset({"apiVersion", "kind", "status"})
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Field ownership of one object: its managedFields entries, its deployer, and the known managers."""
+    """Field ownership of one object: its managedFields entries, its deployer, and the known managers.
+
+    `admission` tells whether the cluster has admission of its own that may change such an object.
+    """
 
     kind: str
     api_version: str
@@ -37,49 +42,43 @@ class Ownership:
     deployer: Deployer
     managers: Managers
     schema: Schema | None
+    admission: bool = False
 
     @property
-    def applied_fields(self) -> Mapping[str, Any] | None:
-        """The fields that the deployer owns by an Apply; None if it deploys by Update."""
-        entry = self.deployer.entry
-        return entry.fields if entry is not None and entry.is_apply else None
+    def requesters(self) -> tuple[FieldOwner, ...]:
+        """The owners of what came with the deployer's own requests, or the creator's: admission may share it."""
+        return tuple(entry.owner for entry in self.entries if self.deployer.wrote(entry, self.managers))
 
-    def is_work_of_controller(self, owner: FieldOwner, path: FieldPath) -> bool:
+    def may_be_admissions(self, owner: FieldOwner) -> bool:
+        """Whether admission may have set a field of this owner."""
+        return self.admission and owner in self.requesters
+
+    def is_work_of_controller(self, owner: FieldOwner | None, path: FieldPath) -> bool:
         """Whether the undeclared field at `path` is the work of its owner, and that is a controller."""
         entry = self.deployer.entry
+        if owner is None:
+            return self.managers.is_bookkeeping(self.kind, format_path(path))
         if entry is not None and owner is entry.owner:
             return False
         return self.managers.is_work(owner, self.kind, format_path(path))
 
 
 def undeclared_drift(
-    desired: dict[str, Any],
-    live: dict[str, Any],
-    schema: Schema | None,
-    ownership: Ownership,
-    *,
-    inconclusive: bool = True,
+    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, ownership: Ownership
 ) -> list[FieldDrift]:
-    """The undeclared fields that somebody set, each at the topmost value that is wholly undeclared.
-
-    `inconclusive` is that of `walk_declared` with `ownership.applied_fields`: if it is not set, all fields that the
-    deployer applied are declared.
-    """
+    """The undeclared fields that somebody set, each at the topmost value that is wholly undeclared."""
     search = _Search(ownership)
     converted: FieldOwner | None = None
     for entry in ownership.entries:
-        if ownership.managers.writes_everything(entry.owner) or ownership.deployer.wrote(entry, ownership.managers):
+        if ownership.managers.writes_everything(entry.owner):
             continue
-        if inconclusive or entry is not ownership.deployer.entry:
-            search.search_entry(entry.fields, desired, live, schema, None, _EMPTY, entry.owner)
-        if entry.api_version != ownership.api_version:
+        search.search_entry(entry.fields, desired, live, schema, None, _EMPTY, entry.owner)
+        if entry.api_version != ownership.api_version and not ownership.deployer.wrote(entry, ownership.managers):
             converted = entry.owner
-    recorded = ownership.deployer.last_applied
-    if recorded is not None and (inconclusive or not _still_declared(recorded, desired)):
-        search.search_formerly_declared(recorded, desired, live, schema, None)
-    if converted is not None or not ownership.entries:
-        # Entries of another version of the kind name other fields; without managedFields, there are no names at all.
-        search.search_unowned(desired, live, schema, (), (), converted)
+    if ownership.deployer.last_applied is not None:
+        search.search_formerly_declared(ownership.deployer.last_applied, desired, live, schema, None)
+    # Entries of another version of the kind name other fields: what this version has besides is that manager's.
+    search.search_unowned(desired, live, schema, (), (), converted)
     return list(search.drifts.values())
 
 
@@ -286,20 +285,31 @@ class _Search:
         """Adds the live fields that are undeclared, no defaults, and in no entry of this version of the kind."""
         if isinstance(desired, dict) and isinstance(live, dict):
             for key, value in live.items():
-                if _is_null(value) or (path == ("metadata",) and key == "annotations" and not value):
+                expected = desired.get(key)
+                if expected is not None and (not isinstance(value, dict | list) or expected == value):
                     continue
                 child = schema.child(key) if schema else None
-                expected = desired.get(key)
+                if child is None and schema is not None and not schema.preserves_unknown_fields:
+                    continue  # of another version of the kind: this one cannot tell a default from a choice
                 if expected is not None:
                     self.search_unowned(expected, value, child, (*path, key), (*at, key), owner)
-                elif value.__class__ is dict and _is_collection(value, child):
-                    self.search_unowned({}, value, child, (*path, key), at, owner)
-                elif value.__class__ is list and child is not None and child.list_type is not ListType.ATOMIC:
-                    self._unowned_items([], value, child, (*path, key), at, owner)
-                elif not self._is_owned((*path, key)) and not self._is_default(value, child, schema, key, live):
-                    self._add((*path, key), value, at, owner)
+                elif key in desired or _is_null(value) or value in ({}, []):
+                    continue  # null leaves the value to the server
+                elif not self._is_default(value, child, schema, key, live):
+                    self._unowned_field(value, child, (*path, key), at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and schema is not None:
             self._unowned_items(desired, live, schema, path, at, owner)
+
+    def _unowned_field(
+        self, value: Json, schema: Schema | None, path: FieldPath, at: DocumentPath, owner: FieldOwner | None
+    ) -> None:
+        """The same for one undeclared value, of which somebody may own a part."""
+        if value.__class__ is dict and (_is_collection(value, schema) or self._is_owned(path)):
+            self.search_unowned({}, value, schema, path, at, owner)
+        elif value.__class__ is list and schema is not None and schema.list_type is not ListType.ATOMIC:
+            self._unowned_items([], value, schema, path, at, owner)
+        elif not self._is_owned(path):
+            self._add(path, value, at, owner)
 
     def _unowned_items(
         self,
@@ -311,14 +321,7 @@ class _Search:
         owner: FieldOwner | None,
     ) -> None:
         if schema.list_type is ListType.MAP:
-            declared_at = list_items(desired, schema)
-            for item in live:
-                key = item_key(item, schema)
-                if key in declared_at:
-                    position = declared_at[key][0]
-                    self.search_unowned(desired[position], item, schema.items, (*path, key), (*at, position), owner)
-                elif not self._is_owned((*path, key)):
-                    self._add((*path, key), item, at, owner)
+            self._unowned_map_items(desired, live, schema, path, at, owner)
         elif schema.list_type is ListType.SET:
             for value in live:
                 if value in desired or isinstance(value, dict | list):
@@ -327,6 +330,25 @@ class _Search:
                     self._add((*path, SetValue(value)), value, at, owner)
         elif len(desired) == len(live) and not self._is_owned(path):
             self._within_atomic(desired, live, schema, path, at, owner)
+
+    def _unowned_map_items(
+        self,
+        desired: list[Any],
+        live: list[Any],
+        schema: Schema,
+        path: FieldPath,
+        at: DocumentPath,
+        owner: FieldOwner | None,
+    ) -> None:
+        declared_at = list_items(desired, schema)
+        for item in live:
+            key = item_key(item, schema)
+            if key in declared_at:
+                position = declared_at[key][0]
+                if desired[position] != item:
+                    self.search_unowned(desired[position], item, schema.items, (*path, key), (*at, position), owner)
+            elif not self._is_owned((*path, key)):
+                self._add((*path, key), item, at, owner)
 
     def _is_owned(self, path: FieldPath) -> bool:
         return any(entry.owns(path, self.ownership.schema, partial=True) for entry in self.ownership.entries)
@@ -347,9 +369,20 @@ class _Search:
         return FieldOwner(deployer.manager or "kubectl-client-side-apply", deployer.operation or "Update")
 
     def _add(self, path: FieldPath, value: Json, at: DocumentPath, owner: FieldOwner | None) -> None:
-        if owner is not None and self.ownership.is_work_of_controller(owner, path):
+        if self.ownership.is_work_of_controller(owner, path):
+            return
+        if owner is not None and self.ownership.may_be_admissions(owner) and not widens_rights(path, value):
             return
         self.drifts[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
+
+
+def widens_rights(path: FieldPath, value: Json) -> bool:
+    """Whether a value gives a pod more of its node: no admission does that to what somebody deploys."""
+    if path and path[-1] in _RIGHTS:
+        return value not in (False, [], None)
+    if isinstance(value, dict):
+        return any(widens_rights((key,), member) for key, member in value.items())
+    return isinstance(value, list) and any(widens_rights((), member) for member in value)
 
 
 def _is_null(value: Json) -> bool:
@@ -367,18 +400,6 @@ def _is_atomic(value: Json, schema: Schema | None) -> bool:
 def _is_collection(value: Json, schema: Schema | None) -> bool:
     """Whether a value is a list or map whose members may have different owners: each is then a drift of its own."""
     return isinstance(value, list) or (isinstance(value, dict) and (schema is None or schema.is_map))
-
-
-def _still_declared(recorded: JsonObject, desired: Mapping[str, Any]) -> bool:
-    """Whether all that `kubectl apply` recorded is still declared."""
-    for key, value in recorded.items():
-        if key == "metadata" and isinstance(value, dict):
-            metadata = desired.get("metadata") or _EMPTY
-            if any(v != metadata.get(k) for k, v in value.items() if v != {} and k not in SERVER_METADATA):
-                return False
-        elif key not in _NOT_RECORDED and value != desired.get(key):
-            return False
-    return True
 
 
 def _is_metadata(location: LazyPath | None) -> bool:

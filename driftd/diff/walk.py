@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.diff.typed.defaults import is_default, replaces_zero_value
-from driftd.diff.typed.fields_v1 import item_identity
+from driftd.diff.typed.defaults import is_default, is_server_made, replaces_zero_value
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
 from driftd.diff.typed.schema import ItemIdentity, ListType, ScalarType, Schema
 from driftd.diff.typed.values import decode_base64, duration, instant, milli_quantity, quantity, whole_second
@@ -21,27 +20,24 @@ from driftd.model.path import ListKey, SetValue, format_path
 from driftd.model.resource import Json
 
 _NUMBERS = frozenset({int, float, bool})
-
-OwnedFields = Mapping[str, Any] | None
-"""The FieldsV1 of a value's owned fields: empty if the value is owned as a whole, None if nothing in it is owned."""
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(slots=True)
 class WalkResult:
-    """The drifts of the declared fields, and whether owned fields may be live but undeclared.
+    """The drifts of the declared fields, and whether a search for undeclared fields has to follow.
 
-    `inconclusive` is set by any drift, by a duplicate key in a map list and, for a walk that was given owned fields, by
-    one of these that may be live and undeclared: a search for undeclared fields has to follow. If it is not set, every
-    owned field is declared.
+    `undeclared` is set by any drift, and by a live value that is neither declared nor the API server's default: if it
+    is not set, whoever owns what, nothing was added.
     """
 
     drifts: list[FieldDrift] = field(default_factory=list)
-    inconclusive: bool = False
+    undeclared: bool = False
 
     def add(self, location: LazyPath | None, change: Change, desired: Json, live: Json) -> None:
         path, at = resolve_paths(location)
         self.drifts.append(FieldDrift(path, change, desired, live, at))
-        self.inconclusive = True
+        self.undeclared = True
 
 
 def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None) -> list[FieldDrift]:
@@ -52,19 +48,17 @@ def declared_drift(desired: dict[str, Any], live: dict[str, Any], schema: Schema
     return walk_declared(desired, live, schema).drifts
 
 
-def walk_declared(
-    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: OwnedFields = None
-) -> WalkResult:
-    """The same, and whether all of the `owned` fields are declared. Raises: SchemaMismatch."""
+def walk_declared(desired: dict[str, Any], live: dict[str, Any], schema: Schema | None) -> WalkResult:
+    """The same, and whether anything live is undeclared. Raises: SchemaMismatch."""
     result = WalkResult()
-    _map(desired, live, schema, None, result, owned)
+    _map(desired, live, schema, None, result)
     return result
 
 
 def is_equivalent(desired: Json, live: Json, schema: Schema | None) -> bool:
     """Whether the live value is what the API server stores for the declared one."""
     result = WalkResult()
-    _value(desired, live, schema, None, result, None)
+    _value(desired, live, schema, None, result)
     return not result.drifts
 
 
@@ -92,19 +86,17 @@ def item_key(item: Json, schema: Schema) -> ListKey:
     return schema.list_key(schema.identities((item,))[0])
 
 
-def _value(
-    desired: Json, live: Json, schema: Schema | None, location: LazyPath | None, result: WalkResult, owned: OwnedFields
-) -> None:
+def _value(desired: Json, live: Json, schema: Schema | None, location: LazyPath | None, result: WalkResult) -> None:
     cls = desired.__class__
     if desired is None:
-        result.inconclusive |= owned is not None
+        result.undeclared |= live is not None
         return
     if schema is not None and cls not in schema.accepted_types:
         _check_type(desired, schema, location)
     if cls is dict and live.__class__ is dict:
-        _map(desired, live, schema, location, result, owned)
+        _map(desired, live, schema, location, result)
     elif cls is list and live.__class__ is list:
-        _list(desired, live, schema, location, result, owned)
+        _list(desired, live, schema, location, result)
     elif not _equal_scalars(desired, live, schema):
         result.add(location, Change.CHANGED, desired, live)
 
@@ -115,10 +107,9 @@ def _map(
     schema: Schema | None,
     location: LazyPath | None,
     result: WalkResult,
-    owned: OwnedFields,
 ) -> None:
-    if owned is not None and not result.inconclusive:
-        result.inconclusive = _may_have_undeclared(desired, live, schema, owned)
+    if not result.undeclared and not live.keys() <= desired.keys():
+        result.undeclared = _has_undeclared(desired, live, schema)
     for key, value in desired.items():
         actual = live.get(key)
         cls = value.__class__
@@ -129,17 +120,14 @@ def _map(
             if cls is actual.__class__ and value == actual:
                 continue
         elif value is None:
-            result.inconclusive |= owned is not None
+            result.undeclared |= actual is not None
             continue
         child = schema.child(key) if schema is not None else None
         field_location: LazyPath = (location, key, key, None)
-        owned_below = owned
-        if owned:
-            owned_below = owned.get(f"f:{key}") if value != actual else None  # equal values have no undeclared fields
         if cls is dict and actual.__class__ is dict and child is not None and dict in child.accepted_types:
-            _map(value, actual, child, field_location, result, owned_below)
+            _map(value, actual, child, field_location, result)
         else:
-            _field(key, value, live, child, schema, field_location, result, owned_below)
+            _field(key, value, live, child, schema, field_location, result)
 
 
 def _field(
@@ -150,36 +138,36 @@ def _field(
     parent: Schema | None,
     location: LazyPath,
     result: WalkResult,
-    owned: OwnedFields,
 ) -> None:
     """Compares one declared field; `siblings` are the fields of its live parent."""
     live = siblings.get(key)
     if schema is None and parent is not None and not parent.preserves_unknown_fields:
-        result.inconclusive |= owned is not None
         return  # the server prunes fields that its schema does not have
     if live is None:
         _check_type(desired, schema, location)
         empty_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
         if not empty_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may encode empty bytes as null
             result.add(location, Change.REMOVED, desired, None)
-    elif not desired and desired.__class__ is not dict and replaces_zero_value(desired, live, parent, key, siblings):
-        result.inconclusive |= owned is not None
-    else:
-        _value(desired, live, schema, location, result, owned)
+    elif desired or desired.__class__ is dict or not replaces_zero_value(desired, live, parent, key, siblings):
+        _value(desired, live, schema, location, result)
 
 
-def _may_have_undeclared(
-    desired: dict[str, Any], live: dict[str, Any], schema: Schema | None, owned: Mapping[str, Any]
-) -> bool:
-    """Whether a live field may be owned but undeclared. The owner of a whole map owns all of it but defaults."""
+def _has_undeclared(desired: Mapping[str, Any], live: Mapping[str, Any], schema: Schema | None) -> bool:
+    """Whether a map has a live member that is neither declared nor the API server's default."""
     for key, value in live.items():
-        if key in desired:
+        if value is None or desired.get(key) is not None:
             continue
-        if owned:
-            if f"f:{key}" in owned:
+        child = schema.child(key) if schema is not None else None
+        if is_default(value, child, schema, key, live) or is_server_made(schema, key):
+            continue
+        if value.__class__ is not dict:
+            if value != [] or child is None or child.list_type is ListType.ATOMIC:
                 return True
-        elif not is_default(value, schema.child(key) if schema else None, schema, key, live):
-            return True
+        elif value:
+            if (child is not None and child.default is not None) or _has_undeclared(_NOTHING, value, child):
+                return True
+        elif child is not None and (child.atomic or not child.is_map):
+            return True  # an empty struct may be a choice: `emptyDir: {}`
     return False
 
 
@@ -189,20 +177,18 @@ def _list(
     schema: Schema | None,
     location: LazyPath | None,
     result: WalkResult,
-    owned: OwnedFields,
 ) -> None:
     if schema is not None and schema.list_type is ListType.MAP:
-        _map_list(desired, live, schema, location, result, owned)
+        _map_list(desired, live, schema, location, result)
         return
-    result.inconclusive |= bool(owned) and desired != live
     if schema is not None and schema.list_type is ListType.SET:
         _set(desired, live, location, result)
     elif len(desired) != len(live):
         result.add(location, Change.CHANGED, desired, live)
     else:
-        items, item_owned = schema.items if schema else None, None if owned else owned
+        items = schema.items if schema else None
         for index, (declared, actual) in enumerate(zip(desired, live, strict=True)):
-            _value(declared, actual, items, (location, index, index, None), result, item_owned)
+            _value(declared, actual, items, (location, index, index, None), result)
 
 
 def _map_list(
@@ -211,22 +197,16 @@ def _map_list(
     schema: Schema,
     location: LazyPath | None,
     result: WalkResult,
-    owned: OwnedFields,
 ) -> None:
     items = schema.items
     identities, live_identities = schema.identities(desired), schema.identities(live)
     if identities == live_identities and len(set(identities)) == len(identities):  # the common case: no item to match
-        owned_items = _owned_items(schema, owned, result) if owned else None
         for index, key in enumerate(identities):
-            value, actual = desired[index], live[index]
-            owned_below = owned
-            if owned_items is not None:
-                owned_below = owned_items.get(key) if value != actual else None
-            _value(value, actual, items, (location, key, index, schema), result, owned_below)
+            _value(desired[index], live[index], items, (location, key, index, schema), result)
         return
     declared_at, live_at = _positions(identities), _positions(live_identities)
     duplicates = len(declared_at) < len(identities) or len(live_at) < len(live_identities)
-    result.inconclusive |= owned is not None or duplicates
+    result.undeclared |= duplicates or not live_at.keys() <= declared_at.keys()
     for key, positions in declared_at.items():
         live_positions = live_at.get(key, [])
         for ordinal, index in enumerate(positions):
@@ -234,7 +214,7 @@ def _map_list(
             if len(positions) > 1:
                 item = (item, ordinal, None, None)  # only the order distinguishes items with the same key
             if ordinal < len(live_positions):
-                _value(desired[index], live[live_positions[ordinal]], items, item, result, None)
+                _value(desired[index], live[live_positions[ordinal]], items, item, result)
             else:
                 result.add(item, Change.REMOVED, desired[index], None)
         for ordinal in range(len(positions), len(live_positions)):  # more live items with that key than declared ones
@@ -244,15 +224,6 @@ def _map_list(
     live_order = [key for key in live_at if key in declared_at]
     if declared_order != live_order:
         result.add(location, Change.CHANGED, _labels(declared_order, schema), _labels(live_order, schema))
-
-
-def _owned_items(
-    schema: Schema, owned: Mapping[str, Any], result: WalkResult
-) -> Mapping[ItemIdentity, Mapping[str, Any]]:
-    """The owned fields of each item of a map list."""
-    items = {item_identity(key, schema): owned_below for key, owned_below in owned.items() if key[:2] == "k:"}
-    result.inconclusive |= len(items) + ("." in owned) < len(owned)  # the entry was written for another list type
-    return items
 
 
 def _positions(identities: Sequence[ItemIdentity]) -> dict[ItemIdentity, list[int]]:
@@ -269,6 +240,7 @@ def _set(desired: list[Any], live: list[Any], location: LazyPath | None, result:
                 result.add((location, index, index, None), Change.REMOVED, value, None)
         elif not any(_equal(value, other) for other in live):
             result.add((location, SetValue(value), index, None), Change.REMOVED, value, None)
+    result.undeclared |= len(live) > len(desired) or any(value not in desired for value in live)
 
 
 def _labels(identities: Iterable[ItemIdentity], schema: Schema) -> list[str]:

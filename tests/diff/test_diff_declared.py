@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from driftd.model.drift import Status
+from driftd.model.path import format_path
 from tests.diff.objects import (
     DEPLOYMENT,
     JsonObject,
@@ -51,13 +52,15 @@ def _served(desired: JsonObject, live: JsonObject) -> list[tuple[str, str]]:
         ({"env": [{"name": "A", "value": "1"}]}, {}, [(f"{CONTAINER}.env", "removed")]),
         ({"env": [{"name": "A"}, {"name": "B"}]}, {"env": [{"name": "B"}]}, [(f"{CONTAINER}.env[name=A]", "removed")]),
         ({"env": [{"name": "A"}, {"name": "B"}]}, {"env": [{"name": "B"}, {"name": "A"}]}, [(f"{CONTAINER}.env", "changed")]),
-        ({"env": [{"name": "A"}, {"name": "B"}]}, {"env": [{"name": "A"}, {"name": "X"}, {"name": "B"}]}, []),
+        ({"env": [{"name": "A"}, {"name": "B"}]}, {"env": [{"name": "A"}, {"name": "X"}, {"name": "B"}]},
+         [(f"{CONTAINER}.env[name=X]", "added")]),
         ({"ports": [{"containerPort": 80}]}, {"ports": [{"containerPort": 80, "protocol": "TCP"}]}, []),
         ({"ports": [{"containerPort": 80, "protocol": ""}]}, {"ports": [{"containerPort": 80, "protocol": "TCP"}]}, []),
         (
             {"ports": [{"containerPort": 80}]},
             {"ports": [{"containerPort": 80, "protocol": "UDP"}]},
-            [(f"{CONTAINER}.ports[containerPort=80,protocol=TCP]", "removed")],
+            [(f"{CONTAINER}.ports[containerPort=80,protocol=TCP]", "removed"),
+             (f"{CONTAINER}.ports[containerPort=80,protocol=UDP]", "added")],
         ),
         ({"imagePullPolicy": "", "terminationMessagePath": ""},
          {"imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log"}, []),
@@ -214,6 +217,7 @@ def test_the_server_engine_reports_what_git_declares_and_where() -> None:
     answer = deployment(env=[{"name": "A"}, {"name": "B", "value": "2"}], imagePullPolicy="Always")
     live = deployed(live, schema_of(*DEPLOYMENT), operation="Update")
     result = verdict(desired, live, schema_of(*DEPLOYMENT), dry_run=answer)
-    (drift,) = result.fields
+    drift, added = result.fields
     assert (drift.desired, drift.live) == ("2", "9")
     assert drift.at == ("spec", "template", "spec", "containers", 0, "env", 0, "value")
+    assert format_path(added.path).endswith("env[name=A]")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.model.drift import Change
 from driftd.model.path import format_path
@@ -95,6 +97,34 @@ def test_containers_and_variables_of_no_known_injector_are_drift() -> None:
         "pods[name=web-aaa-1].spec.containers[name=miner]",
         "pods[name=web-aaa-1].spec.containers[name=web].env[name=MINER]",
     }
+
+
+@pytest.mark.parametrize(
+    ("manager", "time", "drift"),
+    [
+        ("kube-controller-manager", "2026-01-01T10:00:00Z", False),
+        ("kube-controller-manager", "2026-01-01T10:00:05Z", True),
+        ("kubectl-set", "2026-01-01T10:00:05Z", True),
+        ("kubectl-create", "2026-01-01T10:00:00Z", True),
+    ],
+)
+def test_what_came_with_the_creation_of_a_pod_by_its_controller_is_admissions(
+    manager: str, time: str, drift: bool
+) -> None:
+    """A mirror of images, and a sidecar of one's own. Who changes the pod later, or makes one by hand, is told."""
+    container = {".": {}, "f:name": {}, "f:image": {}}
+    fields = {
+        "f:metadata": {"f:ownerReferences": {".": {}, 'k:{"uid":"aaa"}': {}}},
+        "f:spec": {"f:containers": {'k:{"name":"web"}': container, 'k:{"name":"logs"}': container}},
+    }
+    pod = _pod(
+        spec={"containers": [{"name": "web", "image": "mirror/shop/web:1"}, {"name": "logs", "image": "logs:1"}]},
+        metadata={
+            "creationTimestamp": "2026-01-01T10:00:00Z",
+            "managedFields": [{"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields}],
+        },
+    )
+    assert bool(_drift(_deployment(), pod)) == drift
 
 
 def test_pods_of_the_template_before_are_drift_once_the_rollout_has_ended() -> None:

@@ -20,6 +20,7 @@ from tests.diff.objects import (
     deployed,
     deployment,
     drifts,
+    fields_of,
     owned,
     schema_of,
 )
@@ -63,7 +64,7 @@ def test_replicas_under_an_autoscaler_are_drift_outside_its_range(
 
 def test_an_autoscalers_range_is_found_by_what_it_scales() -> None:
     """In its own namespace, by group, kind and name; a minimum that is left out is 1."""
-    body = {
+    body: JsonObject = {
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"namespace": "shop", "name": "h"},
         "spec": {"maxReplicas": 4, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
@@ -71,6 +72,16 @@ def test_an_autoscalers_range_is_found_by_what_it_scales() -> None:
     result = Autoscalers.of([body, {"kind": "HorizontalPodAutoscaler"}])
     assert result.range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (1, 4)
     assert result.range_of(ResourceRef("apps", "Deployment", "other", "web")) is None
+
+
+def test_the_range_of_a_scaled_object_goes_before_that_of_its_autoscaler() -> None:
+    """KEDA scales to zero by itself: the HorizontalPodAutoscaler that it makes knows no zero."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    made: JsonObject = {"kind": "HorizontalPodAutoscaler", "metadata": {"namespace": "shop", "name": "keda-hpa-web"},
+                        "spec": {"minReplicas": 1, "maxReplicas": 5, "scaleTargetRef": target}}  # fmt: skip
+    scaled: JsonObject = {"kind": "ScaledObject", "metadata": {"namespace": "shop", "name": "web"},
+                          "spec": {"maxReplicaCount": 5, "scaleTargetRef": {"name": "web"}}}  # fmt: skip
+    assert Autoscalers.of([scaled, made]).range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (0, 5)
 
 
 def _service(**spec: Any) -> JsonObject:
@@ -266,6 +277,99 @@ def test_a_pod_tolerates_more_than_git_declares(seconds: int, first: str, names:
         ),
     ]
     assert drifts(desired, live, schema) == ([("spec.tolerations", "changed")] if drift else [])
+
+
+ADMITTED_TO_A_POD: list[tuple[tuple[str, ...], Any]] = [
+    (("spec", "serviceAccountName"), "default"),
+    (("spec", "priority"), 0),
+    (("spec", "nodeName"), "node-1"),
+    (("spec", "imagePullSecrets"), [{"name": "pull"}]),
+    (("spec", "volumes"), [{"name": "kube-api-access-x2x8l", "projected": {"sources": []}}]),
+    (("spec", "containers", "0", "volumeMounts"),
+     [{"name": "kube-api-access-x2x8l", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("owned_by", ["nobody", "kubectl-create", "kubectl-edit"])
+def test_what_the_api_server_puts_into_every_pod_is_no_drift(owned_by: str) -> None:
+    """A token, an account, a priority and a node, also where managedFields are gone. A hand's are drift."""
+    schema = schema_of("v1", "Pod")
+    desired = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"},
+               "spec": {"containers": [{"name": "a", "image": "a:1"}]}}  # fmt: skip
+    live = deployed(desired, schema, "kubectl-create", "Update")
+    for place, value in ADMITTED_TO_A_POD:
+        holder: Any = live
+        for part in place[:-1]:
+            holder = holder[int(part) if part.isdigit() else part]
+        holder[place[-1]] = value
+    fields = fields_of({"spec": {k: v for k, v in live["spec"].items() if k != "containers"}}, schema)
+    if owned_by == "kubectl-edit":
+        live = changed_manually(live, fields)
+    elif owned_by == "kubectl-create":
+        live["metadata"]["managedFields"][0]["fieldsV1"] = fields_of({"spec": live["spec"]}, schema)
+    else:
+        del live["metadata"]["managedFields"]
+    assert (drifts(desired, live, schema) == []) == (owned_by != "kubectl-edit")
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_resources_that_a_limit_range_gave_to_a_pod_are_no_drift(limited: bool) -> None:
+    """The annotation of the LimitRanger tells."""
+    schema = schema_of("v1", "Pod")
+    desired = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"},
+               "spec": {"containers": [{"name": "a", "image": "a:1"}]}}  # fmt: skip
+    live = deployed(desired, schema, "kubectl-create", "Update")
+    live["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "1"}}
+    if limited:
+        live["metadata"]["annotations"] = {"kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu limit"}
+    del live["metadata"]["managedFields"]
+    assert (drifts(desired, live, schema) == []) == limited
+
+
+@pytest.mark.parametrize(
+    ("kind", "api_version", "spec", "chosen"),
+    [
+        ("PersistentVolumeClaim", "v1", {"accessModes": ["ReadWriteOnce"]}, "storageClassName"),
+        ("Ingress", "networking.k8s.io/v1", {"defaultBackend": {"service": {"name": "a"}}}, "ingressClassName"),
+    ],
+)
+def test_a_class_that_the_api_server_chose_is_no_drift(
+    kind: str, api_version: str, spec: JsonObject, chosen: str
+) -> None:
+    """Where Git leaves it out. Whoever chose another one is told."""
+    schema = schema_of(api_version, kind)
+    desired = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "o", "namespace": "n"}, "spec": spec}
+    live = deployed(desired, schema, "kubectl", "Apply")
+    live["spec"][chosen] = "standard"
+    assert drifts(desired, live, schema) == []
+    by_hand = changed_manually(live, owned("f:spec", f"f:{chosen}"))
+    assert drifts(desired, by_hand, schema) == [(f"spec.{chosen}", "added")]
+
+
+@pytest.mark.parametrize("operation", ["Apply", "Update"])
+@pytest.mark.parametrize(
+    ("image", "hand", "admission", "drift"),
+    [
+        ("mirror.example.com/library/nginx:1.25", False, True, False),
+        ("nginx:1.25@sha256:0123", False, True, False),
+        ("mirror.example.com/nginx:1.26", False, True, True),
+        ("mirror.example.com/nginx-evil:1.25", False, True, True),
+        ("mirror.example.com/nginx:1.25", True, True, True),
+        ("mirror.example.com/nginx:1.25", False, False, True),
+    ],
+)
+def test_the_same_image_of_another_registry_is_no_drift_where_admission_may_choose_it(
+    image: str, hand: bool, admission: bool, drift: bool, operation: str
+) -> None:
+    """A policy rewrites what the deployer sends, and the field stays the deployer's. Another image or tag, or a hand,
+    is drift."""
+    live = deployed(deployment(), SCHEMA, "kustomize-controller", operation)
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    if hand:
+        fields = owned("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"web"}', "f:image")
+        live = changed_manually(live, fields, "kubectl-set")
+    expected = [("spec.template.spec.containers[name=web].image", "changed")] if drift else []
+    assert drifts(deployment(), live, SCHEMA, admission=admission) == expected
 
 
 @pytest.mark.parametrize(("manager", "drift"), [("kube-controller-manager", False), ("kubectl-annotate", True)])

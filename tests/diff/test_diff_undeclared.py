@@ -22,6 +22,7 @@ from tests.diff.objects import (
     LATER,
     JsonObject,
     changed_manually,
+    custom_schema,
     deployed,
     deployment,
     drifts,
@@ -31,6 +32,7 @@ from tests.diff.objects import (
     owned,
     pod_spec,
     schema_of,
+    thing,
     verdict,
 )
 
@@ -161,8 +163,8 @@ def test_a_controller_is_trusted_with_its_own_fields_only(live: JsonObject) -> N
         live, owned("f:metadata", "f:annotations", "f:cert-manager.io/x"), "cert-manager-cainjector"
     )
     assert drifts(deployment(), noted, SCHEMA) == []
-    pod_spec(live)["hostPID"] = True
-    after = changed_manually(live, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "cert-manager-cainjector")
+    pod_spec(noted)["hostPID"] = True
+    after = changed_manually(noted, owned("f:spec", "f:template", "f:spec", "f:hostPID"), "cert-manager-cainjector")
     assert drifts(deployment(), after, SCHEMA) == [("spec.template.spec.hostPID", "added")]
 
 
@@ -180,14 +182,76 @@ def test_a_controller_that_the_configuration_names_is_trusted() -> None:
 
 @pytest.mark.parametrize("manager", ["kubectl", "kustomize-controller", "Terraform"])
 def test_what_admission_adds_to_an_apply_is_no_drift(manager: str) -> None:
-    """The API server records it as an update by the same manager, at the same time."""
+    """The API server records it as an update by the same manager, at the same time. Where nothing in the cluster could
+    have added it, somebody used that name."""
     live = deployed(deployment(), SCHEMA, manager, "Apply")
     own = live["metadata"]["managedFields"][0]
     live["metadata"]["labels"]["injected"] = "true"
     fields = owned("f:metadata", "f:labels", "f:injected")
     admitted = copy.deepcopy(live)
     admitted["metadata"]["managedFields"].append(entry(own["manager"], fields, time=CREATED, apiVersion="apps/v1"))
-    assert drifts(deployment(), admitted, SCHEMA) == []
+    assert drifts(deployment(), admitted, SCHEMA, admission=True) == []
+    assert drifts(deployment(), admitted, SCHEMA) == [("metadata.labels.injected", "added")]
+
+
+@pytest.mark.parametrize("manager", ["helm", "kubectl-create", "kubectl-client-side-apply", "kustomize-controller"])
+def test_no_admission_gives_a_pod_more_of_its_node(manager: str) -> None:
+    """`kubectl patch --field-manager=helm` with hostPID: told although the cluster has admission that changes objects."""
+    live = deployed(deployment(), SCHEMA, manager, "Update")
+    pod_spec(live)["hostPID"] = True
+    pod_spec(live)["containers"][0]["securityContext"] = {"privileged": True, "runAsGroup": 7}
+    spec = live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]
+    spec["f:hostPID"] = {}
+    spec["f:containers"][CONTAINER[-1]]["f:securityContext"] = {"f:privileged": {}, "f:runAsGroup": {}}
+    assert sorted(drifts(deployment(), live, SCHEMA, admission=True)) == [
+        (f"{PATH}.securityContext.privileged", "added"),
+        ("spec.template.spec.hostPID", "added"),
+    ]
+
+
+@pytest.mark.parametrize("manager", ["helm", "kubectl-create", "kubectl-replace", "deploy.sh"])
+def test_what_a_deployer_without_a_record_added_is_drift(manager: str) -> None:
+    """`helm upgrade --set`, or `kubectl create` with a manifest of one's own: all of it stands in one entry."""
+    env = [{"name": "DEBUG", "value": "1"}]
+    tolerant = deployment(env=env)
+    tolerant["spec"]["template"]["metadata"]["annotations"] = {"a": "b"}
+    pod_spec(tolerant)["tolerations"] = [{"key": "spot", "operator": "Exists"}]
+    live = deployed(tolerant, SCHEMA, manager, "Update")
+    assert sorted(drifts(deployment(), live, SCHEMA)) == [
+        ("spec.template.metadata.annotations.a", "added"),
+        (f"{PATH}.env[name=DEBUG]", "added"),
+        ("spec.template.spec.tolerations", "added"),
+    ]
+
+
+@pytest.mark.parametrize("manager", ["kubectl", "helm"])
+def test_a_value_that_nobody_owns_is_drift_unless_it_is_the_default(manager: str) -> None:
+    """`kubectl scale --replicas=0` leaves no owner, and neither does who takes his entry out of managedFields."""
+    declared = deployment()
+    del declared["spec"]["replicas"]
+    live = deployed(declared, SCHEMA, manager, "Apply" if manager == "kubectl" else "Update")
+    live["spec"] |= {"replicas": 1, "revisionHistoryLimit": 10}
+    assert drifts(declared, live, SCHEMA) == []
+    live["spec"]["replicas"] = 0
+    pod_spec(live)["hostPID"] = True
+    live["metadata"]["labels"]["team"] = "x"
+    (replicas, host, team) = verdict(declared, live, SCHEMA).fields
+    assert {format_path(d.path) for d in (replicas, host, team)} == {
+        "spec.replicas",
+        "spec.template.spec.hostPID",
+        "metadata.labels.team",
+    }
+    assert {d.by for d in (replicas, host, team)} == {None}
+
+
+def test_a_field_of_another_version_of_the_kind_is_no_drift_without_an_owner() -> None:
+    """A custom resource that is stored in another version shows that version's defaults: this one's type lacks them."""
+    schema = custom_schema({"type": "object", "properties": {"size": {"type": "integer"}, "note": {"type": "string"}}})
+    live = deployed(thing({"size": 1}), schema, "kustomize-controller")
+    live["spec"]["mode"] = "auto"
+    assert drifts(thing({"size": 1}), live, schema) == []
+    live["spec"]["note"] = "by hand"
+    assert drifts(thing({"size": 1}), live, schema) == [("spec.note", "added")]
 
 
 def test_a_later_update_in_the_name_of_an_interactive_tool_is_drift() -> None:
@@ -248,16 +312,16 @@ def test_what_kubectl_recorded_and_git_no_longer_declares_is_drift() -> None:
     ]
 
 
-def test_a_stale_record_of_kubectl_does_not_count_once_another_applies() -> None:
-    """Flux took the object over; what kubectl recorded years ago no longer matters."""
+def test_what_kubectl_recorded_is_drift_though_another_applies_now() -> None:
+    """Flux took the object over from kubectl, and Git dropped a field in between: nobody took it out."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     recorded = deployment()
     recorded["spec"]["minReadySeconds"] = 5
     live["spec"]["minReadySeconds"] = 5
     live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(recorded)}
-    fields = merged(owned("f:metadata", "f:annotations", f"f:{LAST_APPLIED}"))
+    fields = merged(owned("f:metadata", "f:annotations", f"f:{LAST_APPLIED}"), owned("f:spec", "f:minReadySeconds"))
     live["metadata"]["managedFields"].insert(0, entry("kubectl-client-side-apply", fields, apiVersion="apps/v1"))
-    assert drifts(deployment(), live, SCHEMA) == []
+    assert drifts(deployment(), live, SCHEMA) == [("spec.minReadySeconds", "added")]
 
 
 def test_a_manager_that_changed_everything_is_not_the_deployer(live: JsonObject) -> None:
@@ -295,7 +359,8 @@ def test_a_manager_that_took_over_a_small_object_is_not_its_deployer() -> None:
     created = changed_manually(live, fields, "some-client")
     created["metadata"]["managedFields"][0]["time"] = CREATED
     created["rules"] = rules
-    assert drifts(desired, created, schema) == []
+    assert drifts(desired, created, schema) == [("metadata.labels.by", "added")]
+    assert drifts(desired, created, schema, admission=True) == []
 
 
 def test_additions_to_an_object_that_is_only_a_name_are_drift() -> None:
@@ -322,17 +387,18 @@ def test_the_owner_of_a_map_does_not_own_its_members() -> None:
 
 
 def test_an_object_that_was_created_by_one_and_is_deployed_by_another() -> None:
-    """kubectl create, then Flux: fields of the creation are no drift, later manual additions are."""
+    """kubectl create, then Flux: what the creation left behind is drift as well as later manual additions."""
     live = deployed(deployment(), SCHEMA, "kustomize-controller", "Apply")
     live["metadata"]["managedFields"][0]["time"] = LATER
     created = fields_of({k: v for k, v in deployment().items() if k == "spec"}, SCHEMA)
     created["f:spec"]["f:template"]["f:spec"]["f:hostNetwork"] = {}
     pod_spec(live)["hostNetwork"] = True
     live["metadata"]["managedFields"].insert(0, entry("kubectl-create", created, apiVersion="apps/v1"))
-    assert drifts(deployment(), live, SCHEMA) == []
+    assert drifts(deployment(), live, SCHEMA) == [("spec.template.spec.hostNetwork", "added")]
     live["spec"]["paused"] = True
-    assert drifts(deployment(), changed_manually(live, owned("f:spec", "f:paused")), SCHEMA) == [
-        ("spec.paused", "added")
+    assert sorted(drifts(deployment(), changed_manually(live, owned("f:spec", "f:paused")), SCHEMA)) == [
+        ("spec.paused", "added"),
+        ("spec.template.spec.hostNetwork", "added"),
     ]
 
 

@@ -51,12 +51,14 @@ class Lab:
         owner = api.request("GET", "/api/v1/namespaces/default")["metadata"]
         self._owner = {"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": owner["uid"]}
 
-    def client(self, manifest: Manifest, live: JsonObject) -> Verdict:
+    def client(self, manifest: Manifest, live: JsonObject, *, admission: bool = False) -> Verdict:
         resource = self.api.resource(manifest.api_version, manifest.ref.kind)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
-        return self._comparison.verdict(manifest, live, schema, status_is_server_owned=resource.has_status)
+        return self._comparison.verdict(
+            manifest, live, schema, status_is_server_owned=resource.has_status, admission=admission
+        )
 
-    def server(self, manifest: Manifest, live: JsonObject) -> Verdict | None:
+    def server(self, manifest: Manifest, live: JsonObject, *, admission: bool = False) -> Verdict | None:
         """The server engine's verdict; None if the dry-run is refused because the edit conflicts with the manifest."""
         resource = self.api.resource(manifest.api_version, manifest.ref.kind)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
@@ -66,7 +68,7 @@ class Lab:
             self.tally.disputed += 1
             return None
         return self._comparison.verdict(
-            manifest, live, schema, status_is_server_owned=resource.has_status, dry_run=answer
+            manifest, live, schema, status_is_server_owned=resource.has_status, dry_run=answer, admission=admission
         )
 
     def unedited(self) -> list[str]:
@@ -107,6 +109,8 @@ class Lab:
         live = self.api.get(manifest)
         schema = self.api.schema(manifest.api_version, manifest.ref.kind)
         edit = random_edit(self._chance, live, schema, Turn(number, self._owner))
+        if edit is not None and edit.name == "add a finalizer" and not manager.startswith("kubectl-"):
+            return []  # a program's finalizer is its controller's
         if edit is None or any(_overlaps(a, b) for other in others for a in edit.paths for b in other.paths):
             return []
         try:

@@ -12,9 +12,26 @@ from driftd.diff.rules.field_managers import Managers
 from driftd.diff.rules.globs import matches_any
 from driftd.diff.typed.go_fields import DEFAULTS
 from driftd.diff.typed.values import decode_base64
-from driftd.model.drift import Change, FieldDrift
+from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The owners of what came with the requests of an object's deployer and creator, and whether the cluster has
+    admission of its own that may have changed these.
+
+    What admission adds to an apply is an update by the same manager; what it changes stays the apply's.
+    """
+
+    owners: tuple[FieldOwner, ...] = ()
+    deployer: FieldOwner | None = None
+    admission: bool = False
+
+    def made(self, drift: FieldDrift) -> bool:
+        """Whether the live value came with such a request, or is the API server's: nobody owns it."""
+        return drift.by is None or drift.by in self.owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +40,9 @@ class RuleContext:
 
     ref: ResourceRef
     declared: JsonObject
+    live: JsonObject
     managers: Managers
+    requests: Requests
     autoscaler: ReplicaRange | None = None
     drifted_paths: frozenset[str] = field(default_factory=frozenset)
 
@@ -118,6 +137,37 @@ def _adds_default_tolerations(drift: FieldDrift, _: RuleContext) -> bool:
 
 def _is_mark(drift: FieldDrift, context: RuleContext) -> bool:
     return drift.by is not None and context.managers.is_mark(drift.by, format_path(drift.path))
+
+
+def _came_with_request(drift: FieldDrift, context: RuleContext) -> bool:
+    return context.requests.made(drift)
+
+
+def _limited(drift: FieldDrift, context: RuleContext) -> bool:
+    annotations = (context.live.get("metadata") or {}).get("annotations") or {}
+    return "kubernetes.io/limit-ranger" in annotations and context.requests.made(drift)
+
+
+def _from_a_mirror(drift: FieldDrift, context: RuleContext) -> bool:
+    """Whether admission may have replaced an image by the same one of another registry: its name and tag stay."""
+    requests = context.requests
+    if not requests.admission or drift.by is None or drift.by not in (*requests.owners, requests.deployer):
+        return False
+    return isinstance(drift.desired, str) and isinstance(drift.live, str) and is_same_image(drift.desired, drift.live)
+
+
+def is_same_image(declared: str, live: str) -> bool:
+    """Whether two references name one image, up to the registry and the folder, and a digest that was pinned."""
+    name, _, digest = declared.partition("@")
+    live_name, _, live_digest = live.partition("@")
+    if digest and digest != live_digest:
+        return False
+    return _named(name) == _named(live_name)
+
+
+def _named(reference: str) -> tuple[str, str]:
+    name, _, tag = reference.rpartition("/")[2].partition(":")
+    return name, tag or "latest"
 
 
 def _enforces_validation(drift: FieldDrift, _: RuleContext) -> bool:
@@ -303,6 +353,42 @@ BUILT_IN_RULES: tuple[BuiltInRule, ...] = (
         kinds=("Pod",),
         paths=("spec.tolerations",),
         when=_adds_default_tolerations,
+    ),
+    BuiltInRule(
+        "pod-admission",
+        "the API server gives every pod its account and token, a priority, and a node",
+        kinds=("Pod",),
+        paths=(
+            "spec.serviceAccount", "spec.serviceAccountName", "spec.imagePullSecrets[*", "spec.priority",
+            "spec.priorityClassName", "spec.preemptionPolicy", "spec.nodeName", "spec.nodeSelector*", "spec.overhead*",
+            "spec.volumes[name=kube-api-access-*]", "spec.volumes[name=*-token-*]",
+            "spec.*ontainers[name=*].volumeMounts[mountPath=/var/run/secrets/kubernetes.io/serviceaccount]",
+        ),
+        changes=_ADDED,
+        when=_came_with_request,
+    ),
+    BuiltInRule(
+        "pod-limits",
+        "a LimitRange gives a pod the resources that it does not ask for",
+        kinds=("Pod",),
+        paths=("spec.*ontainers[name=*].resources*", 'metadata.annotations["kubernetes.io/limit-ranger"]'),
+        changes=_ADDED,
+        when=_limited,
+    ),
+    BuiltInRule(
+        "default-class",
+        "the API server chooses the default class where Git leaves it out",
+        kinds=("PersistentVolumeClaim", "Ingress"),
+        paths=("spec.storageClassName", "spec.ingressClassName"),
+        changes=_ADDED,
+        when=_came_with_request,
+    ),
+    BuiltInRule(
+        "image-mirror",
+        "admission takes the same image from another registry",
+        paths=("*.image",),
+        changes=frozenset({Change.CHANGED}),
+        when=_from_a_mirror,
     ),
     BuiltInRule(
         "volume-binding",

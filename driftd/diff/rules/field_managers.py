@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from driftd.diff.rules.globs import matches_any
@@ -106,6 +106,10 @@ class Managers:
             return True
         if self.is_of_people(owner) or self.is_deployer(owner):
             return False
+        return self.is_bookkeeping(kind, path)
+
+    def is_bookkeeping(self, kind: str, path: str) -> bool:
+        """Whether the field at `path` tells by itself that a controller keeps it."""
         return any(written.cover(kind, path) for written in self.bookkeeping)
 
     def is_mark(self, owner: FieldOwner, path: str) -> bool:
@@ -133,7 +137,7 @@ class Managers:
 @cache
 def built_in_managers() -> Managers:
     """The managers of `field_managers.toml`."""
-    return Managers.parse(tomllib.loads(files(__package__).joinpath("field_managers.toml").read_text("utf-8")))
+    return Managers.parse(tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")))
 
 
 def _written(row: Mapping[str, Any]) -> WrittenFields:

@@ -41,6 +41,13 @@ def is_default(value: Json, schema: Schema | None, parent: Schema | None, key: s
     return derived is not None and derived(value, siblings)
 
 
+def is_server_made(parent: Schema | None, key: str) -> bool:
+    """Whether the API server or its controllers always fill in that field: it tells nothing of anybody's hand."""
+    if key in _COUNTERS:
+        return True
+    return parent is not None and parent.go_type is not None and key in _ALLOCATED.get(parent.go_type, ())
+
+
 def replaces_zero_value(declared: Json, live: Json, parent: Schema | None, key: str, siblings: Siblings) -> bool:
     """Whether `live` is the default by which the API server replaces a declared zero value or empty list."""
     if parent is None or parent.go_type is None or declared not in ("", 0, []) or isinstance(declared, bool):
@@ -145,6 +152,8 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Json, Siblings], bool]] = {
     (_NAMES, "singular"): _singular,
 }
 
+_COUNTERS = frozenset({"deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"})
+_ALLOCATED: Mapping[str, frozenset[str]] = {f"{_CORE}ServiceSpec": frozenset({"clusterIP", "clusterIPs"})}
 _NOT_IN_TEMPLATES: Mapping[str, tuple[str, frozenset[str] | None]] = {
     f"{_CORE}PodSpec": (
         f"{_CORE}Pod",

@@ -1,0 +1,85 @@
+"""A verdict takes the autoscaler of an object into account, and what the cluster's own admission may have done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftd.model.drift import Status
+from tests.support.world import World, deployment, statuses
+from tests.support.worlds import OpenWorld
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"], "scope": "*"}
+SCALED_OBJECTS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "scaledobjects.keda.sh"},
+    "spec": {
+        "group": "keda.sh",
+        "scope": "Namespaced",
+        "names": {"plural": "scaledobjects", "singular": "scaledobject", "kind": "ScaledObject"},
+        "versions": [
+            {
+                "name": "v1alpha1", "served": True, "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}  # fmt: skip
+
+
+def _webhook(**selected: str) -> dict[str, Any]:
+    hook = {
+        "name": "labels.example.com",
+        "clientConfig": {"url": "https://labels.example.com"},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Ignore",
+        "rules": [RULE],
+        "namespaceSelector": {"matchLabels": selected},
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": f"labels-{len(selected)}"},
+        "webhooks": [hook],
+    }
+
+
+async def _status(world: World, name: str) -> Status:
+    world.restart()
+    return statuses((await world.run()).report)[name]
+
+
+async def test_what_came_with_the_deployers_request_is_drift_unless_admission_may_have_added_it(
+    open_world: OpenWorld,
+) -> None:
+    """helm leaves no record of what it sent: the cluster's webhooks tell what else may have been at work."""
+    async with open_world() as world:
+        labels = {"added": "x"}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "labels": labels}}
+        declared = (await world.run()).report
+        assert statuses(declared)["ConfigMap/web"] is Status.MISSING
+        await world.request("POST", "/api/v1/namespaces/web/configmaps?fieldManager=helm", {**body, "data": {"a": "1"}})
+        assert await _status(world, "ConfigMap/web") is Status.DRIFTED
+        await world.request("POST", WEBHOOKS, _webhook(team="another"))
+        assert await _status(world, "ConfigMap/web") is Status.DRIFTED
+        await world.request("POST", WEBHOOKS, _webhook())
+        assert await _status(world, "ConfigMap/web") is Status.IN_SYNC
+
+
+async def test_keda_may_scale_to_zero(open_world: OpenWorld) -> None:
+    """Its ScaledObject says so, and whoever else scales within that range changes nothing that Git decides."""
+    async with open_world() as world:
+        await world.apply("Deployment", deployment())
+        await world.edit("Deployment", {"spec": {"replicas": 0}}, manager="kubectl-scale")
+        assert await _status(world, "Deployment/web") is Status.DRIFTED
+        await world.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", SCALED_OBJECTS)
+        scaled = {
+            "apiVersion": "keda.sh/v1alpha1",
+            "kind": "ScaledObject",
+            "metadata": {"name": "web"},
+            "spec": {"scaleTargetRef": {"name": "web"}, "maxReplicaCount": 5},
+        }
+        await world.request("POST", "/apis/keda.sh/v1alpha1/namespaces/web/scaledobjects", scaled)
+        assert await _status(world, "Deployment/web") is Status.IN_SYNC
