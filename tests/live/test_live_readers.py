@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.kube.discovery import ApiResource
-from driftd.kube.reflector import CachedObject
+from driftd.kube.reflector import CachedObject, Freshness
 from driftd.live import api_reader
 from driftd.live.api_reader import ApiReader, ReadResult
 from driftd.live.cache_reader import CacheReader
@@ -33,6 +33,10 @@ class Scope:
     current_version: int | None = 0
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: KubeError | None = None
+    watch_error: str | None = None
+
+    def freshness(self, _scope: object) -> Freshness:
+        return Freshness(synced=True, error=self.watch_error, last_contact=None)
 
     def get(self, _resource: ApiResource, _namespace: str | None, name: str) -> CachedObject | None:
         if self.failure is not None:
@@ -208,3 +212,11 @@ async def test_the_pods_of_many_namespaces_are_listed_at_once_if_that_is_allowed
         else:
             assert not isinstance(pods, Exception)
             assert [pod["metadata"]["name"] for pod in pods] == [f"pod-{namespace}"]
+
+
+def test_what_is_watched_is_observed_only_while_the_watch_works() -> None:
+    """A broken watch counts as fresh for a while; a rollout must not run out of time in it."""
+    scope = Scope()
+    assert reader(scope).works([(CONFIG_MAPS, "web")])
+    scope.watch_error = "connection refused"
+    assert not reader(scope).works([(CONFIG_MAPS, "web")])
