@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,7 +150,7 @@ class Database:
             return call()
         except SQLAlchemyError as e:
             raise _DatabaseRefused(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
-        except ValueError as e:  # a document that cannot be written as JSON, or does not match its type
+        except (ValueError, zlib.error) as e:  # a document that is no JSON, or that a migration cannot unpack
             raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from None
 
 

@@ -17,9 +17,6 @@ from tests.support.world import config_map
 
 UNKNOWN = 'driftd_app_unknown{app="web",cluster="test"} 1.0'
 IN_SYNC = 'driftd_app_in_sync{app="web",cluster="test"} 1.0'
-    'driftd_app_unknown{app="web",cluster="test"} 1.0',
-    'driftd_app_in_sync{app="web",cluster="test"} 1.0',
-)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit the files of another process")
