@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from driftd.config.app import AppConfig
+from driftd.config.duration import Interval
 from driftd.config.folders import cache_folder, state_folder
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.logs import LogFormat, LogLevel
@@ -92,6 +94,18 @@ class WebConfig(Section):
     audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
 
 
+class WatchConfig(Section):
+    """How far what the API server's watches tell is trusted. With either, a kind is listed: one request for each."""
+
+    silence: Interval = Field(
+        default=timedelta(seconds=150),
+        description="How long a watch may send neither an event nor a bookmark, of which one comes about every minute.",
+    )
+    relist: Interval = Field(
+        default=timedelta(minutes=30), description="After this time what is live is listed, whatever the watches said."
+    )
+
+
 class LogConfig(Section):
     """What is logged, to standard error."""
 
@@ -125,6 +139,7 @@ class Config(Section):
     notify: NotifyConfig = Field(default_factory=NotifyConfig, description="Who is told.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where history is kept.")
     web: WebConfig = Field(default_factory=WebConfig, description="The HTTP server.")
+    watch: WatchConfig = Field(default_factory=WatchConfig, description="How far watches are trusted.")
     log: LogConfig = Field(default_factory=LogConfig, description="Logging.")
     cache_dir: FilePath = Field(
         default_factory=lambda: cache_folder() / "git",

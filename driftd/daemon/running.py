@@ -14,7 +14,7 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.components import Components, components
 from driftd.daemon.messaging import Messaging, messaging
 from driftd.daemon.timers import Timers
-from driftd.kube.cache import LiveCache
+from driftd.kube.cache import LiveCache, Timing
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
 from driftd.model.errors import DriftdError, StoreError
@@ -185,13 +185,22 @@ async def _add_app(at_work: Running, name: str) -> None:
     at_work.unreachable.pop(name, None)
     watches = at_work.watches.get(cluster)
     if watches is None:
+        timing = _timing(at_work.config)
         watches = ClusterWatches(
-            lambda changed, freshness: LiveCache(view.cluster, changed, freshness), controller.enqueue_changed, made.now
+            lambda changed, freshness: LiveCache(view.cluster, changed, freshness, timing),
+            controller.enqueue_changed,
+            made.now,
         )
         at_work.watches[cluster] = watches
     controller.reconcilers[name] = await made.reconciler(
         name, made.background(watches, lambda: controller.enqueue_changed(name))
     )
+
+
+def _timing(config: Config) -> Timing:
+    """How far the watches of a configuration's clusters are trusted."""
+    watch = config.watch
+    return Timing(bookmark_timeout=watch.silence.total_seconds(), relist_interval=watch.relist.total_seconds())
 
 
 async def _set_up_late(at_work: Running) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from driftd.kube.rest_client import Cluster
-from driftd.model.errors import ClusterUnreachable, Invalid, KubeError, NotFound, UnknownKind
+from driftd.model.errors import ClusterUnreachable, Invalid, KubeError, UnknownKind
 from driftd.model.resource import group_of
 
 _AGGREGATED = ",".join(
@@ -106,6 +106,9 @@ class Discovery:
 
     @classmethod
     async def _read(cls, cluster: Cluster, documents: Iterable[Mapping[str, Any]]) -> Discovery:
+        """Raises: KeyError, TypeError, AttributeError: a document is none of discovery, or names no API at all: a
+        cluster without the core group or without any other is none.
+        """
         resources: list[ApiResource] = []
         failed: dict[str, str] = {}
         unaggregated: list[str] = []
@@ -114,11 +117,11 @@ class Discovery:
             if kind == "APIGroupDiscoveryList":
                 _parse_aggregated(document, resources, failed)
             elif kind == "APIVersions":
-                unaggregated += document.get("versions") or []
+                unaggregated += _some(document["versions"])
             elif kind == "APIGroupList":
                 unaggregated += [
                     version["groupVersion"]
-                    for group in document.get("groups") or []
+                    for group in _some(document["groups"])
                     for version in _preferred_first(group)
                 ]
             else:
@@ -151,15 +154,25 @@ class Discovery:
         raise UnknownKind(f"the cluster does not serve {kind} of {group or 'the core group'}")
 
 
+def _some(listed: Any) -> list[Any]:
+    """A list that is not empty. Raises: TypeError: it is something else."""
+    if not isinstance(listed, list) or not listed:
+        raise TypeError(type(listed))
+    return listed
+
+
 def _parse_aggregated(document: Mapping[str, Any], resources: list[ApiResource], failed: dict[str, str]) -> None:
-    for item in document.get("items") or []:
-        group = item.get("metadata", {}).get("name", "")
-        for version in item.get("versions") or []:
+    for item in _some(document["items"]):
+        group = (item.get("metadata") or {}).get("name", "")
+        for version in _some(item["versions"]):
             name = version["version"]
+            listed = version.get("resources") or []
             if version.get("freshness") == "Stale":
                 api_version = f"{group}/{name}" if group else name
                 failed[api_version] = f"the backend of the APIService {name}.{group} does not answer"
-            for resource in version.get("resources") or []:
+            elif not listed:
+                failed[f"{group}/{name}" if group else name] = "discovery names it without any kind in it"
+            for resource in listed:
                 kind = resource.get("responseKind") or {}
                 if kind.get("kind"):
                     resources.append(
@@ -192,7 +205,7 @@ async def _load_unaggregated(
             failed[api_version] = str(answer)
             continue
         group, version = group_of(api_version), api_version.rpartition("/")[2]
-        listed = answer.get("resources") or []
+        listed = answer["resources"]
         names = {resource["name"] for resource in listed}
         resources += [
             ApiResource(
@@ -211,13 +224,15 @@ async def _load_unaggregated(
 
 
 async def _load_group_version(cluster: Cluster, api_version: str) -> Mapping[str, Any] | KubeError:
+    """The kinds of one version, or why they are not known. Raises: ClusterUnreachable."""
     path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     try:
         answer: Mapping[str, Any] = await cluster.request("GET", path)
-    except NotFound:
-        return {}  # removed between the two requests
     except ClusterUnreachable:
         raise
     except KubeError as error:
         return error
+    is_listed = isinstance(answer, dict) and answer.get("kind") == "APIResourceList"
+    if not is_listed or answer.get("groupVersion") != api_version or not isinstance(answer.get("resources"), list):
+        return KubeError(f"cluster {cluster.name}: {path} is no list of the kinds of {api_version}")
     return answer

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import orjson
@@ -48,7 +49,7 @@ _SAFE_MESSAGES = (
 def response_error(status: int, payload: bytes, *, method: str, path: str) -> KubeError:
     """The error for an HTTP status of 300 and above, with the API's own message where that may be shown."""
     body = _parse_status(payload)
-    details = body.get("details") or {}
+    details: Mapping[str, Any] = body["details"] if isinstance(body.get("details"), dict) else {}
     reason = str(body.get("reason") or "") or None
     message = str(body.get("message") or "")
     if _SECRETS.search(path):
@@ -58,16 +59,27 @@ def response_error(status: int, payload: bytes, *, method: str, path: str) -> Ku
     if status == 500 and message.startswith(_TYPED_PATCH):
         status = 422  # the server reports a manifest that does not fit its schema as an internal error
     kind = _BY_STATUS.get(status, KubeError)
-    if status == 404 and not (body and details.get("name")):
+    if status == 404 and not _is_about_object(details, method, path):
         kind = NoSuchPath
     return kind(message, status=status, reason=reason)
 
 
+def _is_about_object(details: Mapping[str, Any], method: str, path: str) -> bool:
+    """Whether a 404 is about an object: for a GET the one that was asked for, else also its namespace."""
+    name = details.get("name")
+    return bool(name) and (method != "GET" or name == unquote(path.rpartition("/")[2]))
+
+
 def status_error(status: Mapping[str, Any]) -> KubeError:
-    """The error for a `Status` object in a response of 200, such as a watch's ERROR event."""
-    code = int(status.get("code") or 500)
+    """The error for a `Status` object in a response of 200, such as a watch's ERROR event.
+
+    Never NotFound: that something does not exist is said by a status of 404 alone.
+    """
+    code, reason = status.get("code"), str(status.get("reason") or "") or None
+    code = code if isinstance(code, int) else 500
     message = str(status.get("message") or "the API server gave no reason")
-    return _BY_STATUS.get(code, KubeError)(message, status=code, reason=status.get("reason"))
+    kind = _BY_STATUS.get(code, KubeError)
+    return (KubeError if kind is NotFound else kind)(message, status=code, reason=reason)
 
 
 def connection_error(error: Exception, *, cluster: str, server: str, proxy: str | None) -> ClusterUnreachable:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from driftd.kube.answers import checked_page
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath, unknown_kind
 from driftd.kube.rest_client import Cluster
@@ -19,8 +20,13 @@ OBJECTS_PER_YIELD = 64
 _MAX_RESTARTS = 3
 _TIMEOUT = 60.0
 _PAGE_SIZE = 500
+_MAX_PAGES = 10_000
 
 T = TypeVar("T")
+
+
+class _BrokenPages(KubeError):
+    """The pages of a list do not make one list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ async def list_objects(
 ) -> ObjectList[dict[str, Any]]:
     """The collection of one namespace or of all (None), page by page, at one resource version.
 
-    If that version expires midway (410), the list restarts, the last time without pages.
+    If that version expires midway (410), or if the pages do not make one list, the list restarts, the last time without
+    pages.
 
     Raises: UnknownKind: the server does not serve the kind. KubeError: it could not be read completely.
     """
@@ -75,7 +82,7 @@ async def list_each(
                 )
         except NoSuchPath as error:
             raise unknown_kind(resource.kind, resource.api_version) from error
-        except Gone:
+        except (Gone, _BrokenPages):
             if not limit:
                 raise
             first_page = None
@@ -101,11 +108,13 @@ async def _list_pages(
     if label_selector:
         query["labelSelector"] = label_selector
     items: list[T] = []
+    pages = _Pages(resource)
     while True:
         page = await (first_page or _request_page(cluster, resource, namespace, query))
         first_page = None
-        objects, metadata = _parse_page(page, cluster, resource)
+        objects, metadata = checked_page(page, resource, namespace)
         del page
+        pages.add(objects, metadata)
         before = len(items)
         for count, item in enumerate(objects):
             if count % OBJECTS_PER_YIELD == OBJECTS_PER_YIELD - 1:
@@ -114,26 +123,50 @@ async def _list_pages(
         del objects  # before the next page is decoded
         if on_page is not None:
             on_page(items[before:])
-        token = metadata.get("continue")
-        if not token:
-            return ObjectList(items, str(metadata.get("resourceVersion") or ""))
-        query["continue"] = token
+        if not pages.token:
+            pages.require_complete()
+            return ObjectList(items, pages.resource_version)
+        query["continue"] = pages.token
+
+
+class _Pages:
+    """The pages of one list so far: that they go on, are of one version, and hold each object once."""
+
+    def __init__(self, resource: ApiResource) -> None:
+        self.token = ""
+        self.resource_version = ""
+        self._resource = resource
+        self._uids: set[str] = set()
+        self._tokens: set[str] = set()
+        self._announced: int | None = None
+
+    def add(self, objects: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> None:
+        """Takes in a page. Raises: KubeError: it does not belong to those before."""
+        version, token, remaining = (metadata.get(key) for key in ("resourceVersion", "continue", "remainingItemCount"))
+        if not version or not isinstance(version, str) or not isinstance(token, str | None):
+            raise KubeError(f"the API server sent a list of {self._resource} without a resourceVersion")
+        before = len(self._uids)
+        self._uids.update([item["metadata"]["uid"] for item in objects])
+        if len(self._uids) - before != len(objects) or token in self._tokens:
+            raise _BrokenPages(f"the API server sent the same part of the list of {self._resource} twice")
+        if self.resource_version not in ("", version):
+            raise _BrokenPages(f"the API server sent pages of two lists of {self._resource}")
+        if len(self._tokens) >= _MAX_PAGES:
+            raise KubeError(f"the API server sends pages of {self._resource} without an end")
+        self.resource_version, self.token = version, token or ""
+        if token:
+            self._tokens.add(token)
+        if isinstance(remaining, int):
+            self._announced = len(self._uids) + remaining
+
+    def require_complete(self) -> None:
+        """Raises: KubeError: there were fewer objects than a page announced."""
+        if self._announced is not None and len(self._uids) < self._announced:
+            missing = self._announced - len(self._uids)
+            raise _BrokenPages(f"the API server ended the list of {self._resource} {missing} objects too early")
 
 
 async def _request_page(
     cluster: Cluster, resource: ApiResource, namespace: str | None, query: Mapping[str, str]
 ) -> Any:
     return await cluster.request("GET", resource.path(namespace), query=query, timeout=_TIMEOUT)
-
-
-def _parse_page(page: Any, cluster: Cluster, resource: ApiResource) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
-    """The objects and the list metadata of one page. Raises: KubeError: it is not a page of a list."""
-    items = page.get("items") if isinstance(page, dict) else None
-    if not isinstance(items, list | None) or not isinstance(page, dict) or "metadata" not in page:
-        raise KubeError(f"cluster {cluster.name}: the list of {resource} is not a list")
-    for item in items or ():
-        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-            raise KubeError(f"cluster {cluster.name}: the list of {resource} holds something that is no object")
-        # Lists of built-in kinds omit both from their items.
-        item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-    return items or [], page["metadata"] or {}

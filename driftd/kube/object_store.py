@@ -53,9 +53,16 @@ class ObjectStore:
         self._decoded = decoded
 
     def to_cached(self, content: JsonObject) -> CachedObject:
-        """The cache entry for an object."""
+        """The cache entry for an object: the present one, if it is of the same version."""
         ref = self._ref(content)
         complete = self._needs_content(ref, lambda: content)
+        cached = self.objects.get((ref.namespace, ref.name))
+        if (
+            cached is not None
+            and cached.metadata_only is not complete
+            and cached.resource_version == content["metadata"]["resourceVersion"]
+        ):
+            return cached
         return self._packer.pack(ref, content) if complete else self._packer.pack_metadata(ref, content)
 
     def needs_content(self, content: JsonObject) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from driftd.kube.answers import checked_object, checked_page
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath, unknown_kind
 from driftd.kube.rest_client import Cluster
@@ -38,7 +39,7 @@ async def get(cluster: Cluster, resource: ApiResource, namespace: str | None, na
         return None
     except Forbidden as error:
         return await _get_by_list(cluster, resource, namespace, name, error)
-    return _checked(answer, resource)
+    return checked_object(answer, resource, namespace, name)
 
 
 async def _get_by_list(
@@ -49,10 +50,11 @@ async def _get_by_list(
         answer = await cluster.request("GET", resource.path(namespace), query=query)
     except KubeError:
         raise forbidden from None  # `get` is the permission that the user has to grant
-    for item in answer.get("items") or []:
-        item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-        return _checked(item, resource)
-    return None
+    items, metadata = checked_page(answer, resource, namespace)
+    found = next((item for item in items if item["metadata"]["name"] == name), None)
+    if found is None and (items or metadata.get("continue")):
+        raise KubeError(f"{resource.kind} {name!r} was asked for by a list, and the API server sent others")
+    return found
 
 
 async def apply(
@@ -74,13 +76,12 @@ async def apply(
     Raises: Conflict: another manager owns a field, without `force`. Invalid, Forbidden, NotFound (its namespace),
         UnknownKind, KubeError.
     """
-    namespace, name = _identity(resource, manifest)
     query = {"fieldManager": field_manager, "force": str(force).lower(), "fieldValidation": field_validation}
     return await _write(
         cluster,
         resource,
         "PATCH",
-        resource.path(namespace, name),
+        _identity(resource, manifest),
         query,
         _without_server_fields(manifest),
         dry_run=dry_run,
@@ -99,9 +100,8 @@ async def create(
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Creates an object. Raises: Conflict: it exists (reason "AlreadyExists"); as `apply` otherwise."""
-    namespace, _ = _identity(resource, manifest)
     query = {"fieldManager": field_manager}
-    return await _write(cluster, resource, "POST", resource.path(namespace), query, manifest, dry_run=dry_run)
+    return await _write(cluster, resource, "POST", _identity(resource, manifest), query, manifest, dry_run=dry_run)
 
 
 async def update(
@@ -116,9 +116,8 @@ async def update(
 
     Raises: Conflict: it has another version. NotFound: it does not exist. As `apply` otherwise.
     """
-    namespace, name = _identity(resource, manifest)
     query = {"fieldManager": field_manager}
-    return await _write(cluster, resource, "PUT", resource.path(namespace, name), query, manifest, dry_run=dry_run)
+    return await _write(cluster, resource, "PUT", _identity(resource, manifest), query, manifest, dry_run=dry_run)
 
 
 async def json_patch(
@@ -137,10 +136,11 @@ async def json_patch(
     Raises: Invalid: a `test` operation failed, or the result is not valid; NotFound, Forbidden, UnknownKind,
         KubeError.
     """
-    path = resource.path(namespace, name)
     query = {"fieldManager": field_manager}
     body = orjson.dumps(list(operations))
-    return await _write(cluster, resource, "PATCH", path, query, body, dry_run=False, content_type=_JSON_PATCH)
+    return await _write(
+        cluster, resource, "PATCH", (namespace, name), query, body, dry_run=False, content_type=_JSON_PATCH
+    )
 
 
 async def delete(
@@ -183,7 +183,7 @@ async def _write(
     cluster: Cluster,
     resource: ApiResource,
     method: str,
-    path: str,
+    key: ObjectKey,
     query: Mapping[str, str],
     body: bytes | Mapping[str, Any],
     *,
@@ -192,10 +192,11 @@ async def _write(
     idempotent: bool = False,
     warnings: list[str] | None = None,
 ) -> dict[str, Any]:
+    namespace, name = key
     try:
         answer = await cluster.request(
             method,
-            path,
+            resource.path(namespace, None if method == "POST" else name),
             query={**query, "dryRun": "All"} if dry_run else query,
             body=body,
             content_type=content_type,
@@ -204,7 +205,7 @@ async def _write(
         )
     except NoSuchPath as error:
         raise unknown_kind(resource.kind, resource.api_version) from error
-    return _checked(answer, resource)
+    return checked_object(answer, resource, namespace, name)
 
 
 def _without_server_fields(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -221,9 +222,3 @@ def _identity(resource: ApiResource, manifest: Mapping[str, Any]) -> tuple[str |
     if not name or (resource.namespaced and not namespace):
         raise Invalid(f"{resource.kind} {name or '(no name)'}: needs a {'namespace' if name else 'name'} to be written")
     return (str(namespace) if resource.namespaced else None), str(name)
-
-
-def _checked(answer: Any, resource: ApiResource) -> dict[str, Any]:
-    if not isinstance(answer, dict) or not isinstance(answer.get("metadata"), dict):
-        raise KubeError(f"the API server answered with something that is no {resource.kind}")
-    return answer

@@ -40,11 +40,15 @@ class SchemaSource:
         try:
             index = await self._cluster.request("GET", "/openapi/v3")
         except NoSuchPath:
-            index = {}  # servers before 1.24 have no OpenAPI v3
+            self._index = {}  # servers before 1.24 have no OpenAPI v3
+            return
         try:
-            self._index = {key: entry["serverRelativeURL"] for key, entry in (index.get("paths") or {}).items()}
+            urls = {key: entry["serverRelativeURL"] for key, entry in index["paths"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise KubeError(f"cluster {self._cluster.name}: /openapi/v3 is no index of documents") from error
+            raise self._no_index() from error
+        if not urls or not all(isinstance(url, str) for url in urls.values()):
+            raise self._no_index()
+        self._index = urls
 
     async def document(self, group: str, version: str) -> dict[str, Any] | None:
         """The schemas of one group version, or None if the cluster publishes none.
@@ -63,6 +67,9 @@ class SchemaSource:
                 return cached[1]
             return await self._from_disk(key, url) or await self._from_server(key, url)
 
+    def _no_index(self) -> KubeError:
+        return KubeError(f"cluster {self._cluster.name}: /openapi/v3 is no index of documents")
+
     async def _url(self, key: str) -> str | None:
         if self._index is None:
             await self.refresh()
@@ -75,8 +82,9 @@ class SchemaSource:
             return None
         try:
             document: dict[str, Any] = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return None  # truncated by a crash of the machine: fetched again
+            _ = document["components"]["schemas"].items()
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return None  # damaged by a crash of the machine: fetched again
         self._documents[key] = (_hash(url), document)
         return document
 
@@ -106,9 +114,11 @@ class SchemaSource:
             document = orjson.loads(payload)
         except orjson.JSONDecodeError as error:
             raise KubeError(f"cluster {self._cluster.name}: {split.path} is not JSON") from error
-        if not isinstance(document, dict):
-            raise KubeError(f"cluster {self._cluster.name}: {split.path} is not an OpenAPI document")
-        types = _types(document)
+        try:
+            types = _types(document)
+        except (KeyError, TypeError, AttributeError):
+            # from None: the answer may be anything.
+            raise KubeError(f"cluster {self._cluster.name}: {split.path} is not an OpenAPI document") from None
         return orjson.dumps(types), types
 
     def _file(self, key: str, url: str) -> Path | None:
@@ -121,7 +131,8 @@ def _key(group: str, version: str) -> str:
 
 
 def _types(document: Mapping[str, Any]) -> dict[str, Any]:
-    schemas = (document.get("components") or {}).get("schemas") or {}
+    """Raises: KeyError, TypeError, AttributeError: it is no OpenAPI document with types."""
+    schemas = document["components"]["schemas"]
     return {"components": {"schemas": {name: _without_descriptions(schema) for name, schema in schemas.items()}}}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing, suppress
@@ -17,8 +19,9 @@ from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import OBJECTS_PER_YIELD, list_each
 from driftd.kube.object_store import ObjectStore, by_key, log_defect
 from driftd.kube.objects import ObjectKey
+from driftd.kube.resource_version import is_newer
 from driftd.kube.rest_client import Cluster
-from driftd.kube.watch import EventType, WatchEvent, watch
+from driftd.kube.watch import EventType, WatchEvent, WatchSilent, watch
 from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
 from driftd.process.garbage_collector import gc_paused
@@ -36,8 +39,9 @@ _MAX_CONCURRENT_LISTS = 8
 class Freshness:
     """Whether a scope is synced.
 
-    `synced`: it was listed, and its watch works or has been broken for less than `Timing.stale_after`. `error`: the
-    current error, also while still `synced`. `last_contact`: when the server last answered or sent an event.
+    `synced`: it was listed, and what happens in it is known, or has been unknown for less than `Timing.stale_after`.
+    `error`: the current error, also while still `synced`. `last_contact`: when the server last sent a list, an event or
+    a bookmark.
     """
 
     synced: bool
@@ -47,11 +51,17 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All in seconds. `stale_after`: how long a watch may be broken before its scope is no longer synced."""
+    """All in seconds.
+
+    `bookmark_timeout`: how long a watch may send nothing; then its scope is listed again. `stale_after`: how long a
+    watch may be broken before its scope is no longer synced. `relist_interval`: how long a scope goes on with what its
+    watches say: then it is listed, however well they work.
+    """
 
     watch_timeout: float = 300.0
-    idle_timeout: float = 150.0
+    bookmark_timeout: float = 150.0
     stale_after: float = 60.0
+    relist_interval: float = 1800.0
     backoff: float = 0.2
     backoff_cap: float = 30.0
 
@@ -90,6 +100,9 @@ class Reflector:
         self._use_pages = False
         self._version: str | None = None
         self._listed = False
+        self._relist_at = math.inf
+        self._heard_at = 0.0
+        self._connected = False
         self._broken_since: float | None = None
         self._last_contact: float | None = None
         self._attempts = 0
@@ -135,12 +148,12 @@ class Reflector:
     async def run(self) -> None:
         while True:
             try:
-                if self._version is not None:
-                    await self._watch()
-                elif self._use_pages or self._resource.api_version in self._list_state.paginated_api_versions:
-                    await self._list_by_pages()
-                else:
-                    await self._list_by_watch()
+                await self._list_or_watch()
+            except WatchSilent as error:
+                log.warning("watch silent", resource=str(self._resource), namespace=self._namespace, error=str(error))
+                self._version = None
+                self.failure = error
+                self._mark_broken()
             except Gone as error:
                 # The objects stay until the new list replaces them.
                 self._version = None
@@ -158,6 +171,25 @@ class Reflector:
                 await self._back_off(DriftdError(f"the watch of {self._resource} failed: {type(error).__name__}"))
 
     # -- listing and watching --------------------------------------------------------------------------------------
+
+    async def _list_or_watch(self) -> None:
+        if self._list_is_due():
+            self._version = None
+        if self._version is not None:
+            await self._watch()
+        elif self._use_pages or self._resource.api_version in self._list_state.paginated_api_versions:
+            await self._list_by_pages()
+        else:
+            await self._list_by_watch()
+
+    def _list_is_due(self) -> bool:
+        """Whether watches alone do not tell enough: for too long there was no list, or no watch that sent anything."""
+        if time.monotonic() >= self._relist_at:
+            return True
+        if not self._listed or isinstance(self.failure, Forbidden):  # a list may be allowed where a watch is not
+            return False
+        silent = time.monotonic() - self._heard_at >= self._timing.bookmark_timeout
+        return silent or self._seconds_broken() >= self._timing.stale_after / 2
 
     async def _list_by_pages(self) -> None:
         async with self._list_state.slots:
@@ -191,6 +223,8 @@ class Reflector:
                     log.info("lists are read by pages", api_version=version, because=str(refused))
                     self._list_state.paginated_api_versions.add(version)
                 return  # if forbidden, the error of a plain list is the one that users know
+            finally:
+                self._mark_disconnected()
         if self._version is None:
             raise KubeError(f"the list of {self._resource} ended before it was complete")
         self._mark_broken()
@@ -199,22 +233,19 @@ class Reflector:
 
     async def _watch(self) -> None:
         """One watch connection, from the last resource version on."""
-        self._mark_broken()
-        opened = asyncio.Event()
         started = time.monotonic()
         received = False
         coalescer = EventCoalescer()
-        opening = asyncio.create_task(self._mark_healthy_once(opened))
+        self._mark_broken()
         try:
-            async with aclosing(self._events(opened=opened)) as events:
+            async with aclosing(self._events()) as events:
                 async for event in events:
                     received = True
                     self._handle_event(event, coalescer)
+                    if not event.more_buffered and self._list_is_due():
+                        return
         finally:
-            opening.cancel()
-            await asyncio.wait([opening])
-        if opened.is_set():
-            self._mark_healthy()
+            self._mark_disconnected()
         self._mark_broken()
         if not received and time.monotonic() - started < _SHORT_WATCH_SECONDS:
             # Backs off from a server that accepts watches and closes them at once.
@@ -223,10 +254,9 @@ class Reflector:
         else:
             self._attempts = 0
 
-    async def _events(
-        self, *, initial: bool = False, opened: asyncio.Event | None = None
-    ) -> AsyncGenerator[WatchEvent]:
+    async def _events(self, *, initial: bool = False) -> AsyncGenerator[WatchEvent]:
         """The events of a watch, with a yield to the event loop every `OBJECTS_PER_YIELD` of them."""
+        silent_for = 0.0 if initial else time.monotonic() - self._heard_at
         stream = watch(
             self._cluster,
             self._resource,
@@ -234,8 +264,9 @@ class Reflector:
             self._version or "",
             send_initial_events=initial,
             duration=self._timing.watch_timeout,
-            idle_timeout=self._timing.idle_timeout,
-            opened=opened,
+            bookmark_timeout=self._timing.bookmark_timeout,
+            first_within=max(0.0, self._timing.bookmark_timeout - silent_for),
+            opened=self._mark_connected,
         )
         count = 0
         async with aclosing(stream) as events:
@@ -243,12 +274,15 @@ class Reflector:
                 count += 1
                 if count % OBJECTS_PER_YIELD == 0:
                     await asyncio.sleep(0)
-                self._last_contact = time.time()
+                if self._version is not None:
+                    self._require_order(event)
+                    self._mark_heard()
                 yield event
 
-    async def _mark_healthy_once(self, opened: asyncio.Event) -> None:
-        await opened.wait()
-        self._mark_healthy()
+    def _require_order(self, event: WatchEvent) -> None:
+        """Raises: WatchSilent: a bookmark of the past, which says nothing of what has happened since."""
+        if event.type is EventType.BOOKMARK and is_newer(self._version or "", event.resource_version):
+            raise WatchSilent(f"the watch of {self._resource} sent a bookmark of an earlier version")
 
     def _add_to_list(self, objects: dict[ObjectKey, CachedObject], event: WatchEvent) -> None:
         """Applies an event of the incomplete list: an object, or a change made while it is sent."""
@@ -265,9 +299,11 @@ class Reflector:
         self._listed = True
         self._version = version
         self._use_pages = False
+        spread = random.uniform(0.8, 1.0)  # noqa: S311  spreads load only
+        self._relist_at = time.monotonic() + self._timing.relist_interval * spread
         # No notification of the first list: the caller of `watch_scopes` waits for it, and then reads everything.
         self.store.replace(objects, notify=not first)
-        self._mark_healthy()
+        self._mark_heard()
 
     def _handle_event(self, event: WatchEvent, coalescer: EventCoalescer) -> None:
         self._attempts = 0
@@ -283,26 +319,46 @@ class Reflector:
             return False
         if isinstance(self.failure, Forbidden | UnknownKind):
             return False  # an answer of the server, not a failure that passes
-        return self._broken_since is None or time.monotonic() - self._broken_since <= self._timing.stale_after
+        if time.monotonic() - self._heard_at > self._timing.bookmark_timeout + self._timing.stale_after:
+            return False
+        return self._connected or self._seconds_broken() <= self._timing.stale_after
 
-    def _mark_healthy(self) -> None:
-        if self.failure is not None:
-            log.info("watch works again", resource=str(self._resource), namespace=self._namespace)
-        self.failure = None
+    def _seconds_broken(self) -> float:
+        return 0.0 if self._broken_since is None else time.monotonic() - self._broken_since
+
+    def _mark_heard(self) -> None:
+        """Takes in a sign of life: a list, an event, a bookmark. An open connection is none."""
+        self._heard_at = time.monotonic()
         self._last_contact = time.time()
+        if self._broken_since is None and self.failure is None and self._attempted.is_set():
+            return  # as after most events
         self._broken_since = None
         if self._stale_timer is not None:
             self._stale_timer.cancel()
             self._stale_timer = None
         self._attempted.set()
+        if self.failure is not None:
+            log.info("watch works again", resource=str(self._resource), namespace=self._namespace)
+            self.failure = None
         self._notify_freshness()
+
+    def _mark_connected(self) -> None:
+        """Takes in an open connection: it may send nothing for a while, unless the scope is stale already."""
+        self._connected = self._is_synced()
+
+    def _mark_disconnected(self) -> None:
+        if self._connected:
+            self._connected = False
+            self._broken_since = None
+            self._mark_broken()
 
     def _mark_broken(self) -> None:
         """Starts the time after which the scope counts as stale."""
-        if self._broken_since is not None:
-            return
-        self._broken_since = time.monotonic()
-        after = self._timing.stale_after + 0.01
+        if self._broken_since is None:
+            self._broken_since = time.monotonic()
+        if self._stale_timer is not None:
+            self._stale_timer.cancel()
+        after = max(0.0, self._timing.stale_after - self._seconds_broken()) + 0.01
         self._stale_timer = asyncio.get_running_loop().call_later(after, self._notify_freshness)
 
     async def _back_off(self, error: DriftdError) -> None:

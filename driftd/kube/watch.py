@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from driftd.kube.answers import check_item
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath, status_error
 from driftd.kube.rest_client import Cluster
@@ -27,6 +29,10 @@ class EventType(StrEnum):
     DELETED = "DELETED"
     BOOKMARK = "BOOKMARK"
     """No change up to this resource version."""
+
+
+class WatchSilent(KubeError):
+    """A watch sent neither an event nor a bookmark in time: nothing is known of what happens in its collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +61,23 @@ async def watch(
     send_initial_events: bool = False,
     label_selector: str | None = None,
     duration: float = 300.0,
-    idle_timeout: float = 150.0,
-    opened: asyncio.Event | None = None,
+    bookmark_timeout: float = 150.0,
+    first_within: float | None = None,
+    opened: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[WatchEvent]:
     """The events after `resource_version`, until the server ends the connection, which is no error.
 
     It does so after `duration` seconds (plus or minus a fifth, so that watches do not end at the same moment) or
-    earlier: continue with the last event's version. `idle_timeout`: maximum seconds between two chunks; an idle watch
-    has a bookmark about every minute. Events are read ahead of the consumer, since the server drops slow readers.
-    `opened` is set once the server has accepted the watch.
+    earlier: continue with the last event's version. `bookmark_timeout`: maximum seconds between two events; a quiet
+    watch has a bookmark about every minute. `first_within` is the same for the first one. Events are read ahead of the
+    consumer, since the server drops slow readers. `opened` is called once the server has accepted the watch.
 
     `send_initial_events` sends all existing objects as ADDED first, followed by a bookmark (`ends_initial_events`): a
     list and a watch in one (KEP-3157). Servers without support for it answer Invalid.
 
-    Raises: Gone: the version is too old, list again. UnknownKind: the kind is not served (any more). KubeError,
-        ClusterUnreachable: the connection failed, or its content is not a watch.
+    Raises: Gone: the version is too old, list again. WatchSilent: no event in time; other bytes do not count.
+        UnknownKind: the kind is not served (any more). KubeError, ClusterUnreachable: the connection failed, or its
+        content is not a watch.
     """
     query = {
         "watch": "true",
@@ -82,13 +90,29 @@ async def watch(
     if label_selector:
         query["labelSelector"] = label_selector
     try:
-        async with cluster.stream(resource.path(namespace), query=query, idle_timeout=idle_timeout) as body:
-            if opened is not None:
-                opened.set()
-            async for line, more_buffered in _lines(body):
-                yield _decode_event(line, resource, cluster.name, more_buffered)
+        async with cluster.stream(resource.path(namespace), query=query, idle_timeout=bookmark_timeout) as body:
+            opened()
+            limit = bookmark_timeout if first_within is None else first_within
+            async with aclosing(_lines(body)) as lines:
+                while (line := await _next_line(lines, limit, cluster, resource)) is not None:
+                    text, more_buffered = line
+                    yield _decode_event(text, resource, namespace, cluster.name, more_buffered)
+                    limit = bookmark_timeout
     except NoSuchPath as error:
         raise UnknownKind(f"the cluster does not serve {resource.kind} of {resource.api_version} any more") from error
+
+
+async def _next_line(
+    lines: AsyncGenerator[tuple[bytes, bool]], limit: float, cluster: Cluster, resource: ApiResource
+) -> tuple[bytes, bool] | None:
+    """The next line, or None at the end. Raises: WatchSilent: there was none within `limit` seconds."""
+    try:
+        async with asyncio.timeout(limit):
+            return await anext(lines, None)
+    except TimeoutError as error:
+        raise WatchSilent(
+            f"cluster {cluster.name}: the watch of {resource} sent neither an event nor a bookmark in {limit:.3g} s"
+        ) from error
 
 
 async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool]]:
@@ -129,15 +153,25 @@ async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | B
         await queue.put(None)
 
 
-def _decode_event(line: bytes, resource: ApiResource, cluster: str, more_buffered: bool) -> WatchEvent:
+def _decode_event(
+    line: bytes, resource: ApiResource, namespace: str | None, cluster: str, more_buffered: bool
+) -> WatchEvent:
     try:
         event = orjson.loads(line)
         type_, body = event["type"], event["object"]
         if type_ == "ERROR":
             raise status_error(body)
         if type_ != EventType.BOOKMARK:
-            body["apiVersion"], body["kind"] = resource.api_version, resource.kind
-        return WatchEvent(EventType(type_), body, str(body["metadata"]["resourceVersion"]), more_buffered)
-    except (ValueError, TypeError, KeyError):
+            check_item(body, resource, namespace)
+        return WatchEvent(EventType(type_), body, _version(body), more_buffered)
+    except (ValueError, TypeError, KeyError, AttributeError):
         # from None: the decoder's error contains the line, which may be a Secret.
         raise KubeError(f"cluster {cluster}: the watch of {resource} sent a line that is no event") from None
+
+
+def _version(body: Mapping[str, Any]) -> str:
+    """Raises: KeyError, TypeError: it has none."""
+    version = body["metadata"]["resourceVersion"]
+    if not version or not isinstance(version, str):
+        raise TypeError(type(version))
+    return version

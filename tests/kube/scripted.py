@@ -197,11 +197,11 @@ def config_map(name: str, version: int, **values: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": values}
 
 
-def listing(version: int, *items: dict[str, Any], token: str = "") -> Answer:
+def listing(version: int, *items: dict[str, Any], token: str = "", of: ApiResource = CONFIG_MAPS) -> Answer:
     """A list as the API server sends it: its items name neither apiVersion nor kind."""
     bare = [{key: value for key, value in item.items() if key not in ("apiVersion", "kind")} for item in items]
     metadata = {"resourceVersion": str(version), **({"continue": token} if token else {})}
-    return data({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata, "items": bare})
+    return data({"kind": f"{of.kind}List", "apiVersion": of.api_version, "metadata": metadata, "items": bare})
 
 
 def event(type_: str, body: dict[str, Any]) -> bytes:

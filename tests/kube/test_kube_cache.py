@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from driftd.kube.cache import Freshness, LiveCache, ObjectChange, Timing
 from driftd.kube.discovery import Scope
@@ -46,7 +47,7 @@ class World:
             cluster,
             self.changes.append,
             lambda scope, freshness: self.freshness.append((scope, freshness)),
-            Timing(watch_timeout=300, idle_timeout=5, stale_after=0.3, backoff=0.02, backoff_cap=0.1),
+            Timing(watch_timeout=300, bookmark_timeout=5, stale_after=0.3, backoff=0.02, backoff_cap=0.1),
         )
 
     @property
@@ -218,7 +219,7 @@ async def test_a_scope_becomes_stale_when_its_watch_is_broken_for_too_long(
     api: ScriptedApi, world: World, until: Until
 ) -> None:
     """Until then it stays synced; the listener is notified when it becomes stale."""
-    api.on("GET", ALL, listing(5, config_map("a", 3)))
+    api.on("GET", ALL, listing(5, config_map("a", 3)), reset)
     api.on("watch GET", ALL, cut(event("MODIFIED", config_map("a", 6))), reset)
     await world.cache.watch_scopes([SHOP])
     await until(lambda: world.cache.freshness(SHOP).error is not None)
@@ -227,6 +228,7 @@ async def test_a_scope_becomes_stale_when_its_watch_is_broken_for_too_long(
     with pytest.raises(ClusterUnreachable, match="closed the connection"):
         world.cache.get(CONFIG_MAPS, "shop", "a")
     await until(lambda: not world.freshness[-1][1].synced)
+    api.on("GET", ALL, listing(8, config_map("a", 6)))
     api.on("watch GET", ALL, api.hold(event("MODIFIED", config_map("a", 9))))
     await until(lambda: world.cache.freshness(SHOP).synced)
     assert world.freshness[-1] == (SHOP, Freshness(True, None, world.freshness[-1][1].last_contact))
@@ -247,21 +249,71 @@ async def test_a_scope_becomes_stale_when_a_list_or_watch_hangs(
         world.names()
 
 
-async def test_an_idle_watch_without_bookmarks_is_reopened(api: ScriptedApi, cluster: Cluster, until: Until) -> None:
-    """After the idle timeout the connection counts as dead."""
+@pytest.mark.parametrize("how", ["no byte", "no event", "old bookmarks", "closed at once"])
+async def test_what_a_watch_does_not_tell_is_found_by_another_list(
+    api: ScriptedApi, cluster: Cluster, until: Until, how: str
+) -> None:
+    """An open connection is no information: a proxy may answer watches with 200, and send nothing."""
     changes: list[ObjectChange] = []
-    cache = LiveCache(cluster, changes.append, timing=Timing(idle_timeout=0.2, backoff=0.01))
-    api.on("GET", ALL, listing(5))
-    api.on("watch GET", ALL, api.hold(), api.hold(event("ADDED", config_map("a", 6))))
+    cache = LiveCache(cluster, changes.append, timing=Timing(bookmark_timeout=0.3, backoff=0.02, backoff_cap=0.05))
+    api.on("GET", ALL, listing(5, config_map("a", 3)), listing(9, config_map("a", 8)))
+    answers = {
+        "no byte": api.hold(),
+        "no event": api.hold(b"   "),
+        "old bookmarks": lines(bookmark(5), bookmark(4)),
+        "closed at once": lines(),
+    }
+    api.on("watch GET", ALL, answers[how])
     await cache.watch_scopes([SHOP])
     await until(lambda: len(changes) == 1)
+    assert [(c.old and c.old.resource_version, c.new and c.new.resource_version) for c in changes] == [("3", "8")]
+    assert cache.freshness(SHOP).synced
+    await cache.close()
+
+
+async def test_an_open_connection_does_not_make_a_stale_scope_synced(
+    api: ScriptedApi, world: World, until: Until
+) -> None:
+    """The first event, bookmark or list does."""
+    api.on("GET", ALL, listing(5, config_map("a", 3)), never)
+    api.on("watch GET", ALL, reset)
+    await world.cache.watch_scopes([SHOP])
+    await until(lambda: not world.cache.freshness(SHOP).synced)
+    api.on("watch GET", ALL, api.hold())
+    api.on("GET", ALL, never)
+    await asyncio.sleep(0.5)
+    with pytest.raises(KubeError):
+        world.names()
+
+
+async def test_a_scope_is_listed_now_and_then_however_well_its_watch_works(
+    api: ScriptedApi, cluster: Cluster, until: Until
+) -> None:
+    """A watch whose bookmarks come in time may leave events out; unchanged objects are not told of again."""
+    changes: list[ObjectChange] = []
+    cache = LiveCache(cluster, changes.append, timing=Timing(relist_interval=0.3))
+
+    async def only_bookmarks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for version in range(5, 1000):
+            await response.write(bookmark(version))
+            await asyncio.sleep(0.05)
+        return response
+
+    before = listing(5, config_map("a", 3), config_map("same", 4))
+    api.on("GET", ALL, before, listing(9, config_map("a", 8), config_map("same", 4)))
+    api.on("watch GET", ALL, only_bookmarks)
+    await cache.watch_scopes([SHOP])
+    await until(lambda: bool(changes))
+    assert [change.ref.name for change in changes] == ["a"]
     await cache.close()
 
 
 async def test_a_scope_that_may_not_be_listed_is_forbidden_and_not_empty(api: ScriptedApi, world: World) -> None:
     """The caller receives the API server's message, and other scopes are not affected."""
     api.on("GET", ALL, refused(403, "Forbidden", 'configmaps is forbidden: User "jane" cannot list'))
-    api.on("GET", "/api/v1/namespaces/shop/secrets", listing(5))
+    api.on("GET", "/api/v1/namespaces/shop/secrets", listing(5, of=SECRETS))
     api.on("watch GET", "/api/v1/namespaces/shop/secrets", api.hold())
     await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
     with pytest.raises(Forbidden, match='User "jane" cannot list'):
@@ -309,7 +361,7 @@ async def test_a_kind_is_listed_once_its_crd_is_installed(api: ScriptedApi, worl
         world.cache.items(scope)
     widget = {**config_map("w", 6), "apiVersion": "example.com/v1", "kind": "Widget"}
     api.on("watch GET", path, api.hold())
-    api.on("GET", path, listing(7, widget))
+    api.on("GET", path, listing(7, widget, of=WIDGETS))
     await until(lambda: world.cache.freshness(scope).synced)
     assert world.versions_notified == [("w", None, "6")]
     assert world.freshness[-1][1].synced
@@ -372,7 +424,7 @@ async def test_a_malformed_list_is_an_error_and_not_an_empty_cluster(api: Script
     await world.cache.watch_scopes([SHOP])
     with pytest.raises(KubeError, match="not JSON"):
         world.names()
-    for item, says in (({"data": {}}, "no object"), ({"metadata": {}}, "failed: KeyError")):
+    for item, says in (({"data": {}}, "no object"), ({"metadata": {}}, "without a name")):
         api.on("GET", ALL, listing(5, item))
         await world.cache.watch_scopes([SHOP])
         with pytest.raises(KubeError, match=says):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.rest_client import Cluster
 from driftd.model.errors import Invalid, KubeError, UnknownKind
-from tests.kube.scripted import CONFIG_MAPS, NAMESPACES, WIDGETS, ScriptedApi, data, refused
+from tests.kube.scripted import CONFIG_MAPS, NAMESPACES, WIDGETS, Answer, ScriptedApi, data, refused, text
 
 
 def served(version: str, *resources: tuple[str, str, str], freshness: str = "Current") -> dict[str, Any]:
@@ -37,6 +37,10 @@ def groups(**versions: list[dict[str, Any]]) -> dict[str, Any]:
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
 
 
+def kinds(api_version: str, *resources: dict[str, Any]) -> Answer:
+    return data({"kind": "APIResourceList", "groupVersion": api_version, "resources": list(resources)})
+
+
 def teach_legacy(api: ScriptedApi) -> None:
     api.on("GET", "/api", data({"kind": "APIVersions", "versions": ["v1"]}))
     api.on(
@@ -57,10 +61,10 @@ def teach_legacy(api: ScriptedApi) -> None:
         ),
     )
     pods = {"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["get"]}
-    api.on("GET", "/api/v1", data({"resources": [pods, {**pods, "name": "pods/eviction", "kind": "Eviction"}]}))
+    api.on("GET", "/api/v1", kinds("v1", pods, {**pods, "name": "pods/eviction", "kind": "Eviction"}))
     for version in ("v1", "v1beta2"):
         deployments = {"name": "deployments", "kind": "Deployment", "namespaced": True, "verbs": ["get"]}
-        api.on("GET", f"/apis/apps/{version}", data({"resources": [deployments]}))
+        api.on("GET", f"/apis/apps/{version}", kinds(f"apps/{version}", deployments))
 
 
 async def test_aggregated_discovery_takes_two_requests(api: ScriptedApi, cluster: Cluster) -> None:
@@ -80,7 +84,7 @@ async def test_aggregated_discovery_takes_two_requests(api: ScriptedApi, cluster
 async def test_an_old_server_is_read_version_by_version(api: ScriptedApi, cluster: Cluster) -> None:
     """Without aggregated discovery the result is the same, including the preferred versions."""
     teach_legacy(api)
-    api.on("GET", "/apis/metrics.k8s.io/v1beta1", data({"resources": []}))
+    api.on("GET", "/apis/metrics.k8s.io/v1beta1", kinds("metrics.k8s.io/v1beta1"))
     found = await Discovery.load(cluster)
     assert found.find("v1", "Pod").path("shop", "web") == "/api/v1/namespaces/shop/pods/web"
     assert found.find_kind("apps", "Deployment").api_version == "apps/v1"
@@ -116,20 +120,61 @@ async def test_a_stale_group_in_aggregated_discovery_is_a_failed_one(api: Script
 
 async def test_the_error_for_an_unserved_version_lists_the_served_ones(api: ScriptedApi, cluster: Cluster) -> None:
     """extensions/v1beta1, for example."""
-    api.on("GET", "/api", data(groups()))
+    api.on("GET", "/api", data(groups(**{"": [served("v1", ("pods", "Pod", "Namespaced"))]})))
     api.on("GET", "/apis", data(groups(batch=[served("v1", ("cronjobs", "CronJob", "Namespaced"))])))
     found = await Discovery.load(cluster)
     with pytest.raises(UnknownKind, match=r"CronJob of batch/v1beta1; it serves it as batch/v1$"):
         found.find("batch/v1beta1", "CronJob")
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"kind": "Pod"}, {"kind": "APIGroupDiscoveryList", "items": [1]}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {},
+        {"kind": "Pod"},
+        {"kind": "Status", "status": "Success"},
+        {"kind": "APIGroupDiscoveryList"},
+        {"kind": "APIGroupDiscoveryList", "items": None},
+        {"kind": "APIGroupDiscoveryList", "items": []},
+        {"kind": "APIGroupDiscoveryList", "items": [1]},
+        {"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "apps"}}]},
+        {"kind": "APIGroupList"},
+        {"kind": "APIGroupList", "groups": []},
+    ],
+)
 async def test_a_malformed_discovery_response_is_an_error(api: ScriptedApi, cluster: Cluster, answer: Any) -> None:
-    """Not an empty cluster, and no traceback."""
-    api.on("GET", "/api", data(groups()))
+    """Not an empty cluster, in which everything would be missing, and no traceback."""
+    api.on("GET", "/api", data(groups(**{"": [served("v1", ("pods", "Pod", "Namespaced"))]})))
     api.on("GET", "/apis", data(answer))
     with pytest.raises(KubeError, match="answers discovery with something else"):
         await Discovery.load(cluster)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [data({}), data({"kind": "Status", "status": "Success"}), kinds("apps/v2"), text("", 404)],
+)
+async def test_a_group_that_is_named_and_not_described_is_a_failed_one(
+    api: ScriptedApi, cluster: Cluster, answer: Answer
+) -> None:
+    """Its kinds are unknown, and not "not served"."""
+    teach_legacy(api)
+    api.on("GET", "/apis/metrics.k8s.io/v1beta1", answer)
+    found = await Discovery.load(cluster)
+    with pytest.raises(KubeError, match=r"PodMetrics of metrics.k8s.io/v1beta1 cannot be looked up"):
+        found.find("metrics.k8s.io/v1beta1", "PodMetrics")
+
+
+async def test_a_version_without_kinds_in_aggregated_discovery_is_a_failed_one(
+    api: ScriptedApi, cluster: Cluster
+) -> None:
+    """Whoever names a version serves something in it."""
+    api.on("GET", "/api", data(groups(**{"": [served("v1", ("pods", "Pod", "Namespaced"))]})))
+    api.on("GET", "/apis", data(groups(apps=[served("v1")])))
+    found = await Discovery.load(cluster)
+    with pytest.raises(KubeError, match="Deployment of apps/v1 cannot be looked up: discovery names it without"):
+        found.find("apps/v1", "Deployment")
 
 
 def test_paths_follow_the_scope_of_the_kind() -> None:

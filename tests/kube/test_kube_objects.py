@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,10 +12,27 @@ from driftd.kube import objects
 from driftd.kube.listing import list_objects
 from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
-from tests.kube.scripted import CONFIG_MAPS, SECRETS, ScriptedApi, config_map, data, listing, refused, reset, text
+from tests.kube.scripted import (
+    CONFIG_MAPS,
+    SECRETS,
+    Answer,
+    ScriptedApi,
+    config_map,
+    data,
+    listing,
+    refused,
+    reset,
+    text,
+)
 
 ALL = "/api/v1/namespaces/shop/configmaps"
 ONE = f"{ALL}/a"
+LIST = {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": []}
+
+
+def without(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """An object that lacks a key of its metadata."""
+    return {**body, "metadata": {name: value for name, value in body["metadata"].items() if name != key}}
 
 
 async def test_get_is_none_only_for_an_object_that_does_not_exist(api: ScriptedApi, cluster: Cluster) -> None:
@@ -82,10 +100,103 @@ async def test_an_incomplete_list_is_an_error_and_not_a_short_list(api: Scripted
     api.on("GET", ALL, listing(7, config_map("a", 1), token="more"), refused(500, "InternalError", "no"))
     with pytest.raises(KubeError, match="no"):
         await list_objects(cluster, CONFIG_MAPS, "shop")
-    for answer in (data({"items": []}), data([]), data({"metadata": {}, "items": {}})):
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(data(body) for body in ([], {}, {"items": []}, {**LIST, "items": {}}, {**LIST, "metadata": None})),
+        *(data({key: value for key, value in LIST.items() if key != missing}) for missing in LIST),
+        data({**LIST, "kind": "SecretList"}),
+        data({**LIST, "apiVersion": "v2"}),
+        data({**LIST, "metadata": {}}),
+        data(config_map("a", 1)),
+        data({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+        data({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 404}),
+        data({**LIST, "items": [{}]}),
+        data({**LIST, "items": [{**config_map("a", 1), "kind": "Secret"}]}),
+        data({**LIST, "items": [without(config_map("a", 1), "name")]}),
+        data({**LIST, "items": [without(config_map("a", 1), "uid")]}),
+        data({**LIST, "items": [without(config_map("a", 1), "resourceVersion")]}),
+        data({**LIST, "items": [without(config_map("a", 1), "namespace")]}),
+        data({**LIST, "items": [config_map("a", 1), config_map("a", 1)]}),
+        listing(7, config_map("a", 1), token="the same for ever"),
+        text(""),
+        text("<html>please log in</html>"),
+        text('{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": ['),
+    ],
+)
+async def test_what_is_no_list_of_the_kind_is_never_an_empty_list(
+    answer: Answer, api: ScriptedApi, cluster: Cluster
+) -> None:
+    """Whoever answers with 200 in place of the API server must not make everything count as missing."""
+    api.on("GET", ALL, answer)
+    with pytest.raises(KubeError):
+        await list_objects(cluster, CONFIG_MAPS, "shop")
+
+
+async def test_an_empty_list_may_be_written_as_null(api: ScriptedApi, cluster: Cluster) -> None:
+    """As Go writes a list that it has not made."""
+    api.on("GET", ALL, data({**LIST, "items": None}))
+    assert (await list_objects(cluster, CONFIG_MAPS, "shop")).items == []
+
+
+async def test_pages_that_make_no_whole_list_are_read_again_as_one(api: ScriptedApi, cluster: Cluster) -> None:
+    """Pages of two versions, fewer objects than the first page announced, a page that comes twice."""
+    short = {**LIST, "metadata": {"resourceVersion": "7", "continue": "x", "remainingItemCount": 2}}
+    for first, second in (
+        (listing(7, config_map("a", 1), token="x"), listing(8, config_map("b", 8))),
+        (data({**short, "items": [config_map("a", 1)]}), listing(7, config_map("b", 2))),
+        (listing(7, config_map("a", 1), token="x"), listing(7, config_map("a", 1))),
+    ):
+
+        async def answer(request: web.Request, first: Answer = first, second: Answer = second) -> web.StreamResponse:
+            if "limit" not in request.query:
+                return await listing(9, *(config_map(name, 1) for name in "abc"))(request)
+            return await (second if "continue" in request.query else first)(request)
+
         api.on("GET", ALL, answer)
-        with pytest.raises(KubeError, match="is not a list"):
-            await list_objects(cluster, CONFIG_MAPS, "shop")
+        assert len((await list_objects(cluster, CONFIG_MAPS, "shop")).items) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        data(config_map("b", 1)),
+        data({**config_map("a", 1), "kind": "Secret"}),
+        data({**config_map("a", 1), "apiVersion": "v2"}),
+        data(without(config_map("a", 1), "uid")),
+        data(without(config_map("a", 1), "namespace")),
+        data({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 404}),
+        data({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+        data(LIST),
+        text(""),
+        refused(404, "NotFound", 'configmaps "b" not found', name="b", kind="configmaps"),
+    ],
+)
+async def test_an_answer_about_something_else_is_no_answer(answer: Answer, api: ScriptedApi, cluster: Cluster) -> None:
+    """Neither is the object read, nor is it missing; nor is it written."""
+    for method in ("GET", "PATCH"):
+        api.on(method, ONE, answer)
+    for request in (
+        objects.get(cluster, CONFIG_MAPS, "shop", "a"),
+        objects.apply(cluster, CONFIG_MAPS, config_map("a", 1)),
+    ):
+        with pytest.raises((KubeError, UnknownKind)):
+            await request
+
+
+async def test_an_object_that_is_read_by_a_list_is_the_one_asked_for(api: ScriptedApi, cluster: Cluster) -> None:
+    """A server that passes over the field selector sends others; a `Status` is no empty list."""
+    api.on("GET", ONE, refused(403, "Forbidden", "no", name="a"))
+    api.on("GET", ALL, listing(7, config_map("b", 1), config_map("a", 2)))
+    found = await objects.get(cluster, CONFIG_MAPS, "shop", "a")
+    assert found is not None
+    assert found["metadata"]["name"] == "a"
+    for answer in (listing(7, config_map("b", 1)), data({"kind": "Status", "apiVersion": "v1", "code": 200})):
+        api.on("GET", ALL, answer)
+        with pytest.raises(KubeError):
+            await objects.get(cluster, CONFIG_MAPS, "shop", "a")
 
 
 async def test_an_apply_is_json_with_the_field_manager_and_survives_a_broken_connection(

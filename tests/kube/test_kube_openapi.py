@@ -93,6 +93,20 @@ async def test_an_unpublished_schema_is_none_and_an_unreadable_one_an_error(api:
         await schemas.document("apps", "v1")
 
 
+@pytest.mark.parametrize("answer", [[], {}, {"paths": {}}, {"paths": {"apis/apps/v1": {}}}, {"kind": "Status"}])
+async def test_an_index_or_document_of_another_kind_is_an_error(
+    api: ScriptedApi, cluster: Cluster, answer: Any
+) -> None:
+    """Not "no schemas": without them, values are compared differently."""
+    teach(api, "A1")
+    api.on("GET", APPS, data(answer))
+    with pytest.raises(KubeError, match="is not an OpenAPI document"):
+        await SchemaSource(cluster).document("apps", "v1")
+    api.on("GET", "/openapi/v3", data(answer))
+    with pytest.raises(KubeError, match="no index of documents"):
+        await SchemaSource(cluster).document("apps", "v1")
+
+
 async def test_a_server_without_openapi_v3_has_no_schemas(api: ScriptedApi, cluster: Cluster) -> None:
     """Before 1.24, and behind some proxies."""
     assert await SchemaSource(cluster).document("apps", "v1") is None

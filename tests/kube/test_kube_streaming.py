@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, cluster: Cluster) -> None:
         self.changes: list[ObjectChange] = []
-        timing = Timing(idle_timeout=0.3, stale_after=0.3, backoff=0.02, backoff_cap=0.1)
+        timing = Timing(bookmark_timeout=0.3, stale_after=0.3, backoff=0.02, backoff_cap=0.1)
         self.cache = LiveCache(cluster, self.changes.append, timing=timing)
 
     @property

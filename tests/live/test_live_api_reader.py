@@ -103,7 +103,7 @@ async def test_a_prefetched_list_that_is_not_needed_is_cancelled(api: ScriptedAp
     """The first items may suggest another list than all of them need."""
     shops = [f"shop-{number}" for number in range(8)]
     api.on("GET", ALL, never)
-    everywhere = {"metadata": {"namespace": "shop-3", "name": "a", "resourceVersion": "4"}}
+    everywhere = {"metadata": {"namespace": "shop-3", "name": "a", "uid": "u", "resourceVersion": "4"}}
     api.on("GET", "/api/v1/configmaps", listing(7, everywhere))
     reader.prefetch(ITEMS)
     items = [MappedManifest(manifest("ConfigMap", "a").in_namespace(shop), CONFIG_MAPS) for shop in (*shops, "shop")]
