@@ -36,6 +36,7 @@ class CheckRequest:
     worktree: bool = False
     values_files: tuple[str, ...] = ()
     release_name: str | None = None
+    allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
             release=request.release_name or name,
             namespace=request.namespace or "default",
             values_files=request.values_files,
+            allow_empty=request.allow_empty,
         ),
     )
     if local is not None:
@@ -113,4 +115,6 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
         source = replace(source, ref=Ref(RefKind.ANY, request.revision))
     if request.engine is not None:
         app = replace(app, engine=request.engine)
+    if request.allow_empty:
+        app = replace(app, rendering=replace(app.rendering, allow_empty=True))
     return CheckedApp(app, source, cluster_access(config.cluster_of(app_config)))

@@ -124,6 +124,9 @@ def check(
             "--config", "-c", metavar="FILE", help="Check its apps. [default: $DRIFTD_CONFIG, or ./driftd.yaml]"
         ),
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A folder that declares nothing is no error.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Compares what Git declares with what is live.
@@ -148,6 +151,7 @@ def check(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
             worktree=worktree, values_files=tuple(values or ()), release_name=release_name,
+            allow_empty=allow_empty,
         )  # fmt: skip
         code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)

@@ -71,6 +71,9 @@ class AppConfig(Section):
     deadline: Interval = Field(
         default=timedelta(minutes=10), description="A revision with a workload that was unhealthy for so long is bad."
     )
+    allow_empty: bool = Field(
+        default=False, description="Whether the folder may declare nothing. Else that cannot be told from a mistake."
+    )
     helm: HelmConfig | None = Field(default=None, description="For a folder that holds a Helm chart.")
 
     @classmethod

@@ -67,6 +67,7 @@ def app_of(app: AppConfig, config: Config) -> App:
             release=(helm.release_name if helm else None) or app.name,
             namespace=app.namespace or "default",
             values_files=helm.values_files if helm else (),
+            allow_empty=app.allow_empty,
         ),
     )
 

@@ -67,7 +67,7 @@ class Renderer:
         tree = await self._mirror.tree(revision.sha, self._app.path)
         last = self._last
         if last is not None and _is_fresh(last) and await self._is_unchanged(tree, last):
-            return Desired.of(revision, last.rendering)
+            return Desired.of(revision, last.rendering, self._app)
         started = time.monotonic()
         try:
             rendering, paths_read = await self._render_tree(tree, self._app.rendering, self._parser)
@@ -78,7 +78,7 @@ class Renderer:
             if last is not None:
                 rendering = rendering.sharing(last.rendering.manifests)
         self._last = _cached(rendering, tree, paths_read, time.monotonic() - started)
-        return Desired.of(revision, rendering)
+        return Desired.of(revision, rendering, self._app)
 
     async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
         """Whether all inputs of the last rendering are the same in this revision."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from driftd.model.app import App
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.render.rendering import Rendering
+
+_NOTHING = (
+    "nothing is declared here, so nothing can be compared: is it the right folder, and the right values? "
+    "Where that is meant, set allowEmpty (for a check of a repository, --allow-empty)"
+)
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,16 @@ class Desired:
     errors: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, revision: Revision, rendering: Rendering) -> Desired:
-        """The desired state that a rendering of a revision gives."""
-        return cls(revision, rendering.manifests, tuple([str(error) for error in rendering.errors]))
+    def of(cls, revision: Revision, rendering: Rendering, app: App) -> Desired:
+        """The desired state that a rendering of a revision gives.
+
+        That nothing is declared is an error, unless the app allows it: an empty folder, files of comments alone or a
+        chart with everything disabled are mostly a mistake, and "all of nothing is in sync" is no answer.
+        """
+        errors = tuple([str(error) for error in rendering.errors])
+        if not errors and not rendering.manifests and not app.rendering.allow_empty:
+            errors = (f"{app.path or '.'}: {_NOTHING}",)
+        return cls(revision, rendering.manifests, errors)
 
     @cached_property
     def digest(self) -> str:

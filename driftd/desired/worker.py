@@ -82,7 +82,8 @@ class GitWorker:
 
         def request() -> Desired:
             self._send(RenderRequest(source, revision.sha, app.path, app.rendering))
-            return Desired.of(revision, self._receive_rendering(app.rendering.namespace, on_first_batch))
+            rendering = self._receive_rendering(app.rendering.namespace, on_first_batch)
+            return Desired.of(revision, rendering, app)
 
         return await self._call(request, lambda provider: provider.desired(source, app, revision, on_first_batch))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
@@ -29,8 +30,10 @@ log = structlog.get_logger(__name__)
 
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 
-_DUPLICATE_KEYS = "duplicate entries for key"
-"""Part of server-side apply's error for a map list with a duplicate key, which every other write request accepts."""
+_NOT_PERMITTED = "cannot patch resource"
+"""Part of RBAC's error. Those of admission name the policy or the webhook."""
+
+_WEBHOOK = re.compile(r"admission webhook .* denied the request|failed calling webhook")
 
 _YIELD_EVERY = 64
 """Comparisons (a few milliseconds) after which other tasks get to run."""
@@ -92,7 +95,10 @@ class Assessor:
         verdict, live, resource = assessment.verdict, assessment.live, assessment.mapped.resource
         if verdict.status is not Status.DRIFTED or live is None or resource is None:
             return assessment
-        replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
+        try:
+            replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
+        except DriftdError as error:
+            return replace(assessment, verdict=_without_replicas(verdict, error))
         admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
         if replicas is None and not admitted:
             return assessment
@@ -106,7 +112,7 @@ class Assessor:
             assessment.mapped.manifest, live, assessment.schema, status_is_server_owned=resource.has_status,
             dry_run=dry_run, autoscaler=replicas, admission=admitted,
         )  # fmt: skip
-        return replace(assessment, verdict=verdict)
+        return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
 
     def _is_of_requests(self, verdict: Verdict) -> bool:
         """Whether a difference may have come with a request that deployed the object: no tool of hands made it."""
@@ -172,15 +178,12 @@ class Assessor:
                 if live.body is None:
                     return self._by_client(item, {ref: live}, schemas)
                 dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live.body)
-        except Invalid as error:
-            # A manual change may have made the object one that no manifest can be merged into (an immutable field, the
-            # second member of a union): that is drift. If nothing differs, a refusal does not mean "in sync", unless
-            # only the apply is refused: an object with the same variable twice is served like any other.
-            assessment = self._by_client(item, {ref: live}, schemas)
-            if assessment.verdict.status is Status.DRIFTED or _DUPLICATE_KEYS in str(error):
-                return assessment
-            return Assessment(item, unknown_verdict(item.manifest, _dry_run_error(error)), live.body)
         except DriftdError as error:
+            if is_refusal(error):
+                # Of the write, not of what is there: a hand may have made the object one that no manifest can be merged
+                # into, a policy may refuse whoever asks. What differs, the client tells as well.
+                assessment = self._by_client(item, {ref: live}, schemas)
+                return replace(assessment, verdict=replace(assessment.verdict, refused=str(error)))
             return Assessment(item, unknown_verdict(item.manifest, _dry_run_error(error)), live.body)
         return self._by_client(item, {ref: live}, schemas, dry_run=dry_run)
 
@@ -198,11 +201,22 @@ def _replicas_differ(verdict: Verdict) -> bool:
     return any(drift.path == ("spec", "replicas") for drift in verdict.fields)
 
 
+def is_refusal(error: DriftdError) -> bool:
+    """Whether validation or admission refuses the write: webhooks do with any status, RBAC with Forbidden as well."""
+    by_policy = isinstance(error, Forbidden) and _NOT_PERMITTED not in str(error)
+    return isinstance(error, Invalid) or by_policy or _WEBHOOK.search(str(error)) is not None
+
+
+def _without_replicas(verdict: Verdict, error: DriftdError) -> Verdict:
+    """The verdict where it is not known whether an autoscaler sets the replicas."""
+    fields = tuple([field for field in verdict.fields if field.path != ("spec", "replicas")])
+    rest = replace(verdict, fields=fields, status=Status.DRIFTED if fields else Status.IN_SYNC)
+    return rest.with_unjudged(f"whether an autoscaler sets spec.replicas could not be read: {error}")
+
+
 def _dry_run_error(error: DriftdError) -> str:
     if isinstance(error, Forbidden):
         return f"the server engine asks by dry-run, which takes the right to patch: {error}"
-    if isinstance(error, Invalid):
-        return f"the API server refuses the manifest: {error}"
     return f"the API server could not be asked by dry-run: {error}"
 
 

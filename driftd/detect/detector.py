@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from driftd.desired.state import Desired
-from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers
+from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers, is_refusal
 from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
@@ -54,8 +54,13 @@ class Detector:
         live = await get(self.view.cluster, item.resource, ref.namespace, ref.name)
         if live is None:
             raise DriftdError(f"{ref} is missing: Git declares it, and it is not in the cluster")
-        by_server = self.app.engine is Engine.SERVER
-        dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live) if by_server else None
+        dry_run = None
+        if self.app.engine is Engine.SERVER:
+            try:
+                dry_run = await self.view.dry_runs.dry_run(item.manifest, item.resource, live)
+            except KubeError as error:
+                if not is_refusal(error):
+                    raise
         schema = await self.view.schema(item.resource)
         return self.comparison.explain(
             item.manifest, live, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run

@@ -7,12 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-import structlog
-
 from driftd.detect.assessor import Assessment
 from driftd.diff.pods import needs_revisions, pod_drift, pods_of
 from driftd.health.workloads import health
-from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_objects
 from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
@@ -23,19 +20,16 @@ from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.resource import JsonObject, ResourceRef
 
-log = structlog.get_logger(__name__)
-
 _REVISIONS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
 
-_PodsByWorkload = dict[ResourceRef, list[JsonObject]]
+_PodsByWorkload = dict[ResourceRef, list[JsonObject] | DriftdError]
 
 
 async def with_pods(assessments: Sequence[Assessment], reader: Reader, view: ClusterView) -> list[Assessment]:
     """The assessments, those of workloads with the drift of their pods.
 
-    Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. If
-    pods may not be listed the verdicts stay as they are, and a warning is logged: the declared objects themselves were
-    assessed.
+    Without a cache this costs a LIST of pods for each namespace with workloads in it, or one of all namespaces. A
+    workload whose pods cannot be read may run anything: it is never in sync.
     """
     workloads: dict[str | None, set[ResourceRef]] = defaultdict(set)
     for assessment in assessments:
@@ -43,20 +37,17 @@ async def with_pods(assessments: Sequence[Assessment], reader: Reader, view: Clu
             workloads[assessment.verdict.ref.namespace].add(assessment.verdict.ref)
     if not workloads:
         return list(assessments)
-    try:
-        resource = await view.resource("v1", "Pod")
-    except DriftdError as error:
-        log.warning("pods not read", error=str(error))
-        return list(assessments)
-    pods = await _pods(reader, resource, workloads)
-    result = list(assessments)
-    positions = [at for at, one in enumerate(assessments) if one.verdict.ref in pods and _has_pods(one)]
-    compared = await asyncio.gather(
-        *(_with_pod_drift(result[at], pods[result[at].verdict.ref], view) for at in positions)
-    )
-    for at, assessment in zip(positions, compared, strict=True):
-        result[at] = assessment
-    return result
+    pods = await _pods(reader, view, workloads)
+    return list(await asyncio.gather(*(_with_pods(assessment, pods, view) for assessment in assessments)))
+
+
+async def _with_pods(assessment: Assessment, pods: _PodsByWorkload, view: ClusterView) -> Assessment:
+    own = pods.get(assessment.verdict.ref) if _has_pods(assessment) else None
+    if own is None:
+        return assessment
+    if isinstance(own, DriftdError):
+        return _unjudged(assessment, f"its pods could not be read: {own}")
+    return await _with_pod_drift(assessment, own, view)
 
 
 def _has_pods(assessment: Assessment) -> bool:
@@ -65,15 +56,22 @@ def _has_pods(assessment: Assessment) -> bool:
 
 
 async def _pods(
-    reader: Reader, resource: ApiResource, workloads: Mapping[str | None, Collection[ResourceRef]]
+    reader: Reader, view: ClusterView, workloads: Mapping[str | None, Collection[ResourceRef]]
 ) -> _PodsByWorkload:
-    """The pods of workloads. Workloads without pods are included, unless none in their namespace has any."""
+    """The pods of workloads, or why they cannot be read.
+
+    Workloads without pods are included, unless none in their namespace has any.
+    """
+    try:
+        resource = await view.resource("v1", "Pod")
+    except DriftdError as error:
+        return dict.fromkeys((ref for refs in workloads.values() for ref in refs), error)
     by_workload: _PodsByWorkload = {}
     for namespace, pods in (await reader.pods_of(resource, workloads)).items():
         if isinstance(pods, DriftdError):
-            log.warning("pods not read", namespace=namespace, error=str(pods))
+            by_workload |= dict.fromkeys(workloads[namespace], pods)
             continue
-        controlled: _PodsByWorkload = defaultdict(list)
+        controlled: defaultdict[ResourceRef, list[JsonObject]] = defaultdict(list)
         for pod in pods:
             if (workload := workload_of(pod)) is not None:
                 controlled[workload].append(pod)
@@ -87,10 +85,17 @@ async def _with_pod_drift(assessment: Assessment, pods: Sequence[JsonObject], vi
     if workload is None:
         return assessment
     own = pods_of(workload, pods)
-    revisions = await _revisions(workload, verdict.ref, view) if needs_revisions(workload, own) else ()
+    try:
+        revisions = await _revisions(workload, verdict.ref, view) if needs_revisions(workload, own) else ()
+    except DriftdError as error:
+        return _unjudged(assessment, f"which of its pods are up to date could not be read: {error}")
     settled = health(verdict.ref, workload).state is HealthState.HEALTHY and len(own) == _expected_pods(workload)
     drifts = pod_drift(workload, own, revisions, rollout_complete=settled)
     return replace(assessment, verdict=_with_fields(verdict, drifts)) if drifts else assessment
+
+
+def _unjudged(assessment: Assessment, reason: str) -> Assessment:
+    return replace(assessment, verdict=assessment.verdict.with_unjudged(reason))
 
 
 def _expected_pods(workload: JsonObject) -> int | None:
@@ -101,14 +106,11 @@ def _expected_pods(workload: JsonObject) -> int | None:
 
 
 async def _revisions(workload: JsonObject, ref: ResourceRef, view: ClusterView) -> Sequence[JsonObject]:
+    """Raises: DriftdError: they cannot be read."""
     selector = (workload.get("spec", {}).get("selector") or {}).get("matchLabels") or {}
-    try:
-        resource = await view.resource("apps/v1", _REVISIONS[ref.kind])
-        labels = ",".join(f"{key}={value}" for key, value in selector.items())
-        return (await list_objects(view.cluster, resource, ref.namespace, label_selector=labels)).items
-    except DriftdError as error:
-        log.warning("revisions not read", object=str(ref), error=str(error))
-        return ()
+    resource = await view.resource("apps/v1", _REVISIONS[ref.kind])
+    labels = ",".join(f"{key}={value}" for key, value in selector.items())
+    return (await list_objects(view.cluster, resource, ref.namespace, label_selector=labels)).items
 
 
 def _with_fields(verdict: Verdict, drifts: Sequence[FieldDrift]) -> Verdict:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from driftd.diff.autoscaler import Autoscalers, ReplicaRange
 from driftd.kube.listing import list_objects
 from driftd.live.cluster import ClusterView
-from driftd.model.errors import DriftdError, UnknownKind
+from driftd.model.errors import UnknownKind
 from driftd.model.resource import JsonObject, ResourceRef
-
-log = structlog.get_logger(__name__)
 
 _KINDS = (("autoscaling/v2", "HorizontalPodAutoscaler"), ("keda.sh/v1alpha1", "ScaledObject"))
 
@@ -25,7 +21,7 @@ class AutoscalerReader:
         self._by_namespace: dict[str | None, Autoscalers] = {}
 
     async def range_of(self, ref: ResourceRef) -> ReplicaRange | None:
-        """The range of the autoscaler that scales an object; None if it has none, or if it cannot be read."""
+        """The range of the autoscaler that scales an object; None if it has none. Raises: DriftdError: unreadable."""
         if ref.namespace not in self._by_namespace:
             bodies = [body for kind in _KINDS for body in await self._list(*kind, ref.namespace)]
             self._by_namespace[ref.namespace] = Autoscalers.of(bodies)
@@ -36,7 +32,4 @@ class AutoscalerReader:
             resource = (await self._view.discovery()).find(api_version, kind)
             return (await list_objects(self._view.cluster, resource, namespace)).items
         except UnknownKind:
-            return ()
-        except DriftdError as error:
-            log.warning("autoscalers not read", kind=kind, namespace=namespace, error=str(error))
-            return ()
+            return ()  # there can be none

@@ -16,7 +16,8 @@ class RenderOptions:
     `namespace` applies to objects that name none; `release` is Helm's release name. `values_files` are Helm's, each
     overriding those before it: relative to the chart or, with a leading `/`, to the repository's root. `kustomize` and
     `helm` are programs by name or path; `timeout` is in seconds, for each run of one of them. `kube_version` and
-    `api_versions` are the cluster's capabilities for charts; without them, Helm's defaults.
+    `api_versions` are the cluster's capabilities for charts; without them, Helm's defaults. `allow_empty` says that a
+    folder that declares nothing is no error.
     """
 
     release: str = "release"
@@ -27,6 +28,7 @@ class RenderOptions:
     timeout: float = 60.0
     kube_version: str | None = None
     api_versions: tuple[str, ...] = ()
+    allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

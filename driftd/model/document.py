@@ -122,6 +122,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         document["ignored"] = len(verdict.ignored)
     if verdict.by is not None:
         document["by"] = _owner(verdict.by)
+    if verdict.refused is not None:
+        document["refused"] = verdict.refused
     return document
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -86,7 +86,10 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result for one object. `error` is set exactly when `status` is UNKNOWN.
+    """The result for one object. `error` says why it is UNKNOWN, and of any other status what could not be judged.
+
+    Nothing is IN_SYNC or IGNORED of which a part could not be judged. `refused` says why the API server would refuse to
+    apply the manifest, where that is known.
 
     `behind` is set if all differences, or those of the fields that are marked so, are later changes in Git.
     """
@@ -104,3 +107,11 @@ class Verdict:
     health: HealthState | None = None
     """None where the object is not there, or could not be read."""
     health_message: str = ""
+    refused: str | None = None
+
+    def with_unjudged(self, reason: str) -> Verdict:
+        """This verdict where a part of the object could not be judged: what differs stays told."""
+        reason = f"{self.error}; {reason}" if self.error else reason
+        if self.status in (Status.IN_SYNC, Status.IGNORED):
+            return replace(self, status=Status.UNKNOWN, ignored=(), error=reason)
+        return replace(self, error=reason)

@@ -21,15 +21,16 @@ _DIFFERING = frozenset({Status.DRIFTED, Status.MISSING, Status.ORPHANED})
 
 
 class Chunk:
-    """Consecutive verdicts, with those that are not IN_SYNC and the number of each status computed once."""
+    """Consecutive verdicts, with what is notable about them and the number of each status computed once."""
 
-    __slots__ = ("counts", "differing", "notable", "verdicts")
+    __slots__ = ("counts", "differing", "notable", "unjudged", "verdicts")
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         in_sync = Status.IN_SYNC
         self.verdicts = tuple(verdicts)
         self.notable = tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
         self.differing = tuple([verdict for verdict in self.notable if verdict.status in _DIFFERING])
+        self.unjudged = any(v.status is Status.UNKNOWN or v.error is not None for v in self.notable)
         statuses = [verdict.status for verdict in self.notable]
         self.counts = {status: statuses.count(status) for status in frozenset(statuses)}
         self.counts[in_sync] = len(self.verdicts) - len(statuses)
@@ -65,6 +66,11 @@ class Verdicts(Sequence[Verdict]):
     def differing(self) -> tuple[Verdict, ...]:
         """The verdicts on objects that differ from Git."""
         return tuple(chain.from_iterable([chunk.differing for chunk in self.chunks]))
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether some object, or a part of one, could not be judged."""
+        return any(chunk.unjudged for chunk in self.chunks)
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -134,7 +140,7 @@ class Report:
     @property
     def undecided(self) -> bool:
         """Whether anything could not be read or compared, so that drift may be missing from the report."""
-        return self.error is not None or self.counts[Status.UNKNOWN] > 0
+        return self.error is not None or self._chunked.unjudged
 
     @cached_property
     def notable(self) -> tuple[Verdict, ...]:

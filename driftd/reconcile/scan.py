@@ -161,8 +161,10 @@ class Scanner:
         for start in range(0, len(stale), max(batch_size, 1)):
             await self._assess(stale[start : start + batch_size], desired, reader, enrich=enrich)
         verdicts = self._verdicts.verdicts.followed_by(await orphans(dropped, reader))
+        report = self._detector.report(desired, verdicts, self._now())
+        self._inventory.observe(report)
         return Scan(
-            report=self._detector.report(desired, verdicts, self._now()),
+            report=report,
             mapping=mapping,
             no_longer_declared=dropped,
             reader=reader,

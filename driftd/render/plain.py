@@ -40,7 +40,7 @@ def render(
     A subfolder with a kustomization file is built by Kustomize instead of being parsed, as in Flux. One with a
     Chart.yaml is an error: a chart needs a release name and values, so it has to be an app of its own or be excluded.
 
-    Raises: RenderError: there is no file to parse.
+    Raises: RenderError: there is no file to parse, and `options` do not allow that.
     """
     by_path = {file.path: file for file in files}
     if list(by_path) == [tree.path]:
@@ -51,7 +51,7 @@ def render(
         kept = sorted(path for path in by_path if not rules.ignores(path))
         builds = _find_builds(kept, base)
         paths = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
-    if not paths and not builds:
+    if not paths and not builds and not options.allow_empty:
         raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
     parts, unreadable = _read_files(tree, [by_path[path] for path in paths], parser)
     parts |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}

@@ -1,14 +1,17 @@
-"""The inventory of an app: the objects that its earlier revisions have applied."""
+"""The inventory of an app: the objects of earlier revisions that were applied, or seen declared and live."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest, RestMapping, map_manifests
 from driftd.model.app import App
-from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.drift import Status, Verdict
+from driftd.model.report import Report
+from driftd.model.resource import Manifest, ResourceRef, Source
 from driftd.store.store import Store
 
 
@@ -21,9 +24,11 @@ class _Difference:
 
 
 class Inventory:
-    """The objects that earlier revisions declared.
+    """The objects that earlier revisions declared, and that may still be there.
 
-    Revisions mostly differ in little: each is stored as its difference from the current one, and rebased with it.
+    Those of applied revisions: these mostly differ in little, so each is stored as its difference from the current one,
+    and rebased with it. And those that the last report saw live, in this process or in the one before: of an app that
+    is only observed, no revision may ever be applied as a whole.
     """
 
     def __init__(self, app: App, view: ClusterView, store: Store) -> None:
@@ -35,11 +40,18 @@ class Inventory:
         self._applied: Sequence[str] | None = None
         self._differences: dict[str, _Difference] = {}
         self._no_longer_declared: tuple[MappedManifest, ...] = ()
+        self._last: Report | None = None
+        self._seen: dict[ResourceRef, Manifest] = {}
+
+    def observe(self, report: Report) -> None:
+        """Takes in what a scan found."""
+        self._last = report
 
     async def no_longer_declared(
         self, declared: RestMapping, current: str, applied: Sequence[str]
     ) -> tuple[MappedManifest, ...]:
-        """The latest manifest of each object that was applied before and is not `declared` now, if its kind is served.
+        """The latest manifest of each object that was applied, or seen live, before and is not `declared` now, if its
+        kind is served.
 
         `current` is the digest of the desired state, `applied` are those of applied ones, the latest first. A manifest
         without a namespace counts as declared if one of the same kind and name is declared in any namespace.
@@ -49,6 +61,7 @@ class Inventory:
             return self._no_longer_declared
         manifests = _by_digest(declared)
         if declared is not self._declared:
+            self._seen = await self._seen_live(declared)
             self._rebase(manifests)
         self._declared, self._current, self._applied = declared, current, None
         for digest in digests:
@@ -60,6 +73,21 @@ class Inventory:
         self._no_longer_declared = tuple([item for item in mapped if item.resource is not None])
         self._applied = digests
         return self._no_longer_declared
+
+    async def _seen_live(self, declared: RestMapping) -> dict[ResourceRef, Manifest]:
+        """A manifest, without its content, of each object that the last report did not find missing, and that is not
+        declared any more.
+        """
+        report = self._last or await self._store.last_report(self._app.name)
+        if report is None or report.cluster != self._view.name:
+            return {}
+        return {
+            verdict.ref: _without_content(verdict, verdict.source)
+            for verdict in report.verdicts
+            if verdict.ref not in declared.by_ref
+            and verdict.status is not Status.MISSING
+            and verdict.source is not None
+        }
 
     def _rebase(self, manifests: Mapping[bytes, Manifest]) -> None:
         """Makes all differences relative to `manifests` instead of what was declared before."""
@@ -83,18 +111,24 @@ class Inventory:
         """The manifests of earlier revisions, the latest first, whose objects the current one does not declare."""
         not_declared: dict[ResourceRef, Manifest] = {}
         names: set[tuple[str, str, str]] | None = None
-        for difference in self._differences.values():
-            for manifest in difference.only_earlier.values():
-                ref = manifest.ref
-                if ref in self._declared.by_ref:
+        applied = chain.from_iterable([difference.only_earlier.values() for difference in self._differences.values()])
+        for manifest in chain(applied, self._seen.values()):
+            ref = manifest.ref
+            if ref in self._declared.by_ref:
+                continue
+            if ref.namespace is None:
+                if names is None:
+                    names = {(other.group, other.kind, other.name) for other in self._declared.by_ref}
+                if (ref.group, ref.kind, ref.name) in names:
                     continue
-                if ref.namespace is None:
-                    if names is None:
-                        names = {(other.group, other.kind, other.name) for other in self._declared.by_ref}
-                    if (ref.group, ref.kind, ref.name) in names:
-                        continue
-                not_declared.setdefault(ref, manifest)
+            not_declared.setdefault(ref, manifest)
         return list(not_declared.values())
+
+
+def _without_content(verdict: Verdict, source: Source) -> Manifest:
+    ref = verdict.ref
+    metadata = {"name": ref.name} | ({"namespace": ref.namespace} if ref.namespace else {})
+    return Manifest.of({"apiVersion": verdict.api_version, "kind": ref.kind, "metadata": metadata}, source)
 
 
 def _by_digest(declared: RestMapping) -> dict[bytes, Manifest]:

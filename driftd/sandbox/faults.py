@@ -46,6 +46,10 @@ class Faults:
         """Answers the next `times` requests with 500."""
         self._rules.append(_Rule(verb, resource, lambda *_: internal(message), times))
 
+    def refuse(self, verb: str, resource: str, message: str) -> None:
+        """Refuses requests with 422 until `clear`, as a ValidatingAdmissionPolicy does."""
+        self._rules.append(_Rule(verb, resource, lambda *_: ApiError(422, "Invalid", message), None))
+
     def pause(self) -> None:
         """Blocks every request until `resume`."""
         self._running = self._running or asyncio.Event()

@@ -107,6 +107,8 @@ def _kind(value: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{word}`" for word in found["enum"])
     if "const" in found:
         return f"`{found['const']}`"
+    if found.get("type") == "boolean":
+        return "`true`, `false`"
     return "duration" if "1h30m" in value.get("examples", ()) else "text"
 
 
@@ -132,7 +134,7 @@ def _option(option: Any, context: Any) -> str:
 def _code(default: object) -> str:
     if default in (None, "", [], ()) or isinstance(default, dict):
         return ""
-    return f"`{default}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def _cell(text: str) -> str:

@@ -40,6 +40,9 @@ class History:
         own = {manifest.digest: manifest for manifest in self.revisions[name]}
         return tuple([manifest for key, manifest in own.items() if key not in others]), {*others} - own.keys()
 
+    async def last_report(self, _app: str) -> None:
+        return None
+
 
 class Cluster:
     """Serves ConfigMaps only."""

@@ -108,6 +108,8 @@ def _object(verdict: Verdict) -> str:
 def _details(verdict: Verdict) -> Iterator[str]:
     if verdict.error:
         yield fenced(visible(verdict.error).split("\n"))
+    if verdict.refused:
+        yield fenced([f"applying it would be refused: {visible(verdict.refused)}"])
     if verdict.behind:
         lag = verdict.behind
         then = describe.absolute(lag.revision.time)

@@ -81,6 +81,8 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
             for field in verdict.fields:
                 text = f"{name}: {describe.field_sentence(field)}"
                 yield _result(report, verdict, _CHANGES[field.change], text, field)
+            if verdict.error:
+                yield _result(report, verdict, str(Status.UNKNOWN), f"{name}: {visible(verdict.error)}", None)
         elif verdict.status not in (Status.IN_SYNC, Status.IGNORED):
             reason = visible(verdict.error) if verdict.error else describe.STATUS_MEANS.get(verdict.status, "drifted")
             yield _result(report, verdict, str(verdict.status), f"{name}: {reason}", None)

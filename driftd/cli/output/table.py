@@ -57,7 +57,7 @@ class _Layout:
     def reports(self, reports: Sequence[Report]) -> Iterator[Line]:
         spacious = True
         for index, report in enumerate(reports):
-            shown = [v for v in report.verdicts if self.show_all or v.status not in _QUIET]
+            shown = [v for v in report.verdicts if self.show_all or v.status not in _QUIET or v.refused]
             quiet = not shown and not report.error
             if index and not (quiet and not spacious):
                 yield Line(Text())
@@ -77,7 +77,7 @@ class _Layout:
             yield Line(Text())
         open_block = False
         for index, verdict in enumerate(shown):
-            block = bool(verdict.fields or verdict.error)
+            block = bool(verdict.fields or verdict.error or verdict.refused)
             if index and (block or open_block):
                 yield Line(Text())
             yield from self._object(verdict)
@@ -146,6 +146,8 @@ class _Layout:
         yield from self._with_right_part(left, describe.declared_at(verdict))
         if verdict.error:
             yield from self._error(verdict.error, 4)
+        if verdict.refused:
+            yield from self._error(f"applying it would be refused: {verdict.refused}", 4)
         if verdict.by:
             yield Line(Text(f"deleted by {describe.owner(verdict.by)}"), indent=4, hang=6)
         if verdict.behind:
