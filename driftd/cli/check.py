@@ -28,7 +28,7 @@ from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource
 from driftd.git.worktree import commit_worktree, uncommitted_files
 from driftd.model.app import App
-from driftd.model.errors import DriftdError, GitError
+from driftd.model.errors import DriftdError, GitError, describe_defect
 from driftd.model.report import Report
 from driftd.model.revision import Revision
 from driftd.model.text import plural
@@ -37,6 +37,9 @@ from driftd.process.garbage_collector import exclude_from_gc, gc_paused
 if TYPE_CHECKING:
     from driftd.config.settings import Config
     from driftd.live.cluster import ClusterView
+
+log = structlog.get_logger(__name__)
+
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +147,11 @@ async def _check(
                 if len(apps) == 1:
                     raise
                 reports.append(_failed_report(checked.app, revision, error))  # the other apps are checked all the same
+            except Exception as error:
+                if len(apps) == 1:
+                    raise
+                log.debug("app not checked", app=checked.app.name, exc_info=True)
+                reports.append(_failed_report(checked.app, revision, DriftdError(describe_defect(error))))
             finally:
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)

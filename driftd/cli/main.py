@@ -4,6 +4,7 @@
 
 import os
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from driftd import __version__
 from driftd.cli.output import Format
 from driftd.model.engine import Engine
-from driftd.model.errors import ConfigError, DriftdError
+from driftd.model.errors import ConfigError, DriftdError, describe_defect
 from driftd.process.exit import exit_immediately
 from driftd.process.garbage_collector import enable_gc_after_imports
 
@@ -55,9 +56,16 @@ def command() -> None:
 
 
 def main() -> None:
-    """The entry point: driftd's own errors are messages on stderr, never tracebacks."""
+    """The entry point: errors are messages on stderr, without a traceback unless `--debug` asks for it.
+
+    Whatever goes wrong ends with 2: a code of 1 would say that something differs.
+    """
     try:
         app(standalone_mode=True)
+    except SystemExit as end:
+        if end.code == 1 and not isinstance(end.__context__, typer.Exit):  # typer's own, for an abort or a closed pipe
+            sys.exit(2)
+        raise
     except ConfigError as error:
         for mistake in error.mistakes:
             print(mistake, file=sys.stderr)
@@ -67,6 +75,11 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001  an exit code of 1 would say that something differs
+        if "--debug" in sys.argv:
+            traceback.print_exception(error)
+        print(f"driftd: {describe_defect(error)}; --debug shows more", file=sys.stderr)
+        sys.exit(2)
 
 
 def _version(show: bool) -> None:

@@ -17,7 +17,7 @@ from driftd.daemon.timers import Timers
 from driftd.kube.cache import LiveCache, Timing
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
-from driftd.model.errors import DriftdError, StoreError
+from driftd.model.errors import DriftdError, StoreError, describe_defect
 from driftd.model.report import Report
 from driftd.process.garbage_collector import freeze_heap
 from driftd.process.supervisor import Supervisor
@@ -181,6 +181,11 @@ async def _add_app(at_work: Running, name: str) -> None:
         if at_work.unreachable.get(name) != str(error):
             log.error("app cannot be set up", app=name, error=str(error))  # noqa: TRY400  # the text says it all
         at_work.unreachable[name] = str(error)
+        return
+    except Exception as error:
+        # A defect of ours in what one app needs must not keep the others from being set up.
+        log.exception("setting up an app crashed", app=name)
+        at_work.unreachable[name] = describe_defect(error)
         return
     at_work.unreachable.pop(name, None)
     watches = at_work.watches.get(cluster)

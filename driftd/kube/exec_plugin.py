@@ -49,7 +49,7 @@ async def run_exec_plugin(
     command = str(spec["command"])
     if os.sep in command and not command.startswith(os.sep):
         command = str(user.folder / command)
-    variables = {str(item["name"]): str(item["value"]) for item in spec.get("env") or []}
+    variables = _variables(user, spec)
     stdout = await _run(
         [command, *(str(argument) for argument in spec.get("args") or [])],
         {**environ, **variables, "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(spec, cluster))},
@@ -58,6 +58,20 @@ async def run_exec_plugin(
         time_limit,
     )
     return _credential(stdout, str(spec["apiVersion"]), f"credential plugin {spec['command']!r}")
+
+
+def _variables(user: KubeconfigEntry, spec: Mapping[str, Any]) -> dict[str, str]:
+    """The `env` of the plugin. Raises: KubeError: it is no list of names and values, or an argument is no text."""
+    env, arguments = spec.get("env") or [], spec.get("args") or []
+    if not isinstance(env, list) or not all(isinstance(item, dict) and item.get("name") for item in env):
+        raise KubeError(f"kubeconfig user {user.name!r}: exec.env is a list of maps, each with a name and a value")
+    if not isinstance(arguments, list):
+        raise KubeError(f"kubeconfig user {user.name!r}: exec.args is not a list")
+    variables = {str(item["name"]): str(item.get("value") or "") for item in env}
+    texts = (str(spec["command"]), *map(str, arguments), *variables, *variables.values())
+    if any("\0" in text for text in texts) or any("=" in name for name in variables):
+        raise KubeError(f"kubeconfig user {user.name!r}: exec has a NUL character, or a variable's name with =, in it")
+    return variables
 
 
 def _exec_info(spec: Mapping[str, Any], cluster: KubeconfigEntry) -> dict[str, Any]:
@@ -120,10 +134,12 @@ def _credential(stdout: bytes, api_version: str, what: str) -> ExecCredential:
     )
     if token is None and (certificate is None or key is None):
         raise KubeError(f"{what} gave neither a token nor a client certificate with its key")
+    if not all(isinstance(value, str | None) for value in (token, certificate, key, status.get("expirationTimestamp"))):
+        raise KubeError(f"{what} gave a token, a certificate or a time that is no text")
     expires = status.get("expirationTimestamp")
     try:
         moment = datetime.fromisoformat(expires).timestamp() if expires else None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise KubeError(f"{what} gave an expirationTimestamp that is no RFC 3339 time") from error
     return ExecCredential(
         token=token.strip() if token else None,

@@ -5,12 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from driftd.model.errors import ConfigError
+
+_MAX_BYTES = 4 << 20
+_MAX_DEPTH = 40
+_MAX_NODES = 100_000
+"""Limits of a kubeconfig file: some have hundreds of clusters, each with a certificate."""
+
+_TEXT: tuple[type, ...] = (str, int, float, date)
+"""YAML reads a token of digits as a number, and one like a date as a date."""
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        (
+            *("server", "proxy-url", "tls-server-name", "certificate-authority", "certificate-authority-data"),
+            *("client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "tokenFile"),
+            *("username", "password", "as", "as-uid", "namespace", "cluster", "user"),
+        ),
+        _TEXT,
+    ),
+    **dict.fromkeys(("insecure-skip-tls-verify", "disable-compression"), (bool,)),
+    **dict.fromkeys(("as-groups", "extensions"), (list,)),
+    **dict.fromkeys(("as-user-extra", "exec", "auth-provider"), (dict,)),
+}
+_TYPE_NAMES: Mapping[tuple[type, ...], str] = {
+    _TEXT: "text",
+    (bool,): "true or false",
+    (list,): "a list",
+    (dict,): "a map",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +132,30 @@ def load_context(files: Sequence[Path], context_name: str | None) -> Context:
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML without what only an attack has in a kubeconfig: nesting, and merges that multiply."""
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise yaml.YAMLError("nested too deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MAX_NODES:
+            raise yaml.YAMLError("merges too much")
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = yaml.safe_load(path.read_bytes())
+        document = _parsed(path.read_bytes())
     except OSError as error:
         raise _error(str(path), f"kubeconfig {path} cannot be read: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -112,10 +163,32 @@ def _read(path: Path) -> Mapping[str, Any]:
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         # from None: PyYAML's message quotes the surrounding lines, which may contain a token.
         raise _error(str(path), f"kubeconfig {path}{place} is not YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise _error(str(path), f"kubeconfig {path} is not YAML") from None
+    except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, RecursionError):
+        # PyYAML raises any of these for scalars that it takes for a number or a date.
+        raise _error(str(path), f"kubeconfig {path} is not YAML that a kubeconfig can be written in") from None
     if not isinstance(document, dict):
         raise _error(str(path), f"kubeconfig {path} is empty, or not a map")
+    return document
+
+
+def _parsed(data: bytes) -> Any:
+    """Raises: yaml.YAMLError: it is no YAML, or of a shape that no kubeconfig has; what PyYAML raises besides."""
+    if len(data) > _MAX_BYTES:
+        raise yaml.YAMLError("too large")
+    loader = _Loader(data)
+    try:
+        document = loader.get_single_data()
+    finally:
+        loader.dispose()
+    nodes = [(document, 0)]
+    for seen in count():
+        if not nodes:
+            return document
+        value, depth = nodes.pop()
+        if seen > _MAX_NODES or depth > _MAX_DEPTH:  # aliases may repeat a value, or hold themselves
+            raise yaml.YAMLError("holds itself, or too much")
+        below = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else ()
+        nodes += [(item, depth + 1) for item in below]
     return document
 
 
@@ -129,8 +202,19 @@ def _entries(documents: Sequence[tuple[Path, Mapping[str, Any]]], section: str, 
             fields = (item.get(key) or {}) if isinstance(item, dict) else None
             if not isinstance(fields, dict) or not item.get("name"):
                 raise _error(str(path), f"kubeconfig {path}: {section}[{index}] needs a name and a map {key!r}")
-            entries.setdefault(str(item["name"]), KubeconfigEntry(str(item["name"]), fields, path.absolute().parent))
+            name = str(item["name"])
+            _check_types(path, section, name, fields)
+            entries.setdefault(name, KubeconfigEntry(name, fields, path.absolute().parent))
     return entries
+
+
+def _check_types(path: Path, section: str, name: str, fields: Mapping[str, Any]) -> None:
+    """Raises: ConfigError: a field has another type than kubectl reads: it would mean another identity, or none."""
+    for key, value in fields.items():
+        expected = _TYPES.get(key)
+        if expected is None or value is None or isinstance(value, expected):
+            continue
+        raise _error(str(path), f"kubeconfig {path}: {section} {name!r}: {key} is not {_TYPE_NAMES[expected]}")
 
 
 def _error(file: str, mistake: str) -> ConfigError:

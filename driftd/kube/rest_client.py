@@ -134,7 +134,7 @@ class Cluster:
                     failure.retry_after = retry_after(response.headers.get("Retry-After"))
                     raise failure
                 yield response.content
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._connection_error(error) from error
 
     async def _attempt(
@@ -152,7 +152,7 @@ class Cluster:
         try:
             async with self._session.exchange(method, target, headers, data, timeouts) as response:
                 payload = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             unreachable = self._connection_error(error)
             if retry_safe and is_broken_connection(error):
                 raise Retryable(unreachable, attempts=_MAX_ATTEMPTS) from error

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from yarl import URL
+
 from driftd.kube.exec_plugin import ExecCredential, run_exec_plugin
 from driftd.kube.kubeconfig import ClusterAccess, Context, KubeconfigEntry, default_files, load_context
-from driftd.model.errors import ConfigError, KubeError
+from driftd.model.errors import ConfigError, DriftdError, KubeError
 
 if TYPE_CHECKING:
     from driftd.kube.auth_provider import AuthProvider
@@ -98,6 +100,17 @@ class RestConfigLoader:
         access = self._access
         if access.kubeconfig is None and access.context is None and self._in_cluster():
             return await asyncio.to_thread(self._as_service_account)
+        try:
+            return await self._from_kubeconfig()
+        except DriftdError:
+            raise
+        except Exception as error:  # noqa: BLE001  it may hold anything anywhere, and is one cluster's trouble
+            file = str(access.kubeconfig or self._environ.get("KUBECONFIG") or "~/.kube/config")
+            # from None: the original error may quote a credential.
+            message = f"kubeconfig {file} cannot be used: something in it has a wrong type ({type(error).__name__})"
+            raise ConfigError(file, [message]) from None
+
+    async def _from_kubeconfig(self) -> RestConfig:
         context = await asyncio.to_thread(self._context)
         user, cluster = context.user, context.cluster
         expires = None
@@ -183,13 +196,12 @@ def _from_context(
     cluster, user = context.cluster, context.user
     fields = cluster.fields
     server = str(fields["server"]).rstrip("/")
-    if not server.startswith(("https://", "http://")):
+    if not _is_http(server):
         raise ConfigError(str(context.file), [f"{context.origin}: server {server!r} is not an http(s) URL"])
     proxy = fields.get("proxy-url")
-    if proxy and not str(proxy).startswith(("http://", "https://")):
-        raise ConfigError(
-            context.origin, [f"{context.origin}: proxy-url must be http or https (socks is not supported)"]
-        )
+    if proxy and not _is_http(str(proxy)):
+        message = f"{context.origin}: proxy-url must be an http or https address (socks is not supported)"
+        raise ConfigError(str(context.file), [message])
     try:
         ca = _pem(cluster, "certificate-authority")
         certificate = credential.certificate if credential else None
@@ -204,25 +216,38 @@ def _from_context(
         raise ConfigError(str(context.file), [f"{context.origin}: a …-data field is not base64"]) from None
     if (certificate is None) != (key is None):
         raise ConfigError(str(context.file), [f"{context.origin}: a client certificate needs its key, and the key it"])
-    if bearer and not bearer.isprintable():
+    if bearer and not (bearer.isprintable() and bearer.isascii()):
         raise ConfigError(str(context.file), [f"{context.origin}: the token has a line break or the like in it"])
+    impersonation = tuple(_impersonation(user))
+    if not all(value.isprintable() for _, value in impersonation):
+        raise ConfigError(str(context.file), [f"{context.origin}: an `as` field has a line break or the like in it"])
     return RestConfig(
         context=context.name,
         server=server,
         origin=f"{context.origin}, user {user.name!r}",
         namespace=context.namespace,
-        headers=((("Authorization", bearer),) if bearer else ()) + tuple(_impersonation(user)),
+        headers=((("Authorization", bearer),) if bearer else ()) + impersonation,
         tls=TlsConfig(
             ca=ca,
             certificate=certificate,
             key=key,
             verify=not fields.get("insecure-skip-tls-verify"),
-            server_name=fields.get("tls-server-name") or None,
+            server_name=str(fields["tls-server-name"]) if fields.get("tls-server-name") else None,
         ),
         proxy=str(proxy) if proxy else None,
         compress=not fields.get("disable-compression", not proxy and _is_loopback(server)),
         renew_at=time.monotonic() + (_renew_after(expires) if credential else _RELOAD_SECONDS),
     )
+
+
+def _is_http(address: str) -> bool:
+    """Whether it is an http(s) URL with a host, and with a port that there can be."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port, URL(address, encoded=True)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isprintable() and " " not in address
 
 
 def _is_loopback(server: str) -> bool:
@@ -267,4 +292,4 @@ def _impersonation(user: KubeconfigEntry) -> Iterator[tuple[str, str]]:
         yield "Impersonate-Group", str(group)
     for key, values in (user.fields.get("as-user-extra") or {}).items():
         for value in values:
-            yield f"Impersonate-Extra-{quote(key, safe='')}", str(value)
+            yield f"Impersonate-Extra-{quote(str(key), safe='')}", str(value)

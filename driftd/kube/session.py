@@ -16,6 +16,7 @@ from yarl import URL
 
 from driftd.kube.rest_config import RestConfig, RestConfigLoader, TlsConfig
 from driftd.model.errors import DriftdError, KubeError
+from driftd.process.environment_proxy import environment_proxy
 
 _READ_BUFFER_BYTES = 2**18
 """A watch event may be megabytes long: aiohttp's default of 64 KB would pause the reader again and again."""
@@ -134,7 +135,7 @@ class Session:
             headers=all_headers,
             data=BytesIO(data) if data is not None and len(data) > _LARGE_BODY_BYTES else data,
             timeout=timeouts,
-            proxy=config.proxy,
+            proxy=config.proxy or environment_proxy(config.server),
             allow_redirects=False,  # an API server has no reason to send our credentials elsewhere
             **options,
         )
@@ -188,7 +189,6 @@ class Session:
             # No limit: `Cluster` limits requests, and watches are not limited.
             connector=aiohttp.TCPConnector(ssl=context, limit=0),
             headers=headers,
-            trust_env=True,
             read_bufsize=_READ_BUFFER_BYTES,
             cookie_jar=aiohttp.DummyCookieJar(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 
@@ -18,6 +19,15 @@ def _rebuild(kind: type[DriftdError], args: tuple[Any, ...], attributes: dict[st
     error.args = args
     error.__dict__.update(attributes)
     return error
+
+
+def describe_defect(error: BaseException) -> str:
+    """A sentence about an error that nobody foresaw: its type and place. Its text may quote anything, also a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next((frame for frame in reversed(frames) if "/driftd/" in frame.filename), None)
+    place = f" at driftd/{own.filename.rpartition('/driftd/')[2]}:{own.lineno}" if own is not None else ""
+    what = f"{type(error).__name__}: {error.strerror}" if isinstance(error, OSError) else type(error).__name__
+    return f"an unexpected error ({what}){place}"
 
 
 class ConfigError(DriftdError):

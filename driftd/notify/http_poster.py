@@ -11,6 +11,7 @@ import aiohttp
 
 from driftd.model.backoff import parse_retry_after
 from driftd.model.errors import NotifyError
+from driftd.process.environment_proxy import environment_proxy
 
 TIMEOUT = 10.0
 """Seconds for one request, from connecting to the headers of the response."""
@@ -71,7 +72,9 @@ class HttpPoster:
         Raises: NotifyError: no response, or a redirect.
         """
         try:
-            response = await self._open().post(url, data=body, headers=headers, allow_redirects=False)
+            response = await self._open().post(
+                url, data=body, headers=headers, allow_redirects=False, proxy=environment_proxy(url)
+            )
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise NotifyError(f"{target}: its address is not a URL") from None  # the original error contains it
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
@@ -92,11 +95,10 @@ class HttpPoster:
             await self._session.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        """The session, created on first use, with the proxies of the environment."""
+        """The session, created on first use. It takes no login from a `.netrc`, and so no proxy by itself."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT),
-                trust_env=True,
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,  # a small body could become a large one
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,41 @@ def test_the_schema_is_json_schema_on_standard_output() -> None:
     done = run("config", "schema")
     assert done.returncode == 0
     assert "apps" in json.loads(done.stdout)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        ("KeyError('canary')", 2),
+        ("RecursionError()", 2),
+        ("OSError(28, 'No space left on device')", 2),
+        ("EOFError()", 2),
+        ("BrokenPipeError(32, 'Broken pipe')", 2),
+        ("KeyboardInterrupt()", 130),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_nobody_has_foreseen_is_one_sentence_and_never_exit_code_1(raised: str, code: int, debug: bool) -> None:
+    """1 says that something differs. With --debug there is the traceback as well."""
+    script = (
+        "import sys, driftd.cli.main as cli\n"
+        f"def broken(**_): raise {raised}\n"
+        "cli._logs = broken\n"
+        f"sys.argv = ['driftd', 'check', '--repo', '.'{', ' + repr('--debug') if debug else ''}]\n"
+        "cli.command()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    if raised.startswith(("Key", "Recursion", "OSError")) and code == 2:
+        assert ("Traceback" in done.stderr) is debug
+        assert done.stderr.splitlines()[-1].startswith("driftd: an unexpected error (")
+        assert debug or "canary" not in done.stderr
+
+
+def test_output_that_cannot_be_written_is_no_success() -> None:
+    """The disk is full: whoever reads the file must not take it for the whole report."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "driftd", "config", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2

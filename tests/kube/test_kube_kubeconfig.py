@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from driftd.kube.kubeconfig import default_files, load_context
-from driftd.model.errors import ConfigError
+from driftd.kube.kubeconfig import ClusterAccess, default_files, load_context
+from driftd.kube.rest_client import Cluster
+from driftd.model.errors import ConfigError, DriftdError
 
 
 def write(file: Path, **parts: Any) -> Path:
@@ -103,3 +109,92 @@ def test_the_error_for_an_unreadable_kubeconfig_names_the_file(tmp_path: Path) -
     """No traceback, but the file's name and the reason."""
     with pytest.raises(ConfigError, match=r"nowhere cannot be read: No such file"):
         load_context([tmp_path / "nowhere"], None)
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates() | st.binary(max_size=4)
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=4), below, max_size=3)
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("server", "proxy-url", "tls-server-name", "certificate-authority-data", "insecure-skip-tls-verify"),
+            *("disable-compression", "extensions", "token", "tokenFile", "username", "password", "as", "as-uid"),
+            *("as-groups", "as-user-extra", "client-certificate", "client-key-data", "namespace", "cluster", "user"),
+        ]
+    ),
+    ANYTHING | st.sampled_from(["https://localhost:99999", "https://[::1", "http://a\nb", "test", "https://:1"]),
+)
+EXEC = st.dictionaries(st.sampled_from(["command", "apiVersion", "args", "env", "installHint"]), ANYTHING)
+
+
+async def error_of(file: Path) -> str | None:
+    """The error of loading a configuration and preparing a connection, or None."""
+    try:
+        cluster = await Cluster.connect(ClusterAccess("test", file), environ={})
+    except DriftdError as error:
+        return str(error)
+    await cluster.close()
+    return None
+
+
+@given(FIELDS, FIELDS, FIELDS, st.none() | EXEC, st.booleans())
+@settings(max_examples=50)
+def test_whatever_a_kubeconfig_holds_is_an_error_that_names_the_file(
+    cluster: dict[str, Any], user: dict[str, Any], in_context: dict[str, Any], exec_: Any, valid: bool
+) -> None:
+    """Wrong types anywhere are one cluster's trouble, and no traceback."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "config")
+        plugin = {"exec": {**exec_, "command": "/does/not/exist"}} if exec_ is not None else {}
+        file.write_text(
+            yaml.safe_dump(
+                {
+                    "current-context": "test",
+                    "contexts": [{"name": "test", "context": {**in_context, "cluster": "test", "user": "test"}}],
+                    "clusters": [{"name": "test", "cluster": {**cluster} | ({"server": "https://h"} if valid else {})}],
+                    "users": [{"name": "test", "user": {**user, **plugin}}],
+                }
+            )
+        )
+        error = asyncio.run(error_of(file))
+        assert error is None or str(file) in error or "kubeconfig user 'test'" in error
+
+
+@given(ANYTHING)
+def test_any_document_in_place_of_a_kubeconfig_is_an_error(document: Any) -> None:
+    """A list, a number, a map of other things."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "config")
+        file.write_text(yaml.safe_dump(document))
+        assert str(file) in str(asyncio.run(error_of(file)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 30_000,
+        "a: " * 30_000,
+        "- " * 30_000,
+        "&a [*a]",
+        "clusters: &a [*a]\ncontexts: *a",
+        "contexts: [{name: 2026-99-99}]",
+        "contexts: [{name: " + "9" * 5000 + "}]",
+        "".join(
+            f"m{i}: &m{i} {{<<: [{', '.join([f'*m{i - 1}'] * 9)}]}}\n" if i else "m0: &m0 {k: v}\n" for i in range(9)
+        ),
+        "".join(f"m{i}: &m{i} [{', '.join([f'*m{i - 1}'] * 9)}]\n" if i else "m0: &m0 [v]\n" for i in range(9)),
+        "\x00",
+        "? {a: b}\n: c",
+        "!!python/object/apply:os.system [ls]",
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_hostile_kubeconfig_is_an_error_at_once(tmp_path: Path, text: str) -> None:
+    """Nested, cyclic, multiplied, or of what PyYAML has no exception of its own for."""
+    file = tmp_path / "config"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(file))):
+        load_context([file], None)

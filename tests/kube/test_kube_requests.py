@@ -221,3 +221,33 @@ async def test_concurrent_requests_are_limited(api: ScriptedApi, tmp_path: Path)
     await asyncio.gather(*(cluster.request("GET", "/x") for _ in range(20)))
     assert most == 3
     await cluster.close()
+
+
+async def test_a_netrc_is_never_used(api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is its password sent to the API server, nor does its default entry break a kubeconfig with a token."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.on("GET", "/x", data({}))
+    for user in ({}, {"token": "mine"}):
+        cluster = await Cluster.connect(ClusterAccess("shop", kubeconfig(tmp_path, api.url, user)))
+        await cluster.request("GET", "/x")
+        await cluster.close()
+    assert [seen.headers.get("Authorization") for seen in api.seen] == [None, "Bearer mine"]
+
+
+async def test_the_proxy_of_the_environment_is_used_unless_no_proxy_names_the_host(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by every other program on the machine."""
+    api.on("GET", "/x", data({}))
+    file = kubeconfig(tmp_path, "http://cluster.example.com:6443")
+    monkeypatch.setenv("http_proxy", api.url)
+    cluster = await Cluster.connect(ClusterAccess("shop", file))
+    await cluster.request("GET", "/x")
+    assert api.seen[-1].headers["Host"] == "cluster.example.com:6443"
+    monkeypatch.setenv("no_proxy", "cluster.example.com")
+    with pytest.raises(ClusterUnreachable):
+        await cluster.request("GET", "/x", timeout=2)
+    await cluster.close()

@@ -120,3 +120,15 @@ async def test_connection_errors_are_retried_without_showing_the_url(receiver, m
         assert not caught.value.permanent
         assert "canary" not in str(caught.value)
     assert "/etc/driftd/secret" in str(caught.value)
+
+
+async def test_a_password_of_a_netrc_is_not_sent(receiver, tmp_path, monkeypatch):
+    """The receiver gets the signature that it knows, and nothing of the machine that driftd runs on."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    sender = channel(receiver)
+    await sender.send(world.notification_of(world.OPENED), None)
+    await sender.close()
+    assert "Authorization" not in receiver.requests[0].headers
