@@ -12,7 +12,7 @@ from driftd.model.text import has_control_character
 
 _MAX_SYMLINKS = 40
 SYMLINK_MODE = 0o120000
-_SUBMODULE_MODE = 0o160000
+SUBMODULE_MODE = 0o160000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,6 @@ def resolve_path(git: GitRunner, sha: str, path: str) -> ResolvedPath:
 def _resolved_entry(path: str, entry: TreeEntry | None) -> ResolvedPath:
     if entry is None:
         raise PathNotFound(f"there is no {path} in this revision")
-    if entry.mode == _SUBMODULE_MODE:
+    if entry.mode == SUBMODULE_MODE:
         raise PathNotFound(f"{path} is a submodule: driftd does not fetch those")
     return ResolvedPath(entry.path, entry.kind, entry.oid, entry.mode)

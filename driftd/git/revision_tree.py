@@ -13,7 +13,7 @@ from driftd.git.deadline import Deadline
 from driftd.git.errors import CommandFailed
 from driftd.git.export import export_entries
 from driftd.git.mirror_folder import MirrorFolder
-from driftd.git.paths import SYMLINK_MODE, TreeEntry, normalize_path, parse_ls_tree, resolve_path
+from driftd.git.paths import SUBMODULE_MODE, SYMLINK_MODE, TreeEntry, normalize_path, parse_ls_tree, resolve_path
 from driftd.git.runner import GitRunner, NoRepository, OutputTooLarge, open_repository
 from driftd.model.errors import GitError, PathNotFound
 
@@ -27,6 +27,8 @@ _UNREADABLE_KINDS = {
     "notdir": "a link through something that is no folder",
     "tree": "a folder",
 }
+_LINKS = {**_UNREADABLE_KINDS, "tree": "a link to a folder"}
+_UNREADABLE_MODES = (b"120000 ", b"160000 ")
 
 
 class MirrorDamaged(GitError):
@@ -103,6 +105,32 @@ class RevisionTree:
             if target or entry.mode != SYMLINK_MODE:
                 self._blobs[entry.path] = blob
         return sorted(files, key=lambda file: file.path)
+
+    def unreadable(self, under: str | None = None) -> dict[str, str]:
+        """What a folder has besides files that can be read, and what each is: submodules, and links to no file.
+
+        Raises: PathNotFound.
+        """
+        with self._open() as git:
+            path = self.path if under is None else normalize_path(under)
+            listing = self._listing if path == self.path else None
+            if listing is None:
+                resolved = resolve_path(git, self.sha, path)
+                path = resolved.path
+                listing = _listing(git, resolved.oid) if resolved.kind == "tree" else b""
+            if not any(listing.startswith(mode) or b"\0" + mode in listing for mode in _UNREADABLE_MODES):
+                return {}
+            prefix = f"{path}/" if path else ""
+            entries = parse_ls_tree(listing)
+            found = {
+                f"{prefix}{entry.path}": "a submodule, which driftd does not fetch"
+                for entry in entries
+                if entry.mode == SUBMODULE_MODE
+            }
+            for info in _follow_symlinks(git, self.sha, _symlinks(_blobs_below(path, entries))):
+                if info.kind != "blob":
+                    found[info.name.removeprefix(f"{self.sha}:")] = _LINKS.get(info.kind, f"a link to a {info.kind}")
+        return found
 
     def read(self, files: Iterable[str]) -> dict[str, bytes]:
         """The contents of files by path, anywhere in the repository. Symlinks in it are followed.

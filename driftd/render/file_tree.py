@@ -36,6 +36,9 @@ class FileTree(Protocol):
     def files(self, under: str | None = None) -> Sequence[TreeFile]:
         """The files in a folder and below it, or the one file at that path; by default those of the app."""
 
+    def unreadable(self, under: str | None = None) -> Mapping[str, str]:
+        """What a folder has besides files that can be read, and what each is: submodules, and links to no file."""
+
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         """The contents of files by path. Raises: PathNotFound."""
 
@@ -71,6 +74,10 @@ class TracedTree:
         if prefix not in self._listed:
             self._listed += (prefix,)
         return self._tree.files(under)
+
+    def unreadable(self, under: str | None = None) -> Mapping[str, str]:
+        self._paths.add(self.path if under is None else under)
+        return self._tree.unreadable(under)
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         paths = list(files)
@@ -117,6 +124,16 @@ class FolderTree:
         start = self._inside(self.path if under is None else under)
         paths = [start] if start.is_file() else sorted(start.rglob("*"))
         return [self._file(path) for path in paths if self._is_content(path)]
+
+    def unreadable(self, under: str | None = None) -> Mapping[str, str]:
+        found = {}
+        for file in self.files(under):
+            path = self.root / file.path
+            if not self._is_inside(path):
+                found[file.path] = "a link that leads out of the repository"
+            elif not path.is_file():
+                found[file.path] = "a link to a folder" if path.is_dir() else "a link that leads nowhere"
+        return found
 
     def read(self, files: Iterable[str]) -> Mapping[str, bytes]:
         contents = {}

@@ -45,6 +45,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         root = bench.repository
         tree.export(root, under=folder)
         require_local_schemas(root, folder)
+        _require_complete(tree, root, folder)
         values = [_values_file(tree, root, folder, file) for file in options.values_files]
         command = [program, "template", "--include-crds", "--skip-tests", "--no-hooks"]
         command += [f"--namespace={options.namespace}"]
@@ -57,6 +58,19 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         except tool.ToolFailed as error:
             raise _render_error(str(error), root, folder) from None  # its text may quote values
         return _parse_output(output, root, folder)
+
+
+def _require_complete(tree: FileTree, root: Path, folder: str) -> None:
+    """Raises: RenderError: a submodule, or what a link leads to, is not in the exported chart.
+
+    Helm would not see it, and render the chart without it.
+    """
+    missing = {path: what for path, what in tree.unreadable(folder).items() if not (root / path).exists()}
+    dangling = [link for link in (root / folder).rglob("*") if link.is_symlink() and not link.exists()]
+    for link in dangling:
+        missing.setdefault(str(link.relative_to(root)), "a link to what is not in the chart's folder")
+    for path, what in sorted(missing.items()):
+        raise RenderError(f"{what}: the chart would be rendered without it", file=path)
 
 
 def _values_file(tree: FileTree, root: Path, folder: str, file: str) -> Path:

@@ -37,12 +37,16 @@ def render(
     Parsed are `*.yaml`, `*.yml` and `*.json` files (and, where the tree's path is a file, that one whatever its name),
     except for hidden files and folders and those that a `.driftdignore` in, below or above the folder excludes.
 
+    What may hold manifests and cannot be looked into is an error, unless it is excluded: a submodule, a link to a
+    folder, out of the repository or to nothing.
+
     A subfolder with a kustomization file is built by Kustomize instead of being parsed, as in Flux. One with a
     Chart.yaml is an error: a chart needs a release name and values, so it has to be an app of its own or be excluded.
 
     Raises: RenderError: there is no file to parse, and `options` do not allow that.
     """
     by_path = {file.path: file for file in files}
+    closed: list[RenderError] = []
     if list(by_path) == [tree.path]:
         paths, builds = [tree.path], dict[str, str]()
     else:
@@ -51,12 +55,18 @@ def render(
         kept = sorted(path for path in by_path if not rules.ignores(path))
         builds = _find_builds(kept, base)
         paths = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
-    if not paths and not builds and not options.allow_empty:
+        closed = [
+            RenderError(f"{what}: what is in it cannot be read; leave it out by a {IGNORE_FILE} file", file=path)
+            for path, what in sorted(tree.unreadable(tree.path).items())
+            if path not in paths and not rules.ignores(path) and not _is_below(path, builds)
+        ]
+    if not paths and not builds and not closed and not options.allow_empty:
         raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
     parts, unreadable = _read_files(tree, [by_path[path] for path in paths], parser)
     parts |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
     ordered = [parts[path] for path in sorted(parts)]
-    return (RenderedPart(errors=tuple(unreadable)), *ordered) if unreadable else tuple(ordered)
+    errors = (*unreadable, *closed)
+    return (RenderedPart(errors=errors), *ordered) if errors else tuple(ordered)
 
 
 def _read_files(

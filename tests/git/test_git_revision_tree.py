@@ -128,6 +128,23 @@ async def test_other_links_are_listed_but_never_followed(
         assert file.resolve().is_relative_to((tmp_path / "export").resolve())
 
 
+async def test_submodules_and_links_to_no_file_are_told(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """A listing of files passes over them; whoever reads a folder has to know that there is more."""
+    repo.write({"base/x.yaml": "x"}).link("apps/web/more", "../../base").link("apps/web/file", "deploy.yaml")
+    repo.link("apps/web/nowhere", "missing").link("apps/web/out", "../../../..").commit()
+    repo.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},apps/web/vendor")
+    repo.git("commit", "--quiet", "-m", "Add a submodule")
+    tree = await tree_of(mirror, "apps/web")
+    expected = {
+        "apps/web/vendor": "a submodule, which driftd does not fetch",
+        "apps/web/more": "a link to a folder",
+        "apps/web/nowhere": "a link that leads nowhere",
+        "apps/web/out": "a link that leads out of the repository",
+    }
+    assert tree.unreadable() == tree.without_listing().unreadable() == expected
+    assert tree.unreadable("base") == {}
+
+
 async def test_an_app_folder_that_is_a_link_out_is_refused(mirror: MirrorMaker, repo: GitRepo) -> None:
     """As a whole, and on the way."""
     repo.link("apps/out", "/etc").link("apps/up", "../..").link("apps/loop", "loop").commit()

@@ -141,6 +141,20 @@ def test_a_chart_is_rendered_for_the_configured_cluster(tmp_path: Path, programs
     assert config_map.body["data"] == {"kube": "v1.31.4", "monitors": "true", "seen": "0"}
 
 
+@pytest.mark.parametrize("name", ["templates/more.yaml", "values.yaml", "charts/lib"])
+def test_a_chart_with_a_link_out_of_it_is_an_error(tmp_path: Path, programs: RenderOptions, name: str) -> None:
+    """Helm would be given the chart without it, and render less than Git declares."""
+    link = tmp_path / "charts/web" / name
+    source = tree(tmp_path, "charts/web", CHART)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    for target in ("../../../../../outside", "nowhere"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        [error] = render(source, programs).errors
+        assert error.file == f"charts/web/{name}"
+        assert "would be rendered without it" in str(error)
+
+
 def test_a_packed_dependency_is_used_and_named(tmp_path: Path, programs: RenderOptions) -> None:
     """A chart in charts/ may be a folder or an archive; the archive is the source of its objects then."""
     dependencies = "dependencies: [{name: db, version: 1.0.0}, {name: cache, version: 1.0.0}]\n"

@@ -233,6 +233,25 @@ def test_links_out_of_the_repository_are_errors(tmp_path: Path) -> None:
     assert all(str(e).endswith("leads out of the repository") for e in rendering.errors)
 
 
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("../shared", "a link to a folder"), ("nowhere", "a link that leads nowhere"), ("../..", "leads out")],
+)
+def test_a_link_that_may_hold_manifests_is_an_error_unless_it_is_left_out(
+    tmp_path: Path, target: str, says: str
+) -> None:
+    """What is behind it would be passed over without a word."""
+    write(tmp_path, {"repo/shared/a.yaml": config_map("a"), "repo/app/b.yaml": config_map("b")})
+    (tmp_path / "repo/app/more").symlink_to(target)
+    rendering = render(FolderTree(tmp_path / "repo", "app"), RenderOptions())
+    assert [m.ref.name for m in rendering.manifests] == ["b"]
+    [error] = rendering.errors
+    assert error.file == "app/more"
+    assert says in str(error)
+    write(tmp_path, {"repo/app/.driftdignore": "more\n"})
+    assert render(FolderTree(tmp_path / "repo", "app"), RenderOptions()).errors == ()
+
+
 def test_a_chart_among_plain_files_is_an_error(tmp_path: Path) -> None:
     """Nobody can guess its values; the other files are still read, and its templates are not read as manifests."""
     files = {
