@@ -203,7 +203,7 @@ def rollback(
 ) -> None:
     """Applies an earlier revision of an app and holds it there.
 
-    The hold ends when what Git declares changes, or with `driftd sync --release`.
+    The hold ends when what Git declares changes, or with `driftd sync APP --release`.
     """
     _logs(debug=debug)
     from driftd.cli.operate import run_rollback
