@@ -175,7 +175,7 @@ async def test_a_410_of_one_scope_lists_no_other_one(api: ScriptedApi, world: Wo
     """Only the expired scope is listed again."""
     secrets = "/api/v1/namespaces/shop/secrets"
     api.on("GET", ALL, listing(5))
-    api.on("GET", secrets, listing(5))
+    api.on("GET", secrets, listing(5, of=SECRETS))
     api.on("watch GET", ALL, lines(too_old()), api.hold())
     api.on("watch GET", secrets, api.hold())
     await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])

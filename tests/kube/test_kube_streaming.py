@@ -108,9 +108,9 @@ async def test_changes_during_the_initial_events_are_applied(api: ScriptedApi, w
 async def test_a_server_without_streaming_lists_is_read_by_pages(api: ScriptedApi, world: World) -> None:
     """Its first refusal applies to all of its kinds."""
     secrets = "/api/v1/namespaces/shop/secrets"
-    for path in (ALL, secrets):
+    for path, kind in ((ALL, CONFIG_MAPS), (secrets, SECRETS)):
         api.on("stream GET", path, not_offered)
-        api.on("GET", path, listing(5, config_map("a", 3)))
+        api.on("GET", path, listing(5, config_map("a", 3), of=kind))
         api.on("watch GET", path, api.hold())
     await world.cache.watch_scopes([SHOP])
     await world.cache.watch_scopes([SHOP, (SECRETS, "shop")])
