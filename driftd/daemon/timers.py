@@ -1,18 +1,16 @@
-"""The timers: fetches of sources and full passes over apps at intervals, by the monotonic clock."""
+"""The timers: fetches of sources and full passes over apps at intervals."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from driftd.process.supervisor import Supervisor
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 Fetch = Callable[[str], Awaitable[float | None]]
-"""Fetches a source. Returns: the seconds until the next attempt after a failure, None if it went well."""
-
 RequestPass = Callable[[str], None]
 
 _JITTER = 0.1
@@ -20,75 +18,59 @@ _JITTER = 0.1
 
 
 class Timers:
-    """Timers of one daemon. Somebody who sets the clock neither stops them nor makes them run all at once."""
+    """Timers of one daemon. Missed runs (a suspended machine, a stall) run once as soon as possible."""
 
-    def __init__(self, fetch: Fetch, request_pass: RequestPass, supervisor: Supervisor) -> None:
+    def __init__(self, fetch: Fetch, request_pass: RequestPass) -> None:
         self._fetch = fetch
         self._request_pass = request_pass
-        self._supervisor = supervisor
-        self._sources: dict[str, _SourceTimer] = {}
-        self._apps: dict[str, timedelta] = {}
-        self._handles: dict[str, asyncio.TimerHandle] = {}
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+        )
 
     def every_source(self, name: str, interval: timedelta) -> None:
         """Fetches a source at once and then at its interval; after a failure, when the fetch asks for a retry."""
-        self._sources[name] = _SourceTimer(name, interval, self._fetch)
+        self._scheduler.add_job(
+            self._run_fetch, _jittered(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
+        )
 
     def every_app(self, name: str, interval: timedelta) -> None:
         """Requests a pass over an app at its interval."""
-        self._apps[name] = interval
+        self._scheduler.add_job(self._run_request, _jittered(interval), args=[name], id=f"app/{name}")
 
     def fetch_now(self) -> None:
-        """Fetches every source as soon as possible, and then at its interval again."""
-        for timer in self._sources.values():
-            timer.wakeup.set()
+        """Fetches every source as soon as possible, in addition to its interval."""
+        for job in self._scheduler.get_jobs():
+            if job.id.startswith("source/"):
+                job.modify(next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
-        for name in self._apps:
-            self._await_interval(name)
-        for name, timer in self._sources.items():
-            self._supervisor.start(_task_name(name), timer.run)
+        self._scheduler.start()
 
-    async def stop(self) -> None:
-        """Ends them, and the fetches that are under way."""
-        for handle in self._handles.values():
-            handle.cancel()
-        if self._sources:
-            await self._supervisor.stop(*map(_task_name, self._sources))
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
-    def _await_interval(self, app: str) -> None:
-        seconds = _jittered(self._apps[app])
-        self._handles[app] = asyncio.get_running_loop().call_later(seconds, self._request, app)
+    async def _run_fetch(self, name: str) -> None:
+        try:
+            retry_after = await self._fetch(name)
+        except asyncio.CancelledError:
+            if self._scheduler.running:
+                raise
+            return  # the timers have been stopped: to the scheduler, cancelled work would be an error
+        if retry_after is not None:
+            self._scheduler.add_job(
+                self._run_fetch,
+                DateTrigger(datetime.now(UTC) + timedelta(seconds=retry_after)),
+                args=[name],
+                id=f"retry/{name}",
+                replace_existing=True,
+            )
 
-    def _request(self, app: str) -> None:
-        self._await_interval(app)
-        self._request_pass(app)
-
-
-class _SourceTimer:
-    """Fetches one source again and again."""
-
-    def __init__(self, name: str, interval: timedelta, fetch: Fetch) -> None:
-        self.wakeup = asyncio.Event()
-        self._name = name
-        self._interval = interval
-        self._fetch = fetch
-
-    async def run(self) -> None:
-        while True:
-            self.wakeup.clear()
-            retry_after = await self._fetch(self._name)
-            wait = _jittered(self._interval)
-            if retry_after is not None:
-                wait = min(wait, retry_after)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self.wakeup.wait()
+    async def _run_request(self, name: str) -> None:
+        self._request_pass(name)
 
 
-def _task_name(source: str) -> str:
-    return f"fetch {source}"
-
-
-def _jittered(interval: timedelta) -> float:
-    return interval.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  spreads load, keeps no secret
+def _jittered(interval: timedelta) -> IntervalTrigger:
+    seconds = interval.total_seconds()
+    return IntervalTrigger(seconds=seconds, jitter=seconds * _JITTER)

@@ -12,6 +12,7 @@ import pytest
 HEAVY = (
     "aiohttp",
     "alembic",
+    "apscheduler",
     "asyncio",
     "deepdiff",
     "driftd.config",

@@ -152,7 +152,7 @@ def test_levels_hold_for_us_and_warnings_are_everybodys():
     stream = set_up(LogFormat.JSON, LogLevel.DEBUG)
     structlog.get_logger("driftd.x").debug("told")
     assert "told" in stream.getvalue()
-    logging.getLogger("aiohttp.client").warning("missed job")
+    logging.getLogger("apscheduler.scheduler").warning("missed job")
     assert "missed job" in stream.getvalue()
 
 

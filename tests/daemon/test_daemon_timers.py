@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from driftd.daemon.timers import Timers
-from driftd.process.supervisor import Supervisor
 
 
 class Fetches:
@@ -33,11 +32,11 @@ class Fetches:
 async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
     """The first fetch does not wait."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append, Supervisor())
+    timers = Timers(fetches, fetches.passes.append)
     timers.every_source("shop", timedelta(seconds=0.2))
     timers.start()
     await fetches.reach(3)
-    await timers.stop()
+    timers.stop()
     count = len(fetches.times)
     await asyncio.sleep(0.4)
     assert len(fetches.times) <= count + 1
@@ -51,45 +50,47 @@ async def test_stopping_during_a_fetch_is_no_error(caplog: pytest.LogCaptureFixt
         begun.set()
         await asyncio.Event().wait()
 
-    timers = Timers(slow, lambda _: None, Supervisor())
+    timers = Timers(slow, lambda _: None)
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await begun.wait()
-    await timers.stop()
+    timers.stop()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_failed_fetch_is_retried_after_its_delay() -> None:
     """Long before the interval is over, and once."""
     fetches = Fetches(0.05, 0.05)
-    timers = Timers(fetches, fetches.passes.append, Supervisor())
+    timers = Timers(fetches, fetches.passes.append)
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await fetches.reach(3)
     await asyncio.sleep(0.2)
-    await timers.stop()
+    timers.stop()
     assert len(fetches.times) == 3
 
 
 async def test_a_hangup_fetches_now() -> None:
     """Without waiting for the interval."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append, Supervisor())
+    timers = Timers(fetches, fetches.passes.append)
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await fetches.reach(1)
     timers.fetch_now()
     await fetches.reach(2)
-    await timers.stop()
+    timers.stop()
 
 
 async def test_an_app_has_a_pass_at_its_interval() -> None:
     """Without any event."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append, Supervisor())
+    timers = Timers(fetches, fetches.passes.append)
     timers.every_app("web", timedelta(seconds=0.1))
     timers.start()
     async with asyncio.timeout(5):
         while fetches.passes != ["web", "web"]:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.01)
-    await timers.stop()
+    timers.stop()
