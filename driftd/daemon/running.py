@@ -143,7 +143,7 @@ async def running(
     async with components(config, opened) as made:
         sources = {source.name: made.source(source.name) for source in config.sources}
         controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
-        timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass)
+        timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass, supervisor)
         at_work = Running(made, controller, timers)
         metrics.retain(
             apps={app.name: config.cluster_of(app).name for app in config.apps},
@@ -164,7 +164,7 @@ async def running(
         try:
             yield at_work
         finally:
-            timers.stop()
+            await timers.stop()
             await controller.stop(_GRACE_SECONDS)
             await supervisor.stop("housekeeping", "late apps")
             for watches in at_work.watches.values():

@@ -1,8 +1,13 @@
-"""The timers: fetches of sources and full passes over apps at intervals."""
+"""The timers: fetches of sources and full passes over apps at intervals.
+
+APScheduler counts by the wall clock. Whenever somebody has set that, the jobs are moved by as much, and their intervals
+go on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,19 +15,39 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from driftd.process.clock import boottime
+from driftd.process.supervisor import Supervisor
+
 Fetch = Callable[[str], Awaitable[float | None]]
 RequestPass = Callable[[str], None]
+
+_CLOCK = "clock"
+_CLOCK_POLL_SECONDS = 5.0
+_CLOCK_TOLERANCE_SECONDS = 1.0
+"""By how much two clocks may come apart before the wall clock counts as set: NTP corrects it little by little."""
 
 _JITTER = 0.1
 """The fraction of an interval by which runs are spread, so that many sources do not query one server at once."""
 
 
 class Timers:
-    """Timers of one daemon. Missed runs (a suspended machine, a stall) run once as soon as possible."""
+    """Timers of one daemon. Missed runs (a suspended machine, a stall) run once as soon as possible.
 
-    def __init__(self, fetch: Fetch, request_pass: RequestPass) -> None:
+    Somebody who sets the clock neither stops them nor makes them run all at once.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        request_pass: RequestPass,
+        supervisor: Supervisor,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._fetch = fetch
         self._request_pass = request_pass
+        self._supervisor = supervisor
+        self._wall_clock = wall_clock
+        self._wall_ahead = self._measure()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
@@ -46,10 +71,32 @@ class Timers:
 
     def start(self) -> None:
         self._scheduler.start()
+        self._supervisor.start(_CLOCK, self._follow_clock)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Ends them, and the fetches that are under way."""
+        await self._supervisor.stop(_CLOCK)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def follow_clock(self) -> None:
+        """Moves all jobs by as much as the wall clock was set since the last call."""
+        ahead = self._measure()
+        shift = ahead - self._wall_ahead
+        if abs(shift) < _CLOCK_TOLERANCE_SECONDS:
+            return
+        self._wall_ahead = ahead
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=job.next_run_time + timedelta(seconds=shift))
+
+    async def _follow_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_POLL_SECONDS)
+            self.follow_clock()
+
+    def _measure(self) -> float:
+        """How far the wall clock is ahead of one that nobody can set, in seconds."""
+        return self._wall_clock() - boottime()
 
     async def _run_fetch(self, name: str) -> None:
         try:

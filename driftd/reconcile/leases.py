@@ -7,7 +7,6 @@ anybody else may take it; who waits takes it when it has not been renewed for as
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ import structlog
 
 from driftd.model.command import Lease
 from driftd.model.errors import LeaseLost, StoreError
+from driftd.process.clock import boottime
 from driftd.process.identity import has_ended, process_identity
 from driftd.store.store import Store
 
@@ -31,11 +31,6 @@ _RETRY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-def _clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system has such a clock."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
 class Leases:
     """The leases that this process holds."""
 
@@ -48,7 +43,7 @@ class Leases:
 
     def holds(self, app: str) -> bool:
         """Whether this process may run passes over an app now."""
-        return _clock() < self._valid_until.get(app, 0.0)
+        return boottime() < self._valid_until.get(app, 0.0)
 
     def check(self, app: str) -> None:
         """To be called before each write. Raises: LeaseLost."""
@@ -67,13 +62,13 @@ class Leases:
 
         Commands that an earlier holder had started count as failed: no process continues them.
         """
-        asked = _clock()
+        asked = boottime()
         lease = await self._store.acquire_lease(app, self.holder, DURATION, ended=self._ended(app, asked))
         if lease is None:
             other = await self._store.lease(app)
             if other is not None and has_ended(other.holder):
                 await self._store.release_leases(other.holder, [app])
-                asked = _clock()
+                asked = boottime()
                 lease = await self._store.acquire_lease(app, self.holder, DURATION)
             if lease is None:
                 self._observe(app, other)
@@ -85,7 +80,7 @@ class Leases:
 
     async def renew(self) -> frozenset[str]:
         """Renews all of them. Returns: the apps whose lease was lost."""
-        asked = _clock()
+        asked = boottime()
         held = frozenset(self._valid_until)
         renewed = await self._store.renew_leases(self.holder, DURATION)
         for app in held & renewed:
@@ -108,7 +103,7 @@ class Leases:
         if other is None:
             self._others.pop(app, None)
         elif known is None or known[0] != other:
-            self._others[app] = (other, _clock())
+            self._others[app] = (other, boottime())
 
     def _ended(self, app: str, now: float) -> Lease | None:
         """The lease of another process that it has not renewed for all of its duration."""

@@ -13,9 +13,8 @@ import pytest
 
 from driftd.cli.logs import set_up_logging
 from driftd.config.logs import LogFormat, LogLevel
-from driftd.daemon.running import running
 from driftd.web.metrics import Metrics
-from tests.daemon.test_daemon_on_the_sandbox import configuration
+from tests.daemon.test_daemon_on_the_sandbox import at_work, configuration
 from tests.support.canaries import reveals
 from tests.support.world import World, create_world, until
 
@@ -35,7 +34,7 @@ async def test_a_daemon_that_logs_everything_logs_no_value_of_a_secret(world: Wo
     """A Secret is created, edited and healed; the rows of the store have its manifest, and libraries log rows."""
     log = io.StringIO()
     set_up_logging(LogLevel.DEBUG, log_format, log)
-    async with running(configuration(world, mode="heal"), Metrics()) as now_running:
+    async with at_work(configuration(world, mode="heal"), Metrics()) as now_running:
         await until(lambda: now_running.controller.reports and now_running.controller.reports[0].in_sync, "creation")
         await world.edit("Secret", {"data": {"password": base64.b64encode(BY_HAND.encode()).decode()}})
         await until(lambda: _is_healed(world), "the heal")

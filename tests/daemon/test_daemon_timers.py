@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from driftd.daemon.timers import Timers
+from driftd.process.clock import boottime
+from driftd.process.supervisor import Supervisor
 
 
 class Fetches:
@@ -32,11 +34,11 @@ class Fetches:
 async def test_a_source_is_fetched_at_once_and_then_on_its_interval() -> None:
     """The first fetch does not wait."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append)
+    timers = Timers(fetches, fetches.passes.append, Supervisor())
     timers.every_source("shop", timedelta(seconds=0.2))
     timers.start()
     await fetches.reach(3)
-    timers.stop()
+    await timers.stop()
     count = len(fetches.times)
     await asyncio.sleep(0.4)
     assert len(fetches.times) <= count + 1
@@ -50,11 +52,11 @@ async def test_stopping_during_a_fetch_is_no_error(caplog: pytest.LogCaptureFixt
         begun.set()
         await asyncio.Event().wait()
 
-    timers = Timers(slow, lambda _: None)
+    timers = Timers(slow, lambda _: None, Supervisor())
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await begun.wait()
-    timers.stop()
+    await timers.stop()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
@@ -63,34 +65,52 @@ async def test_stopping_during_a_fetch_is_no_error(caplog: pytest.LogCaptureFixt
 async def test_a_failed_fetch_is_retried_after_its_delay() -> None:
     """Long before the interval is over, and once."""
     fetches = Fetches(0.05, 0.05)
-    timers = Timers(fetches, fetches.passes.append)
+    timers = Timers(fetches, fetches.passes.append, Supervisor())
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await fetches.reach(3)
     await asyncio.sleep(0.2)
-    timers.stop()
+    await timers.stop()
     assert len(fetches.times) == 3
 
 
 async def test_a_hangup_fetches_now() -> None:
     """Without waiting for the interval."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append)
+    timers = Timers(fetches, fetches.passes.append, Supervisor())
     timers.every_source("shop", timedelta(hours=1))
     timers.start()
     await fetches.reach(1)
     timers.fetch_now()
     await fetches.reach(2)
-    timers.stop()
+    await timers.stop()
 
 
 async def test_an_app_has_a_pass_at_its_interval() -> None:
     """Without any event."""
     fetches = Fetches()
-    timers = Timers(fetches, fetches.passes.append)
+    timers = Timers(fetches, fetches.passes.append, Supervisor())
     timers.every_app("web", timedelta(seconds=0.1))
     timers.start()
     async with asyncio.timeout(5):
         while fetches.passes != ["web", "web"]:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.01)
-    timers.stop()
+    await timers.stop()
+
+
+@pytest.mark.parametrize("set_by", [timedelta(hours=-5), timedelta(hours=5)])
+async def test_a_clock_that_is_set_neither_delays_nor_hastens_a_run(set_by: timedelta) -> None:
+    """What is due in an hour stays due in an hour."""
+    wall = [1_000_000.0 + boottime()]
+    timers = Timers(Fetches(), lambda _: None, Supervisor(), lambda: wall[0])
+    timers.every_app("web", timedelta(hours=1))
+    timers.start()
+    (before,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
+    wall[0] += 0.5
+    timers.follow_clock()
+    assert [job.next_run_time for job in timers._scheduler.get_jobs()] == [before]
+    wall[0] += set_by.total_seconds()
+    timers.follow_clock()
+    (after,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
+    assert abs(after - before - set_by) < timedelta(seconds=2)
+    await timers.stop()

@@ -22,7 +22,7 @@ class Clocks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
         self.ahead = timedelta(0)
-        monkeypatch.setattr(module, "_clock", lambda: self.seconds)
+        monkeypatch.setattr(module, "boottime", lambda: self.seconds)
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, 8, 0, tzinfo=UTC) + timedelta(seconds=self.seconds) + self.ahead
