@@ -52,8 +52,8 @@ class AppConfig(Section):
     cluster: Name | None = Field(default=None, description="The name of its cluster; left out: the first one.")
     mode: Mode = Field(
         default=Mode.OBSERVE,
-        description="observe: report only. approve: repair when a person says so, by `driftd sync APP`. heal: repair by "
-        "itself, and deploy what Git declares.",
+        description="observe: report only. approve: repair when a person says so, by `driftd sync APP`. heal: repair "
+        "by itself, and deploy what Git declares.",
     )
     rollback: RollbackMode = Field(
         default=RollbackMode.MANUAL,
