@@ -150,6 +150,7 @@ async def running(
             sources=list(sources),
             channels=made.channels,
         )
+        await made.recorder.forget_others([app.name for app in config.apps], list(sources))
         for state in sources.values():
             await state.resume()
         for app in config.apps:

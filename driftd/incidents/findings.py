@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +11,10 @@ from driftd.model.drift import Status, Verdict
 from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.health import Health, describe
 from driftd.model.incident import IncidentType, Resolution
+from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
+from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.text import plural
 
 _LISTED_MISTAKES = 10
@@ -39,50 +41,53 @@ class Finding:
         return hashlib.sha256(f"{self.type}\n{self.cause or self.message}".encode()).hexdigest()[:16]
 
 
+def _nothing(_ref: ResourceRef) -> Manifest | None:
+    """What Git declares, where nothing could be read of it."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class PassRecord:
-    """A pass, as it is recorded: the reports from before and after it acted, and what it did.
+    """A pass, as it is recorded: its report, from after it acted, and what it did.
 
-    `is_rollout` marks a pass that brings a revision in: what differs before it is the commit, not drift.
+    `writes` are the operations of this pass, and those that an earlier process left open; `plans` are the ids of the
+    plans that are concluded by them. `action` is this pass's own.
+    `unverified` are those whose objects could not be read since: their plans stay open.
+    `declared` gives what the pass compared an object with; `no_longer_declared` are the objects of earlier revisions
+    that were looked for as orphans.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
     `version` is that of the app state that the pass rests on, where it must still be in force.
     """
 
-    before: Report
-    after: Report
+    report: Report
     health: tuple[Health, ...] = ()
     action: Action | None = None
+    writes: tuple[Operation, ...] = ()
+    plans: frozenset[str] = frozenset()
+    unverified: tuple[Operation, ...] = ()
     hold: Hold | None = None
-    is_rollout: bool = False
     rollback_refused: str = ""
+    declared: Callable[[ResourceRef], Manifest | None] = _nothing
+    no_longer_declared: Collection[ResourceRef] = ()
     settled: bool = True
     version: str | None = None
 
     @property
     def sha(self) -> str | None:
-        return self.after.revision.sha if self.after.revision else None
-
-    @property
-    def drifted(self) -> tuple[Verdict, ...]:
-        """The objects that people are notified of as drifted."""
-        return self.after.drifted if self.is_rollout else self.before.drifted or self.after.drifted
-
-    @property
-    def drift_is_over(self) -> bool:
-        return not self.after.drifted and not self.after.undecided
+        return self.report.revision.sha if self.report.revision else None
 
     @property
     def rollback_is_known(self) -> bool:
         """Whether what there is to say of a rollback is known: not before the held revision could be read."""
-        return self.hold is None or self.action is not None or not self.after.undecided
+        return self.hold is None or self.action is not None or not self.report.undecided
 
 
 def drift_finding(record: PassRecord, drifted: tuple[Verdict, ...], fingerprints: Fingerprints) -> Finding | None:
     """`fingerprints` are those of the app's drift before."""
     if not drifted:
         return None
-    report = record.after
+    report = record.report
     cause = fingerprints.of(drifted)
     return Finding(IncidentType.DRIFT, report.app, report.cluster, record.sha, drifted, cause=cause)
 
@@ -101,8 +106,12 @@ def other_findings(record: PassRecord) -> dict[IncidentType, Finding | None]:
 
 def source_unreachable(source: str, error: str, revision: str | None) -> Finding:
     """A source that does not answer: an incident of its own, for all its apps."""
-    app = f"source/{source}"
-    return Finding(IncidentType.SOURCE, app, "", revision, message=error, cause="unreachable")
+    return Finding(IncidentType.SOURCE, source_app(source), "", revision, message=error, cause="unreachable")
+
+
+def source_app(source: str) -> str:
+    """The name under which the incident of a source is kept."""
+    return f"source/{source}"
 
 
 def config_refused(file: str, mistakes: Sequence[str]) -> Finding:
@@ -114,32 +123,38 @@ def config_refused(file: str, mistakes: Sequence[str]) -> Finding:
 
 def may_persist(type_: IncidentType, record: PassRecord) -> bool:
     """Whether an incident without a finding may go on all the same: what cannot be read has not gone away."""
-    report = record.after
+    report = record.report
     match type_:
-        case IncidentType.DRIFT | IncidentType.UNHEALTHY:
+        case IncidentType.UNHEALTHY:
             return report.undecided
         case IncidentType.SYNC_FAILED:  # without a new attempt, it is over once nothing is left to apply
             to_apply = any(v.status in (Status.DRIFTED, Status.MISSING) for v in report.notable)
             return record.action is None and (report.undecided or to_apply)
         case IncidentType.SOURCE:
             return report.revision is None
-        case IncidentType.ROLLBACK | IncidentType.CONFIG:
+        case _:
             return False
 
 
 def resolution(type_: IncidentType, record: PassRecord, incident_revision: str | None) -> Resolution:
-    """How an incident ended that has no finding any more."""
-    if type_ is IncidentType.ROLLBACK:
-        return Resolution.SUPERSEDED
-    if type_ is not IncidentType.SOURCE and record.action is not None and record.action.written:
-        return Resolution.HEALED
-    if record.sha is not None and incident_revision != record.sha:
-        return Resolution.ACCEPTED if type_ is IncidentType.DRIFT else Resolution.SUPERSEDED
-    return Resolution.REVERTED
+    """How an incident about something else than drift ended that has no finding any more."""
+    moved_on = record.sha is not None and incident_revision != record.sha
+    match type_:
+        case IncidentType.UNHEALTHY:
+            return Resolution.RECOVERED
+        case IncidentType.SOURCE:
+            return Resolution.SUPERSEDED if moved_on else Resolution.RECOVERED
+        case IncidentType.SYNC_FAILED if record.hold is not None and moved_on:
+            return Resolution.ROLLED_BACK
+        case IncidentType.SYNC_FAILED if not moved_on:
+            written = record.action is not None and bool(record.action.written)
+            return Resolution.HEALED if written else Resolution.REVERTED
+        case _:
+            return Resolution.SUPERSEDED
 
 
 def _finding(type_: IncidentType, record: PassRecord, message: str, cause: str) -> Finding:
-    return Finding(type_, record.after.app, record.after.cluster, record.sha, message=message, cause=cause)
+    return Finding(type_, record.report.app, record.report.cluster, record.sha, message=message, cause=cause)
 
 
 def _sync_failed(record: PassRecord) -> Finding | None:
@@ -150,7 +165,7 @@ def _sync_failed(record: PassRecord) -> Finding | None:
 
 
 def _rollback_refused(record: PassRecord) -> Finding | None:
-    bad = record.after.revision
+    bad = record.report.revision
     if not record.rollback_refused or bad is None:
         return None
     message = f"{bad.short} ({bad.subject}) is bad: {record.rollback_refused}"
@@ -159,8 +174,8 @@ def _rollback_refused(record: PassRecord) -> Finding | None:
 
 def _source_broken(record: PassRecord) -> Finding | None:
     """What is wrong with a revision. Without one it is the source that is unreachable, an incident of its own."""
-    error = record.after.error
-    if error is None or record.after.revision is None:
+    error = record.report.error
+    if error is None or record.report.revision is None:
         return None
     return _finding(IncidentType.SOURCE, record, error, error)
 
@@ -173,11 +188,11 @@ def _unhealthy(record: PassRecord) -> Finding | None:
 
 
 def _rolled_back(record: PassRecord) -> Finding | None:
-    hold, to = record.hold, record.after.revision
+    hold, to = record.hold, record.report.revision
     if hold is None or to is None:
         return None
     return Finding(
-        IncidentType.ROLLBACK, record.after.app, record.after.cluster, hold.bad_revision,
+        IncidentType.ROLLBACK, record.report.app, record.report.cluster, hold.bad_revision,
         message=f"rolled back from {hold.bad_revision[:8]} to {to.short} ({to.subject}): {hold.reason}; "
         "held there until what Git declares changes",
         cause=f"{hold.bad_revision}>{hold.revision}",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -12,23 +11,18 @@ from driftd.incidents.findings import (
     Finding,
     PassRecord,
     config_refused,
-    drift_finding,
-    drift_identity,
     may_persist,
     other_findings,
     resolution,
+    source_app,
     source_unreachable,
 )
-from driftd.incidents.transitions import Transition, of_type, transition
-from driftd.model.drift import Verdict
-from driftd.model.fingerprint import Fingerprints
+from driftd.incidents.follower import DriftFollower
+from driftd.incidents.quiet import QuietPeriods
+from driftd.incidents.transitions import of_type, resolved, transition
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Resolution
-from driftd.store.incidents import TransitionOf
+from driftd.store.incidents import Change, Step
 from driftd.store.store import Store
-
-_COALESCED = frozenset({IncidentType.DRIFT, IncidentType.UNHEALTHY})
-_QUIET_PERIOD = timedelta(seconds=5)
-"""How long changes of such an incident are held back: many edits in a row are one message."""
 
 _MIN_FETCH_FAILURES = 2
 """Consecutive failed fetches before there is an incident."""
@@ -50,22 +44,34 @@ class Recorder:
         self._channels = tuple(channels)
         self._now = now
         self._notify = notify
-        self._monotonic = monotonic
-        self._updates: dict[tuple[str, IncidentType], tuple[datetime, float]] = {}
-        self._unsettled_drift: dict[str, tuple[Verdict, ...]] = {}
-        self._fingerprints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(drift_identity))
+        self._quiet = QuietPeriods(monotonic)
+        self._drift = DriftFollower(store, self._quiet)
 
     async def record_pass(self, record: PassRecord) -> timedelta | None:
         """Makes the report after the pass the app's last one, and follows its incidents.
 
+        All that people are notified of is written in one transaction, in which the pass's plans are closed: after a
+        crash they are told of all of it, or the next process finds the plans open and tells them.
+
         Returns: in how long changes that were held back are due, None if there are none.
         Raises: Superseded: another version of the app's state is in force; nothing was written.
         """
-        open_incidents = await self._store.record_report(record.after, record.version)
+        app = record.report.app
+        open_incidents = await self._store.record_report(record.report, record.version)
         now = self._now()
-        waits = [await self._follow_drift(record, of_type(open_incidents, IncidentType.DRIFT), now)]
+        drift = await self._drift.follow(record, of_type(open_incidents, IncidentType.DRIFT), now)
+        changes = [drift.change] if drift.change is not None else []
+        waits = [drift.wait]
         for type_, finding in other_findings(record).items():
-            waits.append(await self._follow(record, type_, finding, of_type(open_incidents, type_), now))
+            known = of_type(open_incidents, type_)
+            change = await self._change(record, type_, finding, known, now)
+            wait = self._held_back(change, known, now) if change is not None else None
+            waits.append(wait)
+            if change is not None and wait is None:
+                changes.append(change)
+        if changes or record.plans:
+            await self._write(app, changes, record.plans)
+        self._drift.written(app, drift)
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def record_reload(self, file: str, mistakes: Sequence[str]) -> None:
@@ -82,86 +88,64 @@ class Recorder:
             revision = source.revision
             still = f"; {revision.short} stays in use" if revision else ""
             finding = source_unreachable(source.name, f"{source.error}{still}", revision.sha if revision else None)
-        await self._follow_alone(f"source/{source.name}", IncidentType.SOURCE, finding, Resolution.REVERTED)
+        await self._follow_alone(source_app(source.name), IncidentType.SOURCE, finding, Resolution.RECOVERED)
 
     async def _follow_alone(self, about: str, type_: IncidentType, finding: Finding | None, ended: Resolution) -> None:
         """Follows an incident that is not an app's."""
         now = self._now()
 
-        def transition_of(incident: Incident | None) -> Transition | None:
-            return transition(incident, finding, now, ended)
+        def steps(incident: Incident | None) -> list[Step]:
+            return _steps(transition(incident, finding, now, ended))
 
-        known = of_type(await self._store.open_incidents(about), type_)
-        if transition_of(known) is not None:
-            await self._write(about, type_, transition_of)
+        if steps(of_type(await self._store.open_incidents(about), type_)):
+            await self._write(about, [(type_, steps)])
 
-    async def _follow_drift(self, record: PassRecord, known: Incident | None, now: datetime) -> timedelta | None:
-        app, drifted = record.after.app, record.drifted
-        if not record.settled:
-            if drifted:
-                self._unsettled_drift[app] = drifted
-            return None
-        if record.drift_is_over and not drifted and known is None:
-            drifted = self._unsettled_drift.get(app, ())  # it came and went before Git's side of it was known
-        if not record.after.undecided:
-            self._unsettled_drift.pop(app, None)
-        if _goes_on(record, known) and (wait := self._remaining_quiet(known, now)):
-            return wait  # before that, whatever is new about it need not even be hashed
-        finding = drift_finding(record, drifted, self._fingerprints[app])
-        wait = await self._follow(record, IncidentType.DRIFT, finding, known, now)
-        if drifted and record.drift_is_over:
-            known = of_type(await self._store.open_incidents(app), IncidentType.DRIFT)
-            await self._follow(record, IncidentType.DRIFT, None, known, now)
-        return wait
+    async def forget_others(self, apps: Collection[str], sources: Collection[str]) -> None:
+        """Ends the incidents of apps and sources that are not configured (any more): nobody looks at them.
 
-    async def _follow(
+        Those of an app whose lease another process holds are left to it. Raises: StoreError.
+        """
+        configured = {*apps, *map(source_app, sources)}
+        now = self._now()
+
+        def steps(incident: Incident | None) -> list[Step]:
+            return [resolved(incident, now, Resolution.REMOVED)] if incident is not None else []
+
+        for incident in await self._store.open_incidents():
+            if incident.app in configured or incident.type is IncidentType.CONFIG:
+                continue
+            lease = await self._store.lease(incident.app)
+            if lease is None or lease.expires < now:
+                await self._write(incident.app, [(incident.type, steps)])
+
+    async def _change(
         self, record: PassRecord, type_: IncidentType, finding: Finding | None, known: Incident | None, now: datetime
-    ) -> timedelta | None:
-        """Follows the incident of one type, `known` being the open one. Returns: how long its change is held back."""
+    ) -> Change | None:
+        """What becomes of the incident of a type other than drift, `known` being the open one; None: nothing."""
         if finding is None and (known is None or may_persist(type_, record)):
             return None
+        released = type_ is IncidentType.ROLLBACK and finding is None
+        by = await self._store.released_by(record.report.app) if released else None
 
-        def transition_of(incident: Incident | None) -> Transition | None:
-            ended = resolution(type_, record, incident.revision if incident is not None else record.sha)
-            return transition(incident, finding, now, ended)
+        def steps(incident: Incident | None) -> list[Step]:
+            how = resolution(type_, record, incident.revision if incident is not None else record.sha)
+            return _steps(transition(incident, finding, now, Resolution.RELEASED if by else how))
 
-        expected = transition_of(known)
-        if expected is None:
+        return (type_, steps) if steps(known) else None
+
+    def _held_back(self, change: Change, known: Incident | None, now: datetime) -> timedelta | None:
+        """How long a change of bad health is held back, so that many are one message; None where it is not."""
+        type_, steps = change
+        if type_ is not IncidentType.UNHEALTHY:
             return None
-        _, notification = expected
-        changed = notification is not None and notification.event is IncidentEvent.CHANGED
-        if changed and type_ in _COALESCED and (wait := self._remaining_quiet(known, now)):
-            return wait
-        await self._write(record.after.app, type_, transition_of)
-        return None
+        events = [notification.event for _, told in steps(known) for notification in told]
+        return self._quiet.remaining(known, now) if IncidentEvent.CHANGED in events else None
 
-    def _remaining_quiet(self, known: Incident | None, now: datetime) -> timedelta | None:
-        """How long another change of an incident is held back; None where it is not."""
-        if known is None:
-            return None
-        updated = self._updated_at(known, now)
-        wait = _QUIET_PERIOD - timedelta(seconds=self._monotonic() - updated)
-        return wait if wait > timedelta(0) else None
-
-    def _updated_at(self, known: Incident, now: datetime) -> float:
-        """When an incident was last updated, on the monotonic clock: a stored time in the future counts as now.
-
-        It is converted once: whoever sets the clock later changes nothing.
-        """
-        key = (known.app, known.type)
-        updated, at = self._updates.get(key, (None, 0.0))
-        if updated != known.updated:
-            at = self._monotonic() - max(0.0, (now - known.updated).total_seconds())
-            self._updates[key] = (known.updated, at)
-        return at
-
-    async def _write(self, app: str, type_: IncidentType, transition_of: TransitionOf) -> None:
-        """The transition is that of the incident as it is at the time of the write, others' changes included."""
-        if await self._store.transition_incident(app, type_, transition_of, self._channels):
+    async def _write(self, app: str, changes: Sequence[Change], plans: Collection[str] = ()) -> None:
+        """The changes are those of the incidents as they are at the time of the write, others' changes included."""
+        if await self._store.transition_incidents(app, changes, self._channels, plans):
             self._notify()
 
 
-def _goes_on(record: PassRecord, known: Incident | None) -> bool:
-    """Whether drift that people know of is still there, at the same revision, and nothing was done about it."""
-    same_revision = known is not None and known.revision == record.sha
-    return same_revision and record.action is None and bool(record.after.drifted)
+def _steps(step: Step | None) -> list[Step]:
+    return [step] if step is not None else []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
-from driftd.model.incident import Incident, Notification
+from driftd.model.incident import Ended, Incident, Notification
 from driftd.model.operation import Operation
 from driftd.model.path import format_path
 from driftd.model.report import Report
@@ -53,6 +53,7 @@ def notification_document(notification: Notification) -> dict[str, Any]:
         "time": timestamp(notification.time),
         "message": incident.message,
         "resources": [verdict_document(verdict) for verdict in incident.resources],
+        "ended": [ended_document(one) for one in incident.ended],
     }
     omitted = incident.objects - len(incident.resources)
     return {**document, "more_resources": omitted} if omitted > 0 else document
@@ -73,6 +74,17 @@ def incident_document(incident: Incident) -> dict[str, Any]:
         "message": incident.message,
         "objects": incident.objects,
         "resources": [verdict_document(verdict) for verdict in incident.resources],
+        "ended": [ended_document(one) for one in incident.ended],
+    }
+
+
+def ended_document(ended: Ended) -> dict[str, Any]:
+    """Drift of one object that is over: as it was, and how, when and by whom it ended."""
+    return {
+        **verdict_document(ended.verdict),
+        "resolution": str(ended.resolution),
+        "ended": timestamp(ended.time),
+        "ended_by": ended.by,
     }
 
 
@@ -90,6 +102,9 @@ def operation_document(operation: Operation) -> dict[str, Any]:
         "kind": operation.ref.kind,
         "namespace": operation.ref.namespace,
         "name": operation.ref.name,
+        "status": str(operation.status),
+        "source": _source(operation.source) if operation.source else None,
+        "deleted_by": _owner(operation.deleted_by) if operation.deleted_by else None,
         "fields": [field_document(field) for field in operation.fields],
         "planned": timestamp(operation.planned),
         "outcome": str(operation.outcome) if operation.outcome else None,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from driftd.model.drift import FieldDrift
+from driftd.model.drift import FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import Outcome, Trigger
-from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.resource import Manifest, ResourceRef, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One write to one object. `plan` groups the operations of one pass; `outcome` is None until it is known.
 
-    `fields` have the value before (live) and after (desired) of each field, those of Secrets redacted.
+    `fields` have the value before (live) and after (desired) of each field, and who had changed it; values of Secrets
+    are redacted. `status` is that of the object before: DRIFTED, or MISSING with who deleted it in `deleted_by`.
+    `source` is where Git declares the object. `trigger` is HEAL where somebody's change is put back, whatever else the
+    plan does.
     """
 
     id: str
@@ -32,6 +35,16 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     finished: datetime | None = None
+    status: Status = Status.DRIFTED
+    source: Source | None = None
+    deleted_by: FieldOwner | None = None
+
+    @property
+    def drift(self) -> Verdict:
+        """What the write was to put back: the object's drift before it, without what a revision brings."""
+        verdict = Verdict(self.ref, self.api_version, self.status, self.source, self.fields, by=self.deleted_by)
+        by_hand = tuple([field for field in self.fields if not field.behind])
+        return replace(verdict, fields=by_hand) if by_hand else verdict
 
 
 @dataclass(frozen=True, slots=True)

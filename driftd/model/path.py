@@ -66,6 +66,12 @@ def format_path(path: FieldPath) -> str:
     return "".join(parts)
 
 
+def overlap(one: FieldPath, other: FieldPath) -> bool:
+    """Whether two fields are the same, or one of them is within the other."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
 def _key_value(value: Scalar) -> str:
     if isinstance(value, str):
         return value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value, ensure_ascii=False)

@@ -41,7 +41,11 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """driftd ended before it knew the outcome."""
+    """driftd ended before it knew the outcome, and nothing in the cluster shows it."""
+
+
+WRITTEN = frozenset({Outcome.CREATED, Outcome.CONFIGURED})
+"""The outcomes of writes that changed something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Action:
 
     @property
     def written(self) -> tuple[Applied, ...]:
-        return tuple(a for a in self.applied if a.outcome in (Outcome.CREATED, Outcome.CONFIGURED))
+        return tuple(a for a in self.applied if a.outcome in WRITTEN)
 
 
 @dataclass(frozen=True, slots=True)

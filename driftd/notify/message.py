@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
-from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification, Resolution
+from driftd.model.incident import Ended, Incident, IncidentEvent, IncidentType, Notification, Resolution
 from driftd.model.path import format_path
+from driftd.model.plan import SYSTEM_ACTOR
 from driftd.model.revision import GitLine
 from driftd.model.text import plural
 from driftd.notify import wording
 
 MAX_OBJECTS = 10
+MAX_ENDED = 5
+"""Maximum number of objects whose drift is over, in the message about an incident that goes on."""
 MAX_FIELDS = 30
 _MAX_NOTES = 10
 _MAX_NOTE_LENGTH = 300
@@ -36,9 +39,28 @@ _ENDINGS = {
     Resolution.HEALED: "healed by driftd",
     Resolution.REVERTED: "no longer so, without driftd",
     Resolution.ACCEPTED: "accepted: Git now declares what is live",
+    Resolution.DEPLOYED: "deployed: what Git declares is in the cluster now",
+    Resolution.DELETED: "deleted, without driftd",
     Resolution.IGNORED: "ignored by a rule",
+    Resolution.ROLLED_BACK: "the app was rolled back",
+    Resolution.RELEASED: "released by a person",
+    Resolution.RECOVERED: "it works again",
     Resolution.SUPERSEDED: "superseded: Git has moved on",
+    Resolution.UNCONFIRMED: "as Git declares again: by driftd or by somebody else, driftd ended at that moment",
+    Resolution.UNTRACKED: "no longer followed: the revisions that brought it are not kept any more",
+    Resolution.REMOVED: "no longer in the configuration",
+    Resolution.MIXED: "each object in its own way",
 }
+
+_ENDINGS_OF = {
+    (IncidentType.DRIFT, Resolution.REVERTED): "put back by somebody else",
+    (IncidentType.UNHEALTHY, Resolution.RECOVERED): "nothing is unhealthy any more",
+    (IncidentType.SYNC_FAILED, Resolution.HEALED): "applied by driftd",
+    (IncidentType.SYNC_FAILED, Resolution.REVERTED): "nothing is left to apply",
+    (IncidentType.SOURCE, Resolution.RECOVERED): "it can be read again",
+    (IncidentType.CONFIG, Resolution.SUPERSEDED): "a valid one is in force",
+}
+"""Where a resolution is said in other words for one type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +77,10 @@ class FieldPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPart:
-    """One object: kind and name, state, where Git declares it (`place`), and its fields."""
+    """One object: kind and name, state, where Git declares it (`place`), and its fields.
+
+    `ending` says how its drift ended, where that is over and others of the incident are not, or ended otherwise.
+    """
 
     kind: str
     name: str
@@ -64,6 +89,7 @@ class ObjectPart:
     fields: tuple[FieldPart, ...]
     more_fields: int
     error: str | None
+    ending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +109,17 @@ class Message:
 
 
 def compose(notification: Notification) -> Message:
-    """The message for an event of an incident: at most 10 objects and 30 fields, and the number of the others."""
+    """The message for an event of an incident: at most 15 objects and 30 fields, and the number of the others.
+
+    What of the incident is over stays in it, behind what is not.
+    """
     incident = notification.incident
     ending = _ending(notification) if notification.event is IncidentEvent.RESOLVED else None
+    shown, hidden = _shown(incident)
     objects: list[ObjectPart] = []
     budget = MAX_FIELDS
-    for verdict in incident.resources[:MAX_OBJECTS]:
-        part = _object(verdict, budget)
+    for verdict, how in shown:
+        part = _object(verdict, budget, how)
         budget -= len(part.fields)
         objects.append(part)
     lines = [line for line in incident.message.splitlines() if line.strip()]
@@ -102,9 +132,21 @@ def compose(notification: Notification) -> Message:
         ending=ending,
         notes=tuple(notes),
         objects=tuple(objects),
-        more_objects=max(0, incident.objects - MAX_OBJECTS),
+        more_objects=hidden,
         footer=_footer(notification),
     )
+
+
+def _shown(incident: Incident) -> tuple[list[tuple[Verdict, Ended | None]], int]:
+    """The objects of a message, each with how it ended if that is to be told, and the number of the others."""
+    if incident.resolved is not None and incident.ended:
+        several = len({(one.resolution, one.by) for one in incident.ended}) > 1
+        latest = incident.ended[-MAX_OBJECTS:]
+        return [(one.verdict, one if several else None) for one in latest], len(incident.ended) - len(latest)
+    current: list[tuple[Verdict, Ended | None]] = [(verdict, None) for verdict in incident.resources[:MAX_OBJECTS]]
+    over = incident.ended[-MAX_ENDED:]
+    hidden = incident.objects - len(current) + len(incident.ended) - len(over)
+    return current + [(one.verdict, one) for one in over], max(0, hidden)
 
 
 def _headline(notification: Notification, ending: str | None) -> str:
@@ -156,12 +198,19 @@ def _counts(incident: Incident) -> str:
 
 def _ending(notification: Notification) -> str:
     incident = notification.incident
-    how = _ENDINGS[incident.resolution] if incident.resolution else "over"
-    if incident.type is IncidentType.DRIFT and incident.resolution is Resolution.REVERTED:
-        how = "put back by somebody else"
-    if incident.type is IncidentType.CONFIG:
-        how = "a valid one is in force"
+    how = _how(incident.type, incident.resolution, _one_by(incident)) if incident.resolution else "over"
     return f"{how} after {wording.duration((incident.resolved or notification.time) - incident.first_seen)}"
+
+
+def _one_by(incident: Incident) -> str | None:
+    """Who ended the incident, if it was the same one for all that ended last."""
+    who = {one.by for one in incident.ended if one.time == incident.resolved}
+    return who.pop() if len(who) == 1 else None
+
+
+def _how(type_: IncidentType, resolution: Resolution, by: str | None) -> str:
+    how = _ENDINGS_OF.get((type_, resolution), _ENDINGS[resolution])
+    return f"{how}, asked by {wording.one_line(by, 60)}," if by not in (None, SYSTEM_ACTOR) else how
 
 
 def _footer(notification: Notification) -> str:
@@ -174,7 +223,7 @@ def _footer(notification: Notification) -> str:
     return f"{seen} · incident {incident.id[:8]}"
 
 
-def _object(verdict: Verdict, budget: int) -> ObjectPart:
+def _object(verdict: Verdict, budget: int, ended: Ended | None) -> ObjectPart:
     ref = verdict.ref
     name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
     shown = verdict.fields[:budget]
@@ -186,7 +235,13 @@ def _object(verdict: Verdict, budget: int) -> ObjectPart:
         fields=tuple(_field(field) for field in shown),
         more_fields=len(verdict.fields) - len(shown),
         error=wording.one_line(verdict.error, 300) if verdict.error else None,
+        ending=_ended(ended) if ended is not None else None,
     )
+
+
+def _ended(ended: Ended) -> str:
+    how = _how(IncidentType.DRIFT, ended.resolution, ended.by).rstrip(",")
+    return f"{how}, {wording.clock_time(ended.time)}"
 
 
 def _behind(lag: Behind) -> str:

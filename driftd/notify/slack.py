@@ -32,7 +32,7 @@ _MENTION = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
 
 
 def blocks(message: Message) -> list[Block]:
-    """Headline, notes, one block per object, and a footer: at most 14 blocks, all within Slack's limits."""
+    """Headline, notes, one block per object, and a footer: at most 19 blocks, all within Slack's limits."""
     result = [_section(_headline(message))]
     if message.notes:
         result.append(_section(_cut("\n".join(quote(note) for note in message.notes))))
@@ -54,7 +54,10 @@ def blocks(message: Message) -> list[Block]:
 def fallback(message: Message) -> str:
     """Plain text for notifications and screen readers: the headline and the names of the objects."""
     lines = [f"{message.emoji} {message.headline}", *message.notes]
-    lines += [f"- {part.kind} {part.name}: {part.state}" for part in message.objects]
+    lines += [
+        f"- {part.kind} {part.name}: {part.state}" + (f", {part.ending}" if part.ending else "")
+        for part in message.objects
+    ]
     if message.more_objects:
         lines.append(f"… and {plural(message.more_objects, 'more object')}")
     return _cut("\n".join(escape(line) for line in lines), MAX_TEXT)
@@ -87,7 +90,10 @@ def _headline(message: Message) -> str:
 
 def _object(part: ObjectPart, *, resolved: bool) -> str:
     kind, name = _unformatted(part.kind), code(part.name)
-    title = f"~{kind} {name}~ was {part.state}" if resolved else f"*{kind}* {name} {part.state}"
+    over = resolved or part.ending is not None
+    title = f"~{kind} {name}~ was {part.state}" if over else f"*{kind}* {name} {part.state}"
+    if part.ending is not None:
+        title += f": {_unformatted(part.ending)}"
     lines = [title + (f" · {code(part.place)}" if part.place else "")]
     if part.error:
         lines.append(quote(part.error))

@@ -25,13 +25,14 @@ from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.policy.borders import Borders
+from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
 from driftd.reconcile.scan import Background, Scan, Scanner
 from driftd.repair.executor import Executor
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import Planner
-from driftd.repair.recovery import recover
+from driftd.repair.recovery import Concluded, Recovery
 from driftd.repair.target import Target, TargetSelector
 from driftd.store.store import Store
 
@@ -89,6 +90,7 @@ class Reconciler:
         borders = Borders.of(app, view.cluster.namespace)
         self._planner = Planner(app, borders, now, shared.monotonic)
         self._executor = Executor(app, view, store, now, check_lease)
+        self._recovery = Recovery(view, store, self._executor.unrecorded)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None
         self._full_pass_due = True
@@ -115,8 +117,10 @@ class Reconciler:
         return replace(result, seconds=perf_counter() - started)
 
     def request_full_pass(self) -> None:
-        """Makes the next pass scan every object, not only those that the watches saw changing."""
+        """Makes the next pass scan every object, not only those that the watches saw changing, and look for plans that
+        another process has left open."""
         self._full_pass_due = True
+        self._plans_open = True
 
     async def close(self) -> None:
         """Ends what goes on in the background."""
@@ -136,6 +140,8 @@ class Reconciler:
         action = None
         after = scan
         if plan is not None:
+            if target.is_new or command is not None:
+                plan = await told_apart(plan, target, scan, self._scanner, self._store)
             self._plans_open = True
             action = await self._executor.execute(plan, scan.on_write)
             self._planner.record(action)
@@ -144,18 +150,23 @@ class Reconciler:
         if outcome.rollback_due:  # the next pass has the held revision as its target, and records
             self._full_pass_due = True
             return self._result(target, after, action, outcome, _AT_ONCE)
+        concluded = await self._concluded(after)
         record = PassRecord(
-            before=scan.report,
-            after=after.report,
+            report=after.report,
             health=outcome.health,
             action=action,
+            writes=concluded.operations,
+            plans=concluded.plans,
+            unverified=concluded.unverified,
             hold=target.hold,
-            is_rollout=command is not None or self._is_rollout(target),
             rollback_refused=outcome.rollback_refused,
+            declared=after.declared,
+            no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
             version=self._targets.version if self._only_reports(command) else None,
         )
-        notify_after = await self._record(record)
+        notify_after = await self._recorder.record_pass(record)
+        self._plans_open = bool(concluded.unverified)
         return self._result(target, after, action, outcome, notify_after)
 
     # -- the steps that this room takes itself ---------------------------------------------------------------------
@@ -179,22 +190,11 @@ class Reconciler:
         """Whether everything is known about a difference before driftd acts on it."""
         return command is not None or self.app.mode is Mode.HEAL or not self._in_background
 
-    def _is_rollout(self, target: Target) -> bool:
-        return target.is_new and (self.app.mode is Mode.HEAL or target.hold is not None)
-
-    async def _record(self, record: PassRecord) -> timedelta | None:
-        """Records a pass, and concludes the plans that it has made or found open.
-
-        A plan that an earlier process left open counts as this pass's action: people are notified of what driftd did.
-        """
-        if self._plans_open and not record.after.undecided:
-            recovered = await recover(self._store, record.after, self._now())
-            record = replace(record, action=record.action or recovered)
-        notify_after = await self._recorder.record_pass(record)
-        if self._plans_open and not record.after.undecided:
-            await self._store.close_plans(self.app.name)
-            self._plans_open = False
-        return notify_after
+    async def _concluded(self, scan: Scan) -> Concluded:
+        """What the plans came to that this pass has carried out, or that were found open. Raises: StoreError."""
+        if not self._plans_open:
+            return Concluded()
+        return await self._recovery.conclude(scan.report, scan.mapping.by_ref, scan.reader, self._now())
 
     async def _record_undesired(self, error: DriftdError, command: Command | None) -> PassResult:
         if command is not None:
@@ -202,7 +202,7 @@ class Reconciler:
         self._full_pass_due = True
         hold = await self._store.hold(self.app.name)
         report = Report(self.app.name, self._cluster, self.source.revision, (), self._now(), error=str(error))
-        await self._recorder.record_pass(PassRecord(report, report, hold=hold))
+        await self._recorder.record_pass(PassRecord(report, hold=hold))
         return PassResult(report, hold=hold)
 
     async def _record_unreadable(self, target: Target, error: KubeError, command: Command | None) -> PassResult:
@@ -211,7 +211,7 @@ class Reconciler:
         self._full_pass_due = True
         report = self._scanner.unreadable(target.desired, error)
         version = self._targets.version if self._only_reports(command) else None
-        await self._recorder.record_pass(PassRecord(report, report, hold=target.hold, version=version))
+        await self._recorder.record_pass(PassRecord(report, hold=target.hold, version=version))
         return PassResult(report, state=target.record.state, hold=target.hold, requeue_after=_REDISCOVER_AFTER)
 
     def _result(

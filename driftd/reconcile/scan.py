@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,11 +25,12 @@ from driftd.live.cache_reader import CacheReader
 from driftd.live.mapping import MappedManifest, RestMapper, RestMapping, map_manifests
 from driftd.live.pods import pod_scopes
 from driftd.model.app import App
+from driftd.model.drift import Verdict
 from driftd.model.errors import KubeError
 from driftd.model.health import Health
 from driftd.model.plan import Action
 from driftd.model.report import Report
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import JsonObject, Manifest, ResourceRef
 
 if TYPE_CHECKING:  # `driftd check` scans too, and needs no store: SQLAlchemy is slow to import
     from driftd.repair.inventory import Inventory
@@ -68,6 +69,11 @@ class Scan:
     failed: tuple[Health, ...]
     observed: bool
     settled: bool
+
+    def declared(self, ref: ResourceRef) -> Manifest | None:
+        """What the scan compared an object with."""
+        item = self.mapping.by_ref.get(ref)
+        return item.manifest if item is not None else None
 
     def on_write(self, ref: ResourceRef, body: JsonObject) -> None:
         """Takes in an object as the API server answered a write of it: the cache may be a moment behind."""
@@ -134,6 +140,11 @@ class Scanner:
             mapping = await self._mapper.map(target.desired.manifests)  # a CRD may have brought kinds since
         written = {applied.ref for applied in action.applied}
         return await self._scan(target.desired, mapping, scan.no_longer_declared, written, enrich=True)
+
+    async def verdicts_by(self, manifests: Sequence[Manifest], scan: Scan) -> Mapping[ResourceRef, Verdict]:
+        """The verdicts by other manifests of some objects on what a scan has read. Raises: KubeError: no discovery."""
+        mapped = await map_manifests(manifests, self.app, self._detector.view)
+        return {one.verdict.ref: one.verdict for one in await self._detector.assess(mapped, scan.reader)}
 
     def unreadable(self, desired: Desired, error: KubeError) -> Report:
         """The report where the cluster as a whole cannot be read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from driftd.kube.objects import FIELD_MANAGER, apply, get
@@ -36,6 +36,8 @@ class Executor:
     store: Store
     now: Callable[[], datetime]
     check_lease: Callable[[], None]
+    unrecorded: dict[str, Operation] = field(default_factory=dict)
+    """The operations, by id, whose outcomes are known and may not be in the store."""
 
     async def execute(self, plan: Plan, on_write: OnWrite) -> Action:
         """Applies each manifest of a plan, and removes the undeclared fields that it names.
@@ -53,7 +55,8 @@ class Executor:
         async def write(manifest: Manifest) -> Applied:
             planned = by_ref[manifest.ref]
             applied = await self._write(planned, defined_kinds, on_write)
-            outcomes.add(_with_outcome(planned.operation, applied, self.now()))
+            done = self.unrecorded[planned.operation.id] = _with_outcome(planned.operation, applied, self.now())
+            outcomes.add(done)
             return applied
 
         applied: list[Applied] = []
@@ -64,6 +67,7 @@ class Executor:
             await outcomes.flush()
         action = Action(plan.app, plan.trigger, plan.revision, plan.by, started, self.now(), tuple(applied))
         await self.store.record_action(action, plan.id)
+        self.unrecorded.clear()
         return action
 
     async def _write(self, planned: PlannedWrite, defined_kinds: AbstractSet[GroupKind], on_write: OnWrite) -> Applied:

@@ -105,6 +105,9 @@ def _write(plan: Plan, verdict: Verdict, manifest: Manifest, cluster: str, now: 
         api_version=verdict.api_version,
         fields=fields,
         planned=now,
+        status=verdict.status,
+        source=verdict.source,
+        deleted_by=verdict.by,
     )
     # Server-side apply alone would leave the fields that somebody added.
     return PlannedWrite(operation, manifest, tuple([f.path for f in fields if f.change is Change.ADDED]))

@@ -85,13 +85,14 @@ class TargetSelector:
         if command is not None and command.kind is CommandKind.ROLLBACK:
             await self.hold_at(desired, to=command.to, by=command.by, reason=f"asked for by {command.by}")
             return await self._select(desired)
-        return await self._select(desired, release=command is not None and command.release, use_cached=use_cached)
+        released_by = command.by if command is not None and command.release else None
+        return await self._select(desired, released_by=released_by, use_cached=use_cached)
 
-    async def _select(self, desired: Desired, *, release: bool = False, use_cached: bool = False) -> Target:
+    async def _select(self, desired: Desired, *, released_by: str | None = None, use_cached: bool = False) -> Target:
         """What Git declares, unless the app is held; a hold ends when Git no longer declares what was bad.
 
-        `release` ends it for a person, who thereby gives a bad revision another try. Manifests that do not parse do
-        not end a hold: what they declare is unknown. `use_cached` allows the cached state.
+        `released_by` is a person who ends it, and thereby gives a bad revision another try. Manifests that do not parse
+        do not end a hold: what they declare is unknown. `use_cached` allows the cached state.
         """
         name = self._app.name
         if not use_cached:
@@ -100,14 +101,15 @@ class TargetSelector:
         state = await self._state_of(desired)
         from_cache = not self._read_fresh
         record, hold = self._record(desired, state), state.hold
+        release = released_by is not None
         ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
         if ends and from_cache:
-            return await self._select(desired, release=release)
+            return await self._select(desired, released_by=released_by)
         if ends and release and record.state is RevisionState.BAD:
             await self._store.set_revision_state(name, record.revision.sha, RevisionState.SEEN, time=self._now())
             record = replace(record, state=RevisionState.SEEN, reason="", applied_at=None, decided_at=None)
         if ends:
-            await self._store.release_hold(name)
+            await self._store.release_hold(name, released_by)
             self.invalidate()
         elif hold is not None:
             return await self._held(hold, desired.errors, from_cache=from_cache)

@@ -22,14 +22,25 @@ from sqlalchemy import (
     update,
 )
 
+from driftd.model.document import ended_document, verdict_document
 from driftd.model.errors import StoreError
-from driftd.model.incident import Incident, IncidentType, Notification
+from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.store import codec, outbox, timeline
 from driftd.store.records import HistoryKind
 from driftd.store.schema import STREAMED, UNREADABLE, incidents, notifications, unpacked
 
-TransitionOf = Callable[[Incident | None], tuple[Incident, Notification | None] | None]
-"""A pure function from the open incident of an app and type, if there is one, to its next state and notification."""
+Step = tuple[Incident, tuple[Notification, ...]]
+"""The next state of an incident, and the notifications about it, in their order."""
+
+StepsOf = Callable[[Incident | None], Sequence[Step]]
+"""A pure function from the open incident of an app and type, if there is one, to what is to be written: the next state
+of that one, or incidents that open now, perhaps to be over at once."""
+
+Change = tuple[IncidentType, StepsOf]
+"""What becomes of the incidents of one type."""
+
+_LISTED = 20
+"""Maximum number of objects in one entry of the history; the operations have all that driftd wrote."""
 
 _CACHE_SIZE = 256
 """Maximum number of decoded incidents in memory."""
@@ -93,56 +104,66 @@ class IncidentReader:
         return incident
 
 
-def save(
-    connection: Connection, incident: Incident, notification: Notification | None, channels: Sequence[str]
-) -> None:
-    """Write an incident, and one delivery of the notification per channel.
+def save(connection: Connection, incident: Incident, told: Sequence[Notification], channels: Sequence[str]) -> None:
+    """Write an incident, and one delivery of each notification per channel, with an entry in the history.
 
     A notification whose id is stored already is not queued again.
     """
     _save_incident(connection, incident)
-    if notification is None:
-        return
-    if connection.execute(select(exists().where(notifications.c.id == notification.id))).scalar_one():
-        return
-    outbox.enqueue(connection, notification, channels)
-    timeline.write(
-        connection,
-        incident.app,
-        HistoryKind.INCIDENT,
-        time=notification.time,
-        summary=outbox.summary(notification),
-        details={
-            "incident": incident.id,
-            "notification": notification.id,
-            "event": notification.event,
-            "type": incident.type,
-            "revision": incident.revision,
-            "resolution": incident.resolution,
-            "message": incident.message,
-            "channels": list(channels),
-        },
-    )
+    for notification in told:
+        if connection.execute(select(exists().where(notifications.c.id == notification.id))).scalar_one():
+            continue
+        outbox.enqueue(connection, notification, channels)
+        about = notification.incident
+        timeline.write(
+            connection,
+            about.app,
+            HistoryKind.INCIDENT,
+            time=notification.time,
+            summary=outbox.summary(notification),
+            details={
+                "incident": about.id,
+                "notification": notification.id,
+                "event": notification.event,
+                "type": about.type,
+                "revision": about.revision,
+                "resolution": about.resolution,
+                "message": about.message,
+                "channels": list(channels),
+            },
+            resources=_documents(notification),
+        )
 
 
 def transition(
     connection: Connection,
     app: str,
-    type_: IncidentType,
-    transition_of: TransitionOf,
+    changes: Sequence[Change],
     channels: Sequence[str],
     read: IncidentReader,
     now: datetime,
 ) -> bool:
-    """Write the next state of the app's incident of one type. Returns: whether there is a notification."""
-    of_app = open_for_update(connection, app, read, now)
-    current = next((incident for incident in of_app if incident.type is type_), None)
-    result = transition_of(current)
-    if result is None:
-        return False
-    incident, notification = result
-    save(connection, incident, notification, channels)
-    return notification is not None
+    """Write what becomes of the app's incidents of some types. Returns: whether there is a notification."""
+    known = open_for_update(connection, app, read, now)
+    notified = False
+    for type_, steps_of in changes:
+        for incident, told in steps_of(next((one for one in known if one.type is type_), None)):
+            save(connection, incident, told, channels)
+            notified |= bool(told)
+    return notified
+
+
+def find(connection: Connection, prefix: str) -> Incident | None:
+    """The incident whose id starts so. Raises: StoreError: several do."""
+    if not prefix:
+        return None
+    matches = incidents.c.id.startswith(prefix.lower(), autoescape=True)
+    rows = connection.execute(select(incidents.c.id, incidents.c.document).where(matches).limit(6)).all()
+    if len(rows) > 1 and prefix.lower() not in {row.id for row in rows}:
+        some = ", ".join(row.id[:12] for row in rows[:5])
+        raise StoreError(f"{prefix!r} could be several incidents ({some}…): give more of the incident's id")
+    found = [row for row in rows if len(rows) == 1 or row.id == prefix.lower()]
+    return codec.INCIDENT.validate_json(found[0].document) if found else None
 
 
 def read(
@@ -198,3 +219,14 @@ def _save_incident(connection: Connection, incident: Incident) -> None:
     }
     if connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values)).rowcount == 0:
         connection.execute(insert(incidents).values(id=incident.id, **values))
+
+
+def _documents(notification: Notification) -> list[bytes]:
+    """The objects that a notification is about, with their fields: at a resolution those of which it is the end."""
+    about = notification.incident
+    if notification.event is IncidentEvent.RESOLVED and about.ended:
+        documents = [ended_document(one) for one in about.ended if one.time == about.resolved]
+    else:
+        documents = [verdict_document(verdict) for verdict in about.resources]
+        documents += [ended_document(one) for one in about.ended if one.time == notification.time]
+    return [codec.DETAILS.dump_json(document) for document in documents[:_LISTED]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -79,10 +79,18 @@ def record(connection: Connection, app: str, plan: str) -> None:
     )
 
 
-def close(connection: Connection, app: str) -> None:
-    """Close the app's plans: the passes that made them have been recorded."""
-    open_ones = (operations.c.app == app, operations.c.stage != _Stage.CLOSED)
-    connection.execute(update(operations).where(*open_ones).values(stage=_Stage.CLOSED))
+def close(connection: Connection, app: str, plans: Collection[str]) -> None:
+    """Close some of the app's plans: what they came to has been recorded, and people were notified of it."""
+    of_plans = (operations.c.app == app, operations.c.stage != _Stage.CLOSED, operations.c.plan.in_(plans))
+    connection.execute(update(operations).where(*of_plans).values(stage=_Stage.CLOSED))
+
+
+def of_plans(connection: Connection, plans: Collection[str]) -> dict[str, list[Operation]]:
+    """The operations of some plans, in the order in which they were recorded."""
+    found: defaultdict[str, list[Operation]] = defaultdict(list)
+    for row in connection.execute(select(operations).where(operations.c.plan.in_(plans)).order_by(operations.c.number)):
+        found[row.plan].append(_operation(row))
+    return found
 
 
 def read(

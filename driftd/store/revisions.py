@@ -256,7 +256,7 @@ def conclude_hold(connection: Connection, app: str) -> None:
     bump_version(connection, app)
 
 
-def release_hold(connection: Connection, app: str, now: datetime) -> None:
+def release_hold(connection: Connection, app: str, by: str | None, now: datetime) -> None:
     hold = hold_of(connection, app)
     if hold is None:
         return
@@ -267,9 +267,15 @@ def release_hold(connection: Connection, app: str, now: datetime) -> None:
         app,
         HistoryKind.HOLD,
         time=now,
-        summary=f"no longer held at {hold.revision[:8]}",
-        details={"held": False, "revision": hold.revision, "bad_revision": hold.bad_revision},
+        summary=f"no longer held at {hold.revision[:8]}: " + (f"released by {by}" if by else "Git has moved on"),
+        details={"held": False, "revision": hold.revision, "bad_revision": hold.bad_revision, "by": by},
     )
+
+
+def released_by(connection: Connection, app: str) -> str | None:
+    """Who ended the app's last hold; None where nobody did, since Git moved on."""
+    last = timeline.latest(connection, app, HistoryKind.HOLD)
+    return last.details.get("by") if last is not None and not last.details["held"] else None
 
 
 def _of(app: str) -> Select[tuple[object, ...]]:

@@ -32,7 +32,7 @@ from driftd.store import (
     verdicts,
 )
 from driftd.store.database import Database
-from driftd.store.incidents import TransitionOf
+from driftd.store.incidents import Change
 from driftd.store.records import (
     AppState,
     AppSummary,
@@ -185,10 +185,14 @@ class Store:
         """Says that all of the held revision is in the cluster; nothing happens when the app is not held."""
         await self._database.write(lambda c: revisions.conclude_hold(c, app))
 
-    async def release_hold(self, app: str) -> None:
-        """Let the app follow Git again. Idempotent."""
+    async def release_hold(self, app: str, by: str | None = None) -> None:
+        """Let the app follow Git again: Git has moved on, or a person wants it so. Idempotent."""
         now = self._clock()
-        await self._database.write(lambda c: revisions.release_hold(c, app, now))
+        await self._database.write(lambda c: revisions.release_hold(c, app, by, now))
+
+    async def released_by(self, app: str) -> str | None:
+        """The person who ended the app's last hold; None where Git moved on from it, or it goes on."""
+        return await self._database.read(lambda c: revisions.released_by(c, app))
 
     # Passes and actions
 
@@ -244,10 +248,6 @@ class Store:
     async def open_plans(self, app: str) -> list[OpenPlan]:
         """The plans of passes that have not been recorded: the process ended in between, or the pass is under way."""
         return await self._database.read(lambda c: operations.open_plans(c, app))
-
-    async def close_plans(self, app: str) -> None:
-        """Says that the passes that made the app's plans have been recorded."""
-        await self._database.write(lambda c: operations.close(c, app))
 
     async def operations(
         self,
@@ -370,18 +370,27 @@ class Store:
             lambda c: incidents.read(c, app=app, type_=type, is_open=open, since=since, limit=limit, before=before)
         )
 
-    async def transition_incident(
-        self, app: str, type_: IncidentType, transition: TransitionOf, channels: Sequence[str]
+    async def transition_incidents(
+        self, app: str, changes: Sequence[Change], channels: Sequence[str], plans: Collection[str] = ()
     ) -> bool:
-        """Write the next state of an app's incident of one type, in one transaction with its deliveries.
+        """Write what becomes of an app's incidents, in one transaction with their deliveries.
 
-        `transition` gets the open incident and may be called more than once. Its notification is queued for each
-        channel. Returns: whether there is a notification. Raises: StoreError: another such incident is open.
+        Each change gets the open incident of its type and may be called more than once. Notifications are queued for
+        each channel. `plans` are those that people are thereby notified of: they are closed in the same transaction.
+        Returns: whether there is a notification. Raises: StoreError: another such incident is open.
         """
         now = self._clock()
-        return await self._database.write(
-            lambda c: incidents.transition(c, app, type_, transition, channels, self._read_incident, now)
-        )
+
+        def write(connection: Connection) -> bool:
+            if plans:
+                operations.close(connection, app, plans)
+            return incidents.transition(connection, app, changes, channels, self._read_incident, now)
+
+        return await self._database.write(write)
+
+    async def incident(self, id_or_prefix: str) -> Incident | None:
+        """The incident whose id starts so, open or resolved. Raises: StoreError: several do."""
+        return await self._database.read(lambda c: incidents.find(c, id_or_prefix))
 
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)

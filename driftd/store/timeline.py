@@ -40,6 +40,13 @@ def read(connection: Connection, app: str, limit: int, before: int | None) -> li
     return [_entry(row) for row in connection.execute(query)]
 
 
+def latest(connection: Connection, app: str, kind: HistoryKind) -> HistoryEntry | None:
+    """The app's last entry of a kind."""
+    of_kind = select(history).where(history.c.app == app, history.c.kind == kind).order_by(history.c.id.desc()).limit(1)
+    row = connection.execute(of_kind).one_or_none()
+    return _entry(row) if row is not None else None
+
+
 def _entry(row: Row[Any]) -> HistoryEntry:
     try:
         details = codec.DETAILS.validate_json(row.details)

@@ -15,11 +15,26 @@ from driftd.incidents.recorder import Recorder
 from driftd.model.drift import Status
 from driftd.model.health import Health, HealthState
 from driftd.model.incident import IncidentType
-from driftd.model.plan import Action, Hold
+from driftd.model.operation import Operation
+from driftd.model.plan import Action, Trigger
 from driftd.model.report import Report
+from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.store import HistoryKind, Store
-from tests.support.samples import T0, action, ailing, drifted, failed, hold, report, revision, verdict, wrote
+from tests.support.samples import (
+    T0,
+    action,
+    ailing,
+    drifted,
+    failed,
+    hold,
+    manifest,
+    operation,
+    report,
+    revision,
+    verdict,
+    wrote,
+)
 
 IN_SYNC = report(verdict(Status.IN_SYNC))
 DRIFTED = report(drifted())
@@ -35,6 +50,7 @@ class Passes:
         self.wakes = 0
         self.time = T0
         self.pass_again_in: timedelta | None = None
+        self.declares = "1"
         self.recorder = Recorder(store, ["chat"], self.now, self._woken, monotonic=self.monotonic)
 
     def now(self) -> datetime:
@@ -54,14 +70,31 @@ class Passes:
         *,
         health: Sequence[Health] = (),
         action: Action | None = None,
-        hold: Hold | None = None,
+        trigger: Trigger = Trigger.HEAL,
+        writes: Sequence[Operation] = (),
         **more: Any,
     ) -> list[str]:
-        """Records one pass; returns its notifications."""
+        """Records one pass, in which the action wrote what differed before; returns its notifications."""
         count = len(await self.notifications())
-        record = PassRecord(before, after or before, tuple(health), action, hold, **more)
+        outcomes = {applied.ref: applied.outcome for applied in action.applied} if action is not None else {}
+        own = [operation(one, outcomes[one.ref], trigger) for one in before.drifted if one.ref in outcomes]
+        writes = [*writes, *own]
+        after = after or before
+        manifests = {v.ref: self.manifest(v.ref.name) for v in after.verdicts if v.status is not Status.ORPHANED}
+        if after.revision is not None:
+            await self.store.record_revision("web", after.revision, digest(manifests.values()), [*manifests.values()])
+        unread = {v.ref for v in after.verdicts if v.status is Status.UNKNOWN}
+        unverified = tuple([one for one in writes if one.ref in unread])
+        record = PassRecord(
+            after, tuple(health), action, tuple([one for one in writes if one not in unverified]),
+            unverified=unverified, **{"declared": manifests.get, **more},
+        )  # fmt: skip
         self.pass_again_in = await self.recorder.record_pass(record)
         return (await self.notifications())[count:]
+
+    def manifest(self, name: str = "web") -> Manifest:
+        """What Git declares of an object now."""
+        return manifest("ConfigMap", name, data={"a": self.declares}).in_namespace("web")
 
     async def notifications(self, app: str = "web") -> list[str]:
         entries = [e for e in await self.store.history(app, 500) if e.kind is HistoryKind.INCIDENT]
@@ -135,7 +168,7 @@ async def test_a_command_and_the_daemon_that_find_the_same_open_one_incident(pas
     held = hold()
     await asyncio.gather(
         *(
-            recorder.record_pass(PassRecord(IN_SYNC, IN_SYNC, hold=held))
+            recorder.record_pass(PassRecord(IN_SYNC, hold=held))
             for recorder in (passes.recorder, other, passes.recorder, other)
         )
     )
@@ -152,14 +185,15 @@ async def test_drift_that_is_healed_within_one_pass_is_opened_and_resolved(passe
 
 async def test_the_objects_of_a_new_revision_are_no_drift(passes: Passes) -> None:
     """The pass that deploys a commit finds everything missing, and nobody is notified."""
-    assert await passes.record(report(verdict(Status.MISSING)), IN_SYNC, action=action(wrote()), is_rollout=True) == []
+    missing = report(verdict(Status.MISSING))
+    assert await passes.record(missing, IN_SYNC, action=action(wrote()), trigger=Trigger.SYNC) == []
 
 
 async def test_the_failed_part_of_a_rollout_is_drift(passes: Passes) -> None:
     """Only this part: the rest was the commit."""
     before = report(verdict(Status.MISSING, "a"), verdict(Status.MISSING, "b"))
     after = report(verdict(Status.IN_SYNC, "a"), verdict(Status.MISSING, "b"))
-    notifications = await passes.record(before, after, action=action(wrote("a"), failed("b")), is_rollout=True)
+    notifications = await passes.record(before, after, action=action(wrote("a"), failed("b")), trigger=Trigger.SYNC)
     assert notifications == ["drift opened", "sync_failed opened"]
     (incident,) = [i for i in await passes.store.open_incidents("web") if i.type is IncidentType.DRIFT]
     assert [v.ref.name for v in incident.resources] == ["b"]
@@ -168,6 +202,7 @@ async def test_the_failed_part_of_a_rollout_is_drift(passes: Passes) -> None:
 async def test_a_commit_that_declares_what_is_live_accepts_the_drift(passes: Passes) -> None:
     """The edit went into Git."""
     await passes.record(DRIFTED)
+    passes.declares = "by hand"
     assert await passes.record(report(verdict(Status.IN_SYNC), number=2)) == ["drift resolved (accepted)"]
 
 
@@ -191,7 +226,8 @@ async def test_an_unreadable_cluster_or_source_resolves_nothing(passes: Passes, 
 async def test_a_heal_that_cannot_be_verified_is_not_called_healed(passes: Passes) -> None:
     """The write succeeded, the read after it did not."""
     assert await passes.record(DRIFTED, UNKNOWN, action=action(wrote())) == ["drift opened"]
-    assert await passes.record(IN_SYNC) == ["drift resolved (reverted)"]
+    assert await passes.record(UNKNOWN) == []
+    assert await passes.record(IN_SYNC, writes=(operation(drifted()),)) == ["drift resolved (healed)"]
 
 
 async def test_a_failed_sync_is_open_until_a_retry_succeeds(passes: Passes) -> None:
@@ -248,13 +284,13 @@ async def test_bad_health_is_an_incident_until_it_is_over(passes: Passes) -> Non
     assert await passes.record(IN_SYNC, health=[ailing(message="1 of 2")]) == []
     passes.time += timedelta(seconds=10)
     assert await passes.record(IN_SYNC, health=[ailing(HealthState.PROGRESSING)]) == ["unhealthy changed"]
-    assert await passes.record(IN_SYNC) == ["unhealthy resolved (reverted)"]
+    assert await passes.record(IN_SYNC) == ["unhealthy resolved (recovered)"]
 
 
 async def test_a_rollback_is_an_incident_until_the_hold_ends(passes: Passes) -> None:
     """Its message has both revisions, the reason, and what will end it."""
     assert await passes.record(UNKNOWN, hold=hold()) == [], "not done yet"
-    assert await passes.record(DRIFTED, IN_SYNC, action=action(wrote()), hold=hold(), is_rollout=True) == [
+    assert await passes.record(DRIFTED, IN_SYNC, action=action(wrote()), hold=hold(), trigger=Trigger.SYNC) == [
         "rollback opened"
     ]
     (incident,) = await passes.store.open_incidents("web")
@@ -266,7 +302,7 @@ async def test_a_rollback_is_an_incident_until_the_hold_ends(passes: Passes) -> 
     assert await passes.record(IN_SYNC, hold=hold()) == []
     assert await passes.record(report(error="not YAML"), hold=hold()) == ["source opened"]
     notifications = await passes.record(
-        report(verdict(Status.IN_SYNC), number=3), action=action(wrote()), is_rollout=True
+        report(verdict(Status.IN_SYNC), number=3), action=action(wrote()), trigger=Trigger.SYNC
     )
     assert "rollback resolved (superseded)" in notifications
 
@@ -302,4 +338,4 @@ async def test_a_source_that_fails_twice_is_notified_once_and_its_recovery_once(
     assert incident.message == "cannot reach git.example.com; 11111111 stays in use"
     await passes.recorder.record_fetch(source.works())
     await passes.recorder.record_fetch(source.works())
-    assert await passes.notifications("source/shop") == ["source opened", "source resolved (reverted)"]
+    assert await passes.notifications("source/shop") == ["source opened", "source resolved (recovered)"]

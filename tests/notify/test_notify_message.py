@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftd.model.drift import Change, Status
-from driftd.model.incident import IncidentEvent, IncidentType, Resolution
+from driftd.model.incident import Ended, IncidentEvent, IncidentType, Resolution
 from driftd.notify import slack, wording
 from driftd.notify.message import compose
 from driftd.sandbox.slack.blockkit import block_mistakes
@@ -76,6 +76,8 @@ def test_every_kind_of_difference_has_its_own_words():
         (Resolution.REVERTED, "drift is over: put back by somebody else after 42 s"),
         (Resolution.ACCEPTED, "drift is over: accepted: Git now declares what is live after 42 s"),
         (Resolution.IGNORED, "drift is over: ignored by a rule after 42 s"),
+        (Resolution.DELETED, "drift is over: deleted, without driftd after 42 s"),
+        (Resolution.ROLLED_BACK, "drift is over: the app was rolled back after 42 s"),
         (Resolution.SUPERSEDED, "drift is over: superseded: Git has moved on after 42 s"),
     ],
 )
@@ -89,6 +91,33 @@ def test_a_resolved_message_says_how_and_after_how_long(resolution: Resolution, 
         plain(slack.resolved_reply(compose(world.notification_of(world.RESOLVED))))
         == "✅ resolved: healed by driftd after 42 s"
     )
+
+
+def test_what_is_over_stays_in_the_message_of_what_goes_on():
+    """Struck through, with its fields, and how and when it ended."""
+    over = Ended(world.drifted("healed"), Resolution.HEALED, world.T0 + timedelta(seconds=9), "driftd")
+    about = replace(world.incident(world.drifted("old", status=Status.ORPHANED)), ended=(over,))
+    text = written(world.notification_of(world.CHANGED, about))
+    assert "*Deployment* `web/old` in the cluster, not in Git" in text
+    assert "~Deployment~" not in text
+    assert "~Deployment `web/healed`~ was drifted: healed by driftd, 2026-11-22 08:52:20 UTC" in text
+    assert "image`: `nginx:1.25` → `nginx:1.26`" in text
+
+
+def test_objects_that_ended_in_several_ways_each_say_how():
+    """And who asked for it, where a person did."""
+    end = world.T0 + timedelta(seconds=42)
+    about = replace(
+        world.incident(),
+        ended=(
+            Ended(world.drifted("a"), Resolution.HEALED, end, "ann@laptop"),
+            Ended(world.drifted("b", status=Status.ORPHANED), Resolution.DELETED, end),
+        ),
+    )
+    text = written(world.notification_of(world.RESOLVED, about, Resolution.MIXED))
+    assert "drift is over: each object in its own way after 42 s" in text
+    assert "~Deployment `web/a`~ was drifted: healed by driftd, asked by ann@laptop, 2026-11-22 08:52:53 UTC" in text
+    assert "~Deployment `web/b`~ was in the cluster, not in Git: deleted, without driftd" in text
 
 
 @pytest.mark.parametrize(

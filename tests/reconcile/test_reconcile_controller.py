@@ -135,7 +135,7 @@ async def test_a_source_that_fails_twice_is_notified_and_its_last_revision_stays
         await until(lambda: _data(world, {"a": "1"}), "the repair without Git")
         away.rename(world.repository.folder)
         assert await engine.fetch("shop") is None
-        assert await world.incident_events("source/shop") == ["source opened", "source resolved (reverted)"]
+        assert await world.incident_events("source/shop") == ["source opened", "source resolved (recovered)"]
 
 
 async def test_one_app_that_crashes_does_not_stop_the_others(open_world: OpenWorld) -> None:

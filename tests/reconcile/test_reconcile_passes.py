@@ -115,7 +115,7 @@ async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it
         assert await world.incident_events() == ["drift opened"]
         await world.delete("ConfigMap")
         assert (await world.run()).report.in_sync
-        assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
+        assert await world.incident_events() == ["drift opened", "drift resolved (deleted)"]
 
 
 async def test_an_object_of_a_kind_that_is_not_served_is_missing_and_the_others_are_assessed(

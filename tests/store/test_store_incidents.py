@@ -214,3 +214,15 @@ async def test_incidents_are_listed_newest_first_with_those_that_are_over(store:
     assert await numbers(since=world.T0 + 8 * world.MINUTE) == [1, 0]
     assert await numbers(limit=2, before="incident-3") == [2, 1]
     assert await numbers(before="nobody") == []
+
+
+async def test_an_incident_is_found_by_the_beginning_of_its_id(store: Store):
+    """Open or over; where several begin so, more of it is asked for."""
+    for number in (1, 2):
+        await save_incident(store, world.incident(number, resolved=True), None, ())
+    assert await store.incident("incident-1") == world.incident(1, resolved=True)
+    assert await store.incident("Incident-2") == world.incident(2, resolved=True)
+    assert await store.incident("nothing") is None
+    assert await store.incident("") is None
+    with pytest.raises(StoreError, match="could be several incidents"):
+        await store.incident("inc")

@@ -39,7 +39,7 @@ async def test_a_plan_is_known_after_a_crash_and_its_outcomes_are_not(url: str):
     assert plan.operations == (done, planned[1], failed)
     interrupted = replace(planned[1], outcome=Outcome.INTERRUPTED, finished=world.T0 + 2 * world.MINUTE)
     await store.record_outcomes([interrupted])
-    await store.close_plans("web")
+    await store.transition_incidents("web", [], [], plans=["p" * 32])
     assert await store.open_plans("web") == []
     assert await store.operations() == [failed, interrupted, done]
     await store.record_plan([])

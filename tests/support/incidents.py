@@ -12,4 +12,5 @@ async def save_incident(
     store: Store, incident: Incident, notification: Notification | None, channels: Sequence[str]
 ) -> None:
     """Writes an incident unconditionally, whatever the store has for its app and type."""
-    await store.transition_incident(incident.app, incident.type, lambda _: (incident, notification), channels)
+    told = (notification,) if notification is not None else ()
+    await store.transition_incidents(incident.app, [(incident.type, lambda _: [(incident, told)])], channels)

@@ -7,6 +7,7 @@ from typing import Any
 
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.health import Health, HealthState
+from driftd.model.operation import Operation
 from driftd.model.plan import Action, Applied, Hold, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef, Source
@@ -55,6 +56,15 @@ def wrote(name: str = "web") -> Applied:
 
 def failed(name: str = "web", error: str = "admission webhook denied it") -> Applied:
     return Applied(ref(name), Outcome.FAILED, error)
+
+
+def operation(drift: Verdict, outcome: Outcome = Outcome.CONFIGURED, trigger: Trigger = Trigger.HEAL) -> Operation:
+    """The write that was to put this drift right."""
+    return Operation(
+        id=f"{trigger}-{drift.ref.name}", app="web", cluster="prod", plan="p1", trigger=trigger,
+        revision=revision().sha, by="driftd", ref=drift.ref, api_version=drift.api_version, fields=drift.fields,
+        planned=T0, outcome=outcome, finished=T0, status=drift.status, source=drift.source,
+    )  # fmt: skip
 
 
 def hold(by: str = "driftd") -> Hold:
