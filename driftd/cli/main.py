@@ -22,7 +22,7 @@ CONFIG = Path("driftd.yaml")
 
 
 class ListFormat(StrEnum):
-    """The formats of `status` and `history`."""
+    """The formats of `status`, `history` and `incident`."""
 
     TABLE = "table"
     JSON = "json"
@@ -213,21 +213,32 @@ def rollback(
 
 @app.command()
 def status(
+    name: Annotated[str | None, typer.Argument(metavar="APP", help="All that is known of this app.")] = None,
     config: ConfigOption = CONFIG,
     output: Annotated[
         ListFormat, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")
     ] = ListFormat.TABLE,
 ) -> None:
-    """Shows the apps as their last passes left them."""
+    """Shows the apps as their last passes left them, or all that is known of one."""
     from driftd.cli.operate import run_status
 
-    raise typer.Exit(_asyncio(run_status(config, output)))
+    raise typer.Exit(_asyncio(run_status(config, name, output)))
 
 
 @app.command()
 def history(
-    name: Annotated[str, typer.Argument(metavar="APP")],
+    name: Annotated[str | None, typer.Argument(metavar="APP", help="Only of this app.")] = None,
     config: ConfigOption = CONFIG,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Not before this time; or so long ago: 30m, 2h.")
+    ] = None,
+    manager: Annotated[
+        str | None, typer.Option("--manager", metavar="NAME", help="Changed under this field manager.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Of objects of this kind.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Of objects in this namespace.")
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1000, metavar="N", help="At most N entries, 1000 at most.")
     ] = 50,
@@ -235,13 +246,35 @@ def history(
         ListFormat, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")
     ] = ListFormat.TABLE,
 ) -> None:
-    """Shows what happened to an app.
+    """Shows what happened, newest first.
 
-    Its revisions, what was written and why, and its incidents.
+    Revisions, verdicts, what was written and why, and incidents, with object, field, both values, and who.
     """
-    from driftd.cli.operate import run_history
+    from datetime import UTC, datetime
 
-    raise typer.Exit(_asyncio(run_history(config, name, limit, output)))
+    from driftd.cli.operate import moment, run_history
+    from driftd.service.views import HistoryFilter
+
+    start = moment(since, datetime.now(UTC)) if since is not None else None
+    criteria = HistoryFilter(name, start, manager, kind, namespace)
+    raise typer.Exit(_asyncio(run_history(config, criteria, limit, output)))
+
+
+@app.command()
+def incident(
+    name: Annotated[str, typer.Argument(metavar="ID", help="The incident's id, or its beginning.")],
+    config: ConfigOption = CONFIG,
+    output: Annotated[
+        ListFormat, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")
+    ] = ListFormat.TABLE,
+) -> None:
+    """Shows everything about an incident.
+
+    What differed, who did it and which line of Git says otherwise, how it ended, what was written, and who was told.
+    """
+    from driftd.cli.operate import run_incident
+
+    raise typer.Exit(_asyncio(run_incident(config, name, output)))
 
 
 @config_app.command("validate")

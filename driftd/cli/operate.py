@@ -1,4 +1,4 @@
-"""`driftd sync`, `rollback`, `status` and `history`: commands and queries on what the daemon works on."""
+"""`driftd sync`, `rollback`, `status`, `history` and `incident`: commands and queries on what the daemon works on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from driftd.cli.output.incident import incident_json, print_incident
 from driftd.cli.output.lines import console_for
 from driftd.cli.output.outbox import print_outbox
-from driftd.cli.output.overview import history_json, print_history, print_status, status_json
+from driftd.cli.output.overview import (
+    app_json,
+    history_json,
+    print_app,
+    print_history,
+    print_status,
+    status_json,
+)
 from driftd.cli.output.progress import Progress, progress
 from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
+from driftd.config.duration import parse_duration
 from driftd.config.loading import load
-from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components, components
 from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError
@@ -30,6 +38,7 @@ from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import carry_out
 from driftd.reconcile.leases import keep_leases
 from driftd.service.commands import CommandResult
+from driftd.service.views import HistoryFilter
 
 _DELIVERY_TIMEOUT = 10.0
 """Seconds that a command waits for its messages to be delivered; the daemon delivers what is left."""
@@ -47,37 +56,85 @@ async def run_rollback(file: Path, name: str, *, to: str | None) -> int:
     return await _operate(file, name, CommandKind.ROLLBACK, to=to)
 
 
-async def run_status(file: Path, output: str) -> int:
-    """Shows every app of the configuration as its last pass left it."""
+async def run_status(file: Path, name: str | None, output: str) -> int:
+    """Shows every app of the configuration as its last pass left it, or all that is known of one."""
 
     async def show(made: Components) -> int:
-        statuses = await made.queries.app_statuses([app_of(app, made.config) for app in made.config.apps])
-        backlog, trouble = await made.queries.outbox(), await made.queries.trouble()
-        if output == "json":
-            print(status_json(statuses, backlog, trouble), end="")
-        else:
-            now = datetime.now(UTC)
-            print_status(Console(), statuses, now=now)
-            print_trouble(Console(), trouble, now=now)
-            print_outbox(Console(), backlog, now=now)
-        return 0
+        if name is None:
+            statuses = await made.queries.app_statuses()
+            backlog, trouble = await made.queries.outbox(), await made.queries.trouble()
 
-    return await _with_store(file, show)
+            def table(console: Console, now: datetime) -> None:
+                print_status(console, statuses, now=now)
+                print_trouble(console, trouble, now=now)
+                print_outbox(console, backlog, now=now)
 
-
-async def run_history(file: Path, name: str, limit: int, output: str) -> int:
-    """Shows what happened to an app, newest first."""
-
-    async def show(made: Components) -> int:
+            _print(output, lambda: status_json(statuses, backlog, trouble), table)
+            return 0
         made.app_config(name)
-        lines = await made.queries.history(name, limit)
-        if output == "json":
-            print(history_json(name, lines), end="")
-        else:
-            print_history(Console(), lines, now=datetime.now(UTC))
+        detail = await made.queries.app_detail(name)
+        assert detail is not None  # noqa: S101  # `app_config` raises otherwise
+        _print(output, lambda: app_json(detail), lambda c, now: print_app(c, detail, now=now))
         return 0
 
     return await _with_store(file, show)
+
+
+async def run_history(file: Path, criteria: HistoryFilter, limit: int, output: str) -> int:
+    """Shows what happened to an app, or to all, newest first."""
+
+    async def show(made: Components) -> int:
+        name = criteria.app
+        if name is not None:
+            made.app_config(name)
+        lines = await made.queries.history(criteria, limit)
+        of_one = name is not None
+        _print(
+            output,
+            lambda: history_json(name, lines),
+            lambda c, now: print_history(c, lines, now=now, of_one_app=of_one),
+        )
+        return 0
+
+    return await _with_store(file, show)
+
+
+async def run_incident(file: Path, name: str, output: str) -> int:
+    """Shows everything about the incident whose id starts so."""
+
+    async def show(made: Components) -> int:
+        detail = await made.queries.incident(name)
+        if detail is None:
+            raise DriftdError(f"there is no incident {name!r} in the store (`driftd history` has their ids)")
+        _print(output, lambda: incident_json(detail), lambda c, now: print_incident(c, detail, now=now))
+        return 0
+
+    return await _with_store(file, show)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time that `2h` (ago), `2026-11-22` or `2026-11-22T08:52:11Z` names, in UTC where it names no zone.
+
+    Raises: DriftdError: none.
+    """
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DriftdError(
+            f"--since must be a span such as 30m or 2h, or a time such as 2026-11-22T08:52:11Z (got {text!r})"
+        ) from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _print(output: str, document: Callable[[], str], table: Callable[[Console, datetime], None]) -> None:
+    if output == "json":
+        print(document(), end="")
+    else:
+        table(console_for(sys.stdout), datetime.now(UTC))
 
 
 async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) -> int:

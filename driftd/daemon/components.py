@@ -47,7 +47,7 @@ class Components:
         self.clusters = Clusters()
         self.leases = Leases(store)
         self.commands = Commands(store, now)
-        self.queries = Queries(store)
+        self.queries = Queries(store, [app_of(app, config) for app in config.apps])
         self.rendering = RenderingPool()
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}

@@ -18,6 +18,7 @@ from driftd.incidents.quiet import QuietPeriods
 from driftd.incidents.transitions import overall, passed, transition
 from driftd.model.drift import Verdict
 from driftd.model.incident import Ended, Incident, IncidentEvent, IncidentType
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.store.incidents import Step
 
@@ -30,9 +31,7 @@ class DriftPass:
     `evidence` tells how it ended.
     """
 
-    app: str
-    cluster: str
-    revision: str | None
+    report: Report
     finding: Finding | None
     current: Mapping[ResourceRef, Verdict]
     moments: Sequence[Verdict]
@@ -56,7 +55,9 @@ class DriftPass:
         if not drift:
             return []
         cause = uuid.uuid4().hex
-        finding = Finding(IncidentType.DRIFT, self.app, self.cluster, self.revision, tuple(drift), cause=cause)
+        app, cluster, revision = self.report.app, self.report.cluster, self.report.revision
+        sha = revision.sha if revision is not None else None
+        finding = Finding(IncidentType.DRIFT, app, cluster, sha, tuple(drift), cause=cause)
         return [passed(finding, [self.evidence.ended(one, self.now) for one in drift], self.now)]
 
     def _over(self, known: Incident | None) -> list[Verdict]:

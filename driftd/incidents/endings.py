@@ -34,9 +34,9 @@ class Evidence:
         """How this drift ended, which is over."""
         write = self._write(drift)
         if write is not None and write.outcome is Outcome.INTERRUPTED:
-            return Ended(drift, Resolution.UNCONFIRMED, now)
+            return Ended(drift, Resolution.UNCONFIRMED, now, operation=write.id)
         if write is not None:
-            return Ended(drift, _by_write(drift, write), now, write.by)
+            return Ended(drift, _by_write(drift, write), now, write.by, write.id)
         return Ended(drift, self._without_us(drift), now)
 
     def _write(self, drift: Verdict) -> Operation | None:

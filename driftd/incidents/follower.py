@@ -65,7 +65,7 @@ class DriftFollower:
         if known is None and finding is None and not moments:
             return Followed(Untold())
         evidence = await self._evidence(record, known, moments, current, untold)
-        drift = DriftPass(report.app, report.cluster, record.sha, finding, current, moments, evidence, self._quiet, now)
+        drift = DriftPass(report, finding, current, moments, evidence, self._quiet, now)
         steps = drift.steps(known)
         change = (IncidentType.DRIFT, drift.steps) if steps else None
         if known is None or finding is None or quiet is None or finding.fingerprint == known.fingerprint:

@@ -85,6 +85,7 @@ def ended_document(ended: Ended) -> dict[str, Any]:
         "resolution": str(ended.resolution),
         "ended": timestamp(ended.time),
         "ended_by": ended.by,
+        "operation": ended.operation,
     }
 
 

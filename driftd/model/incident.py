@@ -68,12 +68,16 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Drift of one object that is over: what it was, how it ended, when, and who ended it where that is known."""
+    """Drift of one object that is over: what it was, how it ended, when, and who ended it where that is known.
+
+    `operation` is the id of driftd's write that ended it, if one did.
+    """
 
     verdict: Verdict
     resolution: Resolution
     time: datetime
     by: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from driftd.model.app import App
+from driftd.model.document import operation_document
 from driftd.model.health import HealthState
 from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.report import Report
-from driftd.service.views import AppStatus, HistoryLine, Tone
-from driftd.store.records import Backlog, HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
+from driftd.service.views import AppDetail, AppStatus, HistoryFilter, HistoryLine, IncidentDetail, Tone
+from driftd.store.records import AppSummary, Backlog, HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
+
+_PAGE = 200
+"""Entries of the history that are read at a time."""
 
 _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSING, HealthState.HEALTHY)
 
@@ -20,33 +25,14 @@ _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSI
 class Queries:
     """Answers for the command line, the HTTP API and pages alike."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, apps: Sequence[App] = ()) -> None:
         self._store = store
+        self._apps = tuple(apps)
 
-    async def app_statuses(self, apps: Sequence[App]) -> list[AppStatus]:
-        """Each app as its last pass left it. Raises: StoreError."""
-        summaries = await self._store.app_summaries([app.name for app in apps])
-        statuses = []
-        for app in apps:
-            summary = summaries.get(app.name)
-            revision = summary.revision if summary is not None else None
-            record = await self._store.revision(app.name, revision) if revision is not None else None
-            status = AppStatus(
-                app=app.name,
-                cluster=app.cluster,
-                mode=app.mode,
-                revision=revision,
-                state=record.state if record is not None else None,
-                hold=await self._store.hold(app.name),
-            )
-            if summary is not None:
-                health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)
-                status = AppStatus(
-                    status.app, status.cluster, status.mode, status.revision, status.state, health,
-                    summary.statuses, status.hold, summary.time, summary.error,
-                )  # fmt: skip
-            statuses.append(status)
-        return statuses
+    async def app_statuses(self) -> list[AppStatus]:
+        """Each app of the configuration as its last pass left it. Raises: StoreError."""
+        summaries = await self._store.app_summaries([app.name for app in self._apps])
+        return [await self._status(app, summaries.get(app.name)) for app in self._apps]
 
     async def outbox(self) -> Mapping[str, Backlog]:
         """What waits for delivery and what was given up, by channel. Raises: StoreError."""
@@ -98,20 +84,77 @@ class Queries:
             app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
         )
 
-    async def history(self, app: str, limit: int) -> list[HistoryLine]:
-        """What happened to an app, newest first. Raises: StoreError."""
-        return [_line(entry) for entry in await self._store.history(app, limit)]
+    async def history(self, criteria: HistoryFilter, limit: int, before: int | None = None) -> list[HistoryLine]:
+        """What happened, newest first: a page of the lines that match.
+
+        `before` is the id of the last line of the page before. Raises: StoreError.
+        """
+        lines: list[HistoryLine] = []
+        while len(lines) < limit:
+            page = await self._store.history(criteria.app, _PAGE, before, criteria.since)
+            lines += [line for entry in await self._lines(page) if (line := _matching(entry, criteria)) is not None]
+            if len(page) < _PAGE:
+                break
+            before = page[-1].id
+        return lines[:limit]
+
+    async def app_detail(self, name: str) -> AppDetail | None:
+        """All that is known of one app; None where there is none of that name. Raises: StoreError."""
+        app = next((app for app in self._apps if app.name == name), None)
+        if app is None:
+            return None
+        status = await self._status(app, (await self._store.app_summaries([name])).get(name))
+        report = await self._store.last_report(name)
+        return AppDetail(status, report, tuple(await self._store.open_incidents(name)))
+
+    async def incident(self, id_or_prefix: str) -> IncidentDetail | None:
+        """Everything about the incident whose id starts so. Raises: StoreError: several do."""
+        incident = await self._store.incident(id_or_prefix)
+        if incident is None:
+            return None
+        ids = {one.operation for one in incident.ended if one.operation is not None}
+        operations = await self._store.operations_by_id(ids) if ids else []
+        return IncidentDetail(incident, tuple(operations), tuple(await self._store.notifications(incident.id)))
+
+    async def _status(self, app: App, summary: AppSummary | None) -> AppStatus:
+        revision = summary.revision if summary is not None else None
+        record = await self._store.revision(app.name, revision) if revision is not None else None
+        state = record.state if record is not None else None
+        status = AppStatus(app.name, app.cluster, app.mode, revision, state, hold=await self._store.hold(app.name))
+        if summary is None:
+            return status
+        health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)
+        return replace(
+            status, health=health, counts=summary.statuses, last_pass=summary.time, error=summary.error
+        )  # fmt: skip
+
+    async def _lines(self, entries: Sequence[HistoryEntry]) -> list[HistoryLine]:
+        plans = {entry.details["plan"] for entry in entries if entry.details.get("plan")}
+        writes = await self._store.operations_of(plans) if plans else {}
+        return [_line(entry, writes.get(entry.details.get("plan") or "", ())) for entry in entries]
 
 
-def _line(entry: HistoryEntry) -> HistoryLine:
+def _line(entry: HistoryEntry, writes: Sequence[Operation]) -> HistoryLine:
+    details = entry.details
     return HistoryLine(
         time=entry.time,
         what=str(entry.kind),
         tone=_tone(entry),
-        revision=entry.details.get("revision"),
-        by=entry.details.get("by"),
+        revision=details.get("revision"),
+        by=details.get("by"),
         detail=entry.summary,
+        app=entry.app,
+        id=entry.id,
+        incident=details.get("incident"),
+        objects=tuple([operation_document(one) for one in writes] or details.get("resources", ())),
     )
+
+
+def _matching(line: HistoryLine, criteria: HistoryFilter) -> HistoryLine | None:
+    if not criteria.by_object:
+        return line
+    objects = tuple([one for one in line.objects if criteria.matches(one)])
+    return replace(line, objects=objects) if objects else None
 
 
 def _tone(entry: HistoryEntry) -> Tone:

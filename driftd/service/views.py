@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from driftd.model.document import timestamp
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
+from driftd.model.incident import Incident
+from driftd.model.operation import Operation
 from driftd.model.plan import Hold, Mode
+from driftd.model.report import Report
+from driftd.model.resource import JsonObject
 from driftd.model.revision import RevisionState
-from driftd.store.records import Backlog
+from driftd.store.records import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,22 @@ class AppStatus:
     error: str | None = None
 
 
-def outbox_document(backlog: Mapping[str, Backlog]) -> list[dict[str, Any]]:
-    """What waits in the outbox, by channel, as `status -o json` and the HTTP API have it."""
-    return [
-        {
-            "channel": channel,
-            "pending": waiting.pending,
-            "failed": waiting.failed,
-            "oldest": timestamp(waiting.oldest) if waiting.oldest else None,
-        }
-        for channel, waiting in sorted(backlog.items())
-    ]
+@dataclass(frozen=True, slots=True)
+class AppDetail:
+    """All that is known of one app: its last report (None before its first pass), and its open incidents."""
+
+    status: AppStatus
+    report: Report | None
+    incidents: tuple[Incident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetail:
+    """An incident with the writes that ended drift of it, and what people were told of it."""
+
+    incident: Incident
+    operations: tuple[Operation, ...]
+    told: tuple[Told, ...]
 
 
 class Tone(StrEnum):
@@ -58,7 +65,11 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One thing that happened to an app: `what` in a word or two ("drift", "healed", "revision good")."""
+    """One thing that happened to an app: `what` in a word ("action", "incident").
+
+    `objects` are those that it is about, with their fields, as in the documents of verdicts or, where driftd wrote, of
+    operations. `incident` is the id of one. Lines are numbered by `id`, later ones higher.
+    """
 
     time: datetime
     what: str
@@ -66,3 +77,40 @@ class HistoryLine:
     revision: str | None
     by: str | None
     detail: str = ""
+    app: str = ""
+    id: int = 0
+    incident: str | None = None
+    objects: tuple[JsonObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Selects lines of the history: those that match every criterion that is set.
+
+    `manager` is whose hand changed a field or deleted an object. With it, `kind` or `namespace`, only the objects that
+    match are left in a line, and lines without one are left out.
+    """
+
+    app: str | None = None
+    since: datetime | None = None
+    manager: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+
+    @property
+    def by_object(self) -> bool:
+        """Whether it is the objects of a line that decide."""
+        return (self.manager, self.kind, self.namespace) != (None, None, None)
+
+    def matches(self, document: JsonObject) -> bool:
+        """Whether an object is among those that were asked for."""
+        return (
+            (self.kind is None or str(document["kind"]).lower() == self.kind.lower())
+            and (self.namespace is None or document["namespace"] == self.namespace)
+            and (self.manager is None or self.manager in _managers(document))
+        )
+
+
+def _managers(document: JsonObject) -> set[str]:
+    owners = [document.get("by"), document.get("deleted_by"), *(field["by"] for field in document["fields"])]
+    return {owner["manager"] for owner in owners if isinstance(owner, Mapping)}

@@ -13,7 +13,8 @@ _LISTED = 200
 """Maximum number of objects in one entry, failed ones first; the counts include all."""
 
 
-def record(connection: Connection, action: Action) -> None:
+def record(connection: Connection, action: Action, plan: str | None) -> None:
+    """Add an action to the history; `plan` is that of its operations."""
     applied = sorted(action.applied, key=lambda a: a.error is None)
     timeline.write(
         connection,
@@ -22,6 +23,7 @@ def record(connection: Connection, action: Action) -> None:
         time=action.finished,
         summary=_summary(action),
         details={
+            "plan": plan,
             "trigger": action.trigger,
             "revision": action.revision,
             "by": action.by,

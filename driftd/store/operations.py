@@ -93,6 +93,12 @@ def of_plans(connection: Connection, plans: Collection[str]) -> dict[str, list[O
     return found
 
 
+def by_id(connection: Connection, ids: Collection[str]) -> list[Operation]:
+    """Some operations, in the order in which they were recorded."""
+    query = select(operations).where(operations.c.id.in_(ids)).order_by(operations.c.number)
+    return [_operation(row) for row in connection.execute(query)]
+
+
 def read(
     connection: Connection,
     *,

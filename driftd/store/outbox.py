@@ -6,6 +6,7 @@ failed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, fu
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.text import plural
 from driftd.store import codec, timeline
-from driftd.store.records import Backlog, Delivery, DeliveryState, HistoryKind
+from driftd.store.records import Backlog, Delivery, DeliveryRecord, DeliveryState, HistoryKind, Told
 from driftd.store.schema import deliveries, incidents, notifications
 
 _UNREADABLE = "its record cannot be read"
@@ -135,6 +136,22 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     """
     is_new = and_(deliveries.c.attempts == 0, deliveries.c.due == deliveries.c.accepted)
     return or_(deliveries.c.due <= now, is_new, deliveries.c.due > now + _LONGEST_WAIT)
+
+
+def told(connection: Connection, incident: str) -> list[Told]:
+    """The notifications of an incident in their order, with what became of each."""
+    made = defaultdict(list)
+    rows = connection.execute(select(deliveries).where(deliveries.c.incident == incident).order_by(deliveries.c.id))
+    for row in rows:
+        record = DeliveryRecord(row.channel, DeliveryState(row.state), row.attempts, row.finished, row.error)
+        made[row.notification].append((row.id, record))
+    found = [
+        (made[row.id], Told(codec.NOTIFICATION.validate_json(row.document), tuple([one for _, one in made[row.id]])))
+        for row in connection.execute(select(notifications).where(notifications.c.incident == incident))
+    ]
+    # Two notifications of one moment are in the order of their deliveries.
+    found.sort(key=lambda one: (one[1].notification.time, [number for number, _ in one[0]]))
+    return [one for _, one in found]
 
 
 def next_due(connection: Connection, channel: str) -> datetime | None:

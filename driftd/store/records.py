@@ -105,6 +105,25 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """What became of a notification in one channel. `attempts` counts the failed ones, `error` is that of the last."""
+
+    channel: str
+    state: DeliveryState
+    attempts: int
+    finished: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notification, and its deliveries as far as they are kept."""
+
+    notification: Notification
+    deliveries: tuple[DeliveryRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """The pending and the failed deliveries of a channel. `oldest` is when the oldest pending one was accepted."""
 

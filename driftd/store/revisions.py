@@ -275,7 +275,7 @@ def release_hold(connection: Connection, app: str, by: str | None, now: datetime
 def released_by(connection: Connection, app: str) -> str | None:
     """Who ended the app's last hold; None where nobody did, since Git moved on."""
     last = timeline.latest(connection, app, HistoryKind.HOLD)
-    return last.details.get("by") if last is not None and not last.details["held"] else None
+    return last.details.get("by") if last is not None and not last.details.get("held") else None
 
 
 def _of(app: str) -> Select[tuple[object, ...]]:

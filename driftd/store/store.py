@@ -43,6 +43,7 @@ from driftd.store.records import (
     Pruned,
     RevisionRecord,
     StoredVerdict,
+    Told,
     VerdictFilter,
 )
 from driftd.store.retention import Retention
@@ -274,15 +275,28 @@ class Store:
         """Adds an action to the history; `plan` is the id of the one that was carried out."""
 
         def record(connection: Connection) -> None:
-            actions.record(connection, action)
+            actions.record(connection, action, plan)
             if plan is not None:
                 operations.record(connection, action.app, plan)
 
         await self._database.write(record)
 
-    async def history(self, app: str, limit: int = 50, before: int | None = None) -> list[HistoryEntry]:
-        """The events of an app, newest first; `before` is the id of the last entry of the page before."""
-        return await self._database.read(lambda c: timeline.read(c, app, limit, before))
+    async def operations_of(self, plans: Collection[str]) -> Mapping[str, list[Operation]]:
+        """The operations of some plans, in the order in which they were recorded."""
+        return await self._database.read(lambda c: operations.of_plans(c, plans))
+
+    async def operations_by_id(self, ids: Collection[str]) -> list[Operation]:
+        """Some operations, in the order in which they were recorded; those that are not kept any more are left out."""
+        return await self._database.read(lambda c: operations.by_id(c, ids))
+
+    async def history(
+        self, app: str | None, limit: int = 50, before: int | None = None, since: datetime | None = None
+    ) -> list[HistoryEntry]:
+        """The events of an app, or of all, at or after `since`, newest first.
+
+        `before` is the id of the last entry of the page before.
+        """
+        return await self._database.read(lambda c: timeline.read(c, app, limit, before, since))
 
     # Commands and leases
 
@@ -391,6 +405,10 @@ class Store:
     async def incident(self, id_or_prefix: str) -> Incident | None:
         """The incident whose id starts so, open or resolved. Raises: StoreError: several do."""
         return await self._database.read(lambda c: incidents.find(c, id_or_prefix))
+
+    async def notifications(self, incident: str) -> list[Told]:
+        """The notifications of an incident, by its id, in their order, with what became of each in each channel."""
+        return await self._database.read(lambda c: outbox.told(c, incident))
 
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)

@@ -33,10 +33,16 @@ def write(
     connection.execute(_INSERT, values)
 
 
-def read(connection: Connection, app: str, limit: int, before: int | None) -> list[HistoryEntry]:
-    query = select(history).where(history.c.app == app).order_by(history.c.id.desc()).limit(limit)
+def read(
+    connection: Connection, app: str | None, limit: int, before: int | None, since: datetime | None
+) -> list[HistoryEntry]:
+    query = select(history).order_by(history.c.id.desc()).limit(limit)
+    if app is not None:
+        query = query.where(history.c.app == app)
     if before is not None:
         query = query.where(history.c.id < before)
+    if since is not None:
+        query = query.where(history.c.time >= since)
     return [_entry(row) for row in connection.execute(query)]
 
 

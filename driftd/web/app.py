@@ -23,8 +23,10 @@ _INDEX = """driftd {version}
 /metrics      for Prometheus
 /api/v1/apps  the last report of every app, as `driftd check -o json` prints it
 
+/api/v1/status      the apps as their last passes left them; /api/v1/status/APP all of one
 /api/v1/resources   objects by app, status, kind, namespace, name, manager, health
-/api/v1/incidents   incidents by app, type, state, since
+/api/v1/incidents   incidents by app, type, state, since; /api/v1/incidents/ID all of one
+/api/v1/history     what happened, by app, since, manager, kind, namespace
 /api/v1/operations  what driftd wrote, by app, kind, namespace, name, since
 /api/v1/outbox      messages that wait for delivery or were given up, by channel
 """

@@ -1,4 +1,4 @@
-"""The read model over HTTP: `GET /api/v1/resources`, `/incidents` and `/operations`, a page at a time; `/outbox`."""
+"""The read model over HTTP: apps, objects, incidents, operations and the history, a page at a time; the outbox."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,8 +16,15 @@ from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.incident import IncidentType
+from driftd.service.documents import (
+    app_document,
+    history_document,
+    incident_detail_document,
+    outbox_document,
+    statuses_document,
+)
 from driftd.service.queries import Queries
-from driftd.service.views import outbox_document
+from driftd.service.views import HistoryFilter
 from driftd.store.records import StoredVerdict, VerdictFilter
 from driftd.web.response import HEADERS, JsonResponse
 
@@ -65,6 +73,15 @@ class _OperationQuery(_Query):
     before: str | None = None
 
 
+class _HistoryQuery(_Query):
+    app: str | None = None
+    since: AwareDatetime | None = None
+    manager: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    before: Annotated[int, Field(ge=1)] | None = None
+
+
 def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], Mapping[str, str]]) -> list[Route]:
     """The endpoints. `queries` gives None while the daemon has no store open.
 
@@ -108,10 +125,46 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
         return {"version": 1, "channels": outbox_document(await ask.outbox())}
 
     return [
+        *_detail_routes(queries),
         Route("/api/v1/outbox", _endpoint(queries, outbox)),
         Route("/api/v1/resources", _endpoint(queries, resources)),
         Route("/api/v1/incidents", _endpoint(queries, incidents)),
         Route("/api/v1/operations", _endpoint(queries, operations)),
+    ]
+
+
+def _detail_routes(queries: Callable[[], Queries | None]) -> list[Route]:
+    """The endpoints that answer as the commands `status`, `history` and `incident` do."""
+
+    async def history(request: Request, ask: Queries) -> Any:
+        query = _HistoryQuery.model_validate(_parameters(request))
+        criteria = HistoryFilter(query.app, query.since, query.manager, query.kind, query.namespace)
+        page = await ask.history(criteria, query.limit, query.before)
+        next_page = page[-1].id if len(page) == query.limit else None
+        return {**history_document(query.app, page), "next": next_page}
+
+    async def statuses(_: Request, ask: Queries) -> Any:
+        return statuses_document(await ask.app_statuses())
+
+    async def status(request: Request, ask: Queries) -> Any:
+        name = request.path_params["app"]
+        detail = await ask.app_detail(name)
+        if detail is None:
+            raise HTTPException(404, f"there is no app {name!r} in the configuration")
+        return app_document(detail)
+
+    async def incident(request: Request, ask: Queries) -> Any:
+        name = request.path_params["incident"]
+        detail = await ask.incident(name)
+        if detail is None:
+            raise HTTPException(404, f"there is no incident {name!r} in the store")
+        return incident_detail_document(detail)
+
+    return [
+        Route("/api/v1/status", _endpoint(queries, statuses)),
+        Route("/api/v1/status/{app}", _endpoint(queries, status)),
+        Route("/api/v1/history", _endpoint(queries, history)),
+        Route("/api/v1/incidents/{incident}", _endpoint(queries, incident)),
     ]
 
 
@@ -124,6 +177,8 @@ def _endpoint(
             return JsonResponse({"error": "the daemon is starting"}, 503, headers=HEADERS)
         try:
             return JsonResponse(await answer(request, ask), headers=HEADERS)
+        except HTTPException as error:
+            return JsonResponse({"error": error.detail}, error.status_code, headers=HEADERS)
         except ValidationError as error:
             mistakes = [f"{'.'.join(map(str, detail['loc'][:1]))}: {detail['msg']}" for detail in error.errors()]
             return JsonResponse({"error": "; ".join(mistakes)}, 400, headers=HEADERS)

@@ -72,6 +72,44 @@ def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None
     assert app["revision"] == world.repository.head
 
 
+def test_an_edit_that_was_put_back_is_found_by_who_what_and_when_and_by_its_incident(world: World) -> None:
+    """`history` by manager, kind and time; `incident` by the beginning of its id; `status` of the one app."""
+    world.commit(web=config_map(), other=config_map("other"))
+    config = world.configure({"name": "web", "path": "app", "mode": "approve", "settle": "0s"})
+    assert world.driftd("sync", "web", *config).code == 0
+    world.apply(config_map(value="two"), manager="somebody")
+    assert world.driftd("sync", "web", *config).code == 0
+
+    shown = world.driftd("history", "web", "--manager", "somebody", "--kind", "configmap", "--since", "1h", *config)
+    assert "  ConfigMap web/web data.a: two → one (by somebody), configured" in shown.out
+    assert "web/other" not in shown.out
+    lines = listed(world.driftd("history", "--manager", "somebody", *config, "-o", "json"))["history"]
+    assert {(o["name"], f["live"], f["desired"]) for line in lines for o in line["objects"] for f in o["fields"]} == {
+        ("web", "two", "one")
+    }
+    assert listed(world.driftd("history", "--manager", "nobody", *config, "-o", "json"))["history"] == []
+    assert listed(world.driftd("history", "--since", "2100-01-01", *config, "-o", "json"))["history"] == []
+    refused(world.driftd("history", "--since", "yesterday", *config), "--since must be a span such as 30m or 2h")
+
+    name = next(line["incident"] for line in lines if line["incident"])
+    incident = world.driftd("incident", name[:10], *config).out
+    assert f"incident {name}  drift of web on prod, resolved: healed" in incident
+    assert "ConfigMap web/web: drifted (app/web.yaml:1); healed by " in incident
+    assert "  data.a: Git one, live two" in incident
+    assert "somebody (Apply)" in incident
+    assert "app/web.yaml:6" in incident
+    document = listed(world.driftd("incident", name, *config, "-o", "json"))
+    assert [(one["kind"], one["outcome"]) for one in document["operations"]] == [("ConfigMap", "configured")]
+    assert [told["event"] for told in document["notifications"]] == ["opened", "resolved"]
+    refused(world.driftd("incident", "cafe", *config), "no incident 'cafe'", "driftd history")
+
+    status = world.driftd("status", "web", *config)
+    assert "2 in sync" in status.out
+    detail = listed(world.driftd("status", "web", *config, "-o", "json"))
+    assert (detail["app"], detail["resources"], detail["incidents"]) == ("web", [], [])
+    refused(world.driftd("status", "nope", *config), "no app 'nope'")
+
+
 def test_a_sync_that_the_api_server_refuses_in_part_names_the_object_and_the_reason(world: World) -> None:
     """Exit 1: something still differs; the rest is applied."""
     world.commit(web=config_map(), login="apiVersion: v1\nkind: Secret\nmetadata: {name: login}\n")

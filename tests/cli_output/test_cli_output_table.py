@@ -289,8 +289,42 @@ def test_history_has_a_row_for_every_event():
     """In the order given."""
     text = console_text(lambda console: print_history(console, HISTORY, now=NOW))
     assert text.index("drift") < text.index("rolled back")
-    assert "2026-11-19 09:00 UTC" in text
+    assert "2026-11-19 09:00:00 UTC" in text
     assert "3 days ago" in text
+
+
+def test_no_row_of_the_status_takes_a_second_line():
+    """In eighty columns, with what differs before the number of all."""
+    counts = {Status.DRIFTED: 1, Status.MISSING: 2, Status.IN_SYNC: 10}
+    apps = [
+        AppStatus("web", "prod", Mode.HEAL, REVISION.sha, RevisionState.GOOD, HealthState.HEALTHY, counts, None, NOW)
+    ]
+    text = console_text(lambda console: print_status(console, apps, now=NOW), width=80)
+    _, row = text.splitlines()
+    assert re.fullmatch(r"web +heal +4f0c1a2b good +healthy +1 drifted, 2 missing of 13 +just now", row)
+    assert len(row) <= 80
+
+
+def test_history_tells_object_field_both_values_and_who_in_a_line_each():
+    """Before and after of what driftd wrote, both sides of what it saw; the id of an incident to look it up."""
+    field = {
+        "path": "spec.replicas", "change": "changed", "desired": 2, "live": 5, "git": None,
+        "by": {"manager": "kubectl-edit", "user": "ada"},
+    }  # fmt: skip
+    seen = {"kind": "Deployment", "namespace": "web", "name": "web", "status": "drifted", "fields": [field]}
+    written = {**seen, "outcome": "configured", "error": None}
+    gone = {**written, "fields": [], "status": "missing", "deleted_by": {"manager": "kubectl", "user": None}}
+    lines = [
+        HistoryLine(NOW, "action", Tone.GOOD, REVISION.sha, "driftd", "heal", objects=(written, gone)),
+        HistoryLine(NOW, "incident", Tone.BAD, REVISION.sha, None, "drift opened", incident="0b1c2d3e4f506171"),
+        HistoryLine(NOW, "verdict", Tone.BAD, REVISION.sha, None, "1 drifted", objects=(seen,)),
+    ]
+    text = console_text(lambda console: print_history(console, lines, now=NOW), width=80)
+    assert "  Deployment web/web spec.replicas: 5 → 2 (by ada with kubectl-edit), configured\n" in text
+    assert "  Deployment web/web missing (by kubectl), configured\n" in text
+    assert "  Deployment web/web spec.replicas: Git 2, live 5 (by ada with kubectl-edit)\n" in text
+    assert "(incident 0b1c2d3e4f50)" in text
+    assert len(text.splitlines()) == 1 + 3 + 3
 
 
 def test_status_and_history_have_a_form_for_programs():

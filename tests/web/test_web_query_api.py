@@ -32,7 +32,7 @@ async def served(daemon: Daemon) -> AsyncIterator[Get]:
 
 def on(world: World) -> Daemon:
     daemon = Daemon()
-    daemon.queries = lambda: Queries(world.store)  # type: ignore[method-assign]  # a store is open
+    daemon.queries = lambda: Queries(world.store, [world.app])  # type: ignore[method-assign]  # a store is open
     return daemon
 
 
@@ -96,6 +96,33 @@ async def test_incidents_and_writes_are_found_after_they_are_over(open_world: Op
             assert [(field["live"], field["desired"]) for field in operation["fields"]] == [("2", "1")]
             _, deployment = await get(f"/api/v1/operations?kind=ConfigMap&before={writes['next']}")
             assert [operation["trigger"] for operation in deployment["operations"]] == ["sync"]
+
+
+async def test_the_history_an_incident_and_an_app_are_told_as_by_the_command_line(open_world: OpenWorld) -> None:
+    """With object, field, both values and who; what there is not is 404."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "2"}}, manager="somebody")
+        await world.run()
+        async with served(on(world)) as get:
+            _, history = await get("/api/v1/history?app=web&manager=somebody&kind=ConfigMap&namespace=web")
+            assert [line["what"] for line in history["history"]] == ["incident", "incident", "action"]
+            (field,) = history["history"][-1]["objects"][0]["fields"]
+            assert (field["live"], field["desired"], field["by"]["manager"]) == ("2", "1", "somebody")
+            _, first = await get("/api/v1/history?limit=1")
+            _, second = await get(f"/api/v1/history?limit=1&before={first['next']}")
+            assert second["history"][0]["id"] < first["history"][0]["id"]
+            name = history["history"][0]["incident"]
+            _, incident = await get(f"/api/v1/incidents/{name[:8]}")
+            assert (incident["incident"], incident["resolution"]) == (name, "healed")
+            assert [(one["name"], one["ended_by"]) for one in incident["ended"]] == [("web", "driftd")]
+            assert [told["deliveries"][0]["channel"] for told in incident["notifications"]] == ["chat", "chat"]
+            _, status = await get("/api/v1/status")
+            assert [(app["app"], app["health"]) for app in status["apps"]] == [("web", "healthy")]
+            _, app = await get("/api/v1/status/web")
+            assert (app["counts"], app["resources"], app["incidents"]) == ({"in_sync": 2}, [], [])
+            assert (await get("/api/v1/status/nope"))[0] == 404
+            assert (await get("/api/v1/incidents/nope"))[0] == 404
 
 
 async def test_a_question_with_a_mistake_is_answered_with_it(open_world: OpenWorld) -> None:

@@ -116,6 +116,11 @@ def absolute(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def to_the_second(time: datetime) -> str:
+    """`2026-11-22 08:52:11 UTC`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def counts(report: Report) -> str:
     """`1 drifted, 2 missing, 10 in sync`: the statuses that occur, the worst first."""
     return ", ".join(f"{report.counts[status]} {status.label}" for status in WORST_FIRST if report.counts[status])
