@@ -8,6 +8,7 @@ from datetime import datetime
 
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers, is_refusal
+from driftd.detect.deletion import with_deleted_namespaces
 from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
@@ -33,7 +34,8 @@ class Detector:
 
     async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         """Compares each declared object with the live one, and workloads with their pods."""
-        return await with_pods(await self._assessor.assess(items, reader), reader, self.view)
+        assessments = await self._assessor.assess(items, reader)
+        return await with_deleted_namespaces(await with_pods(assessments, reader, self.view), self.view)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
         """The schemas of some kinds."""

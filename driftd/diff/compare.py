@@ -8,7 +8,7 @@ from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
 from driftd.diff.locate import locate
-from driftd.diff.normalise import NormalisedManifest, normalise_live, normalise_manifest
+from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, Requests, RuleContext, first_match
@@ -17,7 +17,7 @@ from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import Ownership, undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared
-from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.drift import DELETION_TIMESTAMP, Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest
@@ -79,6 +79,8 @@ class Comparison:
         except RecursionError:
             return unknown_verdict(manifest, "the object is nested too deeply to be compared")
         fields = tuple(difference.drift for difference in differences if difference.rule is None)
+        if (deletion := _deletion(live)) is not None:
+            fields = (deletion, *fields)
         ignored = tuple(difference.drift for difference in differences if isinstance(difference.rule, IgnoreRule))
         status = Status.DRIFTED if fields else Status.IGNORED if ignored else Status.IN_SYNC
         return Verdict(manifest.ref, manifest.api_version, status, manifest.source, fields, ignored=ignored)
@@ -101,6 +103,7 @@ class Comparison:
         surroundings = _Surroundings(status_is_server_owned, dry_run, autoscaler, admission)
         differences = self._differences(manifest, live, schema, surroundings)
         body = manifest.body
+        status_is_server_owned = status_is_server_owned or not declares_status(body)
         declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
         actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
         ownership = self._ownership(manifest, declared, live, schema, admission)
@@ -114,14 +117,18 @@ class Comparison:
         self, manifest: Manifest, live: JsonObject, schema: Schema | None, surroundings: _Surroundings
     ) -> list[RuledDrift]:
         body, dry_run = manifest.body, surroundings.dry_run
-        declared = normalise_manifest(body, status_is_server_owned=surroundings.status_is_server_owned)
-        actual = normalise_live(live, status_is_server_owned=surroundings.status_is_server_owned)
+        # Without a subresource an apply writes the status that Git declares; what Git does not declare of it is the
+        # controller's all the same.
+        status_is_server_owned = surroundings.status_is_server_owned or not declares_status(body)
+        declared = normalise_manifest(body, status_is_server_owned=status_is_server_owned)
+        actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
         walk = walk_declared(declared.body, actual, schema)
         drifts = walk.drifts
         if dry_run is not None:
-            applied = normalise_live(dry_run, status_is_server_owned=surroundings.status_is_server_owned)
+            applied = normalise_live(dry_run, status_is_server_owned=status_is_server_owned)
             drifts = _only_declared(declared_drift(applied, actual, schema), declared, schema)
             drifts += _dropped_by_server(drifts, walk.drifts, applied, schema)
+            drifts += [drift for drift in walk.drifts if drift.no_such_field]
             drifts.sort(key=lambda drift: _manifest_order(drift.at, declared.body))
         if not drifts and not walk.undeclared:
             return []
@@ -130,7 +137,7 @@ class Comparison:
         if walk.undeclared:
             paths = {drift.path for drift in drifts}
             undeclared = undeclared_drift(declared.body, actual, schema, ownership)
-            drifts.extend(drift for drift in undeclared if drift.path not in paths)
+            drifts.extend(drift for drift in undeclared if drift.path not in paths and drift.path[0] != "status")
         drifted = frozenset(format_path(drift.path) for drift in drifts)
         entry = ownership.deployer.entry
         requests = Requests(ownership.requesters, entry.owner if entry else None, surroundings.admission)
@@ -163,6 +170,12 @@ class Comparison:
             rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
         in_document = replace(drift, at=declared.document_path(drift.at))
         return RuledDrift(self.redactor.drift(in_document, schema, context.declared, live), rule)
+
+
+def _deletion(live: JsonObject) -> FieldDrift | None:
+    """That the object is being deleted, which finalizers may delay and nothing undoes."""
+    since = live["metadata"].get("deletionTimestamp")
+    return FieldDrift(DELETION_TIMESTAMP, Change.ADDED, None, since, ("metadata",)) if since else None
 
 
 def unknown_verdict(manifest: Manifest, reason: str) -> Verdict:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driftd.model.path import DocumentPath, FieldPath
-from driftd.model.resource import JsonObject
+from driftd.model.resource import Json, JsonObject
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -54,6 +54,17 @@ def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True)
 def normalise_live(body: JsonObject, *, status_is_server_owned: bool = True) -> dict[str, Any]:
     """The live object without fields that only the server sets."""
     return _without_server_fields(body, status_is_server_owned=status_is_server_owned)
+
+
+def declares_status(body: JsonObject) -> bool:
+    """Whether a manifest sets a status of its own; an empty one, as generators write it, sets none."""
+    return _has_content(body.get("status"))
+
+
+def _has_content(value: Json) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_content(item) for item in value.values())
+    return value not in (None, "", []) or isinstance(value, bool)
 
 
 def is_secret(body: JsonObject) -> bool:

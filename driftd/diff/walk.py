@@ -12,7 +12,16 @@ from typing import Any
 from driftd.diff.typed.defaults import is_default, is_server_made, replaces_zero_value
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
 from driftd.diff.typed.schema import ItemIdentity, ListType, ScalarType, Schema
-from driftd.diff.typed.values import decode_base64, duration, instant, milli_quantity, quantity, whole_second
+from driftd.diff.typed.values import (
+    decode_base64,
+    duration,
+    instant,
+    milli_quantity,
+    quantity,
+    rewritten,
+    same_float,
+    whole_second,
+)
 from driftd.diff.typed.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
@@ -34,9 +43,11 @@ class WalkResult:
     drifts: list[FieldDrift] = field(default_factory=list)
     undeclared: bool = False
 
-    def add(self, location: LazyPath | None, change: Change, desired: Json, live: Json) -> None:
+    def add(
+        self, location: LazyPath | None, change: Change, desired: Json, live: Json, *, no_such_field: bool = False
+    ) -> None:
         path, at = resolve_paths(location)
-        self.drifts.append(FieldDrift(path, change, desired, live, at))
+        self.drifts.append(FieldDrift(path, change, desired, live, at, no_such_field=no_such_field))
         self.undeclared = True
 
 
@@ -141,9 +152,9 @@ def _field(
 ) -> None:
     """Compares one declared field; `siblings` are the fields of its live parent."""
     live = siblings.get(key)
-    if schema is None and parent is not None and not parent.preserves_unknown_fields:
-        return  # the server prunes fields that its schema does not have
-    if live is None:
+    if live is None and schema is None and parent is not None and not parent.preserves_unknown_fields:
+        result.add(location, Change.REMOVED, desired, None, no_such_field=True)  # the server prunes it
+    elif live is None:
         _check_type(desired, schema, location)
         empty_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
         if not empty_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may encode empty bytes as null
@@ -255,7 +266,7 @@ def _equal_scalars(desired: Json, live: Json, schema: Schema | None) -> bool:
     if _equal(desired, live):
         return True
     if schema is None:
-        return False
+        return _equal_when_stored(desired, live, schema)
     match schema.scalar:
         case ScalarType.QUANTITY:
             return _equal_parsed(milli_quantity if schema.whole_millis else quantity, _text(desired), _text(live))
@@ -266,7 +277,20 @@ def _equal_scalars(desired: Json, live: Json, schema: Schema | None) -> bool:
         case ScalarType.BYTES:
             return _equal_parsed(decode_base64, _text(desired), _text(live))
         case _:
-            return False
+            return _equal_when_stored(desired, live, schema)
+
+
+def _equal_when_stored(desired: Json, live: Json, schema: Schema | None) -> bool:
+    """Whether two values of a type with one spelling are one after the API server and the object's controller."""
+    if isinstance(desired, str) and isinstance(live, str):
+        return (schema is None or schema.custom) and rewritten(desired, live)
+    if isinstance(desired, bool) or isinstance(live, bool):
+        return False
+    if isinstance(desired, int | float) and isinstance(live, int | float):
+        return same_float(
+            desired, live, is_float64=schema is not None and schema.type == "number" and not schema.custom
+        )
+    return False
 
 
 def _equal_parsed(parse: Any, desired: str | None, live: str | None) -> bool:

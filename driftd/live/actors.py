@@ -113,6 +113,8 @@ class ActorLog:
         return replace(verdict, fields=tuple(replace(f, by=self._owner(verdict.ref, f)) for f in verdict.fields))
 
     def _owner(self, ref: ResourceRef, drift: FieldDrift) -> FieldOwner | None:
+        if drift.of_deletion:
+            return self._deleted(ref)
         if drift.by is None:
             return self._remover(ref, drift.path) if drift.change is Change.REMOVED else None
         return self._with_user(ref, drift.by)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from driftd.kube.discovery import ApiResource
 from driftd.live.cluster import ClusterView
+from driftd.live.moved_groups import new_group
 from driftd.model.app import App
 from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import Manifest, group_of
@@ -24,8 +25,9 @@ class MappedManifest:
     """One manifest and the resource that serves it.
 
     `resource` is None for a kind that the cluster does not serve (its CRD may come yet): no such object can exist.
-    `error` says why the object cannot be compared. With an error, `resource` is that of another API version, which
-    only tells whether the object exists. `confined`: it lies where the app is not read.
+    `error` says why the object cannot be compared. With an error, `resource` is that of another API version or of the
+    group that the kind has moved to, which only tells whether the object exists. `confined`: it lies where the app is
+    not read.
     """
 
     manifest: Manifest
@@ -126,19 +128,29 @@ async def map_manifests(
 
 
 async def _served(manifest: Manifest, view: ClusterView) -> _Served:
+    group, kind = manifest.ref.group, manifest.ref.kind
     try:
-        return await view.resource(manifest.api_version, manifest.ref.kind), None
-    except UnknownKind as error:
-        other = await _in_another_version(manifest, view)
-        return other, str(error) if other else None
+        try:
+            return await view.resource(manifest.api_version, kind), None
+        except UnknownKind as error:
+            if other := await _in_another_version(group, kind, view):
+                return other, str(error)
+        if (moved_to := new_group(group, kind)) is not None and (
+            other := await _in_another_version(moved_to, kind, view)
+        ):
+            return other, (
+                f"the cluster does not serve {kind} of {manifest.api_version}: it has moved to {other.api_version}; "
+                "change the apiVersion in Git (and the fields that are different there)"
+            )
     except KubeError as error:
         return None, str(error)
+    return None, None
 
 
-async def _in_another_version(manifest: Manifest, view: ClusterView) -> ApiResource | None:
-    """The resource of the kind in another API version; None if it has none, so that no such object can exist."""
+async def _in_another_version(group: str, kind: str, view: ClusterView) -> ApiResource | None:
+    """The resource of a kind in whichever version the cluster prefers; None if it serves none. Raises: KubeError."""
     try:
-        return (await view.discovery()).find_kind(manifest.ref.group, manifest.ref.kind)
+        return (await view.discovery()).find_kind(group, kind)
     except UnknownKind:
         return None
 

@@ -20,7 +20,7 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
 
     These keys are only present if they have a value: an app's `error`, an object's or a field's `behind`, the `origin`
     of objects that Kustomize or Helm rendered, an object's count of `ignored` fields, the `by` of a deleted object, an
-    owner's `source` and `verb`.
+    object's `namespace_deleted`, a field's `no_such_field`, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -136,6 +136,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         }
     if verdict.ignored:
         document["ignored"] = len(verdict.ignored)
+    if verdict.namespace_deleted is not None:
+        document["namespace_deleted"] = timestamp(verdict.namespace_deleted)
     if verdict.by is not None:
         document["by"] = _owner(verdict.by)
     if verdict.refused is not None:
@@ -157,7 +159,8 @@ def field_document(field: FieldDrift) -> dict[str, Any]:
         "by": _owner(field.by) if field.by else None,
         "git": _line(field.git) if field.git else None,
     }
-    return {**document, "behind": True} if field.behind else document
+    marks = {"behind": field.behind, "no_such_field": field.no_such_field}
+    return document | {name: True for name, is_set in marks.items() if is_set}
 
 
 def timestamp(time: datetime) -> str:

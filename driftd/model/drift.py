@@ -11,6 +11,8 @@ from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
 
+DELETION_TIMESTAMP: FieldPath = ("metadata", "deletionTimestamp")
+
 
 class Status(StrEnum):
     """The verdict on one object."""
@@ -69,11 +71,18 @@ class FieldDrift:
     git: GitLine | None = None
     behind: bool = False
     """No manual change: the live value is the one that the revision in the verdict's `behind` declared."""
+    no_such_field: bool = False
+    """The kind has no such field: the API server drops it, whoever applies it."""
 
     @property
     def of_pods(self) -> bool:
         """Whether the field is of a workload's pods (`pods[name=…]`): applying the workload would not change it."""
         return self.path[:1] == ("pods",)
+
+    @property
+    def of_deletion(self) -> bool:
+        """Whether the field says that the object is being deleted: nothing takes that back."""
+        return self.path == DELETION_TIMESTAMP
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,13 @@ class Verdict:
     """None where the object is not there, or could not be read."""
     health_message: str = ""
     refused: str | None = None
+    namespace_deleted: datetime | None = None
+    """Since when the object's namespace is being deleted: until it is gone, nothing can be created in it."""
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the object or its namespace is on the way out: what is written to it goes with it."""
+        return self.namespace_deleted is not None or any(field.of_deletion for field in self.fields)
 
     def with_unjudged(self, reason: str) -> Verdict:
         """This verdict where a part of the object could not be judged: what differs stays told."""

@@ -26,8 +26,14 @@ def repairable(report: Report) -> tuple[Verdict, ...]:
 
 
 def _can_be_applied(verdict: Verdict) -> bool:
-    """Whether applying the manifest puts something right: differences that are only in the pods it does not."""
+    """Whether applying the manifest puts something right.
+
+    Nothing is written to what is being deleted: it would go with it. No apply changes pods, or sets a field that the
+    kind does not have.
+    """
+    if verdict.is_being_deleted:
+        return False
     if verdict.status is Status.MISSING:
         return True
-    only_pods = bool(verdict.fields) and all(field.of_pods for field in verdict.fields)
-    return verdict.status is Status.DRIFTED and not only_pods
+    beyond_it = bool(verdict.fields) and all(field.of_pods or field.no_such_field for field in verdict.fields)
+    return verdict.status is Status.DRIFTED and not beyond_it

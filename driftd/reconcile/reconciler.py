@@ -222,11 +222,13 @@ class Reconciler:
         outcome: RolloutOutcome,
         notify_after: timedelta | None,
     ) -> PassResult:
-        self._full_pass_due |= scan.report.undecided  # what could not be assessed is tried again by every pass
+        waiting = any(verdict.namespace_deleted for verdict in scan.report.drifted)  # for its end, which no watch tells
+        # What could not be assessed is tried again by every pass.
+        self._full_pass_due |= scan.report.undecided or waiting
         waits = [
             outcome.requeue_after,
             self._planner.requeue_after(scan.report),
-            _REDISCOVER_AFTER if scan.mapping.incomplete else None,
+            _REDISCOVER_AFTER if scan.mapping.incomplete or waiting else None,
             notify_after,
             None if scan.settled else NOTIFY_AFTER,
         ]

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from driftd.model.drift import Status
+from driftd.model.drift import Change, Status
 from driftd.model.path import format_path
 from tests.diff.objects import (
     DEPLOYMENT,
     JsonObject,
+    changed_manually,
     custom_schema,
     deployed,
     deployment,
     drifts,
+    owned,
     pod_spec,
     schema_of,
     thing,
@@ -170,9 +172,40 @@ def test_a_status_without_a_subresource_is_compared() -> None:
     assert drifts(desired, live, schema) == []
 
 
+def test_a_status_that_git_leaves_out_is_its_controllers_with_or_without_a_subresource() -> None:
+    """Also where a generator writes an empty one; the rest of the object is compared."""
+    status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = custom_schema({"type": "object", "properties": {"a": {"type": "string"}}}, status=status)
+    live = deployed(thing({"a": "1"}), schema)
+    live["status"] = {"phase": "Ready", "conditions": [{"type": "Ready"}]}
+    live = changed_manually(live, owned("f:status", "f:phase"), "thing-controller")
+    empty: JsonObject = {"conditions": [], "phase": "", "nested": {}}
+    for desired in (thing({"a": "1"}), {**thing({"a": "1"}), "status": empty}):
+        assert drifts(desired, live, schema, status_is_server_owned=False) == []
+        desired["spec"] = {"a": "2"}
+        assert drifts(desired, live, schema, status_is_server_owned=False) == [("spec.a", "changed")]
+    # What Git sets is compared; what its controller adds is still its own.
+    desired = {**thing({"a": "1"}), "status": {"phase": "New"}}
+    assert drifts(desired, live, schema, status_is_server_owned=False) == [("status.phase", "changed")]
+
+
+def test_a_field_that_the_kind_does_not_have_is_told_as_such() -> None:
+    """A typing mistake: the API server drops it, so that applying it again would change nothing."""
+    desired = deployment(imagePullpolicy="Always")
+    schema = schema_of(*DEPLOYMENT)
+    desired["spec"]["stratgy"] = {"type": "Recreate"}
+    result = verdict(desired, deployed(deployment(), schema), schema)
+    assert [(format_path(f.path), f.change, f.no_such_field) for f in result.fields] == [
+        ("spec.template.spec.containers[name=web].imagePullpolicy", Change.REMOVED, True),
+        ("spec.stratgy", Change.REMOVED, True),
+    ]
+    assert [f.at for f in result.fields][1] == ("spec", "stratgy")
+    assert verdict(deployment(), deployed(deployment(), schema), schema).fields == ()
+
+
 CUSTOM: list[tuple[str, JsonObject, Any, Any, list[tuple[str, str]]]] = [
-    ("a field that the schema lacks is pruned", {"properties": {"a": {"type": "string"}}}, {"b": 1}, {}, []),
-    ("an object without fields is pruned whole", {"properties": {"a": {"type": "object"}}}, {"a": {"b": 1}}, {"a": {}}, []),
+    ("a field that the schema lacks is pruned", {"properties": {"a": {"type": "string"}}}, {"b": 1}, {}, [("spec.b", "removed")]),
+    ("an object without fields is pruned whole", {"properties": {"a": {"type": "object"}}}, {"a": {"b": 1}}, {"a": {}}, [("spec.a.b", "removed")]),
     ("unknown fields are preserved", {"x-kubernetes-preserve-unknown-fields": True}, {"b": {"c": 1}}, {"b": {}}, [("spec.b.c", "removed")]),
     ("zero is stored", {"properties": {"a": {"type": "integer"}}}, {"a": 0}, {}, [("spec.a", "removed")]),
     ("an empty list is stored", {"properties": {"a": {"type": "array", "items": {"type": "string"}}}}, {"a": []}, {}, [("spec.a", "removed")]),
@@ -187,7 +220,7 @@ CUSTOM: list[tuple[str, JsonObject, Any, Any, list[tuple[str, str]]]] = [
     ("base64 by its format", {"properties": {"a": {"type": "string", "format": "byte"}}}, {"a": "YWJj\n"}, {"a": "YWJj"}, []),
     ("a time by its moment", {"properties": {"a": {"type": "string", "format": "date-time"}}}, {"a": "2026-01-01T01:00:00+01:00"}, {"a": "2026-01-01T00:00:00Z"}, []),
     ("an embedded object has metadata", {"properties": {"a": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}}}},
-     {"a": {"kind": "X", "metadata": {"name": "n"}, "more": 1}}, {"a": {"kind": "X", "metadata": {"name": "m"}}}, [("spec.a.metadata.name", "changed")]),
+     {"a": {"kind": "X", "metadata": {"name": "n"}, "more": 1}}, {"a": {"kind": "X", "metadata": {"name": "m"}}}, [("spec.a.metadata.name", "changed"), ("spec.a.more", "removed")]),
     ("composite keys", {"properties": {"a": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k", "l"],
       "items": {"type": "object", "properties": {"k": {"type": "string"}, "l": {"type": "string", "default": "d"}, "v": {"type": "integer"}}}}}},
      {"a": [{"k": "1", "v": 1}, {"k": "1", "l": "e", "v": 2}]}, {"a": [{"k": "1", "l": "d", "v": 1}, {"k": "1", "l": "e", "v": 3}]},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from driftd.diff.typed.values import decode_base64, duration, instant, quantity, whole_second
 from driftd.diff.walk import is_equivalent
-from tests.diff.objects import DEPLOYMENT, deployment, drifts, schema_of
+from tests.diff.objects import DEPLOYMENT, custom_schema, deployment, drifts, schema_of, thing
 
 SAME_QUANTITIES = [
     ("1", "1000m"), ("0.2", "200m"), ("1024Mi", "1Gi"), ("1e3", "1k"), ("1E3", "1000"), ("0.5Gi", "512Mi"),
@@ -49,6 +49,49 @@ def test_durations_are_equal_by_value(left: str, right: str) -> None:
 def test_what_go_does_not_parse_is_no_duration(text: str) -> None:
     """A bare number, a day, blanks."""
     assert duration(text) is None
+
+
+REWRITTEN = [
+    ("2160h", "2160h0m0s"), ("90m", "1h30m0s"), ("60s", "1m0s"), ("1500ms", "1.5s"), ("0", "0s"), ("1000m", "1"),
+    ("1024Mi", "1Gi"), ("0.5", "500m"), ("1.0Gi", "1Gi"),
+]  # fmt: skip
+NOT_REWRITTEN = [
+    ("1.10", "1.1"), ("1e3", "1000"), ("60s", "2m0s"), ("1m", "60s"), ("1Gi", "1G"), ("on", "true"), ("", "0s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declared", "live"), REWRITTEN)
+def test_a_controller_may_write_a_duration_or_a_quantity_back_as_go_prints_it(declared: str, live: str) -> None:
+    """In a custom resource whose schema says no more than `string`; in Kubernetes' own types a string is a string."""
+    schema = custom_schema({"type": "object", "properties": {"a": {"type": "string"}}})
+    assert drifts(thing({"a": declared}), thing({"a": live}), schema) == []
+    assert drifts(thing({"a": declared}), thing({"a": live}), None) == []
+    config, other = ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"a": value}},
+                      "data": {"a": value}} for value in (declared, live))  # fmt: skip
+    assert len(drifts(config, other, schema_of("v1", "ConfigMap"))) == 2
+    labels, others = ({**thing({}), "metadata": {"name": "t", "labels": {"a": value}}} for value in (declared, live))
+    assert len(drifts(labels, others, schema)) == 1
+
+
+@pytest.mark.parametrize(("declared", "live"), NOT_REWRITTEN)
+def test_what_go_would_not_print_for_the_declared_text_is_drift(declared: str, live: str) -> None:
+    """Versions that are equal as numbers, another value, another spelling than Go's."""
+    schema = custom_schema({"type": "object", "properties": {"a": {"type": "string"}}})
+    assert drifts(thing({"a": declared}), thing({"a": live}), schema) == [("spec.a", "changed")]
+
+
+def test_a_number_is_compared_as_the_api_server_stores_it() -> None:
+    """A limit of a CRD is a double; an integer of a custom resource is exact as long as 64 bits hold it."""
+    limits = schema_of("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    for step in ("spec", "versions", "schema", "openAPIV3Schema", "maximum"):
+        limits = limits.child(step) or limits.items.child(step)  # type: ignore[union-attr,assignment]  # a list
+    assert is_equivalent(9223372036854774807, 9223372036854775000, limits)
+    assert not is_equivalent(9223372036854774807, 9223372036854770000, limits)
+    schema = custom_schema({"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "integer"}}})
+    for field in ("a", "b"):
+        exact, beyond = 2**53 + 1, 2**64 + 1
+        assert drifts(thing({field: exact}), thing({field: exact - 1}), schema) == [(f"spec.{field}", "changed")]
+        assert drifts(thing({field: beyond}), thing({field: beyond - 1}), schema) == []
 
 
 def test_times_are_equal_by_moment() -> None:

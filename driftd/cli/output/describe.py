@@ -144,10 +144,26 @@ def behind(lag: Behind, now: datetime) -> str:
     )
 
 
+def reason(field: FieldDrift) -> str | None:
+    """Why a field differs, where nobody's hand or more than that is behind it; None where its owner says it all."""
+    if field.behind:
+        return "nobody: Git has moved on"
+    if field.no_such_field:
+        return "nobody: the kind has no such field, so the API server drops it"
+    if field.of_deletion:
+        return f"{owner(field.by) if field.by else 'somebody'}: the object is being deleted, once its finalizers let it"
+    return None
+
+
+def namespace_deleted(since: datetime, now: datetime) -> str:
+    return f"its namespace is being deleted, since {ago(since, now)}: nothing can be created in it until it is gone"
+
+
 def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
     """One field in one line, for formats without a layout of their own; without `values`, the change's kind only."""
-    parts = ["Git has moved on" if field.behind else owner(field.by)]
-    if field.by and not field.behind and field.by.time:
+    why = reason(field)
+    parts = [why.removeprefix("nobody: ") if why else owner(field.by)]
+    if field.by and why is None and field.by.time:
         parts.append(timestamp(field.by.time))
     if field.git:
         parts.append(" ".join(part for part in (git_line(field.git), commit(field.git), subject(field.git)) if part))

@@ -150,6 +150,8 @@ class _Layout:
             yield from self._error(f"applying it would be refused: {verdict.refused}", 4)
         if verdict.by:
             yield Line(Text(f"deleted by {describe.owner(verdict.by)}"), indent=4, hang=6)
+        if verdict.namespace_deleted:
+            yield Line(Text(describe.namespace_deleted(verdict.namespace_deleted, self.now)), indent=4, hang=6)
         if verdict.behind:
             yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
         for field in verdict.fields:
@@ -182,11 +184,11 @@ class _Layout:
 
     def _authors(self, field: FieldDrift) -> Iterator[Line]:
         """Who changed the field in the cluster, and who declared it in Git where that is known."""
-        if field.behind:
-            who = Text("by  nobody: Git has moved on", style="cyan")
+        if (why := describe.reason(field)) is not None:
+            who = Text(f"by  {why}", style="cyan")
         else:
             who = Text.assemble(("by  ", _DIM), (describe.owner(field.by), "" if field.by else _DIM))
-        if field.by and field.by.time and not field.behind:
+        if field.by and field.by.time and why is None:
             who.append(f", {describe.ago(field.by.time, self.now)}")
             who.append(f" · {describe.absolute(field.by.time)}", style=_DIM)
         yield Line(who, indent=6, hang=10)

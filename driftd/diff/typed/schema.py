@@ -84,6 +84,7 @@ class Schema:
             (`x-kubernetes-preserve-unknown-fields`, `additionalProperties`, free-form types).
         is_map: Whether it is a map from any string to one type, such as labels. Go drops an empty map and keeps an
             empty struct.
+        custom: Whether the value is of a custom resource and of no Go type of Kubernetes.
         default: The value that the API server sets if none is given, or None.
         enclosing_kind: The name of the innermost enclosing type that is a kind (a Pod, not its spec), or None: some
             defaults apply to a Pod, and not to a template of one.
@@ -96,6 +97,7 @@ class Schema:
         enclosing_kind: str | None = None,
         *,
         in_map: bool = False,
+        in_custom: bool = True,
     ) -> None:
         merged, name = _resolved(raw, components)
         kind = merged.get("type")
@@ -106,6 +108,7 @@ class Schema:
         self.scalar = _scalar(merged, name)
         self.accepted_types = _accepted_types(self.type, self.scalar)
         self.go_type = name if name is not None and name.startswith(_GO_TYPES) else None
+        self.custom = in_custom and self.go_type is None
         self.within = name if _GVK in merged else enclosing_kind
         self.whole_seconds = name == _TIME
         self.whole_millis = in_map and name == _QUANTITY
@@ -135,17 +138,20 @@ class Schema:
             raw = _EMBEDDED[key]
         if not isinstance(raw, Mapping):
             return None
-        child = self._children[key] = Schema(raw, self._components, self.within)
+        child = self._children[key] = Schema(raw, self._components, self.within, in_custom=self.custom)
         return child
 
     @cached_property
     def _additional(self) -> Schema:
-        return Schema(self._raw["additionalProperties"], self._components, self.within, in_map=True)
+        raw = self._raw["additionalProperties"]
+        return Schema(raw, self._components, self.within, in_map=True, in_custom=self.custom)
 
     @cached_property
     def items(self) -> Schema | None:
         raw = self._raw.get("items")
-        return Schema(raw, self._components, self.within) if isinstance(raw, Mapping) else None
+        if not isinstance(raw, Mapping):
+            return None
+        return Schema(raw, self._components, self.within, in_custom=self.custom)
 
     def identities(self, items: Iterable[Any]) -> list[ItemIdentity]:
         """The identity of each item of a map list; an omitted key has its default (`protocol: TCP`)."""
@@ -207,7 +213,7 @@ def _resolved(raw: Mapping[str, Any], components: Mapping[str, Any]) -> tuple[di
 def _scalar(raw: Mapping[str, Any], name: str | None) -> ScalarType:
     if name == _QUANTITY:
         return ScalarType.QUANTITY
-    if name == _DURATION:
+    if name == _DURATION or raw.get("format") == "duration":
         return ScalarType.DURATION
     if raw.get("format") == "int-or-string" or raw.get("x-kubernetes-int-or-string"):
         # controller-gen writes a quantity as an int-or-string with the pattern of quantities.

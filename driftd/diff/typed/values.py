@@ -23,6 +23,8 @@ _NANOSECONDS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
+_UNIT = re.compile(r"(?:[KMGTPE]i|[numkMGTPE])$")
+_INT64 = 2**63
 _NANO = Decimal(1).scaleb(-9)
 _MILLI = Decimal(1).scaleb(-3)
 
@@ -78,6 +80,51 @@ def duration(text: str) -> int | None:
     if position == 0:
         return None
     return int(-total if text[0] == "-" else total)
+
+
+def same_float(declared: float, live: float, *, is_float64: bool) -> bool:
+    """Whether two numbers are one as the API server stores them.
+
+    A Go field of type float64 holds the nearest one that a double can express. Elsewhere only integers past 64 bits are
+    decoded as doubles. Source: k8s.io/apimachinery/pkg/util/json, "ConvertInterfaceNumbers".
+    """
+    if not is_float64 and -_INT64 <= declared < _INT64:
+        return False
+    try:
+        return float(declared) == float(live)
+    except OverflowError:
+        return False
+
+
+def rewritten(declared: str, live: str) -> bool:
+    """Whether a controller wrote a duration or a quantity back in the form in which Go prints it.
+
+    Many types of custom resources say only `string` where the controller decodes one of these. A duration is rewritten
+    in full (`2160h0m0s`). A quantity has a unit on one of the sides: `1.10` and `1.1` may be versions.
+    """
+    span = duration(declared)
+    if span is not None and span == duration(live):
+        return live == _as_go_prints(span)
+    amount = quantity(declared)
+    return amount is not None and amount == quantity(live) and bool(_UNIT.search(declared) or _UNIT.search(live))
+
+
+def _as_go_prints(nanoseconds: int) -> str:
+    """A duration in Go's own form. Source: Go's time.Duration.String."""
+    sign, amount = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
+    for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
+        if 0 < amount < size * 1000:
+            return f"{sign}{_trimmed(amount, size)}{unit}"
+    minutes, rest = divmod(amount, 60 * 10**9)
+    hours, minutes_left = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes_left}m" if minutes else ""
+    return f"{sign}{text}{_trimmed(rest, 10**9)}s"
+
+
+def _trimmed(amount: int, size: int) -> str:
+    """`amount / size` without zeros at its end."""
+    return f"{(Decimal(amount) / size).normalize():f}"
 
 
 @lru_cache(maxsize=4096)
