@@ -11,7 +11,7 @@ from driftd.attribution.lag import mark_lag
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import Mirror
-from driftd.model.app import App
+from driftd.model.app import App, Capabilities
 from driftd.model.drift import Verdict
 from driftd.model.revision import Revision
 
@@ -31,6 +31,11 @@ class GitAttribution:
     def observe(self, assessments: Iterable[Assessment]) -> None:
         """Records which objects are live and in sync: this distinguishes lag from deletion."""
         self._history.observe(assessments)
+
+    def render_for(self, capabilities: Capabilities | None) -> None:
+        """Makes charts of earlier commits be rendered for a cluster with these capabilities; None changes nothing."""
+        if capabilities is not None:
+            self._history.render_for(capabilities)
 
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
         """The verdicts with lag marked, and with the line and author of each differing field."""

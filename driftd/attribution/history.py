@@ -10,7 +10,7 @@ from driftd.attribution.plain_history import PlainHistory
 from driftd.attribution.rendered_history import RenderedHistory
 from driftd.detect.assessor import Assessment
 from driftd.git.mirror import Mirror
-from driftd.model.app import App
+from driftd.model.app import App, Capabilities
 from driftd.model.drift import Status, Verdict
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
@@ -36,6 +36,10 @@ class AppHistory:
         """Each object that was ever live, with its manifest if it is in sync."""
         self.explained: dict[ResourceRef, tuple[LagKey, LagExplanation | None]] = {}
         """The last explanation of each object that differs, with the inputs that it was computed from."""
+
+    def render_for(self, capabilities: Capabilities) -> None:
+        """Renders charts for a cluster with these capabilities from now on."""
+        self._renderings.render_for(capabilities)
 
     async def earlier_declarations(
         self, revision: Revision, objects: Iterable[Manifest], reach: int

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
 from driftd.git.mirror import Mirror
+from driftd.model.app import Capabilities
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
@@ -47,6 +48,13 @@ class RenderedHistory:
         self._made_from: tuple[str, ...] = ()
         self._commits: tuple[str, list[Revision]] = ("", [])
         self._cached: OrderedDict[str, _RenderedCommit] = OrderedDict()
+
+    def render_for(self, capabilities: Capabilities) -> None:
+        """Renders charts for a cluster with these capabilities from now on."""
+        options = self._options.for_cluster(capabilities)
+        if options != self._options:
+            self._options = options
+            self._cached.clear()
 
     async def earlier_declarations(self, sha: str, objects: Collection[Manifest], reach: int) -> EarlierDeclarations:
         """What the `reach` commits before a revision declared for these of its objects. Raises: GitError.

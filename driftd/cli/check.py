@@ -27,7 +27,7 @@ from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource
 from driftd.git.worktree import commit_worktree, uncommitted_files
-from driftd.model.app import App
+from driftd.model.app import App, Capabilities
 from driftd.model.errors import DriftdError, GitError, describe_defect
 from driftd.model.report import Report
 from driftd.model.revision import Revision
@@ -165,9 +165,14 @@ async def _report(
     comparison: Comparison,
     provider: DesiredStateProvider,
 ) -> Report:
+    async def capabilities() -> Capabilities:
+        return await (await asyncio.shield(connecting)).capabilities()
+
     async with Prefetch(checked.app, connecting) as prefetch:
         try:
-            desired = await provider.desired(checked.source, checked.app, revision, prefetch.on_first_batch)
+            desired = await provider.desired(
+                checked.source, checked.app, revision, capabilities, prefetch.on_first_batch
+            )
         except GitError as error:
             return _failed_report(checked.app, revision, error)
         reader = await prefetch.reader()

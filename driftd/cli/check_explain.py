@@ -26,7 +26,7 @@ async def explain_object(
     shown: Progress,
     provider: DesiredStateProvider,
 ) -> int:
-    """Prints every field of the object with this KIND/NAME. Returns the exit code: 0 in sync, 1 drift.
+    """Prints every field of the object with this KIND/NAME. Returns the exit code: 0 in sync, 1 drift, 2 unknown.
 
     Raises: DriftdError: Git declares no object of that name, or it cannot be read.
     """
@@ -36,8 +36,8 @@ async def explain_object(
         for checked in apps:
             shown.step(f"fetching {checked.source.address}")
             revision = await provider.fetch(checked.source)
-            desired = await provider.desired(checked.source, checked.app, revision)
             view = await clusters.connect(checked.access)
+            desired = await provider.desired(checked.source, checked.app, revision, view.capabilities)
             from driftd.daemon.clusters import explain  # noqa: PLC0415  # imported by `connect` already
 
             if (explained := await explain(name, checked.app, view, desired, comparison)) is not None:
@@ -56,4 +56,6 @@ def _print(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
         from rich.console import Console  # noqa: PLC0415  # only a table needs it
 
         print_explanation(Console(highlight=False), ref, fields)
+    if any(field.verdict == "unknown" for field in fields):
+        return 2
     return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1

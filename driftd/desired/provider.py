@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from driftd.desired.state import Desired
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.git.mirror import Mirror, mirror_of
 from driftd.git.source import GitSource
 from driftd.model.app import App
@@ -31,11 +31,17 @@ class DesiredStateProvider(Protocol):
         """Fetches the source's reference from the remote. Raises: GitError."""
 
     async def desired(
-        self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
+        self,
+        source: GitSource,
+        app: App,
+        revision: Revision,
+        capabilities: CapabilitiesSource | None = None,
+        on_first_batch: OnFirstBatch | None = None,
     ) -> Desired:
         """What an app declares at a fetched revision. `on_first_batch` may be called before this returns.
 
-        Raises: GitError: the path does not exist; RenderError.
+        Only for a chart the cluster is asked for its `capabilities`; without them, Helm's defaults apply.
+        Raises: GitError: the path does not exist; RenderError; KubeError: of `capabilities`.
         """
 
     def steal_work(self) -> None:
@@ -69,6 +75,7 @@ class InProcessProvider:
         source: GitSource,
         app: App,
         revision: Revision,
+        capabilities: CapabilitiesSource | None = None,
         on_first_batch: OnFirstBatch | None = None,  # noqa: ARG002  # nothing is parsed in batches
     ) -> Desired:
         if (source, app) not in self._renderers:
@@ -76,7 +83,7 @@ class InProcessProvider:
 
             render_tree = self._render_tree or render_in_thread
             self._renderers[source, app] = Renderer(app, self.mirror(source), self._parser, render_tree)
-        return await self._renderers[source, app].desired(revision)
+        return await self._renderers[source, app].desired(revision, capabilities)
 
     def steal_work(self) -> None:
         """Does nothing: there is no worker."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from driftd.desired.state import Desired
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.desired.stoppable import render_in_background
 from driftd.git.mirror import Mirror
 from driftd.git.revision_tree import RevisionTree
-from driftd.model.app import App, RenderOptions
+from driftd.model.app import App, Capabilities, RenderOptions
 from driftd.model.errors import GitError, PathNotFound, RenderError
 from driftd.model.revision import Revision
-from driftd.render.app import Rendering, RenderKind, render
+from driftd.render.app import Rendering, RenderKind, is_chart, render
 from driftd.render.file_tree import TracedTree
 from driftd.render.parser import Parser, UncachedParser
 
@@ -37,12 +38,14 @@ async def render_in_thread(
 class _CachedRendering:
     """A rendering of one revision with the paths of its inputs; `input_ids` are loaded at the first comparison.
 
-    `until` is when it has to be made again, by the monotonic clock; None for never.
+    `until` is when it has to be made again, by the monotonic clock; None for never. `capabilities` are those of the
+    cluster that a chart was rendered for.
     """
 
     rendering: Rendering
     tree: RevisionTree
     paths_read: tuple[str, ...]
+    capabilities: Capabilities | None = None
     until: float | None = None
     input_ids: Mapping[str, str | None] | None = None
 
@@ -62,23 +65,38 @@ class Renderer:
         self._render_tree = render_tree
         self._last: _CachedRendering | None = None
 
-    async def desired(self, revision: Revision) -> Desired:
-        """The manifests of a revision. Raises: GitError: the path does not exist."""
+    async def desired(self, revision: Revision, capabilities: CapabilitiesSource | None = None) -> Desired:
+        """The manifests of a revision, those of a chart for a cluster with these capabilities.
+
+        Raises: GitError: the path does not exist. KubeError: the capabilities could not be read.
+        """
         tree = await self._mirror.tree(revision.sha, self._app.path)
         last = self._last
-        if last is not None and _is_fresh(last) and await self._is_unchanged(tree, last):
-            return Desired.of(revision, last.rendering, self._app)
+        if last is not None and not (_is_fresh(last) and await self._is_unchanged(tree, last)):
+            last = None
+        found = None
+        if capabilities is not None and await self._is_chart(tree, last):
+            found = await capabilities()
+        if last is not None and last.capabilities == found:
+            return Desired.of(revision, last.rendering, self._app, found)
+        options = self._app.rendering if found is None else self._app.rendering.for_cluster(found)
         started = time.monotonic()
         try:
-            rendering, paths_read = await self._render_tree(tree, self._app.rendering, self._parser)
+            rendering, paths_read = await self._render_tree(tree, options, self._parser)
         except RenderError as error:
             # It was stopped: what it would have read is not known, so that any change in the repository may matter.
             rendering, paths_read = Rendering(RenderKind.YAML, (), (error,)), ("",)
         else:
-            if last is not None:
-                rendering = rendering.sharing(last.rendering.manifests)
-        self._last = _cached(rendering, tree, paths_read, time.monotonic() - started)
-        return Desired.of(revision, rendering, self._app)
+            if self._last is not None:
+                rendering = rendering.sharing(self._last.rendering.manifests)
+        cached = _cached(rendering, tree, paths_read, time.monotonic() - started)
+        self._last = None if cached is None else replace(cached, capabilities=found)
+        return Desired.of(revision, rendering, self._app, found)
+
+    async def _is_chart(self, tree: RevisionTree, unchanged: _CachedRendering | None) -> bool:
+        if unchanged is not None:
+            return unchanged.rendering.kind is RenderKind.HELM
+        return await asyncio.to_thread(is_chart, tree)
 
     async def _is_unchanged(self, tree: RevisionTree, last: _CachedRendering) -> bool:
         """Whether all inputs of the last rendering are the same in this revision."""
@@ -119,4 +137,4 @@ def _cached(
         if seconds < _LONG_SECONDS:
             return None
         until = time.monotonic() + _REST * seconds
-    return _CachedRendering(rendering, tree.without_listing(), paths_read, until)
+    return _CachedRendering(rendering, tree.without_listing(), paths_read, until=until)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from driftd.desired.provider import DesiredStateProvider
-from driftd.desired.state import Desired
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.model.app import App
@@ -60,14 +60,14 @@ class SourceState:
         self.failures = 0
         return before is None or before.sha != self.revision.sha
 
-    async def desired(self, app: App) -> Desired:
-        """What an app declares at the latest revision.
+    async def desired(self, app: App, capabilities: CapabilitiesSource | None = None) -> Desired:
+        """What an app declares at the latest revision. `capabilities` as in `DesiredStateProvider.desired`.
 
-        Raises: GitError, RenderError: there is no revision yet, or it cannot be rendered.
+        Raises: GitError, RenderError: there is no revision yet, or it cannot be rendered; KubeError.
         """
         if self.revision is None:
             raise GitError(self.error or f"source {self.name} has not been fetched yet")
-        return await self._provider.desired(self._source, app, self.revision)
+        return await self._provider.desired(self._source, app, self.revision, capabilities)
 
     @property
     def retry_after(self) -> timedelta | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from driftd.model.app import App
+from driftd.model.app import App, Capabilities
+from driftd.model.hook import Hook
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.render.rendering import Rendering
+
+CapabilitiesSource = Callable[[], Awaitable[Capabilities]]
+"""Asks a cluster for its capabilities. Raises: KubeError."""
 
 _NOTHING = (
     "nothing is declared here, so nothing can be compared: is it the right folder, and the right values? "
@@ -18,14 +23,22 @@ _NOTHING = (
 
 @dataclass(frozen=True)
 class Desired:
-    """The rendered manifests of one revision. `errors` are of files that could not be rendered."""
+    """The rendered manifests of one revision, and the hooks beside them.
+
+    `errors` are of files that could not be rendered. `capabilities` are those of the cluster that a chart was rendered
+    for.
+    """
 
     revision: Revision
     manifests: tuple[Manifest, ...]
     errors: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    capabilities: Capabilities | None = None
 
     @classmethod
-    def of(cls, revision: Revision, rendering: Rendering, app: App) -> Desired:
+    def of(
+        cls, revision: Revision, rendering: Rendering, app: App, capabilities: Capabilities | None = None
+    ) -> Desired:
         """The desired state that a rendering of a revision gives.
 
         That nothing is declared is an error, unless the app allows it: an empty folder, files of comments alone or a
@@ -34,7 +47,7 @@ class Desired:
         errors = tuple([str(error) for error in rendering.errors])
         if not errors and not rendering.manifests and not app.rendering.allow_empty:
             errors = (f"{app.path or '.'}: {_NOTHING}",)
-        return cls(revision, rendering.manifests, errors)
+        return cls(revision, rendering.manifests, errors, rendering.hooks, capabilities)
 
     @cached_property
     def digest(self) -> str:

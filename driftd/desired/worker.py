@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from driftd.desired.state import Desired
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.desired.worker_messages import (
+    CapabilitiesNeeded,
     FetchRequest,
     ParseBatch,
     ParsedBatch,
@@ -35,13 +37,14 @@ if TYPE_CHECKING:
     from driftd.desired.provider import InProcessProvider, OnFirstBatch
     from driftd.git.mirror import Mirror
     from driftd.git.source import GitSource
-    from driftd.model.app import App
+    from driftd.model.app import App, RenderOptions
     from driftd.model.revision import Revision
 
 _BATCHES_AHEAD = 2
 """Batches of files requested ahead: one is parsed while the next one is sent."""
 
 A = TypeVar("A")
+B = TypeVar("B")
 
 log = structlog.get_logger(__name__)
 
@@ -73,19 +76,37 @@ class GitWorker:
         return await self._call(request, lambda provider: provider.fetch(source))
 
     async def desired(
-        self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
+        self,
+        source: GitSource,
+        app: App,
+        revision: Revision,
+        capabilities: CapabilitiesSource | None = None,
+        on_first_batch: OnFirstBatch | None = None,
     ) -> Desired:
         """What an app declares at a fetched revision. `on_first_batch` is called from a thread.
 
-        Raises: GitError: the path does not exist.
+        Raises: GitError: the path does not exist. KubeError: of `capabilities`, which only a chart asks for.
         """
 
-        def request() -> Desired:
-            self._send(RenderRequest(source, revision.sha, app.path, app.rendering))
-            rendering = self._receive_rendering(app.rendering.namespace, on_first_batch)
-            return Desired.of(revision, rendering, app)
+        def request(options: RenderOptions, *, ask: bool) -> Rendering | None:
+            self._send(RenderRequest(source, revision.sha, app.path, options, ask))
+            return self._receive_rendering(options.namespace, on_first_batch)
 
-        return await self._call(request, lambda provider: provider.desired(source, app, revision, on_first_batch))
+        def fallback(provider: InProcessProvider) -> Awaitable[Desired]:
+            return provider.desired(source, app, revision, capabilities, on_first_batch)
+
+        answer = await self._call(partial(request, app.rendering, ask=capabilities is not None), fallback)
+        if isinstance(answer, Desired):
+            return answer
+        if answer is not None or capabilities is None:
+            assert answer is not None  # noqa: S101  # the worker asks for capabilities only if it may
+            return Desired.of(revision, answer, app)
+        found = await capabilities()
+        answer = await self._call(partial(request, app.rendering.for_cluster(found), ask=False), fallback)
+        if isinstance(answer, Desired):
+            return answer
+        assert answer is not None  # noqa: S101  # as above
+        return Desired.of(revision, answer, app, found)
 
     def steal_work(self) -> None:
         """Declares this process idle: from now on it parses batches of files for the worker, too."""
@@ -96,7 +117,7 @@ class GitWorker:
             for _ in range(_BATCHES_AHEAD):
                 self._send(ReadyForBatch())
 
-    async def _call(self, request: Callable[[], A], fallback: Callable[[InProcessProvider], Awaitable[A]]) -> A:
+    async def _call(self, request: Callable[[], A], fallback: Callable[[InProcessProvider], Awaitable[B]]) -> A | B:
         """The result of a request to the worker, or of `fallback` in this process once the worker is gone."""
         if not self._gone:
             try:
@@ -118,7 +139,8 @@ class GitWorker:
             self._in_process_provider = InProcessProvider(self._cache)
         return self._in_process_provider
 
-    def _receive_rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering:
+    def _receive_rendering(self, namespace: str, on_first_batch: OnFirstBatch | None) -> Rendering | None:
+        """The rendering, or None if the folder is a chart, and the cluster has to be asked first."""
         by_file: dict[str, RenderedPart] = {}
         while True:
             match self._receive():
@@ -129,6 +151,8 @@ class GitWorker:
 
                     batch = {path: read_manifests(data, path) for path, data in files}
                     self._send(ReadyForBatch())
+                case CapabilitiesNeeded():
+                    return None
                 case RenderResult(kind, parts):
                     return Rendering.merge(kind, [by_file[p] if isinstance(p, str) else p for p in parts], namespace)
             if not by_file and on_first_batch is not None:

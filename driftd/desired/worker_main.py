@@ -15,12 +15,13 @@ import structlog
 
 from driftd.desired.provider import InProcessProvider
 from driftd.desired.stoppable import render_in_background
-from driftd.desired.worker_messages import FetchRequest, ReadyForBatch, RenderRequest
+from driftd.desired.worker_messages import CapabilitiesNeeded, FetchRequest, ReadyForBatch, RenderRequest
 from driftd.desired.worker_parsing import render_in_batches
 from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
 from driftd.model.errors import DriftdError
 from driftd.process.garbage_collector import disable_gc
 from driftd.process.threads import set_switch_interval
+from driftd.render.app import is_chart
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,8 @@ class _Worker:
         if isinstance(request, FetchRequest):
             return await self._provider.fetch(request.source)
         tree = await self._provider.mirror(request.source).tree(request.sha, request.path)
+        if request.ask_capabilities and await asyncio.to_thread(is_chart, tree):
+            return CapabilitiesNeeded()
         return await render_in_background(
             render_in_batches, tree, request, self._connection.send, self._parent_is_ready
         )

@@ -25,6 +25,12 @@ class RenderRequest(NamedTuple):
     sha: str
     path: str
     options: RenderOptions
+    ask_capabilities: bool = False
+    """Whether the answer for a chart is `CapabilitiesNeeded`: to be requested again with those of its cluster."""
+
+
+class CapabilitiesNeeded(NamedTuple):
+    """The folder is a chart."""
 
 
 class ReadyForBatch(NamedTuple):

@@ -76,6 +76,7 @@ class Detector:
             verdicts=verdicts if isinstance(verdicts, Verdicts) else tuple(verdicts),
             time=now,
             error=desired.error,
+            hooks=desired.hooks,
         )
 
     def unreadable(self, desired: Desired, error: KubeError, now: datetime) -> Report:

@@ -9,6 +9,7 @@ from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
 from driftd.diff.locate import locate
 from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
+from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, missing_but_unknown, rule_for
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, Requests, RuleContext, first_match
@@ -70,6 +71,8 @@ class Comparison:
         admission of its own that may change such objects: then its work cannot be told from the deployer's.
         """
         if live is None:
+            if (reason := missing_but_unknown(manifest)) is not None:
+                return unknown_verdict(manifest, reason)
             return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
         try:
             surroundings = _Surroundings(status_is_server_owned, dry_run, autoscaler, admission)
@@ -81,7 +84,10 @@ class Comparison:
         fields = tuple(difference.drift for difference in differences if difference.rule is None)
         if (deletion := _deletion(live)) is not None:
             fields = (deletion, *fields)
-        ignored = tuple(difference.drift for difference in differences if isinstance(difference.rule, IgnoreRule))
+        ignored = tuple(difference.drift for difference in differences if _is_ignored(difference.rule))
+        stand_ins = [each for each in differences if isinstance(each.rule, BuiltInRule) and each.rule.name == STAND_IN]
+        if stand_ins and not fields:
+            return unknown_verdict(manifest, "; ".join(_told(each) for each in stand_ins))
         status = Status.DRIFTED if fields else Status.IGNORED if ignored else Status.IN_SYNC
         return Verdict(manifest.ref, manifest.api_version, status, manifest.source, fields, ignored=ignored)
 
@@ -142,7 +148,7 @@ class Comparison:
         entry = ownership.deployer.entry
         requests = Requests(ownership.requesters, entry.owner if entry else None, surroundings.admission)
         context = RuleContext(manifest.ref, body, live, self.managers, requests, surroundings.autoscaler, drifted)
-        return [self._with_rule(drift, context, declared, live, schema) for drift in drifts]
+        return [self._with_rule(drift, manifest, context, declared, live, ownership) for drift in drifts]
 
     def _ownership(
         self,
@@ -160,16 +166,30 @@ class Comparison:
     def _with_rule(
         self,
         drift: FieldDrift,
+        manifest: Manifest,
         context: RuleContext,
         declared: NormalisedManifest,
         live: JsonObject,
-        schema: Schema | None,
+        ownership: Ownership,
     ) -> RuledDrift:
         rule: BuiltInRule | IgnoreRule | None = first_match(self.rules, context, drift)
         if rule is None:
             rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
         in_document = replace(drift, at=declared.document_path(drift.at))
-        return RuledDrift(self.redactor.drift(in_document, schema, context.declared, live), rule)
+        if rule is None:
+            rule = rule_for(manifest, in_document, ownership.deployer.manager)
+            in_document = replace(in_document, undetermined=rule is UNDETERMINED)
+        return RuledDrift(self.redactor.drift(in_document, ownership.schema, context.declared, live), rule)
+
+
+def _is_ignored(rule: BuiltInRule | IgnoreRule | None) -> bool:
+    """Whether a difference that does not count is shown: one by a rule of the user's, and one that Git leaves open."""
+    return isinstance(rule, IgnoreRule) or rule is UNDETERMINED
+
+
+def _told(difference: RuledDrift) -> str:
+    reason = difference.rule.reason if difference.rule is not None else ""
+    return f"{format_path(difference.drift.path)}: {reason}"
 
 
 def _deletion(live: JsonObject) -> FieldDrift | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from driftd.diff.not_comparable import STAND_IN
 from driftd.diff.ownership import owner_of
 from driftd.diff.rules.built_in import BuiltInRule
 from driftd.diff.rules.ignore import IgnoreRule
@@ -27,7 +28,7 @@ DriftsByPath = Mapping[FieldPath, tuple[FieldDrift, BuiltInRule | IgnoreRule | N
 class Explanation:
     """One field: desired and live value, owner of the live value, verdict, and the rule for the verdict.
 
-    `verdict` is one of in_sync, undeclared, ignored, changed, removed, added. Values of Secrets are redacted.
+    `verdict` is one of in_sync, undeclared, ignored, unknown, changed, removed, added. Values of Secrets are redacted.
     """
 
     path: FieldPath
@@ -118,7 +119,8 @@ def _of_drift(drift: FieldDrift, rule: BuiltInRule | IgnoreRule | None) -> Expla
     if rule is None:
         return Explanation(drift.path, drift.desired, drift.live, drift.by, str(drift.change), _WHY[drift.change])
     text = f"{rule.name}: {rule.reason}" if isinstance(rule, BuiltInRule) else str(rule)
-    return Explanation(drift.path, drift.desired, drift.live, drift.by, "ignored", text)
+    verdict = "unknown" if isinstance(rule, BuiltInRule) and rule.name == STAND_IN else "ignored"
+    return Explanation(drift.path, drift.desired, drift.live, drift.by, verdict, text)
 
 
 _WHY = {

@@ -27,6 +27,7 @@ from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import ListKey, SetValue, format_path
 from driftd.model.resource import Json
+from driftd.model.stand_in import variables
 
 _NUMBERS = frozenset({int, float, bool})
 _NOTHING: Mapping[str, Any] = {}
@@ -314,6 +315,10 @@ def _check_type(value: Json, schema: Schema | None, location: LazyPath | None) -
     if schema.type == "integer" and isinstance(value, float) and value.is_integer():
         return
     path = format_path(resolve_paths(location)[0])
+    if names := variables(value):
+        raise SchemaMismatch(
+            f"{path}: ${{{names[0]}}} is put in by its deployer (as Flux does), so that Git does not say it"
+        )
     raise SchemaMismatch(
         f"{path}: the cluster's schema wants {_article(str(schema.type))}, Git declares {_described(value)}; "
         "the API server would refuse this manifest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
 
 from driftd.diff.typed.schema import Schema, Schemas
@@ -10,7 +11,8 @@ from driftd.kube.discovery import ApiResource, Discovery
 from driftd.kube.openapi import SchemaSource
 from driftd.kube.rest_client import Cluster
 from driftd.live.dry_run_cache import DryRunCache
-from driftd.model.errors import UnknownKind
+from driftd.model.app import Capabilities
+from driftd.model.errors import KubeError, UnknownKind
 
 _RENEW_AFTER = 10.0
 """Seconds for which discovery counts as fresh when it lacks a kind: CRDs come and go."""
@@ -29,6 +31,7 @@ class ClusterView:
         self._discovery: Discovery | None = None
         self._loaded_at = 0.0
         self._parsed: dict[tuple[str, str], tuple[object, Schemas]] = {}
+        self._capabilities: tuple[Discovery, Capabilities] | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -47,6 +50,23 @@ class ClusterView:
                 await self._source.refresh()
                 self._loaded_at = monotonic()
             return self._discovery
+
+    async def capabilities(self) -> Capabilities:
+        """What charts may ask of this cluster: as discovery, and with its version. Raises: KubeError."""
+        discovery = await self.discovery()
+        if self._capabilities is None or self._capabilities[0] is not discovery:
+            answer = await self.cluster.request("GET", "/version")
+            version = answer.get("gitVersion") if isinstance(answer, Mapping) else None
+            if not isinstance(version, str) or not version:
+                raise KubeError(f"cluster {self.name}: {self.cluster.server} answers /version with something else")
+            served = {
+                name for each in discovery.resources for name in (each.api_version, f"{each.api_version}/{each.kind}")
+            }
+            self._capabilities = (
+                discovery,
+                Capabilities(version, tuple(sorted(served | discovery.failed_groups.keys()))),
+            )
+        return self._capabilities[1]
 
     async def resource(self, api_version: str, kind: str) -> ApiResource:
         """The resource that serves a kind.

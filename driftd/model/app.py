@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What charts may ask of their cluster: its version (`v1.37.2`), and the API versions that it serves.
+
+    The latter are as Helm has them: `apps/v1`, and `apps/v1/Deployment` for each kind.
+    """
+
+    kube_version: str
+    api_versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,10 @@ class RenderOptions:
     kube_version: str | None = None
     api_versions: tuple[str, ...] = ()
     allow_empty: bool = False
+
+    def for_cluster(self, capabilities: Capabilities) -> RenderOptions:
+        """The same options for a chart that is rendered for a cluster."""
+        return replace(self, kube_version=capabilities.kube_version, api_versions=capabilities.api_versions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
+from driftd.model.hook import Hook
 from driftd.model.incident import Ended, Incident, Notification
 from driftd.model.operation import Operation
 from driftd.model.path import format_path
@@ -18,8 +19,9 @@ from driftd.model.revision import GitLine
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The document of `check -o json`.
 
-    These keys are only present if they have a value: an app's `error`, an object's or a field's `behind`, the `origin`
-    of objects that Kustomize or Helm rendered, an object's count of `ignored` fields, the `by` of a deleted object, an
+    These keys are only present if they have a value: an app's `error` and `hooks`, an object's or a field's `behind`,
+    the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
+    its `undetermined` ones, the `by` of a deleted object, an
     object's `namespace_deleted`, a field's `no_such_field`, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
@@ -33,7 +35,22 @@ def _report(report: Report) -> dict[str, Any]:
         "counts": {str(status): count for status, count in report.counts.items()},
         "resources": [verdict_document(verdict) for verdict in report.verdicts],
     }
-    return document if report.error is None else {**document, "error": report.error}
+    if report.error is not None:
+        document["error"] = report.error
+    if report.hooks:
+        document["hooks"] = [_hook(hook) for hook in report.hooks]
+    return document
+
+
+def _hook(hook: Hook) -> dict[str, Any]:
+    return {
+        "api_version": hook.api_version,
+        "kind": hook.kind,
+        "namespace": hook.namespace,
+        "name": hook.name,
+        "when": hook.when,
+        "source": _source(hook.source),
+    }
 
 
 def notification_document(notification: Notification) -> dict[str, Any]:
@@ -136,6 +153,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         }
     if verdict.ignored:
         document["ignored"] = len(verdict.ignored)
+    if undetermined := [format_path(field.path) for field in verdict.ignored if field.undetermined]:
+        document["undetermined"] = undetermined
     if verdict.namespace_deleted is not None:
         document["namespace_deleted"] = timestamp(verdict.namespace_deleted)
     if verdict.by is not None:

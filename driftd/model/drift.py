@@ -73,6 +73,8 @@ class FieldDrift:
     """No manual change: the live value is the one that the revision in the verdict's `behind` declared."""
     no_such_field: bool = False
     """The kind has no such field: the API server drops it, whoever applies it."""
+    undetermined: bool = False
+    """Git alone does not say the declared value: another rendering of the same files has another one."""
 
     @property
     def of_pods(self) -> bool:

@@ -12,6 +12,7 @@ from operator import is_
 from typing import overload
 
 from driftd.model.drift import Status, Verdict
+from driftd.model.hook import Hook
 from driftd.model.revision import Revision
 
 CHUNK_SIZE = 256
@@ -124,6 +125,8 @@ class Report:
     verdicts: Sequence[Verdict]
     time: datetime
     error: str | None = None
+    hooks: tuple[Hook, ...] = ()
+    """Declared objects that are no part of the desired state: a deployer creates them when something happens."""
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:

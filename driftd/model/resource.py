@@ -91,6 +91,16 @@ class ManifestKey(NamedTuple):
     namespace: str | None
 
 
+class Undetermined(NamedTuple):
+    """The position of a value that Git alone does not determine, or of a map or list whose members it does not.
+
+    `optional` says that not every rendering has it. `()` stands for the object itself: whether it exists, and its name.
+    """
+
+    at: DocumentPath
+    optional: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """One object as Git declares it, read as kubectl would read it.
@@ -103,6 +113,8 @@ class Manifest:
     api_version: str
     content: JsonObject | PackedObject
     source: Source
+    undetermined: tuple[Undetermined, ...] = ()
+    """What came out otherwise in another rendering of the same files: Git does not say what it is."""
 
     @classmethod
     def of(cls, body: JsonObject, source: Source) -> Manifest:
@@ -129,9 +141,14 @@ class Manifest:
 
     @property
     def digest(self) -> bytes:
-        """A hash of the object as it was read (32 bytes), without the namespace that it was placed in."""
+        """A hash of the object as it was read (32 bytes), without the namespace that it was placed in.
+
+        What is undetermined does not count: each rendering of a revision has the same digest.
+        """
         content = self.content
-        return content.digest if isinstance(content, PackedObject) else _digest(content)
+        if isinstance(content, PackedObject):
+            return content.digest
+        return _digest(_without(content, self.undetermined) if self.undetermined else content)
 
     @property
     def key(self) -> ManifestKey:
@@ -145,7 +162,9 @@ class Manifest:
     def packed(self, builder: DictionaryBuilder) -> Manifest:
         """The same manifest in packed form, with the dictionary of its kind that `builder` builds."""
         content = self.content
-        return self if isinstance(content, PackedObject) else replace(self, content=PackedObject.of(content, builder))
+        if isinstance(content, PackedObject):
+            return self
+        return replace(self, content=replace(PackedObject.of(content, builder), digest=self.digest))
 
     def with_declared_namespace(self) -> Manifest:
         """A packed manifest with the namespace of its own metadata, whichever it was placed in; others as they are."""
@@ -177,6 +196,20 @@ def digest(manifests: Iterable[Manifest]) -> str:
 
 def _digest(body: JsonObject) -> bytes:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _without(body: JsonObject, undetermined: Iterable[Undetermined]) -> JsonObject:
+    """A body with a placeholder in place of each value that is undetermined."""
+    root: dict[str, Any] = {"": body}
+    for at, _ in undetermined:
+        parent: Any = root
+        key: str | int = ""
+        for part in at:
+            parent[key] = parent = parent[key].copy()
+            key = part
+        parent[key] = {"undetermined": at, "kind": body["kind"]}
+    masked: JsonObject = root[""]
+    return masked
 
 
 def _in_namespace(metadata: JsonObject, namespace: str | None) -> dict[str, Any]:

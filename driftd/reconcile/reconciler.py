@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic, perf_counter
@@ -80,6 +81,7 @@ class Reconciler:
         self._store = store
         self._recorder = shared.recorder
         self._now = now
+        self._view = view
         self._cluster = view.name
         self._in_background = background is not None
         self._targets = TargetSelector(app, store, now)
@@ -129,7 +131,7 @@ class Reconciler:
     async def _pass(self, command: Command | None, changed: AbstractSet[ResourceRef] | None) -> PassResult:
         try:
             desired = await self._read_desired()
-        except (GitError, RenderError) as error:
+        except (GitError, RenderError, KubeError) as error:
             return await self._record_undesired(error, command)
         target = await self._targets.select(desired, command, use_cached=self._only_reports(command))
         try:
@@ -178,9 +180,17 @@ class Reconciler:
         return None if full or command is not None else changed
 
     async def _read_desired(self) -> Desired:
-        """Raises: GitError, RenderError: there is no revision, or it cannot be rendered."""
+        """What Git declares; a chart is rendered anew where its cluster has changed.
+
+        Raises: GitError, RenderError: there is no revision, or it cannot be rendered. KubeError: a chart cannot be, as
+            its cluster does not say what it serves.
+        """
         if self._desired is None or self._desired.revision != self.source.revision:
-            self._desired = await self.source.desired(self.app)
+            self._desired = await self.source.desired(self.app, self._view.capabilities)
+        elif self._desired.capabilities is not None:
+            with suppress(KubeError):  # the scan reports it
+                if self._desired.capabilities != await self._view.capabilities():
+                    self._desired = await self.source.desired(self.app, self._view.capabilities)
         return self._desired
 
     def _only_reports(self, command: Command | None) -> bool:

@@ -160,6 +160,7 @@ class Scanner:
         enrich: bool,
     ) -> Scan:
         reader = await self._reader(mapping, dropped)
+        self._attribution.render_for(desired.capabilities)
         revision = desired.revision
         schemas = await self._detector.schemas(mapping.resources)
         stale, unchanged = self._verdicts.stale(mapping, revision.sha, reader, schemas, changed)
@@ -246,5 +247,6 @@ async def scan_once(
     except KubeError as error:
         return detector.unreadable(desired, error, now)
     assessments = await detector.assess(mapped, reader)
+    attribution.render_for(desired.capabilities)
     attribution.observe(assessments)
     return detector.report(desired, await attribution.enrich(desired.revision, assessments), now)

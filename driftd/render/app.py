@@ -13,7 +13,7 @@ from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.parser import Parser, UncachedParser
 from driftd.render.rendering import RenderedPart, Rendering, RenderKind
 
-__all__ = ["RenderKind", "RenderOptions", "Rendering", "render", "render_parts"]
+__all__ = ["RenderKind", "RenderOptions", "Rendering", "is_chart", "render", "render_parts"]
 
 
 def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None) -> Rendering:
@@ -44,6 +44,11 @@ def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tupl
                 return kind, plain.render(tree, files, options, parser)
     except RenderError as error:
         return kind, (RenderedPart(errors=(error,)),)
+
+
+def is_chart(tree: FileTree) -> bool:
+    """Whether the tree's folder is rendered by Helm. Raises: GitError."""
+    return _kind_of_folder(tree, tree.files(tree.path)) is RenderKind.HELM
 
 
 def _kind_of_folder(tree: FileTree, files: Sequence[TreeFile]) -> RenderKind:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from posixpath import join, normpath
 
 from driftd.model.app import RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
+from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
 from driftd.render.documents import DEFAULT_LIMITS, read_yaml, split_documents
@@ -15,12 +20,14 @@ from driftd.render.file_tree import FileTree
 from driftd.render.helm_schema import require_local_schemas
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
+from driftd.render.stand_in_files import alter, stand_ins_in, with_note
+from driftd.render.template_actions import edit_templates, render_otherwise, without_unserved
 from driftd.render.tool_errors import describe_tool_error
+from driftd.render.undetermined import with_undetermined
 
 CHART_FILE = "Chart.yaml"
 INSTALL_URL = "https://helm.sh/docs/intro/install/"
 
-_HOOK = "helm.sh/hook"
 _SOURCE = re.compile(r"^# Source: (?P<path>\S.*?)\s*$", re.MULTILINE)
 _LOCATION = re.compile(r"(?P<path>[\w.-]+/(?:templates|charts|crds)/[^\s:()]+)(?::(?P<line>\d+))?(?::(?P<column>\d+))?")
 _MISSING_DEPENDENCIES = re.compile(r"found in Chart\.yaml, but missing in charts/ directory: (?P<names>.*)")
@@ -31,11 +38,16 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
     """Runs `helm template` on a chart of the tree. `folder` is relative to the repository's root.
 
     An object's source is its template (or CRD file), with the origin "helm" and line 1, as helm reports no lines. CRDs
-    are included. Hooks and tests (objects with `helm.sh/hook`) are left out: Helm creates them around an installation,
-    and they are not part of the release.
+    are included. Hooks and tests (objects with `helm.sh/hook`) are no manifests: Helm creates them around an
+    installation, and they are not part of the release.
 
     Nothing is downloaded: dependencies must be in the chart's `charts/` folder, values files in the repository. There
     are no plugins, no post-renderers and no cluster, so `lookup` returns nothing. `tool.run` holds it to that.
+    `kube_version` and `api_versions` of the options are the cluster's: of any other API version a chart is told that it
+    is not served.
+
+    The chart is rendered twice, at the same time: where the two differ (random values, times, revisions, what depends
+    on an upgrade), the manifests say so.
 
     Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
@@ -47,17 +59,63 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         require_local_schemas(root, folder)
         _require_complete(tree, root, folder)
         values = [_values_file(tree, root, folder, file) for file in options.values_files]
-        command = [program, "template", "--include-crds", "--skip-tests", "--no-hooks"]
+        if options.kube_version is not None:
+            edit_templates(root / folder, without_unserved(frozenset(options.api_versions)))
+        run = _HelmTemplate(program, options, folder, tuple(file.relative_to(root) for file in values))
+        with ThreadPoolExecutor(1, thread_name_prefix="helm") as pool:
+            # In this context, so that what stops this rendering stops the other, too.
+            other = pool.submit(contextvars.copy_context().run, _render_otherwise, run, bench)
+            try:
+                output = run(bench)
+            except tool.ToolFailed as error:
+                located = _render_error(str(error), root, folder)
+                raise with_note(located, stand_ins_in(root), root) from None  # its text may quote values
+        part = _parse_output(output, root, folder)
+        if (other_output := other.result()) is None:
+            return part
+        return with_undetermined(part, _parse_output(other_output, root, folder))
+
+
+@dataclass(frozen=True, slots=True)
+class _HelmTemplate:
+    """Runs of `helm template` on copies of the same part of a repository."""
+
+    program: str
+    options: RenderOptions
+    folder: str
+    values: tuple[Path, ...]
+
+    def __call__(self, bench: tool.Workbench, *flags: str) -> bytes:
+        """The output for the chart on a workbench. Raises: ToolFailed, RenderError."""
+        options, root = self.options, bench.repository
+        command = [self.program, "template", "--include-crds", *flags]
         command += [f"--namespace={options.namespace}"]
-        command += [f"--values={file}" for file in values]
+        command += [f"--values={root / file}" for file in self.values]
         command += [f"--api-versions={version}" for version in options.api_versions]
         command += [f"--kube-version={options.kube_version}"] if options.kube_version else []
-        command += ["--", options.release, str(root / folder)]
+        command += ["--", options.release, str(root / self.folder)]
+        file = join(self.folder, CHART_FILE)
+        return tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=file)
+
+
+def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench) -> bytes | None:
+    """A second rendering of the same files: an upgrade, at another time, with other revisions and other stand-ins.
+
+    What it has otherwise is not determined by Git. None if it cannot be rendered this way.
+    """
+    with tool.workbench() as copy:
+        shutil.copytree(bench.repository, copy.repository, symlinks=True, dirs_exist_ok=True)
+        edit_templates(copy.repository / run.folder, render_otherwise)
+        for file in stand_ins_in(copy.repository / run.folder):
+            alter(file)
         try:
-            output = tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=chart)
-        except tool.ToolFailed as error:
-            raise _render_error(str(error), root, folder) from None  # its text may quote values
-        return _parse_output(output, root, folder)
+            return run(copy, "--is-upgrade")
+        except (tool.ToolFailed, RenderError):
+            pass  # it cannot be upgraded from nothing, or an edit broke a template: then only what is random shows
+        try:
+            return run(bench)
+        except (tool.ToolFailed, RenderError):
+            return None  # neither can it be rendered as it is, which the first rendering tells
 
 
 def _require_complete(tree: FileTree, root: Path, folder: str) -> None:
@@ -104,6 +162,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
     manifests: list[Manifest] = []
+    hooks: list[Hook] = []
     errors: list[RenderError] = []
     for raw in split_documents(output, join(folder, CHART_FILE)):
         comment = _SOURCE.search(raw.text)
@@ -114,14 +173,15 @@ def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
             errors.append(RenderError(f"what this template makes cannot be read: {error.message}", file=file))
             continue
         for _, each in flatten_lists(value) if value is not None else ():
+            source = Source(file, 1, origin="helm")
+            if (hook := hook_of(each, source)) is not None:
+                hooks.append(hook)
+                continue
             try:
-                body = validate_object(each)
+                manifests.append(Manifest.of(validate_object(each), source))
             except InvalidObject as error:
                 errors.append(RenderError(f"of what this template makes, {error}", file=file))
-                continue
-            if _HOOK not in (body["metadata"].get("annotations") or {}):
-                manifests.append(Manifest.of(body, Source(file, 1, origin="helm")))
-    return RenderedPart(tuple(manifests), tuple(errors))
+    return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
 
 
 def _template_file(path: str, root: Path, folder: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
+from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import JsonObject, Manifest, Source, group_of
 from driftd.render import tool
 from driftd.render.documents import read_documents
@@ -17,7 +18,9 @@ from driftd.render.kustomization import Kustomization, Workspace
 from driftd.render.line_numbers import lines_of
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
+from driftd.render.stand_in_files import alter, stand_ins_in, with_note
 from driftd.render.tool_errors import describe_tool_error
+from driftd.render.undetermined import with_undetermined
 
 INSTALL_URL = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 
@@ -43,6 +46,9 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
     is run: remote bases are refused, plugins, functions and kustomize's Helm support are disabled, and a kustomization
     can read no files outside of its own folder (kustomize's default). `tool.run` holds it to that.
 
+    Where files are stand-ins (a Git LFS pointer), the manifests say what of them is made from these: it is built again
+    with other ones.
+
     Raises: RenderError (or ToolMissing), with the file and, if known, the line.
     """
     with tool.workbench() as bench:
@@ -53,25 +59,36 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         keep_origins = kustomization.has_origins()
         if not keep_origins and (changed := kustomization.with_origins()) is not None:
             (root / kustomization.file).write_bytes(changed)
+
+        def build() -> RenderedPart:
+            command = [program, "build", str(root / folder)]
+            output = tool.run(command, bench, env={}, timeout=options.timeout, file=kustomization.file)
+            return _parse_output(output, _Origins(root, kustomization), keep_origins=keep_origins)
+
+        stand_ins = stand_ins_in(root)
         try:
-            output = tool.run(
-                [program, "build", str(root / folder)],
-                bench,
-                env={},
-                timeout=options.timeout,
-                file=kustomization.file,
-            )
+            part = build()
         except tool.ToolFailed as error:
-            raise _render_error(str(error), root, workspace, folder) from None  # its text may quote values
-        return _parse_output(output, _Origins(root, kustomization), keep_origins=keep_origins)
+            located = _render_error(str(error), root, workspace, folder)
+            raise with_note(located, stand_ins, root) from None  # its text may quote values
+        for file in stand_ins:
+            alter(file)
+        try:
+            return with_undetermined(part, build()) if stand_ins else part
+        except (tool.ToolFailed, RenderError):
+            return part
 
 
 def _parse_output(output: bytes, origins: _Origins, *, keep_origins: bool) -> RenderedPart:
     manifests: list[Manifest] = []
+    hooks: list[Hook] = []
     errors: list[RenderError] = []
     for document in read_documents(output, origins.kustomization.file):
         for _, value in flatten_lists(document.value):
             source = origins.source(value)
+            if (hook := hook_of(value, source)) is not None:
+                hooks.append(hook)
+                continue
             try:
                 body = validate_object(value if keep_origins else _without_origin(value))
                 manifests.append(Manifest.of(body, source))
@@ -79,7 +96,7 @@ def _parse_output(output: bytes, origins: _Origins, *, keep_origins: bool) -> Re
                 located = RenderError(str(error), file=source.file, line=source.line)
                 located.__cause__ = error
                 errors.append(located)
-    return RenderedPart(tuple(manifests), tuple(errors))
+    return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
 
 
 class _Origins:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftd.model.errors import RenderError
+from driftd.model.hook import Hook, hook_of
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
+from driftd.model.stand_in import FILE_STAND_INS, stand_in
 from driftd.render.documents import DEFAULT_LIMITS, ReadLimits, read_documents
 from driftd.render.line_numbers import lines_of
 from driftd.render.rendering import RenderedPart
@@ -25,13 +27,16 @@ _IGNORE_HINT = "if this file is not meant for the cluster, name it in a .driftdi
 def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) -> RenderedPart:
     """The manifests of a YAML or JSON file. Pure: a function of content and path.
 
-    `List` objects (any kind of list that has `items`) are flattened.
+    `List` objects (any kind of list that has `items`) are flattened. Hooks are no manifests.
     """
+    if data.startswith(FILE_STAND_INS) and (what := stand_in(data)) is not None:
+        return RenderedPart(errors=(RenderError(f"this is {what}, not the file that it stands for", file=file),))
     try:
         documents = read_documents(data, file, limits)
     except RenderError as error:
         return RenderedPart(errors=(error,))
     manifests: list[Manifest] = []
+    hooks: list[Hook] = []
     errors: list[RenderError] = []
     for document in documents:
         objects = list(flatten_lists(document.value))
@@ -40,6 +45,9 @@ def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) 
             lines = lines_of(data, file, document.start, [at for at, _ in objects], limits)
         for (at, body), line in zip(objects, lines, strict=True):
             source = Source(file, line, document.start, at)
+            if (hook := hook_of(body, source)) is not None:
+                hooks.append(hook)
+                continue
             try:
                 manifests.append(Manifest.of(validate_object(body), source))
             except InvalidObject as error:
@@ -47,7 +55,7 @@ def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) 
                 located = RenderError(str(error), file=file, line=error_line)
                 located.__cause__ = error
                 errors.append(located)
-    return RenderedPart(tuple(manifests), tuple(errors))
+    return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
 
 
 class InvalidObject(ValueError):

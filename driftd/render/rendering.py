@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from driftd.model.errors import RenderError
+from driftd.model.hook import Hook
 from driftd.model.resource import Manifest, ResourceRef
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RenderedPart:
-    """The manifests and errors of one part of an app: of a file, or of the output of Kustomize or Helm."""
+    """The manifests, errors and hooks of one part of an app: of a file, or of the output of Kustomize or Helm."""
 
     manifests: tuple[Manifest, ...] = ()
     errors: tuple[RenderError, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 class RenderKind(StrEnum):
@@ -30,13 +32,15 @@ class RenderKind(StrEnum):
 class Rendering:
     """The manifests that an app declares at one revision.
 
-    With `errors`, the manifests are incomplete: a missing one may be declared all the same. `parts` are kept because
+    With `errors`, the manifests are incomplete: a missing one may be declared all the same. `hooks` are declared and no
+    part of the desired state. `parts` are kept because
     `CachingParser` caches them only as long as they are referenced.
     """
 
     kind: RenderKind
     manifests: tuple[Manifest, ...]
     errors: tuple[RenderError, ...]
+    hooks: tuple[Hook, ...] = ()
     parts: tuple[RenderedPart, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
@@ -56,6 +60,7 @@ class Rendering:
             kind,
             deduplicated(manifests),
             (*(error for part in parts for error in part.errors), *duplicates),
+            tuple([hook for part in parts for hook in part.hooks]),
             tuple(parts),
         )
 

@@ -10,6 +10,7 @@ from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest, RestMapping, map_manifests
 from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
+from driftd.model.hook import hook_when
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef, Source
 from driftd.store.store import Store
@@ -121,7 +122,8 @@ class Inventory:
                     names = {(other.group, other.kind, other.name) for other in self._declared.by_ref}
                 if (ref.group, ref.kind, ref.name) in names:
                     continue
-            not_declared.setdefault(ref, manifest)
+            if hook_when(manifest.body) is None:  # one that an earlier driftd took for an object is no orphan
+                not_declared.setdefault(ref, manifest)
         return list(not_declared.values())
 
 

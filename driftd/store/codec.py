@@ -15,10 +15,11 @@ from pydantic.dataclasses import dataclass
 
 from driftd.model.command import Command
 from driftd.model.drift import Verdict
+from driftd.model.hook import Hook
 from driftd.model.incident import Incident, Notification
 from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
-from driftd.model.resource import Source
+from driftd.model.resource import Source, Undetermined
 from driftd.model.revision import Revision
 
 Row = TypeVar("Row")
@@ -43,14 +44,16 @@ class ReportFrame:
     cluster: str
     revision: Revision | None
     error: str | None
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One manifest of a set: the digest of its object, and where in Git it was declared."""
+    """One manifest of a set: the digest of its object, where in Git it was declared, and what is undetermined of it."""
 
     digest: str
     source: Source
+    undetermined: tuple[Undetermined, ...] = ()
 
 
 PLACED: TypeAdapter[tuple[Placed, ...]] = TypeAdapter(tuple[Placed, ...])

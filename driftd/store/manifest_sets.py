@@ -41,7 +41,7 @@ def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> N
     ]
     if rows:
         connection.execute(insert(manifests), rows)
-    placed = tuple([codec.Placed(manifest.digest.hex(), manifest.source) for manifest in declared])
+    placed = tuple([codec.Placed(each.digest.hex(), each.source, each.undetermined) for each in declared])
     connection.execute(insert(manifest_sets).values(digest=digest, document=codec.PLACED.dump_json(placed)))
 
 
@@ -101,13 +101,14 @@ def keep_only(connection: Connection, digests: Collection[str]) -> int:
 
 
 def _packed(manifest: Manifest) -> PackedObject:
-    content = manifest.content
-    return content if isinstance(content, PackedObject) else PackedObject.of(content, DictionaryBuilder())
+    content = manifest.packed(DictionaryBuilder()).content
+    assert isinstance(content, PackedObject)  # noqa: S101  # it was packed
+    return content
 
 
 def _manifest(placed: codec.Placed, data: bytes) -> Manifest:
     packed = PackedObject(bytes(data), bytes.fromhex(placed.digest))
-    return replace(Manifest.of(packed.body, placed.source), content=packed)
+    return replace(Manifest.of(packed.body, placed.source), content=packed, undetermined=placed.undetermined)
 
 
 def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:

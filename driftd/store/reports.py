@@ -92,7 +92,7 @@ def record(connection: Connection, report: Report, known: Written | None, versio
     """
     prints = known.prints if known is not None else Fingerprints(_identity)
     now = fingerprint(report, prints)
-    frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error))
+    frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error, report.hooks))
     values = {
         "of": report.app,
         "time": report.time,
@@ -164,6 +164,7 @@ def last(connection: Connection, app: str) -> Report | None:
         verdicts=tuple([decoded(row) for row in rows]),
         time=row.time,
         error=row.error,
+        hooks=frame.hooks,
     )
 
 

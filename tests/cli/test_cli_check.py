@@ -17,7 +17,7 @@ from driftd.cli.check import run_check
 from driftd.cli.checked_apps import CheckRequest
 from driftd.cli.output import Format
 from driftd.desired.provider import InProcessProvider, OnFirstBatch
-from driftd.desired.state import Desired
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.git.source import GitSource
 from driftd.kube.discovery import ApiResource
 from driftd.kube.rest_client import Cluster
@@ -275,9 +275,14 @@ def test_the_cluster_is_read_while_files_are_still_parsed(
 
     class Slow(InProcessProvider):
         async def desired(
-            self, source: GitSource, app: App, revision: Revision, on_first_batch: OnFirstBatch | None = None
+            self,
+            source: GitSource,
+            app: App,
+            revision: Revision,
+            capabilities: CapabilitiesSource | None = None,
+            on_first_batch: OnFirstBatch | None = None,
         ) -> Desired:
-            desired = await super().desired(source, app, revision)
+            desired = await super().desired(source, app, revision, capabilities)
             assert on_first_batch is not None
             await asyncio.to_thread(on_first_batch, desired.manifests[:4])
             await asyncio.wait_for(requested.wait(), 20)

@@ -15,7 +15,7 @@ from driftd.desired.state import Desired
 from driftd.git.mirror import Mirror
 from driftd.git.revision_tree import RevisionTree
 from driftd.git.source import GitSource
-from driftd.model.app import App, RenderOptions
+from driftd.model.app import App, Capabilities, RenderOptions
 from driftd.model.errors import GitError
 from driftd.render import tool
 from driftd.render.parser import CachingParser
@@ -164,3 +164,29 @@ async def test_a_new_commit_is_rendered_although_the_last_one_is_damaged(
     assert [manifest.body for manifest in (await app.commit(ELSEWHERE)).manifests] == [
         manifest.body for manifest in first.manifests
     ]
+
+
+async def test_a_chart_is_rendered_anew_where_its_cluster_has_changed(tmp_path: Path, assets: Path) -> None:
+    """It is asked what it serves for each revision; plain files never ask."""
+    template = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {v: "{{ .Capabilities.KubeVersion }}"}\n'
+    repo = GitRepo(tmp_path / "repository")
+    repo.write({"chart/Chart.yaml": "apiVersion: v2\nname: a\nversion: 1.0.0\n", "chart/templates/a.yaml": template})
+    repo.write({"plain/a.yaml": config_map("a")}).commit("Add a chart")
+    mirror = Mirror(GitSource("shop", repo.url, allow_file=True), tmp_path / "mirrors")
+    revision = await mirror.fetch()
+    versions = ["v1.36.0", "v1.36.0", "v1.37.0"]
+    asked: list[str] = []
+
+    async def capabilities() -> Capabilities:
+        asked.append(versions[len(asked)])
+        return Capabilities(asked[-1], ("v1",))
+
+    options = RenderOptions(helm=str(assets / "helm"))
+    chart = Renderer(App("web", "shop", "prod", path="chart", rendering=options), mirror)
+    rendered = [await chart.desired(revision, capabilities) for _ in versions]
+    assert [desired.manifests[0].body["data"]["v"] for desired in rendered] == versions
+    assert rendered[0].manifests is rendered[1].manifests
+    assert [desired.capabilities for desired in rendered] == [Capabilities(version, ("v1",)) for version in versions]
+    plain = await Renderer(App("web", "shop", "prod", path="plain"), mirror).desired(revision, capabilities)
+    assert plain.capabilities is None
+    assert asked == versions

@@ -58,7 +58,7 @@ SCRIPT = """
                 children[0].join()
             for folder in path.split(","):
                 app = App("web", "shop", "prod", path=folder)
-                desired = await git.desired(source, app, revision, lambda batch: first.append(len(batch)))
+                desired = await git.desired(source, app, revision, None, lambda batch: first.append(len(batch)))
             return revision, desired
 
         try:

@@ -411,3 +411,21 @@ async def test_a_clock_that_is_set_back_holds_back_neither_heals_nor_news(open_w
         world.clock.advance(seconds=5)
         await world.run()
         assert (await world.incident_events())[-1] == "drift changed"
+
+
+async def test_a_hook_is_neither_missing_nor_created(open_world: OpenWorld) -> None:
+    """Healing ran it otherwise; the report names it, also from the store."""
+    hook = (
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: clean-up\n  annotations: {helm.sh/hook: pre-delete}\n"
+        "spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n"
+    )
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.commit({"hook.yaml": hook})
+        await world.settle()
+        report = (await world.run()).report
+        assert report.in_sync
+        assert [(h.kind, h.name, h.when) for h in report.hooks] == [("Job", "clean-up", "pre-delete")]
+        assert [write for write in world.requests.writes if "jobs" in write] == []
+        stored = await world.store.last_report("web")
+        assert stored is not None
+        assert stored.hooks == report.hooks

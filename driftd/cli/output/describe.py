@@ -126,6 +126,11 @@ def counts(report: Report) -> str:
     return ", ".join(f"{report.counts[status]} {status.label}" for status in WORST_FIRST if report.counts[status])
 
 
+def hooks(report: Report) -> str:
+    """`2 hooks left out`: they are in the JSON document by name."""
+    return f"{plural(len(report.hooks), 'hook')} left out"
+
+
 def conclusion(report: Report) -> str:
     """The verdict on an app; "in sync" only when that is certain."""
     if report.in_sync:
@@ -153,6 +158,12 @@ def reason(field: FieldDrift) -> str | None:
     if field.of_deletion:
         return f"{owner(field.by) if field.by else 'somebody'}: the object is being deleted, once its finalizers let it"
     return None
+
+
+def undetermined(verdict: Verdict) -> str | None:
+    """`not compared, as each rendering makes another one: data.password`; None where all could be compared."""
+    paths = [path(field.path) for field in verdict.ignored if field.undetermined]
+    return f"not compared, as each rendering makes another one: {', '.join(paths)}" if paths else None
 
 
 def namespace_deleted(since: datetime, now: datetime) -> str:

@@ -19,6 +19,7 @@ _STYLES = {
     "in_sync": "green",
     "undeclared": "bright_black",
     "ignored": "cyan",
+    "unknown": "red",
     "changed": "yellow",
     "removed": "red",
     "added": "yellow",

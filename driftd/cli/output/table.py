@@ -103,6 +103,7 @@ class _Layout:
             f" on {one_line(report.cluster)}  ",
             (objects, _DIM),
             (f", {ignored} ignored" if ignored else "", _DIM),
+            (f", {describe.hooks(report)}" if report.hooks else "", _DIM),
         )
         if report.revision:
             line.append(f"  {one_line(report.revision.short)}", style="cyan")
@@ -123,6 +124,8 @@ class _Layout:
             if count := report.counts[status]:
                 line.append(" · ", style=_DIM)
                 line.append(f"{count} {status.label}", style=STATUS_STYLES[status])
+        if report.hooks:
+            line.append(f" · {describe.hooks(report)}", style=_DIM)
         return Line(line, hang=2)
 
     def _total(self, reports: Sequence[Report]) -> Line:
@@ -150,6 +153,8 @@ class _Layout:
             yield from self._error(f"applying it would be refused: {verdict.refused}", 4)
         if verdict.by:
             yield Line(Text(f"deleted by {describe.owner(verdict.by)}"), indent=4, hang=6)
+        if (not_compared := describe.undetermined(verdict)) is not None:
+            yield Line(Text(not_compared, style=_DIM), indent=4, hang=6)
         if verdict.namespace_deleted:
             yield Line(Text(describe.namespace_deleted(verdict.namespace_deleted, self.now)), indent=4, hang=6)
         if verdict.behind:
