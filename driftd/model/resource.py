@@ -132,12 +132,10 @@ class Manifest:
     @property
     def body(self) -> JsonObject:
         content = self.content
-        if not isinstance(content, PackedObject):
-            return content
-        body = content.body
-        if body["metadata"].get("namespace") != self.ref.namespace:
-            body["metadata"] = _in_namespace(body["metadata"], self.ref.namespace)
-        return body
+        body = content.body if isinstance(content, PackedObject) else content
+        if body["metadata"].get("namespace") == self.ref.namespace:
+            return body
+        return {**body, "metadata": _in_namespace(body["metadata"], self.ref.namespace)}
 
     @property
     def digest(self) -> bytes:
@@ -167,20 +165,17 @@ class Manifest:
         return replace(self, content=replace(PackedObject.of(content, builder), digest=self.digest))
 
     def with_declared_namespace(self) -> Manifest:
-        """A packed manifest with the namespace of its own metadata, whichever it was placed in; others as they are."""
+        """The manifest with the namespace of its own metadata, whichever it was placed in."""
         content = self.content
-        if not isinstance(content, PackedObject):
-            return self
-        return replace(self, ref=replace(self.ref, namespace=content.body["metadata"].get("namespace") or None))
+        body = content.body if isinstance(content, PackedObject) else content
+        return replace(self, ref=replace(self.ref, namespace=body["metadata"].get("namespace") or None))
 
     def in_namespace(self, namespace: str | None) -> Manifest:
-        """The same manifest with another namespace (for None, without one), in both `ref` and `body`."""
-        content = self.content
-        if not isinstance(content, PackedObject) and content["metadata"].get("namespace") != namespace:
-            content = {**content, "metadata": _in_namespace(content["metadata"], namespace)}
-        if self.ref.namespace == namespace and content is self.content:
-            return self
-        return replace(self, ref=replace(self.ref, namespace=namespace), content=content)
+        """The same manifest with another namespace (for None, without one), in both `ref` and `body`.
+
+        Its content, and so its digest, stays what was read.
+        """
+        return self if self.ref.namespace == namespace else replace(self, ref=replace(self.ref, namespace=namespace))
 
 
 def group_of(api_version: str) -> str:
