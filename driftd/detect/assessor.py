@@ -67,6 +67,16 @@ class Assessor:
         autoscalers, admission = AutoscalerReader(self.view), Admission(self.view)
         return [await self._in_surroundings(one, autoscalers, admission) for one in assessments]
 
+    async def judge(self, item: MappedManifest, live: JsonObject | None) -> Verdict:
+        """The verdict on one object as it has just been read, in view of its autoscaler and of admission, too."""
+        schemas = await self.schemas({item.resource} if item.resource is not None else ())
+        results = {item.manifest.ref: ReadResult(live)}
+        if self.engine is Engine.SERVER:
+            assessment = await self._by_server(item, results, schemas)
+        else:
+            assessment = self._by_client(item, results, schemas)
+        return (await self._in_surroundings(assessment, AutoscalerReader(self.view), Admission(self.view))).verdict
+
     async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         schemas = await self.schemas({item.resource for item in items if item.resource is not None})
         if self.engine is Engine.SERVER:

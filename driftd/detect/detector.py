@@ -22,6 +22,7 @@ from driftd.model.drift import Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report, Verdicts
+from driftd.model.resource import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Detector:
         """Compares each declared object with the live one, and workloads with their pods."""
         assessments = await self._assessor.assess(items, reader)
         return await with_deleted_namespaces(await with_pods(assessments, reader, self.view), self.view)
+
+    async def judge(self, item: MappedManifest, live: JsonObject | None) -> Verdict:
+        """The verdict on one object as it has just been read, without its pods."""
+        return await self._assessor.judge(item, live)
 
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
         """The schemas of some kinds."""

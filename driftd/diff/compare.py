@@ -175,7 +175,8 @@ class Comparison:
         rule: BuiltInRule | IgnoreRule | None = first_match(self.rules, context, drift)
         if rule is None:
             rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
-        in_document = replace(drift, at=declared.document_path(drift.at))
+        partly_ignored = rule is None and self.ignore_rules.covers_a_part(context.ref, context.declared, drift)
+        in_document = replace(drift, at=declared.document_path(drift.at), partly_ignored=partly_ignored)
         if rule is None:
             rule = rule_for(manifest, in_document, ownership.deployer.manager)
             in_document = replace(in_document, undetermined=rule is UNDETERMINED)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from driftd.diff.normalise import is_secret
 from driftd.diff.typed.schema import Schema
 from driftd.diff.typed.values import instant
 from driftd.model.drift import FieldOwner
@@ -86,6 +87,8 @@ def managed_fields(body: JsonObject) -> tuple[ManagedFieldsEntry, ...]:
         fields = raw.get("fieldsV1") if isinstance(raw, Mapping) else None
         if not isinstance(fields, Mapping):
             continue
+        if "f:stringData" in fields and is_secret(body):
+            fields = _with_string_data_as_data(fields)
         time = raw.get("time")
         owner = FieldOwner(
             manager=raw.get("manager") or "unknown",
@@ -97,6 +100,12 @@ def managed_fields(body: JsonObject) -> tuple[ManagedFieldsEntry, ...]:
         entries.append(ManagedFieldsEntry(owner, raw.get("apiVersion") or "", fields, at_creation))
     entries.sort(key=lambda entry: entry.owner.time or _EARLIEST)
     return tuple(entries)
+
+
+def _with_string_data_as_data(fields: FieldsV1) -> FieldsV1:
+    """The fields of a Secret whose manager applied `stringData`: it is written only, and stored as `data`."""
+    rest = {key: below for key, below in fields.items() if key != "f:stringData"}
+    return {**rest, "f:data": {**rest.get("f:data", {}), **fields["f:stringData"]}}
 
 
 def owner_of(

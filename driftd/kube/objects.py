@@ -65,25 +65,29 @@ async def apply(
     field_manager: str = FIELD_MANAGER,
     force: bool = True,
     dry_run: bool = False,
-    field_validation: str = "Warn",
+    resource_version: str | None = None,
     warnings: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Server-side apply of a complete manifest; returns the resulting object.
+    """Server-side apply: all that `field_manager` wants of an object; returns the resulting object.
 
-    `force` takes over fields from other managers. `dry_run` includes admission and changes nothing. `warnings`
-    receives the server's warnings (unknown fields under "Warn", deprecated versions).
+    `force` takes over fields from other managers. `dry_run` includes admission and changes nothing. With
+    `resource_version`, only that version is written. `warnings` receives the server's warnings (unknown fields,
+    deprecated versions).
 
-    Raises: Conflict: another manager owns a field, without `force`. Invalid, Forbidden, NotFound (its namespace),
-        UnknownKind, KubeError.
+    Raises: Conflict: another manager owns a field, without `force`, or the object has another version. Invalid,
+        Forbidden, NotFound (its namespace), UnknownKind, KubeError.
     """
-    query = {"fieldManager": field_manager, "force": str(force).lower(), "fieldValidation": field_validation}
+    query = {"fieldManager": field_manager, "force": str(force).lower(), "fieldValidation": "Warn"}
+    body = _without_server_fields(manifest)
+    if resource_version is not None:
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": resource_version}}
     return await _write(
         cluster,
         resource,
         "PATCH",
         _identity(resource, manifest),
         query,
-        _without_server_fields(manifest),
+        body,
         dry_run=dry_run,
         content_type=_APPLY_PATCH,
         idempotent=True,
@@ -128,18 +132,20 @@ async def json_patch(
     operations: Sequence[dict[str, Any]],
     *,
     field_manager: str = FIELD_MANAGER,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Executes the operations of a JSON patch (RFC 6902), all or none; returns the resulting object.
 
-    For what server-side apply cannot do: remove a field whoever owns it.
+    For what server-side apply cannot do: remove a field whoever owns it. `dry_run` includes admission and changes
+    nothing.
 
-    Raises: Invalid: a `test` operation failed, or the result is not valid; NotFound, Forbidden, UnknownKind,
-        KubeError.
+    Raises: Conflict: an operation sets another resourceVersion than the object has. Invalid: a `test` operation failed,
+        or the result is not valid; NotFound, Forbidden, UnknownKind, KubeError.
     """
     query = {"fieldManager": field_manager}
     body = orjson.dumps(list(operations))
     return await _write(
-        cluster, resource, "PATCH", (namespace, name), query, body, dry_run=False, content_type=_JSON_PATCH
+        cluster, resource, "PATCH", (namespace, name), query, body, dry_run=dry_run, content_type=_JSON_PATCH
     )
 
 

@@ -75,6 +75,8 @@ class FieldDrift:
     """The kind has no such field: the API server drops it, whoever applies it."""
     undetermined: bool = False
     """Git alone does not say the declared value: another rendering of the same files has another one."""
+    partly_ignored: bool = False
+    """A value that can only be written as a whole, a part of which a rule leaves to others."""
 
     @property
     def of_pods(self) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.model.drift import FieldDrift, FieldOwner, Status, Verdict
-from driftd.model.path import FieldPath
 from driftd.model.plan import Outcome, Trigger
 from driftd.model.resource import Manifest, ResourceRef, Source
 
@@ -49,11 +48,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """An operation with what it takes: the manifest to apply, and the undeclared fields to remove after that."""
+    """An operation with the manifest that says how its fields, or a missing object, are to be."""
 
     operation: Operation
     manifest: Manifest
-    remove: tuple[FieldPath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.path import FieldPath
 from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
 from driftd.model.report import Report
+
+_OF_CONTROLLERS: tuple[FieldPath, ...] = (("metadata", "finalizers"), ("metadata", "ownerReferences"))
+
+_OPERATED = frozenset({
+    "completions", "count", "instances", "maxReplicas", "minReplicas", "parallelism", "pause", "paused", "replicas",
+    "size", "storage", "suspend", "suspended", "unschedulable",
+})  # fmt: skip
+"""Switches and sizes that people and controllers set while a thing runs. Where Git leaves one out it says nothing about
+it: taken out, it would jump to a value that nobody chose."""
 
 
 def acts_unasked(mode: Mode, hold: Hold | None) -> bool:
@@ -22,18 +32,31 @@ def repairable(report: Report) -> tuple[Verdict, ...]:
     """
     if report.error is not None:
         return ()
-    return tuple(verdict for verdict in report.notable if _can_be_applied(verdict))
+    return tuple(verdict for verdict in report.notable if _is_missing(verdict) or restorable(verdict))
 
 
-def _can_be_applied(verdict: Verdict) -> bool:
-    """Whether applying the manifest puts something right.
+def _is_missing(verdict: Verdict) -> bool:
+    """Whether the object can be created: nothing is written to what is being deleted, since it would go with it."""
+    return verdict.status is Status.MISSING and not verdict.is_being_deleted
 
-    Nothing is written to what is being deleted: it would go with it. No apply changes pods, or sets a field that the
-    kind does not have.
-    """
-    if verdict.is_being_deleted:
-        return False
-    if verdict.status is Status.MISSING:
-        return True
-    beyond_it = bool(verdict.fields) and all(field.of_pods or field.no_such_field for field in verdict.fields)
-    return verdict.status is Status.DRIFTED and not beyond_it
+
+def restorable(verdict: Verdict) -> tuple[FieldDrift, ...]:
+    """The fields of a live object that driftd may put right; the others are only told."""
+    if verdict.status is not Status.DRIFTED or verdict.is_being_deleted:
+        return ()
+    return tuple(field for field in verdict.fields if left_to(field) is None)
+
+
+def left_to(field: FieldDrift) -> str | None:
+    """Why a difference is told and never repaired; None for one that driftd may put right."""
+    if field.of_pods:
+        return "its pods: writing the workload would not change them"
+    if field.no_such_field:
+        return "people: the kind has no such field, and the API server drops it"
+    if field.path[:2] in _OF_CONTROLLERS:
+        return "its controllers: they clean up by it, and without it what they made would be left behind"
+    if field.change is Change.ADDED and field.path[0] == "spec" and field.path[-1] in _OPERATED:
+        return "people: Git does not say what it should be instead"
+    if field.partly_ignored:
+        return "people: a rule leaves a part of it to others, and it can only be written as a whole"
+    return None

@@ -88,10 +88,11 @@ class Reconciler:
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
         runs = Runs(app.name, store, now)
-        self._scanner = Scanner(Detector(app, view, comparison), attribution, inventory, runs, now, background)
+        detector = Detector(app, view, comparison)
+        self._scanner = Scanner(detector, attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
-        self._planner = Planner(app, borders, now, shared.monotonic)
-        self._executor = Executor(app, view, store, now, check_lease)
+        self._planner = Planner(app, view, borders, now, shared.monotonic)
+        self._executor = Executor(app, view, store, now, detector.judge, check_lease)
         self._recovery = Recovery(view, store, self._executor.unrecorded)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None
@@ -138,7 +139,7 @@ class Reconciler:
             scan = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
         except KubeError as error:
             return await self._record_unreadable(target, error, command)
-        plan = self._planner.plan(target, scan.report, scan.mapping, command)
+        plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
         action = None
         after = scan
         if plan is not None:

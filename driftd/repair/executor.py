@@ -1,14 +1,14 @@
-"""Carrying out a plan: server-side apply in order. Each write is recorded before it is made, and its outcome after."""
+"""Carrying out a plan, object by object in order. Each write is recorded before it is made, and its outcome after."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from driftd.kube.objects import FIELD_MANAGER, apply, get
+from driftd.kube.objects import get
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import GroupKind, MappedManifest, kinds_defined_by, map_manifests
 from driftd.model.app import App
@@ -17,7 +17,7 @@ from driftd.model.operation import Operation, Plan, PlannedWrite
 from driftd.model.plan import Action, Applied, Outcome
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.waves import waves
-from driftd.repair.field_removal import remove_fields
+from driftd.repair.object_writer import Judge, ObjectWriter
 from driftd.store.store import Store
 
 _SERVED_TIMEOUT = 15.0
@@ -35,12 +35,13 @@ class Executor:
     view: ClusterView
     store: Store
     now: Callable[[], datetime]
+    judge: Judge
     check_lease: Callable[[], None]
     unrecorded: dict[str, Operation] = field(default_factory=dict)
     """The operations, by id, whose outcomes are known and may not be in the store."""
 
     async def execute(self, plan: Plan, on_write: OnWrite) -> Action:
-        """Applies each manifest of a plan, and removes the undeclared fields that it names.
+        """Creates the missing objects of a plan, and puts its fields of the others right.
 
         The plan is in the store before the first write. An object that fails does not stop the others; those of a
         later wave that stand on it (a CRD, a Namespace) fail by themselves.
@@ -50,11 +51,16 @@ class Executor:
         await self.store.record_plan([write.operation for write in plan.writes])
         outcomes = _OutcomeRecorder(self.store)
         by_ref = {write.manifest.ref: write for write in plan.writes}
+        ending = await self._ending_namespaces({ref.namespace for ref in by_ref if ref.namespace is not None})
         defined_kinds = frozenset(kinds_defined_by([write.manifest for write in plan.writes]))
 
         async def write(manifest: Manifest) -> Applied:
             planned = by_ref[manifest.ref]
-            applied = await self._write(planned, defined_kinds, on_write)
+            refused = ending.get(manifest.ref.namespace or "")
+            if refused is not None:
+                applied = Applied(manifest.ref, Outcome.FAILED, refused)
+            else:
+                applied = await self._write(planned, defined_kinds, on_write)
             done = self.unrecorded[planned.operation.id] = _with_outcome(planned.operation, applied, self.now())
             outcomes.add(done)
             return applied
@@ -74,21 +80,32 @@ class Executor:
         manifest = planned.manifest
         try:
             mapped = await self._served(manifest, defined_kinds)
-            ref = mapped.manifest.ref
-            assert mapped.resource is not None  # noqa: S101  # _served raises otherwise
-            before = await get(self.view.cluster, mapped.resource, ref.namespace, ref.name)
-            self.check_lease()
-            after: JsonObject = await apply(
-                self.view.cluster, mapped.resource, mapped.manifest.body, field_manager=FIELD_MANAGER, force=True
-            )
-            if planned.remove:
-                schema = await self.view.schema(mapped.resource)
-                self.check_lease()
-                after = await remove_fields(self.view.cluster, mapped.resource, after, planned.remove, schema)
+            writer = ObjectWriter(self.view, self.judge, self.check_lease)
+            outcome, after = await writer.write(mapped, planned.operation.fields)
         except DriftdError as error:
             return Applied(manifest.ref, Outcome.FAILED, str(error))
-        on_write(ref, after)
-        return Applied(ref, _outcome(before, after))
+        if after is not None:
+            on_write(mapped.manifest.ref, after)
+        return Applied(mapped.manifest.ref, outcome)
+
+    async def _ending_namespaces(self, names: AbstractSet[str]) -> Mapping[str, str]:
+        """Why nothing is written into them, for those namespaces that are being deleted with all that is in them.
+
+        One that may not be read is taken for one that is there: the API server itself refuses what would be created.
+        """
+
+        async def ending(name: str) -> str | None:
+            try:
+                namespaces = await self.view.resource("v1", "Namespace")
+                namespace = await get(self.view.cluster, namespaces, None, name)
+            except DriftdError:
+                return None
+            since = namespace["metadata"].get("deletionTimestamp") if namespace is not None else None
+            return f"namespace {name} is being deleted since {since}: nothing is written into it" if since else None
+
+        ordered = sorted(names)
+        reasons = await asyncio.gather(*(ending(name) for name in ordered))
+        return {name: reason for name, reason in zip(ordered, reasons, strict=True) if reason is not None}
 
     async def _served(self, manifest: Manifest, defined_kinds: AbstractSet[GroupKind]) -> MappedManifest:
         """The manifest with its REST mapping, once the API server serves the CRD that defines its kind."""
@@ -132,11 +149,3 @@ class _OutcomeRecorder:
 
 def _with_outcome(operation: Operation, applied: Applied, now: datetime) -> Operation:
     return replace(operation, outcome=applied.outcome, error=applied.error, finished=now)
-
-
-def _outcome(before: JsonObject | None, after: JsonObject) -> Outcome:
-    if before is None:
-        return Outcome.CREATED
-    if before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion"):
-        return Outcome.UNCHANGED
-    return Outcome.CONFIGURED

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from driftd.live.mapping import RestMapping
+import structlog
+
+from driftd.live.api_reader import Reader
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
-from driftd.model.drift import Change, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.errors import KubeError
 from driftd.model.operation import Operation, Plan, PlannedWrite
 from driftd.model.plan import SYSTEM_ACTOR, Action, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
 from driftd.policy.borders import Borders
-from driftd.policy.decide import acts_unasked, repairable
+from driftd.policy.decide import acts_unasked, repairable, restorable
+from driftd.repair.removal_check import RemovalCheck
 from driftd.repair.target import Target
+
+log = structlog.get_logger(__name__)
+
+_RECHECK_AFTER = timedelta(seconds=1)
+"""How long until it is asked again what a removal would do, where there was no answer."""
 
 _TRIGGERS = {CommandKind.SYNC: Trigger.SYNC, CommandKind.ROLLBACK: Trigger.ROLLBACK}
 
@@ -25,27 +38,44 @@ _TRIGGERS = {CommandKind.SYNC: Trigger.SYNC, CommandKind.ROLLBACK: Trigger.ROLLB
 class Planner:
     """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
-    def __init__(self, app: App, borders: Borders, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, app: App, view: ClusterView, borders: Borders, now: Callable[[], datetime], monotonic: Callable[[], float]
+    ) -> None:
         self._app = app
         self._borders = borders
         self._now = now
         self._monotonic = monotonic
+        self._removals = RemovalCheck(view)
         self._backoff = HealBackoff()
         self._backoff_digest = ""
+        self._unchecked = False
 
-    def plan(self, target: Target, report: Report, mapping: RestMapping, command: Command | None = None) -> Plan | None:
-        """What has to be written now. None: nothing, or all of it has to wait."""
+    async def plan(
+        self, target: Target, report: Report, mapping: RestMapping, reader: Reader, command: Command | None = None
+    ) -> Plan | None:
+        """What has to be written now. None: nothing, or all of it has to wait.
+
+        `reader` has the objects as they were judged.
+        """
         if command is None and not acts_unasked(self._app.mode, target.hold):
             return None
+        self._unchecked = False
         verdicts = tuple([verdict for verdict in repairable(report) if self._borders.outside(verdict.ref) is None])
         if command is None:
             verdicts = self._due(target, verdicts)
-        manifests = {item.manifest.ref: item.manifest for item in mapping.mapped}
         by_ref = {verdict.ref: verdict for verdict in verdicts}
         # In the order of the manifests; nothing is ever written to an object that does not differ.
-        ordered = [(by_ref[ref], manifest) for ref, manifest in manifests.items() if ref in by_ref]
-        if not ordered:
+        ordered = [(by_ref[ref], item) for ref, item in mapping.by_ref.items() if ref in by_ref]
+        fields = await asyncio.gather(*(self._fields(verdict, item, reader) for verdict, item in ordered))
+        writes = [
+            (verdict, item.manifest, planned)
+            for (verdict, item), planned in zip(ordered, fields, strict=True)
+            if planned or verdict.status is Status.MISSING
+        ]
+        if not writes:
             return None
+        if command is None:
+            self._backoff.record([verdict for verdict, _, _ in writes], self._elapsed())
         plan = Plan(
             id=uuid.uuid4().hex,
             app=self._app.name,
@@ -54,7 +84,7 @@ class Planner:
             by=command.by if command else SYSTEM_ACTOR,
             writes=(),
         )
-        return _with_writes(plan, ordered, report.cluster, self._now())
+        return _with_writes(plan, writes, report.cluster, self._now())
 
     def record(self, action: Action) -> None:
         """Takes in an action: a deployment that succeeded starts the backoff anew."""
@@ -63,16 +93,27 @@ class Planner:
 
     def requeue_after(self, report: Report) -> timedelta | None:
         """How long until the first repair that has to wait is due; None where none has to."""
-        return self._backoff.wait(report.drifted, self._elapsed())
+        waits = (self._backoff.wait(report.drifted, self._elapsed()), _RECHECK_AFTER if self._unchecked else None)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _fields(self, verdict: Verdict, item: MappedManifest, reader: Reader) -> tuple[FieldDrift, ...]:
+        """The fields of a drifted object to put right, without those that the API server would choose anew."""
+        fields = restorable(verdict)
+        if not any(field.change is Change.ADDED for field in fields):
+            return fields
+        try:
+            chosen_anew = await self._removals.chosen_anew(fields, item, reader)
+        except KubeError as error:  # what is not known is not taken out
+            log.info("removal not checked: it is for the next pass", object=str(verdict.ref), error=str(error))
+            self._unchecked = True
+            return ()
+        return tuple(field for field in fields if field.path not in chosen_anew)
 
     def _due(self, target: Target, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         if self._backoff_digest != target.desired.digest:  # a new revision does not wait for an old fight
             self._backoff_digest = target.desired.digest
             self._backoff.reset()
-        due = self._backoff.due(verdicts, self._elapsed())
-        if due:
-            self._backoff.record(due, self._elapsed())
-        return due
+        return self._backoff.due(verdicts, self._elapsed())
 
     def _elapsed(self) -> timedelta:
         return timedelta(seconds=self._monotonic())
@@ -86,14 +127,17 @@ def _trigger(target: Target, command: Command | None) -> Trigger:
     return Trigger.SYNC if target.hold is None else Trigger.ROLLBACK
 
 
-def _with_writes(plan: Plan, ordered: list[tuple[Verdict, Manifest]], cluster: str, now: datetime) -> Plan:
-    writes = tuple([_write(plan, verdict, manifest, cluster, now) for verdict, manifest in ordered])
-    return Plan(plan.id, plan.app, plan.trigger, plan.revision, plan.by, writes)
+def _with_writes(
+    plan: Plan, writes: list[tuple[Verdict, Manifest, tuple[FieldDrift, ...]]], cluster: str, now: datetime
+) -> Plan:
+    planned = tuple([
+        PlannedWrite(_operation(plan, verdict, fields, cluster, now), manifest) for verdict, manifest, fields in writes
+    ])  # fmt: skip
+    return replace(plan, writes=planned)
 
 
-def _write(plan: Plan, verdict: Verdict, manifest: Manifest, cluster: str, now: datetime) -> PlannedWrite:
-    fields = tuple([field for field in verdict.fields if not field.of_pods])
-    operation = Operation(
+def _operation(plan: Plan, verdict: Verdict, fields: tuple[FieldDrift, ...], cluster: str, now: datetime) -> Operation:
+    return Operation(
         id=uuid.uuid4().hex,
         app=plan.app,
         cluster=cluster,
@@ -109,5 +153,3 @@ def _write(plan: Plan, verdict: Verdict, manifest: Manifest, cluster: str, now: 
         source=verdict.source,
         deleted_by=verdict.by,
     )
-    # Server-side apply alone would leave the fields that somebody added.
-    return PlannedWrite(operation, manifest, tuple([f.path for f in fields if f.change is Change.ADDED]))

@@ -114,3 +114,15 @@ def test_a_changed_secret_shows_as_changed() -> None:
     live = copy.deepcopy(_secret(data={"k": "b3RoZXI="}))
     (drift,) = verdict(_secret(data={"k": ENCODED}), live, SCHEMA).fields
     assert drift.desired != drift.live
+
+
+def test_who_applied_string_data_owns_the_data_that_it_became() -> None:
+    """managedFields names `stringData`, which is not live: what else is in `data` was somebody's hand."""
+    desired = _secret(stringData={"a": "1", "b": "2"})
+    live = deployed(desired, SCHEMA)
+    live["data"] = {"a": "MQ==", "b": "Mg==", "old": "eA==", "extra": "eA=="}
+    del live["stringData"]
+    live["metadata"]["managedFields"][0]["fieldsV1"]["f:stringData"]["f:old"] = {}
+    edited = changed_manually(live, owned("f:data", "f:extra"), "night-shift")
+    found = {drift.path[-1]: drift.by.manager for drift in verdict(desired, edited, SCHEMA).fields if drift.by}
+    assert found == {"old": "flux", "extra": "night-shift"}

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.path import FieldPath
 from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
-from driftd.policy.decide import acts_unasked, repairable
+from driftd.policy.decide import acts_unasked, left_to, repairable, restorable
 
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+CHANGED = FieldDrift(("data", "a"), Change.CHANGED, "1", "2", ("data", "a"))
 
 statuses = st.lists(st.sampled_from(list(Status)), max_size=8)
 
 
 def report(statuses: list[Status], error: str | None = None) -> Report:
     verdicts = tuple(
-        Verdict(ResourceRef("", "ConfigMap", "web", f"c{number}"), "v1", status)
+        Verdict(
+            ResourceRef("", "ConfigMap", "web", f"c{number}"), "v1", status,
+            fields=(CHANGED,) if status is Status.DRIFTED else (),
+        )
         for number, status in enumerate(statuses)
-    )
+    )  # fmt: skip
     return Report("web", "prod", None, verdicts, T0, error)
 
 
@@ -48,3 +56,40 @@ def test_all_is_put_back_that_differs_and_nothing_else(found: list[Status]) -> N
 def test_an_app_that_could_not_be_rendered_is_never_written_to(found: list[Status]) -> None:
     """Half of what Git declares is not what Git declares: neither unasked nor asked."""
     assert repairable(report(found, "app/bad.yaml:3:1: not YAML")) == ()
+
+
+def added(*path: str) -> FieldDrift:
+    return FieldDrift(path, Change.ADDED, None, 1, ())
+
+
+@pytest.mark.parametrize("change", list(Change))
+@pytest.mark.parametrize("path", [("metadata", "finalizers"), ("metadata", "ownerReferences", 0, "uid"), ("pods", 0)])
+def test_what_controllers_clean_up_by_and_running_pods_are_told_only(path: FieldPath, change: Change) -> None:
+    """Whether they were added, changed or removed."""
+    assert left_to(FieldDrift(path, change, None, None, ())) is not None
+
+
+def test_a_switch_or_a_size_that_git_leaves_out_is_told_only() -> None:
+    """Git does not say what it should be. What it declares, and a name that means something else, is put back."""
+    for name in ("paused", "suspend", "replicas", "parallelism", "size"):
+        assert left_to(added("spec", name)) is not None
+        assert left_to(replace(added("spec", name), change=Change.CHANGED)) is None
+    assert left_to(added("spec", "jobTemplate", "spec", "suspend")) is not None
+    assert left_to(added("metadata", "labels", "replicas")) is None
+    assert left_to(added("data", "size")) is None
+    assert left_to(added("spec", "hostNetwork")) is None
+
+
+def test_a_whole_of_which_a_rule_leaves_a_part_to_others_is_told_only() -> None:
+    """Writing the whole would overwrite the part."""
+    assert left_to(replace(CHANGED, partly_ignored=True)) is not None
+
+
+def test_an_object_of_which_nothing_may_be_put_right_is_not_written() -> None:
+    """Of another, only that which may."""
+    ref = ResourceRef("", "ConfigMap", "web", "c")
+    kept = added("metadata", "finalizers")
+    both = Verdict(ref, "v1", Status.DRIFTED, fields=(kept, CHANGED))
+    assert restorable(both) == (CHANGED,)
+    one = Report("web", "prod", None, (Verdict(ref, "v1", Status.DRIFTED, fields=(kept,)),), T0)
+    assert repairable(one) == ()

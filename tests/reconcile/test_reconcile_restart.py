@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from driftd.model.plan import Mode, Outcome
-from driftd.repair import executor
+from driftd.repair import object_writer
 from driftd.store import HistoryKind
 from tests.support.worlds import OpenWorld
 
@@ -121,7 +121,7 @@ async def test_a_plan_that_was_not_carried_out_is_not_reported_as_done(
             raise asyncio.CancelledError
 
         with monkeypatch.context() as patched:
-            patched.setattr(executor, "apply", killed)
+            patched.setattr(object_writer, "apply", killed)
             with pytest.raises(asyncio.CancelledError):
                 await world.run()
         world.restart(mode=Mode.OBSERVE)

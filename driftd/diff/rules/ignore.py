@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from driftd.diff.rules.cel import evaluate, validate
 from driftd.diff.rules.globs import covers, matches_any
-from driftd.model.drift import FieldDrift
+from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import DriftdError
 from driftd.model.path import format_path
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import Json, JsonObject, ResourceRef
 
 ANNOTATION = "driftd.io/ignore"
 _KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
@@ -115,6 +115,15 @@ class IgnoreRuleSet:
                 return rule
         return next((rule for rule in annotation_rules(declared) if rule.matches(ref, drift)), None)
 
+    def covers_a_part(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> bool:
+        """Whether a rule ignores something within a live list or map that differs as a whole."""
+        if drift.change is not Change.CHANGED or not isinstance(drift.live, dict | list):
+            return False
+        rules = [rule for rule in (*self.rules, *annotation_rules(declared)) if rule.paths and rule.selects(ref)]
+        return bool(rules) and any(
+            rule.matches(ref, part, declared) for part in _parts(drift, drift.live) for rule in rules
+        )
+
     def unused(self) -> tuple[IgnoreRule, ...]:
         """The rules that have not matched any difference so far: complete after a full pass."""
         return tuple(rule for index, rule in enumerate(self.rules) if index not in self._used)
@@ -141,6 +150,15 @@ def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
     """The configuration's `ignore:` list. Raises: DriftdError: see `IgnoreRule.parse`."""
     return tuple(IgnoreRule.parse(rule, f"ignore[{index}]") for index, rule in enumerate(raw))
+
+
+def _parts(whole: FieldDrift, live: Json) -> Iterator[FieldDrift]:
+    """Everything within a live value as a difference of its own."""
+    for key, value in live.items() if isinstance(live, dict) else enumerate(live):
+        part = replace(whole, path=(*whole.path, key), desired=None, live=value)
+        yield part
+        if isinstance(value, dict | list):
+            yield from _parts(part, value)
 
 
 def _validated_cel(expression: str, origin: str) -> str:
