@@ -17,6 +17,7 @@ import pytest
 from tests.corpora.corpus_edits import BY_HAND, Edit, edits_of
 from tests.support.controlplane import ControlPlane
 from tests.support.corpora import commit, corpus, layers
+from tests.support.driftd_process import Driftd
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -81,6 +82,30 @@ class DeployedCorpus:
         assert app["in_sync"] == (done.returncode == 0)
         assert sum(app["counts"].values()) == len(app["resources"])
         return done.returncode, app, done.stdout + done.stderr
+
+    def sync(self) -> str:
+        """Puts back what differs, as `heal` does. Returns: what was printed."""
+        config = {
+            "clusters": [{"name": "test", "kubeconfig": str(self.cluster.kubeconfig())}],
+            "sources": [{"name": "corpus", "url": str(self.repository), "ref": {"branch": "main"}}],
+            "apps": [{
+                "name": "corpus", "source": "corpus", "namespace": "default", "mode": "approve",
+                "namespaces": ["*"], "kinds": ["*"],
+            }],
+        }  # fmt: skip
+        synced = Driftd(self.cluster.folder / "sync", config).command("sync", "corpus")
+        assert synced.returncode in (0, 1), synced.stdout + synced.stderr
+        return synced.stdout
+
+    def live(self, resource: str) -> dict[str, Any]:
+        """An object without what every write of it, or its controllers, change."""
+        file = self.file_of(resource)
+        body: dict[str, Any] = json.loads(self.cluster.kubectl("get", "-f", file, "-o", "json").stdout)
+        body.pop("status", None)
+        for key in ("resourceVersion", "generation", "managedFields"):
+            body["metadata"].pop(key, None)
+        body["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+        return body
 
     def file_of(self, resource: str) -> Path:
         """The file that declares this object: its folder is the kind, its name `NAMESPACE--NAME-NUMBER.yaml`."""
@@ -199,6 +224,27 @@ def test_manual_edits_are_reported_with_field_and_manager(deployed: DeployedCorp
         if any(edit.resource.startswith("Secret/") and edit.path.startswith("data") for edit in edits):
             secret = next(r for r in app["resources"] if r["kind"] == "Secret" and r["status"] == "drifted")
             assert BY_HAND not in json.dumps(secret)
+
+
+def test_a_heal_restores_exactly_the_edits(deployed: DeployedCorpus) -> None:
+    """Of an untouched corpus nothing is written; after the edits, exactly the edited objects, which are as before."""
+    edits = edits_of(deployed.name)
+    resources = {edit.resource for edit in edits}
+    assert written(deployed.sync()) == set()
+    before = {resource: deployed.live(resource) for resource in resources}
+    with deployed.restoring(resources):
+        for edit in edits:
+            deployed.cluster.kubectl(*edit.command)
+        assert written(deployed.sync()) == resources
+        assert {resource: deployed.live(resource) for resource in resources} == before
+        assert deployed.check()[0] == 0
+
+
+def written(printed: str) -> set[str]:
+    """The objects that `driftd sync` says it has written."""
+    lines = (line.split() for line in printed.splitlines())
+    refs = [words[-1].partition("/") for words in lines if words and words[0] in ("created", "configured")]
+    return {f"{kind.partition('.')[0]}/{name}" for kind, _, name in refs}
 
 
 def matches(field: dict[str, Any], edit: Edit) -> None:
