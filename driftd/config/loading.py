@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from driftd.config.mistake import MISTAKE, did_you_mean
 from driftd.config.references import reference_mistakes
 from driftd.config.settings import Config
-from driftd.config.values import FOLDER
+from driftd.config.values import FILE, FOLDER
 from driftd.config.yaml_document import Location, Position, UnreadableDocument, YamlDocument, parse_document
 from driftd.model.errors import ConfigError
 from driftd.model.path import format_path
@@ -58,7 +58,8 @@ def parse(content: bytes, *, file: str, folder: Path) -> Config:
     mistakes += _reference_lines(document, file)
     config = None
     try:
-        config = Config.model_validate(document.data, by_alias=True, by_name=False, context={FOLDER: folder})
+        context = {FOLDER: folder, FILE: folder / Path(file).name}
+        config = Config.model_validate(document.data, by_alias=True, by_name=False, context=context)
     except ValidationError as error:
         mistakes += [
             _explain(detail, document, file) for detail in error.errors(include_url=False, include_input=False)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from driftd.config.app import AppConfig
 from driftd.config.duration import Interval
-from driftd.config.folders import cache_folder, state_folder
+from driftd.config.folders import cache_folder, default_database
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.logs import LogFormat, LogLevel
 from driftd.config.notify import NotifyConfig
 from driftd.config.secret import SecretFile, SecretReference, secret_reference
 from driftd.config.section import KeyRule, OneOf, Section
 from driftd.config.source import SourceConfig
-from driftd.config.values import FilePath, Listen, ListenAddress, Name, StoreUrl, Variable
+from driftd.config.values import FILE, FilePath, Listen, ListenAddress, Name, StoreUrl, Variable
 
 DEFAULT_CLUSTER = "default"
 """Name of the only cluster of a configuration without clusters."""
@@ -39,10 +39,10 @@ class StoreConfig(Section):
 
     rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("passwordFile", "passwordEnv")),)
 
-    url: StoreUrl = Field(
-        default_factory=lambda: f"sqlite:///{state_folder() / 'driftd.db'}",
+    url: StoreUrl | None = Field(
+        default=None,
         description="sqlite:////absolute/file or postgresql+psycopg://user@host/database; left out: SQLite in the "
-        "folder for driftd's state.",
+        "folder for driftd's state, a file for each configuration.",
     )
     password_file: FilePath | None = Field(default=None, description="PostgreSQL: a file that holds the password.")
     password_env: Variable | None = Field(default=None, description="PostgreSQL: a variable that holds the password.")
@@ -145,6 +145,16 @@ class Config(Section):
         default_factory=lambda: cache_folder() / "git",
         description="Where mirrors of the sources are kept; left out: in the folder for driftd's cache.",
     )
+
+    _file: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        self._file = (context or {}).get(FILE)
+
+    @property
+    def store_url(self) -> str:
+        """The store's address, without a password."""
+        return self.store.url or f"sqlite:///{default_database(self._file)}"
 
     @property
     def all_clusters(self) -> tuple[ClusterConfig, ...]:

@@ -20,6 +20,9 @@ from driftd.model.errors import GitError
 FOLDER = "folder"
 """Key of the validation context: the folder that relative paths are resolved against."""
 
+FILE = "file"
+"""Key of the validation context: the configuration file, which its default store belongs to."""
+
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _KIND = rf"[A-Z][A-Za-z0-9]*(?:\.{_LABEL})*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"

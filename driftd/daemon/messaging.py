@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from driftd.config.folders import shared_database
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, utc_now
 from driftd.daemon.channels import ObservedChannel, channels
 from driftd.notify.dispatcher import Dispatcher
 from driftd.store.store import Store
+from driftd.store.takeover import take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ async def messaging(
     What is being sent at the end is sent, and recorded, before the store closes. Raises: StoreError.
     """
     async with AsyncExitStack() as stack:
+        if config.store.url is None:
+            await asyncio.to_thread(_take_over_shared_store, config)
         store = await Store.open(store_url(config))
         stack.push_async_callback(store.close)
         opened = tuple(ObservedChannel(channel, on_delivery) for channel in channels(config))
@@ -43,10 +49,15 @@ async def messaging(
         yield Messaging(store, tuple(channel.name for channel in opened), dispatcher)
 
 
+def _take_over_shared_store(config: Config) -> None:
+    own = Path(config.store_url.removeprefix("sqlite:///"))
+    take_over(shared_database(), own, {app.name for app in config.apps})
+
+
 def store_url(config: Config) -> str:
     """The store's address with its password, where it has one."""
     from sqlalchemy import make_url  # noqa: PLC0415  # only where a store is opened
 
-    url = make_url(config.store.url)
+    url = make_url(config.store_url)
     password = config.store.password
     return (url.set(password=password.read()) if password else url).render_as_string(hide_password=False)

@@ -205,3 +205,14 @@ def test_a_secret_that_is_not_there_is_named_by_its_key(world: World, tmp_path: 
     slack = {"slack": {"tokenFile": str(tmp_path / "slack-token"), "channel": "#drift"}}
     _, file = world.configure({"name": "web"}, notify=slack)
     refused(world.driftd("config", "validate", file), "notify.slack.tokenFile", str(tmp_path / "slack-token"))
+
+
+def test_two_configurations_do_not_share_what_happened_to_their_apps(world: World, tmp_path: Path) -> None:
+    """Without store.url, each has its own store: an app of the same name in another cluster has no history."""
+    world.commit(web=config_map())
+    _, first = world.configure({"name": "web", "path": "app", "mode": "approve"}, store={})
+    assert world.driftd("sync", "web", "-c", first).code == 0
+    second = tmp_path / "other.yaml"
+    second.write_text(Path(first).read_text())
+    assert "Nothing has happened yet" in world.driftd("history", "web", "-c", str(second)).out
+    assert "sync to" in world.driftd("history", "web", "-c", first).out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_a_small_configuration_has_sensible_defaults(config_of, monkeypatch):
     assert config.cluster_of(app).name == "default"
     assert config.cluster_of(app).kubeconfig is None
     assert config.web.listen == ListenAddress("127.0.0.1", 8080)
-    assert config.store.url == "sqlite:////home/ada/state/driftd/driftd.db"
+    assert re.fullmatch("sqlite:////home/ada/state/driftd/driftd-[0-9a-f]{12}.db", config.store_url)
     assert config.cache_dir == Path("/home/ada/cache/driftd/git")
     assert list(config.secrets()) == []
 
@@ -152,7 +153,7 @@ def test_a_pod_keeps_its_files_on_its_volume(config_of, monkeypatch):
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     config = config_of(MINIMAL)
-    assert config.store.url == "sqlite:////var/lib/driftd/driftd.db"
+    assert config.store_url == "sqlite:////var/lib/driftd/driftd.db"
     assert config.cache_dir == Path("/var/lib/driftd/git")
 
 
@@ -163,7 +164,7 @@ def test_paths_start_at_the_folder_of_the_file(config_of, tmp_path):
         + "store: {url: sqlite:///driftd.db}\nclusters: [{name: prod, kubeconfig: prod.kubeconfig}]\n"
     )
     assert config.sources[0].url == str(tmp_path / "repos/shop")
-    assert config.store.url == f"sqlite:///{tmp_path / 'driftd.db'}"
+    assert config.store_url == f"sqlite:///{tmp_path / 'driftd.db'}"
     assert config.clusters[0].kubeconfig == tmp_path / "prod.kubeconfig"
 
 
@@ -417,3 +418,16 @@ def test_slack_takes_a_bot_or_a_webhook(config_of, mistakes_of):
     message = "\n".join(mistakes_of(MINIMAL + "notify: {slack: {tokenEnv: T, webhookUrlEnv: HOOK}}\n"))
     assert "cannot be there together with tokenEnv" in message
     assert "needs channel beside it" in message
+
+
+def test_each_configuration_has_a_store_of_its_own(tmp_path, monkeypatch):
+    """Apps of the same name do not mix; from wherever a command names the file, it is the same store."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    for folder in ("staging", "prod"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "driftd.yaml").write_text(MINIMAL)
+    staging, prod = (load(tmp_path / folder / "driftd.yaml").store_url for folder in ("staging", "prod"))
+    assert staging != prod
+    monkeypatch.chdir(tmp_path / "prod")
+    assert load(Path("driftd.yaml")).store_url == load(Path("../prod/driftd.yaml")).store_url == prod
