@@ -152,7 +152,8 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         outcome = one.get("outcome")
         ending = f", {outcome}: {one_line(one['error'])}" if one.get("error") else f", {outcome}" if outcome else ""
         if not one["fields"]:
-            who = one.get("deleted_by") or one.get("by")
+            is_write = "operation" in one  # its "by" is a person, whom the row names already
+            who = one.get("deleted_by") or (None if is_write else one.get("by"))
             yield Text(f"{subject} {one.get('status', '')}{_by(who)}{ending}", style=_DIM)
         for field in one["fields"]:
             git, live = _sides(field)
