@@ -286,7 +286,7 @@ def config_validate(
     from driftd.model.text import plural
 
     loaded = load(file)
-    problems = unusable_files(loaded)
+    problems = unusable_files(loaded, file)
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from driftd.config.duration import Duration, Interval
+from driftd.config.duration import Duration, Interval, format_duration, parse_duration
 from driftd.config.mistake import mistake
 from driftd.config.section import KeyMistake, Section
 from driftd.config.values import KindOrAny, Name, NamespaceOrAny, RepositoryPath
@@ -81,7 +81,34 @@ class AppConfig(Section):
         yield from super().mistakes(present)
         if present.get("rollback") == "auto" and present.get("mode", "observe") == "observe":
             yield ("rollback",), mistake("auto works in mode approve or heal: an observed app is never written to")
+        yield from _settle_fits_into_deadline(
+            present, *(cls.model_fields[key].default for key in ("settle", "deadline"))
+        )
         yield from _values_files_stay_inside(present)
+
+
+def _settle_fits_into_deadline(
+    present: Mapping[str, Any], default_settle: timedelta, default_deadline: timedelta
+) -> Iterator[KeyMistake]:
+    try:
+        settle, deadline = (
+            default if text is None else parse_duration(str(text))
+            for text, default in (
+                (present.get("settle"), default_settle),
+                (present.get("deadline"), default_deadline),
+            )
+        )
+    except ValueError:  # told where the key itself is checked
+        return
+    if settle > deadline:
+        key = "settle" if "settle" in present else "deadline"
+        yield (
+            (key,),
+            mistake(
+                f"settle ({format_duration(settle)}) must not be longer than deadline ({format_duration(deadline)}): "
+                "no revision could be healthy for so long before it counts as bad"
+            ),
+        )
 
 
 def _values_files_stay_inside(present: Mapping[str, Any]) -> Iterator[KeyMistake]:

@@ -10,6 +10,7 @@ from driftd.config.mistake import mistake
 from driftd.config.section import AnyOf, KeyRule, Section
 from driftd.diff.rules.cel import validate
 from driftd.model.errors import DriftdError
+from driftd.model.path import path_pattern_mistake
 
 
 def _checked(text: str) -> str:
@@ -19,8 +20,16 @@ def _checked(text: str) -> str:
         raise mistake(str(error)) from error
 
 
+def _paths(patterns: str | list[str]) -> str | list[str]:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if what := path_pattern_mistake(pattern):
+            raise mistake(what)
+    return patterns
+
+
 Expression = Annotated[str, AfterValidator(_checked)]
 Patterns = str | Annotated[list[str], Field(min_length=1)]
+PathPatterns = Annotated[Patterns, AfterValidator(_paths)]
 
 _CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager", "cel")
 
@@ -29,7 +38,7 @@ class WritesConfig(Section):
     """Undeclared fields that are the work of a controller. `*` is any run of characters."""
 
     manager: Patterns = Field(description="The controller's field manager, or several.", examples=["cost-controller"])
-    path: Patterns = Field(
+    path: PathPatterns = Field(
         description="The fields that it writes: the whole path.",
         examples=['metadata.annotations["cost.example.com/*"]'],
     )
@@ -40,7 +49,9 @@ class MarksConfig(Section):
     """Fields by which a deployer knows the objects that it deploys. `*` is any run of characters."""
 
     manager: Patterns = Field(description="The deployer's field manager, or several.", examples=["ci-*"])
-    path: Patterns = Field(description="The fields: the whole path.", examples=['metadata.labels["ci.example.com/*"]'])
+    path: PathPatterns = Field(
+        description="The fields: the whole path.", examples=['metadata.labels["ci.example.com/*"]']
+    )
 
 
 class ManagersConfig(Section):
@@ -74,7 +85,7 @@ class IgnoreConfig(Section):
     group: Patterns | None = Field(default=None, description="The API group, or several.", examples=["apps"])
     name: Patterns | None = Field(default=None, description="The object's name, or several.")
     namespace: Patterns | None = Field(default=None, description="Its namespace, or several.")
-    path: Patterns | None = Field(
+    path: PathPatterns | None = Field(
         default=None,
         description="The field, with all that is below it, or several.",
         examples=["spec.template.spec.containers[name=*].image", 'metadata.annotations["example.com/*"]'],

@@ -70,11 +70,29 @@ def parse(content: bytes, *, file: str, folder: Path) -> Config:
     return config
 
 
-def unusable_files(config: Config) -> list[str]:
-    """The warnings of `config validate`: configured secrets and files that cannot be read, by their keys.
+def unusable_files(config: Config, path: Path) -> list[str]:
+    """What `config validate` says of secrets and files that cannot be read, in the form of the file's mistakes.
 
-    Warnings, not mistakes: a file is often validated on a machine without its secrets.
+    They are none to `load`: each is read when it is needed. Raises: ConfigError: the file itself cannot be read.
     """
+    try:
+        document = parse_document(path.read_bytes())
+    except (OSError, UnreadableDocument) as error:  # it has changed since it was loaded
+        raise ConfigError(str(path), [f"{path}: cannot be read: {error}"]) from error
+    lines = []
+    for text in _unusable(config):
+        key = text.partition(": ")[0]
+        position = document.position(_location(key), key=True)
+        lines.append((position, f"{path}:{position.line}:{position.column}: {text}"))
+    return [line for _, line in sorted(lines)]
+
+
+def _location(key: str) -> Location:
+    """The location of a key as texts name it: `sources[0].auth.tokenFile`."""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", key))
+
+
+def _unusable(config: Config) -> list[str]:
     warnings = []
     for key, secret in config.secrets():
         try:

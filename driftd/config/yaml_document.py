@@ -6,6 +6,7 @@ A key with the value null is treated as absent, as in Kubernetes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,9 @@ _NULL_TAG = "tag:yaml.org,2002:null"
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "timestamp", "value", "map", "seq")
 )
+
+_COMMENT_IN_PLACE_OF_VALUE = re.compile(r"[ \t]*(#[^\s#]+)[ \t]*(?=[\r\n\0]|$)")
+"""One word that clings to its #, such as a channel of Slack, where a value would be."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -126,6 +130,9 @@ class _Parser:
             raise _unreadable(position, f"more than {MAX_NODES} entries, or nested deeper than {MAX_DEPTH} levels")
         self._document.positions[location] = EntryPositions(key, position)
         if node.tag == _NULL_TAG:
+            if word := _COMMENT_IN_PLACE_OF_VALUE.match(node.start_mark.buffer or "", node.start_mark.pointer):
+                text = f'a # begins a comment in YAML, so there is no value here: quote it, "{word[1]}"'
+                self._add_mistake(position, location, text)
             return None
         if node.tag not in _PLAIN_TAGS:
             self._add_mistake(position, location, f"the YAML tag {node.tag} has no meaning here")

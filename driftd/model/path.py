@@ -45,6 +45,11 @@ FieldPath = tuple[Segment, ...]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_$/:-]+")
 _PLAIN_VALUE = re.compile(r"[^\s\[\],=\"]+")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_KEY_AND_VALUE = rf'[^\s\[\],="]*=(?:{_QUOTED}|{_PLAIN_VALUE.pattern})'
+_PATTERN_PART = re.compile(
+    rf"(?P<dot>\.)?(?P<key>[A-Za-z0-9_$/:*-]+)|\[(?:{_QUOTED}|[0-9]+|\*|{_KEY_AND_VALUE}(?:,{_KEY_AND_VALUE})*)\]"
+)
 
 
 def format_path(path: FieldPath) -> str:
@@ -64,6 +69,36 @@ def format_path(path: FieldPath) -> str:
         else:
             parts.append(f"[{segment}]")
     return "".join(parts)
+
+
+def path_pattern_mistake(pattern: str) -> str | None:
+    """What is wrong with a path in which `*` stands for any run of characters; None where it can match a field.
+
+    The forms of other tools would match nothing: JSON pointers (`/spec/replicas`), jq (`.spec.replicas`), and dotted
+    keys in brackets without quotes.
+    """
+    if pattern.startswith("/"):
+        return "starts with /: its parts are joined by dots, as in spec.replicas"
+    if pattern.startswith(("$.", ".")):
+        return f"starts with {pattern[: pattern.index('.') + 1]}: the first part is a name, as in spec.replicas"
+    end = 0
+    while end < len(pattern):
+        part = _PATTERN_PART.match(pattern, end)
+        if part is None or (part["key"] and end and not part["dot"] and not part["key"].startswith("*")):
+            break
+        if part["dot"] and not end:
+            break
+        end = part.end()
+    if pattern and end == len(pattern):
+        return None
+    rest = pattern[end:]
+    if rest.startswith("[") and "]" not in rest:
+        return f'has a bracket that is not closed: "{rest}"'
+    if rest.startswith("["):
+        return f'has brackets that are none of [name=value], [0], [*], ["a.b/c"]: "{rest}"'
+    if rest.startswith("."):
+        return "has an empty part between its dots" if rest.startswith("..") else f'has no name after a dot: "{rest}"'
+    return f'cannot be read from here on: "{rest}"'
 
 
 def overlap(one: FieldPath, other: FieldPath) -> bool:

@@ -431,3 +431,59 @@ def test_each_configuration_has_a_store_of_its_own(tmp_path, monkeypatch):
     assert staging != prod
     monkeypatch.chdir(tmp_path / "prod")
     assert load(Path("driftd.yaml")).store_url == load(Path("../prod/driftd.yaml")).store_url == prod
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("spec..replicas[", "empty part"),
+        ("spec.replicas[", "not closed"),
+        ("/spec/replicas", "joined by dots"),
+        (".spec.replicas", "starts with .:"),
+        ("$.spec.replicas", "starts with $.:"),
+        ("spec.replicas.", "no name after a dot"),
+        ("metadata.labels[a.b/c]", "none of [name=value]"),
+        ("spec.containers[]", "none of [name=value]"),
+        ("spec replicas", "from here on"),
+        ("spec.replicas]", "from here on"),
+    ],
+)
+@pytest.mark.parametrize("place", ["ignore: [{{path: {}}}]", "managers: {{writes: [{{manager: m, path: [{}]}}]}}"])
+def test_a_path_that_no_field_can_have_is_a_mistake(mistakes_of, path, word, place):
+    """It would pass over nothing, and its owner would not know."""
+    (mistake,) = mistakes_of(MINIMAL + place.format(json.dumps(path)) + "\n")
+    assert ".path" in mistake
+    assert word in mistake
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "spec", "*", "spec.*", "*.image", "spec.template.spec.containers[name=*].image", "spec.finalizers[=a.b/c]",
+        'metadata.annotations["example.com/*"]', "spec.ports[containerPort=80,protocol=TCP]", "spec.items[0].x",
+        "spec.items[*].x", 'data["a b"]', '["a.b"].c', "spec.template*image", 'spec.a[k="x y"]',
+    ],
+)  # fmt: skip
+def test_a_path_in_each_form_of_the_reports_is_none(config_of, path):
+    """As `check` prints it, with * for any run of characters."""
+    assert config_of(f"{MINIMAL}ignore: [{{path: {json.dumps(path)}}}]\n").ignore[0].path == path
+
+
+@pytest.mark.parametrize(
+    "text", ["notify:\n  slack:\n    tokenFile: t\n    channel: #drift\n", "ignore:\n  - #drift\n"]
+)
+def test_an_unquoted_hash_in_place_of_a_value_is_told_to_be_quoted(mistakes_of, text):
+    """YAML reads a comment, and no value."""
+    assert any('quote it, "#drift"' in mistake for mistake in mistakes_of(MINIMAL + text))
+
+
+def test_a_comment_after_an_empty_key_is_a_comment(config_of):
+    """Only one word that clings to its # is taken for a value."""
+    assert config_of(MINIMAL + "clusters: # none so far\nlog: #\n").clusters == ()
+
+
+@pytest.mark.parametrize("line", ["settle: 11m", "deadline: 20s"])
+def test_a_revision_must_be_able_to_be_good_before_it_is_bad(mistakes_of, line):
+    """Also where one of the two is the default."""
+    (mistake,) = mistakes_of(in_context(line))
+    assert "must not be longer than deadline" in mistake

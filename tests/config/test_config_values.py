@@ -141,8 +141,8 @@ def test_a_secrets_value_is_in_no_repr(tmp_path, monkeypatch):
     assert "hunter2" not in repr(secrets)
 
 
-def test_configured_files_that_are_missing_are_warnings_with_their_keys(tmp_path):
-    """Every one, secret or not; those that are there are not."""
+def test_configured_files_that_are_missing_are_told_with_their_lines(tmp_path):
+    """Every one, secret or not, in the form of a mistake; those that are there are not."""
     (tmp_path / "here").write_text("x")
     (tmp_path / "driftd.yaml").write_text(
         """\
@@ -153,12 +153,13 @@ sources:
 notify: {webhooks: [{name: audit, url: https://h/, secretEnv: DRIFTD_NOT_SET}]}
 """
     )
-    warnings = unusable_files(load(tmp_path / "driftd.yaml"))
-    assert [warning.split(": ")[0] for warning in warnings] == [
-        "sources[1].auth.passwordFile",
-        "notify.webhooks[0].secretEnv",
-        "clusters[0].kubeconfig",
-        "sources[0].auth.caFile",
+    file = tmp_path / "driftd.yaml"
+    warnings = unusable_files(load(file), file)
+    assert [warning.removeprefix(f"{file}:").split(": ")[:2] for warning in warnings] == [
+        ["1:25", "clusters[0].kubeconfig"],
+        ["3:57", "sources[0].auth.caFile"],
+        ["4:55", "sources[1].auth.passwordFile"],
+        ["5:52", "notify.webhooks[0].secretEnv"],
     ]
 
 
