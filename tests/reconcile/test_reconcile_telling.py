@@ -12,7 +12,7 @@ from driftd.model.errors import StoreError
 from driftd.model.incident import Ended, Incident, IncidentType, Resolution
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
-from driftd.repair import executor
+from driftd.repair import object_writer
 from tests.support.world import World, command, config_map, deployment
 from tests.support.worlds import OpenWorld
 
@@ -203,7 +203,7 @@ async def test_what_somebody_else_put_back_is_not_called_healed(
             raise asyncio.CancelledError
 
         with monkeypatch.context() as patched:
-            patched.setattr(executor, "apply", killed)
+            patched.setattr(object_writer, "apply", killed)
             with pytest.raises(asyncio.CancelledError):
                 await world.run()
         await world.edit("ConfigMap", {"data": {"a": "1"}})
