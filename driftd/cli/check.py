@@ -18,6 +18,7 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
+from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
 from driftd.cli.output import Format, write_reports
 from driftd.cli.output.progress import Progress, progress
@@ -57,6 +58,8 @@ async def run_check(
     config = _configuration(request.config) if request.config is not None else None
     comparison = comparison_of(config, secrets.token_bytes(32))
     apps = checked_apps(request, config)
+    if config is not None and request.revision is None:
+        apps = await at_their_holds(apps, config)
     provider = provider or InProcessProvider(cache_folder() / "check")
     uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
     with ExitStack() as stack:

@@ -182,7 +182,9 @@ def run(config: ConfigOption = CONFIG) -> None:
 def sync(
     name: Annotated[str, typer.Argument(metavar="APP")],
     config: ConfigOption = CONFIG,
-    release: Annotated[bool, typer.Option("--release", help="End a hold, and follow Git again.")] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="End a hold, and follow Git again. In mode observe, nothing is written.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Applies what Git declares for an app, where something differs."""
@@ -198,6 +200,7 @@ def rollback(
     to: Annotated[
         str | None, typer.Option("--to", metavar="REV", help="A revision of its history. [default: the last good one]")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Go back to REV although it was bad.")] = False,
     config: ConfigOption = CONFIG,
     debug: Debug = False,
 ) -> None:
@@ -208,7 +211,7 @@ def rollback(
     _logs(debug=debug)
     from driftd.cli.operate import run_rollback
 
-    raise typer.Exit(_asyncio(run_rollback(config, name, to=to)))
+    raise typer.Exit(_asyncio(run_rollback(config, name, to=to, force=force)))
 
 
 @app.command()

@@ -34,6 +34,7 @@ from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome
 from driftd.model.report import Report
+from driftd.model.revision import RevisionState
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import carry_out
 from driftd.reconcile.leases import keep_leases
@@ -51,9 +52,21 @@ async def run_sync(file: Path, name: str, *, release: bool) -> int:
     return await _operate(file, name, CommandKind.SYNC, release=release)
 
 
-async def run_rollback(file: Path, name: str, *, to: str | None) -> int:
-    """Applies an earlier revision of an app and holds it there. Returns the exit code, as `run_sync`."""
-    return await _operate(file, name, CommandKind.ROLLBACK, to=to)
+async def run_rollback(file: Path, name: str, *, to: str | None, force: bool) -> int:
+    """Applies an earlier revision of an app and holds it there. Returns the exit code, as `run_sync`.
+
+    Raises: DriftdError: also where `to` was bad, unless by `force`.
+    """
+    return await _operate(file, name, CommandKind.ROLLBACK, to=to, force=force)
+
+
+async def _refuse_bad(made: Components, name: str, to: str) -> None:
+    record = await made.store.revision(name, to)  # one that is not there is told when the command is carried out
+    if record is not None and record.state is RevisionState.BAD:
+        raise DriftdError(
+            f"revision {record.revision.short} of app {name} was bad: {record.reason or 'no reason is recorded'}. "
+            "--force goes back to it all the same; without --to, it is the last good one"
+        )
 
 
 async def run_status(file: Path, name: str | None, output: str) -> int:
@@ -142,13 +155,19 @@ async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) 
         return await show(made)
 
 
-async def _operate(file: Path, name: str, kind: CommandKind, *, to: str | None = None, release: bool = False) -> int:
+async def _operate(
+    file: Path, name: str, kind: CommandKind, *, to: str | None = None, release: bool = False, force: bool = False
+) -> int:
     async with components(load(file)) as made:
-        if made.app_config(name).mode is Mode.OBSERVE:
+        mode = made.app_config(name).mode
+        if mode is Mode.OBSERVE and not release:
             raise DriftdError(
                 f"app {name} is in mode observe, in which driftd never writes to the cluster: "
                 f"set `mode: approve` (or heal) in {file} to allow it"
             )
+        if to is not None and not force:
+            await _refuse_bad(made, name, to)
+        ending = await made.store.hold(name) if release else None
         with progress() as shown:
             command = await made.commands.submit(name, kind, _person(), to=to, release=release)
             try:
@@ -158,7 +177,9 @@ async def _operate(file: Path, name: str, kind: CommandKind, *, to: str | None =
                 raise
         if result.warning is not None:
             print(result.warning, file=sys.stderr)
-        _show(result, report)
+        if ending is not None and result.hold is None:
+            print(f"no longer held at {ending.revision[:8]}")
+        _show(result, report, mode)
         await made.dispatcher.drain(_DELIVERY_TIMEOUT)
         return _exit_code(result)
 
@@ -193,12 +214,15 @@ async def _carry_out(made: Components, command: Command, shown: Progress) -> Non
         await made.leases.release()
 
 
-def _show(result: CommandResult, report: Report) -> None:
+def _show(result: CommandResult, report: Report, mode: Mode) -> None:
     console = console_for(sys.stdout)
     if (hold := result.hold) is not None:
         console.print(f"held at {hold.revision[:8]} instead of {hold.bad_revision[:8]}: {hold.reason}", markup=False)
     if result.action is None:
-        differs = "nothing differs" if report.in_sync else "what differs is not for driftd to write"
+        not_written = (
+            "the app is in mode observe" if mode is Mode.OBSERVE else "what differs is not for driftd to write"
+        )
+        differs = "nothing differs" if report.in_sync else not_written
         console.print(f"nothing to apply: {differs}", markup=False)
     else:
         _show_action(console, result.action)

@@ -39,9 +39,7 @@ async def messaging(
     What is being sent at the end is sent, and recorded, before the store closes. Raises: StoreError.
     """
     async with AsyncExitStack() as stack:
-        if config.store.url is None:
-            await asyncio.to_thread(_take_over_shared_store, config)
-        store = await Store.open(store_url(config))
+        store = await open_store(config)
         stack.push_async_callback(store.close)
         opened = tuple(ObservedChannel(channel, on_delivery) for channel in channels(config))
         dispatcher = Dispatcher(store, opened, now)
@@ -49,9 +47,12 @@ async def messaging(
         yield Messaging(store, tuple(channel.name for channel in opened), dispatcher)
 
 
-def _take_over_shared_store(config: Config) -> None:
-    own = Path(config.store_url.removeprefix("sqlite:///"))
-    take_over(shared_database(), own, {app.name for app in config.apps})
+async def open_store(config: Config) -> Store:
+    """The store of a configuration. Raises: ConfigError: its password cannot be read; StoreError."""
+    if config.store.url is None:
+        own = Path(config.store_url.removeprefix("sqlite:///"))
+        await asyncio.to_thread(take_over, shared_database(), own, {app.name for app in config.apps})
+    return await Store.open(store_url(config))
 
 
 def store_url(config: Config) -> str:

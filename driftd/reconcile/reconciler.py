@@ -105,7 +105,7 @@ class Reconciler:
         Raises: DriftdError: a person asked for something that cannot be done; StoreError.
         """
         started = perf_counter()
-        if command is not None and self.app.mode is Mode.OBSERVE:
+        if command is not None and self.app.mode is Mode.OBSERVE and not command.release:
             raise DriftdError(f"app {self.app.name} is in mode observe, in which driftd never writes to the cluster")
         changed = self._changed(command)
         try:

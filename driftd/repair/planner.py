@@ -18,7 +18,7 @@ from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.operation import Operation, Plan, PlannedWrite
-from driftd.model.plan import SYSTEM_ACTOR, Action, Trigger
+from driftd.model.plan import SYSTEM_ACTOR, Action, Mode, Trigger
 from driftd.model.report import Report
 from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
@@ -57,7 +57,7 @@ class Planner:
 
         `reader` has the objects as they were judged.
         """
-        if command is None and not acts_unasked(self._app.mode, target.hold):
+        if self._app.mode is Mode.OBSERVE or (command is None and not acts_unasked(self._app.mode, target.hold)):
             return None
         self._unchecked = False
         verdicts = tuple([verdict for verdict in repairable(report) if self._borders.outside(verdict.ref) is None])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from driftd.model.errors import KubeError
+from driftd.model.revision import RevisionState
+from driftd.store.store import Store
 from tests.cli.conftest import CommandResult, World, config_map
 
 
@@ -141,6 +145,46 @@ def test_a_rollback_goes_back_and_holds_until_it_is_released(world: World) -> No
     released = world.driftd("sync", "web", "--release", *config)
     assert released.code == 0
     assert world.get("ConfigMap", "web")["data"] == {"a": "two"}
+
+
+def test_a_hold_is_seen_by_check_and_ended_in_mode_observe_without_a_write(world: World) -> None:
+    """A held app is compared with what it is held at; --revision compares with any other."""
+    good = world.commit(web=config_map())
+    app = {"name": "web", "path": "app", "mode": "approve", "settle": "0s"}
+    config = world.configure(app)
+    assert world.driftd("sync", "web", *config).code == 0
+    bad = world.commit(web=config_map(value="two"))
+    assert world.driftd("sync", "web", *config).code == 0
+    assert world.driftd("rollback", "web", *config).code == 0
+    held = world.driftd("check", *config)
+    assert held.code == 0, held
+    assert f"web is held at {good[:8]} instead of {bad[:8]}, and compared with that: asked for by" in held.err
+    assert world.driftd("check", "--revision", bad, *config).code == 1
+    config = world.configure({**app, "mode": "observe"})
+    released = world.driftd("sync", "web", "--release", *config)
+    assert released.code == 1, released
+    assert f"no longer held at {good[:8]}" in released.out
+    assert "nothing to apply: the app is in mode observe" in released.out
+    assert world.get("ConfigMap", "web")["data"] == {"a": "one"}
+    after = world.driftd("check", *config)
+    assert (after.code, "held" in after.err) == (1, False)
+
+
+async def test_a_bad_revision_is_gone_back_to_only_by_force(world: World) -> None:
+    """Without --force the reason is told, and nothing is written."""
+    bad = world.commit(web=config_map())
+    config = world.configure({"name": "web", "path": "app", "mode": "approve", "settle": "0s"})
+    assert (await asyncio.to_thread(world.driftd, "sync", "web", *config)).code == 0
+    store = await Store.open(f"sqlite:///{world.folder / 'history.db'}")
+    await store.set_revision_state("web", bad, RevisionState.BAD, reason="not healthy", time=datetime.now(UTC))
+    await store.close()
+    world.commit(web=config_map(value="two"))
+    assert (await asyncio.to_thread(world.driftd, "sync", "web", *config)).code == 0
+    arguments = ("rollback", "web", "--to", bad[:8], *config)
+    refused(await asyncio.to_thread(world.driftd, *arguments), f"{bad[:8]} of app web was bad: not healthy", "--force")
+    assert (await asyncio.to_thread(world.get, "ConfigMap", "web"))["data"] == {"a": "two"}
+    assert (await asyncio.to_thread(world.driftd, *arguments, "--force")).code == 0
+    assert (await asyncio.to_thread(world.get, "ConfigMap", "web"))["data"] == {"a": "one"}
 
 
 def test_a_sync_continues_with_the_mirror_while_git_is_unreachable(world: World) -> None:
