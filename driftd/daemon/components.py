@@ -19,6 +19,7 @@ from driftd.diff.compare import Comparison
 from driftd.incidents.recorder import Recorder
 from driftd.live.cluster import ClusterView
 from driftd.model.errors import DriftdError
+from driftd.reconcile.declared_objects import DeclaredObjects
 from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.scan import Background, Watches
@@ -52,6 +53,7 @@ class Components:
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
         self._enrichment_slot = asyncio.Lock()
+        self.declared = DeclaredObjects()
 
     def app_config(self, name: str) -> AppConfig:
         """Raises: DriftdError: there is no such app; the text names those that there are."""
@@ -85,7 +87,7 @@ class Components:
             app,
             self.source(app.source),
             await self.view(app.cluster),
-            Shared(self.store, self.comparison, self.recorder, self.now),
+            Shared(self.store, self.comparison, self.recorder, self.now, declared=self.declared),
             background=background,
             check_lease=partial(self.leases.check, name),
         )

@@ -143,6 +143,7 @@ async def running(
     async with components(config, opened) as made:
         sources = {source.name: made.source(source.name) for source in config.sources}
         controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
+        made.declared.on_change = controller.request_full_pass
         timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass, supervisor)
         at_work = Running(made, controller, timers)
         metrics.retain(

@@ -17,7 +17,7 @@ from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.text import plural
 
-_LISTED_MISTAKES = 10
+_MAX_LISTED = 10
 
 drift_identity = partial(verdict_identity, with_user=True)
 """What of a verdict makes drift another one, for its fingerprint: that its user came to be known, too."""
@@ -55,6 +55,7 @@ class PassRecord:
     `unverified` are those whose objects could not be read since: their plans stay open.
     `declared` gives what the pass compared an object with; `no_longer_declared` are the objects of earlier revisions
     that were looked for as orphans.
+    `conflicts` says which objects other apps declare, too.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
     `version` is that of the app state that the pass rests on, where it must still be in force.
@@ -68,6 +69,7 @@ class PassRecord:
     unverified: tuple[Operation, ...] = ()
     hold: Hold | None = None
     rollback_refused: str = ""
+    conflicts: tuple[str, ...] = ()
     declared: Callable[[ResourceRef], Manifest | None] = _nothing
     no_longer_declared: Collection[ResourceRef] = ()
     settled: bool = True
@@ -98,6 +100,7 @@ def other_findings(record: PassRecord) -> dict[IncidentType, Finding | None]:
         IncidentType.SYNC_FAILED: _sync_failed(record) or _rollback_refused(record),
         IncidentType.SOURCE: _source_broken(record),
         IncidentType.UNHEALTHY: _unhealthy(record),
+        IncidentType.CONFLICT: _conflict(record),
     }
     if record.rollback_is_known:
         findings[IncidentType.ROLLBACK] = _rolled_back(record)
@@ -116,9 +119,14 @@ def source_app(source: str) -> str:
 
 def config_refused(file: str, mistakes: Sequence[str]) -> Finding:
     """A configuration with mistakes, which the daemon did not take up. `file` is its name without its folder."""
-    more = len(mistakes) - _LISTED_MISTAKES
-    listed = [*mistakes[:_LISTED_MISTAKES], *([f"and {plural(more, 'other mistake')}"] if more > 0 else [])]
-    return Finding(IncidentType.CONFIG, f"config/{file}", "", None, message="\n".join(listed))
+    message = "\n".join(_listed(mistakes, "other mistake"))
+    return Finding(IncidentType.CONFIG, f"config/{file}", "", None, message=message)
+
+
+def _listed(lines: Sequence[str], noun: str) -> list[str]:
+    """The first lines, and how many there are beside them."""
+    more = len(lines) - _MAX_LISTED
+    return [*lines[:_MAX_LISTED], *([f"and {plural(more, noun)}"] if more > 0 else [])]
 
 
 def may_persist(type_: IncidentType, record: PassRecord) -> bool:
@@ -185,6 +193,13 @@ def _unhealthy(record: PassRecord) -> Finding | None:
         return None
     cause = " ".join(sorted(f"{health.ref}={health.state}" for health in record.health))
     return _finding(IncidentType.UNHEALTHY, record, describe(record.health), cause)
+
+
+def _conflict(record: PassRecord) -> Finding | None:
+    if not record.conflicts:
+        return None
+    message = "\n".join(_listed(record.conflicts, "other object"))
+    return _finding(IncidentType.CONFLICT, record, message, "\n".join(record.conflicts))
 
 
 def _rolled_back(record: PassRecord) -> Finding | None:

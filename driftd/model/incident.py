@@ -23,6 +23,8 @@ class IncidentType(StrEnum):
     SYNC_FAILED = "sync_failed"
     ROLLBACK = "rollback"
     SOURCE = "source"
+    CONFLICT = "conflict"
+    """Several apps declare the same object."""
     CONFIG = "config"
     """The daemon's new configuration was refused: the one before stays in force."""
 

@@ -25,6 +25,7 @@ _EMOJI = {
     IncidentType.SYNC_FAILED: "❌",
     IncidentType.ROLLBACK: "⏪",
     IncidentType.SOURCE: "🔌",
+    IncidentType.CONFLICT: "🔀",
     IncidentType.CONFIG: "📝",
 }
 
@@ -58,6 +59,7 @@ _ENDINGS_OF = {
     (IncidentType.SYNC_FAILED, Resolution.HEALED): "applied by driftd",
     (IncidentType.SYNC_FAILED, Resolution.REVERTED): "nothing is left to apply",
     (IncidentType.SOURCE, Resolution.RECOVERED): "it can be read again",
+    (IncidentType.CONFLICT, Resolution.SUPERSEDED): "each object is declared once",
     (IncidentType.CONFIG, Resolution.SUPERSEDED): "a valid one is in force",
 }
 """Where a resolution is said in other words for one type."""
@@ -172,6 +174,8 @@ def _headline(notification: Notification, ending: str | None) -> str:
         case IncidentType.SOURCE:
             at = f" (in use:{revision})" if revision else ""
             return f"{where}: what Git declares can{' still ' if changed else ''}not be read{at}"
+        case IncidentType.CONFLICT:
+            return f"{where} {'still ' if changed else ''}shares objects with other apps: none of them is written"
         case IncidentType.CONFIG:
             return f"{where} was refused{' again' if changed else ''}: the configuration before it stays in force"
 
@@ -182,6 +186,7 @@ _NOUNS = {
     IncidentType.SYNC_FAILED: "failed sync",
     IncidentType.ROLLBACK: "rollback",
     IncidentType.SOURCE: "trouble with Git",
+    IncidentType.CONFLICT: "the conflict with other apps",
     IncidentType.CONFIG: "the refusal of the configuration",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic, perf_counter
 
@@ -26,6 +26,7 @@ from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.policy.borders import Borders
+from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared
 from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
@@ -56,6 +57,7 @@ class Shared:
     recorder: Recorder
     now: Callable[[], datetime]
     monotonic: Callable[[], float] = monotonic
+    declared: DeclaredObjects = field(default_factory=DeclaredObjects)
 
 
 class Reconciler:
@@ -82,6 +84,7 @@ class Reconciler:
         self._recorder = shared.recorder
         self._now = now
         self._view = view
+        self._declared = shared.declared
         self._cluster = view.name
         self._in_background = background is not None
         self._targets = TargetSelector(app, store, now)
@@ -92,7 +95,7 @@ class Reconciler:
         self._scanner = Scanner(detector, attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
         self._planner = Planner(app, view, borders, now, shared.monotonic)
-        self._executor = Executor(app, view, store, now, detector.judge, check_lease)
+        self._executor = Executor(app, view, store, borders, now, detector.judge, check_lease)
         self._recovery = Recovery(view, store, self._executor.unrecorded)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None
@@ -127,6 +130,7 @@ class Reconciler:
 
     async def close(self) -> None:
         """Ends what goes on in the background."""
+        self._declared.forget(self.app.name)
         await self._scanner.close()
 
     async def _pass(self, command: Command | None, changed: AbstractSet[ResourceRef] | None) -> PassResult:
@@ -139,7 +143,8 @@ class Reconciler:
             scan = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
         except KubeError as error:
             return await self._record_unreadable(target, error, command)
-        plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
+        shared = self._declared.declare(self.app, scan.mapping)
+        plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command, shared=shared.keys())
         action = None
         after = scan
         if plan is not None:
@@ -163,6 +168,7 @@ class Reconciler:
             unverified=concluded.unverified,
             hold=target.hold,
             rollback_refused=outcome.rollback_refused,
+            conflicts=describe_shared(self.app.name, scan.mapping, shared),
             declared=after.declared,
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,

@@ -16,6 +16,7 @@ from driftd.model.errors import DriftdError, UnknownKind
 from driftd.model.operation import Operation, Plan, PlannedWrite
 from driftd.model.plan import Action, Applied, Outcome
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
+from driftd.policy.borders import Borders
 from driftd.policy.waves import waves
 from driftd.repair.object_writer import Judge, ObjectWriter
 from driftd.store.store import Store
@@ -34,6 +35,7 @@ class Executor:
     app: App
     view: ClusterView
     store: Store
+    borders: Borders
     now: Callable[[], datetime]
     judge: Judge
     check_lease: Callable[[], None]
@@ -80,6 +82,8 @@ class Executor:
         manifest = planned.manifest
         try:
             mapped = await self._served(manifest, defined_kinds)
+            if (outside := self.borders.outside(mapped.manifest.ref)) is not None:
+                return Applied(manifest.ref, Outcome.FAILED, outside)
             writer = ObjectWriter(self.view, self.judge, self.check_lease)
             outcome, after = await writer.write(mapped, planned.operation.fields)
         except DriftdError as error:

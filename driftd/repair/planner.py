@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ from driftd.model.errors import KubeError
 from driftd.model.operation import Operation, Plan, PlannedWrite
 from driftd.model.plan import SYSTEM_ACTOR, Action, Mode, Trigger
 from driftd.model.report import Report
-from driftd.model.resource import Manifest
+from driftd.model.resource import Manifest, ResourceRef
 from driftd.policy.backoff import HealBackoff
 from driftd.policy.borders import Borders
 from driftd.policy.decide import acts_unasked, repairable, restorable
@@ -51,16 +51,29 @@ class Planner:
         self._unchecked = False
 
     async def plan(
-        self, target: Target, report: Report, mapping: RestMapping, reader: Reader, command: Command | None = None
+        self,
+        target: Target,
+        report: Report,
+        mapping: RestMapping,
+        reader: Reader,
+        command: Command | None = None,
+        *,
+        shared: Collection[ResourceRef] = (),
     ) -> Plan | None:
         """What has to be written now. None: nothing, or all of it has to wait.
 
-        `reader` has the objects as they were judged.
+        `reader` has the objects as they were judged, `shared` are those that other apps declare, too.
         """
         if self._app.mode is Mode.OBSERVE or (command is None and not acts_unasked(self._app.mode, target.hold)):
             return None
         self._unchecked = False
-        verdicts = tuple([verdict for verdict in repairable(report) if self._borders.outside(verdict.ref) is None])
+        verdicts = tuple(
+            [
+                verdict
+                for verdict in repairable(report)
+                if verdict.ref not in shared and self._is_within(mapping.by_ref[verdict.ref])
+            ]
+        )
         if command is None:
             verdicts = self._due(target, verdicts)
         by_ref = {verdict.ref: verdict for verdict in verdicts}
@@ -95,6 +108,11 @@ class Planner:
         """How long until the first repair that has to wait is due; None where none has to."""
         waits = (self._backoff.wait(report.drifted, self._elapsed()), _RECHECK_AFTER if self._unchecked else None)
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _is_within(self, item: MappedManifest) -> bool:
+        """Whether an object may be written, as far as its scope is known: the executor looks again."""
+        ref = item.manifest.ref
+        return (item.resource is None and ref.namespace is None) or self._borders.outside(ref) is None
 
     async def _fields(self, verdict: Verdict, item: MappedManifest, reader: Reader) -> tuple[FieldDrift, ...]:
         """The fields of a drifted object to put right, without those that the API server would choose anew."""

@@ -290,7 +290,8 @@ async def create_world(folder: Path, files: Sequence[tuple[str, str]], **app: An
         provider = InProcessProvider(folder / "mirrors", CachingParser())
         source = SourceState(GitSource("shop", repository.url, allow_file=True), provider, timedelta(seconds=60), clock)
         await source.fetch()
-        described = App("web", "shop", "sandbox", path="app", namespace="web", **{"mode": Mode.OBSERVE, **app})
+        settings = {"mode": Mode.OBSERVE, "kinds": frozenset({"CustomResourceDefinition"}), **app}
+        described = App("web", "shop", "sandbox", path="app", namespace="web", **settings)
         world = World(folder, repository, sandbox, requests, cluster, store, source, described, clock)
         await world.request(
             "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
