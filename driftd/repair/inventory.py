@@ -71,7 +71,11 @@ class Inventory:
                 self._differences[digest] = _Difference({m.digest: m for m in only_earlier}, only_current)
         self._differences = {digest: self._differences[digest] for digest in digests}
         mapped = await map_manifests(self._not_declared(), self._app, self._view)
-        self._no_longer_declared = tuple([item for item in mapped if item.resource is not None])
+        by_ref: dict[ResourceRef, MappedManifest] = {}  # one was applied without its namespace, and seen live with it
+        for item in mapped:
+            if item.resource is not None:
+                by_ref.setdefault(item.manifest.ref, item)
+        self._no_longer_declared = tuple(by_ref.values())
         self._applied = digests
         return self._no_longer_declared
 
