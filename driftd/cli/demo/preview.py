@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
+
+from driftd.sandbox.slack.workspace import SlackMessage
 
 _SPAN = re.compile(
     r"```\n?(?P<block>.*?)\n?```|`(?P<code>[^`\n]+)`|\*(?P<bold>[^*\n]+)\*|~(?P<gone>[^~\n]+)~", re.DOTALL
@@ -16,10 +16,10 @@ _SPAN = re.compile(
 _STYLES = {"block": "cyan", "code": "cyan", "bold": "bold", "gone": "strike bright_black"}
 
 
-def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) -> RenderableType:
-    """The panel of a posted message: its blocks, or its text where it has none."""
+def slack_message(message: SlackMessage, channel: str) -> RenderableType:
+    """The panel of a message: its blocks, or its text where it has none. A reply looks like one."""
     parts: list[RenderableType] = []
-    for block in blocks:
+    for block in message.blocks:
         if block["type"] == "section":
             parts.append(mrkdwn(block["text"]["text"]))
         elif block["type"] == "context":
@@ -27,8 +27,10 @@ def slack_message(blocks: Iterable[Mapping[str, Any]], text: str, channel: str) 
             context.stylize("bright_black")
             parts.append(context)
     if not parts:
-        parts.append(mrkdwn(text))
-    title = Text.assemble(("driftd", "bold"), (" APP ", "reverse"), f"  {channel}")
+        parts.append(mrkdwn(message.text))
+    place = channel if message.thread_ts is None else "↳ reply in the thread"
+    edited = " (edited)" if message.edits else ""
+    title = Text.assemble(("driftd", "bold"), (" APP ", "reverse"), f"  {place}{edited}")
     return Panel(Group(*parts), title=title, title_align="left", border_style="magenta", padding=(0, 1))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -79,9 +81,11 @@ class Demo:
     async def _keep_running(self) -> None:
         world = self._world
         self._title("Your turn: it is all still running. Ctrl-C ends it.")
-        self._print(f"export KUBECONFIG={world.kubeconfig}     # the embedded cluster: try kubectl edit, scale, delete")
-        self._print(f"cd {world.repository}     # the repository: commit to it")
-        self._print(f"driftd status --config {world.config}")
+        self._to_copy(
+            f"export KUBECONFIG={world.kubeconfig}     # the embedded cluster: try kubectl edit, scale, delete"
+        )
+        self._to_copy(f"cd {world.repository}     # the repository: commit to it")
+        self._to_copy(f"{program()} status --config {world.config}")
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -228,7 +232,7 @@ class Demo:
         await self._run("check", "--config", str(self._world.config))
 
     async def _run(self, *arguments: str) -> None:
-        self._command(f"driftd {' '.join(arguments)}")
+        self._command(f"{program()} {' '.join(arguments)}")
         output = await self._output(*arguments)
         self._console.print(Padding(Text.from_ansi(output.rstrip()), (0, 0, 1, 2)))
 
@@ -272,8 +276,11 @@ class Demo:
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False)
 
+    def _to_copy(self, command: str) -> None:
+        self._console.print(command, markup=False, soft_wrap=True)  # a line break would be copied, too
+
     def _command(self, text: str) -> None:
-        self._console.print(f"[bright_black]$[/] [bold]{text}[/]")
+        self._console.print(f"[bright_black]$[/] [bold]{text}[/]", soft_wrap=True)
 
     def _messages(self) -> list[SlackMessage]:
         """The channel's messages, without the threads."""
@@ -283,4 +290,14 @@ class Demo:
         return [message for message in self._messages() if text in json.dumps(message.blocks)]
 
     def _print_message(self, message: SlackMessage) -> None:
-        self._console.print(Padding(slack_message(message.blocks, message.text, CHANNEL), (0, 0, 1, 2)))
+        indent = 2 if message.thread_ts is None else 8
+        self._console.print(Padding(slack_message(message, CHANNEL), (0, 0, 1, indent)))
+
+
+def program() -> str:
+    """This driftd as a shell finds it: by its name if that is on the PATH, else by its path or its module."""
+    script = Path(sys.executable).with_name("driftd")
+    found = shutil.which("driftd")
+    if found is not None and Path(found).absolute() == script:
+        return "driftd"
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m driftd"
