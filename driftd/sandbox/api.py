@@ -31,7 +31,7 @@ from driftd.sandbox.resources.openapi import OpenApi
 from driftd.sandbox.resources.tables import partial, table
 from driftd.sandbox.reviews import review
 from driftd.sandbox.scaling import Scaling
-from driftd.sandbox.status import ApiError, bad_request, method_not_allowed, no_such_path, unauthorized
+from driftd.sandbox.status import ApiError, bad_request, method_not_allowed, no_containers, no_such_path, unauthorized
 from driftd.sandbox.store import Name
 from driftd.sandbox.watch import Watches, encode
 from driftd.sandbox.world import World
@@ -40,6 +40,8 @@ from driftd.sandbox.writes import APPLY_PATCH, WriteResult, Writes
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _HEALTH = {"healthz", "livez", "readyz"}
 _REVIEWS = {"selfsubjectaccessreviews"}
+_PODS = ("", "pods")
+_OF_CONTAINERS = {"attach", "exec", "log", "portforward"}
 
 
 class Api:
@@ -128,6 +130,8 @@ class Api:
             return _json(review(self._world.faults, await body_object(request)), 201)
         if target.namespace is not None and not kind.resource.namespaced:
             raise no_such_path()
+        if kind.resource.key == _PODS and target.subresource in _OF_CONTAINERS:
+            raise no_containers(target.subresource)
         if target.subresource and target.subresource not in kind.resource.subresources:
             raise no_such_path()
         if target.name is None:

@@ -9,6 +9,7 @@ import orjson
 import yaml
 from starlette.requests import Request
 
+from driftd.sandbox import protobuf
 from driftd.sandbox.document import Object
 from driftd.sandbox.reads import ListOptions
 from driftd.sandbox.status import ApiError, Cause, bad_request, invalid_options, unsupported_media_type
@@ -136,7 +137,12 @@ def user_agent_manager(request: Request) -> str:
 async def body_object(request: Request) -> Object:
     """The object of a POST or PUT. Raises: ApiError: 415 for another media type, 400 for an invalid body."""
     media = request.headers.get("content-type", "application/json").split(";")[0].strip()
-    accepted = ["application/json", "application/yaml"]
+    accepted = ["application/json", "application/yaml", protobuf.MEDIA_TYPE]
+    if media == protobuf.MEDIA_TYPE:
+        try:
+            return protobuf.decode(await request.body())
+        except (ValueError, LookupError) as error:
+            raise bad_request(f"error decoding protobuf: {error}") from error
     if media not in accepted:
         raise unsupported_media_type(accepted)
     value = _parse(await request.body(), yaml_too=media == "application/yaml")

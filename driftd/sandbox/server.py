@@ -117,6 +117,9 @@ class Sandbox:
                 if faults.refusing:
                     self.transport.abort()
 
+            def _unsupported_upgrade_warning(self) -> None:
+                """Nothing: kubectl gets an answer, and uvicorn's advice to install more is none to its user."""
+
             def data_received(self, data: bytes) -> None:
                 if faults.refusing:
                     self.transport.abort()

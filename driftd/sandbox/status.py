@@ -156,6 +156,11 @@ def method_not_allowed(message: str = "the server does not allow this method on 
     return ApiError(405, "MethodNotAllowed", message, details={})
 
 
+def no_containers(subresource: str) -> ApiError:
+    message = f"this embedded cluster runs no containers: its pods are objects only, and have no {subresource}"
+    return ApiError(501, "NotImplemented", message)
+
+
 def unsupported_media_type(accepted: list[str]) -> ApiError:
     return ApiError(
         415, "UnsupportedMediaType",

@@ -106,3 +106,12 @@ async def test_kubectl_explains_and_lists_kinds(run: Kubectl) -> None:
     """With discovery and OpenAPI v3."""
     assert "Number of desired pods" in await run("explain", "deployment.spec.replicas")
     assert "deployments" in await run("api-resources", "--api-group=apps")
+
+
+async def test_kubectl_creates_without_a_manifest_and_asks_what_it_may(api_server: ApiServer, run: Kubectl) -> None:
+    """It sends these in protobuf."""
+    assert "created" in await run("create", "deployment", "web", "--image=nginx:1.25", "--port=80")
+    assert "created" in await run("create", "configmap", "settings", "--from-literal=a=b")
+    assert "exposed" in await run("expose", "deployment", "web", "--port=80")
+    assert "yes" in await run("auth", "can-i", "create", "deployments")
+    assert _image(await api_server.get(WEB)) == "nginx:1.25"
