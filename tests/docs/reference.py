@@ -13,9 +13,11 @@ import typer
 from driftd.cli.main import app
 from driftd.config.schema import json_schema
 from driftd.web.metrics import Metrics
+from tests.docs.man_page import man_page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+MANUAL = DOCS / "driftd.1"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -141,12 +143,16 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def manual() -> str:
+    """The manual page as it should be."""
+    return man_page(leaves(), str(typer.main.get_command(app).help))
+
+
 def main() -> int:
-    for page in pages():
-        text = page.read_text()
-        fresh = with_parts(text)
-        if fresh != text:
-            page.write_text(fresh)
+    fresh = {page: with_parts(page.read_text()) for page in pages()} | {MANUAL: manual()}
+    for page, text in fresh.items():
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
             print(f"{page.relative_to(ROOT)}: written anew")
     return 0
 

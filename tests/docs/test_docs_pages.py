@@ -19,7 +19,7 @@ from driftd.config.loading import load
 from driftd.notify.webhook import signature
 from tests.docs.examples import check_example, webhook_example
 from tests.docs.pages import Block, Link, anchors, blocks, commands, links
-from tests.docs.reference import ROOT, leaves, metrics, pages, with_parts
+from tests.docs.reference import MANUAL, ROOT, leaves, manual, metrics, pages, with_parts
 
 _LANGUAGES = {"console", "sh", "yaml", "json", "python", "text"}
 _EXAMPLES = {"check": check_example, "webhook": webhook_example}
@@ -29,6 +29,11 @@ _EXAMPLES = {"check": check_example, "webhook": webhook_example}
 def test_the_generated_parts_are_up_to_date(page: Path):
     """`python -m tests.docs.reference` writes them anew."""
     assert page.read_text() == with_parts(page.read_text())
+
+
+def test_the_manual_page_is_up_to_date():
+    """`python -m tests.docs.reference` writes it anew, from what --help says."""
+    assert MANUAL.read_text() == manual()
 
 
 @pytest.mark.parametrize("link", links(), ids=str)
