@@ -29,6 +29,7 @@ from driftd.model.resource import Json, Manifest
 from driftd.model.revision import GitLine, Revision
 from driftd.notify import slack
 from driftd.notify.message import compose
+from driftd.sandbox.slack.workspace import SlackMessage
 from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
 from driftd.render.line_numbers import line_of
@@ -136,7 +137,8 @@ def _messages(report: Report) -> Callable[[Console], None]:
 
     def draw(console: Console) -> None:
         message = compose(Notification("1", IncidentEvent.OPENED, opened, _EDITED))
-        console.print(slack_message(slack.blocks(message), slack.fallback(message), CHANNEL))
+        posted = SlackMessage(CHANNEL, "1", slack.fallback(message), tuple(slack.blocks(message)))
+        console.print(slack_message(posted, CHANNEL))
 
     return draw
 

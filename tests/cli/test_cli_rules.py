@@ -61,7 +61,7 @@ def test_every_field_of_an_object_can_be_explained(world: World) -> None:
     assert fields["data.a"]["owner"]["manager"] == "tuner"
     shown = world.check("--explain", "ConfigMap/web/web").out
     assert "data.a" in shown
-    assert "one → by-hand" in shown
+    assert "Git one → live by-hand" in shown
 
 
 def test_an_object_that_cannot_be_explained_is_an_error(world: World) -> None:

@@ -304,7 +304,7 @@ async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi
         ({"tokenFile": "empty"}, {}, "empty: is empty"),
         ({"tokenFile": "binary"}, {}, "binary: is no text"),
         ({"token": "canary\ncanary"}, {}, "the token has a line break"),
-        ({}, {"proxy-url": "socks5://proxy:1"}, "proxy-url must be http or https"),
+        ({}, {"proxy-url": "socks5://proxy:1"}, "proxy-url must be an http or https address"),
         ({}, {"server": "unix:///x"}, "is not an http"),
         ({"client-certificate-data": "Y2FuYXJ5", "client-key-data": "Y2FuYXJ5"}, {}, "certificates cannot be used"),
         ({"auth-provider": {"name": "oidc", "config": {"id-token": "canary"}}}, {}, "auth-provider gave no token"),

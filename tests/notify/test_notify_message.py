@@ -38,7 +38,7 @@ def test_a_drift_message_says_what_who_when_and_where():
     assert written(world.notification_of(world.OPENED)).splitlines() == [
         "⚠️ *web on prod has drifted from Git 4f0c1234: 1 object (1 drifted), 1 field*",
         "*Deployment* `web/web` drifted · `apps/web/deploy.yaml:1`",
-        "• `spec.template.spec.containers[name=web].image`: `nginx:1.25` → `nginx:1.26`",
+        "• `spec.template.spec.containers[name=web].image`: Git `nginx:1.25` → live `nginx:1.26`",
         "     by `kubectl-edit, 2026-11-22 08:52:11 UTC` · Git `apps/web/deploy.yaml:14, 4f0c1234 by Ada`",
         "first seen 2026-11-22 08:52:11 UTC · incident incident",
     ]
@@ -101,7 +101,7 @@ def test_what_is_over_stays_in_the_message_of_what_goes_on():
     assert "*Deployment* `web/old` in the cluster, not in Git" in text
     assert "~Deployment~" not in text
     assert "~Deployment `web/healed`~ was drifted: healed by driftd, 2026-11-22 08:52:20 UTC" in text
-    assert "image`: `nginx:1.25` → `nginx:1.26`" in text
+    assert "image`: Git `nginx:1.25` → live `nginx:1.26`" in text
 
 
 def test_objects_that_ended_in_several_ways_each_say_how():
@@ -265,4 +265,4 @@ def test_a_redacted_secret_is_in_no_part_of_a_message(secret: str):
     redacted = world.drift("<redacted:1a2b3c4d>", "<redacted:99887766>")
     text = written(world.notification_of(world.OPENED, world.incident(world.drifted("web", redacted))))
     assert secret not in text
-    assert "`<redacted:1a2b3c4d>` → `<redacted:99887766>`" in text
+    assert "Git `<redacted:1a2b3c4d>` → live `<redacted:99887766>`" in text

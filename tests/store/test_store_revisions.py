@@ -150,7 +150,7 @@ async def test_a_hold_lasts_until_it_is_released(store: Store):
     assert await store.hold("web") is None
     entries = await store.history("web")
     assert [(e.kind, e.summary) for e in entries] == [
-        (HistoryKind.HOLD, "no longer held at 11111111"),
+        (HistoryKind.HOLD, "no longer held at 11111111: Git has moved on"),
         (HistoryKind.HOLD, "held at 11111111 instead of 22222222 by driftd: not healthy within 5m"),
     ]
 
