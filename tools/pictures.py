@@ -29,11 +29,11 @@ from driftd.model.resource import Json, Manifest
 from driftd.model.revision import GitLine, Revision
 from driftd.notify import slack
 from driftd.notify.message import compose
-from driftd.sandbox.slack.workspace import SlackMessage
 from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
 from driftd.render.line_numbers import line_of
 from driftd.sandbox.resources.catalog import builtin
+from driftd.sandbox.slack.workspace import SlackMessage
 from tools.terminal_svg import terminal_svg
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
