@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,12 +29,15 @@ from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
 from driftd.config.duration import parse_duration
 from driftd.config.loading import load
+from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components, components
 from driftd.model.command import Command, CommandKind
+from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Action, Mode, Outcome
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
+from driftd.policy.borders import Borders
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import carry_out
 from driftd.reconcile.leases import keep_leases
@@ -168,6 +171,7 @@ async def _operate(
         if to is not None and not force:
             await _refuse_bad(made, name, to)
         ending = await made.store.hold(name) if release else None
+        told = await _tell_outside(made, name)
         with progress() as shown:
             command = await made.commands.submit(name, kind, _person(), to=to, release=release)
             try:
@@ -179,9 +183,30 @@ async def _operate(
             print(result.warning, file=sys.stderr)
         if ending is not None and result.hold is None:
             print(f"no longer held at {ending.revision[:8]}")
+        await _tell_outside(made, name, told)
         _show(result, report, mode)
         await made.dispatcher.drain(_DELIVERY_TIMEOUT)
         return _exit_code(result)
+
+
+async def _tell_outside(made: Components, name: str, told: Collection[str] = ()) -> Collection[str]:
+    """Says which objects lie outside of an app's borders, by its last report, but for those that were `told` already.
+
+    Returns: all that were told.
+    """
+    report = await made.store.last_report(name)
+    app = app_of(made.app_config(name), made.config)
+    if report is None or app.mode is Mode.OBSERVE:
+        return told
+    borders = Borders.of(app, (await made.view(app.cluster)).cluster.namespace)
+    lines = {
+        f"not written: {verdict.ref}: {reason}"
+        for verdict in report.notable
+        if verdict.status in (Status.DRIFTED, Status.MISSING) and (reason := borders.outside(verdict.ref)) is not None
+    }
+    for line in sorted(lines - set(told)):
+        print(line, file=sys.stderr)
+    return lines | set(told)
 
 
 async def _until_done(made: Components, command: Command, shown: Progress) -> tuple[CommandResult, Report]:

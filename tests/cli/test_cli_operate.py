@@ -52,6 +52,22 @@ def test_a_configuration_without_apps_is_shown_as_that(world: World) -> None:
     assert result.out.strip()
 
 
+def test_a_sync_says_what_lies_outside_of_the_apps_borders(world: World) -> None:
+    """And does not write it: once it is known, it is said before anything is written."""
+    elsewhere = config_map("elsewhere").replace("  name: elsewhere\n", "  name: elsewhere\n  namespace: default\n")
+    assert "namespace: default" in elsewhere
+    world.commit(web=config_map(), elsewhere=elsewhere)
+    config = world.configure({"name": "web", "path": "app", "mode": "approve"})
+    first = world.driftd("sync", "web", *config)
+    assert first.code == 1, first
+    line = "not written: ConfigMap/default/elsewhere: it is outside of the app's borders: its namespace is default"
+    assert first.err.count(line) == 1
+    assert "created    ConfigMap/web/web" in first.out
+    second = world.driftd("sync", "web", *config)
+    assert second.err.count(line) == 1
+    assert "what differs is not for driftd to write" in second.out
+
+
 def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None:
     """It prints the written objects; a second one has nothing to apply."""
     world.commit(web=config_map(), other=config_map("other"))
