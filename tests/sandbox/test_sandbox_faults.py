@@ -172,7 +172,7 @@ async def test_objects_outlive_a_restart_at_the_same_address() -> None:
 async def test_unserved_resources_are_not_found(http: aiohttp.ClientSession, method: str) -> None:
     """404 for an unknown kind, subresource and version; nothing succeeds by accident."""
     for path in (
-        "/api/v1/namespaces/default/pods/p/log",
+        "/api/v1/namespaces/default/pods/p/nothing",
         "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers",
         "/apis/resource.k8s.io/v1/resourceclaims",
         "/openapi/v2",
@@ -181,10 +181,12 @@ async def test_unserved_resources_are_not_found(http: aiohttp.ClientSession, met
             assert answer.status in (404, 405), path
 
 
-async def test_a_body_that_is_not_json_is_refused(http: aiohttp.ClientSession) -> None:
-    """415 for protobuf, 400 for text that is not JSON."""
+async def test_a_body_that_cannot_be_read_is_refused(http: aiohttp.ClientSession) -> None:
+    """415 for a form that is not known, 400 for protobuf and text that are not what they are said to be."""
+    async with http.post(MAPS, data=b"\xa0", headers={"Content-Type": "application/cbor"}) as answer:
+        assert answer.status == 415
     headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
     async with http.post(MAPS, data=b"k8s\x00", headers=headers) as answer:
-        assert answer.status == 415
+        assert answer.status == 400
     async with http.post(MAPS, data=b"{", headers={"Content-Type": "application/json"}) as answer:
         assert answer.status == 400
