@@ -89,6 +89,8 @@ class RolloutTracker:
         Raises: Superseded: something is to be written, and the target rests on a cached state.
         """
         elapsed = self._observe(after)
+        if action is not None and {health.ref for health in after.unhealthy} & {one.ref for one in action.written}:
+            self._unhealthy_for = None  # whatever driftd has just written begins anew
         health = self._lasting(after, elapsed)
         state = target.record.state
         if target.desired.errors:  # what does not parse cannot be applied as a whole

@@ -46,6 +46,7 @@ async def test_a_revision_that_does_not_become_healthy_is_rolled_back(open_world
         record = await world.store.revision("web", bad)
         assert record is not None
         assert record.state is RevisionState.BAD
+        assert set(await world.incidents()) == {"rollback"}, "what it has just written is not called unhealthy"
 
 
 @pytest.mark.parametrize(
