@@ -172,8 +172,10 @@ class _Search:
                 self._within_atomic(expected, actual, schema, path, at, owner)
             else:
                 self.search_entry(owned_below, expected, actual, schema, field_location, siblings, owner)
-        elif self._is_declared_null(desired, key, owner) or self._is_default(
-            actual, schema, parent, field_location[1], siblings
+        elif (
+            self._is_declared_null(desired, key, owner)
+            or _is_twin(desired, key[2:], actual)
+            or self._is_default(actual, schema, parent, field_location[1], siblings)
         ):
             return
         elif owned_below and (_is_collection(actual, schema) or "." not in owned_below):
@@ -295,7 +297,7 @@ class _Search:
                     self.search_unowned(expected, value, child, (*path, key), (*at, key), owner)
                 elif key in desired or _is_null(value) or value in ({}, []):
                     continue  # null leaves the value to the server
-                elif not self._is_default(value, child, schema, key, live):
+                elif not (_is_twin(desired, key, value) or self._is_default(value, child, schema, key, live)):
                     self._unowned_field(value, child, (*path, key), at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and schema is not None:
             self._unowned_items(desired, live, schema, path, at, owner)
@@ -408,3 +410,8 @@ def _is_metadata(location: LazyPath | None) -> bool:
 
 def _list(value: Json) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _is_twin(desired: Json, key: str, value: Json) -> bool:
+    """Whether Git declares the value by the field's old name: the API server keeps both equal."""
+    return key == "serviceAccountName" and isinstance(desired, dict) and desired.get("serviceAccount") == value

@@ -138,6 +138,10 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Describe]] = (
         _says("no resource matches strategic merge patch {id}"),
     ),
     (re.compile(rf"no matches for (?:Original)?Id {_ID}"), _says("no matches for Id {id}")),
+    (
+        re.compile(r"must specify --enable-helm"),
+        _says("helmCharts are not inflated: kustomize runs no Helm here"),
+    ),
     (re.compile(r"unable to parse SM or JSON patch"), _says("unable to parse SM or JSON patch")),
     (
         re.compile(r"(?P<op>add|remove|replace|move|copy|test) operation does not apply"),

@@ -224,6 +224,17 @@ def test_what_a_deployer_without_a_record_added_is_drift(manager: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "expected"), [("web", []), ("root", ["spec.template.spec.serviceAccountName"])])
+def test_the_twin_of_a_service_account_is_no_drift_and_another_account_is(name: str, expected: list[str]) -> None:
+    """The API server keeps the old name and the new one equal; the deployer's update owns both."""
+    declared = deployment()
+    pod_spec(declared)["serviceAccount"] = "web"
+    both = deployment()
+    pod_spec(both).update(serviceAccount="web", serviceAccountName=name)
+    live = deployed(both, SCHEMA, "kubectl-create", "Update")
+    assert [path for path, _ in drifts(declared, live, SCHEMA)] == expected
+
+
 @pytest.mark.parametrize("manager", ["kubectl", "helm"])
 def test_a_value_that_nobody_owns_is_drift_unless_it_is_the_default(manager: str) -> None:
     """`kubectl scale --replicas=0` leaves no owner, and neither does who takes his entry out of managedFields."""

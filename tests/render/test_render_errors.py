@@ -69,6 +69,7 @@ def test_yaml_that_cannot_be_read_is_told_without_its_text(tmp_path: Path, conte
         (f"replacements: [{{source: {{kind: ConfigMap, fieldPath: data.{CANARY}}}}}]", ""),
         (f"vars: [{{name: {CANARY}}}]", "var"),
         ("resources: [typed.yaml]", "a value is no !!int"),
+        (f"helmCharts: [{{name: redis, valuesInline: {{password: {CANARY}}}}}]", "kustomize runs no Helm here"),
     ],
 )
 def test_what_kustomize_refuses_is_told_without_its_text(
