@@ -49,8 +49,15 @@ class Ownership:
         """The owners of what came with the deployer's own requests, or the creator's: admission may share it."""
         return tuple(entry.owner for entry in self.entries if self.deployer.wrote(entry, self.managers))
 
-    def may_be_admissions(self, owner: FieldOwner) -> bool:
-        """Whether admission may have set a field of this owner."""
+    def may_be_admissions(self, owner: FieldOwner | None, path: FieldPath, value: Json) -> bool:
+        """Whether admission may have set a field of this owner; None for one that nobody owns.
+
+        What admission sets at the creation, nobody owns. But neither does anybody own `replicas` once an object was
+        scaled to none: a switch or a size of the object is looked at all the same.
+        """
+        if owner is None:
+            is_size = len(path) == 2 and path[0] == "spec" and not isinstance(value, dict | list)
+            return self.admission and not is_size
         return self.admission and owner in self.requesters
 
     def is_work_of_controller(self, owner: FieldOwner | None, path: FieldPath) -> bool:
@@ -306,7 +313,9 @@ class _Search:
         self, value: Json, schema: Schema | None, path: FieldPath, at: DocumentPath, owner: FieldOwner | None
     ) -> None:
         """The same for one undeclared value, of which somebody may own a part."""
-        if value.__class__ is dict and (_is_collection(value, schema) or self._is_owned(path)):
+        if value.__class__ is dict and (
+            _is_collection(value, schema) or _is_object_meta(schema) or self._is_owned(path)
+        ):
             self.search_unowned({}, value, schema, path, at, owner)
         elif value.__class__ is list and schema is not None and schema.list_type is not ListType.ATOMIC:
             self._unowned_items([], value, schema, path, at, owner)
@@ -373,7 +382,7 @@ class _Search:
     def _add(self, path: FieldPath, value: Json, at: DocumentPath, owner: FieldOwner | None) -> None:
         if self.ownership.is_work_of_controller(owner, path):
             return
-        if owner is not None and self.ownership.may_be_admissions(owner) and not widens_rights(path, value):
+        if self.ownership.may_be_admissions(owner, path, value) and not widens_rights(path, value):
             return
         self.drifts[path] = FieldDrift(path, Change.ADDED, None, value, at, owner)
 
@@ -410,6 +419,11 @@ def _is_metadata(location: LazyPath | None) -> bool:
 
 def _list(value: Json) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _is_object_meta(schema: Schema | None) -> bool:
+    """Whether a value is the metadata of a template: its labels and annotations are looked at one by one."""
+    return schema is not None and schema.go_type == "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 def _is_twin(desired: Json, key: str, value: Json) -> bool:

@@ -224,6 +224,17 @@ def test_what_a_deployer_without_a_record_added_is_drift(manager: str) -> None:
     ]
 
 
+def test_what_admission_set_at_the_creation_nobody_owns_and_a_size_is_looked_at_all_the_same() -> None:
+    """A mutating policy labels each object; somebody has scaled it to none."""
+    declared = deployment()
+    del declared["spec"]["replicas"]
+    live = deployed(declared, SCHEMA)
+    live["metadata"]["labels"] = {**live["metadata"].get("labels", {}), "injected": "yes"}
+    live["spec"]["replicas"] = 0
+    assert drifts(declared, live, SCHEMA, admission=True) == [("spec.replicas", "added")]
+    assert sorted(drifts(declared, live, SCHEMA)) == [("metadata.labels.injected", "added"), ("spec.replicas", "added")]
+
+
 @pytest.mark.parametrize(("name", "expected"), [("web", []), ("root", ["spec.template.spec.serviceAccountName"])])
 def test_the_twin_of_a_service_account_is_no_drift_and_another_account_is(name: str, expected: list[str]) -> None:
     """The API server keeps the old name and the new one equal; the deployer's update owns both."""
