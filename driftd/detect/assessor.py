@@ -125,10 +125,14 @@ class Assessor:
         return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
 
     def _is_of_requests(self, verdict: Verdict) -> bool:
-        """Whether a difference may have come with a request that deployed the object: no tool of hands made it."""
+        """Whether a difference may have come with a request that deployed the object: no tool of hands made it.
+
+        What admission sets at the creation is in no entry of managedFields.
+        """
         return any(
-            drift.by is not None
-            and drift.by.subresource is None
+            drift.change is Change.ADDED
+            if drift.by is None
+            else drift.by.subresource is None
             and (drift.by.operation == "Update" or drift.change is Change.CHANGED)
             and not self.comparison.managers.is_interactive(drift.by)
             for drift in verdict.fields

@@ -68,6 +68,22 @@ async def test_what_came_with_the_deployers_request_is_drift_unless_admission_ma
         assert await _status(world, "ConfigMap/web") is Status.IN_SYNC
 
 
+async def test_what_nobody_owns_may_have_come_by_admission_where_there_is_some(open_world: OpenWorld) -> None:
+    """What a policy sets at the creation is in no entry of managedFields."""
+    async with open_world() as world:
+        await world.request(
+            "POST", "/api/v1/namespaces/web/configmaps?fieldManager=helm",
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"a": "1"}},
+        )  # fmt: skip
+        live = await world.get("ConfigMap")
+        entries = live["metadata"]["managedFields"]
+        await world.edit("ConfigMap", {"metadata": {"labels": {"injected": "yes"}}})
+        await world.edit("ConfigMap", {"metadata": {"managedFields": entries}})
+        assert await _status(world, "ConfigMap/web") is Status.DRIFTED
+        await world.request("POST", WEBHOOKS, _webhook())
+        assert await _status(world, "ConfigMap/web") is Status.IN_SYNC
+
+
 async def test_keda_may_scale_to_zero(open_world: OpenWorld) -> None:
     """Its ScaledObject says so, and whoever else scales within that range changes nothing that Git decides."""
     async with open_world() as world:
