@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -24,6 +25,7 @@ from driftd.model.drift import Change, Status, Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.health import Health
+from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
@@ -109,7 +111,11 @@ class Assessor:
             replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
         except DriftdError as error:
             return replace(assessment, verdict=_without_replicas(verdict, error))
-        admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
+        unread = None
+        try:
+            admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
+        except DriftdError as error:
+            admitted, unread = True, error
         if replicas is None and not admitted:
             return assessment
         dry_run = None
@@ -118,10 +124,13 @@ class Assessor:
                 dry_run = await self.view.dry_runs.dry_run(assessment.mapped.manifest, resource, live)
             except DriftdError:
                 dry_run = None  # refused: the verdict is the client's
-        verdict = self.comparison.verdict(
-            assessment.mapped.manifest, live, assessment.schema, status_is_server_owned=resource.has_status,
-            dry_run=dry_run, autoscaler=replicas, admission=admitted,
+        verdict_with = partial(
+            self.comparison.verdict, assessment.mapped.manifest, live, assessment.schema,
+            status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=replicas,
         )  # fmt: skip
+        verdict = verdict_with(admission=admitted)
+        if unread is not None:
+            verdict = _without_admissions(verdict_with(admission=False), verdict, unread)
         return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
 
     def _is_of_requests(self, verdict: Verdict) -> bool:
@@ -226,6 +235,15 @@ def _without_replicas(verdict: Verdict, error: DriftdError) -> Verdict:
     fields = tuple([field for field in verdict.fields if field.path != ("spec", "replicas")])
     rest = replace(verdict, fields=fields, status=Status.DRIFTED if fields else Status.IN_SYNC)
     return rest.with_unjudged(f"whether an autoscaler sets spec.replicas could not be read: {error}")
+
+
+def _without_admissions(told: Verdict, admitted: Verdict, error: DriftdError) -> Verdict:
+    """The verdict where it is not known whether admission set what is `told`, and not in the verdict if it did."""
+    certain = {field.path for field in admitted.fields}
+    open_fields = [format_path(field.path) for field in told.fields if field.path not in certain]
+    if not open_fields:
+        return admitted
+    return admitted.with_unjudged(f"whether admission set {', '.join(open_fields)} could not be read: {error}")
 
 
 def _dry_run_error(error: DriftdError) -> str:

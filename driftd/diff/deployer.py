@@ -13,6 +13,7 @@ from driftd.diff.rules.field_managers import Managers
 from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
 from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import is_equivalent
+from driftd.model.drift import FIELD_MANAGER
 from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Json, JsonObject
 
@@ -44,16 +45,20 @@ class Deployer:
         did to an apply. As interactive tools may use such a name too (`kubectl`), it must have the time of that apply,
         or of the creation.
         """
-        own = self.entry
-        if own is None or entry.is_apply:
+        if entry.is_apply:
             return False
-        if entry is own or entry is self.creator:
-            return True
-        if not own.is_apply or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
-            return False
-        if entry.owner.time == own.owner.time or entry.at_creation:
-            return True
-        return not managers.is_of_people(own.owner)
+        return any(own is not None and _is_of(own, entry, managers) for own in (self.entry, self.creator))
+
+
+def _is_of(own: ManagedFieldsEntry, entry: ManagedFieldsEntry, managers: Managers) -> bool:
+    """Whether an Update is the deployer's `own` entry, or what admission did to its applies."""
+    if entry is own:
+        return True
+    if not own.is_apply or entry.owner.manager != own.owner.manager or entry.owner.subresource is not None:
+        return False
+    if entry.owner.time == own.owner.time or entry.at_creation:
+        return True
+    return not managers.is_of_people(own.owner)
 
 
 def find_deployer(
@@ -96,7 +101,9 @@ def find_deployer(
         chosen = applier
     else:
         chosen = creator or max(candidates, key=lambda e: counts[id(e)])
-    if creator is not None and not _created_object(creator, chosen, counts):
+    if chosen.is_apply and chosen.owner.manager == FIELD_MANAGER:
+        creator = _deployed_before_repair(candidates, managers)
+    elif creator is not None and not _created_object(creator, chosen, counts):
         creator = None
     return Deployer(chosen, creator, None if chosen.is_apply else recorded)
 
@@ -128,6 +135,18 @@ def _created_object(entry: ManagedFieldsEntry, chosen: ManagedFieldsEntry, count
     if entry is chosen or entry.owner.time == chosen.owner.time:
         return False
     return 2 * counts[id(entry)] >= counts[id(chosen)]
+
+
+def _deployed_before_repair(candidates: Iterable[ManagedFieldsEntry], managers: Managers) -> ManagedFieldsEntry | None:
+    """Who deployed an object of which driftd put so much right that its entry looks like the deployer's by now.
+
+    What a hand took from a deployer and driftd put back is driftd's: the deployer may be left with nothing but what
+    came along with its requests. Tools that people use as well are not taken for it by their name alone.
+    """
+    others = [entry for entry in candidates if entry.owner.manager != FIELD_MANAGER]
+    created = [e for e in others if e.at_creation]
+    known = [e for e in others if managers.is_deployer(e.owner) and not managers.is_of_people(e.owner)]
+    return next(iter((*(e for e in known if e.is_apply), *created, *known)), None)
 
 
 def _largest_owner(entries: Iterable[ManagedFieldsEntry], counts: Mapping[int, int]) -> ManagedFieldsEntry | None:

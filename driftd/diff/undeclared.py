@@ -213,7 +213,7 @@ class _Search:
                 if expected is not None:
                     if not self._is_remainder_default(expected, value, child, schema, key, live):
                         self._within_atomic(expected, value, child, (*path, key), (*at, key), owner)
-                elif value is not None and not is_default(value, child, schema, key, live):
+                elif not (_is_nothing(value, child) or is_default(value, child, schema, key, live)):
                     self._add((*path, key), value, at, owner)
         elif isinstance(desired, list) and isinstance(live, list) and len(desired) == len(live):
             items = schema.items if schema else None
@@ -399,6 +399,13 @@ def widens_rights(path: FieldPath, value: Json) -> bool:
 def _is_null(value: Json) -> bool:
     """Whether a value is null or a struct of nulls (`metadata: {creationTimestamp: null}` of a template in Go)."""
     return value is None or (isinstance(value, dict) and bool(value) and all(item is None for item in value.values()))
+
+
+def _is_nothing(value: Json, schema: Schema | None) -> bool:
+    """Whether a value says no more than its absence: null, and an empty list or map that others could add to."""
+    if value in ({}, []) and schema is not None:
+        return not schema.atomic and (schema.is_map if value == {} else schema.list_type is not ListType.ATOMIC)
+    return value is None or (value == {} and schema is None)
 
 
 def _is_atomic(value: Json, schema: Schema | None) -> bool:

@@ -11,10 +11,8 @@ from driftd.kube.answers import checked_object, checked_page
 from driftd.kube.discovery import ApiResource
 from driftd.kube.errors import NoSuchPath, unknown_kind
 from driftd.kube.rest_client import Cluster
+from driftd.model.drift import FIELD_MANAGER
 from driftd.model.errors import Forbidden, Invalid, KubeError, NotFound
-
-FIELD_MANAGER = "driftd"
-"""The manager under which driftd writes; every write uses it unless told otherwise."""
 
 _SERVER_FIELDS = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
 _APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML

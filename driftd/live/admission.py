@@ -6,17 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from driftd.diff.mutation import Mutation, mutations_of
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_objects
 from driftd.kube.objects import get
 from driftd.live.cluster import ClusterView
-from driftd.model.errors import DriftdError, UnknownKind
+from driftd.model.errors import UnknownKind
 from driftd.model.resource import JsonObject
-
-log = structlog.get_logger(__name__)
 
 _GROUP = "admissionregistration.k8s.io"
 _KINDS = ("MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
@@ -32,8 +28,7 @@ class Admission:
         self._labels: dict[str, Mapping[str, str]] = {}
 
     async def may_change(self, resource: ApiResource, body: JsonObject) -> bool:
-        """Whether a webhook or policy may change such an object. What cannot be read changes nothing: then a
-        difference is told."""
+        """Whether a webhook or policy may change such an object. Raises: DriftdError: that could not be read."""
         if self._mutations is None:
             self._mutations = asyncio.ensure_future(self._read())
         mutations = [one for one in await self._mutations if one.concerns(resource.group, resource.plural)]
@@ -52,21 +47,14 @@ class Admission:
         for version in _VERSIONS:
             try:
                 resource = (await self._view.discovery()).find(f"{_GROUP}/{version}", kind)
-                return (await list_objects(self._view.cluster, resource, None)).items
             except UnknownKind:
                 continue
-            except DriftdError as error:
-                log.warning("admission not read", kind=kind, error=str(error))
-                break
-        return ()
+            return (await list_objects(self._view.cluster, resource, None)).items
+        return ()  # there can be none
 
     async def _labels_of(self, namespace: str) -> Mapping[str, str]:
         if namespace not in self._labels:
-            try:
-                resource = await self._view.resource("v1", "Namespace")
-                body = await get(self._view.cluster, resource, None, namespace)
-            except DriftdError as error:
-                log.warning("namespace not read", namespace=namespace, error=str(error))
-                body = None
+            resource = await self._view.resource("v1", "Namespace")
+            body = await get(self._view.cluster, resource, None, namespace)
             self._labels[namespace] = (body or {}).get("metadata", {}).get("labels") or {}
         return self._labels[namespace]

@@ -10,8 +10,9 @@ from time import monotonic
 import orjson
 
 from driftd.kube.discovery import ApiResource
-from driftd.kube.objects import FIELD_MANAGER, apply
+from driftd.kube.objects import apply
 from driftd.kube.rest_client import Cluster
+from driftd.model.drift import FIELD_MANAGER
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 
 _MAX_ENTRIES = 4096

@@ -11,6 +11,9 @@ from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
 
+FIELD_MANAGER = "driftd"
+"""The manager under which driftd writes; every write uses it unless told otherwise."""
+
 DELETION_TIMESTAMP: FieldPath = ("metadata", "deletionTimestamp")
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from driftd.kube.objects import FIELD_MANAGER
-from driftd.model.drift import FieldDrift, Status, Verdict
+from driftd.model.drift import FIELD_MANAGER, FieldDrift, Status, Verdict
 from driftd.model.errors import KubeError, StoreError
 from driftd.model.operation import Operation, Plan
 from driftd.model.path import overlap

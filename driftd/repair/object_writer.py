@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from driftd.diff.normalise import normalise_manifest
-from driftd.kube.objects import FIELD_MANAGER, apply, get, json_patch
+from driftd.kube.objects import apply, get, json_patch
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.drift import FIELD_MANAGER, Change, FieldDrift, Status, Verdict
 from driftd.model.errors import Conflict, DriftdError
 from driftd.model.plan import Outcome
 from driftd.model.resource import JsonObject

@@ -8,11 +8,10 @@ from datetime import datetime
 
 from driftd.diff.ownership import managed_fields
 from driftd.diff.typed.schema import Schema
-from driftd.kube.objects import FIELD_MANAGER
 from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Change, Status, Verdict
+from driftd.model.drift import FIELD_MANAGER, Change, Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.operation import Operation
 from driftd.model.plan import Action, Applied, Outcome, Trigger

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from driftd.model.drift import Status
+from driftd.model.path import format_path
+from driftd.model.plan import Mode
 from tests.support.world import World, deployment, statuses
 from tests.support.worlds import OpenWorld
 
@@ -82,6 +86,31 @@ async def test_what_nobody_owns_may_have_come_by_admission_where_there_is_some(o
         assert await _status(world, "ConfigMap/web") is Status.DRIFTED
         await world.request("POST", WEBHOOKS, _webhook())
         assert await _status(world, "ConfigMap/web") is Status.IN_SYNC
+
+
+@pytest.mark.parametrize("kind", ["mutatingwebhookconfigurations", "mutatingadmissionpolicies", "namespaces"])
+async def test_what_admission_may_have_set_is_unknown_and_not_healed_while_admission_cannot_be_read(
+    open_world: OpenWorld, kind: str
+) -> None:
+    """Taken out, it would not come back: many webhooks only look at creations. What a hand changed is put back."""
+    async with open_world() as world:
+        labels = {"injected": "yes"}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "labels": labels}}
+        await world.request("POST", "/api/v1/namespaces/web/configmaps?fieldManager=helm", {**body, "data": {"a": "1"}})
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await world.request("POST", WEBHOOKS, _webhook(team="another"))
+        world.sandbox.faults.forbid("*", kind)
+        world.restart(mode=Mode.OBSERVE)
+        report = (await world.run()).report
+        [verdict] = [verdict for verdict in report.verdicts if verdict.ref.kind == "ConfigMap"]
+        assert [format_path(field.path) for field in verdict.fields] == ["data.a"]
+        assert "whether admission set metadata.labels.injected could not be read" in (verdict.error or "")
+        world.restart(mode=Mode.HEAL)
+        report = (await world.run()).report
+        [verdict] = [verdict for verdict in report.verdicts if verdict.ref.kind == "ConfigMap"]
+        assert verdict.status is Status.UNKNOWN
+        live = await world.get("ConfigMap")
+        assert (live["data"], live["metadata"]["labels"]) == ({"a": "1"}, labels)
 
 
 async def test_keda_may_scale_to_zero(open_world: OpenWorld) -> None:

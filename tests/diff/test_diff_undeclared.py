@@ -235,6 +235,32 @@ def test_what_admission_set_at_the_creation_nobody_owns_and_a_size_is_looked_at_
     assert sorted(drifts(declared, live, SCHEMA)) == [("metadata.labels.injected", "added"), ("spec.replicas", "added")]
 
 
+@pytest.mark.parametrize("time", [CREATED, LATER])
+@pytest.mark.parametrize("deployer", ["helm", "kustomize-controller"])
+def test_what_came_with_the_deployers_request_stays_no_drift_after_a_repair_of_all_that_is_declared(
+    deployer: str, time: str
+) -> None:
+    """driftd owns by then what Git declares, and the deployer what admission added: else the next repair took it out."""
+    declared = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "web", "namespace": "n"},
+        "data": {"a": "1"},
+    }
+    live = copy.deepcopy(declared)
+    live["metadata"] |= {"creationTimestamp": CREATED, "labels": {"injected": "yes"}}
+    live["metadata"]["managedFields"] = [
+        entry(deployer, owned("f:metadata", "f:labels", "f:injected"), time=time, apiVersion="v1"),
+        entry("driftd", owned("f:data", "f:a"), operation="Apply", time=LATER, apiVersion="v1"),
+    ]
+    schema = schema_of("v1", "ConfigMap")
+    assert drifts(declared, live, schema, admission=True) == []
+    assert drifts(declared, live, schema) == [("metadata.labels.injected", "added")]
+    by_hand = copy.deepcopy(live)
+    by_hand["metadata"]["managedFields"][0]["manager"] = "kubectl-edit"
+    assert drifts(declared, by_hand, schema, admission=True) == [("metadata.labels.injected", "added")]
+
+
 @pytest.mark.parametrize(("name", "expected"), [("web", []), ("root", ["spec.template.spec.serviceAccountName"])])
 def test_the_twin_of_a_service_account_is_no_drift_and_another_account_is(name: str, expected: list[str]) -> None:
     """The API server keeps the old name and the new one equal; the deployer's update owns both."""

@@ -11,6 +11,7 @@ from aiohttp import web
 from driftd.kube import objects
 from driftd.kube.listing import list_objects
 from driftd.kube.rest_client import Cluster
+from driftd.model.drift import FIELD_MANAGER
 from driftd.model.errors import ClusterUnreachable, Forbidden, Gone, Invalid, KubeError, UnknownKind
 from tests.kube.scripted import (
     CONFIG_MAPS,
@@ -274,7 +275,7 @@ async def test_a_json_patch_is_sent_as_such(api: ScriptedApi, cluster: Cluster) 
     assert (await objects.json_patch(cluster, CONFIG_MAPS, "shop", "a", operations))["metadata"]["name"] == "a"
     (sent,) = api.requests("PATCH", ONE)
     assert sent.headers["Content-Type"] == "application/json-patch+json"
-    assert sent.query == {"fieldManager": objects.FIELD_MANAGER}
+    assert sent.query == {"fieldManager": FIELD_MANAGER}
     assert json.loads(sent.body) == operations
     with pytest.raises(UnknownKind):
         await objects.json_patch(cluster, CONFIG_MAPS, "shop", "a", operations)
