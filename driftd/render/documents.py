@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from driftd.model.errors import RenderError
@@ -67,6 +67,16 @@ class RawDocument:
     def line_at(self, index: int) -> int:
         """The line of a character, by index. Only line feeds count, as in Git and in editors."""
         return self.line + self.text.count("\n", 0, index)
+
+    def lines_at(self, indexes: Sequence[int]) -> list[int]:
+        """The lines of several characters, in the time of going through the text once."""
+        lines: dict[int, int] = {}
+        line, counted = self.line, 0
+        for index in sorted(set(indexes)):
+            line += self.text.count("\n", counted, index)
+            counted = index
+            lines[index] = line
+        return [lines[index] for index in indexes]
 
 
 def read_documents(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) -> list[ParsedDocument]:

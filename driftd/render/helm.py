@@ -187,17 +187,27 @@ def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
 def _template_file(path: str, root: Path, folder: str) -> str:
     """The path in the repository of a template that helm names `CHART/templates/x.yaml`.
 
-    For a template of a dependency that is packed as an archive, it is the archive.
+    For a template of a dependency that is packed as an archive, it is the archive. A template may write such a name
+    itself: one that leads out of the chart is not followed.
     """
     steps = path.split("/")[1:]
-    for count in range(len(steps), 0, -1):
-        candidate = root / folder / "/".join(steps[:count])
-        if candidate.is_file():
-            return str(candidate.relative_to(root))
-        archives = sorted(candidate.parent.glob(f"{candidate.name}-*.tgz")) if candidate.parent.name == "charts" else []
-        if archives:
-            return str(archives[0].relative_to(root))
+    if ".." not in steps and "\0" not in path:
+        for count in range(len(steps), 0, -1):
+            candidate = root / folder / "/".join(steps[:count])
+            if candidate.is_file():
+                return str(candidate.relative_to(root))
+            if candidate.parent.name == "charts" and (archives := _archives_of(candidate)):
+                return str(archives[0].relative_to(root))
     return join(folder, CHART_FILE)
+
+
+def _archives_of(chart: Path) -> list[Path]:
+    """What a dependency is packed in, beside where its folder would be."""
+    if not chart.parent.is_dir():
+        return []
+    return sorted(
+        file for file in chart.parent.iterdir() if file.suffix == ".tgz" and file.name.startswith(f"{chart.name}-")
+    )
 
 
 def _render_error(text: str, root: Path, folder: str) -> RenderError:

@@ -45,15 +45,20 @@ class Kustomization:
     def line(self, path: DocumentPath) -> int:
         return lines_of(self.data, self.file, self.document, [path])[0]
 
+    @property
+    def _build_metadata(self) -> list[Json]:
+        value = self.body.get("buildMetadata")
+        return value if isinstance(value, list) else []  # kustomize refuses anything else
+
     def has_origins(self) -> bool:
-        return "originAnnotations" in (self.body.get("buildMetadata") or [])
+        return "originAnnotations" in self._build_metadata
 
     def with_origins(self) -> bytes | None:
         """The file's content with origin annotations enabled; None if that takes more than a changed line.
 
         The text is edited, since a rewritten file, or another one that includes it, could have another meaning.
         """
-        expected = {**self.body, "buildMetadata": ["originAnnotations", *(self.body.get("buildMetadata") or [])]}
+        expected = {**self.body, "buildMetadata": ["originAnnotations", *self._build_metadata]}
         text = self.data.decode(errors="replace")
         for changed in (
             f"{text.rstrip()}\nbuildMetadata: [originAnnotations]\n",
@@ -119,7 +124,7 @@ class Workspace:
         if inline or "\n" in entry:
             return  # content, not a path
         reference = entry.rpartition("=")[2] if key == "files" else entry
-        target = _normalize(join(kustomization.folder, reference))
+        target = inside(join(kustomization.folder, reference))
         if key not in _FOLDER_KEYS | _PLUGIN_KEYS:
             # `path` is also used for paths of fields, so an entry that is no file is no error.
             if target and self._export(target) and (self._root / target).is_file():
@@ -221,7 +226,7 @@ def _require_inside(kustomization: Kustomization, path: DocumentPath, entry: str
         raise _error(kustomization, path, f"{message}: put it into a base")
 
 
-def _normalize(path: str) -> str | None:
+def inside(path: str) -> str | None:
     """A path from the repository's root without `..`; None if it leads out."""
     path = normpath(path)
     if path.startswith(("/", "../")) or path == "..":

@@ -10,12 +10,12 @@ from typing import Any
 from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.model.hook import Hook, hook_of
-from driftd.model.resource import JsonObject, Manifest, Source, group_of
+from driftd.model.resource import Manifest
 from driftd.render import tool
 from driftd.render.documents import read_documents
 from driftd.render.file_tree import FileTree
-from driftd.render.kustomization import Kustomization, Workspace
-from driftd.render.line_numbers import lines_of
+from driftd.render.kustomization import Workspace
+from driftd.render.kustomize_origins import ORIGIN, Origins
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
 from driftd.render.stand_in_files import alter, stand_ins_in, with_note
@@ -24,8 +24,6 @@ from driftd.render.undetermined import with_undetermined
 
 INSTALL_URL = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 
-_ORIGIN = "config.kubernetes.io/origin"
-_GENERATORS = {"ConfigMapGenerator": "configMapGenerator", "SecretGenerator": "secretGenerator"}
 _NESTED_ERROR = re.compile(
     r"accumulating resources: accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': "
     r"(?:recursed accumulation of path|couldn't make target for path) '(?P<folder>[^']*)': "
@@ -63,7 +61,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         def build() -> RenderedPart:
             command = [program, "build", str(root / folder)]
             output = tool.run(command, bench, env={}, timeout=options.timeout, file=kustomization.file)
-            return _parse_output(output, _Origins(root, kustomization), keep_origins=keep_origins)
+            return _parse_output(output, Origins(root, kustomization), keep_origins=keep_origins)
 
         stand_ins = stand_ins_in(root)
         try:
@@ -79,7 +77,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
             return part
 
 
-def _parse_output(output: bytes, origins: _Origins, *, keep_origins: bool) -> RenderedPart:
+def _parse_output(output: bytes, origins: Origins, *, keep_origins: bool) -> RenderedPart:
     manifests: list[Manifest] = []
     hooks: list[Hook] = []
     errors: list[RenderError] = []
@@ -99,76 +97,12 @@ def _parse_output(output: bytes, origins: _Origins, *, keep_origins: bool) -> Re
     return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
 
 
-class _Origins:
-    """Maps kustomize's origin annotations to files and lines of the repository."""
-
-    def __init__(self, root: Path, kustomization: Kustomization) -> None:
-        self.kustomization = kustomization
-        self._root = root
-        self._objects: dict[str, list[tuple[JsonObject, int]]] = {}
-
-    def source(self, body: Any) -> Source:
-        """The source of an object in kustomize's output; the kustomization file if it is unknown."""
-        origin = self._origin(body)
-        for key in ("path", "configuredIn"):
-            if isinstance(origin.get(key), str):
-                file = normpath(join(self.kustomization.folder, origin[key]))
-                if (self._root / file).is_file():
-                    find = self._object_line if key == "path" else self._generator_line
-                    return Source(file, find(file, body, origin), origin="kustomize")
-        return Source(self.kustomization.file, 1, origin="kustomize")
-
-    def _origin(self, body: Any) -> JsonObject:
-        metadata = body.get("metadata") if isinstance(body, dict) else None
-        text = (metadata.get("annotations") or {}).get(_ORIGIN) if isinstance(metadata, dict) else None
-        documents = read_documents(text.encode(), self.kustomization.file) if isinstance(text, str) else []
-        return documents[0].value if documents and isinstance(documents[0].value, dict) else {}
-
-    def _object_line(self, file: str, body: JsonObject, _origin: JsonObject) -> int:
-        """The line of the object of the same kind with the most similar name: kustomize may have changed the name."""
-        group, kind, name = group_of(str(body.get("apiVersion"))), body.get("kind"), str(body["metadata"].get("name"))
-        candidates = []
-        for value, line in self._objects_in(file):
-            if value.get("kind") == kind and group_of(str(value.get("apiVersion"))) == group:
-                metadata = value.get("metadata")
-                own = str(metadata.get("name") if isinstance(metadata, dict) else "")
-                candidates.append((own == name, own in name, len(own), -line))
-        return -max(candidates)[3] if candidates else 1
-
-    def _generator_line(self, file: str, body: JsonObject, origin: JsonObject) -> int:
-        """The line of the generator whose name is part of the object's, which adds a prefix, a suffix and a hash."""
-        configured_by = origin.get("configuredBy")
-        key = _GENERATORS.get(str(configured_by.get("kind")) if isinstance(configured_by, dict) else "")
-        data = (self._root / file).read_bytes()
-        name = str(body["metadata"].get("name"))
-        for document in read_documents(data, file):
-            generators = document.value.get(key) if isinstance(document.value, dict) else None
-            for index, each in enumerate(generators if isinstance(generators, list) else []):
-                if isinstance(each, dict) and each.get("name") and str(each["name"]) in name:
-                    return lines_of(data, file, document.start, [(key or "", index)])[0]
-        return 1
-
-    def _objects_in(self, file: str) -> list[tuple[JsonObject, int]]:
-        if file not in self._objects:
-            data = (self._root / file).read_bytes()
-            located: list[tuple[JsonObject, int]] = []
-            try:
-                for document in read_documents(data, file):
-                    objects = [(at, value) for at, value in flatten_lists(document.value) if isinstance(value, dict)]
-                    lines = lines_of(data, file, document.start, [at for at, _ in objects])
-                    located += [(value, line) for (_, value), line in zip(objects, lines, strict=True)]
-            except RenderError:
-                located = []  # kustomize reads YAML that kubectl refuses: the source is the file, without a line
-            self._objects[file] = located
-        return self._objects[file]
-
-
 def _without_origin(value: Any) -> Any:
     metadata = value.get("metadata") if isinstance(value, dict) else None
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(annotations, dict) or _ORIGIN not in annotations:
+    if not isinstance(metadata, dict) or not isinstance(annotations, dict) or ORIGIN not in annotations:
         return value
-    remaining = {key: text for key, text in annotations.items() if key != _ORIGIN}
+    remaining = {key: text for key, text in annotations.items() if key != ORIGIN}
     rest = {key: each for key, each in metadata.items() if key != "annotations"}
     return {**value, "metadata": {**rest, "annotations": remaining} if remaining else rest}
 

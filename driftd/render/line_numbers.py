@@ -39,27 +39,23 @@ def lines_of(
     """
     # Two JSON values may start on one line: the one that declares most of the paths is meant.
     candidates = [
-        _lines_in(raw, file, paths, limits) for raw in split_documents(data, file, limits) if raw.line == document
+        lines_in(raw, file, paths, limits) for raw in split_documents(data, file, limits) if raw.line == document
     ]
     if not candidates:
         raise RenderError("no document starts here: the file is not the one that was read", file=file, line=document)
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
-def _lines_in(raw: RawDocument, file: str, paths: Sequence[DocumentPath], limits: ReadLimits) -> tuple[int, list[int]]:
-    """How many steps of the paths this document declares, and the paths' lines."""
+def lines_in(raw: RawDocument, file: str, paths: Sequence[DocumentPath], limits: ReadLimits) -> tuple[int, list[int]]:
+    """The number of steps of the paths that this document declares, and the paths' lines. Raises: RenderError."""
     positions: Positions = {}
     if raw.is_json:
         root, positions = skeleton(raw.text)
         start = 0
     else:
         root, start = read_yaml(raw, file, limits, positions)
-    steps, lines = 0, []
-    for path in paths:
-        depth, index = _last_declared(root, positions, start, path)
-        steps += depth
-        lines.append(raw.line_at(index))
-    return steps, lines
+    found = [_last_declared(root, positions, start, path) for path in paths]
+    return sum(depth for depth, _ in found), raw.lines_at([index for _, index in found])
 
 
 def _last_declared(value: Json, positions: Positions, index: int, path: DocumentPath) -> tuple[int, int]:

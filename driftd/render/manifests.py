@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftd.model.errors import RenderError
-from driftd.model.hook import Hook, hook_of
+from driftd.model.hook import Hook, hook_of, hook_when
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.model.stand_in import FILE_STAND_INS, stand_in
-from driftd.render.documents import DEFAULT_LIMITS, ReadLimits, read_documents
-from driftd.render.line_numbers import lines_of
+from driftd.render.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
+from driftd.render.line_numbers import lines_in
 from driftd.render.rendering import RenderedPart
 
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -32,30 +32,56 @@ def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) 
     if data.startswith(FILE_STAND_INS) and (what := stand_in(data)) is not None:
         return RenderedPart(errors=(RenderError(f"this is {what}, not the file that it stands for", file=file),))
     try:
-        documents = read_documents(data, file, limits)
+        parts = [_read_document(raw, file, limits) for raw in split_documents(data, file, limits)]
     except RenderError as error:
         return RenderedPart(errors=(error,))
+    return RenderedPart(
+        tuple([manifest for part in parts for manifest in part.manifests]),
+        tuple([error for part in parts for error in part.errors]),
+        tuple([hook for part in parts for hook in part.hooks]),
+    )
+
+
+def _read_document(raw: RawDocument, file: str, limits: ReadLimits) -> RenderedPart:
+    """What one document declares. It is parsed a second time where lines within it are asked for, and never more often.
+
+    Raises: RenderError: it cannot be parsed.
+    """
+    value, index = (raw.value, 0) if raw.is_json else read_yaml(raw, file, limits)
+    if value is None:
+        return RenderedPart()
+    objects = list(flatten_lists(value))
+    outcomes = [_outcome(body) for _, body in objects]
+    if objects == [((), value)] and not isinstance(outcomes[0], InvalidObject):
+        lines = [raw.line_at(index)]
+    else:
+        places = [
+            (*at, *outcome.path) if isinstance(outcome, InvalidObject) else at
+            for (at, _), outcome in zip(objects, outcomes, strict=True)
+        ]
+        _, lines = lines_in(raw, file, places, limits)
     manifests: list[Manifest] = []
     hooks: list[Hook] = []
     errors: list[RenderError] = []
-    for document in documents:
-        objects = list(flatten_lists(document.value))
-        lines = [document.line]
-        if objects != [((), document.value)]:
-            lines = lines_of(data, file, document.start, [at for at, _ in objects], limits)
-        for (at, body), line in zip(objects, lines, strict=True):
-            source = Source(file, line, document.start, at)
-            if (hook := hook_of(body, source)) is not None:
-                hooks.append(hook)
-                continue
-            try:
-                manifests.append(Manifest.of(validate_object(body), source))
-            except InvalidObject as error:
-                [error_line] = lines_of(data, file, document.start, [(*at, *error.path)], limits)
-                located = RenderError(str(error), file=file, line=error_line)
-                located.__cause__ = error
-                errors.append(located)
+    for (at, body), outcome, line in zip(objects, outcomes, lines, strict=True):
+        source = Source(file, line, raw.line, at)
+        if isinstance(outcome, InvalidObject):
+            located = RenderError(str(outcome), file=file, line=line)
+            located.__cause__ = outcome
+            errors.append(located)
+        elif (hook := hook_of(body, source)) is not None:
+            hooks.append(hook)
+        else:
+            manifests.append(Manifest.of(outcome, source))
     return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
+
+
+def _outcome(body: Json) -> JsonObject | InvalidObject:
+    """The object as it would be sent, or why it could not be; a hook as it is."""
+    try:
+        return body if hook_when(body) is not None else validate_object(body)
+    except InvalidObject as error:
+        return error
 
 
 class InvalidObject(ValueError):

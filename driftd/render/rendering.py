@@ -9,6 +9,10 @@ from enum import StrEnum
 from driftd.model.errors import RenderError
 from driftd.model.hook import Hook
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.text import plural
+
+MAX_ERRORS = 100
+"""Of one app that are told."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -59,7 +63,7 @@ class Rendering:
         return cls(
             kind,
             deduplicated(manifests),
-            (*(error for part in parts for error in part.errors), *duplicates),
+            _told([*(error for part in parts for error in part.errors), *duplicates]),
             tuple([hook for part in parts for hook in part.hooks]),
             tuple(parts),
         )
@@ -72,6 +76,15 @@ class Rendering:
             return self
         shared = [m if id(m) in earlier_ids else by_key.get(m.key, m) for m in self.manifests]
         return replace(self, manifests=tuple(shared))
+
+
+def _told(errors: Sequence[RenderError]) -> tuple[RenderError, ...]:
+    """The errors that are told, and how many there are besides: nobody reads thousands, and they are kept and sent."""
+    if len(errors) <= MAX_ERRORS:
+        return tuple(errors)
+    first, *others = errors[MAX_ERRORS:]
+    rest = f"{first.message} (and {plural(len(others), 'more error')})" if others else first.message
+    return (*errors[:MAX_ERRORS], RenderError(rest, file=first.file, line=first.line, column=first.column))
 
 
 def _without_duplicates(
