@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
@@ -25,12 +26,14 @@ from driftd.model.drift import Change, Status, Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.health import Health
-from driftd.model.path import format_path
+from driftd.model.path import FieldPath, format_path
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
 
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
+
+REPLICAS: FieldPath = ("spec", "replicas")
 
 _NOT_PERMITTED = "cannot patch resource"
 """Part of RBAC's error. Those of admission name the policy or the webhook."""
@@ -53,6 +56,19 @@ class Assessment:
     live: JsonObject | None = None
     schema: Schema | None = None
     health: Health | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else may have set fields of an object: its autoscaler's range, and admission that selects it.
+
+    Where one could not be read there is the error; `admission` is set then, too: it may be.
+    """
+
+    autoscaler: ReplicaRange | None = None
+    admission: bool = False
+    autoscaler_unread: DriftdError | None = None
+    admission_unread: DriftdError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +123,8 @@ class Assessor:
         verdict, live, resource = assessment.verdict, assessment.live, assessment.mapped.resource
         if verdict.status is not Status.DRIFTED or live is None or resource is None:
             return assessment
-        try:
-            replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
-        except DriftdError as error:
-            return replace(assessment, verdict=_without_replicas(verdict, error))
-        unread = None
-        try:
-            admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
-        except DriftdError as error:
-            admitted, unread = True, error
-        if replicas is None and not admitted:
+        around = await self.surroundings(verdict, resource, live, autoscalers, admission)
+        if around == Surroundings():
             return assessment
         dry_run = None
         if self.engine is Engine.SERVER:
@@ -126,12 +134,34 @@ class Assessor:
                 dry_run = None  # refused: the verdict is the client's
         verdict_with = partial(
             self.comparison.verdict, assessment.mapped.manifest, live, assessment.schema,
-            status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=replicas,
+            status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=around.autoscaler,
         )  # fmt: skip
-        verdict = verdict_with(admission=admitted)
-        if unread is not None:
-            verdict = _without_admissions(verdict_with(admission=False), verdict, unread)
+        verdict = verdict_with(admission=around.admission)
+        if around.admission_unread is not None:
+            verdict = _without_admissions(verdict_with(admission=False), verdict, around.admission_unread)
+        if around.autoscaler_unread is not None:
+            verdict = _without_replicas(verdict, around.autoscaler_unread)
         return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
+
+    async def surroundings(
+        self,
+        verdict: Verdict,
+        resource: ApiResource,
+        live: JsonObject,
+        autoscalers: AutoscalerReader,
+        admission: Admission,
+    ) -> Surroundings:
+        """What else may have set the fields of a verdict. Only what may change it is read."""
+        replicas, replicas_unread, admitted, admission_unread = None, None, False, None
+        try:
+            replicas = await autoscalers.range_of(verdict.ref) if _replicas_differ(verdict) else None
+        except DriftdError as error:
+            replicas_unread = error
+        try:
+            admitted = self._is_of_requests(verdict) and await admission.may_change(resource, live)
+        except DriftdError as error:
+            admitted, admission_unread = True, error
+        return Surroundings(replicas, admitted, replicas_unread, admission_unread)
 
     def _is_of_requests(self, verdict: Verdict) -> bool:
         """Whether a difference may have come with a request that deployed the object: no tool of hands made it.
@@ -221,7 +251,7 @@ def _without_managed_fields(assessment: Assessment) -> Assessment:
 
 
 def _replicas_differ(verdict: Verdict) -> bool:
-    return any(drift.path == ("spec", "replicas") for drift in verdict.fields)
+    return any(drift.path == REPLICAS for drift in verdict.fields)
 
 
 def is_refusal(error: DriftdError) -> bool:
@@ -232,7 +262,9 @@ def is_refusal(error: DriftdError) -> bool:
 
 def _without_replicas(verdict: Verdict, error: DriftdError) -> Verdict:
     """The verdict where it is not known whether an autoscaler sets the replicas."""
-    fields = tuple([field for field in verdict.fields if field.path != ("spec", "replicas")])
+    if not _replicas_differ(verdict):
+        return verdict
+    fields = tuple([field for field in verdict.fields if field.path != REPLICAS])
     rest = replace(verdict, fields=fields, status=Status.DRIFTED if fields else Status.IN_SYNC)
     return rest.with_unjudged(f"whether an autoscaler sets spec.replicas could not be read: {error}")
 

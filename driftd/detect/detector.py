@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from driftd.desired.state import Desired
-from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers, is_refusal
+from driftd.detect.assessor import REPLICAS, Assessment, Assessor, SchemaAnswers, is_refusal
 from driftd.detect.deletion import with_deleted_namespaces
 from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
+from driftd.live.admission import Admission
 from driftd.live.api_reader import Reader
+from driftd.live.autoscalers import AutoscalerReader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
 from driftd.model.app import App
 from driftd.model.drift import Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, KubeError
+from driftd.model.path import FieldPath
 from driftd.model.report import Report, Verdicts
 from driftd.model.resource import JsonObject
 
@@ -69,9 +73,28 @@ class Detector:
                 if not is_refusal(error):
                     raise
         schema = await self.view.schema(item.resource)
-        return self.comparison.explain(
-            item.manifest, live, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run
+        sides = (item.manifest, live, schema)
+        has_status = item.resource.has_status
+        verdict = self.comparison.verdict(*sides, status_is_server_owned=has_status, dry_run=dry_run)
+        around = await self._assessor.surroundings(
+            verdict, item.resource, live, AutoscalerReader(self.view), Admission(self.view)
         )
+        explain = partial(
+            self.comparison.explain, *sides,
+            status_is_server_owned=has_status, dry_run=dry_run, autoscaler=around.autoscaler,
+        )  # fmt: skip
+        explanations = explain(admission=around.admission and around.admission_unread is None)
+        reasons: dict[FieldPath, str] = {}
+        if around.admission_unread is not None:
+            certain = {each.path for each in explain(admission=True) if each.differs}
+            reason = f"whether admission set it could not be read: {around.admission_unread}"
+            reasons = {each.path: reason for each in explanations if each.differs and each.path not in certain}
+        if around.autoscaler_unread is not None:
+            reasons[REPLICAS] = f"whether an autoscaler sets it could not be read: {around.autoscaler_unread}"
+        return [
+            replace(each, verdict="unknown", rule=reasons[each.path]) if each.path in reasons else each
+            for each in explanations
+        ]
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
         return Report(

@@ -38,6 +38,11 @@ class Explanation:
     verdict: str
     rule: str
 
+    @property
+    def differs(self) -> bool:
+        """Whether the field counts as drift."""
+        return self.verdict in set(Change)
+
 
 def explain_fields(
     desired: dict[str, Any],

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
+from driftd.detect.detector import Detector
+from driftd.diff.compare import Comparison
+from driftd.diff.explain import Explanation
+from driftd.diff.redact import Redactor
+from driftd.kube.openapi import SchemaSource
+from driftd.live.cluster import ClusterView
+from driftd.live.mapping import map_manifests
 from driftd.model.drift import Status
 from driftd.model.path import format_path
 from driftd.model.plan import Mode
-from tests.support.world import World, deployment, statuses
+from driftd.render.manifests import read_manifests
+from tests.support.world import World, config_map, deployment, statuses
 from tests.support.worlds import OpenWorld
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -53,6 +61,15 @@ def _webhook(**selected: str) -> dict[str, Any]:
 async def _status(world: World, name: str) -> Status:
     world.restart()
     return statuses((await world.run()).report)[name]
+
+
+async def _explained(world: World) -> dict[str, Explanation]:
+    """Every field of the ConfigMap, by its path."""
+    view = ClusterView(world.cluster, SchemaSource(world.cluster, world.folder / "openapi"))
+    manifests = read_manifests(config_map(a="1").encode(), "config.yaml").manifests
+    [item] = await map_manifests(manifests, world.app, view)
+    detector = Detector(world.app, view, Comparison(Redactor(b"k" * 32)))
+    return {format_path(each.path): each for each in await detector.explain(item)}
 
 
 async def test_what_came_with_the_deployers_request_is_drift_unless_admission_may_have_added_it(
@@ -105,6 +122,10 @@ async def test_what_admission_may_have_set_is_unknown_and_not_healed_while_admis
         [verdict] = [verdict for verdict in report.verdicts if verdict.ref.kind == "ConfigMap"]
         assert [format_path(field.path) for field in verdict.fields] == ["data.a"]
         assert "whether admission set metadata.labels.injected could not be read" in (verdict.error or "")
+        explained = await _explained(world)
+        assert explained["data.a"].verdict == "changed"
+        assert explained["metadata.labels.injected"].verdict == "unknown"
+        assert "could not be read" in explained["metadata.labels.injected"].rule
         world.restart(mode=Mode.HEAL)
         report = (await world.run()).report
         [verdict] = [verdict for verdict in report.verdicts if verdict.ref.kind == "ConfigMap"]
