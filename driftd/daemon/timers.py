@@ -1,19 +1,20 @@
 """The timers: fetches of sources and full passes over apps at intervals.
 
-APScheduler counts by the wall clock. Whenever somebody has set that, the jobs are moved by as much, and their intervals
-go on.
+APScheduler counts by the wall clock, and its own interval trigger goes through all the runs that were missed: thirty
+million where somebody set the clock by a year. Here each trigger knows when it is due by a clock that nobody can set.
+Whenever the wall clock was set, the jobs are moved accordingly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from driftd.process.clock import boottime
 from driftd.process.supervisor import Supervisor
@@ -36,18 +37,11 @@ class Timers:
     Somebody who sets the clock neither stops them nor makes them run all at once.
     """
 
-    def __init__(
-        self,
-        fetch: Fetch,
-        request_pass: RequestPass,
-        supervisor: Supervisor,
-        wall_clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, fetch: Fetch, request_pass: RequestPass, supervisor: Supervisor) -> None:
         self._fetch = fetch
         self._request_pass = request_pass
         self._supervisor = supervisor
-        self._wall_clock = wall_clock
-        self._wall_ahead = self._measure()
+        self._wall_ahead = _wall_ahead()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
@@ -56,17 +50,18 @@ class Timers:
     def every_source(self, name: str, interval: timedelta) -> None:
         """Fetches a source at once and then at its interval; after a failure, when the fetch asks for a retry."""
         self._scheduler.add_job(
-            self._run_fetch, _jittered(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
+            self._run_fetch, _Every(interval), args=[name], id=f"source/{name}", next_run_time=datetime.now(UTC)
         )
 
     def every_app(self, name: str, interval: timedelta) -> None:
         """Requests a pass over an app at its interval."""
-        self._scheduler.add_job(self._run_request, _jittered(interval), args=[name], id=f"app/{name}")
+        self._scheduler.add_job(self._run_request, _Every(interval), args=[name], id=f"app/{name}")
 
     def fetch_now(self) -> None:
         """Fetches every source as soon as possible, in addition to its interval."""
         for job in self._scheduler.get_jobs():
             if job.id.startswith("source/"):
+                job.trigger.due = boottime()
                 job.modify(next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
@@ -80,23 +75,18 @@ class Timers:
             self._scheduler.shutdown(wait=False)
 
     def follow_clock(self) -> None:
-        """Moves all jobs by as much as the wall clock was set since the last call."""
-        ahead = self._measure()
-        shift = ahead - self._wall_ahead
-        if abs(shift) < _CLOCK_TOLERANCE_SECONDS:
+        """Moves all jobs to where they are due by the wall clock, if that was set since the last call."""
+        ahead = _wall_ahead()
+        if abs(ahead - self._wall_ahead) < _CLOCK_TOLERANCE_SECONDS:
             return
         self._wall_ahead = ahead
         for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=job.next_run_time + timedelta(seconds=shift))
+            job.modify(next_run_time=datetime.fromtimestamp(job.trigger.due + ahead, UTC))
 
     async def _follow_clock(self) -> None:
         while True:
             await asyncio.sleep(_CLOCK_POLL_SECONDS)
             self.follow_clock()
-
-    def _measure(self) -> float:
-        """How far the wall clock is ahead of one that nobody can set, in seconds."""
-        return self._wall_clock() - boottime()
 
     async def _run_fetch(self, name: str) -> None:
         try:
@@ -108,7 +98,7 @@ class Timers:
         if retry_after is not None:
             self._scheduler.add_job(
                 self._run_fetch,
-                DateTrigger(datetime.now(UTC) + timedelta(seconds=retry_after)),
+                _Once(retry_after),
                 args=[name],
                 id=f"retry/{name}",
                 replace_existing=True,
@@ -118,6 +108,31 @@ class Timers:
         self._request_pass(name)
 
 
-def _jittered(interval: timedelta) -> IntervalTrigger:
-    seconds = interval.total_seconds()
-    return IntervalTrigger(seconds=seconds, jitter=seconds * _JITTER)
+def _wall_ahead() -> float:
+    """How far the wall clock is ahead of one that nobody can set, in seconds."""
+    return time.time() - boottime()
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Fires at an interval from the last run, spread by the jitter. `due` is its next time in seconds of `boottime`."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._seconds = interval.total_seconds()
+        self.due = boottime()
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:  # noqa: ARG002
+        """One interval from now, whatever was missed."""
+        delay = self._seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
+        self.due = boottime() + delay
+        return now + timedelta(seconds=delay)
+
+
+class _Once(BaseTrigger):  # type: ignore[misc]  # as above
+    """Fires once, after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.due = boottime() + seconds
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        return None if previous_fire_time is not None else now + timedelta(seconds=self._seconds)

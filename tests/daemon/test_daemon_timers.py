@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
+import time_machine
 
 from driftd.daemon.timers import Timers
-from driftd.process.clock import boottime
 from driftd.process.supervisor import Supervisor
 
 
@@ -101,16 +102,35 @@ async def test_an_app_has_a_pass_at_its_interval() -> None:
 @pytest.mark.parametrize("set_by", [timedelta(hours=-5), timedelta(hours=5)])
 async def test_a_clock_that_is_set_neither_delays_nor_hastens_a_run(set_by: timedelta) -> None:
     """What is due in an hour stays due in an hour."""
-    wall = [1_000_000.0 + boottime()]
-    timers = Timers(Fetches(), lambda _: None, Supervisor(), lambda: wall[0])
-    timers.every_app("web", timedelta(hours=1))
-    timers.start()
-    (before,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
-    wall[0] += 0.5
-    timers.follow_clock()
-    assert [job.next_run_time for job in timers._scheduler.get_jobs()] == [before]
-    wall[0] += set_by.total_seconds()
-    timers.follow_clock()
-    (after,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
-    assert abs(after - before - set_by) < timedelta(seconds=2)
-    await timers.stop()
+    with time_machine.travel(time.time(), tick=True) as clock:
+        timers = Timers(Fetches(), lambda _: None, Supervisor())
+        timers.every_app("web", timedelta(hours=1))
+        timers.start()
+        (before,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
+        clock.shift(0.5)
+        timers.follow_clock()
+        assert [job.next_run_time for job in timers._scheduler.get_jobs()] == [before]
+        clock.shift(set_by)
+        timers.follow_clock()
+        (after,) = [job.next_run_time for job in timers._scheduler.get_jobs()]
+        assert abs(after - before - set_by) < timedelta(seconds=2)
+        await timers.stop()
+
+
+@pytest.mark.parametrize("set_by", [timedelta(days=-400), timedelta(days=400), timedelta(days=20_000)])
+async def test_after_a_jump_of_the_clock_runs_go_on_at_their_interval(set_by: timedelta) -> None:
+    """Also where it comes between two looks at the clock: no run is repeated for each one that seems to be missed."""
+    with time_machine.travel(0.0 if set_by > timedelta(0) else time.time(), tick=True) as clock:
+        fetches = Fetches()
+        timers = Timers(fetches, fetches.passes.append, Supervisor())
+        timers.every_source("shop", timedelta(seconds=0.05))
+        timers.start()
+        await fetches.reach(1)
+        clock.shift(set_by)
+        before = len(fetches.times)
+        timers._scheduler.wakeup()
+        await asyncio.sleep(0.1)
+        timers.follow_clock()
+        await fetches.reach(before + 3)
+        assert len(fetches.times) < before + 10
+        await timers.stop()
