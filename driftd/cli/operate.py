@@ -9,10 +9,12 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from driftd.cli.output.at_work import print_at_work
 from driftd.cli.output.incident import incident_json, print_incident
 from driftd.cli.output.lines import console_for
 from driftd.cli.output.outbox import print_outbox
@@ -31,6 +33,7 @@ from driftd.config.duration import parse_duration
 from driftd.config.loading import load
 from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components, components
+from driftd.daemon.neighbours import read_neighbours
 from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
@@ -82,6 +85,7 @@ async def run_status(file: Path, name: str | None, output: str) -> int:
 
             def table(console: Console, now: datetime) -> None:
                 print_status(console, statuses, now=now)
+                print_at_work(console, statuses, now=now)
                 print_trouble(console, trouble, now=now)
                 print_outbox(console, backlog, now=now)
 
@@ -181,6 +185,8 @@ async def _operate(
                 raise
         if result.warning is not None:
             print(result.warning, file=sys.stderr)
+        for conflict in result.conflicts:
+            print(conflict, file=sys.stderr)
         if ending is not None and result.hold is None:
             print(f"no longer held at {ending.revision[:8]}")
         await _tell_outside(made, name, told)
@@ -232,11 +238,16 @@ async def _carry_out(made: Components, command: Command, shown: Progress) -> Non
     try:
         await reconciler.source.resume()
         if await made.store.start_command(command.id, made.leases.holder):  # else the last holder has done it
-            await carry_out(made.store, reconciler, command)
+            await carry_out(made.store, reconciler, command, partial(_know_neighbours, made, command.app))
     finally:
         await supervisor.stop()
         await reconciler.close()
         await made.leases.release()
+
+
+async def _know_neighbours(made: Components, name: str) -> None:
+    for problem in await read_neighbours(made, name):
+        print(problem, file=sys.stderr)
 
 
 def _show(result: CommandResult, report: Report, mode: Mode) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -190,8 +190,8 @@ class Daemon:
     def reports(self) -> Sequence[Report]:
         return self._running.reports() if self._running is not None else ()
 
-    def apps_of_others(self) -> Sequence[str]:
-        return self._running.apps_of_others() if self._running is not None else ()
+    def apps_of_others(self) -> Mapping[str, str]:
+        return self._running.apps_of_others() if self._running is not None else {}
 
 
 def _content(file: Path) -> bytes | None:

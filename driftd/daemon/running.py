@@ -22,6 +22,7 @@ from driftd.model.report import Report
 from driftd.process.garbage_collector import freeze_heap
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.controller import Controller
+from driftd.reconcile.other_apps import OtherApps
 from driftd.reconcile.result import PassResult
 from driftd.store.records import Backlog
 from driftd.web.metrics import Metrics
@@ -90,10 +91,15 @@ class Running:
         cluster = self.config.cluster_of(self.components.app_config(app)).name
         return Report(app, cluster, None, (), self.components.now(), error=self.unreachable[app])
 
-    def apps_of_others(self) -> list[str]:
-        """The apps over which another process makes the passes."""
+    def apps_of_others(self) -> dict[str, str]:
+        """The apps over which another process makes the passes, with that one."""
         held = self.controller.leases.other_holder
-        return [app for app in self.controller.reconcilers if held(app) is not None]
+        return {app: holder for app in self.controller.reconcilers if (holder := held(app)) is not None}
+
+    def observe_leases(self, metrics: Metrics) -> None:
+        """Keeps in the metrics over which apps this process makes the passes."""
+        for app, reconciler in self.controller.reconcilers.items():
+            metrics.observe_lease(app, reconciler.app.cluster, held=self.controller.leases.holds(app))
 
     def forget_apps_of_others(self, metrics: Metrics) -> None:
         """Forgets the reports of apps whose lease another process has acquired: they would go stale here."""
@@ -159,6 +165,9 @@ async def running(
             timers.every_app(app.name, app.interval)
         for source in config.sources:
             timers.every_source(source.name, source.interval)
+        others = OtherApps(made.store, made.leases, made.declared, [app.name for app in config.apps])
+        await others.look()
+        supervisor.start("other apps", others.follow)
         supervisor.start("housekeeping", lambda: _housekeeping(at_work, metrics))
         supervisor.start("late apps", lambda: _set_up_late(at_work))
         controller.start(supervisor)
@@ -168,7 +177,7 @@ async def running(
         finally:
             await timers.stop()
             await controller.stop(_GRACE_SECONDS)
-            await supervisor.stop("housekeeping", "late apps")
+            await supervisor.stop("housekeeping", "late apps", "other apps")
             for watches in at_work.watches.values():
                 await watches.close()
 
@@ -271,6 +280,7 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
     settled = False
     while True:
         at_work.forget_apps_of_others(metrics)
+        at_work.observe_leases(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
         for report in at_work.reports():
             if report.app in at_work.unreachable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 from driftd.model.command import Command
@@ -48,13 +48,21 @@ class CommandQueue:
         return None
 
 
-async def carry_out(store: Store, reconciler: Reconciler, command: Command) -> PassResult:
+async def _nothing_to_prepare() -> None:
+    """Of a daemon, everything is at hand."""
+
+
+async def carry_out(
+    store: Store, reconciler: Reconciler, command: Command, prepare: Callable[[], Awaitable[None]] = _nothing_to_prepare
+) -> PassResult:
     """Carries out a command that was started, and records what came of it, whatever that is.
 
-    Fetches the source first; where that fails, the revision before is used. Raises: DriftdError: it cannot be done.
+    Fetches the source first; where that fails, the revision before is used. `prepare` is called between the fetch and
+    the pass. Raises: DriftdError: it cannot be done.
     """
     try:
         await reconciler.source.fetch()
+        await prepare()
         result = await reconciler.run(command)
         while result.rollback_due:
             result = await reconciler.run()
@@ -64,6 +72,6 @@ async def carry_out(store: Store, reconciler: Reconciler, command: Command) -> P
     source = reconciler.source
     warning = f"{source.error}; going on with {source.revision.short}" if source.error and source.revision else None
     report = result.report
-    done = CommandResult(report.in_sync, report.undecided, result.action, result.hold, warning)
+    done = CommandResult(report.in_sync, report.undecided, result.action, result.hold, warning, result.conflicts)
     await store.finish_command(command.id, result=done.document)
     return result

@@ -7,7 +7,7 @@ anybody else may take it; who waits takes it when it has not been renewed for as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -54,6 +54,13 @@ class Leases:
         """The process that held the lease of an app when this one last tried to acquire it."""
         other = self._others.get(app)
         return other[0].holder if other is not None else None
+
+    def is_renewed_elsewhere(self, lease: Lease) -> bool:
+        """Whether another process goes on renewing a lease, as far as it was seen here."""
+        if lease.holder == self.holder or has_ended(lease.holder):
+            return False
+        self._observe(lease.app, lease)
+        return self._ended(lease.app, boottime()) is None
 
     async def acquire(self, app: str) -> bool:
         """Tries to acquire the lease of an app: one that nobody has, or whose holder has not renewed it in time.
@@ -114,6 +121,22 @@ class Leases:
         self._valid_until[app] = asked + DURATION.total_seconds() - _MARGIN_SECONDS
 
 
+class _Standby:
+    """Logs for which apps this process stands by, each time that this changes."""
+
+    def __init__(self) -> None:
+        self._holders: Mapping[str, str] = {}
+
+    def follow(self, holders: Mapping[str, str]) -> None:
+        """`holders` are the processes at work on apps that this one waits for."""
+        before, self._holders = self._holders, holders
+        for holder in sorted({holders[app] for app in holders if before.get(app) != holders[app]}):
+            waited_for = [app for app in holders if holders[app] == holder]
+            log.info("another driftd holds the leases: standing by", holder=holder, apps=waited_for)
+        if taken := [app for app in before if app not in holders]:
+            log.info("no other driftd holds the leases any more", apps=taken)
+
+
 def _ignored(_app: str, _error: str) -> None:
     """A command notices by itself that it may not go on."""
 
@@ -131,6 +154,7 @@ async def keep_leases(
     """
     loop = asyncio.get_running_loop()
     next_renewal = loop.time() + _RENEW_SECONDS
+    standby = _Standby()
     while True:
         try:
             if loop.time() >= next_renewal:
@@ -140,6 +164,7 @@ async def keep_leases(
             for app in [app for app in apps() if not leases.holds(app)]:
                 if await leases.acquire(app):
                     on_acquired(app)
+            standby.follow({app: holder for app in apps() if (holder := leases.other_holder(app)) is not None})
         except StoreError as error:
             log.error("leases not renewed", error=str(error))  # noqa: TRY400  # the text says it all
             for app in apps():

@@ -26,7 +26,7 @@ from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.policy.borders import Borders
-from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared
+from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
 from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
@@ -159,6 +159,7 @@ class Reconciler:
             self._full_pass_due = True
             return self._result(target, after, action, outcome, _AT_ONCE)
         concluded = await self._concluded(after)
+        conflicts = describe_shared(self.app.name, scan.mapping, shared)
         record = PassRecord(
             report=after.report,
             health=outcome.health,
@@ -168,7 +169,7 @@ class Reconciler:
             unverified=concluded.unverified,
             hold=target.hold,
             rollback_refused=outcome.rollback_refused,
-            conflicts=describe_shared(self.app.name, scan.mapping, shared),
+            conflicts=tuple([text for ref, text in conflicts.items() if tells(self.app.name, shared[ref])]),
             declared=after.declared,
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
@@ -176,7 +177,8 @@ class Reconciler:
         )
         notify_after = await self._recorder.record_pass(record)
         self._plans_open = bool(concluded.unverified)
-        return self._result(target, after, action, outcome, notify_after)
+        result = self._result(target, after, action, outcome, notify_after)
+        return replace(result, conflicts=tuple(conflicts.values()))
 
     # -- the steps that this room takes itself ---------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ class PassResult:
 
     `requeue_after` is when time alone may change something. `rollback_due` says that the pass put the app on hold: the
     next pass, which is due at once, carries the rollback out. `failed` says that the pass ended with the report's error
-    before it could be recorded.
+    before it could be recorded. `conflicts` has a sentence for each object that other apps declare, too.
     """
 
     report: Report
@@ -29,3 +29,4 @@ class PassResult:
     rollback_due: bool = False
     seconds: float = 0.0
     failed: bool = False
+    conflicts: tuple[str, ...] = ()

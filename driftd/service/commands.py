@@ -21,13 +21,17 @@ EXPIRES_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What came of a command. `warning` is about the source, where it could not be fetched first."""
+    """What came of a command. `warning` is about the source, where it could not be fetched first.
+
+    `conflicts` has a sentence for each object that was not written, as other apps declare it, too.
+    """
 
     in_sync: bool
     undecided: bool
     action: Action | None = None
     hold: Hold | None = None
     warning: str | None = None
+    conflicts: tuple[str, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:

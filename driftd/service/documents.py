@@ -81,6 +81,7 @@ def _status(app: AppStatus) -> dict[str, Any]:
         "held": _hold(app.hold) if app.hold else None,
         "last_pass": timestamp(app.last_pass) if app.last_pass else None,
         "error": app.error,
+        "holder": app.lease.holder if app.lease else None,
     }
 
 

@@ -12,6 +12,7 @@ from driftd.model.health import HealthState
 from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.report import Report
+from driftd.process.identity import has_ended
 from driftd.service.views import AppDetail, AppStatus, HistoryFilter, HistoryLine, IncidentDetail, Tone
 from driftd.store.records import AppSummary, Backlog, HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
@@ -120,7 +121,11 @@ class Queries:
         revision = summary.revision if summary is not None else None
         record = await self._store.revision(app.name, revision) if revision is not None else None
         state = record.state if record is not None else None
-        status = AppStatus(app.name, app.cluster, app.mode, revision, state, hold=await self._store.hold(app.name))
+        lease = await self._store.lease(app.name)
+        if lease is not None and has_ended(lease.holder):
+            lease = None
+        hold = await self._store.hold(app.name)
+        status = AppStatus(app.name, app.cluster, app.mode, revision, state, hold=hold, lease=lease)
         if summary is None:
             return status
         health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)

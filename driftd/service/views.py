@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.command import Lease
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.incident import Incident
@@ -22,7 +23,7 @@ from driftd.store.records import Told
 class AppStatus:
     """What is known of one app. None stands for "not known yet"; `error` is why its last pass could not tell.
 
-    `health` is the worst among its objects.
+    `health` is the worst among its objects. `lease` is that of the process that makes the passes; None where none does.
     """
 
     app: str
@@ -35,6 +36,7 @@ class AppStatus:
     hold: Hold | None = None
     last_pass: datetime | None = None
     error: str | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)

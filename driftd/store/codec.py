@@ -56,11 +56,19 @@ class Placed:
     undetermined: tuple[Undetermined, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """Of a verdict, where in Git its object is declared."""
+
+    source: Source | None
+
+
 PLACED: TypeAdapter[tuple[Placed, ...]] = TypeAdapter(tuple[Placed, ...])
 PLACED_ONE: TypeAdapter[Placed] = TypeAdapter(Placed)
 REVISION: TypeAdapter[Revision] = TypeAdapter(Revision)
 HOLD: TypeAdapter[Hold] = TypeAdapter(Hold)
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+SOURCED: TypeAdapter[Sourced] = TypeAdapter(Sourced)
 FRAME: TypeAdapter[ReportFrame] = TypeAdapter(ReportFrame)
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.command import Lease
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import HealthState
 from driftd.model.incident import Notification
@@ -176,6 +177,21 @@ class StoredVerdict:
     def cursor(self) -> str:
         """The verdicts behind this one are the next page."""
         return f"{self.position}@{self.app}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHeader:
+    """The last report of an app without its verdicts. `revision` is a full commit hash.
+
+    `stamp` changes with the verdicts. `lease` is the app's, also when nobody renews it any more.
+    """
+
+    app: str
+    cluster: str
+    revision: str | None
+    error: str | None
+    stamp: str
+    lease: Lease | None
 
 
 @dataclass(frozen=True, slots=True)

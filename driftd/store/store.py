@@ -13,12 +13,13 @@ from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
-from driftd.model.resource import JsonObject, Manifest, ResourceRef
+from driftd.model.resource import JsonObject, Manifest, ResourceRef, Source
 from driftd.model.revision import Revision, RevisionState
 from driftd.model.run import Run
 from driftd.store import (
     actions,
     commands,
+    declared,
     incidents,
     leases,
     manifest_sets,
@@ -41,6 +42,7 @@ from driftd.store.records import (
     HistoryEntry,
     OpenPlan,
     Pruned,
+    ReportHeader,
     RevisionRecord,
     StoredVerdict,
     Told,
@@ -235,6 +237,14 @@ class Store:
     async def app_summaries(self, apps: Collection[str] | None = None) -> Mapping[str, AppSummary]:
         """The last reports of these apps, or of all, in numbers; apps without a report are left out."""
         return await self._database.read(lambda c: verdicts.summaries(c, apps))
+
+    async def report_headers(self) -> list[ReportHeader]:
+        """The last report of every app, without its verdicts, and the app's lease."""
+        return await self._database.read(declared.headers)
+
+    async def declared_by(self, app: str) -> Mapping[ResourceRef, Source]:
+        """The objects that an app declares by its last report, and where in Git."""
+        return await self._database.read(lambda c: declared.sources(c, app))
 
     # Operations: the writes to the cluster
 

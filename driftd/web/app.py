@@ -44,7 +44,12 @@ def _probes(port: WebPort) -> list[Route]:
 
     async def readyz(_: Request) -> Response:
         reasons = list(port.not_ready())
-        document = {"ready": not reasons, "reasons": reasons, "warnings": list(port.warnings())}
+        document = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "warnings": list(port.warnings()),
+            "standby": dict(port.apps_of_others()),
+        }
         return JsonResponse(document, 503 if reasons else 200, headers=HEADERS)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
@@ -65,7 +70,7 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
         queries, others = port.queries(), port.apps_of_others()
         if queries is not None and others:
             try:
-                reports += await queries.last_reports(others)
+                reports += await queries.last_reports(list(others))
             except StoreError as error:
                 return JsonResponse({"error": str(error)}, 503, headers=HEADERS)
         # In a thread: serialising thousands of objects would delay /healthz.

@@ -48,6 +48,12 @@ class Metrics:
         self._held = Gauge(
             "driftd_app_held", "1 while the app is kept at an earlier revision.", ("app", "cluster"), registry=registry
         )
+        self._leader = Gauge(
+            "driftd_app_leader",
+            "1 while this process holds the app's lease and makes the passes, 0 while it stands by.",
+            ("app", "cluster"),
+            registry=registry,
+        )
         self._objects = Gauge(
             "driftd_objects",
             "Objects of the app, by verdict of its last pass.",
@@ -156,6 +162,10 @@ class Metrics:
         """Records whether the app is held at an earlier revision."""
         self._held.labels(app, cluster).set(held)
 
+    def observe_lease(self, app: str, cluster: str, *, held: bool) -> None:
+        """Records whether this process makes the passes over the app."""
+        self._leader.labels(app, cluster).set(held)
+
     def observe_fetch(self, source: str, *, ok: bool, seconds: float, time: datetime) -> None:
         """Records a fetch of a source that ended at `time`."""
         self._fetches.labels(source, _result(ok)).inc()
@@ -215,7 +225,7 @@ class Metrics:
         """Removes the series of all other apps (name to cluster), sources and channels."""
         kept_sources, kept_channels = frozenset(sources), frozenset(channels)
         per_app_and_cluster: tuple[MetricWrapperBase, ...] = (
-            self._in_sync, self._unknown, self._held, self._objects, self._last_pass,
+            self._in_sync, self._unknown, self._held, self._leader, self._objects, self._last_pass,
         )  # fmt: skip
         for metric in per_app_and_cluster:
             _remove_series(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from driftd.model.audit import AuditEvent
@@ -30,8 +30,8 @@ class WebPort(Protocol):
     def reports(self) -> Sequence[Report]:
         """The latest report of each app over which this process makes the passes; of a failed pass, with its error."""
 
-    def apps_of_others(self) -> Sequence[str]:
-        """The apps over which another process makes the passes: the store has their reports."""
+    def apps_of_others(self) -> Mapping[str, str]:
+        """The apps over which another process makes the passes, with that one: the store has their reports."""
 
     def queries(self) -> Queries | None:
         """What answers queries on the store; None while none is open."""

@@ -68,6 +68,31 @@ def test_a_sync_says_what_lies_outside_of_the_apps_borders(world: World) -> None
     assert "what differs is not for driftd to write" in second.out
 
 
+def test_a_sync_alone_does_not_write_what_another_app_declares_too(world: World) -> None:
+    """Without a daemon it reads the other apps itself; once they have had a pass, the store has what they declare."""
+    world.commit(web=config_map(), shared=config_map("shared"))
+    world.repository.write({"shop/shared.yaml": config_map("shared", "two"), "shop/own.yaml": config_map("own")})
+    world.repository.write({"broken/a.yaml": "a: ["}).commit("Declare it twice")
+    web, shop = ({"name": name, "path": path, "mode": "approve"} for name, path in (("web", "app"), ("shop", "shop")))
+    config = world.configure(web, shop, {"name": "broken", "path": "broken"})
+    told = (
+        "ConfigMap/web/shared is declared by several apps, and written for none of them: "
+        "shop (shop/shared.yaml:1), web (app/shared.yaml:1)"
+    )
+    for name, own in (("web", "web"), ("shop", "own"), ("web", None)):
+        result = world.driftd("sync", name, *config)
+        assert result.code == 1, result
+        assert result.err.count(told) == 1
+        assert "whether app broken declares the same objects is not known: broken/a.yaml" in result.err
+        assert "shared" not in (line for line in result.out.splitlines() if line.startswith("created"))
+        if own is not None:
+            assert f"created    ConfigMap/web/{own}" in result.out
+    with pytest.raises(KubeError):
+        world.get("ConfigMap", "shared")
+    alone = world.driftd("sync", "web", *world.configure(web))
+    assert "created    ConfigMap/web/shared" in alone.out, "the other app is configured no more"
+
+
 def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None:
     """It prints the written objects; a second one has nothing to apply."""
     world.commit(web=config_map(), other=config_map("other"))

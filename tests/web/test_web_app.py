@@ -55,7 +55,7 @@ class Daemon:
     dead: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
     last: list[Report] = field(default_factory=list)
     token: Secret | None = None
     written: list[tuple[str | None, AuditEvent]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Daemon:
     def warnings(self) -> list[str]:
         return self.mistakes
 
-    def apps_of_others(self) -> list[str]:
+    def apps_of_others(self) -> dict[str, str]:
         return self.others
 
     def reports(self) -> list[Report]:
@@ -134,7 +134,7 @@ async def test_readiness_says_what_is_missing(daemon, get):
     daemon.reasons = ["source shop was not fetched yet", "the store is not open"]
     status, kind, text = await get("/readyz")
     assert (status, kind) == (503, "application/json")
-    assert json.loads(text) == {"ready": False, "reasons": daemon.reasons, "warnings": []}
+    assert json.loads(text) == {"ready": False, "reasons": daemon.reasons, "warnings": [], "standby": {}}
     daemon.reasons, daemon.mistakes = [], ["the new configuration was refused"]
     status, _, text = await get("/readyz")
     assert (status, json.loads(text)["warnings"]) == (200, daemon.mistakes)
@@ -292,7 +292,7 @@ async def test_the_reports_of_apps_that_another_process_has_come_from_the_store(
     daemon.last = [report("web", Status.IN_SYNC)]
     store = await Store.open(f"sqlite:///{tmp_path / 'history.db'}")
     await store.record_report(report("api", Status.DRIFTED))
-    daemon.store, daemon.others = store, ["api", "new"]
+    daemon.store, daemon.others = store, {"api": "node-2/17", "new": "node-2/17"}
     _, _, text = await get("/api/v1/apps")
     assert {app["app"]: app["in_sync"] for app in json.loads(text)["apps"]} == {"web": True, "api": False}
     await store.close()
