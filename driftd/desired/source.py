@@ -60,14 +60,17 @@ class SourceState:
         self.failures = 0
         return before is None or before.sha != self.revision.sha
 
-    async def desired(self, app: App, capabilities: CapabilitiesSource | None = None) -> Desired:
-        """What an app declares at the latest revision. `capabilities` as in `DesiredStateProvider.desired`.
+    async def desired(
+        self, app: App, capabilities: CapabilitiesSource | None = None, revision: Revision | None = None
+    ) -> Desired:
+        """What an app declares at a revision, by default the latest. `capabilities` as for the provider.
 
         Raises: GitError, RenderError: there is no revision yet, or it cannot be rendered; KubeError.
         """
-        if self.revision is None:
+        revision = revision or self.revision
+        if revision is None:
             raise GitError(self.error or f"source {self.name} has not been fetched yet")
-        return await self._provider.desired(self._source, app, self.revision, capabilities)
+        return await self._provider.desired(self._source, app, revision, capabilities)
 
     @property
     def retry_after(self) -> timedelta | None:

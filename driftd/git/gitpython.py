@@ -5,6 +5,7 @@ Imported when Git is first run: importing GitPython is slow, and not every proce
 
 from __future__ import annotations
 
+import configparser
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,5 +57,5 @@ def open_repo(folder: Path) -> CleanRepo:
     """Raises: OSError, ValueError: the folder is no Git repository."""
     try:
         return CleanRepo(folder, expand_vars=False)
-    except (InvalidGitRepositoryError, NoSuchPathError) as error:
+    except (InvalidGitRepositoryError, NoSuchPathError, configparser.Error) as error:
         raise ValueError(str(error)) from error

@@ -192,6 +192,12 @@ class Mirror:
         return state if state is not None and state.url == self.source.address.url else None
 
     def _fetch(self, deadline: Deadline) -> Revision:
+        try:
+            return self._fetch_locked(deadline)
+        except OSError as error:  # a full disk, mostly
+            raise GitError(f"{self._folder.root}: the mirror's folder cannot be written: {error.strerror}") from error
+
+    def _fetch_locked(self, deadline: Deadline) -> Revision:
         with self._folder.locked(deadline):
             self._folder.remove_leftovers()
             access = remote_access(self.source, self._folder.global_config)

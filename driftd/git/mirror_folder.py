@@ -105,7 +105,7 @@ class MirrorFolder:
                 shutil.rmtree(folder, ignore_errors=True)
         for pattern in _TEMPORARY_FILES:
             for file in self.repository.glob(pattern):
-                file.unlink(missing_ok=True)
+                _remove(file)
 
     def load_state(self) -> MirrorState | None:
         """The state of the last fetch; None where there was none, or its file cannot be read."""
@@ -135,9 +135,17 @@ class MirrorFolder:
     def install(self, repository: Path) -> None:
         """Replaces the repository by a newly built one."""
         old = self.root / f"outgoing-{os.getpid()}-{time.monotonic_ns()}"
-        self._state.unlink(missing_ok=True)
+        _remove(self._state)
         if self.repository.exists():
             self.repository.rename(old)
         repository.rename(self.repository)
-        self._suspect.unlink(missing_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(self._suspect)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Removes whatever is there: damage has made folders of files, and the reverse."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -128,6 +128,10 @@ class StoreError(DriftdError):
     """The history could not be read or written."""
 
 
+class ManifestsNotKept(StoreError):
+    """The manifests of a revision are not in the store (any more), or are damaged there."""
+
+
 class Superseded(StoreError):
     """A write is based on outdated state: another process has written in between."""
 

@@ -21,10 +21,11 @@ from driftd.incidents.recorder import Recorder
 from driftd.live.cluster import ClusterView
 from driftd.model.app import App
 from driftd.model.command import Command
-from driftd.model.errors import DriftdError, GitError, KubeError, RenderError, Superseded
+from driftd.model.errors import DriftdError, GitError, KubeError, ManifestsNotKept, RenderError, Superseded
 from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
+from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
 from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
 from driftd.reconcile.provenance import told_apart
@@ -40,6 +41,9 @@ from driftd.store.store import Store
 
 _REDISCOVER_AFTER = timedelta(seconds=30)
 """How long until a cluster that could not say what it serves is asked again: no watch says when it can."""
+
+_MAX_ATTEMPTS = 12
+"""At one pass: damaged manifests of every revision that was applied are set aside one by one."""
 
 _AT_ONCE = timedelta(0)
 
@@ -87,7 +91,7 @@ class Reconciler:
         self._declared = shared.declared
         self._cluster = view.name
         self._in_background = background is not None
-        self._targets = TargetSelector(app, store, now)
+        self._targets = TargetSelector(app, store, now, self._render)
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
         runs = Runs(app.name, store, now)
@@ -112,11 +116,7 @@ class Reconciler:
             raise DriftdError(f"app {self.app.name} is in mode observe, in which driftd never writes to the cluster")
         changed = self._changed(command)
         try:
-            try:
-                result = await self._pass(command, changed)
-            except Superseded:  # by a command, mostly; what has been assessed need not be assessed again
-                self._targets.invalidate()
-                result = await self._pass(command, frozenset())
+            result = await self._pass_again(command, changed)
         except BaseException:
             self._full_pass_due = True  # some of what was to be scanned may not have been
             raise
@@ -180,6 +180,19 @@ class Reconciler:
         result = self._result(target, after, action, outcome, notify_after)
         return replace(result, conflicts=tuple(conflicts.values()))
 
+    async def _pass_again(self, command: Command | None, changed: AbstractSet[ResourceRef] | None) -> PassResult:
+        """A pass, which begins anew where something that it rests on turns out to be out of date, or damaged."""
+        for _ in range(_MAX_ATTEMPTS - 1):
+            try:
+                return await self._pass(command, changed)
+            except Superseded:  # by a command, mostly; what has been assessed need not be assessed again
+                self._targets.invalidate()
+                changed = frozenset()
+            except ManifestsNotKept:  # what Git declares is stored anew, and the rest does without
+                self._targets.record_again()
+                changed = None
+        return await self._pass(command, changed)
+
     # -- the steps that this room takes itself ---------------------------------------------------------------------
 
     def _changed(self, command: Command | None) -> AbstractSet[ResourceRef] | None:
@@ -201,6 +214,10 @@ class Reconciler:
                 if self._desired.capabilities != await self._view.capabilities():
                     self._desired = await self.source.desired(self.app, self._view.capabilities)
         return self._desired
+
+    async def _render(self, revision: Revision) -> Desired:
+        """What an earlier revision declares, as it is in Git. Raises: DriftdError."""
+        return await self.source.desired(self.app, self._view.capabilities, revision)
 
     def _only_reports(self, command: Command | None) -> bool:
         return command is None and self.app.mode is Mode.OBSERVE

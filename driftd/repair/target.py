@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import structlog
 
 from driftd.desired.state import Desired
 from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
-from driftd.model.errors import DriftdError
+from driftd.model.errors import DriftdError, ManifestsNotKept
 from driftd.model.plan import SYSTEM_ACTOR, Hold
 from driftd.model.resource import Manifest
-from driftd.model.revision import RevisionState
+from driftd.model.revision import Revision, RevisionState
 from driftd.store.records import AppState, RevisionRecord
 from driftd.store.store import Store
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,11 @@ class TargetSelector:
     writes (`Store.record_report`), and to `invalidate` it where another version is in force (docs/adr/0015).
     """
 
-    def __init__(self, app: App, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, app: App, store: Store, now: Callable[[], datetime], render: Callable[[Revision], Awaitable[Desired]]
+    ) -> None:
         self._app = app
+        self._render = render
         self._store = store
         self._now = now
         self._recorded: tuple[str, str] | None = None
@@ -76,6 +83,11 @@ class TargetSelector:
         """Makes the next target read the app's state again."""
         self._states.clear()
         self._version = None
+
+    def record_again(self) -> None:
+        """Makes the next target record its revision again: the store may have lost its manifests."""
+        self._recorded = None
+        self.invalidate()
 
     async def select(self, desired: Desired, command: Command | None, *, use_cached: bool = False) -> Target:
         """The target of a pass; a rollback that a person asked for sets its hold first.
@@ -183,9 +195,29 @@ class TargetSelector:
         if record is None:
             raise DriftdError(f"app {hold.app} is held at {hold.revision}, which the history does not have any more")
         if self._held_manifests is None or self._held_manifests[0] != record.digest:
-            self._held_manifests = (record.digest, await self._store.manifests(record.digest))
+            self._held_manifests = (record.digest, await self._manifests(record))
         held = Desired(record.revision, self._held_manifests[1], errors)
         return Target(held, record, hold, state.applied, from_cache)
+
+    async def _manifests(self, record: RevisionRecord) -> tuple[Manifest, ...]:
+        """The manifests of an earlier revision: as they were stored, else as Git has them.
+
+        Raises: DriftdError: they are lost, and cannot be rendered as they were.
+        """
+        try:
+            return await self._store.manifests(record.digest)
+        except ManifestsNotKept as error:
+            short = record.revision.short
+            try:
+                rendered = await self._render(record.revision)
+            except DriftdError as cause:
+                raise DriftdError(f"{error}, and {short} cannot be rendered again: {cause}") from cause
+            if rendered.errors or rendered.digest != record.digest:
+                raise DriftdError(f"{error}, and {short} is not rendered as it was any more") from error
+        log.info("manifests rendered again", app=record.app, revision=record.revision.sha)
+        manifests = tuple(rendered.manifests)
+        await self._store.restore_manifests(record.digest, manifests)
+        return manifests
 
     async def _state_of(self, desired: Desired) -> AppState:
         """The app's state at a revision, which is recorded first, unless its manifests do not parse."""

@@ -44,6 +44,14 @@ _WRITES = "driftd_writes"
 _CONFLICTS = frozenset({"40001", "40P01", "23505"})
 
 
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_DAMAGED = (
+    "the file is damaged, or no SQLite database: stop driftd, and put a backup in its place (with no -wal and -shm "
+    "beside it); or move it away to begin anew, without its history, holds and good revisions"
+)
+
+
 class _DatabaseRefused(StoreError):
     """The database itself failed, and not what was asked of it."""
 
@@ -150,7 +158,8 @@ class Database:
             return call()
         except SQLAlchemyError as e:
             raise _DatabaseRefused(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
-        except (ValueError, zlib.error) as e:  # a document that is no JSON, or that a migration cannot unpack
+        # A document that is no JSON, one that a migration cannot unpack, or a column that SQLite has in another type.
+        except (ValueError, TypeError, zlib.error) as e:
             raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from None
 
 
@@ -234,7 +243,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _is_busy(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    return isinstance(error, sqlite3.OperationalError) and _primary_code(error) == sqlite3.SQLITE_BUSY
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's result code without its details; 0 where the error is of its Python module."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _is_conflict(error: BaseException) -> bool:
@@ -253,6 +267,8 @@ def _explain(error: SQLAlchemyError) -> str:
     """The first line of the database's message: further ones may quote the row."""
     if not isinstance(error, DBAPIError):
         return type(error).__name__
+    if isinstance(error.orig, sqlite3.Error) and _primary_code(error.orig) in _DAMAGE:
+        return _DAMAGED
     if _is_busy(error.orig or error):
         return f"another process has kept the database locked for {_BUSY_TIMEOUT:.0f} s: try again"
     lines = str(error.orig).strip().splitlines()

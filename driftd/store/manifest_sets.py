@@ -5,13 +5,15 @@ A commit that changes one file of thousands adds that file's objects, and a list
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select
 
-from driftd.model.errors import StoreError
+from driftd.model.errors import ManifestsNotKept
 from driftd.model.packing import DictionaryBuilder
 from driftd.model.resource import Manifest, PackedObject
 from driftd.store import codec
@@ -46,8 +48,40 @@ def keep(connection: Connection, digest: str, declared: Sequence[Manifest]) -> N
 
 
 def read(connection: Connection, digest: str) -> tuple[Manifest, ...]:
-    """The manifests of a set, packed, in the order in which they were declared. Raises: StoreError: it is not kept."""
-    return _manifests(connection, codec.PLACED.validate_json(_document(connection, digest)))
+    """The manifests of a set, packed, in the order in which they were declared.
+
+    Raises: ManifestsNotKept; DamagedSet: some of it cannot be read, or is not what was stored.
+    """
+    try:
+        placed = codec.PLACED.validate_json(_document(connection, digest))
+    except ValueError as error:
+        raise DamagedSet(digest) from error
+    return _manifests(connection, digest, placed)
+
+
+class DamagedSet(ManifestsNotKept):
+    """A set that cannot be read, for want of the named objects or, where there are none, of its list."""
+
+    def __init__(self, digest: str, objects: Collection[str] = ()) -> None:
+        super().__init__(f"the stored manifests of {digest[:12]} were damaged, and have been set aside")
+        self.objects = objects
+
+
+def set_aside(connection: Connection, digest: str) -> bool:
+    """Delete a set if it is damaged, with the objects that are: what Git declares can be stored anew.
+
+    Returns: False: it is not, or not any more.
+    """
+    try:
+        read(connection, digest)
+    except DamagedSet as damaged:
+        connection.execute(delete(manifest_sets).where(manifest_sets.c.digest == digest))
+        for batch in _batches(list(damaged.objects)):
+            connection.execute(delete(manifests).where(manifests.c.digest.in_(batch)))
+        return True
+    except ManifestsNotKept:
+        return False
+    return False
 
 
 def _document(connection: Connection, digest: str) -> bytes:
@@ -55,16 +89,22 @@ def _document(connection: Connection, digest: str) -> bytes:
         select(manifest_sets.c.document).where(manifest_sets.c.digest == digest)
     ).scalar_one_or_none()
     if document is None:
-        raise StoreError(f"the manifests of {digest[:12]} are not kept: only current and good revisions keep theirs")
+        raise ManifestsNotKept(
+            f"the manifests of {digest[:12]} are not kept: only current and good revisions keep theirs"
+        )
     return bytes(document)
 
 
-def _manifests(connection: Connection, placed: Sequence[codec.Placed]) -> tuple[Manifest, ...]:
+def _manifests(connection: Connection, digest: str, placed: Sequence[codec.Placed]) -> tuple[Manifest, ...]:
     packed: dict[str, bytes] = {}
     for batch in _batches(list({entry.digest for entry in placed})):
         rows = connection.execute(select(manifests).where(manifests.c.digest.in_(batch)))
         packed |= {row.digest: row.packed for row in rows}
-    return tuple([_manifest(entry, packed[entry.digest]) for entry in placed])
+    found = [_manifest(entry, packed.get(entry.digest)) for entry in placed]
+    damaged = {entry.digest for entry, manifest in zip(placed, found, strict=True) if manifest is None}
+    if damaged:
+        raise DamagedSet(digest, damaged)
+    return tuple([manifest for manifest in found if manifest is not None])
 
 
 def difference(
@@ -72,20 +112,27 @@ def difference(
 ) -> tuple[tuple[Manifest, ...], set[bytes]]:
     """The manifests of a set whose digests are not among `others`, and which of these are not in the set.
 
-    Raises: StoreError: it is not kept.
+    Raises: ManifestsNotKept; DamagedSet: what differs cannot be read.
     """
-    listed = orjson.loads(_document(connection, digest))
-    digests = [bytes.fromhex(entry["digest"]) for entry in listed]
-    placed = [
-        codec.PLACED_ONE.validate_python(entry)
-        for entry, name in zip(listed, digests, strict=True)
-        if name not in others
-    ]
-    return _manifests(connection, placed), {*others}.difference(digests)
+    document = _document(connection, digest)
+    try:
+        listed = orjson.loads(document)
+        digests = [bytes.fromhex(entry["digest"]) for entry in listed]
+        placed = [
+            codec.PLACED_ONE.validate_python(entry)
+            for entry, name in zip(listed, digests, strict=True)
+            if name not in others
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedSet(digest) from error
+    return _manifests(connection, digest, placed), {*others}.difference(digests)
 
 
 def keep_only(connection: Connection, digests: Collection[str]) -> int:
-    """Delete the other sets, and the objects without a set. Returns: the number of deleted sets."""
+    """Delete the other sets, and the objects without a set. Returns: the number of deleted sets.
+
+    One whose list cannot be read keeps no object: it is set aside once it is needed.
+    """
     stored = connection.execute(select(manifest_sets.c.digest)).scalars().all()
     unused = [digest for digest in stored if digest not in digests]
     for batch in _batches(unused):
@@ -93,7 +140,8 @@ def keep_only(connection: Connection, digests: Collection[str]) -> int:
     if unused:
         declared: set[str] = set()
         for document in connection.execute(select(manifest_sets.c.document)).scalars():
-            declared |= {entry.digest for entry in codec.PLACED.validate_json(document)}
+            with suppress(ValueError):
+                declared |= {entry.digest for entry in codec.PLACED.validate_json(document)}
         objects = connection.execute(select(manifests.c.digest)).scalars().all()
         for batch in _batches([name for name in objects if name not in declared]):
             connection.execute(delete(manifests).where(manifests.c.digest.in_(batch)))
@@ -106,9 +154,17 @@ def _packed(manifest: Manifest) -> PackedObject:
     return content
 
 
-def _manifest(placed: codec.Placed, data: bytes) -> Manifest:
-    packed = PackedObject(bytes(data), bytes.fromhex(placed.digest))
-    return replace(Manifest.of(packed.body, placed.source), content=packed, undetermined=placed.undetermined)
+def _manifest(placed: codec.Placed, data: bytes | None) -> Manifest | None:
+    """A manifest of a set; None where its object is not there, or not what its digest says."""
+    if data is None:
+        return None
+    try:
+        packed = PackedObject(bytes(data), bytes.fromhex(placed.digest))
+        read = replace(Manifest.of(packed.body, placed.source), undetermined=placed.undetermined)
+        is_whole = read.digest == packed.digest
+    except (ValueError, LookupError, TypeError, AttributeError, zlib.error):  # whatever damage may make of it
+        return None
+    return replace(read, content=packed) if is_whole else None
 
 
 def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -156,6 +156,27 @@ def record_applied(connection: Connection, app: str, sha: str, time: datetime) -
     )
 
 
+def set_manifests_aside(connection: Connection, digest: str, now: datetime) -> None:
+    """Delete the manifests of a digest if they are damaged, with an entry in the history of each of their apps."""
+    if not manifest_sets.set_aside(connection, digest):
+        return
+    bump_version(connection)
+    latest_first = select(revisions).where(revisions.c.digest == digest).order_by(revisions.c.turn.desc())
+    told = set[str]()
+    for row in connection.execute(latest_first).all():
+        if row.app in told:
+            continue
+        told.add(row.app)
+        timeline.write(
+            connection,
+            row.app,
+            HistoryKind.REVISION,
+            time=now,
+            summary=f"{row.sha[:8]}: its stored manifests were damaged, and have been set aside",
+            details={"revision": row.sha, "state": row.state, "reason": row.reason, "digest": digest},
+        )
+
+
 def _next_applied_turn(connection: Connection, app: str) -> int:
     last = connection.execute(select(func.max(revisions.c.applied_turn)).where(revisions.c.app == app)).scalar()
     return (last or 0) + 1

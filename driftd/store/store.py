@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select
+import structlog
+from sqlalchemy import Connection, delete, insert, select
 
 from driftd.model.command import Command, CommandRecord, Lease
 from driftd.model.incident import Incident, IncidentType
@@ -51,7 +53,12 @@ from driftd.store.records import (
 from driftd.store.retention import Retention
 from driftd.store.schema import keys
 
+T = TypeVar("T")
+
 _REDACTION_KEY = "redaction"
+_KEY_BYTES = 32
+
+log = structlog.get_logger(__name__)
 
 
 def _now() -> datetime:
@@ -99,13 +106,15 @@ class Store:
         """The 32 bytes with which Secret values are hashed for display: generated once, then always the same."""
 
         def known(connection: Connection) -> bytes | None:
-            row = connection.execute(select(keys.c.value).where(keys.c.name == _REDACTION_KEY)).scalar_one_or_none()
-            return bytes(row) if row is not None else None
+            value = connection.execute(select(keys.c.value).where(keys.c.name == _REDACTION_KEY)).scalar_one_or_none()
+            key = bytes(value) if isinstance(value, bytes | memoryview) else b""
+            return key if len(key) == _KEY_BYTES else None  # a damaged one would be easy to guess
 
         def get_or_make(connection: Connection) -> bytes:
             if (key := known(connection)) is not None:
                 return key
-            made = secrets.token_bytes(32)
+            made = secrets.token_bytes(_KEY_BYTES)
+            connection.execute(delete(keys).where(keys.c.name == _REDACTION_KEY))
             connection.execute(insert(keys).values(name=_REDACTION_KEY, value=made))
             return made
 
@@ -157,15 +166,35 @@ class Store:
         return await self._database.read(lambda c: revisions.app_state(c, app, sha, _MAX_APPLIED))
 
     async def manifests(self, digest: str) -> tuple[Manifest, ...]:
-        """The manifests of a revision. Raises: StoreError: they are not kept (any more)."""
-        return await self._database.read(lambda c: manifest_sets.read(c, digest))
+        """The manifests of a revision. Raises: ManifestsNotKept: they are not there (any more), or were damaged."""
+        return await self._undamaged(digest, lambda c: manifest_sets.read(c, digest))
 
     async def difference(self, digest: str, others: Collection[bytes]) -> tuple[tuple[Manifest, ...], set[bytes]]:
         """The manifests of a revision whose digests are not in `others`, and the `others` that it does not declare.
 
-        Only the difference is read and decoded. Raises: StoreError: the revision's manifests are not kept (any more).
+        Only the difference is read and decoded. Raises: ManifestsNotKept: they are not there (any more), or were
+            damaged.
         """
-        return await self._database.read(lambda c: manifest_sets.difference(c, digest, others))
+        return await self._undamaged(digest, lambda c: manifest_sets.difference(c, digest, others))
+
+    async def restore_manifests(self, digest: str, manifests: Sequence[Manifest]) -> None:
+        """Keep the manifests of a recorded revision again, as they were rendered anew."""
+
+        def restore(connection: Connection) -> None:
+            manifest_sets.keep(connection, digest, manifests)
+            revisions.bump_version(connection)
+
+        await self._database.write(restore)
+
+    async def _undamaged(self, digest: str, read: Callable[[Connection], T]) -> T:
+        """What `read` reads of a set of manifests; a damaged one is set aside, so that it can be stored anew."""
+        try:
+            return await self._database.read(read)
+        except manifest_sets.DamagedSet as damaged:
+            log.warning("stored manifests are damaged and set aside", digest=digest, error=str(damaged))
+            now = self._clock()
+            await self._database.write(lambda c: revisions.set_manifests_aside(c, digest, now))
+            raise
 
     async def runs(self, app: str) -> Mapping[ResourceRef, Run]:
         """The runs of the app's Jobs and Pods, each as it was last seen."""

@@ -73,7 +73,12 @@ def _version(connection: Connection, place: str) -> int | None:
                 "give driftd a database of its own (store.url)"
             )
         return None
-    version: int = connection.execute(select(schema_version.c.version)).scalar_one()
+    versions = connection.execute(select(schema_version.c.version)).scalars().all()
+    if len(versions) != 1 or not isinstance(versions[0], int):
+        raise StoreError(
+            f"{place}: does not say which driftd wrote it, so it is damaged: put a backup in its place, or move it away"
+        )
+    version: int = versions[0]
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{place}: was written by a newer driftd (schema {version}; this one knows {SCHEMA_VERSION}): "

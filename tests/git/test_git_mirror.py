@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import shutil
 import subprocess
@@ -94,9 +95,26 @@ def _garble_state(repository: Path) -> None:
     (repository.parent / "state.json").write_text('{"url": 7')
 
 
+def _make_state_a_folder(repository: Path) -> None:
+    (repository.parent / "state.json").unlink()
+    (repository.parent / "state.json").mkdir()
+
+
+def _garble_config(repository: Path) -> None:
+    (repository / "config").write_text("[core\n")
+
+
+def _make_a_lock_a_folder(repository: Path) -> None:
+    (repository / "packed-refs.lock").mkdir()
+
+
 @pytest.mark.parametrize(
-    "damage", [_remove_head, _remove_objects, _break_packs, _remove_packs, _garble_refs, _remove_all, _garble_state]
-)
+    "damage",
+    [
+        _remove_head, _remove_objects, _break_packs, _remove_packs, _garble_refs, _remove_all, _garble_state,
+        _make_state_a_folder, _garble_config, _make_a_lock_a_folder,
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("moved", [True, False], ids=["new-commit", "no-news"])
 async def test_a_damaged_mirror_is_built_anew(
     mirror: MirrorMaker, repo: GitRepo, tmp_path: Path, damage: object, moved: bool
@@ -247,6 +265,25 @@ async def test_a_folder_that_cannot_be_written_is_named(mirror: MirrorMaker, tmp
     (tmp_path / "file").write_text("")
     with pytest.raises(GitError, match=r"file/mirror.*Not a directory"):
         await mirror(folder="file/mirror").fetch()
+
+
+async def test_a_full_disk_is_an_error_of_the_fetch(
+    mirror: MirrorMaker, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the folder; what was fetched before stays."""
+    tracked = mirror()
+    before = await tracked.fetch()
+    repo.write({FILE: "replicas: 4\n"}).commit("Scale")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(GitError, match=r"mirror's folder cannot be written: No space left on device"):
+            await tracked.fetch()
+    assert await tracked.resolve() == before
+    assert (await tracked.fetch()).sha == repo.head
 
 
 async def test_packs_do_not_pile_up_and_nothing_is_lost(mirror: MirrorMaker, repo: GitRepo, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,41 @@ async def test_a_path_that_cannot_be_written_is_named(tmp_path: Path, make: str)
     with pytest.raises(StoreError) as caught:
         await Store.open(f"sqlite:///{path}")
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten", "of no version"])
+async def test_a_damaged_file_is_left_as_it_is_and_the_error_says_what_to_do(tmp_path: Path, damage: str):
+    """To begin anew by itself would release every hold."""
+    path = tmp_path / "history.db"
+    store = await Store.open(f"sqlite:///{path}")
+    await store.record_report(world.report(*[world.verdict(str(number)) for number in range(100)]))
+    await store.close()
+    if damage == "cut off":
+        os.truncate(path, path.stat().st_size // 2)
+    elif damage == "overwritten":
+        path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:])
+    else:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM schema_version")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"history.db.*damaged.*put a backup in its place"):
+        await Store.open(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+async def test_a_damaged_redaction_key_is_replaced(tmp_path: Path):
+    """An empty one would make the hashes of short secrets easy to guess."""
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    store = await Store.open(url)
+    key = await store.redaction_key()
+    for damaged in (b"", "text", b"short"):
+        with closing(sqlite3.connect(tmp_path / "history.db")) as connection, connection:
+            connection.execute("UPDATE keys SET value = ?", [damaged])
+        made = await store.redaction_key()
+        assert len(made) == 32
+        assert made not in (key, damaged)
+        assert await store.redaction_key() == made
+    await store.close()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ import store_world as world
 
 from driftd.model.command import Command, CommandKind, CommandState
 from driftd.model.drift import Status
+from driftd.model.errors import ManifestsNotKept
 from driftd.model.incident import IncidentEvent, IncidentType
+from driftd.model.packing import EMPTY_DICTIONARY
 from driftd.model.plan import Hold
 from driftd.store import HistoryKind, Store, VerdictFilter
 from tests.support.incidents import save_incident
@@ -170,3 +172,40 @@ async def test_a_store_that_cannot_be_written_says_so_until_it_can(on_disk: Stor
     clock[0] += 30
     await on_disk.record_report(world.report(world.verdict("a")))
     assert on_disk.write_error is None
+
+
+@pytest.mark.parametrize("damage", ["list", "object", "content", "missing"])
+async def test_damaged_manifests_are_set_aside_and_can_be_stored_anew(on_disk: Store, tmp_path, damage: str):
+    """Nothing of them is believed; each app that declared them has it in its history, once."""
+    digest, manifests = world.declared(1)
+    for app in ("web", "shop"):
+        await on_disk.record_revision(app, world.revision(1), digest, manifests)
+    if damage == "list":
+        corrupt(tmp_path, "UPDATE manifest_sets SET document = ?", b"\x00")
+    elif damage == "object":
+        corrupt(tmp_path, "UPDATE manifests SET packed = ?", b"\x00")
+    elif damage == "content":
+        corrupt(tmp_path, "UPDATE manifests SET packed = ?", EMPTY_DICTIONARY.pack(b'{"kind": "Secret"}'))
+    else:
+        corrupt(tmp_path, "DELETE FROM manifests")
+    with pytest.raises(ManifestsNotKept, match="damaged"):
+        await on_disk.manifests(digest)
+    with pytest.raises(ManifestsNotKept, match="not kept"):
+        await on_disk.manifests(digest)
+    for app in ("web", "shop"):
+        assert [entry.summary for entry in await on_disk.history(app) if "damaged" in entry.summary] == [
+            "00000000: its stored manifests were damaged, and have been set aside"
+        ]
+    await on_disk.restore_manifests(digest, manifests)
+    assert [one.body for one in await on_disk.manifests(digest)] == [one.body for one in manifests]
+
+
+async def test_a_damaged_list_of_manifests_does_not_keep_the_store_from_being_pruned(on_disk: Store, tmp_path, shape):
+    """Only the damaged one loses its objects."""
+    for number in (1, 2):
+        await on_disk.record_revision("web", world.revision(number), *world.declared(number))
+    corrupt(tmp_path, "UPDATE manifest_sets SET document = ? WHERE digest = ?", shape, world.declared(1)[0])
+    await on_disk.record_revision("gone", world.revision(3), *world.declared(3))
+    corrupt(tmp_path, "DELETE FROM revisions WHERE app = 'gone'")
+    assert (await on_disk.prune()).manifest_sets >= 1
+    assert len(await on_disk.manifests(world.declared(2)[0])) == 1
