@@ -204,7 +204,7 @@ def test_through_all_troubles_every_edit_is_told_once_and_put_right_and_nothing_
             folder=folder, mode="heal", settle="1s", deadline="120s", interval="5s",
         )  # fmt: skip
         environment = {
-            "PYTHONPATH": str(Path(movable_clock.__path__[0])),
+            "PYTHONPATH": os.pathsep.join([*movable_clock.__path__, os.environ.get("PYTHONPATH", "")]),
             "DRIFTD_TEST_CLOCK": str(_clock_file(folder)),
         }
         with Driftd(folder, config, **environment) as driftd:
