@@ -58,6 +58,12 @@ class CommandFailed(GitError):
         super().__init__(f"git {command}: {summarize(stderr)}")
 
 
+def other_object_format(error: CommandFailed) -> str | None:
+    """The object format (`sha256`) of a remote whose objects do not fit into the repository; None for other errors."""
+    mismatch = re.search(r"mismatched algorithms: client \w+; server (sha\w+)", error.stderr)
+    return mismatch[1] if mismatch else None
+
+
 def redact(text: str, secrets: Iterable[str]) -> str:
     """The text without these secrets and without credentials in URLs."""
     for secret in sorted(secrets, key=len, reverse=True):

@@ -17,7 +17,7 @@ from driftd.git.cat_file import read_blobs
 from driftd.git.commits import history, read_revision, resolve_commit, shallow_boundary
 from driftd.git.deadline import Deadline, TimedOut, run_in_thread
 from driftd.git.environment import RemoteAccess, remote_access
-from driftd.git.errors import CommandFailed, advice, summarize
+from driftd.git.errors import CommandFailed, advice, other_object_format, summarize
 from driftd.git.fetch import RefFetcher, ref_key
 from driftd.git.mirror_folder import MirrorFolder, MirrorState, ResolvedRef
 from driftd.git.path_history import PathChange, path_changes
@@ -230,7 +230,7 @@ class Mirror:
         try:
             resolved = fetcher.fetch(before)
         except CommandFailed as error:
-            if fetcher.is_intact(failure=error):
+            if other_object_format(error) is None and fetcher.is_intact(failure=error):
                 raise
             raise _DamagedRepository(str(error)) from error
         if before != resolved:
@@ -242,17 +242,26 @@ class Mirror:
         return resolved
 
     def _rebuild(self, deadline: Deadline, access: RemoteAccess) -> ResolvedRef:
-        incoming = self._folder.new_repository_folder()
-        address = self.source.address
-        borrows = self.source.borrow and address.transport is Transport.FILE
-        create_repository(incoming, deadline, address.path if borrows else None)
-        with open_repository(incoming, deadline) as git:
-            resolved = RefFetcher(self.source, git, git.with_access(access)).fetch(None)
+        try:
+            incoming, resolved = self._build(deadline, access)
+        except CommandFailed as error:
+            if (object_format := other_object_format(error)) is None:
+                raise
+            incoming, resolved = self._build(deadline, access, object_format)
         self._folder.install(incoming)
-        self._folder.save_state(MirrorState(address.url, {ref_key(self.source.ref): resolved}))
+        self._folder.save_state(MirrorState(self.source.address.url, {ref_key(self.source.ref): resolved}))
         self._exhausted_boundary = frozenset()
         self._blame.invalidate_truncated()
         return resolved
+
+    def _build(self, deadline: Deadline, access: RemoteAccess, object_format: str = "sha1") -> tuple[Path, ResolvedRef]:
+        """A new repository with what the source's reference is now, in a temporary folder."""
+        incoming = self._folder.new_repository_folder()
+        address = self.source.address
+        borrows = self.source.borrow and address.transport is Transport.FILE
+        create_repository(incoming, deadline, address.path if borrows else None, object_format)
+        with open_repository(incoming, deadline) as git:
+            return incoming, RefFetcher(self.source, git, git.with_access(access)).fetch(None)
 
     def _unreachable(self, error: CommandFailed) -> SourceUnreachable:
         hint = advice(error.stderr)

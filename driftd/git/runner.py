@@ -151,8 +151,10 @@ def open_repository(repository: Path, deadline: Deadline) -> Iterator[GitRunner]
         repo.close()
 
 
-def create_repository(repository: Path, deadline: Deadline, alternate: Path | None = None) -> None:
-    """Creates a bare repository, without the templates of the installation.
+def create_repository(
+    repository: Path, deadline: Deadline, alternate: Path | None = None, object_format: str = "sha1"
+) -> None:
+    """Creates a bare repository of an object format (`sha1`, `sha256`), without the templates of the installation.
 
     `alternate` is a local repository whose objects it borrows. It borrows none of a shallow one, whose history would
     have to be marked as cut off, nor of a linked worktree, whose objects are elsewhere.
@@ -162,7 +164,9 @@ def create_repository(repository: Path, deadline: Deadline, alternate: Path | No
     repository.mkdir(parents=True)
     gitpython = CleanGit(repository)
     gitpython.update_environment(**environment.local_environment(repository))
-    GitRunner(gitpython, repository, deadline).run("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+    GitRunner(gitpython, repository, deadline).run(
+        "init", "--quiet", "--bare", "--template=", "--initial-branch=main", f"--object-format={object_format}"
+    )
     if alternate is not None and (objects := _alternate_objects(alternate)) is not None:
         alternates = repository / "objects" / "info" / "alternates"
         alternates.parent.mkdir(exist_ok=True)

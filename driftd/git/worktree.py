@@ -73,7 +73,8 @@ def commit_worktree(root: Path, repository: Path) -> None:
     """
     if not (root / ".git").exists():
         raise GitError(f"{root} is a bare repository: it has no working tree")
-    create_repository(repository, Deadline(_TIMEOUT), root)
+    object_format = _runner(root / ".git", root).run("rev-parse", "--show-object-format").decode().strip()
+    create_repository(repository, Deadline(_TIMEOUT), root, object_format)
     git = _runner(repository, root, index=repository / "index")
     parents = _parents(root, git)
     if parents:

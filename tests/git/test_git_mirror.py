@@ -62,6 +62,26 @@ async def test_another_url_in_the_folder_is_mirrored_anew(mirror: MirrorMaker, r
         await tracked.revision(repo.head)
 
 
+async def test_a_repository_of_sha256_objects_is_mirrored_as_any_other(
+    mirror: MirrorMaker, repo: GitRepo, tmp_path: Path
+) -> None:
+    """Also one that takes the place of a repository of the usual format."""
+    await mirror().fetch()
+    repo.folder.rename(tmp_path / "former")
+    replaced = GitRepo(repo.folder, "main", "--object-format=sha256")
+    replaced.write({FILE: "kind: Deployment\n"}).commit("Begin again")
+    tracked = mirror()
+    assert (await tracked.fetch()).sha == replaced.head
+    assert len(replaced.head) == 64
+    replaced.write({FILE: "kind: Deployment\nreplicas: 2\n"}).commit("Two")
+    assert (await tracked.fetch()).subject == "Two"
+    assert await content(tracked, replaced.head) == b"kind: Deployment\nreplicas: 2\n"
+    blamed = await tracked.blame(replaced.head, {FILE: [1, 2]})
+    first = replaced.git("rev-parse", "HEAD~1")
+    assert [line.commit for line in blamed[FILE].values()] == [first, replaced.head]
+    assert len(await tracked.log(replaced.head, [""], 5)) == 2
+
+
 def _remove_head(repository: Path) -> None:
     (repository / "HEAD").unlink()
 

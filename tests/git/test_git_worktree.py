@@ -70,3 +70,13 @@ async def test_the_first_commit_need_not_be_there(tmp_path: Path) -> None:
     commit_worktree(empty.folder, tmp_path / "made")
     mirror = Mirror(GitSource("shop", str(tmp_path / "made"), allow_file=True), tmp_path / "mirror")
     assert (await mirror.fetch()).author == "Not Committed Yet"
+
+
+async def test_the_working_tree_of_a_repository_of_sha256_objects_is_read_as_any_other(tmp_path: Path) -> None:
+    repo = GitRepo(tmp_path / "shop", "main", "--object-format=sha256")
+    repo.write({"a.yaml": "a: 1\n"}).commit("Begin")
+    repo.write({"a.yaml": "a: 2\n"})
+    commit_worktree(repo.folder, tmp_path / "made")
+    mirror = Mirror(GitSource("shop", str(tmp_path / "made"), allow_file=True), tmp_path / "mirror")
+    fetched = await mirror.fetch()
+    assert (await mirror.tree(fetched.sha)).read(["a.yaml"]) == {"a.yaml": b"a: 2\n"}
