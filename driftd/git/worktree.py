@@ -11,7 +11,7 @@ from driftd.git.errors import CommandFailed
 from driftd.git.runner import GitRunner, create_repository
 from driftd.model.errors import GitError
 
-_TIMEOUT = 60.0
+_TIMEOUT, _STATUS_TIMEOUT = 60.0, 10.0
 _AUTHOR = "Not Committed Yet"  # as in `git blame`
 _SUBJECT = "Uncommitted changes"
 _BARE = ("HEAD", "objects", "refs")
@@ -55,11 +55,11 @@ def commit_named(root: Path, revision: str) -> str:
 def uncommitted_files(root: Path, path: str) -> int:
     """The number of files under `path` that differ from the last commit, new ones included; 0 for a bare repository.
 
-    Raises: GitError: Git failed.
+    Raises: GitError: Git failed, or takes more than a few seconds: nobody should wait for a note.
     """
     if not (root / ".git").exists():
         return 0
-    listed = _runner(root / ".git", root).run(
+    listed = _runner(root / ".git", root, timeout=_STATUS_TIMEOUT).run(
         "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", path or "."
     )
     return listed.count(b"\0")
@@ -95,7 +95,7 @@ def _parents(root: Path, git: GitRunner) -> list[str]:
     return [commit] if git.succeeds("cat-file", "-e", f"{commit}^{{tree}}") else []
 
 
-def _runner(repository: Path, worktree: Path, index: Path | None = None) -> GitRunner:
+def _runner(repository: Path, worktree: Path, index: Path | None = None, timeout: float = _TIMEOUT) -> GitRunner:
     from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # slow to import
 
     gitpython = CleanGit(worktree)
@@ -109,4 +109,4 @@ def _runner(repository: Path, worktree: Path, index: Path | None = None) -> GitR
     for who in ("AUTHOR", "COMMITTER"):
         variables |= {f"GIT_{who}_NAME": _AUTHOR, f"GIT_{who}_EMAIL": "not.committed.yet"}
     gitpython.update_environment(**variables)
-    return GitRunner(gitpython, worktree, Deadline(_TIMEOUT))
+    return GitRunner(gitpython, worktree, Deadline(timeout))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftd.kube.discovery import ApiResource
@@ -164,7 +164,8 @@ def kinds_defined_by(manifests: Iterable[Manifest]) -> dict[GroupKind, bool]:
     scopes: dict[GroupKind, bool] = {}
     for manifest in manifests:
         if manifest.ref.kind == "CustomResourceDefinition" and group_of(manifest.api_version) == "apiextensions.k8s.io":
-            spec = manifest.body.get("spec") or {}
-            kind = (spec.get("names") or {}).get("kind")
-            scopes[str(spec.get("group")), str(kind)] = spec.get("scope") == "Namespaced"
+            spec = manifest.body.get("spec")
+            names = spec.get("names") if isinstance(spec, Mapping) else None
+            if isinstance(spec, Mapping) and isinstance(names, Mapping):  # else the API server refuses it
+                scopes[str(spec.get("group")), str(names.get("kind"))] = spec.get("scope") == "Namespaced"
     return scopes

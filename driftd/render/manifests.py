@@ -8,6 +8,7 @@ from typing import Any
 
 from driftd.model.errors import RenderError
 from driftd.model.hook import Hook, hook_of, hook_when
+from driftd.model.ignore_annotation import ANNOTATION, annotation_mistake
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.model.stand_in import FILE_STAND_INS, stand_in
@@ -131,6 +132,7 @@ def validate_object(body: Json) -> JsonObject:
         raise InvalidObject(f"the {body['kind']} has no metadata, and so no name", ("metadata",))
     _check_name(body["kind"], metadata)
     texts = {key: _string_map(metadata[key], key) for key in ("labels", "annotations") if metadata.get(key) is not None}
+    _check_ignored(texts.get("annotations", {}))
     if all(metadata[key] == value for key, value in texts.items()):
         return body
     return {**body, "metadata": {**metadata, **texts}}
@@ -164,6 +166,13 @@ def _check_step(text: str, key: str) -> None:
     """Source: `IsValidPathSegmentName` in apimachinery, which holds for the names of all kinds."""
     if text in (".", "..") or "/" in text or "%" in text:
         raise InvalidObject(f"metadata.{key} must not have / or % in it, nor be . or ..", ("metadata", key))
+
+
+def _check_ignored(annotations: Mapping[str, str]) -> None:
+    """What a wrong path was meant to protect would be healed: so the object is left alone."""
+    text = annotations.get(ANNOTATION)
+    if text is not None and (what := annotation_mistake(text)) is not None:
+        raise InvalidObject(f"{ANNOTATION}: {what}", ("metadata", "annotations", ANNOTATION))
 
 
 def _string_map(value: Json, key: str) -> dict[str, str]:

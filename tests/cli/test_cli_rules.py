@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.conftest import World, config_map
 
 ANNOTATED = config_map().replace("name: web\n", "name: web\n  annotations:\n    driftd.io/ignore: data.a\n")
@@ -35,6 +37,30 @@ def test_a_manifest_can_have_an_ignore_annotation(world: World) -> None:
     assert world.check().code == 0
     world.commit(web=config_map())
     assert world.check().code == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "mistake"),
+    [
+        ("/data/a", 'the path "/data/a" starts with /'),
+        ("data.a, .data.b", 'the path ".data.b" starts with .'),
+        ("data..a", 'the path "data..a" has an empty part between its dots'),
+        ("spec.x[name=web", 'the path "spec.x[name=web" has a bracket that is not closed'),
+        ("a " * 101, "it has more than 100 paths"),
+        ("a" * 1001, "it has a path of more than 1000 characters"),
+    ],
+)
+def test_an_ignore_annotation_that_can_match_nothing_is_an_error_with_its_place(
+    world: World, paths: str, mistake: str
+) -> None:
+    """What it was meant to protect would be healed: the object is left alone, and the others are compared."""
+    world.commit(web=ANNOTATED.replace("data.a", f"'{paths}'"), other=config_map("other"))
+    world.apply(config_map("other"))
+    result = world.check("--all")
+    assert result.code == 2
+    assert f"app/web.yaml:6: driftd.io/ignore: {mistake}" in result.out
+    assert "ConfigMap web/other" in result.out
+    assert "ConfigMap web/web" not in result.out
 
 
 def test_a_rule_without_a_condition_is_refused(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from driftd.model.drift import Status
 from driftd.model.plan import Mode
 from tests.support.world import statuses
@@ -39,3 +41,14 @@ async def test_an_object_whose_group_has_moved_is_looked_for_in_the_new_one(open
         assert world.requests.writes == []
         await world.request("DELETE", "/apis/networking.k8s.io/v1/namespaces/web/ingresses/web")
         assert statuses((await world.run()).report)["Ingress/web"] is Status.MISSING
+
+
+CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\nspec: "
+
+
+@pytest.mark.parametrize("spec", ["5", "{names: x}", "{names: [a], group: [b], scope: {}}", "{names: {kind: [a]}}"])
+async def test_a_crd_of_the_wrong_shape_is_its_own_trouble(open_world: OpenWorld, spec: str) -> None:
+    """The API server would refuse it: the other objects are compared as ever."""
+    async with open_world() as world:
+        await world.commit({"crd.yaml": f"{CRD}{spec}\n"})
+        assert {"CustomResourceDefinition/a.b", "ConfigMap/web"} <= set(statuses((await world.run()).report))

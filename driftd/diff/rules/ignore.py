@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 from driftd.diff.rules.cel import evaluate, validate
 from driftd.diff.rules.globs import covers, matches_any
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import DriftdError
+from driftd.model.ignore_annotation import ANNOTATION, ignored_paths
 from driftd.model.path import format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef
 
-ANNOTATION = "driftd.io/ignore"
 _KEYS = ("kind", "group", "name", "namespace", "path", "manager", "cel", "reason")
-_WHOLE_OBJECT = ("*", "true", "all")
-_MAX_PATHS, _MAX_PATH_LENGTH = 100, 1000
-"""In an annotation. What is beyond is not ignored, so that no repository can make a comparison slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +136,10 @@ def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
     text = annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
     if not isinstance(text, str):
         return ()
-    paths = _annotation_paths(text)
-    if not paths or paths == ("false",):
+    paths = ignored_paths(text)
+    if paths == ():
         return ()
-    whole = any(path in _WHOLE_OBJECT for path in paths)
-    return (IgnoreRule(paths=() if whole else paths, origin=f"annotation {ANNOTATION}"),)
+    return (IgnoreRule(paths=paths or (), origin=f"annotation {ANNOTATION}"),)
 
 
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
@@ -166,23 +161,6 @@ def _validated_cel(expression: str, origin: str) -> str:
         return validate(expression)
     except DriftdError as error:
         raise DriftdError(f"{origin}: {error}") from error
-
-
-@lru_cache(maxsize=256)
-def _annotation_paths(text: str) -> tuple[str, ...]:
-    """The paths of an annotation that count. Cached, since each difference of the object asks for them."""
-    return tuple([path for path in _split_paths(text) if len(path) <= _MAX_PATH_LENGTH][:_MAX_PATHS])
-
-
-def _split_paths(text: str) -> tuple[str, ...]:
-    """The paths of an annotation, separated by commas and white space outside of brackets."""
-    parts, depth, start = [], 0, 0
-    for index, char in enumerate(text):
-        depth += (char == "[") - (char == "]")
-        if depth <= 0 and (char.isspace() or char == ","):
-            parts.append(text[start:index])
-            start = index + 1
-    return tuple(part for part in (*parts, text[start:]) if part)
 
 
 def _string_list(value: Any, origin: str) -> tuple[str, ...]:
