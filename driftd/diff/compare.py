@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from driftd.diff.additions import Ownership
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
@@ -12,11 +13,12 @@ from driftd.diff.normalise import NormalisedManifest, declares_status, normalise
 from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, missing_but_unknown, rule_for
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
-from driftd.diff.rules.built_in import BUILT_IN_RULES, BuiltInRule, Requests, RuleContext, first_match
+from driftd.diff.rules.built_in import BUILT_IN_RULES
 from driftd.diff.rules.field_managers import Managers, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
+from driftd.diff.rules.rule import BuiltInRule, Requests, RuleContext, first_match
 from driftd.diff.typed.schema import Schema
-from driftd.diff.undeclared import Ownership, undeclared_drift
+from driftd.diff.undeclared import undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared
 from driftd.model.drift import DELETION_TIMESTAMP, Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch

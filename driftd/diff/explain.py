@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from driftd.diff.additions import Ownership
 from driftd.diff.not_comparable import STAND_IN
 from driftd.diff.ownership import owner_of
-from driftd.diff.rules.built_in import BuiltInRule
 from driftd.diff.rules.ignore import IgnoreRule
+from driftd.diff.rules.rule import BuiltInRule
 from driftd.diff.typed.defaults import is_default
 from driftd.diff.typed.schema import ListType, Schema
-from driftd.diff.undeclared import Ownership
 from driftd.diff.walk import list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import FieldPath, ListKey, SetValue

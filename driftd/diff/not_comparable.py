@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from driftd.diff.rules.built_in import BuiltInRule
+from driftd.diff.rules.rule import BuiltInRule
 from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.resource import Json, Manifest, Undetermined
