@@ -82,7 +82,7 @@ class Driftd:
                 stdout=log, stderr=log, env=self._environment(),
             )  # fmt: skip
         before = len(self.lines("started"))
-        wait_until(lambda: len(self.lines("started")) > before or self._process_ended(), "the daemon's start")
+        wait_until(lambda: len(self.lines("started")) > before or self._process_ended(), "the daemon's start", 60)
         return self
 
     def stop(self) -> float:
