@@ -157,7 +157,7 @@ async def running(
             sources=list(sources),
             channels=made.channels,
         )
-        await made.recorder.forget_others([app.name for app in config.apps], list(sources))
+        await _forget_others(made)
         for state in sources.values():
             await state.resume()
         for app in config.apps:
@@ -226,6 +226,11 @@ async def _set_up_late(at_work: Running) -> None:
         for name in list(at_work.unreachable):
             await _add_app(at_work, name)
             at_work.controller.request_full_pass(name)
+
+
+async def _forget_others(made: Components) -> None:
+    apps, sources = ([one.name for one in ones] for ones in (made.config.apps, made.config.sources))
+    await made.recorder.forget_others(apps, sources, made.leases.is_renewed_elsewhere)
 
 
 async def _observe_store(made: Components, metrics: Metrics) -> None:
@@ -298,6 +303,7 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
             next_pruning = loop.time() + _PRUNE_INTERVAL.total_seconds()
             try:
                 await at_work.components.store.prune()
+                await _forget_others(at_work.components)  # by now it is known which leases are not renewed
             except DriftdError as error:
                 log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
         await asyncio.sleep(_HOUSEKEEPING_SECONDS)

@@ -20,6 +20,7 @@ from driftd.incidents.findings import (
 from driftd.incidents.follower import DriftFollower
 from driftd.incidents.quiet import QuietPeriods
 from driftd.incidents.transitions import of_type, resolved, transition
+from driftd.model.command import Lease
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Resolution
 from driftd.store.incidents import Change, Step
 from driftd.store.store import Store
@@ -100,10 +101,12 @@ class Recorder:
         if steps(of_type(await self._store.open_incidents(about), type_)):
             await self._write(about, [(type_, steps)])
 
-    async def forget_others(self, apps: Collection[str], sources: Collection[str]) -> None:
+    async def forget_others(
+        self, apps: Collection[str], sources: Collection[str], is_renewed: Callable[[Lease], bool]
+    ) -> None:
         """Ends the incidents of apps and sources that are not configured (any more): nobody looks at them.
 
-        Those of an app whose lease another process holds are left to it. Raises: StoreError.
+        Those of an app whose lease another process goes on renewing are left to it. Raises: StoreError.
         """
         configured = {*apps, *map(source_app, sources)}
         now = self._now()
@@ -115,7 +118,7 @@ class Recorder:
             if incident.app in configured or incident.type is IncidentType.CONFIG:
                 continue
             lease = await self._store.lease(incident.app)
-            if lease is None or lease.expires < now:
+            if lease is None or not is_renewed(lease):
                 await self._write(incident.app, [(incident.type, steps)])
 
     async def _change(

@@ -95,6 +95,7 @@ class Dispatcher:
         self._clock = clock
         self._monotonic = monotonic
         self._schedule = schedule or RetrySchedule()
+        self._began = (clock(), monotonic())
         self._workers = [_ChannelWorker(channel) for channel in channels]
         self._sending: set[asyncio.Task[bool]] = set()
         self._closing = False
@@ -221,7 +222,7 @@ class Dispatcher:
             asked = timedelta(seconds=bounded(error.retry_after, MAX_RETRY_AFTER))
             delay = max(delay, asked)
         retry_at: datetime | None = now + delay
-        if error.permanent or self._schedule.is_over(now - delivery.accepted, delivery.attempts + 1):
+        if error.permanent or self._schedule.is_over(self._age(delivery), delivery.attempts + 1):
             retry_at = None
         if not error.permanent:
             worker.failures += 1
@@ -232,6 +233,16 @@ class Dispatcher:
             log.error("delivery given up", **_log_fields(delivery), error=str(error))
         else:
             log.warning("delivery failed", **_log_fields(delivery), error=str(error), retry_at=retry_at.isoformat())
+
+    def _age(self, delivery: Delivery) -> timedelta:
+        """How long ago a delivery was accepted, whether somebody has set the clock before that or since.
+
+        So it is the lesser one by the clock as it is and as it would be had nobody set it since the start.
+        """
+        began, since = self._began
+        unset = began + timedelta(seconds=self._monotonic() - since)
+        ages = [moment - delivery.accepted for moment in (self._clock(), unset)]
+        return min((age for age in ages if age >= timedelta()), default=timedelta())
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         """Record the result of a delivery, with retries without limit: unrecorded, it would be sent again."""
@@ -255,7 +266,7 @@ class Dispatcher:
     async def _give_up_orphaned_deliveries(self, channel: str) -> None:
         now = self._clock()
         for delivery in await self._store.claim_deliveries(now, limit=100, channel=channel):
-            if now - delivery.accepted >= self._schedule.give_up_after:
+            if self._age(delivery) >= self._schedule.give_up_after:
                 error = "no channel of this name is configured any more"
                 await self._store.delivery_failed(delivery, error, retry_at=None, now=now)
                 log.error("delivery given up", **_log_fields(delivery), error=error)

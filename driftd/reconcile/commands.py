@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
+from math import inf
 
 from driftd.model.command import Command
+from driftd.process.clock import boottime
 from driftd.reconcile.reconciler import Reconciler
 from driftd.reconcile.result import PassResult
 from driftd.service.commands import EXPIRES_AFTER, CommandResult
@@ -16,28 +18,43 @@ from driftd.store.store import Store
 class CommandQueue:
     """The commands that wait for a pass over their app."""
 
-    def __init__(self, store: Store, holder: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, holder: str, now: Callable[[], datetime], monotonic: Callable[[], float] = boottime
+    ) -> None:
         self._store = store
         self._holder = holder
         self._now = now
+        self._monotonic = monotonic
+        self._polled: dict[str, float] = {}
+        self._made: dict[str, float] = {}
+        """When each pending command was made at the earliest, by the monotonic clock."""
         self._pending: defaultdict[str, deque[Command]] = defaultdict(deque)
         self._taken: set[str] = set()
 
     async def poll(self, apps: Collection[str]) -> set[str]:
         """Reads new commands on some apps. Returns: those apps for which there is one. Raises: StoreError."""
+        asked = self._monotonic()
         commands = await self._store.pending_commands(apps)
         self._taken &= {command.id for command in commands}
+        made = {command.id: self._made_at(command, asked) for command in commands}
+        self._made = {id_: self._made.get(id_, moment) for id_, moment in made.items()}
+        self._polled = dict.fromkeys(apps, asked)
         found = set()
         for command in commands:
             if command.id in self._taken:
                 continue
-            if self._now() - command.created > EXPIRES_AFTER:
+            if asked - self._made[command.id] > EXPIRES_AFTER.total_seconds():
                 await self._store.cancel_command(command.id)
                 continue
             self._taken.add(command.id)
             self._pending[command.app].append(command)
             found.add(command.app)
         return found
+
+    def _made_at(self, command: Command, now: float) -> float:
+        """When a command was made: not before the last look, nor before the time that it bears itself."""
+        age = max(0.0, (self._now() - command.created).total_seconds())
+        return max(self._polled.get(command.app, -inf), now - age)
 
     async def take(self, app: str) -> Command | None:
         """The next command on an app, as one that this process carries out from now on. Raises: StoreError."""

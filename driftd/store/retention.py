@@ -1,11 +1,15 @@
-"""Deletes old rows, so that the database stays bounded."""
+"""Deletes old rows, so that the database stays bounded.
+
+A clock on the wall may be wrong for a while. So one pruning deletes at most a day's worth by age, and of rows that are
+numbered none that came after a younger one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists, func, select
 
 from driftd.model.command import CommandState
 from driftd.model.revision import RevisionState
@@ -16,6 +20,9 @@ from driftd.store.schema import commands, deliveries, history, holds, incidents,
 
 _LAST_IN_CLUSTER = 2
 """The one that is there, and the one before it: a rollback goes back to that one."""
+
+_AT_ONCE = timedelta(days=1)
+"""By how much one pruning may move the age of the oldest rows on."""
 
 _UNFINISHED = (CommandState.PENDING.value, CommandState.RUNNING.value)
 
@@ -44,7 +51,8 @@ class Retention:
 
 def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     kept = _revisions_to_keep(connection, keep.good_revisions)
-    old = revisions.c.first_seen < now - keep.history
+    oldest = now - keep.history
+    old = _is_old(connection, revisions.c.first_seen, oldest, revisions.c.id)
     gone_revisions = _delete_ids(
         connection, [i for i in connection.execute(select(revisions.c.id).where(old)).scalars() if i not in kept]
     )
@@ -55,18 +63,22 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     runs.prune(connection)
     if gone_revisions or gone_sets:
         revisions_of.bump_version(connection)
-    oldest = now - keep.history
-    gone_history = _prune_rows(connection, history, history.c.id, history.c.time < oldest, keep.history_entries)
+    gone_history = _prune_rows(connection, history, history.c.id, history.c.time, oldest, keep.history_entries)
     gone_deliveries = _prune_deliveries(connection, now - keep.deliveries)
     gone_incidents = connection.execute(
         delete(incidents).where(
-            incidents.c.resolved < now - keep.history, ~exists().where(notifications.c.incident == incidents.c.id)
+            _is_old(connection, incidents.c.resolved, oldest),
+            incidents.c.opened < oldest,  # resolved while the clock was wrong
+            ~exists().where(notifications.c.incident == incidents.c.id),
         )
     ).rowcount
     gone_operations = _prune_rows(
-        connection, operations, operations.c.number, operations.c.planned < oldest, keep.operations
+        connection, operations, operations.c.number, operations.c.planned, oldest, keep.operations
     )
-    old_commands = (commands.c.created < now - keep.history, commands.c.state.not_in(_UNFINISHED))
+    old_commands = (
+        _is_old(connection, commands.c.created, oldest, commands.c.number),
+        commands.c.state.not_in(_UNFINISHED),
+    )
     return Pruned(
         manifest_sets=gone_sets,
         revisions=gone_revisions,
@@ -117,11 +129,26 @@ def _delete_ids(connection: Connection, ids: list[int]) -> int:
     return len(ids)
 
 
+def _is_old(
+    connection: Connection, time: Column[datetime], oldest: datetime, order: Column[int] | None = None
+) -> ColumnElement[bool]:
+    """Whether a row is from before `oldest`, of those that may go at once.
+
+    `order` numbers the rows as they came: then none that came after a younger one is old, whatever its time says.
+    """
+    first = connection.execute(select(func.min(time))).scalar()
+    until = min(oldest, first + _AT_ONCE) if first is not None else oldest
+    if order is None:
+        return time < until
+    younger = connection.execute(select(func.min(order)).where(time >= until)).scalar()
+    return time < until if younger is None else (time < until) & (order < younger)
+
+
 def _prune_rows(
-    connection: Connection, table: Table, order: ColumnElement[int], too_old: ColumnElement[bool], limit: int
+    connection: Connection, table: Table, order: Column[int], time: Column[datetime], oldest: datetime, limit: int
 ) -> int:
     """Delete the rows that are too old, and of each app with more than `limit` others the first ones."""
-    deleted = connection.execute(delete(table).where(too_old)).rowcount
+    deleted = connection.execute(delete(table).where(_is_old(connection, time, oldest, order))).rowcount
     crowded = connection.execute(select(table.c.app).group_by(table.c.app).having(func.count() > limit)).scalars()
     for app in crowded.all():
         of_app = table.c.app == app
@@ -139,7 +166,7 @@ def _prune_deliveries(connection: Connection, before: datetime) -> int:
     gone = connection.execute(
         delete(deliveries).where(
             deliveries.c.state != DeliveryState.PENDING,
-            deliveries.c.finished < before,
+            _is_old(connection, deliveries.c.finished, before, deliveries.c.id),
             over,
             # a pending delivery of the same incident needs their receipt
             deliveries.c.incident.not_in(select(waiting.c.incident).where(waiting.c.state == DeliveryState.PENDING)),

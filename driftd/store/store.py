@@ -18,6 +18,7 @@ from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef, Source
 from driftd.model.revision import Revision, RevisionState
 from driftd.model.run import Run
+from driftd.process.clock import boottime
 from driftd.store import (
     actions,
     commands,
@@ -78,20 +79,29 @@ class Store:
     database alike.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime] = _now,
+        monotonic: Callable[[], float] = boottime,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._monotonic = monotonic
+        self._opened = (clock(), monotonic())
         self._written: dict[str, reports.Written] = {}
         self._read_incident = incidents.IncidentReader()
 
     @classmethod
-    async def open(cls, url: str, *, clock: Callable[[], datetime] = _now) -> Store:
+    async def open(
+        cls, url: str, *, clock: Callable[[], datetime] = _now, monotonic: Callable[[], float] = boottime
+    ) -> Store:
         """Open the database at a SQLAlchemy URL (`sqlite:////path`, `postgresql+psycopg://…`), creating it if needed.
 
-        `clock` gives the time of records that come without one.
+        `clock` gives the time of records that come without one, `monotonic` (seconds) measures spans.
         Raises: StoreError: the path cannot be written, the server does not answer, or a newer driftd wrote it.
         """
-        return cls(await Database.open(url), clock)
+        return cls(await Database.open(url), clock, monotonic)
 
     async def close(self) -> None:
         """Finish the running calls and close the database. May be called again."""
@@ -477,6 +487,8 @@ class Store:
         return await self._database.read(outbox.backlog)
 
     async def prune(self, keep: Retention | None = None) -> Pruned:
-        """Delete what `keep` does not cover."""
-        now, kept = self._clock(), keep or Retention()
+        """Delete what `keep` does not cover. Nothing is older because somebody has set the clock ahead meanwhile."""
+        opened, since = self._opened
+        now = min(self._clock(), opened + timedelta(seconds=self._monotonic() - since))
+        kept = keep or Retention()
         return await self._database.write(lambda c: retention.prune(c, kept, now))

@@ -9,6 +9,7 @@ import pytest
 from driftd.model.command import Command, CommandKind, CommandState
 from driftd.model.errors import DriftdError
 from driftd.model.plan import Mode
+from driftd.reconcile.commands import CommandQueue
 from driftd.service.commands import EXPIRES_AFTER, CommandResult, Commands
 from tests.support.world import World, deployment, until
 from tests.support.worlds import OpenWorld
@@ -75,6 +76,24 @@ async def test_what_nobody_took_up_in_time_is_not_done_any_more(open_world: Open
         async with world.engine():
             await until(lambda: is_cancelled(world, command), "its end")
         assert world.requests.writes == []
+
+
+@pytest.mark.parametrize("days", [365, -365])
+async def test_a_clock_that_is_set_expires_no_command_that_was_just_made(open_world: OpenWorld, days: int) -> None:
+    """What was not there at the last look has been made since, whatever time it bears."""
+    async with open_world(mode=Mode.APPROVE) as world:
+        queue = CommandQueue(world.store, "this", world.clock, world.clock.monotonic)
+        commands = Commands(world.store, world.clock)
+        assert await queue.poll(["web"]) == set()
+        command = await commands.submit("web", CommandKind.SYNC, "ann")
+        world.clock.set(days=days)
+        world.clock.advance(minutes=9)
+        assert await queue.poll(["web"]) == {"web"}
+        assert not await is_cancelled(world, command)
+        late = await commands.submit("web", CommandKind.SYNC, "ann")
+        world.clock.set(days=-days)
+        assert await queue.poll(["web"]) == {"web"}
+        assert not await is_cancelled(world, late)
 
 
 async def test_a_command_may_be_taken_back_until_it_is_begun(open_world: OpenWorld) -> None:

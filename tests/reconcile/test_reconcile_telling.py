@@ -12,6 +12,7 @@ from driftd.model.errors import StoreError
 from driftd.model.incident import Ended, Incident, IncidentType, Resolution
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome, Trigger
+from driftd.reconcile.leases import Leases
 from driftd.repair import object_writer
 from tests.support.world import World, command, config_map, deployment
 from tests.support.worlds import OpenWorld
@@ -332,12 +333,14 @@ async def test_incidents_of_what_is_not_configured_any_more_end_as_that(open_wor
     """Of an app and of a source; those of an app that another process works on are its own."""
     async with open_world() as world:
         await world.run()
-        await world.recorder().forget_others(["web"], ["shop"])
+        is_renewed = Leases(world.store, "this process").is_renewed_elsewhere
+        await world.recorder().forget_others(["web"], ["shop"], is_renewed)
         assert set(await world.incidents()) == {"drift"}
         await world.store.acquire_lease("web", "another process", timedelta(minutes=1))
-        await world.recorder().forget_others(["other"], [])
+        world.clock.set(days=365)
+        await world.recorder().forget_others(["other"], [], is_renewed)
         assert set(await world.incidents()) == {"drift"}
         await world.store.release_leases("another process")
-        await world.recorder().forget_others(["other"], [])
+        await world.recorder().forget_others(["other"], [], is_renewed)
         assert await world.incidents() == {}
         assert (await world.incident_events())[-1] == "drift resolved (removed)"

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import store_world as world
 
+from driftd.model.drift import Status
 from driftd.model.errors import StoreError
 from driftd.model.incident import IncidentEvent, IncidentType
 from driftd.model.revision import RevisionState
@@ -133,7 +134,11 @@ async def test_a_failed_try_is_due_again_when_it_says(store: Store):
 async def test_pruning_keeps_the_way_back_and_what_is_not_finished(url):
     """Old rows go; the current revision, the last good ones, open incidents and undelivered messages stay."""
     clock = [world.T0]
-    store = await Store.open(url, clock=lambda: clock[0])
+
+    def seconds() -> float:
+        return (clock[0] - world.T0).total_seconds()
+
+    store = await Store.open(url, clock=lambda: clock[0], monotonic=seconds)
     digests = []
     for number in range(30):
         digest, manifests = world.declared(number)
@@ -168,6 +173,38 @@ async def test_pruning_keeps_the_way_back_and_what_is_not_finished(url):
     [resolved] = await store.claim_deliveries(clock[0])
     assert resolved.receipt == "receipt"
     await store.close()
+
+
+@pytest.mark.parametrize("days", [365, -365])
+async def test_a_clock_that_is_set_by_a_year_and_back_costs_no_history(url, days: int):
+    """Neither what there was before, nor what was recorded meanwhile."""
+    minutes, ahead = 0, timedelta()
+    store = await Store.open(
+        url, clock=lambda: world.T0 + minutes * world.MINUTE + ahead, monotonic=lambda: minutes * 60.0
+    )
+    for ahead in (timedelta(), timedelta(days=days), timedelta()):
+        for _ in range(3):
+            minutes += 1
+            report = world.report(world.verdict("web", Status.IN_SYNC if minutes % 2 else Status.MISSING))
+            await store.record_report(replace(report, time=world.T0 + minutes * world.MINUTE + ahead))
+        await store.prune()
+    assert len(await store.history("web")) == 9
+    await store.close()
+
+
+async def test_a_long_absence_costs_a_days_worth_of_history_at_each_pruning(url):
+    """So a process that starts while the clock is wrong deletes little."""
+    store = await Store.open(url)
+    for day in range(10):
+        status = Status.IN_SYNC if day % 2 else Status.MISSING
+        report = replace(world.report(world.verdict("web", status)), time=world.T0 + day * timedelta(days=1))
+        await store.record_report(report)
+    await store.close()
+    for left in (9, 8, 7):
+        store = await Store.open(url, clock=lambda: world.T0 + timedelta(days=365))
+        await store.prune()
+        assert len(await store.history("web")) == left
+        await store.close()
 
 
 async def test_pruning_bounds_a_flapping_apps_history(store: Store):

@@ -285,7 +285,7 @@ async def create_world(folder: Path, files: Sequence[tuple[str, str]], **app: An
         cluster = await Cluster.connect(ClusterAccess("sandbox", sandbox.write_kubeconfig(folder / "kubeconfig")))
         stack.push_async_callback(cluster.close)
         clock = Clock()
-        store = await Store.open(f"sqlite:///{folder / 'history.db'}", clock=clock)
+        store = await Store.open(f"sqlite:///{folder / 'history.db'}", clock=clock, monotonic=clock.monotonic)
         stack.push_async_callback(store.close)
         provider = InProcessProvider(folder / "mirrors", CachingParser())
         source = SourceState(GitSource("shop", repository.url, allow_file=True), provider, timedelta(seconds=60), clock)
