@@ -48,16 +48,18 @@ class HttpPoster:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, target: str) -> None:
-        """Deliver a body. The status line decides: what follows it is not waited for.
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, target: str, max_bytes: int = 0
+    ) -> Answer:
+        """Deliver a body. The status line decides: no more than `max_bytes` of what follows it are waited for.
 
         Errors contain `target`, the channel's name, and not the URL, which may be secret.
         Raises: NotifyError: no response, or any other than 2xx.
         """
-        answer = await self.exchange(url, body, headers, target=target, max_bytes=0)
+        answer = await self.exchange(url, body, headers, target=target, max_bytes=max_bytes)
         status = answer.status
         if 200 <= status < 300:
-            return
+            return answer
         text = answer.body.decode(errors="replace").strip()
         # Slack's webhooks answer with one word ("invalid_blocks"); anything longer is left out.
         word = f" ({text})" if text.replace("_", "").isalpha() and text.isascii() and len(text) < 50 else ""

@@ -20,9 +20,15 @@ from driftd.notify.http_poster import TIMEOUT, Answer, HttpPoster
 from driftd.notify.message import compose
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and .../chat.update#errors
-_NOT_UPDATABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})
-_BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
-_MESSAGE_REFUSED = frozenset({"msg_too_long", "no_text", "invalid_arguments", "invalid_json", "json_not_object"})
+# Those of the channel, too: it may be another one than is configured now.
+_NOT_UPDATABLE = frozenset(
+    {
+        "message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found", "not_in_channel",
+        "is_archived", "is_inactive",
+    }
+)  # fmt: skip
+_BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments"})
+_MESSAGE_REFUSED = frozenset({"msg_too_long", "no_text", "invalid_json", "json_not_object"})
 _HINTS = {
     "invalid_auth": "the token is not valid: put a current one where notify.slack.token… points",
     "not_authed": "the token is not valid: put a current one where notify.slack.token… points",
@@ -170,6 +176,8 @@ def _slack_error(name: str, error: SlackApiError) -> _SlackError:
     code = str(response.data.get("error", ""))
     code = code if _CODE.fullmatch(code) else ""
     what = _HINTS.get(code) or code or f"HTTP {response.status_code}"
+    if what == "HTTP 200":
+        what += ", with an answer that is not of its API: is there a proxy between?"
     retry_after = response.headers.get("Retry-After")
     return _SlackError(
         f"{name}: Slack says {code}: {what}" if code in _HINTS else f"{name}: Slack says {what}",

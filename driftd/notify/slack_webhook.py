@@ -12,6 +12,9 @@ from driftd.notify.channel import read_secret
 from driftd.notify.http_poster import HttpPoster
 from driftd.notify.message import compose
 
+_PAGE_BYTES = 64
+"""Of an answer, to tell Slack's `ok` from a page of a proxy that has taken the message and thrown it away."""
+
 
 class SlackWebhookChannel:
     """Posts every event. The secret is the webhook's URL."""
@@ -41,4 +44,9 @@ class SlackWebhookChannel:
         await self._poster.close()
 
     async def _post(self, url: str, body: dict[str, object]) -> None:
-        await self._poster.post(url, orjson.dumps(body), {"Content-Type": "application/json"}, target=self._name)
+        headers = {"Content-Type": "application/json"}
+        answer = await self._poster.post(url, orjson.dumps(body), headers, target=self._name, max_bytes=_PAGE_BYTES)
+        if answer.body.lstrip().startswith(b"<"):
+            raise NotifyError(
+                f"{self._name}: a web page answered, and not Slack: is there a proxy with a login between?"
+            )

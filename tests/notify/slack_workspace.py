@@ -15,14 +15,15 @@ WEBHOOK = "/services/T0/B0/canary-hook"
 class Workspace:
     """chat.postMessage, chat.update and an incoming webhook on loopback.
 
-    `messages` are what people see now, `edits` counts updates; `failures` are (status, answer, headers) to give first.
+    `messages` are what people see now, `edits` counts updates; `failures` are (status, answer, headers) to give first:
+    an answer that is a text is no JSON.
     """
 
     def __init__(self) -> None:
         self.token = TOKEN
         self.messages: list[dict[str, Any]] = []
         self.edits = 0
-        self.failures: deque[tuple[int, dict[str, Any], dict[str, str]]] = deque()
+        self.failures: deque[tuple[int, dict[str, Any] | str, dict[str, str]]] = deque()
         self._runner: web.AppRunner | None = None
         self.root = ""
 
@@ -50,6 +51,8 @@ class Workspace:
     async def _api(self, request: web.Request) -> web.Response:
         if self.failures:
             status, answer, headers = self.failures.popleft()
+            if isinstance(answer, str):
+                return web.Response(status=status, text=answer, headers=headers)
             return web.json_response(answer, status=status, headers=headers)
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
@@ -73,7 +76,8 @@ class Workspace:
     async def _hook(self, request: web.Request) -> web.Response:
         if self.failures:
             status, answer, headers = self.failures.popleft()
-            return web.Response(status=status, text=answer["text"], headers=headers)
+            text = answer if isinstance(answer, str) else answer["text"]
+            return web.Response(status=status, text=text, headers=headers)
         body = json.loads(await request.read())
         refusal = refuse(body)
         if refusal:

@@ -106,6 +106,29 @@ async def test_temporary_failures_of_slack_are_retried(workspace, channel, statu
     assert len(workspace.messages) == 1
 
 
+@pytest.mark.parametrize("code", ["is_archived", "not_in_channel", "channel_not_found", "message_not_found"])
+async def test_a_message_that_cannot_be_updated_where_it_is_is_posted_where_it_belongs_now(workspace, channel, code):
+    """The channel may have been archived, and another one configured, since it was posted."""
+    receipt = await channel.send(world.notification_of(world.OPENED), None)
+    workspace.failures.append((200, {"ok": False, "error": code}, {}))
+    again = await channel.send(world.notification_of(world.CHANGED), receipt)
+    assert again != receipt
+    assert len(workspace.messages) == 2
+
+
+async def test_a_page_of_a_proxy_is_no_delivery(workspace, channel):
+    """It answers with 200, by token and by webhook; the message is sent again."""
+    hook = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
+    for sender in (channel, hook):
+        workspace.failures.append((200, "<!DOCTYPE html><title>Sign in</title>", {}))
+        with pytest.raises(NotifyError, match="proxy") as caught:
+            await sender.send(world.notification_of(world.OPENED), None)
+        assert not caught.value.permanent
+        await sender.send(world.notification_of(world.OPENED), None)
+    await hook.close()
+    assert len(workspace.messages) == 2
+
+
 async def test_when_slack_rejects_the_blocks_the_plain_text_is_sent(workspace, channel):
     """Only if that is rejected too, the failure is permanent."""
     workspace.failures.append((200, {"ok": False, "error": "invalid_blocks"}, {}))
