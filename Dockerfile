@@ -37,6 +37,7 @@ RUN python -m venv --without-pip /opt/driftd \
     && pip --python /opt/driftd install --require-hashes --only-binary :all: --requirement requirements.lock \
     && pip --python /opt/build install --require-hashes --only-binary :all: --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/driftd.1 ./docs/
 COPY driftd ./driftd
 RUN /opt/build/bin/python -m hatchling build --target wheel \
     && pip --python /opt/driftd install --no-index --no-deps dist/driftd-*.whl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,9 @@ def _print(ref: ResourceRef, fields: list[Explanation], output: Format) -> int:
     if output is Format.JSON:
         print(explanation_json(ref, fields), end="")
     else:
-        from rich.console import Console  # noqa: PLC0415  # only a table needs it
+        from driftd.cli.output.lines import console_for  # noqa: PLC0415  # only a table needs it
 
-        print_explanation(Console(highlight=False), ref, fields)
+        print_explanation(console_for(sys.stdout), ref, fields)
     if any(field.verdict == "unknown" for field in fields):
         return 2
     return 0 if all(field.verdict in ("in_sync", "undeclared", "ignored") for field in fields) else 1

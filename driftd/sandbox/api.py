@@ -24,6 +24,7 @@ from driftd.sandbox.requests import (
     watch_options,
     write_options,
 )  # fmt: skip
+from driftd.sandbox.resources.catalog import REVIEWS
 from driftd.sandbox.resources.custom import CustomKind
 from driftd.sandbox.resources.discovery import Discovery
 from driftd.sandbox.resources.kinds import Kind
@@ -39,7 +40,6 @@ from driftd.sandbox.writes import APPLY_PATCH, WriteResult, Writes
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _HEALTH = {"healthz", "livez", "readyz"}
-_REVIEWS = {"selfsubjectaccessreviews"}
 _PODS = ("", "pods")
 _OF_CONTAINERS = {"attach", "exec", "log", "portforward"}
 
@@ -124,10 +124,10 @@ class Api:
         return Response(content, media_type="application/json")
 
     async def _resource(self, request: Request, target: Target, kind: Kind, verb: str) -> Response:
-        if kind.resource.plural in _REVIEWS:
+        if kind.resource.plural in REVIEWS:
             if verb != "create":
                 raise method_not_allowed()
-            return _json(review(self._world.faults, await body_object(request)), 201)
+            return _json(review(kind.resource.plural, self._world.faults, await body_object(request)), 201)
         if target.namespace is not None and not kind.resource.namespaced:
             raise no_such_path()
         if kind.resource.key == _PODS and target.subresource in _OF_CONTAINERS:

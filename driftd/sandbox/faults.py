@@ -88,6 +88,11 @@ class Faults:
             for rule in self._rules
         )
 
+    @property
+    def forbids_any(self) -> bool:
+        """Whether any request is denied with 403."""
+        return any(rule.error is _denied for rule in self._rules)
+
 
 def _denied(verb: str, group: str, resource: str, namespace: str) -> ApiError:
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"

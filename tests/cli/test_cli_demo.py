@@ -12,13 +12,14 @@ from rich.console import Console
 
 from driftd.cli.demo.preview import slack_message
 from driftd.cli.demo.steps import program
+from driftd.cli.output.lines import UNLIMITED
 from driftd.sandbox.slack.workspace import SlackMessage
 
 
-def shown(message: SlackMessage) -> str:
-    console = Console(width=80)
+def shown(message: SlackMessage, *, expand: bool = True) -> str:
+    console = Console(width=80 if expand else UNLIMITED)
     with console.capture() as captured:
-        console.print(slack_message(message, "#drift"))
+        console.print(slack_message(message, "#drift", expand=expand))
     return captured.get()
 
 
@@ -47,3 +48,11 @@ def test_a_reply_in_a_thread_looks_like_a_reply() -> None:
     assert "reply in the thread" in reply
     assert "#drift" not in reply
     assert "(edited)" in shown(SlackMessage("C1", "1.0", "web has drifted", edits=1))
+
+
+def test_a_message_in_a_pipe_is_as_wide_as_its_text() -> None:
+    """Nothing is wrapped, and no line is filled up to a width that nobody looks at."""
+    text = "a word " * 40
+    lines = shown(SlackMessage("C1", "1.0", text.strip()), expand=False).splitlines()
+    assert text.strip() in lines[1]
+    assert {len(line) for line in lines} == {len(text.strip()) + 4}

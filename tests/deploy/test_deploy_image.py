@@ -51,6 +51,15 @@ def test_everything_copied_from_the_repository_is_there_and_reaches_the_build(st
         assert not any("__pycache__" in f.parts for f in reached)
 
 
+def test_the_manual_page_is_installed_and_reaches_the_build(stages: list[Stage]):
+    """`man driftd` works where driftd is installed; hatchling refuses to build without the file."""
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert targets["wheel"]["shared-data"] == {"docs/driftd.1": "share/man/man1/driftd.1"}
+    assert "/docs/driftd.1" in targets["sdist"]["include"]
+    (package,) = [stage for stage in stages if stage.name == "package"]
+    assert "docs/driftd.1 ./docs/" in package.all("COPY")
+
+
 def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(stages: list[Stage]):
     for index, stage in enumerate(stages):
         for text in stage.all("COPY"):

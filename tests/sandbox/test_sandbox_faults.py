@@ -71,6 +71,25 @@ async def test_a_forbidden_verb_is_forbidden_and_an_access_review_says_so(
     assert (await _get(http, "/api/v1/namespaces/default/secrets"))[0] == 200
 
 
+async def test_a_client_is_told_who_it_is_and_what_it_may_do(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """As `kubectl auth whoami` and `kubectl auth can-i --list` ask."""
+
+    async def ask(group: str, plural: str, kind: str, spec: dict[str, str]) -> Any:
+        body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
+        async with http.post(f"/apis/{group}/v1/{plural}", json=body) as answer:
+            assert answer.status == 201, await answer.text()
+            return (await answer.json())["status"]
+
+    who = await ask("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", {})
+    assert who["userInfo"]["username"] == "sandbox-admin"
+    rules = ("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview", {"namespace": "default"})
+    may = await ask(*rules)
+    assert may["resourceRules"] == [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    assert may["incomplete"] is False
+    sandbox.faults.forbid("list", "secrets")
+    assert (await ask(*rules))["incomplete"] is True
+
+
 async def test_too_many_requests_are_answered_with_retry_after(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     """Exactly the given number of times."""
     sandbox.faults.throttle(retry_after=3, times=2)

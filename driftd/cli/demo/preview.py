@@ -16,8 +16,11 @@ _SPAN = re.compile(
 _STYLES = {"block": "cyan", "code": "cyan", "bold": "bold", "gone": "strike bright_black"}
 
 
-def slack_message(message: SlackMessage, channel: str) -> RenderableType:
-    """The panel of a message: its blocks, or its text where it has none. A reply looks like one."""
+def slack_message(message: SlackMessage, channel: str, *, expand: bool = True) -> RenderableType:
+    """The panel of a message: its blocks, or its text where it has none. A reply looks like one.
+
+    With `expand` it is as wide as the console, else as its text.
+    """
     parts: list[RenderableType] = []
     for block in message.blocks:
         if block["type"] == "section":
@@ -31,7 +34,7 @@ def slack_message(message: SlackMessage, channel: str) -> RenderableType:
     place = channel if message.thread_ts is None else "↳ reply in the thread"
     edited = " (edited)" if message.edits else ""
     title = Text.assemble(("driftd", "bold"), (" APP ", "reverse"), f"  {place}{edited}")
-    return Panel(Group(*parts), title=title, title_align="left", border_style="magenta", padding=(0, 1))
+    return Panel(Group(*parts), title=title, title_align="left", border_style="magenta", padding=(0, 1), expand=expand)
 
 
 def mrkdwn(text: str) -> Text:

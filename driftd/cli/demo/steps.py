@@ -23,6 +23,7 @@ from rich.text import Text
 
 from driftd.cli.demo.preview import slack_message
 from driftd.cli.demo.world import APP, BAD_IMAGE, CHANNEL, GOOD_IMAGE, NAMESPACE, DemoWorld
+from driftd.cli.output.lines import UNLIMITED, console_for
 from driftd.model.errors import DriftdError
 from driftd.sandbox.server import Sandbox
 from driftd.sandbox.slack.workspace import SlackMessage, SlackSandbox
@@ -37,7 +38,7 @@ _HOTFIX_IMAGE = "registry.example.com/shop/web:1.4.1-hotfix"
 
 async def run_demo(*, stay: bool) -> int:
     """Runs the demo; with `stay`, its cluster and daemon go on until Ctrl-C. Returns the exit code."""
-    console = Console(highlight=False)
+    console = console_for(sys.stdout)
     with tempfile.TemporaryDirectory(prefix="driftd-demo-") as folder:
         world = DemoWorld(Path(folder))
         async with Sandbox().serve() as sandbox, SlackSandbox().serve() as slack:
@@ -234,11 +235,12 @@ class Demo:
     async def _run(self, *arguments: str) -> None:
         self._command(f"{program()} {' '.join(arguments)}")
         output = await self._output(*arguments)
-        self._console.print(Padding(Text.from_ansi(output.rstrip()), (0, 0, 1, 2)))
+        self._console.print(Padding(Text.from_ansi(output.rstrip()), (0, 0, 1, 2), expand=False))
 
     async def _output(self, *arguments: str) -> str:
-        width = str(max(40, self._console.width - 4))
-        environment = {**self._environment(), "COLUMNS": width}
+        environment = self._environment()
+        if self._is_limited:
+            environment["COLUMNS"] = str(max(40, self._console.width - 4))
         if self._console.is_terminal:
             environment["FORCE_COLOR"] = "1"
         process = await asyncio.create_subprocess_exec(
@@ -270,8 +272,17 @@ class Demo:
 
     def _title(self, text: str) -> None:
         self._step += 1
+        title = f"{self._step}. {text}"
         self._console.print()
-        self._console.print(Rule(f"[bold]{self._step}. {text}", align="left", style="bright_black"))
+        if self._is_limited:
+            self._console.print(Rule(Text(title, style="bold"), align="left", style="bright_black"))
+        else:
+            self._print(title)
+
+    @property
+    def _is_limited(self) -> bool:
+        """Whether somebody looks at columns: what fills a line would be endless elsewhere."""
+        return self._console.width < UNLIMITED
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -291,7 +302,8 @@ class Demo:
 
     def _print_message(self, message: SlackMessage) -> None:
         indent = 2 if message.thread_ts is None else 8
-        self._console.print(Padding(slack_message(message, CHANNEL), (0, 0, 1, indent)))
+        shown = slack_message(message, CHANNEL, expand=self._is_limited)
+        self._console.print(Padding(shown, (0, 0, 1, indent), expand=False))
 
 
 def program() -> str:

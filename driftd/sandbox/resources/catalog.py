@@ -14,10 +14,11 @@ import orjson
 from driftd.sandbox.fields.atoms import Types
 from driftd.sandbox.resources.codec import Codec
 
-_UNSERVED = {"resource.k8s.io", "storagemigration.k8s.io", "events.k8s.io", "authentication.k8s.io"}
+_UNSERVED = {"resource.k8s.io", "storagemigration.k8s.io", "events.k8s.io"}
 _VERBS = frozenset({"create", "get", "list"})
 _SUBRESOURCES = ("status", "scale")
-_REVIEWS = {"selfsubjectaccessreviews"}
+REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
+"""What a client asks about itself: created, answered, and not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def builtin() -> Builtin:
         resources.extend(
             _resource(name, version["version"], entry, definitions)
             for entry in version["resources"]
-            if set(entry["verbs"]) >= _VERBS or entry["resource"] in _REVIEWS
+            if set(entry["verbs"]) >= _VERBS or entry["resource"] in REVIEWS
         )
     return Builtin(
         version=dump["version"],
