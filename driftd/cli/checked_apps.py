@@ -74,8 +74,7 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
 
 
 def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
-    folder = Path(repo).expanduser()
-    local = find_repository(folder) if folder.exists() else None
+    local = _local_folder(repo)
     url = str(local.root) if local else repo
     revision = request.revision
     if revision and local and not is_ref_name(revision):
@@ -104,6 +103,16 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
     elif request.worktree:
         raise DriftdError(f"--worktree checks a folder of this machine, and {repo} is none")
     return CheckedApp(app, source, ClusterAccess(None, request.kubeconfig, request.context), local)
+
+
+def _local_folder(repo: str) -> LocalFolder | None:
+    """The folder of this machine that `--repo` names; None for an address. Raises: GitError: it is in no repository."""
+    try:
+        folder = Path(repo).expanduser()
+        is_local = folder.exists()
+    except (OSError, RuntimeError):
+        return None  # too long for a path, or below the home of nobody
+    return find_repository(folder) if is_local else None
 
 
 def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:

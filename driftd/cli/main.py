@@ -75,6 +75,9 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except MemoryError:
+        print("driftd: this needs more memory than one command may have: check less at once", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:  # noqa: BLE001  an exit code of 1 would say that something differs
         if "--debug" in sys.argv:
             traceback.print_exception(error)
@@ -152,7 +155,9 @@ def check(
 
     from driftd.config.folders import cache_folder
     from driftd.desired.worker import git_worker
+    from driftd.process.limits import limit_own_memory
 
+    limit_own_memory()  # a repository may declare more than the machine has
     with ExitStack() as stack:
         # A mirror of what is not committed is of no use to a later check.
         folder = stack.enter_context(TemporaryDirectory(prefix="driftd-")) if worktree else cache_folder() / "check"

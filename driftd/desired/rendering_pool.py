@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -28,7 +29,8 @@ from driftd.render.rendering import RenderedPart, Rendering
 _PROCESSES = 2
 _IDLE_SECONDS = 60.0
 _GRACE_SECONDS = 0.5
-_MAX_MANIFESTS = 200_000
+_MAX_MANIFESTS, _MAX_BYTES = 200_000, 256 << 20
+"""Of one app, as they are received: what the daemon keeps of them is smaller by far, unless somebody sees to it."""
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "GIT_EXEC_PATH")
 """What a process may have of the daemon's environment, which may have tokens in it."""
 
@@ -86,6 +88,10 @@ class RenderingPool:
             self._idle.pop().kill()
 
 
+class _TooMuch(Exception):
+    """A rendering is larger than the daemon can keep. The message says what it has."""
+
+
 class _RenderingProcess:
     """A running `rendering_main`. `is_ready` between two requests, and never again after a failure."""
 
@@ -109,6 +115,8 @@ class _RenderingProcess:
         try:
             self._connection.send(RenderingRequest(tree, options, frozenset(known)))
             done, parts = self._receive(known, parser)
+        except _TooMuch as error:
+            raise RenderError(f"this declares {error}: make it several apps", file=tree.path or ".") from error
         except (EOFError, OSError) as error:
             raise RenderError(self._reason(), file=tree.path or ".") from error
         except MirrorDamaged:
@@ -124,9 +132,11 @@ class _RenderingProcess:
     def _receive(self, parts: dict[FileKey, RenderedPart], parser: Parser) -> tuple[RenderingDone, list[RenderedPart]]:
         """The answer to a request. `parts` has the parts of known files, and is filled with those of others."""
         more: dict[int, list[Manifest]] = {}
-        count = 0
+        count = size = 0
         while True:
-            match self._connection.recv():
+            data = self._connection.recv_bytes()
+            size += len(data)
+            match pickle.loads(data):  # noqa: S301  # of this program, in another process
                 case ParsedFiles(files):
                     for key, part in files:
                         parts[key] = parser.keep(key, part)
@@ -143,8 +153,8 @@ class _RenderingProcess:
                     ]
                 case DriftdError() as error:
                     raise error
-            if count > _MAX_MANIFESTS:
-                raise EOFError
+            if count > _MAX_MANIFESTS or size > _MAX_BYTES:
+                raise _TooMuch(f"more than {_MAX_MANIFESTS} objects, or than {_MAX_BYTES >> 20} MiB of them")
 
     def _reason(self) -> str:
         with suppress(subprocess.TimeoutExpired):

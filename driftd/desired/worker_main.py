@@ -66,6 +66,9 @@ class _Worker:
             result = asyncio.run(self._result(message))
         except DriftdError as error:
             result = error
+        except MemoryError:
+            # The parent would need as much, were it to do the work itself.
+            result = DriftdError("this needs more memory than one command may have: check less at once")
         self._connection.send(result)
 
     async def _result(self, request: FetchRequest | RenderRequest) -> Any:

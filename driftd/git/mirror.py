@@ -270,5 +270,5 @@ class Mirror:
 
 def mirror_of(source: GitSource, cache: Path) -> Mirror:
     """The mirror of a source in its own folder below `cache`: one folder per address and reference."""
-    name = hashlib.sha256(f"{source.url}\n{source.ref}".encode()).hexdigest()[:12]
+    name = hashlib.sha256(f"{source.url}\n{source.ref}".encode(errors="surrogateescape")).hexdigest()[:12]
     return Mirror(source, cache / f"{source.name}-{name}")

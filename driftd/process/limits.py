@@ -51,6 +51,17 @@ def memory_for_a_child(most: int = 1024 * _MIB) -> int:
     return most if container is None else max(_LEAST_MEMORY, min(most, container // _SHARE_OF_CONTAINER))
 
 
+def limit_own_memory(most: int = 2048 * _MIB) -> None:
+    """Lets this process, and those that are forked from it, have `most` bytes of memory, or less in a small container.
+
+    Beyond it Python raises MemoryError. Programs that are started later may have other limits.
+    """
+    wanted = memory_for_a_child(most)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
 @cache
 def _container_memory() -> int | None:
     for file in _CONTAINER_LIMITS:

@@ -37,6 +37,24 @@ _CLASSES: dict[str, Callable[[str], bool]] = {
 A = TypeVar("A")
 B = TypeVar("B")
 
+
+class TooMuchWork(ValueError):
+    """Matching these patterns takes too long."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """What matching may still cost, in comparisons of a character or a name."""
+
+    left: int
+
+    def spend(self, steps: int) -> None:
+        """Raises: TooMuchWork."""
+        self.left -= steps
+        if self.left < 0:
+            raise TooMuchWork
+
+
 _Matcher = Callable[[str], bool]
 """Whether one character matches; None, beside it, stands for a star."""
 
@@ -74,9 +92,11 @@ class Pattern:
         segments = tuple(_ANY_FOLDERS if part == "**" else Segment.parse(part) for part in parts)
         return cls(segments, includes, folders_only)
 
-    def matches(self, path: Sequence[str], *, is_folder: bool) -> bool:
-        """Whether it matches a path, given in its steps from the ignore file's folder."""
-        return (is_folder or not self.folders_only) and _match(self.segments, path, Segment.matches)
+    def matches(self, path: Sequence[str], effort: Effort, *, is_folder: bool) -> bool:
+        """Whether it matches a path, given in its steps from the ignore file's folder. Raises: TooMuchWork."""
+        if self.folders_only and not is_folder:
+            return False
+        return _match(self.segments, path, lambda segment, name: segment.matches(name, effort), effort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +125,16 @@ class Segment:
             return cls("".join(literal))
         return cls(None, tuple(tokens))
 
-    def matches(self, name: str) -> bool:
-        return name == self.text if self.text is not None else _match(self.tokens, name, _call)
+    def matches(self, name: str, effort: Effort) -> bool:
+        return name == self.text if self.text is not None else _match(self.tokens, name, _call, effort)
 
 
-def _match(pattern: Sequence[A | None], items: Sequence[B], matches: Callable[[A, B], bool]) -> bool:
+def _match(pattern: Sequence[A | None], items: Sequence[B], matches: Callable[[A, B], bool], effort: Effort) -> bool:
     """Whether the pattern matches all items in turn; None in it matches any number of them."""
-    at = place = 0
+    at = place = steps = 0
     star, resumed = -1, 0
     while at < len(items):
+        steps += 1
         wanted = pattern[place] if place < len(pattern) else ...
         if wanted is None:
             star, resumed = place, at
@@ -125,7 +146,9 @@ def _match(pattern: Sequence[A | None], items: Sequence[B], matches: Callable[[A
             resumed += 1
             at, place = resumed, star + 1
         else:
+            effort.spend(steps)
             return False
+    effort.spend(steps)
     return all(each is None for each in pattern[place:])
 
 

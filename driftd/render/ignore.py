@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from driftd.model.errors import RenderError
-from driftd.render.gitignore import Pattern
+from driftd.render.gitignore import Effort, Pattern, TooMuchWork
 
 IGNORE_FILE = ".driftdignore"
 MAX_PATTERNS = 1000
 """In one file."""
+_MOST_STEPS = 50_000_000
+"""Of matching all paths of an app: some twenty seconds. A thousand patterns and ten thousand files take a fifth."""
 
 
 class IgnoreRules:
@@ -31,11 +33,16 @@ class IgnoreRules:
             for path, content in sorted(files.items(), key=lambda item: item[0].count("/"), reverse=True)
         ]
         self._folders: dict[str, bool] = {"": False}
+        self._effort = Effort(_MOST_STEPS)
 
     def ignores(self, path: str) -> bool:
-        """Whether a file below `base` is excluded."""
+        """Whether a file below `base` is excluded. Raises: RenderError: there are too many patterns for the files."""
         folder, _, name = path.rpartition("/")
-        return name.startswith(".") or self._ignores_folder(folder) or self._matches(path)
+        try:
+            return name.startswith(".") or self._ignores_folder(folder) or self._matches(path)
+        except TooMuchWork as error:
+            message = "matching all files takes too long: there are too many patterns, or too many stars in them"
+            raise RenderError(message, file=self._patterns[0][0] + IGNORE_FILE) from error
 
     def _ignores_folder(self, folder: str) -> bool:
         if folder not in self._folders:
@@ -49,7 +56,7 @@ class IgnoreRules:
             if path.startswith(folder) and path != folder:
                 steps = path[len(folder) :].rstrip("/").split("/")
                 for pattern in patterns:
-                    if pattern.matches(steps, is_folder=path.endswith("/")):
+                    if pattern.matches(steps, self._effort, is_folder=path.endswith("/")):
                         return not pattern.includes
         return False
 

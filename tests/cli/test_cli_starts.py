@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.gitserver import GitRepo
 
 HEAVY = (
     "aiohttp",
@@ -136,3 +139,27 @@ def test_output_that_cannot_be_written_is_no_success() -> None:
             [sys.executable, "-m", "driftd", "config", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 2
+
+
+def test_a_repository_that_needs_too_much_memory_ends_the_check_with_a_sentence(tmp_path: Path) -> None:
+    """The process may have 192 MiB here: neither is the machine's memory taken, nor is there a traceback."""
+    bomb = f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "a"}}, "x": [{"{}, " * 900_000}{{}}]}}'
+    GitRepo(tmp_path / "repository").write({f"app/{number}.json": bomb for number in range(8)}).commit()
+    script = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (192 << 20, 192 << 20))\n"
+        "from driftd.__main__ import command\n"
+        "command()\n"
+    )
+    check = ["check", "--repo", str(tmp_path / "repository"), "--path", "app", "--kubeconfig", "/nonexistent"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *check],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "driftd: this needs more memory than one command may have: check less at once\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from driftd.desired import rendering_pool
 from driftd.desired.renderer import Renderer, render_in_thread
 from driftd.desired.rendering_pool import RenderingPool
 from driftd.git.mirror import Mirror
@@ -77,6 +78,20 @@ async def test_too_much_memory_is_the_error_of_its_app(tmp_path: Path, mirror: M
     rendering, _ = await pool.render(await mirror.tree(sha, "app"), OPTIONS, UncachedParser())
     assert len(rendering.manifests) == 250
     await pool.close()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAX_MANIFESTS", 249), ("_MAX_BYTES", 10_000)])
+async def test_more_than_the_daemon_can_keep_is_the_error_of_its_app(
+    pool: RenderingPool, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """What renders has limits of its own, and hands on what it has piece by piece: thousands of large files, too."""
+    tree = await mirror.tree((await mirror.fetch()).sha, "app")
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering_pool, limit, value)
+        with pytest.raises(RenderError, match=r"^app: this declares more than .*: make it several apps$"):
+            await pool.render(tree, OPTIONS, UncachedParser())
+    rendering, _ = await pool.render(tree, OPTIONS, UncachedParser())
+    assert len(rendering.manifests) == 250
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])

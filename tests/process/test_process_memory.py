@@ -37,3 +37,18 @@ def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     """musl and macOS have no such call."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     release_free_memory()
+
+
+def test_a_process_can_limit_itself() -> None:
+    """Beyond it there is a MemoryError; a lower limit that it had stays."""
+    script = (
+        "import resource\n"
+        "from driftd.process.limits import limit_own_memory\n"
+        "limit_own_memory(192 << 20)\n"
+        "try:\n    bytearray(512 << 20)\nexcept MemoryError:\n    print('refused')\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 27, 1 << 27))\n"
+        "limit_own_memory(192 << 20)\n"
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["refused", "128"]

@@ -94,5 +94,14 @@ def test_too_many_patterns_are_an_error() -> None:
         ignored(["a"] * (MAX_PATTERNS + 1), "a")
 
 
+def test_many_patterns_on_many_files_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone is quick: a thousand patterns on a hundred thousand names took hours."""
+    monkeypatch.setattr("driftd.render.ignore._MOST_STEPS", 1_000_000)
+    rules = IgnoreRules("app/", {"app/.driftdignore": b"*a*a*a*a*a*b\n" * 900})
+    with pytest.raises(RenderError, match=r"^app/\.driftdignore: matching all files takes too long"):
+        for number in range(1000):
+            rules.ignores(f"app/{'a' * 100}{number}.yaml")
+
+
 def test_a_blank_line_is_no_pattern() -> None:
     assert [Pattern.parse(line) for line in ("", "  ", "/", "!")] == [None] * 4
