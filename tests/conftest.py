@@ -16,6 +16,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from driftd.process import confined
 from tests.support import CONTROLPLANE, TIERS
 from tests.support import assets as control_plane_assets
 from tests.support.controlplane import ControlPlane
@@ -44,6 +45,14 @@ def logging_as_it_was() -> Iterator[None]:
 def assets() -> Path:
     """The folder with etcd, kube-apiserver, kube-controller-manager, kubectl, kustomize and helm."""
     return control_plane_assets.ensure()
+
+
+@pytest.fixture(scope="session")
+def confinement() -> None:
+    """The kernel keeps files and sockets from a program. Elsewhere these tests are skipped: CI accepts no skip."""
+    can = confined.guarantees()
+    if not (can.files and can.sockets):
+        pytest.skip(f"needs Landlock and seccomp; here: {can}")
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,32 @@
 """The loop of a process that renders for the daemon: it has no network, writes to its own folder only, and has limits.
 
-What it reads was written by strangers. If it takes too much time or memory, this process ends, and nothing else.
+What it reads was written by strangers. If it takes too much time or memory, this process ends, and nothing else. Each
+rendering has a thread of its own, which reads the mirror of its source, programs, and nothing else of the machine.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import resource
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from driftd.desired.rendering_messages import MoreManifests, ParsedFiles, RenderingDone, RenderingRequest
 from driftd.git import gitpython  # noqa: F401  # slow to import: done now, while no request waits
+from driftd.model.app import RenderOptions
 from driftd.model.errors import DriftdError, RenderError
 from driftd.process import confined
-from driftd.process.limits import ResourceLimits
+from driftd.process.limits import ResourceLimits, memory_for_a_child
 from driftd.render import tool
 from driftd.render.app import render_parts
 from driftd.render.file_tree import TracedTree, TreeFile
@@ -47,6 +53,8 @@ def main(descriptor: int, memory: int) -> None:
     temporary = Path(tempfile.gettempdir())
     limits = ResourceLimits(memory, cpu=None, file_size=_LARGEST_FILE, open_files=1024)
     limits.impose(0)
+    memory_for_a_child()  # reads the container's limit, which no rendering can
+    programs = _Programs.of_this_process()
     confined.confine_thread(confined.Box((Path("/"),), (temporary,), limits), runnable=(Path("/"),))
     with tool.stoppable() as stop:
 
@@ -58,11 +66,56 @@ def main(descriptor: int, memory: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the daemon, and the daemon ends this process
         try:
             while True:
-                _answer(connection.recv(), connection.send)
+                request: RenderingRequest = connection.recv()
+                box = confined.Box((*programs.readable, request.tree.folder.root), (temporary,), limits)
+                work = partial(_answer, request, connection.send)
+                confined.run_in_box(work, box, runnable=(*programs.runnable, *_renderers(request.options)))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # the daemon is gone
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Programs:
+    """Where this program and git are, if elsewhere than the system's own: `readable` is what they load."""
+
+    readable: tuple[Path, ...]
+    runnable: tuple[Path, ...]
+
+    @classmethod
+    def of_this_process(cls) -> _Programs:
+        libraries = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
+        python = [*sys.path, sys.prefix, sys.base_prefix, *libraries]
+        return cls((*(Path(path) for path in python if path), Path("/dev/urandom")), tuple(_git()))
+
+
+def _git() -> Iterator[Path]:
+    """git, its own programs, and the folder that it was installed into, unless that is somebody's home."""
+    program = shutil.which("git")
+    if program is None:
+        return
+    yield Path(program).resolve()
+    done = subprocess.run([program, "--exec-path"], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode == 0 and (folder := Path(done.stdout.strip())).is_absolute():
+        yield folder
+        if (prefix := folder.parent.parent) not in _around_home():
+            yield prefix
+
+
+def _around_home() -> tuple[Path, ...]:
+    """The user's home and all that is above it. HOME is this process's own folder."""
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return (Path("/"),)  # the user of a container need not have a name
+    return (home, *home.parents)
+
+
+def _renderers(options: RenderOptions) -> Iterator[Path]:
+    for name in (options.kustomize, options.helm):
+        if (program := shutil.which(name)) is not None:
+            yield Path(program).resolve()
 
 
 def _answer(request: RenderingRequest, send: Send) -> None:

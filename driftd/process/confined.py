@@ -7,12 +7,14 @@ program. Limits of resources belong to a process, and are set on the child as so
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from driftd.process import landlock, seccomp, syscalls
 from driftd.process.limits import ResourceLimits
@@ -21,6 +23,8 @@ _SYSTEM = tuple(Path(path) for path in ("/usr", "/bin", "/lib", "/lib64", "/nix/
 """Where programs and their libraries are. No configuration, no secrets, nobody's data."""
 
 _NULL = Path("/dev/null")
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,34 @@ class _Starter(threading.Thread):
             )
         except OSError as error:
             self.error = error
+
+
+def run_in_box(work: Callable[[], A], box: Box, runnable: Sequence[Path] = ()) -> A:
+    """The result of `work`, done by a thread that is in a box with all that it starts. The box's limits do not count.
+
+    Raises: OSError: the kernel refuses what it says it can; whatever `work` raises.
+    """
+    thread = _Boxed(work, box, runnable)
+    thread.start()
+    result: A = thread.outcome.result()
+    return result
+
+
+class _Boxed(threading.Thread):
+    """Restricts itself, and works. Nothing can take the restriction from it."""
+
+    def __init__(self, work: Callable[[], Any], box: Box, runnable: Sequence[Path]) -> None:
+        super().__init__(name="confined", daemon=True)
+        self.outcome: Future[Any] = Future()
+        self._work, self._box, self._runnable = work, box, runnable
+        self._context = contextvars.copy_context()
+
+    def run(self) -> None:
+        try:
+            confine_thread(self._box, self._runnable)
+            self.outcome.set_result(self._context.run(self._work))
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+            self.outcome.set_exception(error)
 
 
 def confine_thread(box: Box, runnable: Sequence[Path] = ()) -> None:

@@ -18,7 +18,7 @@ from driftd.desired.rendering_pool import RenderingPool
 from driftd.git.mirror import Mirror
 from driftd.git.source import GitSource
 from driftd.model.app import App, RenderOptions
-from driftd.model.errors import PathNotFound, RenderError
+from driftd.model.errors import GitError, PathNotFound, RenderError
 from driftd.render.parser import CachingParser, UncachedParser
 from tests.support.gitserver import GitRepo
 from tests.support.world import config_map
@@ -92,6 +92,21 @@ async def test_more_than_the_daemon_can_keep_is_the_error_of_its_app(
             await pool.render(tree, OPTIONS, UncachedParser())
     rendering, _ = await pool.render(tree, OPTIONS, UncachedParser())
     assert len(rendering.manifests) == 250
+
+
+@pytest.mark.usefixtures("confinement")
+async def test_a_rendering_reads_the_mirror_of_its_source_and_nothing_else(
+    pool: RenderingPool, mirror: Mirror, tmp_path: Path
+) -> None:
+    """Whatever driftd would overlook: here the mirror's objects lie elsewhere, by a link."""
+    tree = replace(await mirror.tree((await mirror.fetch()).sha, "app"), _listing=None)
+    objects = tree.folder.repository / "objects"
+    objects.rename(tmp_path / "elsewhere")
+    objects.symlink_to(tmp_path / "elsewhere")
+    here, _ = await render_in_thread(tree, OPTIONS, UncachedParser())
+    assert len(here.manifests) == 250
+    with pytest.raises(GitError):
+        await pool.render(tree, OPTIONS, UncachedParser())
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])

@@ -17,7 +17,7 @@ from driftd.process.limits import ResourceLimits
 
 LIMITS = ResourceLimits(memory=256 << 20, cpu=20, file_size=1 << 20)
 
-pytestmark = pytest.mark.skipif(not (landlock.abi() and seccomp.is_available()), reason="needs Landlock and seccomp")
+pytestmark = pytest.mark.usefixtures("confinement")
 
 
 def run(folder: Path, code: str, limits: ResourceLimits = LIMITS) -> tuple[int, str, str]:
@@ -102,6 +102,19 @@ def test_the_process_that_starts_it_stays_free(tmp_path: Path) -> None:
     thread.join()
     assert len(seen) == 2
     subprocess.run([sys.executable, "-I", "-c", "import socket; socket.socket()"], check=True)
+
+
+def test_work_in_a_box_of_its_own_leaves_this_process_free(tmp_path: Path) -> None:
+    """Its result and its errors are handed over; the thread that asked for it reads and connects as before."""
+    (tmp_path / "file").write_text("text")
+    box = Box((tmp_path,), (), LIMITS)
+    assert confined.run_in_box((tmp_path / "file").read_text, box) == "text"
+    with pytest.raises(PermissionError):
+        confined.run_in_box(Path("/etc/passwd").read_text, box)
+    with pytest.raises(PermissionError):
+        confined.run_in_box(socket.socket, box)
+    assert Path("/etc/passwd").read_text()
+    socket.socket().close()
 
 
 def test_a_program_that_does_not_exist_is_an_error_of_the_caller(tmp_path: Path) -> None:

@@ -99,8 +99,7 @@ def test_many_patterns_on_many_files_are_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("driftd.render.ignore._MOST_STEPS", 1_000_000)
     rules = IgnoreRules("app/", {"app/.driftdignore": b"*a*a*a*a*a*b\n" * 900})
     with pytest.raises(RenderError, match=r"^app/\.driftdignore: matching all files takes too long"):
-        for number in range(1000):
-            rules.ignores(f"app/{'a' * 100}{number}.yaml")
+        print([rules.ignores(f"app/{'a' * 100}{number}.yaml") for number in range(1000)])
 
 
 def test_a_blank_line_is_no_pattern() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
-from driftd.process import confined
 from driftd.render import helm
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
 from driftd.render.line_numbers import line_of
@@ -266,7 +265,7 @@ def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path, programs: RenderOpt
     assert rendered(tmp_path, {"charts/web/values.schema.json": schema}, programs).manifests
 
 
-@pytest.mark.skipif(not confined.guarantees().files, reason="needs Landlock")
+@pytest.mark.usefixtures("confinement")
 def test_helm_itself_cannot_read_the_machine(
     tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

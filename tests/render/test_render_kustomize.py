@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from driftd.model.errors import RenderError, ToolMissing
-from driftd.process import confined
 from driftd.render import kustomization, kustomize
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
 from driftd.render.line_numbers import line_of
@@ -294,7 +293,7 @@ def test_nothing_is_asked_of_any_server(
     assert requested == []
 
 
-@pytest.mark.skipif(not confined.guarantees().sockets, reason="needs seccomp")
+@pytest.mark.usefixtures("confinement")
 @pytest.mark.parametrize("field", ["resources: ['{url}/a']", f"generators:\n- |\n  {INLINE}\n"])
 def test_kustomize_itself_has_no_network(
     tmp_path: Path,

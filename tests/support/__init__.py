@@ -7,6 +7,7 @@ from dataclasses import dataclass
 CONTROLPLANE = "controlplane"
 CORPORA = "corpora"
 POSTGRESQL = "postgresql"
+CONFINEMENT = "confinement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +23,6 @@ TIERS = {
     CONTROLPLANE: Tier("assets", "on the real control plane"),
     CORPORA: Tier("corpora", "on other projects' manifests"),
     POSTGRESQL: Tier("postgres", "on PostgreSQL"),
+    CONFINEMENT: Tier("confinement", "of what the kernel keeps from a renderer"),
 }
 """Tiers by their marks. A new one also needs its mark in `pyproject.toml` and `--require MARK` in `.ci/run`."""
