@@ -151,8 +151,9 @@ class Session:
             try:
                 await self._load_config()
             except DriftdError as error:
-                self._renewal_retry_at = time.monotonic() + _MIN_RENEWAL_SECONDS
                 log.warning("login not renewed", server=config.server, error=str(error))
+            if self.config.renew_at <= time.monotonic():  # as before, or expired already: by a wrong clock all have
+                self._renewal_retry_at = time.monotonic() + _MIN_RENEWAL_SECONDS
 
     async def _renew_rejected(self, rejected: RestConfig) -> bool:
         """Whether there are other credentials now than the rejected ones."""

@@ -88,6 +88,19 @@ async def test_a_token_is_renewed_before_it_expires(api: ScriptedApi, tmp_path: 
     await cluster.close()
 
 
+async def test_a_plugin_does_not_run_for_every_request_because_the_clock_is_wrong(
+    api: ScriptedApi, tmp_path: Path
+) -> None:
+    """Where the machine's clock is a year ahead, every token has expired before it comes."""
+    only(api, "first")
+    answers(tmp_path, lifetime=-365 * 86_400, token="first")
+    cluster = await connect(kubeconfig(tmp_path, api.url, plugin(tmp_path)))
+    for _ in range(5):
+        await cluster.request("GET", "/version")
+    assert runs(tmp_path) == 2
+    await cluster.close()
+
+
 async def test_a_rejected_token_is_renewed_and_the_request_repeated(
     api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
