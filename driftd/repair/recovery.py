@@ -76,7 +76,7 @@ class Recovery:
         await self.store.record_outcomes(
             [new for new, old in zip(operations, plan.operations, strict=True) if new != old]
         )
-        if not plan.recorded:
+        if operations and not plan.recorded:  # none, where no record of the plan can be read any more
             await self.store.record_action(_action(plan, operations, now), plan.id)
 
     async def _concluded(

@@ -88,15 +88,16 @@ def close(connection: Connection, app: str, plans: Collection[str]) -> None:
 def of_plans(connection: Connection, plans: Collection[str]) -> dict[str, list[Operation]]:
     """The operations of some plans, in the order in which they were recorded."""
     found: defaultdict[str, list[Operation]] = defaultdict(list)
-    for row in connection.execute(select(operations).where(operations.c.plan.in_(plans)).order_by(operations.c.number)):
-        found[row.plan].append(_operation(row))
+    query = select(operations).where(operations.c.plan.in_(plans)).order_by(operations.c.number)
+    for operation in codec.readable(connection.execute(query), _operation):
+        found[operation.plan].append(operation)
     return found
 
 
 def by_id(connection: Connection, ids: Collection[str]) -> list[Operation]:
     """Some operations, in the order in which they were recorded."""
     query = select(operations).where(operations.c.id.in_(ids)).order_by(operations.c.number)
-    return [_operation(row) for row in connection.execute(query)]
+    return codec.readable(connection.execute(query), _operation)
 
 
 def read(

@@ -139,19 +139,17 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 
 def told(connection: Connection, incident: str) -> list[Told]:
-    """The notifications of an incident in their order, with what became of each."""
+    """The notifications of an incident in their order, with what became of each; unreadable ones are left out."""
     made = defaultdict(list)
     rows = connection.execute(select(deliveries).where(deliveries.c.incident == incident).order_by(deliveries.c.id))
     for row in rows:
         record = DeliveryRecord(row.channel, DeliveryState(row.state), row.attempts, row.finished, row.error)
         made[row.notification].append((row.id, record))
-    found = [
-        (made[row.id], Told(codec.NOTIFICATION.validate_json(row.document), tuple([one for _, one in made[row.id]])))
-        for row in connection.execute(select(notifications).where(notifications.c.incident == incident))
-    ]
+    rows = connection.execute(select(notifications).where(notifications.c.incident == incident))
+    found = codec.readable(rows, lambda row: codec.NOTIFICATION.validate_json(row.document))
     # Two notifications of one moment are in the order of their deliveries.
-    found.sort(key=lambda one: (one[1].notification.time, [number for number, _ in one[0]]))
-    return [one for _, one in found]
+    found.sort(key=lambda one: (one.time, [number for number, _ in made[one.id]]))
+    return [Told(one, tuple([delivery for _, delivery in made[one.id]])) for one in found]
 
 
 def next_due(connection: Connection, channel: str) -> datetime | None:

@@ -8,8 +8,10 @@ from contextlib import closing
 import pytest
 
 from driftd.model.command import CommandKind
-from driftd.model.errors import DriftdError
+from driftd.model.errors import DriftdError, StoreError
 from driftd.model.plan import Mode
+from driftd.service.queries import Queries
+from driftd.service.views import HistoryFilter
 from tests.support.world import World, command, config_map, deployment
 from tests.support.worlds import OpenWorld
 
@@ -72,3 +74,28 @@ async def test_an_app_held_at_damaged_manifests_stays_there_as_git_has_them(open
         with pytest.raises(DriftdError, match=r"damaged.* cannot be rendered again"):
             await world.run()
         assert (await world.get("ConfigMap"))["data"] == {"a": "by hand"}
+
+
+async def test_a_plan_whose_records_are_damaged_is_closed(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app goes on; the history shows what can be read."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "by hand"}})
+        with monkeypatch.context() as patch:
+            patch.setattr(type(world.store), "record_outcomes", _refuse)
+            with pytest.raises(StoreError):
+                await world.run()
+        assert await world.store.open_plans("web")
+        damage(world, "UPDATE operations SET document = x'00' WHERE stage <> 'closed'")
+        world.restart()
+        result = await world.run()
+        assert result.report.in_sync
+        assert await world.store.open_plans("web") == []
+        lines = await Queries(world.store).history(HistoryFilter("web"), 100)
+        assert any("sync" in line.detail for line in lines)
+
+
+async def _refuse(*_: object) -> None:
+    raise StoreError("no")

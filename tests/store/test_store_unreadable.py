@@ -209,3 +209,12 @@ async def test_a_damaged_list_of_manifests_does_not_keep_the_store_from_being_pr
     corrupt(tmp_path, "DELETE FROM revisions WHERE app = 'gone'")
     assert (await on_disk.prune()).manifest_sets >= 1
     assert len(await on_disk.manifests(world.declared(2)[0])) == 1
+
+
+async def test_an_incident_is_told_without_the_messages_that_cannot_be_read(on_disk: Store, tmp_path, shape):
+    """`driftd incident` shows the others."""
+    about = world.incident(1)
+    for number, event in ((1, IncidentEvent.OPENED), (2, IncidentEvent.CHANGED)):
+        await save_incident(on_disk, about, world.notification(about, event, number), ["slack"])
+    corrupt(tmp_path, "UPDATE notifications SET document = ? WHERE id = 'incident-1-1'", shape)
+    assert [told.notification.event for told in await on_disk.notifications("incident-1")] == [IncidentEvent.CHANGED]
