@@ -235,7 +235,9 @@ class Demo:
     async def _run(self, *arguments: str) -> None:
         self._command(f"{program()} {' '.join(arguments)}")
         output = await self._output(*arguments)
-        self._console.print(Padding(Text.from_ansi(output.rstrip()), (0, 0, 1, 2), expand=False))
+        for line in Text.from_ansi(output.rstrip()).split("\n"):
+            self._console.print(Text.assemble("  ", line) if line else line, soft_wrap=True)
+        self._console.print()
 
     async def _output(self, *arguments: str) -> str:
         environment = self._environment()
@@ -303,7 +305,8 @@ class Demo:
     def _print_message(self, message: SlackMessage) -> None:
         indent = 2 if message.thread_ts is None else 8
         shown = slack_message(message, CHANNEL, expand=self._is_limited)
-        self._console.print(Padding(shown, (0, 0, 1, indent), expand=False))
+        self._console.print(Padding(shown, (0, 0, 0, indent), expand=False))
+        self._console.print()
 
 
 def program() -> str:
