@@ -16,7 +16,9 @@ from driftd.model.resource import Json
 _MAX_LINES = 20
 _MAX_VALUE_WIDTH = 160
 _MAX_ITEMS = 2_000
-"""Maximum number of items of both values: for more, an explanation is slow and nobody reads it."""
+"""Maximum number of items of both values, at every depth: for more, an explanation is slow and too long to be read."""
+
+_MAX_DEPTH = 64
 
 
 def explain_value(desired: Json, live: Json) -> tuple[str, ...]:
@@ -26,7 +28,7 @@ def explain_value(desired: Json, live: Json) -> tuple[str, ...]:
     """
     if not isinstance(desired, list | dict) or type(desired) is not type(live):
         return ()
-    if len(desired) + len(live) > _MAX_ITEMS:
+    if not _is_small([desired, live]):
         return ()
     from deepdiff import DeepDiff  # noqa: PLC0415  # slow to import, and most passes have nothing to explain
 
@@ -34,6 +36,22 @@ def explain_value(desired: Json, live: Json) -> tuple[str, ...]:
     texts = tuple(text for _, text in lines[:_MAX_LINES])
     rest = len(lines) - len(texts)
     return (*texts, f"  … and {rest} more") if rest else texts
+
+
+def _is_small(values: list[Json]) -> bool:
+    """Whether values have few items altogether, and are not deep: looked at level by level."""
+    items = 0
+    for _ in range(_MAX_DEPTH):
+        values = [
+            item
+            for value in values
+            if isinstance(value, list | dict)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        items += len(values)
+        if not values or items > _MAX_ITEMS:
+            return items <= _MAX_ITEMS
+    return False
 
 
 def _lines(differences: Any) -> Iterator[tuple[list[tuple[int, str]], str]]:

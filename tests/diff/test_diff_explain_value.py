@@ -39,6 +39,20 @@ def test_a_long_explanation_is_cut_and_says_by_how_much() -> None:
     assert lines[-1].strip() == "… and 20 more"
 
 
+def _nested(depth: int) -> object:
+    value: object = "a"
+    for _ in range(depth):
+        value = {"k": value}
+    return value
+
+
+def test_what_would_take_minutes_is_not_explained() -> None:
+    """Wherever in the value the many items are, and however deep it is. That it differs is told all the same."""
+    assert explain_value({"x": list(range(3000))}, {"x": list(range(1, 3000))}) == ()
+    assert explain_value([[n] * 50 for n in range(50)], [[n + 1] * 50 for n in range(50)]) == ()
+    assert explain_value(_nested(400), _nested(401)) == ()
+
+
 @given(_JSON, _JSON)
 def test_whatever_the_values_the_explanation_never_fails(desired: object, live: object) -> None:
     """An explanation must not break its verdict."""
