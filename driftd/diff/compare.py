@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from driftd.diff.additions import Ownership
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
-from driftd.diff.locate import locate
+from driftd.diff.locate import Locator
 from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
 from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, missing_but_unknown, rule_for
 from driftd.diff.ownership import managed_fields, owner_of
@@ -22,7 +23,7 @@ from driftd.diff.undeclared import undeclared_drift
 from driftd.diff.walk import declared_drift, walk_declared
 from driftd.model.drift import DELETION_TIMESTAMP, Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
-from driftd.model.path import DocumentPath, format_path
+from driftd.model.path import format_path
 from driftd.model.resource import Json, JsonObject, Manifest
 
 
@@ -137,7 +138,7 @@ class Comparison:
             drifts = _only_declared(declared_drift(applied, actual, schema), declared, schema)
             drifts += _dropped_by_server(drifts, walk.drifts, applied, schema)
             drifts += [drift for drift in walk.drifts if drift.no_such_field]
-            drifts.sort(key=lambda drift: _manifest_order(drift.at, declared.body))
+            drifts.sort(key=_manifest_order(declared.body))
         if not drifts and not walk.undeclared:
             return []
         ownership = self._ownership(manifest, declared, live, schema, surroundings.admission)
@@ -223,8 +224,9 @@ def _only_declared(
     The other fields that it would change are defaults.
     """
     drifts = []
+    locator = Locator(declared.body, schema)
     for drift in by_server:
-        located = locate(drift.path, declared.body, schema)
+        located = locator.locate(drift.path)
         if located is None:
             continue
         order_only = isinstance(drift.desired, list) and isinstance(located.value, list) and bool(drift.desired)
@@ -241,19 +243,31 @@ def _dropped_by_server(
     The server's answer lacks these fields, because it drops their zero values.
     """
     paths = {drift.path for drift in by_server}
+    locator = Locator(applied, schema)
     return [
         drift
         for drift in by_client
         if drift.change is Change.CHANGED
-        and locate(drift.path, applied, schema) is None
+        and locator.locate(drift.path) is None
         and not any(drift.path[:depth] in paths for depth in range(len(drift.path) + 1))
     ]
 
 
-def _manifest_order(at: DocumentPath, body: Json) -> list[int]:
-    """Sort key of a field: its position in the manifest."""
-    position = []
-    for part in at:
-        position.append(part if isinstance(part, int) else list(body).index(part))
-        body = body[part]
+def _manifest_order(body: Json) -> Callable[[FieldDrift], list[int]]:
+    """The sort key of fields by their position in the manifest."""
+    ranks: dict[int, dict[str, int]] = {}
+
+    def position(drift: FieldDrift) -> list[int]:
+        value, order = body, []
+        for part in drift.at:
+            if isinstance(part, int):
+                order.append(part)
+            else:
+                known = ranks.get(id(value))
+                if known is None:
+                    known = ranks[id(value)] = {key: rank for rank, key in enumerate(value)}
+                order.append(known[part])
+            value = value[part]
+        return order
+
     return position

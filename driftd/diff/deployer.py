@@ -10,7 +10,7 @@ from typing import Any
 from driftd.diff.normalise import LAST_APPLIED
 from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.diff.rules.field_managers import Managers
-from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.typed.fields_v1 import item_identity, item_positions, member_positions, resolve_among
 from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import is_equivalent
 from driftd.model.drift import FIELD_MANAGER
@@ -190,7 +190,7 @@ def count_owned(fields: Mapping[str, Any], declared: Json, schema: Schema | None
             elif key[:2] == "f:" and (value := declared.get(name := key[2:])) is not None:
                 count += count_owned(below, value, schema.child(name) if schema is not None else None) if below else 1
         return count
-    items = item_positions(declared, schema)
+    items, members = item_positions(declared, schema), member_positions(declared, schema)
     for key, below in fields.items():
         if key == ".":
             count += 1
@@ -198,7 +198,7 @@ def count_owned(fields: Mapping[str, Any], declared: Json, schema: Schema | None
             index = items.get(item_identity(key, schema))
             if index is not None:
                 count += count_owned(below, declared[index], schema.items) if below else 1
-        elif (element := resolve(declared, schema, key)) is not None:
+        elif (element := resolve_among(declared, schema, members, key)) is not None:
             count += count_owned(below, element.value, element.schema) if below else 1
     return count
 

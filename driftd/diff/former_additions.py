@@ -10,6 +10,7 @@ from driftd.diff.deployer import Deployer
 from driftd.diff.normalise import LAST_APPLIED, SERVER_METADATA
 from driftd.diff.ownership import owner_of
 from driftd.diff.typed.defaults import is_default
+from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.model.drift import FieldOwner
@@ -78,10 +79,11 @@ def _formerly_declared_items(
 def _formerly_declared_set(
     additions: Additions, recorded: list[Any], desired: Json, live: Json, location: LazyPath
 ) -> None:
+    declared, members = ({member_key(item) for item in _list(side) if is_scalar(item)} for side in (desired, live))
+    former = members - declared
     for value in recorded:
-        if isinstance(value, dict | list) or value in _list(desired) or value not in _list(live):
-            continue
-        _add_formerly_declared(additions, (location, SetValue(value), None, None), value)
+        if is_scalar(value) and member_key(value) in former:
+            _add_formerly_declared(additions, (location, SetValue(value), None, None), value)
 
 
 def _add_formerly_declared(additions: Additions, field_location: LazyPath, value: Json) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.schema import Schema
 from driftd.diff.walk import list_items
 from driftd.model.path import DocumentPath, FieldPath, ListKey, SetValue
@@ -19,54 +21,77 @@ class LocatedValue:
     at: DocumentPath
 
 
+class Locator:
+    """Locates many fields in one object, which does not change meanwhile: each list is gone through once."""
+
+    def __init__(self, body: Json, schema: Schema | None) -> None:
+        self._body = body
+        self._schema = schema
+        self._items: dict[int, dict[ListKey, list[int]]] = {}
+        self._members: dict[int, dict[Hashable, int]] = {}
+
+    def locate(self, path: FieldPath) -> LocatedValue | None:
+        """The value at `path`, or None if there is none."""
+        at: list[str | int] = []
+        value, schema = self._body, self._schema
+        ordinal = False
+        positions: list[int] = []
+        items: list[Any] = []
+        for segment in path:
+            if ordinal and isinstance(segment, int):
+                # A duplicate list key is followed by the item's number among those with the same key.
+                if segment >= len(positions):
+                    return None
+                value = items[positions[segment]]
+                at[-1] = positions[segment]
+                ordinal = False
+                continue
+            ordinal = False
+            match segment:
+                case str():
+                    if not isinstance(value, dict) or value.get(segment) is None:
+                        return None
+                    at.append(segment)
+                    value = value[segment]
+                    schema = schema.child(segment) if schema else None
+                case ListKey():
+                    if not isinstance(value, list) or schema is None or not schema.list_keys:
+                        return None
+                    positions = self._positions(value, schema).get(segment, [])
+                    if not positions:
+                        return None
+                    items, ordinal = value, True
+                    at.append(positions[0])
+                    value = value[positions[0]]
+                    schema = schema.items
+                case _:
+                    index = self._index(value, segment)
+                    if index is None:
+                        return None
+                    at.append(index)
+                    value = value[index]
+                    schema = schema.items if schema else None
+        return LocatedValue(value, tuple(at))
+
+    def _positions(self, value: list[Any], schema: Schema) -> dict[ListKey, list[int]]:
+        known = self._items.get(id(value))
+        if known is None:
+            known = self._items[id(value)] = list_items(value, schema)
+        return known
+
+    def _index(self, value: Json, segment: int | SetValue) -> int | None:
+        if not isinstance(value, list):
+            return None
+        if not isinstance(segment, SetValue):
+            return segment if segment < len(value) else None
+        known = self._members.get(id(value))
+        if known is None:
+            last = len(value) - 1
+            scalars = [(member_key(item), last - n) for n, item in enumerate(reversed(value)) if is_scalar(item)]
+            known = self._members[id(value)] = dict(scalars)
+        return known.get(member_key(segment.value))
+
+
 def locate(path: FieldPath, body: Json, schema: Schema | None) -> LocatedValue | None:
     """The value at `path` in `body`, or None if there is none."""
-    at: list[str | int] = []
-    value = body
-    segments = iter(path)
-    ordinal = False
-    positions: list[int] = []
-    items: list[Any] = []
-    for segment in segments:
-        if ordinal and isinstance(segment, int):
-            # A duplicate list key is followed by the item's number among those with the same key.
-            if segment >= len(positions):
-                return None
-            value = items[positions[segment]]
-            at[-1] = positions[segment]
-            ordinal = False
-            continue
-        ordinal = False
-        match segment:
-            case str():
-                if not isinstance(value, dict) or value.get(segment) is None:
-                    return None
-                at.append(segment)
-                value = value[segment]
-                schema = schema.child(segment) if schema else None
-            case ListKey():
-                if not isinstance(value, list) or schema is None or not schema.list_keys:
-                    return None
-                positions = list_items(value, schema).get(segment, [])
-                if not positions:
-                    return None
-                items, ordinal = value, True
-                at.append(positions[0])
-                value = value[positions[0]]
-                schema = schema.items
-            case _:
-                index = _index(value, segment)
-                if index is None:
-                    return None
-                at.append(index)
-                value = value[index]
-                schema = schema.items if schema else None
-    return LocatedValue(value, tuple(at))
-
-
-def _index(value: Json, segment: int | SetValue) -> int | None:
-    if not isinstance(value, list):
-        return None
-    if isinstance(segment, SetValue):
-        return next((i for i, item in enumerate(value) if item == segment.value), None)
-    return segment if segment < len(value) else None
+    return Locator(body, schema).locate(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from driftd.diff.additions import Additions, is_atomic, is_collection, is_twin
 from driftd.diff.typed.defaults import is_default
-from driftd.diff.typed.fields_v1 import item_identity, item_positions, resolve
+from driftd.diff.typed.fields_v1 import item_identity, item_positions, member_positions, resolve_among
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
 from driftd.diff.typed.schema import Schema
 from driftd.model.drift import FieldOwner
@@ -56,6 +56,7 @@ def _search_entry_items(
     owner: FieldOwner,
 ) -> None:
     live_at, declared_at = item_positions(live, schema), item_positions(desired, schema)
+    live_members, declared_members = member_positions(live, schema), member_positions(desired, schema)
     for key, owned_below in fields.items():
         field_location: LazyPath
         if schema is not None and live_at is not None and key[:2] == "k:":
@@ -68,7 +69,8 @@ def _search_entry_items(
             actual, child = live[index], schema.items
             field_location = (location, segment, None if expected is None else at, schema)
         else:
-            element, declared = resolve(live, schema, key), resolve(desired, schema, key)
+            element = resolve_among(live, schema, live_members, key)
+            declared = resolve_among(desired, schema, declared_members, key)
             if element is None:
                 continue
             expected = None if declared is None else declared.value

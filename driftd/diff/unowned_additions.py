@@ -6,6 +6,7 @@ from typing import Any
 
 from driftd.diff.additions import Additions, is_collection, is_twin
 from driftd.diff.typed.defaults import is_default
+from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import FieldOwner
@@ -72,8 +73,9 @@ def _unowned_items(
     if schema.list_type is ListType.MAP:
         _unowned_map_items(additions, desired, live, schema, path, at, owner)
     elif schema.list_type is ListType.SET:
+        declared = {member_key(value) for value in desired if is_scalar(value)}
         for value in live:
-            if value in desired or isinstance(value, dict | list):
+            if not is_scalar(value) or member_key(value) in declared:
                 continue
             if not _is_owned(additions, (*path, SetValue(value))):
                 additions.add((*path, SetValue(value)), value, at, owner)

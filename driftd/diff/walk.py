@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driftd.diff.typed.defaults import is_default, is_server_made, replaces_zero_value
+from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
 from driftd.diff.typed.schema import ItemIdentity, ListType, ScalarType, Schema
 from driftd.diff.typed.values import (
@@ -246,13 +247,17 @@ def _positions(identities: Sequence[ItemIdentity]) -> dict[ItemIdentity, list[in
 
 
 def _set(desired: list[Any], live: list[Any], location: LazyPath | None, result: WalkResult) -> None:
+    members = {member_key(value) for value in live if is_scalar(value)}
     for index, value in enumerate(desired):
-        if isinstance(value, dict | list):
+        if not is_scalar(value):
             if value not in live:
                 result.add((location, index, index, None), Change.REMOVED, value, None)
-        elif not any(_equal(value, other) for other in live):
+        elif member_key(value) not in members:
             result.add((location, SetValue(value), index, None), Change.REMOVED, value, None)
-    result.undeclared |= len(live) > len(desired) or any(value not in desired for value in live)
+    declared = {member_key(value) for value in desired if is_scalar(value)}
+    result.undeclared |= len(live) > len(desired) or any(
+        member_key(value) not in declared if is_scalar(value) else value not in desired for value in live
+    )
 
 
 def _labels(identities: Iterable[ItemIdentity], schema: Schema) -> list[str]:

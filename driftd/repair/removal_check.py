@@ -10,7 +10,7 @@ from time import monotonic
 
 import structlog
 
-from driftd.diff.locate import locate
+from driftd.diff.locate import Locator
 from driftd.diff.normalise import normalise_manifest
 from driftd.kube.objects import json_patch
 from driftd.live.api_reader import Reader
@@ -78,5 +78,6 @@ class RemovalCheck:
             return set()
         answer = await json_patch(self._view.cluster, resource, ref.namespace, ref.name, operations, dry_run=True)
         added = [field.path for field in fields if field.change is Change.ADDED]
-        located = {path: locate(path, answer, schema) for path in added}
+        locator = Locator(answer, schema)
+        located = {path: locator.locate(path) for path in added}
         return {path for path, there in located.items() if there is not None and there.value not in ({}, [], "")}

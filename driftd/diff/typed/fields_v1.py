@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from driftd.diff.typed.schema import ItemIdentity, Schema
+from driftd.diff.typed.schema import ItemIdentity, ListType, Schema
 from driftd.model.path import ListKey, Segment, SetValue
 from driftd.model.resource import Json
 
@@ -30,6 +30,35 @@ def item_positions(value: Json, schema: Schema | None) -> Mapping[ItemIdentity, 
         return None
     identities = schema.identities(value)
     return dict(zip(reversed(identities), range(len(value) - 1, -1, -1), strict=True))  # the first of duplicates
+
+
+def member_key(value: Json) -> Hashable:
+    """By which a scalar of a set is found: to Python, true is 1."""
+    return (value.__class__ is bool, value)
+
+
+def member_positions(value: Json, schema: Schema | None) -> Mapping[Hashable, int] | None:
+    """The indexes of a set's scalars by `member_key`: to resolve many keys in one set."""
+    if schema is None or schema.list_type is not ListType.SET or not isinstance(value, list):
+        return None
+    last = len(value) - 1
+    scalars = ((member_key(item), last - index) for index, item in enumerate(reversed(value)) if is_scalar(item))
+    return dict(scalars)  # the first of duplicates
+
+
+def is_scalar(value: Json) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def resolve_among(
+    value: Json, schema: Schema | None, members: Mapping[Hashable, int] | None, key: str
+) -> ResolvedElement | None:
+    """As `resolve`, with the `member_positions` of a set."""
+    if members is None or schema is None or key[:2] != "v:":
+        return resolve(value, schema, key)
+    member = _parse(key[2:])
+    index = members.get(member_key(member)) if is_scalar(member) else None
+    return None if index is None else ResolvedElement(value[index], schema.items, SetValue(value[index]), index)
 
 
 def item_identity(key: str, schema: Schema) -> ItemIdentity:
