@@ -15,6 +15,7 @@ from driftd import __version__
 from driftd.cli.output import Format
 from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError, DriftdError, describe_defect
+from driftd.model.text import visible
 from driftd.process.exit import exit_immediately
 from driftd.process.garbage_collector import enable_gc_after_imports
 
@@ -68,10 +69,10 @@ def main() -> None:
         raise
     except ConfigError as error:
         for mistake in error.mistakes:
-            print(mistake, file=sys.stderr)
+            print(visible(mistake), file=sys.stderr)
         sys.exit(2)
     except DriftdError as error:
-        print(f"driftd: {error}", file=sys.stderr)
+        print(f"driftd: {visible(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,8 +16,12 @@ import orjson
 
 from driftd.kube.kubeconfig import KubeconfigEntry
 from driftd.model.errors import KubeError
+from driftd.process.groups import kill_group
 
 _LONG_WORD = re.compile(r"\S{40,}")
+_MAX_BYTES = 1 << 20
+"""Of the output of a plugin: a token, or a certificate with its key."""
+_DRAIN_SECONDS = 1.0
 _EXTENSION = "client.authentication.k8s.io/exec"
 
 
@@ -97,21 +100,50 @@ async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: 
         )
     except OSError as error:
         raise KubeError(f"{what} cannot be started: {error.strerror}. {hint}".strip()) from error
+    ended = False
+    assert process.stdout is not None  # noqa: S101  # they are pipes: for the type checker
+    assert process.stderr is not None  # noqa: S101
     try:
         async with asyncio.timeout(time_limit):
-            stdout, stderr = await process.communicate()
+            stdout, stderr = await asyncio.gather(
+                *(_read(each, process.pid) for each in (process.stdout, process.stderr))
+            )
+            if max(len(stdout), len(stderr)) > _MAX_BYTES:
+                raise KubeError(f"{what} printed more than {_MAX_BYTES >> 20} MiB")
+            await process.wait()
+            ended = True
     except TimeoutError as error:
         raise KubeError(
             f"{what} did not finish in {time_limit:g} s (it cannot ask anything: it has no terminal)"
         ) from error
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        if not ended:
+            kill_group(process.pid)  # where it has ended itself, too: what it has started may hold its output open
             await process.wait()
+            await _drain(process.stdout, process.stderr)
     if process.returncode:
         raise KubeError(f"{what} failed with {process.returncode}: {_last_error_line(stderr)} {hint}".strip())
     return stdout
+
+
+async def _read(stream: asyncio.StreamReader, leader: int) -> bytes:
+    """All that a program prints, or the first byte too many of it: then the program is killed."""
+    data = bytearray()
+    while chunk := await stream.read(_MAX_BYTES + 1 - len(data)):
+        data += chunk
+        if len(data) > _MAX_BYTES:
+            kill_group(leader)
+            break
+    return bytes(data)
+
+
+async def _drain(*streams: asyncio.StreamReader) -> None:
+    """Reads what is left in pipes, which are closed at their end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            for stream in streams:
+                while await stream.read(_MAX_BYTES):
+                    pass
 
 
 def _last_error_line(stderr: bytes) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from driftd.kube.credential_files import read_file
 from driftd.model.errors import ConfigError
 
-_MAX_BYTES = 4 << 20
 _MAX_DEPTH = 40
 _MAX_NODES = 100_000
 """Limits of a kubeconfig file: some have hundreds of clusters, each with a certificate."""
@@ -102,7 +102,8 @@ def load_context(files: Sequence[Path], context_name: str | None) -> Context:
     """Merges the files (the first one wins, for each name and for current-context) and resolves one context.
 
     Raises: ConfigError: a file is missing or malformed, or there is no such context, cluster or user.
-    Source: kubernetes.io, "Organizing Cluster Access Using kubeconfig Files", merging rules.
+    Source: kubernetes.io, "Organizing Cluster Access Using kubeconfig Files", merging rules; that a name is twice in
+    one file is refused as in client-go (`clientcmd/api/v1/conversion.go`).
     """
     documents = [(path, _read(path)) for path in files]
     file = str(files[0])
@@ -155,7 +156,7 @@ class _Loader(yaml.SafeLoader):
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = _parsed(path.read_bytes())
+        document = _parsed(read_file(path))
     except OSError as error:
         raise _error(str(path), f"kubeconfig {path} cannot be read: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -173,8 +174,6 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _parsed(data: bytes) -> Any:
     """Raises: yaml.YAMLError: it is no YAML, or of a shape that no kubeconfig has; what PyYAML raises besides."""
-    if len(data) > _MAX_BYTES:
-        raise yaml.YAMLError("too large")
     loader = _Loader(data)
     try:
         document = loader.get_single_data()
@@ -198,11 +197,15 @@ def _entries(documents: Sequence[tuple[Path, Mapping[str, Any]]], section: str, 
         listed = document.get(section) or []
         if not isinstance(listed, list):
             raise _error(str(path), f"kubeconfig {path}: {section} is not a list")
+        names: set[str] = set()
         for index, item in enumerate(listed):
             fields = (item.get(key) or {}) if isinstance(item, dict) else None
             if not isinstance(fields, dict) or not item.get("name"):
                 raise _error(str(path), f"kubeconfig {path}: {section}[{index}] needs a name and a map {key!r}")
             name = str(item["name"])
+            if name in names:
+                raise _error(str(path), f"kubeconfig {path}: {section} has {name!r} twice: which one is meant?")
+            names.add(name)
             _check_types(path, section, name, fields)
             entries.setdefault(name, KubeconfigEntry(name, fields, path.absolute().parent))
     return entries

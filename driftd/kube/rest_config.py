@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
+from driftd.kube.credential_files import read_file
 from driftd.kube.exec_plugin import ExecCredential, run_exec_plugin
 from driftd.kube.kubeconfig import ClusterAccess, Context, KubeconfigEntry, default_files, load_context
 from driftd.model.errors import ConfigError, DriftdError, KubeError
@@ -178,7 +179,7 @@ def _token(context: Context) -> str | None:
     if file := user.fields.get("tokenFile"):
         path = user.folder / str(file)
         try:
-            if from_file := path.read_text().strip():  # it usually ends with a newline
+            if from_file := read_file(path).decode().strip():  # it usually ends with a newline
                 return from_file
             problem = "is empty"
         except OSError as error:
@@ -195,9 +196,7 @@ def _from_context(
 ) -> RestConfig:
     cluster, user = context.cluster, context.user
     fields = cluster.fields
-    server = str(fields["server"]).rstrip("/")
-    if not _is_http(server):
-        raise ConfigError(str(context.file), [f"{context.origin}: server {server!r} is not an http(s) URL"])
+    server, server_name = _server(context), _server_name(context)
     proxy = fields.get("proxy-url")
     if proxy and not _is_http(str(proxy)):
         message = f"{context.origin}: proxy-url must be an http or https address (socks is not supported)"
@@ -232,12 +231,33 @@ def _from_context(
             certificate=certificate,
             key=key,
             verify=not fields.get("insecure-skip-tls-verify"),
-            server_name=str(fields["tls-server-name"]) if fields.get("tls-server-name") else None,
+            server_name=server_name,
         ),
         proxy=str(proxy) if proxy else None,
         compress=not fields.get("disable-compression", not proxy and _is_loopback(server)),
         renew_at=time.monotonic() + (_renew_after(expires) if credential else _RELOAD_SECONDS),
     )
+
+
+def _server(context: Context) -> str:
+    """The server's address. Raises: ConfigError: it is none, or holds what would show up in messages."""
+    server = str(context.cluster.fields["server"]).rstrip("/")
+    if not _is_http(server):
+        raise ConfigError(str(context.file), [f"{context.origin}: the server is not an http(s) URL"])
+    parts = urlsplit(server)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        message = f"{context.origin}: the server holds a login, a query or a fragment, which would show up in messages"
+        raise ConfigError(str(context.file), [f"{message}: take it out, and give the user a token or a password"])
+    return server
+
+
+def _server_name(context: Context) -> str | None:
+    """The name that the server's certificate is for, where it is another one. Raises: ConfigError."""
+    name = str(context.cluster.fields.get("tls-server-name") or "")
+    if len(name) > 253 or not (name.isprintable() and name.isascii() and " " not in name):
+        message = f"{context.origin}: tls-server-name is no name that a server can have"
+        raise ConfigError(str(context.file), [message])
+    return name or None
 
 
 def _is_http(address: str) -> bool:
@@ -276,7 +296,7 @@ def _pem(entry: KubeconfigEntry, key: str) -> bytes | None:
     if data:
         return base64.b64decode("".join(str(data).split()), validate=True)
     file = entry.fields.get(key)
-    return (entry.folder / str(file)).read_bytes() if file else None
+    return read_file(entry.folder / str(file)) if file else None
 
 
 def _impersonation(user: KubeconfigEntry) -> Iterator[tuple[str, str]]:

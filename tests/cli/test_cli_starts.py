@@ -141,6 +141,14 @@ def test_output_that_cannot_be_written_is_no_success() -> None:
     assert done.returncode == 2
 
 
+def test_an_error_cannot_steer_the_terminal() -> None:
+    """It may repeat what a kubeconfig, a repository or a server says."""
+    command = [sys.executable, "-m", "driftd", "sync", "web", "--config", "/nonexistent/\x1b[2J.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "/nonexistent/\\x1b[2J.yaml: there is no such file\n"
+
+
 def test_a_repository_that_needs_too_much_memory_ends_the_check_with_a_sentence(tmp_path: Path) -> None:
     """The process may have 192 MiB here: neither is the machine's memory taken, nor is there a traceback."""
     bomb = f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "a"}}, "x": [{"{}, " * 900_000}{{}}]}}'

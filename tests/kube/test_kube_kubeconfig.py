@@ -53,6 +53,19 @@ def test_several_files_are_merged_and_the_first_one_wins(tmp_path: Path) -> None
     assert load_context([one, two], "test").cluster.fields["server"] == "https://test"
 
 
+@pytest.mark.parametrize("section", ["contexts", "clusters", "users"])
+def test_a_name_that_is_twice_in_one_file_is_an_error(tmp_path: Path, section: str) -> None:
+    """As for kubectl: nobody can say which of two clusters is meant."""
+    parts: dict[str, Any] = {
+        "contexts": [context("prod", "prod", "me")],
+        "clusters": [{"name": "prod", "cluster": {"server": "https://one"}}],
+        "users": [{"name": "me", "user": {}}],
+    }
+    parts[section] *= 2
+    with pytest.raises(ConfigError, match=rf"{section} has '\w+' twice: which one is meant\?$"):
+        load_context([write(tmp_path / "config", **parts)], "prod")
+
+
 def test_the_default_files_are_those_of_kubeconfig_else_the_one_at_home(tmp_path: Path) -> None:
     """$KUBECONFIG may list missing files; without it ~/.kube/config is used."""
     here = write(tmp_path / "here")

@@ -152,6 +152,8 @@ async def test_a_failing_plugin_leaves_a_valid_token_in_use(api: ScriptedApi, tm
         ("import sys; sys.exit('please run: cloud login')", "failed with 1: please run: cloud login"),
         (f"import sys; sys.exit('bad {'canary' * 10}')", "failed with 1: bad …"),
         ("import time; time.sleep(60)", "did not finish in 0.5 s"),
+        ("while True: print('canary' * 1000)", "printed more than 1 MiB"),
+        ("import sys\nwhile True: sys.stderr.write('canary' * 1000)", "printed more than 1 MiB"),
     ],
 )
 async def test_the_error_for_a_failing_plugin_says_what_it_did(tmp_path: Path, program: str, says: str) -> None:
@@ -319,6 +321,12 @@ async def test_a_users_password_is_sent_as_basic_authentication(api: ScriptedApi
         ({"token": "canary\ncanary"}, {}, "the token has a line break"),
         ({}, {"proxy-url": "socks5://proxy:1"}, "proxy-url must be an http or https address"),
         ({}, {"server": "unix:///x"}, "is not an http"),
+        ({}, {"server": "https://me:canary@a"}, "holds a login, a query or a fragment"),
+        ({}, {"server": "https://a?token=canary"}, "holds a login, a query or a fragment"),
+        ({}, {"server": "//me:canary@a"}, "is not an http"),
+        ({}, {"tls-server-name": "a\0b"}, "no name that a server can have"),
+        ({}, {"certificate-authority": "/dev/zero"}, "/dev/zero cannot be read: File too large"),
+        ({"tokenFile": "/dev/zero"}, {}, "/dev/zero: File too large"),
         ({"client-certificate-data": "Y2FuYXJ5", "client-key-data": "Y2FuYXJ5"}, {}, "certificates cannot be used"),
         ({"auth-provider": {"name": "oidc", "config": {"id-token": "canary"}}}, {}, "auth-provider gave no token"),
     ],
