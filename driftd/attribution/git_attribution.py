@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftd.attribution.blame import add_blame
 from driftd.attribution.history import AppHistory
 from driftd.attribution.lag import mark_lag
+from driftd.attribution.undeployed import Undeployed, left_to_deployer
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
 from driftd.git.mirror import Mirror
 from driftd.model.app import App, Capabilities
 from driftd.model.drift import Verdict
+from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
+from driftd.policy.decide import Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,12 @@ class GitAttribution:
         """Makes charts of earlier commits be rendered for a cluster with these capabilities; None changes nothing."""
         if capabilities is not None:
             self._history.render_for(capabilities)
+
+    async def left_to_deployer(
+        self, revision: Revision, objects: Sequence[Undeployed], *, infer: bool
+    ) -> Mapping[ResourceRef, Left]:
+        """What of some objects that differ is left to whoever deploys the app (see `undeployed.py`)."""
+        return await left_to_deployer(objects, self.comparison, self._history, revision, infer=infer)
 
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
         """The verdicts with lag marked, and with the line and author of each differing field."""

@@ -101,8 +101,8 @@ def _candidate(assessment: Assessment, comparison: Comparison, history: AppHisto
         return _Candidate(assessment) if may_lag else None
     if verdict.status is not Status.DRIFTED or assessment.live is None:
         return None
-    deployed_by = _deployer(assessment, assessment.mapped.manifest, comparison)
-    fields = frozenset(f.path for f in verdict.fields if not f.of_pods and _by_deployer(f, deployed_by))
+    deployed_by = deployer_of(assessment, assessment.mapped.manifest, comparison)
+    fields = frozenset(f.path for f in verdict.fields if not f.of_pods and by_deployer(f, deployed_by))
     return _Candidate(assessment, fields) if fields else None
 
 
@@ -128,18 +128,18 @@ def _explained(case: _Candidate, manifest: Manifest, comparison: Comparison) -> 
     None if the deployer has applied a later one: a live field that is as Git declares it now, and not as it did then,
     shows that this was not the revision that was deployed last.
     """
-    then = _earlier_verdict(case.assessment, manifest, comparison)
+    then = earlier_verdict(case.assessment, manifest, comparison)
     if then.status is Status.UNKNOWN:
         return frozenset()
     differing_now = {field.path for field in case.assessment.verdict.fields}
     differing_then = {field.path for field in then.fields}
-    deployed_by = _deployer(case.assessment, manifest, comparison)
-    if any(_by_deployer(field, deployed_by) and not _overlaps(field.path, differing_now) for field in then.fields):
+    deployed_by = deployer_of(case.assessment, manifest, comparison)
+    if any(by_deployer(field, deployed_by) and not _overlaps(field.path, differing_now) for field in then.fields):
         return frozenset()
     return frozenset(
         field.path
         for field in case.assessment.verdict.fields
-        if field.path in case.fields and not _overlaps(field.path, differing_then) and _by_deployer(field, deployed_by)
+        if field.path in case.fields and not _overlaps(field.path, differing_then) and by_deployer(field, deployed_by)
     )
 
 
@@ -152,7 +152,7 @@ async def _was_deleted(case: _Candidate, absent: int, history: AppHistory, revis
     return False
 
 
-def _earlier_verdict(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Verdict:
+def earlier_verdict(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Verdict:
     """The verdict on the live object against an earlier manifest."""
     resource = assessment.mapped.resource
     return comparison.verdict(
@@ -161,12 +161,12 @@ def _earlier_verdict(assessment: Assessment, manifest: Manifest, comparison: Com
     )  # fmt: skip
 
 
-def _deployer(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
+def deployer_of(assessment: Assessment, manifest: Manifest, comparison: Comparison) -> Deployer:
     live = assessment.live or {}
     return find_deployer(live, manifest.body, assessment.schema, managed_fields(live), comparison.managers)
 
 
-def _by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
+def by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
     """Whether the deployer may have written a field: an older value that somebody else wrote is drift, not lag."""
     by = field.by
     if by is None:

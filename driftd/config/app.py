@@ -55,6 +55,12 @@ class AppConfig(Section):
         description="observe: report only. approve: repair when a person says so, by `driftd sync APP`. heal: repair "
         "by itself, and deploy what Git declares.",
     )
+    deploys: bool | None = Field(
+        default=None,
+        description="false: something else deploys the app (Argo CD, Flux, a pipeline). Then heal and `driftd sync` "
+        "put back what hands have changed, and leave to it what Git has moved on to. Left out: what deploys says for "
+        "all apps.",
+    )
     rollback: RollbackMode = Field(
         default=RollbackMode.MANUAL,
         description="auto: a revision that is not healthy by its deadline is replaced by the one before, if good.",

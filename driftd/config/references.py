@@ -1,4 +1,4 @@
-"""Checks that names are unique and that references resolve.
+"""Checks across sections: that names are unique, that references resolve, and that defaults for all apps suit each.
 
 Works on unvalidated data, so that these mistakes are reported together with all others.
 """
@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from driftd.config.mistake import did_you_mean
 from driftd.config.settings import DEFAULT_CLUSTER
 from driftd.config.yaml_document import Location, children
 
+_BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
+
 
 def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
-    """Duplicate names and unresolved references, with their locations."""
+    """Duplicate names, unresolved references, and keys that do not suit a default, with their locations."""
     for lists in ("clusters", "sources", "apps"):
         yield from _duplicates((lists,), children(data, lists))
     notify = data.get("notify") if isinstance(data, Mapping) else None
@@ -24,6 +28,12 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
     for index, app in children(data, "apps"):
         yield from _reference(("apps", index, "source"), app, sources, "source")
         yield from _reference(("apps", index, "cluster"), app, clusters, "cluster")
+        deploys = app.get("deploys", data.get("deploys") if isinstance(data, Mapping) else None)
+        if app.get("rollback") == "auto" and _is_false(deploys):
+            yield (
+                ("apps", index, "rollback"),
+                "auto is for apps that driftd deploys: with deploys: false, whoever deploys this one rolls it back",
+            )
 
 
 def _reference(
@@ -35,6 +45,13 @@ def _reference(
         if not hint:
             hint = f"; there are {', '.join(names)}" if names else f"; there are no {noun}s"
         yield location, f"there is no {noun} with this name{hint}"
+
+
+def _is_false(value: object) -> bool:
+    try:
+        return not _BOOLEAN.validate_python(value)
+    except ValidationError:  # left out, or a mistake that is told where the key itself is checked
+        return False
 
 
 def _duplicates(location: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:

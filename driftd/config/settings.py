@@ -130,6 +130,10 @@ class Config(Section):
         default=False,
         description="true: of each app, only what lies in its namespaces and kinds is read; the rest is unknown.",
     )
+    deploys: bool = Field(
+        default=True,
+        description="false: something else deploys the apps, and driftd puts back only what hands have changed.",
+    )
     managers: ManagersConfig = Field(
         default_factory=ManagersConfig, description="Controllers and deployers of your own, by their field managers."
     )

@@ -58,6 +58,7 @@ def app_of(app: AppConfig, config: Config) -> App:
         kinds=frozenset(app.kinds),
         confine_reads=config.confine_reads if app.confine_reads is None else app.confine_reads,
         mode=app.mode,
+        deploys=config.deploys if app.deploys is None else app.deploys,
         rollback=app.rollback,
         engine=app.engine,
         interval=app.interval,

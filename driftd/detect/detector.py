@@ -25,8 +25,10 @@ from driftd.model.drift import Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.path import FieldPath
+from driftd.model.plan import Mode
 from driftd.model.report import Report, Verdicts
 from driftd.model.resource import JsonObject
+from driftd.policy.decide import Left, with_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,15 @@ class Detector:
             reasons = {each.path: reason for each in explanations if each.differs and each.path not in certain}
         if around.autoscaler_unread is not None:
             reasons[REPLICAS] = f"whether an autoscaler sets it could not be read: {around.autoscaler_unread}"
-        return [
+        explanations = [
             replace(each, verdict="unknown", rule=reasons[each.path]) if each.path in reasons else each
             for each in explanations
         ]
+        if self.app.mode is Mode.OBSERVE:
+            return explanations
+        marked = with_left(verdict, Left(), deploys=self.app.deploys)
+        left = {one.path: marked.left_to or one.left_to for one in marked.fields}
+        return [replace(each, left_to=left.get(each.path)) if each.differs else each for each in explanations]
 
     def report(self, desired: Desired, verdicts: Sequence[Verdict], now: datetime) -> Report:
         return Report(

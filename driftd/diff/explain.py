@@ -29,6 +29,7 @@ class Explanation:
     """One field: desired and live value, owner of the live value, verdict, and the rule for the verdict.
 
     `verdict` is one of in_sync, undeclared, ignored, unknown, changed, removed, added. Values of Secrets are redacted.
+    `left_to` is whom driftd leaves the field to, where it repairs the app.
     """
 
     path: FieldPath
@@ -37,6 +38,7 @@ class Explanation:
     owner: FieldOwner | None
     verdict: str
     rule: str
+    left_to: str | None = None
 
     @property
     def differs(self) -> bool:

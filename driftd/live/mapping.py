@@ -35,6 +35,11 @@ class MappedManifest:
     error: str | None = None
     confined: bool = False
 
+    def outside(self, borders: Borders) -> str | None:
+        """Why the object is outside of an app's borders, as far as its scope is known; None for one within."""
+        ref = self.manifest.ref
+        return None if self.resource is None and ref.namespace is None else borders.outside(ref)
+
     def same_as(self, other: MappedManifest) -> bool:
         """Whether both map the same declaration to the same resource. One that is not fully served equals only itself:
         the cluster may serve it by now."""

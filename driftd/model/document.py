@@ -22,7 +22,8 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     These keys are only present if they have a value: an app's `error` and `hooks`, an object's or a field's `behind`,
     the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
     its `undetermined` ones, the `by` of a deleted object, an
-    object's `namespace_deleted`, a field's `no_such_field`, an owner's `source` and `verb`.
+    object's `namespace_deleted`, an object's or a field's `left_to`, a field's `no_such_field`, an owner's `source` and
+    `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -161,6 +162,8 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         document["by"] = _owner(verdict.by)
     if verdict.refused is not None:
         document["refused"] = verdict.refused
+    if verdict.left_to is not None:
+        document["left_to"] = verdict.left_to
     return document
 
 
@@ -179,7 +182,8 @@ def field_document(field: FieldDrift) -> dict[str, Any]:
         "git": _line(field.git) if field.git else None,
     }
     marks = {"behind": field.behind, "no_such_field": field.no_such_field}
-    return document | {name: True for name, is_set in marks.items() if is_set}
+    document |= {name: True for name, is_set in marks.items() if is_set}
+    return document if field.left_to is None else {**document, "left_to": field.left_to}
 
 
 def timestamp(time: datetime) -> str:

@@ -80,6 +80,9 @@ class FieldDrift:
     """Git alone does not say the declared value: another rendering of the same files has another one."""
     partly_ignored: bool = False
     """A value that can only be written as a whole, a part of which a rule leaves to others."""
+    left_to: str | None = None
+    """Whom driftd leaves it to, and why, where it repairs the app and not this field. None where it does, or repairs
+    nothing."""
 
     @property
     def of_pods(self) -> bool:
@@ -124,6 +127,8 @@ class Verdict:
     """None where the object is not there, or could not be read."""
     health_message: str = ""
     refused: str | None = None
+    left_to: str | None = None
+    """Whom driftd leaves the object to as a whole, and why, where it repairs the app. None where it does not."""
     namespace_deleted: datetime | None = None
     """Since when the object's namespace is being deleted: until it is gone, nothing can be created in it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate, chain
@@ -13,6 +13,7 @@ from typing import overload
 
 from driftd.model.drift import Status, Verdict
 from driftd.model.hook import Hook
+from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 
 CHUNK_SIZE = 256
@@ -49,6 +50,16 @@ class Verdicts(Sequence[Verdict]):
     def followed_by(self, more: Sequence[Verdict]) -> Verdicts:
         """This sequence with further verdicts at its end."""
         return Verdicts([*self.chunks, Chunk(more)]) if more else self
+
+    def with_replaced(self, new: Mapping[ResourceRef, Verdict]) -> Verdicts:
+        """This sequence with other verdicts on some objects that are not in sync; other chunks are shared."""
+
+        def replaced(chunk: Chunk) -> Chunk:
+            if not any(verdict.ref in new for verdict in chunk.notable):
+                return chunk
+            return Chunk([new.get(verdict.ref, verdict) for verdict in chunk.verdicts])
+
+        return Verdicts([replaced(chunk) for chunk in self.chunks]) if new else self
 
     @classmethod
     def of(cls, verdicts: Iterable[Verdict]) -> Verdicts:
@@ -154,6 +165,10 @@ class Report:
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
         return self._chunked.differing
+
+    def with_replaced(self, new: Mapping[ResourceRef, Verdict]) -> Report:
+        """This report with other verdicts on some objects that are not in sync."""
+        return replace(self, verdicts=self._chunked.with_replaced(new)) if new else self
 
     @cached_property
     def _chunked(self) -> Verdicts:

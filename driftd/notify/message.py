@@ -67,7 +67,10 @@ _ENDINGS_OF = {
 
 @dataclass(frozen=True, slots=True)
 class FieldPart:
-    """One field that differs. `diff` replaces the two values if they have several lines."""
+    """One field that differs. `diff` replaces the two values if they have several lines.
+
+    `left_to` is whom driftd leaves the field to, and why, where it repairs the app.
+    """
 
     path: str
     desired: str | None
@@ -75,6 +78,7 @@ class FieldPart:
     diff: tuple[str, ...] | None
     by: str | None
     git: str | None
+    left_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class ObjectPart:
     """One object: kind and name, state, where Git declares it (`place`), and its fields.
 
     `ending` says how its drift ended, where that is over and others of the incident are not, or ended otherwise.
+    `left_to` is whom driftd leaves all of it to.
     """
 
     kind: str
@@ -92,6 +97,7 @@ class ObjectPart:
     more_fields: int
     error: str | None
     ending: str | None = None
+    left_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +247,12 @@ def _object(verdict: Verdict, budget: int, ended: Ended | None) -> ObjectPart:
         more_fields=len(verdict.fields) - len(shown),
         error=wording.one_line(verdict.error, 300) if verdict.error else None,
         ending=_ended(ended) if ended is not None else None,
+        left_to=_left_to(verdict.left_to),
     )
+
+
+def _left_to(who: str | None) -> str | None:
+    return wording.one_line(who, 160) if who is not None else None
 
 
 def _ended(ended: Ended) -> str:
@@ -272,6 +283,7 @@ def _field(field: FieldDrift) -> FieldPart:
         diff=diff or None,
         by="nobody: Git has moved on" if field.behind else _by(field.by) if field.by else None,
         git=_git(field.git) if field.git else None,
+        left_to=_left_to(field.left_to),
     )
 
 

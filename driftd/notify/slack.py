@@ -95,6 +95,8 @@ def _object(part: ObjectPart, *, resolved: bool) -> str:
     if part.ending is not None:
         title += f": {_unformatted(part.ending)}"
     lines = [title + (f" · {code(part.place)}" if part.place else "")]
+    if part.left_to is not None and not over:
+        lines.append(f"left to {_unformatted(part.left_to)}")
     if part.error:
         lines.append(quote(part.error))
     shown = 0
@@ -123,7 +125,8 @@ def _field(field: FieldPart) -> str:
         change = f": Git {code(field.desired)} → live {code(field.live)}"
     who = [f"by {code(field.by)}"] if field.by else []
     where = [f"Git {code(field.git)}"] if field.git else []
-    origin = " · ".join(who + where)
+    left = [f"left to {_unformatted(field.left_to)}"] if field.left_to else []
+    origin = " · ".join(who + where + left)
     return f"• {code(field.path)}{change}" + (f"\n     {origin}" if origin else "")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
@@ -32,31 +35,77 @@ def repairable(report: Report) -> tuple[Verdict, ...]:
     """
     if report.error is not None:
         return ()
-    return tuple(verdict for verdict in report.notable if _is_missing(verdict) or restorable(verdict))
+    return tuple(verdict for verdict in report.notable if is_repairable(verdict))
 
 
-def _is_missing(verdict: Verdict) -> bool:
-    """Whether the object can be created: nothing is written to what is being deleted, since it would go with it."""
-    return verdict.status is Status.MISSING and not verdict.is_being_deleted
+def is_repairable(verdict: Verdict) -> bool:
+    """Whether the object can be created, or fields of it can be put right: nothing is written to what is being deleted,
+    since it would go with it."""
+    if verdict.status is Status.MISSING:
+        return not verdict.is_being_deleted and verdict.left_to is None
+    return bool(restorable(verdict))
 
 
 def restorable(verdict: Verdict) -> tuple[FieldDrift, ...]:
     """The fields of a live object that driftd may put right; the others are only told."""
-    if verdict.status is not Status.DRIFTED or verdict.is_being_deleted:
+    if verdict.status is not Status.DRIFTED or verdict.is_being_deleted or verdict.left_to is not None:
         return ()
-    return tuple(field for field in verdict.fields if left_to(field) is None)
+    return tuple(one for one in verdict.fields if left_to(one) is None)
 
 
-def left_to(field: FieldDrift) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of one object for reasons that its verdict does not show: all of it, or some of its fields."""
+
+    whole: str | None = None
+    fields: Mapping[FieldPath, str] = field(default_factory=dict)
+
+
+def with_left(verdict: Verdict, left: Left, *, deploys: bool) -> Verdict:
+    """The verdict on an object that differs, with whom driftd leaves it or some of its fields to, where it repairs the
+    app. `deploys` is the app's: whether driftd brings in what Git declares."""
+    if verdict.status not in (Status.DRIFTED, Status.MISSING):
+        return verdict
+    lags = verdict.status is Status.MISSING and verdict.behind is not None and not deploys
+    whole = _deletion(verdict) or (LAG if lags else left.whole)
+    fields = verdict.fields
+    if whole is None:
+        fields = tuple([_with_left(one, left.fields.get(one.path), deploys=deploys) for one in fields])
+    return replace(verdict, fields=fields, left_to=whole)
+
+
+def left_outside(why: str) -> str:
+    """Whom an object is left to that lies outside of the app's borders."""
+    return f"people: {why}"
+
+
+def _with_left(drift: FieldDrift, found: str | None, *, deploys: bool) -> FieldDrift:
+    lag = LAG if drift.behind and not deploys else None
+    return replace(drift, left_to=left_to(drift) or lag or found)
+
+
+def _deletion(verdict: Verdict) -> str | None:
+    if verdict.namespace_deleted is not None:
+        return "the deletion of its namespace: what is written there goes with it"
+    return "its deletion: what is written to it goes with it" if verdict.is_being_deleted else None
+
+
+LAG = "whoever deploys the app: Git has moved on"
+"""The reason where driftd does not deploy the app."""
+
+
+def left_to(drift: FieldDrift) -> str | None:
     """Why a difference is told and never repaired; None for one that driftd may put right."""
-    if field.of_pods:
+    if drift.left_to is not None:
+        return drift.left_to
+    if drift.of_pods:
         return "its pods: writing the workload would not change them"
-    if field.no_such_field:
+    if drift.no_such_field:
         return "people: the kind has no such field, and the API server drops it"
-    if field.path[:2] in _OF_CONTROLLERS:
+    if drift.path[:2] in _OF_CONTROLLERS:
         return "its controllers: they clean up by it, and without it what they made would be left behind"
-    if field.change is Change.ADDED and field.path[0] == "spec" and field.path[-1] in _OPERATED:
+    if drift.change is Change.ADDED and drift.path[0] == "spec" and drift.path[-1] in _OPERATED:
         return "people: Git does not say what it should be instead"
-    if field.partly_ignored:
+    if drift.partly_ignored:
         return "people: a rule leaves a part of it to others, and it can only be written as a whole"
     return None

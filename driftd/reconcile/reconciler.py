@@ -1,4 +1,4 @@
-"""The pass over one app: target, scan, plan, act or wait, outcome, record. Each step is one call."""
+"""The pass over one app: target, scan, mark, plan, act or wait, outcome, record. Each step is one call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from driftd.incidents.findings import PassRecord
 from driftd.incidents.recorder import Recorder
 from driftd.live.cluster import ClusterView
 from driftd.model.app import App
-from driftd.model.command import Command
+from driftd.model.command import Command, CommandKind
 from driftd.model.errors import DriftdError, GitError, KubeError, ManifestsNotKept, RenderError, Superseded
 from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
@@ -28,6 +28,8 @@ from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
 from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
+from driftd.reconcile.deployment import Deployment
+from driftd.reconcile.left_alone import LeftAlone
 from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
@@ -36,6 +38,7 @@ from driftd.repair.executor import Executor
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import Planner
 from driftd.repair.recovery import Concluded, Recovery
+from driftd.repair.removal_check import RemovalCheck
 from driftd.repair.target import Target, TargetSelector
 from driftd.store.store import Store
 
@@ -98,7 +101,10 @@ class Reconciler:
         detector = Detector(app, view, comparison)
         self._scanner = Scanner(detector, attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
-        self._planner = Planner(app, view, borders, now, shared.monotonic)
+        removals = RemovalCheck(view)
+        deployment = Deployment(app, source, store, self._scanner, attribution)
+        self._left_alone = LeftAlone(app, borders, removals, deployment)
+        self._planner = Planner(app, removals, now, shared.monotonic)
         self._executor = Executor(app, view, store, borders, now, detector.judge, check_lease)
         self._recovery = Recovery(view, store, self._executor.unrecorded)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
@@ -114,6 +120,10 @@ class Reconciler:
         started = perf_counter()
         if command is not None and self.app.mode is Mode.OBSERVE and not command.release:
             raise DriftdError(f"app {self.app.name} is in mode observe, in which driftd never writes to the cluster")
+        if command is not None and command.kind is CommandKind.ROLLBACK and not self.app.deploys:
+            raise DriftdError(
+                f"app {self.app.name} is not deployed by driftd (`deploys: false`): whoever deploys it rolls it back"
+            )
         changed = self._changed(command)
         try:
             result = await self._pass_again(command, changed)
@@ -140,20 +150,22 @@ class Reconciler:
             return await self._record_undesired(error, command)
         target = await self._targets.select(desired, command, use_cached=self._only_reports(command))
         try:
-            scan = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
+            found = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
         except KubeError as error:
             return await self._record_unreadable(target, error, command)
-        shared = self._declared.declare(self.app, scan.mapping)
-        plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command, shared=shared.keys())
+        shared = self._declared.declare(self.app, found.mapping)
+        asked = command is not None
+        scan = await self._left_alone.mark(target, found, shared.keys(), asked=asked)
+        plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
         action = None
-        after = scan
         if plan is not None:
-            if target.is_new or command is not None:
+            if asked or (target.is_new and self.app.deploys):
                 plan = await told_apart(plan, target, scan, self._scanner, self._store)
             self._plans_open = True
             action = await self._executor.execute(plan, scan.on_write)
             self._planner.record(action)
-            after = await self._scanner.rescan(target, scan, action)
+            found = await self._scanner.rescan(target, found, action)
+        after = await self._left_alone.mark(target, found, shared.keys(), asked=asked)
         outcome = await self._rollout.assess(target, scan, after, action)
         if outcome.rollback_due:  # the next pass has the held revision as its target, and records
             self._full_pass_due = True

@@ -97,7 +97,7 @@ class RolloutTracker:
             return RolloutOutcome(state, health)
         if not target.is_in_cluster:
             tracked = await self._track(target, before)
-            if not _is_applied(tracked, after, action):
+            if not _is_applied(tracked, after, action if self._app.deploys else None):  # what it heals is no rollout
                 return RolloutOutcome(state, health)
             state = await self._record_applied(target)
         if state is RevisionState.GOOD or elapsed is None:
@@ -129,7 +129,12 @@ class RolloutTracker:
 
     def _is_applied_here(self, ref: ResourceRef) -> bool:
         """Whether an object is part of the app's rollout: what lies outside of its borders is never written."""
-        return self._app.mode is Mode.OBSERVE or self._borders.outside(ref) is None
+        return not self._is_deployed_here or self._borders.outside(ref) is None
+
+    @property
+    def _is_deployed_here(self) -> bool:
+        """Whether driftd may bring a revision in, and take it back."""
+        return self._app.mode is not Mode.OBSERVE and self._app.deploys
 
     async def _changed(self, target: Target, scan: Scan) -> AbstractSet[ResourceRef]:
         """The objects that the target declares otherwise than the revision before it; all of them where it is held.
@@ -152,7 +157,7 @@ class RolloutTracker:
 
     async def _roll_back(self, target: Target, reason: str) -> tuple[bool, str]:
         """Holds the app at the revision before. Returns: whether it is held, or why it could not be."""
-        if self._app.rollback is not RollbackMode.AUTO or self._app.mode is Mode.OBSERVE:
+        if self._app.rollback is not RollbackMode.AUTO or not self._is_deployed_here:
             return False, ""
         try:
             await self._targets.hold_at_previous(target.desired, reason=reason)

@@ -18,6 +18,7 @@ from driftd.detect.health import with_health
 from driftd.detect.orphans import orphans
 from driftd.detect.runs import Runs
 from driftd.detect.verdict_cache import VerdictCache
+from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
 from driftd.live.api_reader import ApiReader, Reader
@@ -28,9 +29,11 @@ from driftd.model.app import App
 from driftd.model.drift import Verdict
 from driftd.model.errors import KubeError
 from driftd.model.health import Health
-from driftd.model.plan import Action
+from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
+from driftd.policy.borders import Borders
+from driftd.policy.decide import Left, left_outside, with_left
 
 if TYPE_CHECKING:  # `driftd check` scans too, and needs no store: SQLAlchemy is slow to import
     from driftd.repair.inventory import Inventory
@@ -74,6 +77,10 @@ class Scan:
         """What the scan compared an object with."""
         item = self.mapping.by_ref.get(ref)
         return item.manifest if item is not None else None
+
+    def with_verdicts(self, new: Mapping[ResourceRef, Verdict]) -> Scan:
+        """This scan with other verdicts on some objects that differ."""
+        return replace(self, report=self.report.with_replaced(new)) if new else self
 
     def on_write(self, ref: ResourceRef, body: JsonObject) -> None:
         """Takes in an object as the API server answered a write of it: the cache may be a moment behind."""
@@ -145,6 +152,18 @@ class Scanner:
         """The verdicts by other manifests of some objects on what a scan has read. Raises: KubeError: no discovery."""
         mapped = await map_manifests(manifests, self.app, self._detector.view)
         return {one.verdict.ref: one.verdict for one in await self._detector.assess(mapped, scan.reader)}
+
+    async def assessments(self, verdicts: Sequence[Verdict], scan: Scan) -> list[Assessment]:
+        """Some verdicts of a scan with what they rest on. Objects are read again."""
+        items = [scan.mapping.by_ref[verdict.ref] for verdict in verdicts]
+        results = await scan.reader.read(items)
+        schemas = await self._detector.schemas({item.resource for item in items if item.resource is not None})
+        assessments = []
+        for item, verdict in zip(items, verdicts, strict=True):
+            schema = schemas[item.resource] if item.resource is not None else None
+            known = schema if isinstance(schema, Schema) else None
+            assessments.append(Assessment(item, verdict, results[verdict.ref].body, known))
+        return assessments
 
     def unreadable(self, desired: Desired, error: KubeError) -> Report:
         """The report where the cluster as a whole cannot be read."""
@@ -241,7 +260,10 @@ class Background:
 async def scan_once(
     detector: Detector, attribution: GitAttribution, desired: Desired, reader: ApiReader, now: datetime
 ) -> Report:
-    """The report of one scan straight from the API server, with Git's side of every difference."""
+    """The report of one scan straight from the API server, with Git's side of every difference.
+
+    Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write.
+    """
     try:
         mapped = await map_manifests(desired.manifests, detector.app, detector.view)
     except KubeError as error:
@@ -249,4 +271,10 @@ async def scan_once(
     assessments = await detector.assess(mapped, reader)
     attribution.render_for(desired.capabilities)
     attribution.observe(assessments)
-    return detector.report(desired, await attribution.enrich(desired.revision, assessments), now)
+    app, borders = detector.app, Borders.of(detector.app, detector.view.cluster.namespace)
+    verdicts = await attribution.enrich(desired.revision, assessments)
+    if app.mode is not Mode.OBSERVE:
+        outside = [item.outside(borders) for item in mapped]
+        left = [Left(whole=left_outside(why)) if why is not None else Left() for why in outside]
+        verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
+    return detector.report(desired, verdicts, now)

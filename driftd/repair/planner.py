@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from driftd.live.api_reader import Reader
-from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest, RestMapping
 from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
@@ -20,9 +19,8 @@ from driftd.model.errors import KubeError
 from driftd.model.operation import Operation, Plan, PlannedWrite
 from driftd.model.plan import SYSTEM_ACTOR, Action, Mode, Trigger
 from driftd.model.report import Report
-from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
-from driftd.policy.borders import Borders
 from driftd.policy.decide import acts_unasked, repairable, restorable
 from driftd.repair.removal_check import RemovalCheck
 from driftd.repair.target import Target
@@ -39,13 +37,12 @@ class Planner:
     """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
     def __init__(
-        self, app: App, view: ClusterView, borders: Borders, now: Callable[[], datetime], monotonic: Callable[[], float]
+        self, app: App, removals: RemovalCheck, now: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._app = app
-        self._borders = borders
         self._now = now
         self._monotonic = monotonic
-        self._removals = RemovalCheck(view)
+        self._removals = removals
         self._backoff = HealBackoff()
         self._backoff_digest = ""
         self._unchecked = False
@@ -57,23 +54,15 @@ class Planner:
         mapping: RestMapping,
         reader: Reader,
         command: Command | None = None,
-        *,
-        shared: Collection[ResourceRef] = (),
     ) -> Plan | None:
         """What has to be written now. None: nothing, or all of it has to wait.
 
-        `reader` has the objects as they were judged, `shared` are those that other apps declare, too.
+        `reader` has the objects as they were judged.
         """
         if self._app.mode is Mode.OBSERVE or (command is None and not acts_unasked(self._app.mode, target.hold)):
             return None
         self._unchecked = False
-        verdicts = tuple(
-            [
-                verdict
-                for verdict in repairable(report)
-                if verdict.ref not in shared and self._is_within(mapping.by_ref[verdict.ref])
-            ]
-        )
+        verdicts = repairable(report)
         if command is None:
             verdicts = self._due(target, verdicts)
         by_ref = {verdict.ref: verdict for verdict in verdicts}
@@ -92,7 +81,7 @@ class Planner:
         plan = Plan(
             id=uuid.uuid4().hex,
             app=self._app.name,
-            trigger=_trigger(target, command),
+            trigger=_trigger(self._app, target, command),
             revision=target.desired.revision.sha,
             by=command.by if command else SYSTEM_ACTOR,
             writes=(),
@@ -108,11 +97,6 @@ class Planner:
         """How long until the first repair that has to wait is due; None where none has to."""
         waits = (self._backoff.wait(report.drifted, self._elapsed()), _RECHECK_AFTER if self._unchecked else None)
         return min((wait for wait in waits if wait is not None), default=None)
-
-    def _is_within(self, item: MappedManifest) -> bool:
-        """Whether an object may be written, as far as its scope is known: the executor looks again."""
-        ref = item.manifest.ref
-        return (item.resource is None and ref.namespace is None) or self._borders.outside(ref) is None
 
     async def _fields(self, verdict: Verdict, item: MappedManifest, reader: Reader) -> tuple[FieldDrift, ...]:
         """The fields of a drifted object to put right, without those that the API server would choose anew."""
@@ -137,10 +121,10 @@ class Planner:
         return timedelta(seconds=self._monotonic())
 
 
-def _trigger(target: Target, command: Command | None) -> Trigger:
+def _trigger(app: App, target: Target, command: Command | None) -> Trigger:
     if command is not None:
         return _TRIGGERS[command.kind]
-    if not target.is_new:
+    if not app.deploys or not target.is_new:
         return Trigger.HEAL
     return Trigger.SYNC if target.hold is None else Trigger.ROLLBACK
 

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from time import monotonic
 
 import structlog
@@ -19,7 +22,7 @@ from driftd.live.mapping import MappedManifest
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import Forbidden, Invalid
 from driftd.model.path import FieldPath, format_path
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import Json, JsonObject, ResourceRef
 from driftd.repair.object_patch import object_patch
 from driftd.repair.restored_object import restored_object
 
@@ -29,16 +32,29 @@ _TTL_SECONDS = 300.0
 """Seconds for which an answer is valid: what a type defaults to changes seldom."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Why a field is left as it is, and when that was found, in seconds of the monotonic clock."""
+
+    why: str
+    at: float
+
+
 class RemovalCheck:
     """Asks the API server, by dry-runs, which added fields would have a value again if they were taken out.
 
-    One request for each object with added fields that is about to be written; none for fields that are known to come
-    back, which are asked about again after five minutes.
+    One request for each object with added fields that is about to be written. What comes back is known for five
+    minutes.
     """
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
-        self._chosen_anew: dict[tuple[ResourceRef, FieldPath], float] = {}
+        self._answers: dict[ResourceRef, dict[FieldPath, _Answer]] = {}
+
+    def known(self, ref: ResourceRef) -> Mapping[FieldPath, str]:
+        """The added fields of an object that are known to come back, with whom they are left to, and why."""
+        oldest = monotonic() - _TTL_SECONDS
+        return {path: answer.why for path, answer in self._answers.get(ref, {}).items() if answer.at > oldest}
 
     async def chosen_anew(
         self, fields: tuple[FieldDrift, ...], item: MappedManifest, reader: Reader
@@ -48,36 +64,42 @@ class RemovalCheck:
         None of them, if the API server refuses that: then it will refuse the write, too, and say why.
         Raises: Conflict: the object has changed since it was judged. KubeError: the API server could not be asked.
         """
-        ref, added = item.manifest.ref, [field.path for field in fields if field.change is Change.ADDED]
-        now = monotonic()
-        self._chosen_anew = {key: at for key, at in self._chosen_anew.items() if now - at < _TTL_SECONDS}
-        known = {path for path in added if (ref, path) in self._chosen_anew}
-        if len(known) == len(added):
-            return known
+        ref = item.manifest.ref
         live = (await reader.read([item]))[ref].body
         if live is None:
             return set()  # it is gone, or cannot be read: so the write will find
         try:
             found = await self._without(fields, item, live)
         except (Invalid, Forbidden):
-            return known
+            return set()
+        now = monotonic()
+        known = {path: answer for path, answer in self._answers.get(ref, {}).items() if now - answer.at < _TTL_SECONDS}
+        self._answers[ref] = known | {path: _Answer(_why(value), now) for path, value in found.items()}
         for path in found:
             log.info(
                 "field left as it is: taken out, it would have another value", object=str(ref), field=format_path(path)
             )
-            self._chosen_anew[ref, path] = now
-        return found
+        return found.keys()
 
-    async def _without(self, fields: tuple[FieldDrift, ...], item: MappedManifest, live: JsonObject) -> set[FieldPath]:
+    async def _without(
+        self, fields: tuple[FieldDrift, ...], item: MappedManifest, live: JsonObject
+    ) -> Mapping[FieldPath, Json]:
+        """The added ones of `fields` that have a value in the API server's answer, with that."""
         resource, ref = item.resource, item.manifest.ref
         assert resource is not None  # noqa: S101  # the object is there
         schema = await self._view.schema(resource)
         declared = normalise_manifest(item.manifest.body, status_is_server_owned=resource.has_status).body
         operations = object_patch(live, restored_object(live, declared, fields, schema))
         if not operations:
-            return set()
+            return {}
         answer = await json_patch(self._view.cluster, resource, ref.namespace, ref.name, operations, dry_run=True)
         added = [field.path for field in fields if field.change is Change.ADDED]
         locator = Locator(answer, schema)
         located = {path: locator.locate(path) for path in added}
-        return {path for path, there in located.items() if there is not None and there.value not in ({}, [], "")}
+        return {path: it.value for path, it in located.items() if it is not None and it.value not in ({}, [], "")}
+
+
+def _why(value: Json) -> str:
+    """Texts and structures are not quoted: there may be a secret in them."""
+    would = f"be {json.dumps(value)}" if isinstance(value, bool | int | float) else "have another value"
+    return f"the API server: taken out, it would {would}, which Git does not declare either"

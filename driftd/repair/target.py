@@ -114,7 +114,9 @@ class TargetSelector:
         from_cache = not self._read_fresh
         record, hold = self._record(desired, state), state.hold
         release = released_by is not None
-        ends = hold is not None and (release or (desired.digest != hold.bad_digest and not desired.errors))
+        moved_on = hold is not None and desired.digest != hold.bad_digest and not desired.errors
+        # Whoever deploys goes on, whatever driftd held the app at before.
+        ends = hold is not None and (release or moved_on or not self._app.deploys)
         if ends and from_cache:
             return await self._select(desired, released_by=released_by)
         if ends and release and record.state is RevisionState.BAD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -17,7 +18,7 @@ from driftd.cli.output import json as json_output
 from driftd.model.document import check_document
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.report import Report
-from tests.cli_output.samples import ALL, BROKEN, DRIFTED, NOW, QUIET, reports, verdict
+from tests.cli_output.samples import ALL, BROKEN, DRIFTED, NOW, QUIET, REPLICAS, REVISION, reports, verdict
 
 # The OASIS schema as the npm package @microsoft/jest-sarif carries it (MIT licence).
 SARIF_SCHEMA = jsonschema.Draft4Validator(
@@ -216,6 +217,17 @@ def test_every_format_takes_no_reports_at_all():
     for output in Format:
         assert written(output)
     SARIF_SCHEMA.validate(json.loads(written(Format.SARIF)))
+
+
+@pytest.mark.parametrize("output", Format)
+def test_every_format_says_whom_a_difference_is_left_to(output):
+    """A field, and an object as a whole, with the reason."""
+    field = replace(REPLICAS, left_to="people: Git does not say what it should be instead")
+    missing = replace(verdict("Service", "web", Status.MISSING), left_to="whoever deploys the app: Git has moved on")
+    report = Report("web", "prod", REVISION, (verdict("Deployment", "web", Status.DRIFTED, field), missing), NOW)
+    text = " ".join(written(output, report).replace("`", "").split())
+    assert "people: Git does not say what it should be instead" in text
+    assert "whoever deploys the app: Git has moved on" in text
 
 
 def test_secrets_stay_redacted_in_every_format():

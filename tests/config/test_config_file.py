@@ -323,6 +323,14 @@ def test_keys_of_an_app_that_lead_nowhere_are_mistakes(line, message, mistakes_o
     assert message in "\n".join(mistakes_of(in_context(line)))
 
 
+@pytest.mark.parametrize("deploys", ["app", "default"])
+def test_an_app_that_somebody_else_deploys_is_not_rolled_back(deploys, mistakes_of):
+    """Whether its own key says so, or the default for all apps."""
+    text = in_context("rollback: auto\n    mode: heal" + ("\n    deploys: false" if deploys == "app" else ""))
+    mistakes = "\n".join(mistakes_of(text + ("" if deploys == "app" else "deploys: false\n")))
+    assert "whoever deploys this one rolls it back" in mistakes
+
+
 @pytest.mark.parametrize(
     ("given", "path"), [("apps/web/", "apps/web"), ("./apps//web", "apps/web"), (".", ""), ("a/../b", "b")]
 )

@@ -151,6 +151,43 @@ async def test_what_would_fall_back_to_a_default_is_told_only(
         assert (await world.get("Deployment"))["spec"] == before["spec"]
 
 
+@pytest.mark.parametrize(
+    ("edit", "path", "left_to"),
+    [
+        ({"spec": {"revisionHistoryLimit": 3}}, "spec.revisionHistoryLimit",
+         "the API server: taken out, it would be 10, which Git does not declare either"),
+        ({"metadata": {"finalizers": ["example.com/keep"]}}, 'metadata.finalizers[=example.com/keep]',
+         "its controllers: they clean up by it, and without it what they made would be left behind"),
+        ({"spec": {"paused": True}}, "spec.paused", "people: Git does not say what it should be instead"),
+    ],
+)  # fmt: skip
+async def test_whom_a_field_is_left_to_is_told_and_kept(
+    open_world: OpenWorld, edit: dict[str, Any], path: str, left_to: str
+) -> None:
+    """In the first report of it, in the incident that opens, and in the store; a neighbour is healed all the same."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("Deployment", {**edit, "metadata": {**edit.get("metadata", {}), "labels": {"oops": "1"}}})
+        await world.run()
+        (incident,) = await world.store.open_incidents("web")
+        stored = await world.store.last_report("web")
+        assert stored is not None
+        told = [field for verdict in incident.resources for field in verdict.fields]
+        kept = [field for verdict in stored.drifted for field in verdict.fields]
+        for fields_ in (told, kept):
+            assert [(format_path(field.path), field.left_to) for field in fields_] == [(path, left_to)]
+
+
+async def test_an_observed_app_leaves_nothing_to_anybody(observed: World) -> None:
+    """There is nothing that driftd would repair."""
+    world = observed
+    await world.apply("Deployment", deployment())
+    await world.apply("ConfigMap", config_map(a="1"))
+    await world.edit("Deployment", {"spec": {"paused": True}})
+    result = await world.run()
+    assert [field.left_to for verdict in result.report.drifted for field in verdict.fields] == [None]
+
+
 async def test_an_answer_that_a_removal_comes_back_costs_no_request_in_the_next_pass(open_world: OpenWorld) -> None:
     """It is asked once, and not again with every pass."""
     async with open_world(mode=Mode.HEAL) as world:

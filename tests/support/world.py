@@ -199,9 +199,12 @@ class World:
         path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
         return await self.request("PATCH", path, body, "application/merge-patch+json")
 
-    async def apply(self, kind: str, text: str, name: str = "web", manager: str = "pipeline") -> None:
+    async def apply(
+        self, kind: str, text: str, name: str = "web", manager: str = "pipeline", *, force: bool = False
+    ) -> None:
         """Server-side apply by another manager."""
         path = f"/{APPS[kind]}/namespaces/web/{kind.lower()}s/{name}?fieldManager={manager}"
+        path += "&force=true" if force else ""
         await self.cluster.request("PATCH", path, body=text.encode(), content_type="application/apply-patch+yaml")
 
     async def get(self, kind: str, name: str = "web") -> Any:

@@ -160,6 +160,11 @@ def reason(field: FieldDrift) -> str | None:
     return None
 
 
+def left_to(who: str) -> str:
+    """`left to its controllers: they clean up by it, …`."""
+    return f"left to {one_line(who)}"
+
+
 def undetermined(verdict: Verdict) -> str | None:
     """`not compared, as each rendering makes another one: data.password`; None where all could be compared."""
     paths = [path(field.path) for field in verdict.ignored if field.undetermined]
@@ -178,6 +183,8 @@ def field_sentence(field: FieldDrift, *, values: bool = True) -> str:
         parts.append(timestamp(field.by.time))
     if field.git:
         parts.append(" ".join(part for part in (git_line(field.git), commit(field.git), subject(field.git)) if part))
+    if field.left_to is not None:
+        parts.append(left_to(field.left_to))
     return f"{path(field.path)}: {change(field) if values else field.change} ({'; '.join(parts)})"
 
 

@@ -39,6 +39,8 @@ def print_explanation(console: Console, ref: ResourceRef, fields: Sequence[Expla
         when = f", {describe.absolute(field.owner.time)}" if field.owner and field.owner.time else ""
         source = f"             {owner}{when} · {one_line(field.rule)}"
         console.print(Text(source, style="bright_black"), soft_wrap=True)
+        if field.left_to is not None:
+            console.print(Text(f"             {describe.left_to(field.left_to)}", style="cyan"), soft_wrap=True)
 
 
 def explanation_json(ref: ResourceRef, fields: Sequence[Explanation]) -> str:
@@ -62,6 +64,7 @@ def explanation_json(ref: ResourceRef, fields: Sequence[Explanation]) -> str:
                     if field.owner
                     else None,
                     "rule": field.rule,
+                    **({"left_to": field.left_to} if field.left_to is not None else {}),
                 }
                 for field in fields
             ],

@@ -70,6 +70,8 @@ def _object(verdict: Verdict, ended: Ended | None) -> Iterator[Text]:
         who = f" by {one_line(ended.by)}" if ended.by else ""
         title += f"; {str(ended.resolution).replace('_', ' ')}{who} {describe.to_the_second(ended.time)}"
     yield Text(title, style="green" if ended is not None else "yellow")
+    if verdict.left_to is not None:
+        yield Text(f"  {describe.left_to(verdict.left_to)}", style=_DIM)
     for field in verdict.fields:
         git, live = describe.sides(field)
         yield Text(f"  {describe.path(field.path)}: Git {git}, live {live}")
@@ -80,6 +82,8 @@ def _object(verdict: Verdict, ended: Ended | None) -> Iterator[Text]:
             parts = (describe.git_line(field.git), describe.commit(field.git), describe.subject(field.git))
             line = "; " + " ".join(part for part in parts if part)
         yield Text(f"    {'Git has moved on' if field.behind else who}{when}{line}", style=_DIM)
+        if field.left_to is not None:
+            yield Text(f"    {describe.left_to(field.left_to)}", style=_DIM)
 
 
 def _writes(detail: IncidentDetail) -> Iterator[Text]:

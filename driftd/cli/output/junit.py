@@ -75,6 +75,8 @@ def _case(report: Report, verdict: Verdict) -> ET.Element:
 def _lines(verdict: Verdict) -> Iterable[str]:
     if verdict.error:
         yield verdict.error
+    if verdict.left_to is not None:
+        yield describe.left_to(verdict.left_to)
     for field in verdict.fields:
         multiline = needs_lines(field, 80)
         yield describe.field_sentence(field, values=not multiline)

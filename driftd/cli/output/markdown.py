@@ -114,6 +114,8 @@ def _details(verdict: Verdict) -> Iterator[str]:
         lag = verdict.behind
         then = describe.absolute(lag.revision.time)
         yield f"Behind by {plural(lag.commits, 'commit')}: live is what {code(lag.revision.short)} declared, {then}."
+    if verdict.left_to is not None:
+        yield f"Left to {code(verdict.left_to)}."
     if verdict.fields:
         rows = [_row(field) for field in verdict.fields]
         yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])
@@ -136,6 +138,8 @@ def _row(field: FieldDrift) -> str:
     if field.by and not field.behind:
         by = code(describe.owner(field.by), in_table=True)
         by += f" {describe.absolute(field.by.time)}" if field.by.time else ""
+    if field.left_to is not None:
+        by += f"; left to {code(field.left_to, in_table=True)}"
     declared = ""
     if field.git:
         words = " ".join(part for part in (describe.git_line(field.git), describe.commit(field.git)) if part)

@@ -154,11 +154,13 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         if not one["fields"]:
             is_write = "operation" in one  # its "by" is a person, whom the row names already
             who = one.get("deleted_by") or (None if is_write else one.get("by"))
-            yield Text(f"{subject} {one.get('status', '')}{_by(who)}{ending}", style=_DIM)
+            left = f", {describe.left_to(one['left_to'])}" if one.get("left_to") else ""
+            yield Text(f"{subject} {one.get('status', '')}{_by(who)}{left}{ending}", style=_DIM)
         for field in one["fields"]:
             git, live = _sides(field)
             change = f"{live} → {git}" if outcome else f"Git {git}, live {live}"
-            yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{ending}", style=_DIM)
+            left = f", {describe.left_to(field['left_to'])}" if field.get("left_to") else ""
+            yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{left}{ending}", style=_DIM)
 
 
 def _sides(field: JsonObject) -> tuple[str, str]:

@@ -77,15 +77,16 @@ def _invocation(report: Report) -> dict[str, Any]:
 def _results(report: Report) -> Iterator[dict[str, Any]]:
     for verdict in report.verdicts:
         name = describe.object_name(verdict)
+        left = f"; {describe.left_to(verdict.left_to)}" if verdict.left_to is not None else ""
         if verdict.status is Status.DRIFTED and verdict.fields:
             for field in verdict.fields:
-                text = f"{name}: {describe.field_sentence(field)}"
+                text = f"{name}: {describe.field_sentence(field)}{left}"
                 yield _result(report, verdict, _CHANGES[field.change], text, field)
             if verdict.error:
                 yield _result(report, verdict, str(Status.UNKNOWN), f"{name}: {visible(verdict.error)}", None)
         elif verdict.status not in (Status.IN_SYNC, Status.IGNORED):
             reason = visible(verdict.error) if verdict.error else describe.STATUS_MEANS.get(verdict.status, "drifted")
-            yield _result(report, verdict, str(verdict.status), f"{name}: {reason}", None)
+            yield _result(report, verdict, str(verdict.status), f"{name}: {reason}{left}", None)
 
 
 def _result(report: Report, verdict: Verdict, rule: str, text: str, field: FieldDrift | None) -> dict[str, Any]:

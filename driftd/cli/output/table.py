@@ -159,6 +159,8 @@ class _Layout:
             yield Line(Text(describe.namespace_deleted(verdict.namespace_deleted, self.now)), indent=4, hang=6)
         if verdict.behind:
             yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
+        if verdict.left_to is not None:
+            yield Line(Text(describe.left_to(verdict.left_to), style="cyan"), indent=4, hang=6)
         for field in verdict.fields:
             yield from self._field(field)
 
@@ -188,7 +190,7 @@ class _Layout:
         return Text.assemble(git, (" → ", _DIM), there)
 
     def _authors(self, field: FieldDrift) -> Iterator[Line]:
-        """Who changed the field in the cluster, and who declared it in Git where that is known."""
+        """Who changed the field in the cluster, who declared it in Git where that is known, and whom it is left to."""
         if (why := describe.reason(field)) is not None:
             who = Text(f"by  {why}", style="cyan")
         else:
@@ -205,6 +207,8 @@ class _Layout:
                     line.append(f", {describe.ago(field.git.time, self.now)}")
                 line.append(f" {describe.subject(field.git)}", style=_DIM)
             yield Line(line, indent=6, hang=10, cut=True)
+        if field.left_to is not None:
+            yield Line(Text(describe.left_to(field.left_to), style="cyan"), indent=6, hang=10)
 
     def _error(self, error: str, indent: int) -> Iterator[Line]:
         for line in visible(error).split("\n"):

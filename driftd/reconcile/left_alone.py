@@ -1,0 +1,71 @@
+"""What a pass leaves alone of what differs, and to whom: marked in the report, so that people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from driftd.live.mapping import MappedManifest
+from driftd.model.app import App
+from driftd.model.drift import Status, Verdict
+from driftd.model.plan import Mode
+from driftd.model.resource import ResourceRef
+from driftd.policy.borders import Borders
+from driftd.policy.decide import Left, left_outside, with_left
+from driftd.reconcile.deployment import Deployment
+from driftd.reconcile.scan import Scan
+from driftd.repair.removal_check import RemovalCheck
+from driftd.repair.target import Target
+
+_SHARED = "people: several apps declare it"
+
+_DIFFERING = (Status.DRIFTED, Status.MISSING)
+
+
+class LeftAlone:
+    """Marks what an app's repairs leave alone. In mode observe nothing is marked: nothing is repaired."""
+
+    def __init__(self, app: App, borders: Borders, removals: RemovalCheck, deployment: Deployment) -> None:
+        self._app = app
+        self._borders = borders
+        self._removals = removals
+        self._deployment = deployment
+        self._marked: dict[ResourceRef, tuple[Verdict, Left, Verdict]] = {}
+
+    async def mark(self, target: Target, scan: Scan, shared: Collection[ResourceRef], *, asked: bool) -> Scan:
+        """The scan with a reason at each object and field that is left alone.
+
+        `shared` are the objects that other apps declare, too; `asked` says that a person asked for the pass.
+        Raises: Superseded: Git has a newer revision, and driftd does not deploy the app. StoreError.
+        """
+        if self._app.mode is Mode.OBSERVE:
+            return scan
+        differing = [verdict for verdict in scan.report.drifted if verdict.status in _DIFFERING]
+        reasons: Mapping[ResourceRef, Left] = {}
+        if not self._app.deploys:
+            reasons = await self._deployment.left(target, scan, asked=asked)
+        marked = {}
+        for verdict in differing:
+            left = self._left(verdict, scan.mapping.by_ref[verdict.ref], reasons.get(verdict.ref), shared)
+            marked[verdict.ref] = (verdict, left, self._with(verdict, left))
+        self._marked = marked
+        changed = {ref: new for ref, (old, _, new) in marked.items() if new is not old}
+        return scan.with_verdicts(changed)
+
+    def _left(
+        self, verdict: Verdict, item: MappedManifest, undeployed: Left | None, shared: Collection[ResourceRef]
+    ) -> Left:
+        whole = undeployed.whole if undeployed is not None else None
+        if verdict.ref in shared:
+            whole = _SHARED
+        elif (outside := item.outside(self._borders)) is not None:
+            whole = left_outside(outside)
+        chosen_anew = self._removals.known(verdict.ref)
+        return Left(whole, {**chosen_anew, **(undeployed.fields if undeployed is not None else {})})
+
+    def _with(self, verdict: Verdict, left: Left) -> Verdict:
+        """The marked verdict, and the same object as before where nothing has changed."""
+        before = self._marked.get(verdict.ref)
+        if before is not None and before[0] is verdict and before[1] == left:
+            return before[2]
+        marked = with_left(verdict, left, deploys=self._app.deploys)
+        return verdict if marked == verdict else marked
