@@ -11,7 +11,7 @@ from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
 from driftd.diff.deployer import Deployer, find_deployer
 from driftd.diff.ownership import managed_fields
-from driftd.model.drift import FieldDrift, Status, Verdict
+from driftd.model.drift import FIELD_MANAGER, FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
 from driftd.model.path import FieldPath
 from driftd.model.resource import Manifest, ResourceRef
@@ -167,11 +167,17 @@ def deployer_of(assessment: Assessment, manifest: Manifest, comparison: Comparis
 
 
 def by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
-    """Whether the deployer may have written a field: an older value that somebody else wrote is drift, not lag."""
+    """Whether the deployer may have written a field: an older value that somebody else wrote is drift, not lag.
+
+    What driftd wrote was what Git declared then. An object of which it put much right may have it as the deployer.
+    """
     by = field.by
-    if by is None:
+    if by is None or by.manager == FIELD_MANAGER:
         return True
-    return (by.manager, by.operation, by.subresource) == (deployed_by.manager, deployed_by.operation, None)
+    entries = [entry for entry in (deployed_by.entry, deployed_by.creator) if entry is not None]
+    return any(
+        (by.manager, by.operation, by.subresource) == (e.owner.manager, e.owner.operation, None) for e in entries
+    )
 
 
 def _overlaps(path: FieldPath, others: Collection[FieldPath]) -> bool:

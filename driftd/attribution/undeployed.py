@@ -6,7 +6,7 @@ before. Lag (see `lag.py`) is one answer, and not all of it: a hand may have cha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, EarlierDeclaration
@@ -14,8 +14,7 @@ from driftd.attribution.history import AppHistory
 from driftd.attribution.lag import by_deployer, deployer_of, earlier_verdict
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
-from driftd.kube.objects import FIELD_MANAGER
-from driftd.model.drift import FieldDrift, Status, Verdict
+from driftd.model.drift import FIELD_MANAGER, FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
 from driftd.model.path import FieldPath
 from driftd.model.resource import ResourceRef
@@ -55,18 +54,20 @@ async def left_to_deployer(
     are searched has it as the current one. `infer`: or if another object shows, by being in sync, that a revision was
     deployed which is no older than its change.
     """
-    left = {}
+    left: dict[ResourceRef, Left] = {}
+    unsure: dict[ResourceRef, tuple[Undeployed, list[FieldDrift]]] = {}
     for each in objects:
         if each.assessment.verdict.status is Status.MISSING:
-            if (why := _why_missing(each, comparison)) is not None:
-                left[each.ref] = Left(whole=why)
+            left[each.ref] = Left(whole=_why_missing(each, comparison))
             continue
         fields = _by_owner(each, comparison)
-        rest = [one for one in each.assessment.verdict.fields if one.path not in fields]
-        if unsure := [one for one in rest if not _is_deployed(one, each)]:
-            deployed = await _deployed_before(each, unsure, comparison, history, revision, infer=infer)
-            fields |= {one.path: _NEVER_DEPLOYED for one in unsure if one.path not in deployed}
         left[each.ref] = Left(fields=fields)
+        rest = [one for one in each.assessment.verdict.fields if one.path not in fields]
+        if undecided := [one for one in rest if not _is_deployed(one, each)]:
+            unsure[each.ref] = (each, undecided)
+    search = _Search(comparison, history, revision, infer)
+    for ref, undeployed in (await search.undeployed(unsure)).items():
+        left[ref] = Left(fields={**left[ref].fields, **dict.fromkeys(undeployed, _NEVER_DEPLOYED)})
     return left
 
 
@@ -104,38 +105,45 @@ def _has(verdict: Verdict, one: FieldDrift) -> bool:
     return any((one.path, one.change, one.desired) == (x.path, x.change, x.desired) for x in verdict.fields)
 
 
-async def _deployed_before(
-    drifted: Undeployed,
-    fields: Sequence[FieldDrift],
-    comparison: Comparison,
-    history: AppHistory,
-    revision: Revision,
-    *,
-    infer: bool,
-) -> Collection[FieldPath]:
-    """Those of some fields that have been deployed as they are declared now, as Git's history shows."""
-    manifest = drifted.assessment.mapped.manifest
-    deployed = set()
-    try:
-        earlier = (await history.earlier_declarations(revision, [manifest], MAX_COMMITS))[drifted.ref]
-        verdicts = [_verdict_by(each, drifted.assessment, comparison) for each in earlier]
-        for one in fields:
-            changes = (
-                each.position
-                for each, verdict in zip(earlier, verdicts, strict=True)
-                if verdict is None or not _has(verdict, one)
-            )
-            changed = next(changes, None)
-            if changed is None or (infer and await history.was_applied(revision, manifest, changed)):
-                deployed.add(one.path)
-    except GitError:  # then it is not known
-        return ()
-    return deployed
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search of Git's history before a revision, for what was declared of some objects."""
 
+    comparison: Comparison
+    history: AppHistory
+    revision: Revision
+    infer: bool
 
-def _verdict_by(earlier: EarlierDeclaration, assessment: Assessment, comparison: Comparison) -> Verdict | None:
-    """None where the object was not declared, or cannot be compared with what was."""
-    if earlier.manifest is None:
-        return None
-    verdict = earlier_verdict(assessment, earlier.manifest, comparison)
-    return None if verdict.status is Status.UNKNOWN else verdict
+    async def undeployed(
+        self, unsure: Mapping[ResourceRef, tuple[Undeployed, Sequence[FieldDrift]]]
+    ) -> Mapping[ResourceRef, Sequence[FieldPath]]:
+        """Those of some fields that are not known to have been deployed as they are declared now."""
+        if not unsure:
+            return {}
+        manifests = [each.assessment.mapped.manifest for each, _ in unsure.values()]
+        try:
+            declared = await self.history.earlier_declarations(self.revision, manifests, MAX_COMMITS)
+            return {
+                ref: [one.path for one in fields if not await self._was_deployed(one, each.assessment, declared[ref])]
+                for ref, (each, fields) in unsure.items()
+            }
+        except GitError:  # then it is not known of any
+            return {ref: [one.path for one in fields] for ref, (_, fields) in unsure.items()}
+
+    async def _was_deployed(
+        self, one: FieldDrift, assessment: Assessment, declared: Sequence[EarlierDeclaration]
+    ) -> bool:
+        for earlier in declared:
+            verdict = self._verdict_by(earlier, assessment)
+            if verdict is None or not _has(verdict, one):
+                return self.infer and await self.history.was_applied(
+                    self.revision, assessment.mapped.manifest, earlier.position
+                )
+        return True
+
+    def _verdict_by(self, earlier: EarlierDeclaration, assessment: Assessment) -> Verdict | None:
+        """None where the object was not declared, or cannot be compared with what was."""
+        if earlier.manifest is None:
+            return None
+        verdict = earlier_verdict(assessment, earlier.manifest, self.comparison)
+        return None if verdict.status is Status.UNKNOWN else verdict

@@ -11,7 +11,7 @@ from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
 from driftd.diff.locate import Locator
 from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
-from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, missing_but_unknown, rule_for
+from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, is_partly_unsaid, missing_but_unknown, rule_for
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES
@@ -183,6 +183,9 @@ class Comparison:
         if rule is None:
             rule = rule_for(manifest, in_document, ownership.deployer.manager)
             in_document = replace(in_document, undetermined=rule is UNDETERMINED)
+        if rule is None:
+            unsaid = is_partly_unsaid(manifest, in_document, ownership.deployer.manager)
+            in_document = replace(in_document, partly_unsaid=unsaid)
         return RuledDrift(self.redactor.drift(in_document, ownership.schema, context.declared, live), rule)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from driftd.diff.rules.globs import matches_any
 from driftd.diff.rules.rule import BuiltInRule
 from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.resource import Json, Manifest, Undetermined
-from driftd.model.stand_in import may_be_substituted, stand_in_within, variables
+from driftd.model.stand_in import looks_substituted, may_be_substituted, replaces_variables, stand_in_within, variables
 
 UNDETERMINED = BuiltInRule(
     "undetermined",
@@ -17,6 +18,9 @@ UNDETERMINED = BuiltInRule(
 
 STAND_IN = "stand-in"
 """The name of rules by which a difference makes the object unknown."""
+
+_SUBSTITUTING = ("kustomize-controller", "flux*")
+"""Deployers that put values in the place of `${VARIABLES}` in whatever they deploy."""
 
 
 def rule_for(manifest: Manifest, drift: FieldDrift, deployer: str | None) -> BuiltInRule | None:
@@ -36,6 +40,26 @@ def rule_for(manifest: Manifest, drift: FieldDrift, deployer: str | None) -> Bui
     if names and by_deployer and may_be_substituted(desired, live):
         return BuiltInRule(STAND_IN, substituted(names))
     return None
+
+
+def is_partly_unsaid(manifest: Manifest, drift: FieldDrift, deployer: str | None) -> bool:
+    """Whether Git does not say all of a declared value that differs, so that nobody knows what to put in its place.
+
+    A list that comes out otherwise in each rendering at one place, a random value that somebody has taken out, an
+    encrypted one: written as Git has it, it would be another one than its deployer had written. So would a variable
+    that the deployer has replaced, as what is live shows. Flux replaces them everywhere, and in an image no shell does.
+    """
+    if drift.change is Change.ADDED:
+        return False
+    depth = len(drift.at)
+    if any(each.at[:depth] == drift.at for each in manifest.undetermined if each.at):
+        return True
+    if stand_in_within(drift.desired) is not None:
+        return True
+    if looks_substituted(drift.desired, drift.live):
+        return True
+    by_flux = deployer is not None and matches_any(_SUBSTITUTING, deployer)
+    return (by_flux or drift.path[-1] == "image") and replaces_variables(drift.desired, drift.live)
 
 
 def _texts(manifest: Manifest, drift: FieldDrift) -> tuple[Json, Json]:

@@ -80,6 +80,8 @@ class FieldDrift:
     """Git alone does not say the declared value: another rendering of the same files has another one."""
     partly_ignored: bool = False
     """A value that can only be written as a whole, a part of which a rule leaves to others."""
+    partly_unsaid: bool = False
+    """Git alone does not say all of the declared value: some is random, encrypted, or put in by the deployer."""
     left_to: str | None = None
     """Whom driftd leaves it to, and why, where it repairs the app and not this field. None where it does, or repairs
     nothing."""

@@ -28,6 +28,9 @@ _REFERENCE = re.compile(r"<path:[^<>#]{1,256}#[^<>]{1,256}>|\bref\+[a-z0-9]{1,32
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::?[-=][^{}]*|:[0-9:]+)?\}")
 _ONE_VARIABLE = re.compile(r"\$\{[^{}]*\}")
 
+_MAX_COMPARED = 10_000
+"""Pairs of texts that are compared for one field."""
+
 
 def stand_in(data: bytes) -> str | None:
     """What a file or a value is instead of its content: `a Git LFS pointer`; None if it is itself."""
@@ -45,6 +48,24 @@ def variables(text: Json) -> tuple[str, ...]:
     Source: Flux, "Post build variable substitution" (drone/envsubst).
     """
     return tuple(dict.fromkeys(_VARIABLE.findall(text))) if isinstance(text, str) and "${" in text else ()
+
+
+def replaces_variables(declared: Json, live: Json) -> bool:
+    """Whether a live value, at any depth, lacks variables of the declared one: something else may be in their place."""
+    names = {name for text in _texts(declared) for name in variables(text)}
+    return bool(names) and not names <= {name for text in _texts(live) for name in variables(text)}
+
+
+def looks_substituted(declared: Json, live: Json) -> bool:
+    """Whether the live value has some text of the declared one, at any depth, with something in place of its variables.
+
+    Assumed where there are too many texts to compare each with each.
+    """
+    there = frozenset(_texts(live))
+    templates = [text for text in _texts(declared) if variables(text) and text not in there]
+    if len(templates) * len(there) > _MAX_COMPARED:
+        return True
+    return any(may_be_substituted(text, found) for text in templates for found in there)
 
 
 def may_be_substituted(declared: str, live: Json) -> bool:

@@ -68,6 +68,7 @@ class Controller:
         self._observers = tuple(observers)
         self._supervisor: Supervisor | None = None
         self._failures: defaultdict[str, int] = defaultdict(int)
+        self._fetched: dict[str, str | None] = {}
 
     def start(self, supervisor: Supervisor) -> None:
         """Starts its background tasks, which end with `stop`."""
@@ -109,7 +110,11 @@ class Controller:
         """
         source = self.sources[name]
         known, had_error = source.revision, source.error
-        is_new = await source.fetch()
+        await source.fetch()
+        # A pass or a command may have fetched it in between, for its own app.
+        sha = source.revision.sha if source.revision is not None else None
+        is_new = sha != self._fetched.get(name, known.sha if known is not None else None)
+        self._fetched[name] = sha
         if source.error is not None:
             log.warning("source unreachable", source=name, error=source.error, failures=source.failures)
         elif is_new and source.revision is not None:

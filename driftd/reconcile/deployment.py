@@ -73,6 +73,8 @@ class Deployment:
         self._deployed: dict[ResourceRef, bytes] = {}
         self._returned: set[ResourceRef] = set()
         self._known: dict[ResourceRef, _Known] = {}
+        self.waits = False
+        """Whether what differs waits for Git to be reached."""
 
     async def left(self, target: Target, scan: Scan, *, asked: bool) -> Mapping[ResourceRef, Left]:
         """What of the objects that differ is left to whoever deploys the app.
@@ -81,6 +83,7 @@ class Deployment:
         `asked` says that a person asked for this pass, for which the source was fetched.
         Raises: Superseded: there is one. StoreError.
         """
+        self.waits = False
         differing = [one for one in scan.report.drifted if one.status is not Status.ORPHANED]
         await self._follow(target, scan, differing)
         inputs = {one.ref: self._inputs(one, target, scan) for one in differing}
@@ -91,7 +94,8 @@ class Deployment:
             if not asked and self._app.mode is Mode.HEAL and any(self._would_write(one, left) for one in fresh):
                 if await self._source.fetch():
                     raise Superseded(f"app {self._app.name}: Git has a newer revision")
-                if self._source.error is not None:
+                self.waits = self._source.error is not None
+                if self.waits:
                     left = {one.ref: Left(whole=_GIT_UNREACHABLE) for one in fresh}
                     return {ref: one.left for ref, one in known.items()} | left
             known |= {one.ref: _Known(one, inputs[one.ref], left.get(one.ref, Left())) for one in fresh}

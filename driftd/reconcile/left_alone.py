@@ -31,6 +31,11 @@ class LeftAlone:
         self._deployment = deployment
         self._marked: dict[ResourceRef, tuple[Verdict, Left, Verdict]] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is left alone only until Git can be reached again."""
+        return self._deployment.waits
+
     async def mark(self, target: Target, scan: Scan, shared: Collection[ResourceRef], *, asked: bool) -> Scan:
         """The scan with a reason at each object and field that is left alone.
 

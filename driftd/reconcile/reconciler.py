@@ -43,7 +43,7 @@ from driftd.repair.target import Target, TargetSelector
 from driftd.store.store import Store
 
 _REDISCOVER_AFTER = timedelta(seconds=30)
-"""How long until a cluster that could not say what it serves is asked again: no watch says when it can."""
+"""How long until a source or a cluster that could not answer is asked again: no watch says when it can."""
 
 _MAX_ATTEMPTS = 12
 """At one pass: damaged manifests of every revision that was applied are set aside one by one."""
@@ -276,7 +276,7 @@ class Reconciler:
         waits = [
             outcome.requeue_after,
             self._planner.requeue_after(scan.report),
-            _REDISCOVER_AFTER if scan.mapping.incomplete or waiting else None,
+            _REDISCOVER_AFTER if scan.mapping.incomplete or waiting or self._left_alone.waits else None,
             notify_after,
             None if scan.settled else NOTIFY_AFTER,
         ]

@@ -26,7 +26,9 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n
 
 def verdict_on(declared: JsonObject, live: JsonObject | None, *undetermined: Undetermined) -> Verdict:
     manifest = Manifest.of(declared, Source("app.yaml", 1))
-    return COMPARISON.verdict(replace(manifest, undetermined=undetermined), live, schema_of("v1", declared["kind"]))
+    return COMPARISON.verdict(
+        replace(manifest, undetermined=undetermined), live, schema_of(declared["apiVersion"], declared["kind"])
+    )
 
 
 def live(**data: Any) -> JsonObject:
@@ -134,3 +136,91 @@ def test_a_variable_of_a_shell_that_is_live_as_it_stands_is_in_sync() -> None:
     body = copy.deepcopy(CONFIG)
     body["data"]["password"] = "echo ${HOME}"
     assert verdict_on(body, live(password="echo ${HOME}")).status is Status.IN_SYNC
+
+
+DEPLOYMENT: JsonObject = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "c", "namespace": "n"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "c"}},
+        "template": {
+            "metadata": {"labels": {"app": "c"}},
+            "spec": {
+                "containers": [
+                    {"name": "c", "image": "c:${TAG}", "args": ["--token=random", "--region=${REGION}", "-v"]}
+                ]
+            },
+        },
+    },
+}
+ARGS = ("spec", "template", "spec", "containers", 0, "args")
+
+
+def edited_deployment(manager: str = "pipeline", **container: Any) -> JsonObject:
+    """As its deployer has it, with random values of its own and its variables replaced; then edited by hand."""
+    body = copy.deepcopy(DEPLOYMENT)
+    own = body["spec"]["template"]["spec"]["containers"][0]
+    own |= {"image": "c:7", "args": ["--token=another", "--region=north", "-v"]}
+    actual = deployed(body, schema_of("apps/v1", "Deployment"), manager)
+    edited = changed_manually(
+        actual,
+        owned("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"c"}', *(f"f:{k}" for k in container)),
+    )
+    edited["spec"]["template"]["spec"]["containers"][0] |= container
+    return edited
+
+
+def unsaid(verdict: Verdict) -> dict[str, bool]:
+    return {format_path(field.path).rpartition(".")[2]: field.partly_unsaid for field in verdict.fields}
+
+
+def test_a_list_with_a_random_value_in_it_is_not_said_as_a_whole() -> None:
+    """Somebody added an argument: to write Git's list would be to write another token. Without the token it is said."""
+    token = Undetermined((*ARGS, 0))
+    edited = edited_deployment(args=["--token=another", "--region=${REGION}", "-v", "--debug"])
+    assert unsaid(verdict_on(DEPLOYMENT, edited, token)) == {"args": True}
+    assert unsaid(verdict_on(DEPLOYMENT, edited)) == {"args": False}
+    edited = edited_deployment(args=["--token=another", "--region=${REGION}", "--debug"])
+    assert unsaid(verdict_on(DEPLOYMENT, edited, token)) == {"args[2]": False}
+
+
+def test_a_random_value_that_is_gone_is_not_said_by_git() -> None:
+    """Put back, it would be another one; and so with all that it stands in."""
+    password = Undetermined(("data", "password"))
+    assert [one.partly_unsaid for one in verdict_on(CONFIG, live(password=None), password).fields] == [True]
+    emptied = copy.deepcopy(live())
+    del emptied["data"]
+    assert [one.partly_unsaid for one in verdict_on(CONFIG, emptied, password).fields] == [True]
+    assert [one.partly_unsaid for one in verdict_on(CONFIG, live(size=None), password).fields] == [False]
+
+
+def test_an_encrypted_value_that_is_gone_is_not_said_by_git() -> None:
+    """Its deployer decrypts it: the text in Git is not what was there."""
+    body = copy.deepcopy(CONFIG)
+    body["data"]["password"] = "ENC[AES256_GCM,data:abc,iv:x]"
+    assert [one.partly_unsaid for one in verdict_on(body, live(password=None)).fields] == [True]
+    secret = {**copy.deepcopy(CONFIG), "kind": "Secret", "data": {
+        "password": base64.b64encode(b"ENC[AES256_GCM,data:abc,iv:x]").decode(), "size": "MQ=="}}  # fmt: skip
+    actual = deployed({**secret, "data": {"size": "MQ=="}}, schema_of("v1", "Secret"))
+    assert [one.partly_unsaid for one in verdict_on(secret, actual).fields] == [True]
+
+
+@pytest.mark.parametrize(
+    ("manager", "container", "unsaid_fields"),
+    [
+        ("kustomize-controller", {"args": ["--token=random", "--debug"]}, {"args": True}),
+        ("kustomize-controller", {"image": "c:hotfix"}, {"image": True}),
+        ("pipeline", {"image": "registry/c@sha256:0"}, {"image": True}),
+        ("pipeline", {"args": ["--token=random", "--region=north", "-v", "--debug"]}, {"args": True}),
+        ("pipeline", {"args": ["--token=random", "--region=north", "--debug"]}, {"args[1]": True, "args[2]": False}),
+        ("pipeline", {"args": ["--token=random", "--region=${REGION}", "--debug"]}, {"args[2]": False}),
+        ("pipeline", {"args": ["--token=random", "--debug"]}, {"args": False}),
+    ],
+)
+def test_a_variable_that_the_deployer_replaced_is_not_said_by_git(
+    manager: str, container: dict[str, Any], unsaid_fields: dict[str, bool]
+) -> None:
+    """Written as it stands, no program would know what to do with it; what else differs beside it is said."""
+    found = unsaid(verdict_on(DEPLOYMENT, edited_deployment(manager, **container)))
+    assert {path: value for path, value in found.items() if path[:4] == next(iter(container))[:4]} == unsaid_fields

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.drift import Behind, Change, FieldDrift, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
-from driftd.policy.decide import acts_unasked, left_to, repairable, restorable
+from driftd.model.revision import Revision
+from driftd.policy.decide import Left, acts_unasked, is_repairable, left_to, repairable, restorable, with_left
 
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -83,6 +84,24 @@ def test_a_switch_or_a_size_that_git_leaves_out_is_told_only() -> None:
 def test_a_whole_of_which_a_rule_leaves_a_part_to_others_is_told_only() -> None:
     """Writing the whole would overwrite the part."""
     assert left_to(replace(CHANGED, partly_ignored=True)) is not None
+
+
+def test_what_git_does_not_say_as_a_whole_is_never_written() -> None:
+    """A random argument in a list that differs: it would become another one."""
+    assert left_to(replace(CHANGED, partly_unsaid=True)) is not None
+
+
+def test_where_somebody_else_deploys_what_git_has_moved_on_to_is_theirs() -> None:
+    """Fields and objects that are behind; a hand's field beside them is put right. Where driftd deploys, all is its."""
+    revision = Revision("a" * 40, "Ada", T0, "One", "main")
+    field = replace(CHANGED, path=("data", "b"), behind=True)
+    ref = ResourceRef("", "ConfigMap", "web", "c")
+    drifted = Verdict(ref, "v1", Status.DRIFTED, fields=(CHANGED, field), behind=Behind(1, revision))
+    missing = Verdict(ref, "v1", Status.MISSING, behind=Behind(1, revision))
+    for deploys in (True, False):
+        marked = [with_left(one, Left(), deploys=deploys) for one in (drifted, missing)]
+        assert restorable(marked[0]) == (marked[0].fields if deploys else marked[0].fields[:1])
+        assert is_repairable(marked[1]) is deploys
 
 
 def test_an_object_of_which_nothing_may_be_put_right_is_not_written() -> None:

@@ -76,6 +76,20 @@ async def test_what_a_hand_did_is_put_back_while_a_commit_waits_to_be_deployed(o
         assert healed, "whatever was healed is told"
 
 
+async def test_what_driftd_put_back_is_lag_once_git_moves_on(open_world: OpenWorld) -> None:
+    """Its own value is what Git declared then: nobody's hand, and not its to bring forward."""
+    async with open_world(mode=Mode.HEAL, deploys=False) as world:
+        await deploy(world)
+        await world.settle()
+        await world.edit("ConfigMap", {"data": {"a": "by-hand"}})
+        assert (await world.run()).report.in_sync
+        await world.commit({"config.yaml": config_map(a="2")})
+        result = await world.run()
+        assert left(result) == {"data.a": "whoever deploys the app: Git has moved on"}
+        assert of(result, "ConfigMap").behind is not None
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
+
+
 async def test_a_field_that_both_a_hand_and_a_commit_have_changed_is_left(open_world: OpenWorld) -> None:
     """Git's new value was not deployed by anybody, its old one is not what Git says any more: the deployer's next
     rollout decides."""

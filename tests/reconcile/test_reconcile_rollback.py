@@ -46,7 +46,24 @@ async def test_a_revision_that_does_not_become_healthy_is_rolled_back(open_world
         record = await world.store.revision("web", bad)
         assert record is not None
         assert record.state is RevisionState.BAD
-        assert set(await world.incidents()) == {"rollback"}, "what it has just written is not called unhealthy"
+
+
+async def test_what_a_rollback_has_just_written_is_not_called_unhealthy(open_world: OpenWorld) -> None:
+    """Its controller has not even seen the write, and the workload has been unhealthy for all of the deadline. It has
+    another one from the write on."""
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": BROKEN}, "Update to 2")
+        await world.run()
+        await world.watch(minutes=9)
+        with world.stalled_controllers():
+            while (result := await world.watch(seconds=10)).hold is None:
+                pass
+            assert [health.message for health in result.health] == ["its controller has not seen the latest change yet"]
+            assert await world.image() == "shop/web:1"
+            assert set(await world.incidents()) == {"rollback"}
+            await world.watch(minutes=10)
+            assert set(await world.incidents()) == {"rollback", "unhealthy"}, "had it stayed so"
 
 
 @pytest.mark.parametrize(

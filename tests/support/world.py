@@ -6,8 +6,8 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -216,6 +216,19 @@ class World:
     async def image(self) -> str:
         live = await self.get("Deployment")
         return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    @contextmanager
+    def stalled_controllers(self) -> Iterator[None]:
+        """The cluster's controllers see nothing for a while, and all of it afterwards."""
+        controllers = self.sandbox._controllers
+        missed: list[Any] = []
+        controllers._reconcile = missed.append  # type: ignore[method-assign, assignment]  # as long as this lasts
+        try:
+            yield
+        finally:
+            del controllers._reconcile  # the method again
+            for key in missed:
+                controllers._add(key, 0.0)
 
     # -- the store -----------------------------------------------------------------------------------------------
 
