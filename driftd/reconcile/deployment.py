@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftd.attribution.git_attribution import GitAttribution
 from driftd.attribution.undeployed import Undeployed
@@ -12,7 +12,6 @@ from driftd.desired.source import SourceState
 from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import KubeError, StoreError, Superseded
-from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.policy.decide import Left, is_repairable, with_left
@@ -20,7 +19,7 @@ from driftd.reconcile.scan import Scan, Scanner
 from driftd.repair.target import Target
 from driftd.store.store import Store
 
-_GIT_UNREACHABLE = "whoever deploys the app: Git cannot be reached, and there may be a newer revision"
+_UNREACHABLE = Left(whole="whoever deploys the app: Git cannot be reached, and there may be a newer revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,16 @@ class _LastPass:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was found out about an object, and what from."""
+    """What was found out about an object, and what from. `is_confirmed`: Git was asked since for a newer revision."""
 
     verdict: Verdict
     inputs: tuple[object, ...]
     left: Left
+    is_confirmed: bool = False
+
+    @property
+    def would_be_written(self) -> bool:
+        return is_repairable(with_left(self.verdict, self.left, deploys=False))
 
 
 class Deployment:
@@ -76,31 +80,35 @@ class Deployment:
         self.waits = False
         """Whether what differs waits for Git to be reached."""
 
-    async def left(self, target: Target, scan: Scan, *, asked: bool) -> Mapping[ResourceRef, Left]:
+    async def left(self, target: Target, scan: Scan, *, may_write: bool) -> Mapping[ResourceRef, Left]:
         """What of the objects that differ is left to whoever deploys the app.
 
-        Git is asked for a newer revision before anything is taken for a hand's: who deploys may know of it already.
-        `asked` says that a person asked for this pass, for which the source was fetched.
-        Raises: Superseded: there is one. StoreError.
+        Where driftd may write because of the answer, Git is asked for a newer revision before anything is taken for a
+        hand's: who deploys may know of it already. Raises: Superseded: there is one. StoreError.
         """
-        self.waits = False
         differing = [one for one in scan.report.drifted if one.status is not Status.ORPHANED]
         await self._follow(target, scan, differing)
         inputs = {one.ref: self._inputs(one, target, scan) for one in differing}
         fresh = [one for one in differing if self._is_new(one, inputs[one.ref])]
-        known = {one.ref: self._known[one.ref] for one in differing if one.ref in self._known}
-        if fresh:
-            left = await self._find_out(fresh, target, scan)
-            if not asked and self._app.mode is Mode.HEAL and any(self._would_write(one, left) for one in fresh):
-                if await self._source.fetch():
-                    raise Superseded(f"app {self._app.name}: Git has a newer revision")
-                self.waits = self._source.error is not None
-                if self.waits:
-                    left = {one.ref: Left(whole=_GIT_UNREACHABLE) for one in fresh}
-                    return {ref: one.left for ref, one in known.items()} | left
-            known |= {one.ref: _Known(one, inputs[one.ref], left.get(one.ref, Left())) for one in fresh}
-        self._known = known
-        return {ref: one.left for ref, one in known.items()}
+        found = await self._find_out(fresh, target, scan) if fresh else {}
+        self._known = {one.ref: self._known[one.ref] for one in differing if one not in fresh}
+        self._known |= {one.ref: _Known(one, inputs[one.ref], found.get(one.ref, Left())) for one in fresh}
+        hands = [ref for ref, one in self._known.items() if not one.is_confirmed and one.would_be_written]
+        if may_write:
+            await self._confirm(hands)
+        left = {ref: one.left for ref, one in self._known.items()}
+        return {**left, **dict.fromkeys(hands, _UNREACHABLE)} if self.waits else left
+
+    async def _confirm(self, hands: Sequence[ResourceRef]) -> None:
+        """Asks Git for a newer revision than the one by which some objects were changed by hand."""
+        self.waits = False
+        if not hands:
+            return
+        if await self._source.fetch():
+            raise Superseded(f"app {self._app.name}: Git has a newer revision")
+        self.waits = self._source.error is not None
+        if not self.waits:
+            self._known |= {ref: replace(self._known[ref], is_confirmed=True) for ref in hands}
 
     async def _follow(self, target: Target, scan: Scan, differing: Sequence[Verdict]) -> None:
         """Takes in what this scan shows of what has been deployed."""
@@ -171,9 +179,6 @@ class Deployment:
             return await self._scanner.verdicts_by(earlier, scan)
         except KubeError:
             return {}
-
-    def _would_write(self, verdict: Verdict, left: Mapping[ResourceRef, Left]) -> bool:
-        return is_repairable(with_left(verdict, left.get(verdict.ref, Left()), deploys=False))
 
 
 def _differing(report: Report) -> AbstractSet[ResourceRef]:

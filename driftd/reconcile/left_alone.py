@@ -36,10 +36,11 @@ class LeftAlone:
         """Whether something is left alone only until Git can be reached again."""
         return self._deployment.waits
 
-    async def mark(self, target: Target, scan: Scan, shared: Collection[ResourceRef], *, asked: bool) -> Scan:
+    async def mark(self, target: Target, scan: Scan, shared: Collection[ResourceRef], *, may_write: bool) -> Scan:
         """The scan with a reason at each object and field that is left alone.
 
-        `shared` are the objects that other apps declare, too; `asked` says that a person asked for the pass.
+        `shared` are the objects that other apps declare, too. `may_write` says that driftd writes by itself what is not
+        left alone.
         Raises: Superseded: Git has a newer revision, and driftd does not deploy the app. StoreError.
         """
         if self._app.mode is Mode.OBSERVE:
@@ -47,7 +48,7 @@ class LeftAlone:
         differing = [verdict for verdict in scan.report.drifted if verdict.status in _DIFFERING]
         reasons: Mapping[ResourceRef, Left] = {}
         if not self._app.deploys:
-            reasons = await self._deployment.left(target, scan, asked=asked)
+            reasons = await self._deployment.left(target, scan, may_write=may_write)
         marked = {}
         for verdict in differing:
             left = self._left(verdict, scan.mapping.by_ref[verdict.ref], reasons.get(verdict.ref), shared)

@@ -155,7 +155,8 @@ class Reconciler:
             return await self._record_unreadable(target, error, command)
         shared = self._declared.declare(self.app, found.mapping)
         asked = command is not None
-        scan = await self._left_alone.mark(target, found, shared.keys(), asked=asked)
+        heals = self.app.mode is Mode.HEAL and not asked  # for a command, the source has been fetched
+        scan = await self._left_alone.mark(target, found, shared.keys(), may_write=heals)
         plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
         action = None
         if plan is not None:
@@ -165,7 +166,7 @@ class Reconciler:
             action = await self._executor.execute(plan, scan.on_write)
             self._planner.record(action)
             found = await self._scanner.rescan(target, found, action)
-        after = await self._left_alone.mark(target, found, shared.keys(), asked=asked)
+        after = await self._left_alone.mark(target, found, shared.keys(), may_write=False)
         outcome = await self._rollout.assess(target, scan, after, action)
         if outcome.rollback_due:  # the next pass has the held revision as its target, and records
             self._full_pass_due = True
