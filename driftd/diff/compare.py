@@ -11,7 +11,14 @@ from driftd.diff.deployer import find_deployer
 from driftd.diff.explain import Explanation, Redact, explain_fields
 from driftd.diff.locate import Locator
 from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
-from driftd.diff.not_comparable import STAND_IN, UNDETERMINED, is_partly_unsaid, missing_but_unknown, rule_for
+from driftd.diff.not_comparable import (
+    STAND_IN,
+    UNDETERMINED,
+    is_partly_undetermined,
+    is_stand_in,
+    missing_but_unknown,
+    rule_for,
+)
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES
@@ -184,8 +191,11 @@ class Comparison:
             rule = rule_for(manifest, in_document, ownership.deployer.manager)
             in_document = replace(in_document, undetermined=rule is UNDETERMINED)
         if rule is None:
-            unsaid = is_partly_unsaid(manifest, in_document, ownership.deployer.manager)
-            in_document = replace(in_document, partly_unsaid=unsaid)
+            in_document = replace(
+                in_document,
+                undetermined=is_partly_undetermined(manifest, in_document),
+                stand_in=is_stand_in(in_document, ownership.deployer.manager),
+            )
         return RuledDrift(self.redactor.drift(in_document, ownership.schema, context.declared, live), rule)
 
 

@@ -42,21 +42,23 @@ def rule_for(manifest: Manifest, drift: FieldDrift, deployer: str | None) -> Bui
     return None
 
 
-def is_partly_unsaid(manifest: Manifest, drift: FieldDrift, deployer: str | None) -> bool:
-    """Whether Git does not say all of a declared value that differs, so that nobody knows what to put in its place.
+def is_partly_undetermined(manifest: Manifest, drift: FieldDrift) -> bool:
+    """Whether a declared value that differs comes out otherwise in each rendering, or some of it does: a list with a
+    random value in it, or a random value that somebody has taken out. Written, it would be another one."""
+    depth = len(drift.at)
+    is_declared = drift.change is not Change.ADDED
+    return is_declared and any(each.at[:depth] == drift.at for each in manifest.undetermined if each.at)
 
-    A list that comes out otherwise in each rendering at one place, a random value that somebody has taken out, an
-    encrypted one: written as Git has it, it would be another one than its deployer had written. So would a variable
-    that the deployer has replaced, as what is live shows. Flux replaces them everywhere, and in an image no shell does.
+
+def is_stand_in(drift: FieldDrift, deployer: str | None) -> bool:
+    """Whether a declared value that differs stands in for what its deployer writes, or some of it does.
+
+    Nothing but the deployer knows what that is: encrypted values, and variables that were replaced, as what is live
+    shows. Flux replaces them everywhere, and in an image no shell does.
     """
     if drift.change is Change.ADDED:
         return False
-    depth = len(drift.at)
-    if any(each.at[:depth] == drift.at for each in manifest.undetermined if each.at):
-        return True
-    if stand_in_within(drift.desired) is not None:
-        return True
-    if looks_substituted(drift.desired, drift.live):
+    if stand_in_within(drift.desired) is not None or looks_substituted(drift.desired, drift.live):
         return True
     by_flux = deployer is not None and matches_any(_SUBSTITUTING, deployer)
     return (by_flux or drift.path[-1] == "image") and replaces_variables(drift.desired, drift.live)

@@ -77,11 +77,11 @@ class FieldDrift:
     no_such_field: bool = False
     """The kind has no such field: the API server drops it, whoever applies it."""
     undetermined: bool = False
-    """Git alone does not say the declared value: another rendering of the same files has another one."""
+    """Git alone does not say the declared value, or not all of it: another rendering of the same files has another."""
     partly_ignored: bool = False
     """A value that can only be written as a whole, a part of which a rule leaves to others."""
-    partly_unsaid: bool = False
-    """Git alone does not say all of the declared value: some is random, encrypted, or put in by the deployer."""
+    stand_in: bool = False
+    """The declared value, or some of it, stands in for what its deployer writes: encrypted, or a variable."""
     left_to: str | None = None
     """Whom driftd leaves it to, and why, where it repairs the app and not this field. None where it does, or repairs
     nothing."""

@@ -106,8 +106,10 @@ def left_to(drift: FieldDrift) -> str | None:
         return "its controllers: they clean up by it, and without it what they made would be left behind"
     if drift.change is Change.ADDED and drift.path[0] == "spec" and drift.path[-1] in _OPERATED:
         return "people: Git does not say what it should be instead"
-    if drift.partly_unsaid:
-        return "people: Git does not say all of it, as a part is random, encrypted or put in by its deployer"
+    if drift.undetermined and not (drift.behind and drift.change is Change.REMOVED):  # a commit's is made up once
+        return "people: each rendering makes another one of it, or of a part that is written with it"
+    if drift.stand_in:
+        return "people: what Git has stands in for what its deployer writes"
     if drift.partly_ignored:
         return "people: a rule leaves a part of it to others, and it can only be written as a whole"
     return None

@@ -172,7 +172,9 @@ def edited_deployment(manager: str = "pipeline", **container: Any) -> JsonObject
 
 
 def unsaid(verdict: Verdict) -> dict[str, bool]:
-    return {format_path(field.path).rpartition(".")[2]: field.partly_unsaid for field in verdict.fields}
+    return {
+        format_path(field.path).rpartition(".")[2]: (field.undetermined or field.stand_in) for field in verdict.fields
+    }
 
 
 def test_a_list_with_a_random_value_in_it_is_not_said_as_a_whole() -> None:
@@ -188,22 +190,22 @@ def test_a_list_with_a_random_value_in_it_is_not_said_as_a_whole() -> None:
 def test_a_random_value_that_is_gone_is_not_said_by_git() -> None:
     """Put back, it would be another one; and so with all that it stands in."""
     password = Undetermined(("data", "password"))
-    assert [one.partly_unsaid for one in verdict_on(CONFIG, live(password=None), password).fields] == [True]
+    assert [one.undetermined for one in verdict_on(CONFIG, live(password=None), password).fields] == [True]
     emptied = copy.deepcopy(live())
     del emptied["data"]
-    assert [one.partly_unsaid for one in verdict_on(CONFIG, emptied, password).fields] == [True]
-    assert [one.partly_unsaid for one in verdict_on(CONFIG, live(size=None), password).fields] == [False]
+    assert [one.undetermined for one in verdict_on(CONFIG, emptied, password).fields] == [True]
+    assert [one.undetermined for one in verdict_on(CONFIG, live(size=None), password).fields] == [False]
 
 
 def test_an_encrypted_value_that_is_gone_is_not_said_by_git() -> None:
     """Its deployer decrypts it: the text in Git is not what was there."""
     body = copy.deepcopy(CONFIG)
     body["data"]["password"] = "ENC[AES256_GCM,data:abc,iv:x]"
-    assert [one.partly_unsaid for one in verdict_on(body, live(password=None)).fields] == [True]
+    assert [one.stand_in for one in verdict_on(body, live(password=None)).fields] == [True]
     secret = {**copy.deepcopy(CONFIG), "kind": "Secret", "data": {
         "password": base64.b64encode(b"ENC[AES256_GCM,data:abc,iv:x]").decode(), "size": "MQ=="}}  # fmt: skip
     actual = deployed({**secret, "data": {"size": "MQ=="}}, schema_of("v1", "Secret"))
-    assert [one.partly_unsaid for one in verdict_on(secret, actual).fields] == [True]
+    assert [one.stand_in for one in verdict_on(secret, actual).fields] == [True]
 
 
 @pytest.mark.parametrize(

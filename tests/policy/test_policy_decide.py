@@ -86,9 +86,14 @@ def test_a_whole_of_which_a_rule_leaves_a_part_to_others_is_told_only() -> None:
     assert left_to(replace(CHANGED, partly_ignored=True)) is not None
 
 
-def test_what_git_does_not_say_as_a_whole_is_never_written() -> None:
-    """A random argument in a list that differs: it would become another one."""
-    assert left_to(replace(CHANGED, partly_unsaid=True)) is not None
+def test_what_git_alone_does_not_say_is_never_written_over_something() -> None:
+    """A random argument in a list that differs would become another one; what a commit brings is made up once."""
+    assert left_to(replace(CHANGED, undetermined=True)) is not None
+    assert left_to(replace(CHANGED, undetermined=True, behind=True)) is not None
+    gone = replace(CHANGED, change=Change.REMOVED, undetermined=True)
+    assert left_to(gone) is not None
+    assert left_to(replace(gone, behind=True)) is None
+    assert left_to(replace(gone, behind=True, stand_in=True)) is not None
 
 
 def test_where_somebody_else_deploys_what_git_has_moved_on_to_is_theirs() -> None:

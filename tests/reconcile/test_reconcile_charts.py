@@ -41,3 +41,22 @@ async def test_a_random_password_is_created_and_never_written_again(tmp_path: Pa
         await world.delete("Secret")
         await world.run()
         assert (await world.get("Secret"))["data"]["password"] != secret["data"]["password"]
+
+
+async def test_a_random_value_that_a_hand_took_out_is_told_and_one_that_a_commit_brings_is_made_up(
+    tmp_path: Path, assets: Path
+) -> None:
+    """Whatever else there is to heal of the object is healed."""
+    rendering = RenderOptions(release="web", namespace="web", helm=str(assets / "helm"))
+    async with create_world(tmp_path, CHART, mode=Mode.HEAL, rendering=rendering) as world:
+        await world.run()
+        secret = CHART[2][1] + "  more: {{ randAlphaNum 16 }}\n"
+        await world.commit({"templates/secret.yaml": secret})
+        await world.run()
+        before = (await world.get("Secret"))["data"]
+        assert set(before) == {"password", "more", "served"}
+        await world.edit("Secret", {"data": {"password": None, "served": "eA=="}})
+        result = await world.run()
+        assert (await world.get("Secret"))["data"] == {"more": before["more"], "served": before["served"]}
+        (field,) = [one for verdict in result.report.drifted for one in verdict.fields]
+        assert "each rendering makes another one" in str(field.left_to)
