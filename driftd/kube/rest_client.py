@@ -20,6 +20,7 @@ from driftd.kube.rest_config import RestConfigLoader
 from driftd.kube.retry import Retryable, retry_after, retrying
 from driftd.kube.session import Session
 from driftd.model.errors import KubeError
+from driftd.model.json_text import encode_json
 
 __all__ = ["Cluster", "ClusterAccess"]
 
@@ -103,7 +104,7 @@ class Cluster:
         data: bytes | None = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = body if isinstance(body, bytes) else orjson.dumps(body)
+            data = body if isinstance(body, bytes) else encode_json(body)
         retry_safe = method in ("GET", "HEAD") if idempotent is None else idempotent
         try:
             async for attempt in retrying():

@@ -11,11 +11,10 @@ import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import orjson
-
 from driftd import __version__
 from driftd.model.document import notification_document
 from driftd.model.incident import Notification
+from driftd.model.json_text import encode_json
 from driftd.model.secret import Secret
 from driftd.notify.channel import read_secret
 from driftd.notify.http_poster import HttpPoster
@@ -53,7 +52,7 @@ class WebhookChannel:
         return self._name
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (nothing to update)
-        body = orjson.dumps(notification_document(notification))
+        body = encode_json(notification_document(notification))
         secret = await read_secret(self._secret)
         headers = {
             "Content-Type": "application/json",

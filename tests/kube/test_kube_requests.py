@@ -35,6 +35,13 @@ async def test_errors_have_the_api_servers_message(
     assert str(caught.value) == 'deployments.apps "web" is not for you'
 
 
+async def test_a_number_past_64_bits_is_sent_as_it_is(api: ScriptedApi, cluster: Cluster) -> None:
+    """A manifest may declare any number: the server refuses it, and only that object has an error."""
+    api.on("PATCH", "/x", data({}))
+    await cluster.request("PATCH", "/x", body={"spec": {"replicas": 10**30}})
+    assert json.loads(api.seen[-1].body) == {"spec": {"replicas": 10**30}}
+
+
 async def test_a_throttled_request_is_repeated_after_the_retry_after(api: ScriptedApi, cluster: Cluster) -> None:
     """429 with Retry-After: also for writes."""
     api.on("PATCH", "/x", refused(429, "TooManyRequests", "later", {"Retry-After": "1"}), data({"done": True}))
