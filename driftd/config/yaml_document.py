@@ -122,6 +122,7 @@ class _Parser:
     def __init__(self, document: YamlDocument) -> None:
         self._document = document
         self._nodes = 0
+        self._merging: list[yaml.Node] = []
 
     def entry(self, node: yaml.Node, location: Location, *, key: Position | None) -> Any:
         self._nodes += 1
@@ -172,11 +173,15 @@ class _Parser:
             for item in node.value:
                 self._merge(item, values, location)
         elif isinstance(node, yaml.MappingNode):
+            if node in self._merging:
+                raise _unreadable(_position(node.start_mark), "a mapping merges itself")
+            self._merging.append(node)
             own = {path: entry for path, entry in self._document.positions.items() if path[: len(location)] == location}
             for key, value in self._mapping(node, location).items():
                 if key not in values:
                     values[key] = value
             self._document.positions.update(own)
+            self._merging.pop()
         else:
             self._add_mistake(_position(node.start_mark), location, "<< takes a mapping")
 

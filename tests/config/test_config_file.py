@@ -383,6 +383,8 @@ apps:
         (b"a: \xff\n", "not UTF-8"),
         ("[" * 5_000, "nested deeper"),
         ("&a [*a]", "nested deeper"),
+        ("apps: &a {<<: *a}", "a mapping merges itself"),
+        ("apps: &a [{<<: *a}]", "a mapping merges itself"),
         ("a: " + "x" * 2_000_000, "larger than"),
         (
             "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
