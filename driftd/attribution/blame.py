@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from driftd.git.mirror import Mirror
-from driftd.model.drift import FieldDrift, Verdict
-from driftd.model.errors import DriftdError, GitError
-from driftd.model.resource import Source
+from driftd.model.drift import Verdict
+from driftd.model.errors import GitError
 from driftd.model.revision import GitLine
-from driftd.render.line_numbers import line_of
+from driftd.render.line_numbers import field_lines
 
 FileLine = tuple[str, int]
 
@@ -27,11 +26,12 @@ async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
     if not drifted:
         return tuple(verdicts)
     files = await _files({verdict.source.file for verdict in drifted if verdict.source}, mirror, sha)
-    lines: dict[tuple[int, int], FileLine] = {}
-    for number, verdict in enumerate(drifted):
-        for index, drift in enumerate(verdict.fields):
-            lines[number, index] = _declaring_line(verdict.source, drift, files)
-        await asyncio.sleep(0)  # a whole file was parsed: other tasks get to run
+    declaring = iter(await asyncio.to_thread(_declaring_lines, drifted, files))
+    lines = {
+        (number, index): next(declaring)
+        for number, verdict in enumerate(drifted)
+        for index in range(len(verdict.fields))
+    }
     blamed = await _blame(lines.values(), mirror, sha)
     attributed = {
         verdict.ref: replace(
@@ -52,15 +52,19 @@ async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, byte
         return {}
 
 
-def _declaring_line(source: Source | None, drift: FieldDrift, files: Mapping[str, bytes]) -> FileLine:
-    assert source is not None  # noqa: S101  # only verdicts with a source come here
-    data = files.get(source.file)
-    if source.origin != "yaml" or data is None:
-        return source.file, source.line
-    try:
-        return source.file, line_of(data, source, drift.at)
-    except DriftdError:
-        return source.file, source.line
+def _declaring_lines(drifted: Sequence[Verdict], files: Mapping[str, bytes]) -> list[FileLine]:
+    """The lines that declare the fields of all verdicts, in their order: each file is read once for all of them."""
+    fields = [(verdict.source, drift.at) for verdict in drifted if verdict.source for drift in verdict.fields]
+    lines = [(source.file, source.line) for source, _ in fields]
+    by_file = defaultdict[str, list[int]](list)
+    for index, (source, _) in enumerate(fields):
+        if source.file in files:
+            by_file[source.file].append(index)
+    for file, indexes in by_file.items():
+        found = field_lines(files[file], [fields[index] for index in indexes])
+        for index, line in zip(indexes, found, strict=True):
+            lines[index] = file, line
+    return lines
 
 
 async def _blame(lines: Iterable[FileLine], mirror: Mirror, sha: str) -> Mapping[FileLine, GitLine]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -31,6 +33,8 @@ from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
 
 REPLICAS: FieldPath = ("spec", "replicas")
@@ -40,8 +44,8 @@ _NOT_PERMITTED = "cannot patch resource"
 
 _WEBHOOK = re.compile(r"admission webhook .* denied the request|failed calling webhook")
 
-_YIELD_EVERY = 64
-"""Comparisons (a few milliseconds) after which other tasks get to run."""
+_COMPARING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="compare")
+"""Where objects are compared: one with tens of thousands of fields takes seconds, and probes want an answer in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Assessor:
         if self.engine is Engine.SERVER:
             assessment = await self._by_server(item, results, schemas)
         else:
-            assessment = self._by_client(item, results, schemas)
+            assessment = await _in_thread(self._by_client, item, results, schemas)
         return (await self._in_surroundings(assessment, AutoscalerReader(self.view), Admission(self.view))).verdict
 
     async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
@@ -104,17 +108,17 @@ class Assessor:
         for position, item in enumerate(items):
             positions[item.manifest.ref].append(position)
         assessments: dict[int, Assessment] = {}
-        count = 0
         async with aclosing(reader.stream(items)) as batches:
             async for results in batches:  # each is assessed while the next one is being read
-                for ref in results:
-                    count += 1
-                    if count % _YIELD_EVERY == 0:
-                        await asyncio.sleep(0)
-                    for position in positions[ref]:
-                        assessment = self._by_client(items[position], results, schemas)
-                        assessments[position] = _without_managed_fields(assessment)
+                batch = [(position, items[position]) for ref in results for position in positions[ref]]
+                assessments |= await _in_thread(self._by_client_all, batch, results, schemas)
         return [assessments.get(position) or self._by_client(item, {}, schemas) for position, item in enumerate(items)]
+
+    def _by_client_all(
+        self, batch: Sequence[tuple[int, MappedManifest]], results: ReadResults, schemas: SchemaAnswers
+    ) -> dict[int, Assessment]:
+        """The assessments of the objects of one batch, by their positions."""
+        return {position: _without_managed_fields(self._by_client(item, results, schemas)) for position, item in batch}
 
     async def _in_surroundings(
         self, assessment: Assessment, autoscalers: AutoscalerReader, admission: Admission
@@ -136,9 +140,10 @@ class Assessor:
             self.comparison.verdict, assessment.mapped.manifest, live, assessment.schema,
             status_is_server_owned=resource.has_status, dry_run=dry_run, autoscaler=around.autoscaler,
         )  # fmt: skip
-        verdict = verdict_with(admission=around.admission)
+        verdict = await _in_thread(verdict_with, admission=around.admission)
         if around.admission_unread is not None:
-            verdict = _without_admissions(verdict_with(admission=False), verdict, around.admission_unread)
+            told = await _in_thread(verdict_with, admission=False)
+            verdict = _without_admissions(told, verdict, around.admission_unread)
         if around.autoscaler_unread is not None:
             verdict = _without_replicas(verdict, around.autoscaler_unread)
         return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
@@ -238,7 +243,11 @@ class Assessor:
                 assessment = self._by_client(item, {ref: live}, schemas)
                 return replace(assessment, verdict=replace(assessment.verdict, refused=str(error)))
             return Assessment(item, unknown_verdict(item.manifest, _dry_run_error(error)), live.body)
-        return self._by_client(item, {ref: live}, schemas, dry_run=dry_run)
+        return await _in_thread(self._by_client, item, {ref: live}, schemas, dry_run=dry_run)
+
+
+async def _in_thread(compute: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_COMPARING, partial(compute, *arguments, **options))
 
 
 def _without_managed_fields(assessment: Assessment) -> Assessment:

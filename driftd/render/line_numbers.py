@@ -6,7 +6,9 @@ when a line is needed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
@@ -16,18 +18,37 @@ from driftd.render.json_stream import skeleton
 from driftd.render.positions import Positions
 
 
-def line_of(data: bytes, source: Source, path: DocumentPath) -> int:
-    """The 1-based line in `data`, the content of `source.file`, that declares `path` of the object at `source`.
+def field_lines(data: bytes, fields: Sequence[tuple[Source, DocumentPath]]) -> list[int]:
+    """The 1-based lines in `data`, the content of one file, that declare fields of the objects at these sources.
 
     A map entry is on the line of its key, a list item where it starts; an undeclared path is on the line of its nearest
     declared ancestor. A value from an alias or a merge is on the line of its anchor's content. Fields of an object
-    that Kustomize or Helm rendered have no lines of their own: the result is `source.line`.
-
-    Raises: RenderError: `source` was not read from `data`.
+    that Kustomize or Helm rendered have no lines of their own, nor has a source that was not read from `data`: they are
+    on `source.line`. However many the fields, each document is parsed once.
     """
-    if source.origin != "yaml":
-        return source.line
-    return lines_of(data, source.file, source.document, [(*source.at, *path)])[0]
+    lines = [source.line for source, _ in fields]
+    by_document = defaultdict[int, list[int]](list)
+    for index, (source, _) in enumerate(fields):
+        if source.origin == "yaml":
+            by_document[source.document].append(index)
+    if not by_document:
+        return lines
+    file = fields[0][0].file
+    try:
+        documents = split_documents(data, file, DEFAULT_LIMITS)
+    except RenderError:
+        return lines
+    raws = defaultdict[int, list[RawDocument]](list)
+    for raw in documents:
+        raws[raw.line].append(raw)
+    for document, indexes in by_document.items():
+        if document not in raws:
+            continue
+        paths = [(*fields[index][0].at, *fields[index][1]) for index in indexes]
+        with suppress(RenderError):
+            for index, line in zip(indexes, _best(raws[document], file, paths, DEFAULT_LIMITS), strict=True):
+                lines[index] = line
+    return lines
 
 
 def lines_of(
@@ -35,14 +56,17 @@ def lines_of(
 ) -> list[int]:
     """The lines of several paths in the document that starts on line `document`, which is parsed once.
 
-    Raises: RenderError: as in `line_of`.
+    Raises: RenderError: no document starts there, or it cannot be parsed.
     """
-    # Two JSON values may start on one line: the one that declares most of the paths is meant.
-    candidates = [
-        lines_in(raw, file, paths, limits) for raw in split_documents(data, file, limits) if raw.line == document
-    ]
-    if not candidates:
+    raws = [raw for raw in split_documents(data, file, limits) if raw.line == document]
+    if not raws:
         raise RenderError("no document starts here: the file is not the one that was read", file=file, line=document)
+    return _best(raws, file, paths, limits)
+
+
+def _best(raws: Sequence[RawDocument], file: str, paths: Sequence[DocumentPath], limits: ReadLimits) -> list[int]:
+    """The lines of the paths in the document that declares most of them: two JSON values may start on one line."""
+    candidates = [lines_in(raw, file, paths, limits) for raw in raws]
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
 

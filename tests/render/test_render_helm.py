@@ -12,7 +12,7 @@ import pytest
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import helm
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.line_numbers import line_of
+from driftd.render.line_numbers import field_lines
 from tests.render.repositories import tree, write
 
 CHART = {
@@ -95,7 +95,7 @@ def test_a_chart_gives_its_objects_with_their_templates(tmp_path: Path, programs
     assert {m.source.origin for m in rendering.manifests} == {"helm"}
     deployment = next(m for m in rendering.manifests if m.ref.kind == "Deployment")
     assert deployment.body["spec"] == {"replicas": 1, "image": "nginx"}
-    assert line_of(b"", deployment.source, ("spec", "replicas")) == 1
+    assert field_lines(b"", [(deployment.source, ("spec", "replicas"))]) == [1]
 
 
 def test_values_files_override_each_other_in_order(tmp_path: Path, programs: RenderOptions) -> None:

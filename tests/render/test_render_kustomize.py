@@ -16,7 +16,7 @@ import pytest
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import kustomization, kustomize
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.line_numbers import line_of
+from driftd.render.line_numbers import field_lines
 from driftd.render.rendering import RenderedPart
 from tests.render.repositories import config_map, tree, write
 
@@ -114,7 +114,7 @@ def test_an_overlay_on_a_base_elsewhere_in_the_repository(tmp_path: Path, progra
     assert service.body["metadata"]["annotations"] == {"note": "yes"}
     assert service.body["spec"]["ports"][0]["port"] == 80
     assert all("annotations" not in m.body["metadata"] for m in rendering.manifests if m.ref.kind == "ConfigMap")
-    assert line_of(b"", service.source, ("spec", "ports")) == 5
+    assert field_lines(b"", [(service.source, ("spec", "ports"))]) == [5]
 
 
 @pytest.mark.parametrize(
