@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, EarlierDeclaration, LagExplanation
@@ -13,7 +13,7 @@ from driftd.diff.deployer import Deployer, find_deployer
 from driftd.diff.ownership import managed_fields
 from driftd.model.drift import FIELD_MANAGER, FieldDrift, Status, Verdict
 from driftd.model.errors import GitError
-from driftd.model.path import FieldPath
+from driftd.model.path import FieldPath, PathSet
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.model.revision import Revision
 
@@ -131,15 +131,15 @@ def _explained(case: _Candidate, manifest: Manifest, comparison: Comparison) -> 
     then = earlier_verdict(case.assessment, manifest, comparison)
     if then.status is Status.UNKNOWN:
         return frozenset()
-    differing_now = {field.path for field in case.assessment.verdict.fields}
-    differing_then = {field.path for field in then.fields}
+    differing_now = PathSet(field.path for field in case.assessment.verdict.fields)
+    differing_then = PathSet(field.path for field in then.fields)
     deployed_by = deployer_of(case.assessment, manifest, comparison)
-    if any(by_deployer(field, deployed_by) and not _overlaps(field.path, differing_now) for field in then.fields):
+    if any(by_deployer(field, deployed_by) and not differing_now.overlaps(field.path) for field in then.fields):
         return frozenset()
     return frozenset(
         field.path
         for field in case.assessment.verdict.fields
-        if field.path in case.fields and not _overlaps(field.path, differing_then) and by_deployer(field, deployed_by)
+        if field.path in case.fields and not differing_then.overlaps(field.path) and by_deployer(field, deployed_by)
     )
 
 
@@ -178,8 +178,3 @@ def by_deployer(field: FieldDrift, deployed_by: Deployer) -> bool:
     return any(
         (by.manager, by.operation, by.subresource) == (e.owner.manager, e.owner.operation, None) for e in entries
     )
-
-
-def _overlaps(path: FieldPath, others: Collection[FieldPath]) -> bool:
-    """Whether a field is one of `others`, or above or below one of them."""
-    return any(path[: len(other)] == other[: len(path)] for other in others)

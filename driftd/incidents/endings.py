@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,7 +11,7 @@ from datetime import datetime
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.incident import Ended, Resolution
 from driftd.model.operation import Operation
-from driftd.model.path import ListKey, SetValue, overlap
+from driftd.model.path import FieldPath, ListKey, PathSet, SetValue
 from driftd.model.plan import WRITTEN, Outcome, Trigger
 from driftd.model.resource import Json, Manifest, ResourceRef
 
@@ -65,8 +67,8 @@ class Evidence:
         verdict = self.verdicts.get(drift.ref)
         if verdict is None:
             return False
-        ignored = [one.path for one in verdict.ignored]
-        return any(overlap(one.path, path) for one in drift.fields for path in ignored)
+        ignored = PathSet(one.path for one in verdict.ignored)
+        return any(ignored.overlaps(one.path) for one in drift.fields)
 
     def _declared_otherwise(self, drift: Verdict, declared: Manifest) -> bool:
         """Whether Git declares something else now of what differed."""
@@ -85,7 +87,8 @@ def over(drift: Verdict, now: Verdict | None) -> Verdict | None:
         return drift
     if not drift.status is now.status is Status.DRIFTED:
         return None
-    gone = tuple([one for one in drift.fields if not any(overlap(one.path, other.path) for other in now.fields)])
+    differing = PathSet(other.path for other in now.fields)
+    gone = tuple([one for one in drift.fields if not differing.overlaps(one.path)])
     return replace(drift, fields=gone) if gone else None
 
 
@@ -98,12 +101,13 @@ def put_right(drift: Verdict, now: Verdict | None) -> Verdict | None:
         return drift
     if drift.status is not now.status:
         return drift
-    same = [
-        one
-        for one in drift.fields
-        if any(overlap(one.path, other.path) and one.live == other.live for other in now.fields)
-    ]
-    gone = tuple([one for one in drift.fields if one not in same])
+    by_value = defaultdict[str, list[FieldPath]](list)
+    for one in now.fields:
+        by_value[_text(one.live)].append(one.path)
+    differing = {value: PathSet(paths) for value, paths in by_value.items()}
+    gone = tuple(
+        [one for one in drift.fields if (same := differing.get(_text(one.live))) is None or not same.overlaps(one.path)]
+    )
     return replace(drift, fields=gone) if gone else None
 
 
@@ -111,16 +115,22 @@ def untold(drift: Verdict, told: Verdict | None) -> Verdict | None:
     """What of some drift of an object is not in what people were told of that object; None where all is."""
     if told is None or told.status is not drift.status:
         return drift
-    known = [(one.path, one.change, one.live) for one in told.fields]
-    fields = tuple([one for one in drift.fields if (one.path, one.change, one.live) not in known])
+    known = {(one.path, one.change, _text(one.live)) for one in told.fields}
+    fields = tuple([one for one in drift.fields if (one.path, one.change, _text(one.live)) not in known])
     return replace(drift, fields=fields) if fields else None
+
+
+def _text(value: Json) -> str:
+    """By which equal values are found: maps and lists cannot be looked up."""
+    return json.dumps(value, sort_keys=True)
 
 
 def covers(write: Operation, drift: Verdict) -> bool:
     """Whether a write was to put right some of this drift."""
     if drift.status is not Status.DRIFTED or write.status is not Status.DRIFTED:
         return drift.status is write.status
-    return any(overlap(one.path, other.path) for one in write.fields for other in drift.fields)
+    differing = PathSet(one.path for one in drift.fields)
+    return any(differing.overlaps(one.path) for one in write.fields)
 
 
 def _by_write(drift: Verdict, write: Operation) -> Resolution:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Scalar = str | int | float | bool | None
@@ -101,10 +102,16 @@ def path_pattern_mistake(pattern: str) -> str | None:
     return f'cannot be read from here on: "{rest}"'
 
 
-def overlap(one: FieldPath, other: FieldPath) -> bool:
-    """Whether two fields are the same, or one of them is within the other."""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+class PathSet:
+    """Paths of fields, to be asked of many others whether they overlap: in the time of a path's length."""
+
+    def __init__(self, paths: Iterable[FieldPath]) -> None:
+        self._paths = set(paths)
+        self._beginnings = {path[:depth] for path in self._paths for depth in range(len(path) + 1)}
+
+    def overlaps(self, path: FieldPath) -> bool:
+        """Whether a field is one of these, within one of them, or has one within it."""
+        return path in self._beginnings or any(path[:depth] in self._paths for depth in range(len(path)))
 
 
 def _key_value(value: Scalar) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from driftd.model.drift import FIELD_MANAGER, FieldDrift, Status, Verdict
 from driftd.model.errors import KubeError, StoreError
 from driftd.model.operation import Operation, Plan
-from driftd.model.path import overlap
+from driftd.model.path import PathSet
 from driftd.model.plan import SYSTEM_ACTOR, Trigger
 from driftd.model.resource import Manifest, ResourceRef
 from driftd.reconcile.scan import Scan, Scanner
@@ -64,17 +64,18 @@ def _told_apart(operation: Operation, before: Before | None) -> Operation:
         deleted = before is not None and operation.ref in before.verdicts
         return replace(operation, trigger=Trigger.HEAL) if deleted else operation
     then = before.verdicts.get(operation.ref) if before is not None else None
-    fields = tuple([replace(one, behind=True) if _is_commit(one, then) else one for one in operation.fields])
+    is_known = then is not None and then.status is not Status.UNKNOWN
+    differed = PathSet(one.path for one in then.fields) if then is not None and is_known else None
+    fields = tuple([replace(one, behind=True) if _is_commit(one, differed) else one for one in operation.fields])
     trigger = operation.trigger if all(one.behind for one in fields) else Trigger.HEAL
     return replace(operation, fields=fields, trigger=trigger)
 
 
-def _is_commit(field: FieldDrift, then: Verdict | None) -> bool:
+def _is_commit(field: FieldDrift, differed: PathSet | None) -> bool:
+    """`differed` are the fields that differed before the commit; None if that is not known."""
     if field.behind or (field.by is not None and field.by.manager == FIELD_MANAGER):
         return True
-    if then is None or then.status is Status.UNKNOWN:
-        return False
-    return not any(overlap(field.path, other.path) for other in then.fields)
+    return differed is not None and not differed.overlaps(field.path)
 
 
 def _is_behind(operation: Operation) -> bool:
