@@ -31,7 +31,7 @@ from driftd.notify import slack
 from driftd.notify.message import compose
 from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
-from driftd.render.line_numbers import line_of
+from driftd.render.line_numbers import field_lines
 from driftd.sandbox.resources.catalog import builtin
 from driftd.sandbox.slack.workspace import SlackMessage
 from tools.terminal_svg import terminal_svg
@@ -89,8 +89,9 @@ def _verdict(manifest: Manifest, data: bytes) -> Verdict:
     schemas = Schemas(builtin().documents["apis/apps/v1" if manifest.ref.group else "api/v1"])
     schema = schemas.of(manifest.ref.group, "v1", manifest.ref.kind)
     verdict = Comparison(Redactor(b"pictures")).verdict(manifest, live, schema)
+    lines = field_lines(data, [(manifest.source, field.at) for field in verdict.fields])
     fields = tuple(
-        _with_line(field, line_of(data, manifest.source, field.at), manifest.source.file) for field in verdict.fields
+        _with_line(field, line, manifest.source.file) for field, line in zip(verdict.fields, lines, strict=True)
     )
     return Verdict(verdict.ref, verdict.api_version, verdict.status, verdict.source, fields)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +68,11 @@ class World:
 
     def driftd(self, *arguments: str) -> CommandResult:
         """Runs a command, as `python -m driftd` would, with separate standard output and error."""
-        return _command_result(CliRunner().invoke(app, list(arguments)))
+        limits = resource.getrlimit(resource.RLIMIT_DATA)
+        try:
+            return _command_result(CliRunner().invoke(app, list(arguments)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, limits)  # a check limits its process, which here is the tests'
 
     def check(self, *arguments: str) -> CommandResult:
         """`driftd check` on the repository's folder `app`."""
