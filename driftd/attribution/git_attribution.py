@@ -43,7 +43,7 @@ class GitAttribution:
     async def left_to_deployer(
         self, revision: Revision, objects: Sequence[Undeployed], *, infer: bool
     ) -> Mapping[ResourceRef, Left]:
-        """What of some objects that differ is left to whoever deploys the app (see `undeployed.py`)."""
+        """What of some objects that differ is left to the app's deployer (see `undeployed.py`)."""
         return await left_to_deployer(objects, self.comparison, self._history, revision, infer=infer)
 
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:

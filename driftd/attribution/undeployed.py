@@ -1,4 +1,4 @@
-"""What of a difference may be a later change in Git that whoever deploys the app has not rolled out.
+"""What of a difference may be a later change in Git that the app's deployer has not rolled out.
 
 Asked where driftd does not deploy an app: it puts back what hands have changed, and what it writes has been deployed
 before. Lag (see `lag.py`) is one answer, and not all of it: a hand may have changed a field that Git has changed, too.
@@ -21,9 +21,9 @@ from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.policy.decide import LAG, Left
 
-_BY_DEPLOYER = "whoever deploys the app: that is who has set it"
-_DELETED_BY_DEPLOYER = "whoever deploys the app: that is who has deleted it"
-_NEVER_DEPLOYED = "whoever deploys the app: as Git declares it, it has not been seen deployed"
+_BY_DEPLOYER = "the app's deployer, which has set it"
+_DELETED_BY_DEPLOYER = "the app's deployer, which has deleted it"
+_NEVER_DEPLOYED = "the app's deployer: as Git declares it, it has not been seen deployed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def left_to_deployer(
     *,
     infer: bool,
 ) -> dict[ResourceRef, Left]:
-    """What of these objects is left to whoever deploys the app.
+    """What of these objects is left to the app's deployer.
 
     What is not known to have been deployed is; a field is known to have been if each of the earlier declarations that
     are searched has it as the current one. `infer`: or if another object shows, by being in sync, that a revision was

@@ -32,7 +32,7 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
         if app.get("rollback") == "auto" and _is_false(deploys):
             yield (
                 ("apps", index, "rollback"),
-                "auto is for apps that driftd deploys: with deploys: false, whoever deploys this one rolls it back",
+                "auto is for apps that driftd deploys: with deploys: false, the deployer of this one rolls it back",
             )
 
 

@@ -120,6 +120,9 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
         self._seconds = interval.total_seconds()
         self.due = boottime()
 
+    def __str__(self) -> str:
+        return f"every {self._seconds:g} s"
+
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:  # noqa: ARG002
         """One interval from now, whatever was missed."""
         delay = self._seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
@@ -133,6 +136,9 @@ class _Once(BaseTrigger):  # type: ignore[misc]  # as above
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.due = boottime() + seconds
+
+    def __str__(self) -> str:
+        return f"once, after {self._seconds:g} s"
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         return None if previous_fire_time is not None else now + timedelta(seconds=self._seconds)

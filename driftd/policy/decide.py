@@ -90,7 +90,7 @@ def _deletion(verdict: Verdict) -> str | None:
     return "its deletion: what is written to it goes with it" if verdict.is_being_deleted else None
 
 
-LAG = "whoever deploys the app: Git has moved on"
+LAG = "the app's deployer: Git has moved on"
 """The reason where driftd does not deploy the app."""
 
 

@@ -19,7 +19,7 @@ from driftd.reconcile.scan import Scan, Scanner
 from driftd.repair.target import Target
 from driftd.store.store import Store
 
-_UNREACHABLE = Left(whole="whoever deploys the app: Git cannot be reached, and there may be a newer revision")
+_UNREACHABLE = Left(whole="the app's deployer: Git cannot be reached, and there may be a newer revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Deployment:
         """Whether what differs waits for Git to be reached."""
 
     async def left(self, target: Target, scan: Scan, *, may_write: bool) -> Mapping[ResourceRef, Left]:
-        """What of the objects that differ is left to whoever deploys the app.
+        """What of the objects that differ is left to the app's deployer.
 
         Where driftd may write because of the answer, Git is asked for a newer revision before anything is taken for a
         hand's: who deploys may know of it already. Raises: Superseded: there is one. StoreError.

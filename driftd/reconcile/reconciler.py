@@ -122,7 +122,7 @@ class Reconciler:
             raise DriftdError(f"app {self.app.name} is in mode observe, in which driftd never writes to the cluster")
         if command is not None and command.kind is CommandKind.ROLLBACK and not self.app.deploys:
             raise DriftdError(
-                f"app {self.app.name} is not deployed by driftd (`deploys: false`): whoever deploys it rolls it back"
+                f"app {self.app.name} is not deployed by driftd (`deploys: false`): its deployer rolls it back"
             )
         changed = self._changed(command)
         try:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from driftd.diff.typed.schema import Schema
+from driftd.model.drift import FieldDrift
 from driftd.model.resource import Json, JsonObject
+from driftd.repair.restored_object import restored_object
 
 _VERSION = "/metadata/resourceVersion"
+
+
+def restoring_patch(
+    live: JsonObject, declared: JsonObject, fields: Sequence[FieldDrift], schema: Schema | None
+) -> list[dict[str, Any]]:
+    """The operations that put `fields` of a live object right. Raises: DriftdError, as `restored_object`."""
+    return object_patch(live, restored_object(live, declared, fields, schema))
 
 
 def object_patch(before: JsonObject, after: JsonObject) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from driftd.diff.normalise import normalise_manifest
+from driftd.diff.typed.schema import Schema
 from driftd.kube.objects import apply, get, json_patch
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
@@ -14,7 +17,7 @@ from driftd.model.errors import Conflict, DriftdError
 from driftd.model.plan import Outcome
 from driftd.model.resource import JsonObject
 from driftd.repair.apply_configuration import apply_configuration
-from driftd.repair.object_patch import object_patch
+from driftd.repair.object_patch import restoring_patch
 from driftd.repair.restored_object import restored_object
 
 _ATTEMPTS = 5
@@ -97,7 +100,8 @@ class ObjectWriter:
         """
         assert item.resource is not None  # noqa: S101  # its kind is served
         schema = await self.view.schema(item.resource)
-        operations = object_patch(live, restored_object(live, _declared(item), fields, schema))
+        # In a thread, here and below: thousands of fields of one object take seconds, in which probes want an answer.
+        operations = await asyncio.to_thread(restoring_patch, live, _declared(item), fields, schema)
         if not operations:
             return live
         ref = item.manifest.ref
@@ -108,10 +112,16 @@ class ObjectWriter:
         """Applies the changed and removed `fields`: then driftd is known as who wants them, should Git drop them."""
         assert item.resource is not None  # noqa: S101  # its kind is served
         schema, declared = await self.view.schema(item.resource), _declared(item)
-        restored = restored_object(live, declared, fields, schema)
-        wanted = apply_configuration(restored, declared, fields, schema, FIELD_MANAGER)
+        wanted = await asyncio.to_thread(_wanted, live, declared, fields, schema)
         self.check_lease()
         return await apply(self.view.cluster, item.resource, wanted, resource_version=_version(live))
+
+
+def _wanted(
+    live: JsonObject, declared: JsonObject, fields: Sequence[FieldDrift], schema: Schema | None
+) -> dict[str, Any]:
+    restored = restored_object(live, declared, fields, schema)
+    return apply_configuration(restored, declared, fields, schema, FIELD_MANAGER)
 
 
 def _declared(item: MappedManifest) -> JsonObject:

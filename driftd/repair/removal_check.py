@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -23,8 +24,7 @@ from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import Forbidden, Invalid
 from driftd.model.path import FieldPath, format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef
-from driftd.repair.object_patch import object_patch
-from driftd.repair.restored_object import restored_object
+from driftd.repair.object_patch import restoring_patch
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class RemovalCheck:
         assert resource is not None  # noqa: S101  # the object is there
         schema = await self._view.schema(resource)
         declared = normalise_manifest(item.manifest.body, status_is_server_owned=resource.has_status).body
-        operations = object_patch(live, restored_object(live, declared, fields, schema))
+        operations = await asyncio.to_thread(restoring_patch, live, declared, fields, schema)
         if not operations:
             return {}
         answer = await json_patch(self._view.cluster, resource, ref.namespace, ref.name, operations, dry_run=True)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from driftd.diff.locate import LocatedValue, locate
+from driftd.diff.locate import LocatedValue, Locator, locate
 from driftd.diff.ownership import ManagedFieldsEntry, managed_fields
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key, list_items
@@ -29,7 +29,8 @@ def restored_object(
         if field.change is not Change.ADDED:
             _put(result, field, declared, schema)
     added = [field for field in fields if field.change is Change.ADDED]
-    located = [locate(field.path, result, schema) for field in added]
+    locator = Locator(result, schema)
+    located = [locator.locate(field.path) for field in added]
     # From the back, so that removing one item of a list does not move the next.
     for pointer in sorted({found.at for found in located if found is not None}, key=_order, reverse=True):
         del _at(result, pointer[:-1])[pointer[-1]]

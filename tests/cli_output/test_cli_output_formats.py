@@ -223,11 +223,11 @@ def test_every_format_takes_no_reports_at_all():
 def test_every_format_says_whom_a_difference_is_left_to(output):
     """A field, and an object as a whole, with the reason."""
     field = replace(REPLICAS, left_to="people: Git does not say what it should be instead")
-    missing = replace(verdict("Service", "web", Status.MISSING), left_to="whoever deploys the app: Git has moved on")
+    missing = replace(verdict("Service", "web", Status.MISSING), left_to="the app's deployer: Git has moved on")
     report = Report("web", "prod", REVISION, (verdict("Deployment", "web", Status.DRIFTED, field), missing), NOW)
     text = " ".join(written(output, report).replace("`", "").split())
     assert "people: Git does not say what it should be instead" in text
-    assert "whoever deploys the app: Git has moved on" in text
+    assert "the app's deployer: Git has moved on" in text
 
 
 def test_secrets_stay_redacted_in_every_format():

@@ -328,7 +328,7 @@ def test_an_app_that_somebody_else_deploys_is_not_rolled_back(deploys, mistakes_
     """Whether its own key says so, or the default for all apps."""
     text = in_context("rollback: auto\n    mode: heal" + ("\n    deploys: false" if deploys == "app" else ""))
     mistakes = "\n".join(mistakes_of(text + ("" if deploys == "app" else "deploys: false\n")))
-    assert "whoever deploys this one rolls it back" in mistakes
+    assert "the deployer of this one rolls it back" in mistakes
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_a_drift_message_says_what_who_when_and_where():
 def test_a_message_says_whom_a_difference_is_left_to():
     """At the field, or at the object where it is all of it."""
     finalizer = replace(world.drift(), left_to="its controllers: they clean up by it")
-    lag = replace(world.drifted("b"), status=Status.MISSING, left_to="whoever deploys the app: Git has moved on")
+    lag = replace(world.drifted("b"), status=Status.MISSING, left_to="the app's deployer: Git has moved on")
     message = written(world.notification_of(world.OPENED, world.incident(world.drifted("a", finalizer), lag)))
     assert "4f0c1234 by Ada` · left to its controllers: they clean up by it\n" in message
-    assert "missing from the cluster · `apps/web/deploy.yaml:1`\nleft to whoever deploys the app: Git has" in message
+    assert "missing from the cluster · `apps/web/deploy.yaml:1`\nleft to the app's deployer: Git has" in message
 
 
 def test_a_user_from_an_audit_event_is_named_before_the_manager():

@@ -42,8 +42,8 @@ async def test_a_commit_is_left_to_whoever_deploys_it(open_world: OpenWorld) -> 
         assert await world.image() == "shop/web:1"
         assert statuses(result.report)["ConfigMap/new"] is Status.MISSING
         image = "spec.template.spec.containers[name=web].image"
-        assert left(result) == {image: "whoever deploys the app: Git has moved on"}
-        assert of(result, "ConfigMap", "new").left_to == "whoever deploys the app: Git has moved on"
+        assert left(result) == {image: "the app's deployer: Git has moved on"}
+        assert of(result, "ConfigMap", "new").left_to == "the app's deployer: Git has moved on"
         assert result.state == "seen"
 
         await deploy(world, image="shop/web:2")
@@ -85,7 +85,7 @@ async def test_what_driftd_put_back_is_lag_once_git_moves_on(open_world: OpenWor
         assert (await world.run()).report.in_sync
         await world.commit({"config.yaml": config_map(a="2")})
         result = await world.run()
-        assert left(result) == {"data.a": "whoever deploys the app: Git has moved on"}
+        assert left(result) == {"data.a": "the app's deployer: Git has moved on"}
         assert of(result, "ConfigMap").behind is not None
         assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
 
@@ -157,7 +157,7 @@ async def test_what_the_deployer_itself_has_set_is_left_while_git_does_not_say_s
         await deploy(world, image="shop/web:from-a-branch")
         result = await world.run()
         assert await world.image() == "shop/web:from-a-branch"
-        assert set(left(result).values()) == {"whoever deploys the app: that is who has set it"}
+        assert set(left(result).values()) == {"the app's deployer, which has set it"}
 
 
 async def test_a_revision_that_its_deployer_took_back_is_not_brought_in_again(open_world: OpenWorld) -> None:
@@ -221,7 +221,7 @@ async def test_a_person_syncs_the_hands_and_rolls_nothing_back(open_world: OpenW
         assert result.action is not None
         assert [(one.ref.kind, one.outcome) for one in result.action.applied] == [("ConfigMap", Outcome.CONFIGURED)]
         assert await world.image() == "shop/web:1"
-        with pytest.raises(DriftdError, match="whoever deploys it rolls it back"):
+        with pytest.raises(DriftdError, match="its deployer rolls it back"):
             await world.run(command(CommandKind.ROLLBACK, "ann"))
 
 

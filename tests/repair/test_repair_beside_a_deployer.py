@@ -65,7 +65,7 @@ async def test_hands_are_put_back_beside_a_pipeline_that_applies(
         kubectl("delete", "configmap/web")
         result = await runner.run()
         left = [one.left_to for verdict in result.report.drifted for one in verdict.fields]
-        assert left == ["whoever deploys the app: Git has moved on"]
+        assert left == ["the app's deployer: Git has moved on"]
         shown = "{.spec.replicas} {.metadata.labels.oops} {.spec.template.spec.containers[0].image}"
         assert kubectl("get", "deployment/web", "-o", f"jsonpath={shown}") == "1  shop/web:1"
         assert kubectl("get", "configmap/web", "-o", "jsonpath={.data}") == '{"a":"1"}'
