@@ -119,8 +119,7 @@ async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: 
     finally:
         if not ended:
             kill_group(process.pid)  # where it has ended itself, too: what it has started may hold its output open
-            await process.wait()
-            await _drain(process.stdout, process.stderr)
+            await _end(process, process.stdout, process.stderr)
     if process.returncode:
         raise KubeError(f"{what} failed with {process.returncode}: {_last_error_line(stderr)} {hint}".strip())
     return stdout
@@ -137,13 +136,19 @@ async def _read(stream: asyncio.StreamReader, leader: int) -> bytes:
     return bytes(data)
 
 
-async def _drain(*streams: asyncio.StreamReader) -> None:
-    """Reads what is left in pipes, which are closed at their end."""
+async def _end(process: asyncio.subprocess.Process, *streams: asyncio.StreamReader) -> None:
+    """Waits for a killed process. Its pipes are read to their end first: asyncio tells of its end only after theirs,
+    and leaves a full one alone. A child that left the group may hold one open: it is not waited for.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            for stream in streams:
-                while await stream.read(_MAX_BYTES):
-                    pass
+            await asyncio.gather(*(_drain(stream) for stream in streams))
+            await process.wait()
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_MAX_BYTES):
+        pass
 
 
 def _last_error_line(stderr: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -165,6 +166,17 @@ async def test_the_error_for_a_failing_plugin_says_what_it_did(tmp_path: Path, p
     with pytest.raises(KubeError, match=says) as caught:
         await run_exec_plugin(user, KubeconfigEntry("c", {}, tmp_path), {}, time_limit)
     assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+
+
+async def test_a_plugin_that_floods_its_output_is_always_waited_for_to_an_end(tmp_path: Path) -> None:
+    """Killed with a full pipe, it is not known to have ended before that is read: one of six was never over."""
+    program = "import sys\nwhile True: sys.stderr.write('x' * 6000)"
+    spec = {"apiVersion": EXEC_API, "command": sys.executable, "args": ["-c", program]}
+    user, cluster = KubeconfigEntry("me", {"exec": spec}, tmp_path), KubeconfigEntry("c", {}, tmp_path)
+    for _ in range(20):
+        with pytest.raises(KubeError, match="printed more than 1 MiB"):
+            async with asyncio.timeout(60):
+                await run_exec_plugin(user, cluster, {})
 
 
 async def test_the_error_for_a_missing_plugin_has_its_install_hint(tmp_path: Path) -> None:
