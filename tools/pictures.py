@@ -31,7 +31,7 @@ from driftd.notify import slack
 from driftd.notify.message import compose
 from driftd.render.app import render
 from driftd.render.file_tree import FolderTree
-from driftd.render.line_numbers import field_lines
+from driftd.render.yaml.line_numbers import field_lines
 from driftd.sandbox.resources.catalog import builtin
 from driftd.sandbox.slack.workspace import SlackMessage
 from tools.terminal_svg import terminal_svg

@@ -11,7 +11,7 @@ from driftd.git.mirror import Mirror
 from driftd.model.drift import Verdict
 from driftd.model.errors import GitError
 from driftd.model.revision import GitLine
-from driftd.render.line_numbers import field_lines
+from driftd.render.yaml.line_numbers import field_lines
 
 FileLine = tuple[str, int]
 

@@ -15,7 +15,7 @@ from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
-from driftd.render.documents import DEFAULT_LIMITS, read_yaml, split_documents
+from driftd.render.yaml.documents import DEFAULT_LIMITS, read_yaml, split_documents
 from driftd.render.file_tree import FileTree
 from driftd.render.helm_schema import require_local_schemas
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object

@@ -10,8 +10,8 @@ from pathlib import Path
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json
-from driftd.render.documents import read_documents
-from driftd.render.line_numbers import lines_of
+from driftd.render.yaml.documents import read_documents
+from driftd.render.yaml.line_numbers import lines_of
 
 SCHEMA_FILE = "values.schema.json"
 

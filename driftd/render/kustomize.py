@@ -12,7 +12,7 @@ from driftd.model.errors import RenderError
 from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import Manifest
 from driftd.render import tool
-from driftd.render.documents import read_documents
+from driftd.render.yaml.documents import read_documents
 from driftd.render.file_tree import FileTree
 from driftd.render.kustomization import Workspace
 from driftd.render.kustomize_origins import ORIGIN, Origins

@@ -12,8 +12,8 @@ from driftd.model.ignore_annotation import ANNOTATION, annotation_mistake
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.model.stand_in import FILE_STAND_INS, stand_in
-from driftd.render.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
-from driftd.render.line_numbers import lines_in
+from driftd.render.yaml.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
+from driftd.render.yaml.line_numbers import lines_in
 from driftd.render.rendering import RenderedPart
 
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.world import TEMPLATES
-from driftd.render import block_yaml
-from driftd.render.block_yaml import read_block
-from driftd.render.compose import ComposeError, compose
+from driftd.render.yaml import block as block_yaml
+from driftd.render.yaml.block import read_block
+from driftd.render.yaml.compose import ComposeError, compose
 
 DATA = Path(__file__).parent / "data"
 DEPTH = 256

@@ -12,7 +12,7 @@ import pytest
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import helm
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.line_numbers import field_lines
+from driftd.render.yaml.line_numbers import field_lines
 from tests.render.repositories import tree, write
 
 CHART = {

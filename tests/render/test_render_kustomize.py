@@ -16,7 +16,7 @@ import pytest
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import kustomization, kustomize
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.line_numbers import field_lines
+from driftd.render.yaml.line_numbers import field_lines
 from driftd.render.rendering import RenderedPart
 from tests.render.repositories import config_map, tree, write
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Source
-from driftd.render import line_numbers
-from driftd.render.documents import read_documents
-from driftd.render.line_numbers import field_lines
+from driftd.render.yaml import line_numbers
+from driftd.render.yaml.documents import read_documents
+from driftd.render.yaml.line_numbers import field_lines
 from driftd.render.manifests import read_manifests
 
 

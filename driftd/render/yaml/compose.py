@@ -27,8 +27,8 @@ from yaml.events import (
 from yaml.reader import ReaderError
 
 from driftd.model.resource import Json
-from driftd.render.positions import Positions
-from driftd.render.scalars import (
+from driftd.render.yaml.positions import Positions
+from driftd.render.yaml.scalars import (
     MERGE,
     MERGE_TAG,
     NOT_PLAIN_TEXT,

@@ -13,9 +13,9 @@ from contextlib import suppress
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json, Source
-from driftd.render.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
-from driftd.render.json_stream import skeleton
-from driftd.render.positions import Positions
+from driftd.render.yaml.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
+from driftd.render.yaml.json_stream import skeleton
+from driftd.render.yaml.positions import Positions
 
 
 def field_lines(data: bytes, fields: Sequence[tuple[Source, DocumentPath]]) -> list[int]:

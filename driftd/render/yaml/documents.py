@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from driftd.model.errors import RenderError
 from driftd.model.resource import Json
-from driftd.render.block_yaml import read_block
-from driftd.render.compose import MAX_NODES, ComposeError, compose
-from driftd.render.json_stream import JsonError, has_more_tokens, next_value
-from driftd.render.positions import Positions
+from driftd.render.yaml.block import read_block
+from driftd.render.yaml.compose import MAX_NODES, ComposeError, compose
+from driftd.render.yaml.json_stream import JsonError, has_more_tokens, next_value
+from driftd.render.yaml.positions import Positions
 
 _NODE_MARKS = ("\n", ",", "[", "{", "- ")
 """Each node but the first has one of these before it. Most are in texts, so that their number is an upper bound."""

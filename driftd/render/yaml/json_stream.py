@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from driftd.model.resource import Json
-from driftd.render.positions import Positions
-from driftd.render.scalars import json_integer, json_number
+from driftd.render.yaml.positions import Positions
+from driftd.render.yaml.scalars import json_integer, json_number
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -16,9 +16,9 @@ from sys import intern
 from typing import Any, NamedTuple, cast
 
 from driftd.model.resource import Json
-from driftd.render.compose import ComposeError, compose
-from driftd.render.positions import Positions
-from driftd.render.scalars import NOT_PLAIN_TEXT, UnreadableScalar, plain_key, plain_value
+from driftd.render.yaml.compose import ComposeError, compose
+from driftd.render.yaml.positions import Positions
+from driftd.render.yaml.scalars import NOT_PLAIN_TEXT, UnreadableScalar, plain_key, plain_value
 
 _MAX_DEPTH = 32
 """Deeper nesting, in lines or in brackets, is left to libyaml."""
