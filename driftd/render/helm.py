@@ -15,15 +15,21 @@ from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import Manifest, Source
 from driftd.render import tool
-from driftd.render.yaml.documents import DEFAULT_LIMITS, read_yaml, split_documents
 from driftd.render.file_tree import FileTree
 from driftd.render.helm_schema import require_local_schemas
 from driftd.render.manifests import InvalidObject, flatten_lists, validate_object
 from driftd.render.rendering import RenderedPart
 from driftd.render.stand_in_files import alter, stand_ins_in, with_note
-from driftd.render.template_actions import edit_templates, render_otherwise, without_unserved
+from driftd.render.template_actions import (
+    edit_everywhere,
+    edit_templates,
+    render_otherwise,
+    restore_uncalled,
+    without_unserved,
+)
 from driftd.render.tool_errors import describe_tool_error
 from driftd.render.undetermined import with_undetermined
+from driftd.render.yaml.documents import DEFAULT_LIMITS, read_yaml, split_documents
 
 CHART_FILE = "Chart.yaml"
 INSTALL_URL = "https://helm.sh/docs/intro/install/"
@@ -105,11 +111,11 @@ def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench) -> bytes | None
     """
     with tool.workbench() as copy:
         shutil.copytree(bench.repository, copy.repository, symlinks=True, dirs_exist_ok=True)
-        edit_templates(copy.repository / run.folder, render_otherwise)
+        edit_everywhere(copy.repository, render_otherwise)  # values files may be elsewhere
         for file in stand_ins_in(copy.repository / run.folder):
             alter(file)
         try:
-            return run(copy, "--is-upgrade")
+            return restore_uncalled(run(copy, "--is-upgrade"))
         except (tool.ToolFailed, RenderError):
             pass  # it cannot be upgraded from nothing, or an edit broke a template: then only what is random shows
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from driftd.model.errors import RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json
+from driftd.render import chart_archive
 from driftd.render.yaml.documents import read_documents
 from driftd.render.yaml.line_numbers import lines_of
 
@@ -18,8 +17,6 @@ SCHEMA_FILE = "values.schema.json"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _DIALECTS = ("http://json-schema.org/", "https://json-schema.org/")
 """Helm has these itself."""
-_MAX_UNPACKED, _MAX_SCHEMA = 256 << 20, 8 << 20
-"""Bytes of an archive, and of a schema in it."""
 
 
 def require_local_schemas(root: Path, folder: str) -> None:
@@ -34,7 +31,7 @@ def require_local_schemas(root: Path, folder: str) -> None:
             _require_local(path.read_bytes(), path.relative_to(root).as_posix())
     for path in sorted((root / folder).rglob("*.tgz")):
         if path.is_file():
-            _require_local_in_archive(path, path.relative_to(root).as_posix())
+            _require_local_in_archive(path.read_bytes(), path.relative_to(root).as_posix())
 
 
 def _require_local(data: bytes, file: str) -> None:
@@ -43,19 +40,16 @@ def _require_local(data: bytes, file: str) -> None:
         raise RenderError(_message(path), file=file, line=line)
 
 
-def _require_local_in_archive(archive: Path, file: str) -> None:
-    unpacked = 0
+def _require_local_in_archive(data: bytes, file: str) -> None:
     try:
-        with tarfile.open(archive, "r|gz") as members:
-            for member in members:
-                unpacked += member.size
-                if unpacked > _MAX_UNPACKED:
-                    raise RenderError(f"this archive holds more than {_MAX_UNPACKED >> 20} MiB", file=file)
-                content = members.extractfile(member) if member.name.endswith(SCHEMA_FILE) else None
-                for _, path in _foreign_references(content.read(_MAX_SCHEMA), file) if content else ():
-                    raise RenderError(f"{member.name}: {_message(path)}", file=file)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise RenderError("this is no archive that can be read", file=file) from error
+        for path, content in chart_archive.read(data):
+            if path.name == SCHEMA_FILE:
+                for _, at in _foreign_references(content, file):
+                    raise RenderError(f"{path}: {_message(at)}", file=file)
+            elif path.suffix == ".tgz":
+                _require_local_in_archive(content, file)
+    except chart_archive.UnreadableArchive as error:
+        raise RenderError(str(error), file=file) from error
 
 
 def _foreign_references(data: bytes, file: str) -> Iterator[tuple[int, DocumentPath]]:

@@ -12,8 +12,8 @@ from posixpath import join, normpath
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json, JsonObject
-from driftd.render.yaml.documents import read_documents
 from driftd.render.file_tree import FileTree
+from driftd.render.yaml.documents import read_documents
 from driftd.render.yaml.line_numbers import lines_of
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")

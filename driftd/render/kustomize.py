@@ -12,7 +12,6 @@ from driftd.model.errors import RenderError
 from driftd.model.hook import Hook, hook_of
 from driftd.model.resource import Manifest
 from driftd.render import tool
-from driftd.render.yaml.documents import read_documents
 from driftd.render.file_tree import FileTree
 from driftd.render.kustomization import Workspace
 from driftd.render.kustomize_origins import ORIGIN, Origins
@@ -21,6 +20,7 @@ from driftd.render.rendering import RenderedPart
 from driftd.render.stand_in_files import alter, stand_ins_in, with_note
 from driftd.render.tool_errors import describe_tool_error
 from driftd.render.undetermined import with_undetermined
+from driftd.render.yaml.documents import read_documents
 
 INSTALL_URL = "https://kubectl.docs.kubernetes.io/installation/kustomize/"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from driftd.model.errors import RenderError
 from driftd.model.resource import Json, JsonObject, Source, group_of
-from driftd.render.yaml.documents import DEFAULT_LIMITS, read_documents, read_yaml, split_documents
 from driftd.render.kustomization import Kustomization, inside
-from driftd.render.yaml.line_numbers import lines_in
 from driftd.render.manifests import flatten_lists
+from driftd.render.yaml.documents import DEFAULT_LIMITS, read_documents, read_yaml, split_documents
+from driftd.render.yaml.line_numbers import lines_in
 
 ORIGIN = "config.kubernetes.io/origin"
 _GENERATORS = {"ConfigMapGenerator": "configMapGenerator", "SecretGenerator": "secretGenerator"}

@@ -12,9 +12,9 @@ from driftd.model.ignore_annotation import ANNOTATION, annotation_mistake
 from driftd.model.path import DocumentPath, format_path
 from driftd.model.resource import Json, JsonObject, Manifest, Source
 from driftd.model.stand_in import FILE_STAND_INS, stand_in
+from driftd.render.rendering import RenderedPart
 from driftd.render.yaml.documents import DEFAULT_LIMITS, RawDocument, ReadLimits, read_yaml, split_documents
 from driftd.render.yaml.line_numbers import lines_in
-from driftd.render.rendering import RenderedPart
 
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 """Source: `ParseGroupVersion` in apimachinery; a group is a DNS subdomain, a version a DNS label."""

@@ -1,11 +1,13 @@
-"""Edits of the actions (`{{ … }}`) in a copy of a chart's templates, for what `helm template` has no option for."""
+"""Edits of the actions (`{{ … }}`) in a copy of a chart, for what `helm template` has no option for."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
+
+from driftd.render.chart_archive import UnreadableArchive, rewrite
 
 _TOKEN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|'(?:\\.|[^'\\\n])*'|[$.\w]+|\}\}|[\s\S]")
 _COMMENT = re.compile(r"\{\{-?\s*/\*")
@@ -13,10 +15,16 @@ _COMMENT = re.compile(r"\{\{-?\s*/\*")
 _REVISION = "7919"
 """A revision that no first installation has."""
 
+_ANOTHER_TIME = "(toDate `2006-01-02 15:04:05` `2011-11-11 11:11:11`)"
+"""In back quotes, so that it can stand in a text in double quotes."""
+_NOT_CALLED = re.compile(re.escape(_ANOTHER_TIME).replace(r"\ ", r"\s+").encode())
+
 _OTHERWISE = {
-    "now": '(toDate "2006-01-02 15:04:05" "2011-11-11 11:11:11")',
+    "now": _ANOTHER_TIME,
+    "ago": "toString",  # of the same time
     "randInt": "sub",  # of the same two numbers: less than the first one
     "randNumeric": "randAlpha",
+    "shuffle": "repeat 2",
 }
 """What to call in place of functions whose results might be the same twice by chance, or within a second or a day."""
 
@@ -25,15 +33,44 @@ Edit = Callable[[list[str]], str]
 
 
 def edit_templates(chart: Path, edit: Edit) -> None:
-    """Edits the actions in the templates of a chart on disk, and of the charts below it that are no archives."""
-    for file in sorted(chart.rglob("*")):
-        if "templates" in file.relative_to(chart).parts[:-1] and file.is_file() and not file.is_symlink():
+    """Edits the actions in the templates of a chart on disk, and of the charts in it, packed or not."""
+    _edit_files(chart, edit, _is_template)
+
+
+def edit_everywhere(folder: Path, edit: Edit) -> None:
+    """Edits the actions in templates and in all YAML of a folder: a template may give its values to `tpl`."""
+    _edit_files(folder, edit, lambda path: _is_template(path) or path.suffix in {".yaml", ".yml"})
+
+
+def restore_uncalled(output: bytes) -> bytes:
+    """What Helm printed of edited files, with the actions that it printed as they stand, as they were."""
+    return _NOT_CALLED.sub(b"now", output)
+
+
+def _is_template(path: PurePath) -> bool:
+    """Whether a file is one, by its path in the chart."""
+    return "templates" in path.parts[:-1]
+
+
+def _edit_files(chart: Path, edit: Edit, is_edited: Callable[[PurePath], bool]) -> None:
+    def edited(path: PurePath, content: bytes) -> bytes:
+        if path.suffix == ".tgz" and path.parent.name == "charts":
             try:
-                text = file.read_bytes().decode()
-            except UnicodeDecodeError:
-                continue
-            if (edited := edit_actions(text, edit)) != text:
-                file.write_bytes(edited.encode())
+                return rewrite(content, edited)
+            except UnreadableArchive:
+                return content  # Helm says so
+        if not is_edited(path):
+            return content
+        try:
+            return edit_actions(content.decode(), edit).encode()
+        except UnicodeDecodeError:
+            return content
+
+    for file in sorted(chart.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            before = file.read_bytes()
+            if (after := edited(file.relative_to(chart), before)) != before:
+                file.write_bytes(after)
 
 
 def edit_actions(text: str, edit: Edit) -> str:

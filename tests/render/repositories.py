@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -25,3 +28,14 @@ def config_map(name: str, namespace: str | None = None) -> str:
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
     body = ", ".join(f"{key}: {value}" for key, value in metadata.items())
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{{body}}}\n"
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A chart as `helm package` would pack it, by the paths of its files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as members:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            members.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.model.errors import RenderError
-from driftd.render.yaml.documents import ReadLimits, read_documents
 from driftd.render.manifests import read_manifests
+from driftd.render.yaml.documents import ReadLimits, read_documents
 
 DATA = Path(__file__).parent / "data"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import helm
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
 from driftd.render.yaml.line_numbers import field_lines
-from tests.render.repositories import tree, write
+from tests.render.repositories import archive, tree, write
 
 CHART = {
     "charts/web/Chart.yaml": "apiVersion: v2\nname: webapp\nversion: 1.2.3\n",
@@ -61,14 +60,10 @@ CHART = {
 }
 
 
-def pack(file: Path, files: dict[str, str]) -> None:
+def pack(file: Path, files: Mapping[str, str]) -> None:
     """Writes a chart's archive."""
     file.parent.mkdir(exist_ok=True)
-    with tarfile.open(file, "w:gz") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
+    file.write_bytes(archive({name: text.encode() for name, text in files.items()}))
 
 
 def rendered(root: Path, files: dict[str, str], options: RenderOptions) -> Rendering:
@@ -235,22 +230,24 @@ def test_a_values_file_that_breaks_the_chart_is_an_error(tmp_path: Path, program
         '{"$schema": "http://127.0.0.1:1/dialect"}',
     ],
 )
-@pytest.mark.parametrize("place", ["charts/web", "charts/web/charts/sub", "archive"])
+@pytest.mark.parametrize("place", ["charts/web", "charts/web/charts/sub", "archive", "archive in an archive"])
 def test_a_schema_refers_to_nothing_but_itself(
     tmp_path: Path, programs: RenderOptions, schema: str, place: str
 ) -> None:
     """Neither the chart's, nor that of a chart in it, packed or not: Helm would read any file, and ask any server."""
-    if place == "archive":
+    if place.startswith("archive"):
         app = tree(tmp_path, "charts/web", CHART)
-        pack(
-            tmp_path / "charts/web/charts/db-1.0.0.tgz",
-            {"db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n", "db/values.schema.json": schema},
-        )
+        chart = b"apiVersion: v2\nname: db\nversion: 1.0.0\n"
+        packed = archive({"db/Chart.yaml": chart, "db/values.schema.json": schema.encode()})
+        if place != "archive":
+            packed = archive({"db/Chart.yaml": chart, "db/charts/inner-1.0.0.tgz": packed})
+        (tmp_path / "charts/web/charts").mkdir()
+        (tmp_path / "charts/web/charts/db-1.0.0.tgz").write_bytes(packed)
         [error] = render(app, programs).errors
         assert error.file == "charts/web/charts/db-1.0.0.tgz"
     else:
-        chart = {f"{place}/Chart.yaml": CHART["charts/web/Chart.yaml"], f"{place}/values.schema.json": schema}
-        error = refused(tmp_path, chart, programs)
+        files = {f"{place}/Chart.yaml": CHART["charts/web/Chart.yaml"], f"{place}/values.schema.json": schema}
+        error = refused(tmp_path, files, programs)
         assert (error.file, error.line) == (f"{place}/values.schema.json", 1)
     assert "leads out of the schema" in error.message
 

@@ -16,8 +16,8 @@ import pytest
 from driftd.model.errors import RenderError, ToolMissing
 from driftd.render import kustomization, kustomize
 from driftd.render.app import Rendering, RenderKind, RenderOptions, render
-from driftd.render.yaml.line_numbers import field_lines
 from driftd.render.rendering import RenderedPart
+from driftd.render.yaml.line_numbers import field_lines
 from tests.render.repositories import config_map, tree, write
 
 SERVICE = """

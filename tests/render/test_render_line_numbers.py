@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Source
+from driftd.render.manifests import read_manifests
 from driftd.render.yaml import line_numbers
 from driftd.render.yaml.documents import read_documents
 from driftd.render.yaml.line_numbers import field_lines
-from driftd.render.manifests import read_manifests
 
 
 def line_of(data: bytes, source: Source, path: DocumentPath) -> int:

@@ -14,7 +14,7 @@ from driftd.model.path import format_path
 from driftd.model.resource import Manifest
 from driftd.render.app import Rendering, RenderOptions, render
 from driftd.render.template_actions import edit_actions, render_otherwise, without_unserved
-from tests.render.repositories import tree
+from tests.render.repositories import archive, tree
 
 CHART = {"app/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n"}
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n"
@@ -78,6 +78,40 @@ def test_what_two_renderings_of_a_chart_have_otherwise_is_undetermined(tmp_path:
     }
 
 
+def test_what_values_and_packed_charts_call_is_undetermined_too(tmp_path: Path, programs: RenderOptions) -> None:
+    """A chart may give its values to `tpl`, and be made of archives, with archives in them."""
+    files = {
+        "app/Chart.yaml": CHART["app/Chart.yaml"] + "dependencies: [{name: db, version: 1.0.0}]\n",
+        "app/values.yaml": 'a: "{{ now | date `2006-01-02` }}"\n',
+        "env/prod.yaml": "b: '{{ .Release.Revision }}'\nc: '{{ shuffle `a` }}'\nplain: 'up {{ now }}, {{ $x }}'\n",
+        "app/templates/a.yaml": config(
+            "  a: {{ tpl .Values.a . }}\n"
+            "  b: {{ tpl .Values.b . | quote }}\n"
+            "  c: {{ tpl .Values.c . }}\n"
+            "  plain: {{ .Values.plain | quote }}\n"
+            "  block: {{ toYaml .Values.plain }}\n"
+        ),
+    }
+    root = tree(tmp_path, "app", {**CHART, **files})
+    chart = "apiVersion: v2\nname: %s\nversion: 1.0.0\n"
+    cache = {
+        "cache/Chart.yaml": chart % "cache",
+        "cache/templates/c.yaml": config("  a: {{ now | unixEpoch }}x\n", "c"),
+    }
+    db = {
+        "db/Chart.yaml": (chart % "db" + "dependencies: [{name: cache, version: 1.0.0}]\n").encode(),
+        "db/charts/cache-1.0.0.tgz": archive({name: text.encode() for name, text in cache.items()}),
+        "db/templates/d.yaml": config("  a: {{ now | date `2006` | quote }}\n  b: b\n", "d").encode(),
+    }
+    (tmp_path / "app/charts").mkdir()
+    (tmp_path / "app/charts/db-1.0.0.tgz").write_bytes(archive(db))
+    rendering = render(root, replace(programs, values_files=("/env/prod.yaml",)))
+    assert rendering.errors == ()
+    by_name = {manifest.ref.name: manifest for manifest in rendering.manifests}
+    assert undetermined(by_name["settings"]) == {("data.a", False), ("data.b", False), ("data.c", False)}
+    assert undetermined(by_name["c"]) == undetermined(by_name["d"]) == {("data.a", False)}
+
+
 def test_each_rendering_of_a_revision_has_the_same_digest(tmp_path: Path, programs: RenderOptions) -> None:
     """Else every restart would be a new revision, and would end a hold."""
     files = {"app/templates/a.yaml": config("  password: {{ randAlphaNum 16 }}\n  size: a\n")}
@@ -129,7 +163,7 @@ def test_a_chart_is_told_what_its_cluster_serves_and_nothing_else(tmp_path: Path
 def test_only_the_words_of_actions_are_edited(before: str, after: str | None) -> None:
     """Texts, comments, fields and variables of the same name stay."""
     expected = before if after is None else after
-    now = '(toDate "2006-01-02 15:04:05" "2011-11-11 11:11:11")'
+    now = "(toDate `2006-01-02 15:04:05` `2011-11-11 11:11:11`)"
     assert edit_actions(before, render_otherwise) == expected.replace("@", now)
 
 
