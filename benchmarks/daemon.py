@@ -1,6 +1,7 @@
 """The daemon's usage and latency: `driftd run` on a real API server, with one app of many objects.
 
-    python -m benchmarks.daemon [--objects 10000] [--rate 100] [--seconds 20] [--quiet 60] [--json FILE]
+    python -m benchmarks.daemon [--objects 10000] [--rate 100] [--seconds 20] [--rest 45] [--quiet 60]
+        [--json FILE]
 
 In this order: the time from start to readiness (Git cloned, everything listed and compared); memory, CPU and requests
 while nothing changes; manual writes at a constant rate, first of a label, then of an image; a commit that changes one
@@ -38,7 +39,7 @@ _READY_WITHIN = 300.0
 _SETTLE = 5.0
 """Seconds between two measurements, so that none is affected by the one before."""
 
-_AT_REST = 45.0
+AT_REST = 45.0
 """Seconds after its start until a daemon is idle: its revisions have become good, and its cache is trimmed."""
 
 
@@ -76,10 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--objects", type=int, default=10_000, help="how many there are (default: 10000)")
     command.add_argument("--rate", type=float, default=100, help="writes per second (default: 100)")
     command.add_argument("--seconds", type=float, default=20, help="how long of each kind (default: 20)")
+    command.add_argument("--rest", type=float, default=AT_REST, help=f"seconds to let it rest (default: {AT_REST:g})")
     command.add_argument("--quiet", type=float, default=60, help="seconds to watch it doing nothing (default: 60)")
     options = command.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder:
-        figures = run_benchmark(Path(folder), options.objects, options.rate, options.seconds, options.quiet)
+        figures = run_benchmark(
+            Path(folder), options.objects, options.rate, options.seconds, options.rest, options.quiet
+        )
     host = machine(f"Kubernetes {assets.KUBERNETES.removeprefix('v')}")
     notes = [f"Requests while nothing changed: {_requests(figures.quiet)}."]
     show(f"The daemon at {figures.objects} Deployments", ("", "found", "wanted"), list(_rows(figures)), notes, host)
@@ -87,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet: float) -> Figures:
+def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, rest: float, quiet: float) -> Figures:
     """All measurements, in sequence. Raises: RuntimeError: one of them failed."""
     audit = Audit(folder)
     repository = Repository(folder / "repository")
@@ -101,7 +105,7 @@ def run_benchmark(folder: Path, objects: int, rate: float, lasting: float, quiet
             began = time.monotonic()
             daemon.start().wait_ready(_READY_WITHIN)
             ready = time.monotonic() - began
-            memory, idle = measure_idle(daemon, quiet, audit)
+            memory, idle = measure_idle(daemon, rest, quiet, audit)
             latencies = {}
             api = cluster.api()
             targets = [Target(api, APP, obj) for obj in declared_objects(objects)]
@@ -124,9 +128,9 @@ def configuration(repository: Path, clusters: dict[str, Path]) -> dict[str, obje
     }
 
 
-def measure_idle(daemon: Daemon, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
-    """The daemon's memory, and its usage in an interval without changes."""
-    time.sleep(_AT_REST)
+def measure_idle(daemon: Daemon, rest: float, lasting: float, audit: Audit | None = None) -> tuple[Memory, Quiet]:
+    """The daemon's memory, and its usage in an interval without changes, after a while in which it comes to rest."""
+    time.sleep(rest)
     progress(f"Watching it do nothing for {lasting:g} s …")
     begin, before, clock = datetime.now(UTC), daemon.cpu(), time.monotonic()
     time.sleep(lasting)

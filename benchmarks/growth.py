@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.api import Api
-from benchmarks.daemon import Quiet, configuration, measure_idle
+from benchmarks.daemon import AT_REST, Quiet, configuration, measure_idle
 from benchmarks.latency import Latencies, Target, measure
 from benchmarks.machine import machine
 from benchmarks.observed import Daemon, Memory
@@ -71,13 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--clusters", default="50x2000", help="CLUSTERSxOBJECTS; empty: none")
     command.add_argument("--rate", type=float, default=20, help="writes per second (default: 20)")
     command.add_argument("--seconds", type=float, default=20, help="how long (default: 20)")
+    command.add_argument("--rest", type=float, default=AT_REST, help=f"seconds to let it rest (default: {AT_REST:g})")
     command.add_argument("--quiet", type=float, default=30, help="seconds to watch it doing nothing (default: 30)")
     options = command.parse_args(arguments)
     sizes = [Size(1, int(objects)) for objects in options.objects.split(",") if objects]
     if options.clusters:
         clusters, _, objects = options.clusters.partition("x")
         sizes.append(Size(int(clusters), int(objects)))
-    figures = [run_benchmark(size, options.rate, options.seconds, options.quiet) for size in sizes]
+    figures = [run_benchmark(size, options.rate, options.seconds, options.rest, options.quiet) for size in sizes]
     host = machine("driftd's sandbox in place of Kubernetes")
     columns = (
         "objects", "check s", "CPU s", "MiB", "ready s", "CPU s", "ms each", "RSS MiB", "peak", "KiB each",
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run_benchmark(size: Size, rate: float, lasting: float, quiet: float) -> Figures:
+def run_benchmark(size: Size, rate: float, lasting: float, rest: float, quiet: float) -> Figures:
     """The figures of one size. Raises: RuntimeError: a measurement failed."""
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as name:
         folder = Path(name)
@@ -109,7 +110,7 @@ def run_benchmark(size: Size, rate: float, lasting: float, quiet: float) -> Figu
                 began = time.monotonic()
                 daemon.start().wait_ready(_READY_WITHIN)
                 ready, ready_cpu = time.monotonic() - began, daemon.cpu()
-                memory, idle = measure_idle(daemon, quiet)
+                memory, idle = measure_idle(daemon, rest, quiet)
                 writes = min(size.total, int(rate * lasting))
                 targets = list(islice(_targets(clusters, size.objects), writes))
                 latencies = asyncio.run(measure(daemon, targets, "label", rate=rate, seconds=lasting))

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-log = structlog.get_logger(__name__)
-
-
 async def run_check(
     request: CheckRequest, output: Format, *, show_all: bool, provider: DesiredStateProvider | None = None
 ) -> int:

@@ -77,7 +77,7 @@ async def test_notifications_do_not_wait_for_ever(observed: World, monkeypatch: 
         await deployed(observed, engine)
         await observed.edit("ConfigMap", {"data": {"a": "2"}})
         await until(observed.incident_events, "the message")
-        assert history.calls
+        await until(lambda: history.calls, "the blame, which has not been answered yet")
         assert not history.released.is_set()
 
 

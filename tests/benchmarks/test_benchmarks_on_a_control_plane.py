@@ -30,7 +30,8 @@ def test_the_daemon_is_measured_at_rest_and_at_work(
 ) -> None:
     """Every write is recorded, and idle requests are counted by URL."""
     file = tmp_path / "daemon.json"
-    assert daemon.main(["--objects", "6", "--rate", "5", "--seconds", "1", "--quiet", "1", "--json", str(file)]) == 0
+    few = ["--objects", "6", "--rate", "5", "--seconds", "1", "--rest", "5", "--quiet", "1"]
+    assert daemon.main([*few, "--json", str(file)]) == 0
     figures = json.loads(file.read_text())
     assert [(latency["writes"], latency["lost"]) for latency in figures["latencies"].values()] == [(5, 0), (5, 0)]
     assert figures["commit"]["from_asking"] > 0

@@ -18,7 +18,7 @@ def test_the_growth_of_one_cluster_and_of_several_is_measured(
 ) -> None:
     """Every figure of a line is present, for one cluster and for two, and no write is lost."""
     file = tmp_path / "growth.json"
-    few = ["--objects", "12", "--clusters", "2x5", "--rate", "10", "--seconds", "1", "--quiet", "0.5"]
+    few = ["--objects", "12", "--clusters", "2x5", "--rate", "10", "--seconds", "1", "--rest", "1", "--quiet", "0.5"]
     assert growth.main([*few, "--json", str(file)]) == 0
     single, double = json.loads(file.read_text())["sizes"]
     assert single["check"]["wall"] > 0
