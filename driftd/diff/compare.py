@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from driftd.diff.additions import Ownership
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.deployer import find_deployer
-from driftd.diff.explain import Explanation, Redact, explain_fields
+from driftd.diff.explain import Explanation, explain_fields
 from driftd.diff.locate import Locator
 from driftd.diff.normalise import NormalisedManifest, declares_status, normalise_live, normalise_manifest
 from driftd.diff.not_comparable import (
@@ -124,10 +124,7 @@ class Comparison:
         actual = normalise_live(live, status_is_server_owned=status_is_server_owned)
         ownership = self._ownership(manifest, declared, live, schema, admission)
         rules = {difference.drift.path: (difference.drift, difference.rule) for difference in differences}
-        return explain_fields(declared.body, actual, schema, ownership, rules, self._redaction(body, live, schema))
-
-    def _redaction(self, declared: JsonObject, live: JsonObject, schema: Schema | None) -> Redact:
-        return lambda drift: self.redactor.drift(drift, schema, declared, live)
+        return explain_fields(declared.body, actual, schema, ownership, rules, self.redactor.of(body, live, schema))
 
     def _differences(
         self, manifest: Manifest, live: JsonObject, schema: Schema | None, surroundings: _Surroundings
@@ -158,7 +155,12 @@ class Comparison:
         entry = ownership.deployer.entry
         requests = Requests(ownership.requesters, entry.owner if entry else None, surroundings.admission)
         context = RuleContext(manifest.ref, body, live, self.managers, requests, surroundings.autoscaler, drifted)
-        return [self._with_rule(drift, manifest, context, declared, live, ownership) for drift in drifts]
+        redact = self.redactor.of(body, live, schema)
+        return [
+            RuledDrift(redact(ruled.drift), ruled.rule)
+            for drift in drifts
+            for ruled in [self._with_rule(drift, manifest, context, declared, ownership)]
+        ]
 
     def _ownership(
         self,
@@ -179,7 +181,6 @@ class Comparison:
         manifest: Manifest,
         context: RuleContext,
         declared: NormalisedManifest,
-        live: JsonObject,
         ownership: Ownership,
     ) -> RuledDrift:
         rule: BuiltInRule | IgnoreRule | None = first_match(self.rules, context, drift)
@@ -196,7 +197,7 @@ class Comparison:
                 undetermined=is_partly_undetermined(manifest, in_document),
                 stand_in=is_stand_in(in_document, ownership.deployer.manager),
             )
-        return RuledDrift(self.redactor.drift(in_document, ownership.schema, context.declared, live), rule)
+        return RuledDrift(in_document, rule)
 
 
 def _is_ignored(rule: BuiltInRule | IgnoreRule | None) -> bool:

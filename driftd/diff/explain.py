@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from driftd.diff.additions import Ownership
 from driftd.diff.not_comparable import STAND_IN
 from driftd.diff.ownership import owner_of
+from driftd.diff.redact import Redact
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.diff.rules.rule import BuiltInRule
 from driftd.diff.typed.defaults import is_default
@@ -17,9 +18,6 @@ from driftd.diff.walk import list_items
 from driftd.model.drift import Change, FieldDrift, FieldOwner
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json
-
-Redact = Callable[[FieldDrift], FieldDrift]
-"""Redacts the values of Secrets in a drift."""
 
 DriftsByPath = Mapping[FieldPath, tuple[FieldDrift, BuiltInRule | IgnoreRule | None]]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import copy
 import dataclasses
+import gzip
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from driftd.diff.redact import Redactor
 from driftd.model.errors import SchemaMismatch
 from driftd.model.resource import Manifest, Source
 from tests.diff.objects import JsonObject, changed_manually, custom_schema, deployed, owned, schema_of, thing, verdict
+from tests.support.canaries import reveals
 
 CANARY = "c4n4ry-0f-s3cr3ts"
 ENCODED = base64.b64encode(CANARY.encode()).decode()
@@ -43,9 +45,18 @@ def _assert_no_canary(text: str) -> None:
     assert CANARY not in text
     assert ENCODED not in text
     assert ENCODED[4:16] not in text
+    assert not reveals(text, CANARY)
+
+
+def _annotated(text: str) -> JsonObject:
+    return {"metadata": {"name": "s", "namespace": "n", "annotations": {"note": text}}}
 
 
 WRONG: list[JsonObject] = [
+    {"stringdata": {"k": CANARY}}, {"Data": {"k": ENCODED}}, {"password": CANARY}, {"spec": {"data": [{"k": CANARY}]}},
+    {"metadata": {"name": "s", "namespace": "n", "data": {"k": CANARY}}},
+    _annotated(base64.b64encode(gzip.compress(json.dumps(_secret(data={"k": ENCODED})).encode(), mtime=0)).decode()), _annotated(f"data:\n  k: {CANARY}"),
+    _annotated(f' {{"k": "{CANARY}"}}'), _annotated(ENCODED * 3),
     {"data": CANARY}, {"data": [CANARY]}, {"data": {"k": {"deep": CANARY}}}, {"data": {"k": [CANARY]}},
     {"stringData": CANARY}, {"stringData": {"k": [CANARY]}}, {"stringData": {"k": {"deep": CANARY}}},
     {"stringData": [ENCODED]}, {"data": {"k": CANARY}}, {"data": {"k": ENCODED}}, {"stringData": {"k": CANARY}},
@@ -98,6 +109,9 @@ def test_a_secret_inside_another_object_is_redacted_too() -> None:
     _assert_no_canary(_output(live, desired, schema))
     _assert_no_canary(_output(desired, thing({}), schema))
     _assert_no_canary(_output(thing({}), desired, schema))
+    misspelt = thing({"manifest": _secret(stringdata={"k": CANARY}, metadata={"name": "s", "note": CANARY})})
+    _assert_no_canary(_output(misspelt, live, schema))
+    _assert_no_canary(_output(misspelt, thing({}), schema))
 
 
 def test_equal_values_are_redacted_equally() -> None:
