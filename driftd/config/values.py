@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
@@ -27,6 +27,11 @@ _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _KIND = rf"[A-Z][A-Za-z0-9]*(?:\.{_LABEL})*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _COMMIT = r"[0-9a-f]{7,64}"
+_CONTENT = re.compile(
+    r"\n|://|^(?:gh[a-z]_|github_pat_|gl[a-z]{2,6}-|xox[a-z]-|xapp-|Bearer |Basic |eyJ[\w-]*\.|AKIA)"
+    r"|^(?=.*[0-9])(?=.*[A-Z])[A-Za-z0-9+_=-]{20,}$"
+)
+"""What no path is: several lines, an address, or a token, by how well-known ones begin or by its length."""
 
 
 def _name(text: str) -> str:
@@ -53,7 +58,7 @@ def _variable(text: str) -> str:
 
 def _file(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
-        if "\n" in value or not value.strip():
+        if _CONTENT.search(value) or not value.strip():
             raise mistake("must be the path of a file, not what is in it")
         folder = (info.context or {}).get(FOLDER, Path())
         return folder / Path(value).expanduser()
@@ -128,8 +133,12 @@ def _store_url(text: str, info: ValidationInfo) -> str:
             raise mistake("must name a file: sqlite:///relative/path or sqlite:////absolute/path")
         folder = (info.context or {}).get(FOLDER, Path())
         return f"sqlite:///{(folder / rest[1:]).absolute()}"
-    if _split(text).password is not None:
+    parts = _split(text)
+    if parts.password is not None:
         raise mistake("must not hold a password: use passwordFile or passwordEnv beside it")
+    # A file's path is no secret: sslkey, passfile.
+    if any(key.lower().endswith(("password", "options")) for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise mistake("must not hold a password, nor options: use passwordFile or passwordEnv beside it")
     return text
 
 

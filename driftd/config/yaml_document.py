@@ -27,6 +27,8 @@ _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "timestamp", "value", "map", "seq")
 )
 
+_NAME_IN_PROBLEM = re.compile(r" '(?!<)[^']{2,}'")
+"""An alias or tag that PyYAML quotes: `password: *hunter2` is one."""
 _COMMENT_IN_PLACE_OF_VALUE = re.compile(r"[ \t]*(#[^\s#]+)[ \t]*(?=[\r\n\0]|$)")
 """One word that clings to its #, such as a channel of Slack, where a value would be."""
 
@@ -106,8 +108,8 @@ def _compose(content: bytes) -> yaml.Node:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = "; ".join(part for part in (error.context, error.problem) if part)
-        raise _unreadable(_position(mark) if mark else Position(1, 1), f"not readable as YAML: {problem}") from error
+        problem = "; ".join(_NAME_IN_PROBLEM.sub("", part) for part in (error.context, error.problem) if part)
+        raise _unreadable(_position(mark) if mark else Position(1, 1), f"not readable as YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _unreadable(Position(line, 1), f"character U+{ord(text[error.position]):04X} is not allowed") from error

@@ -96,6 +96,8 @@ def _ssh(parts: SplitResult) -> GitAddress:
 def _scp_like(match: re.Match[str], text: str) -> GitAddress:
     if match["user"] is not None:
         _checked_user(match["user"])
+    if "@" in match["path"].split("/", maxsplit=1)[0] or "\\" in text:
+        raise GitError("the url holds a login, or has no https:// before it: logs and messages would show the login")
     if not _HOST.fullmatch(match["host"]) or match["path"].startswith("-"):
         raise GitError("the url must be USER@HOST:PATH, an https or ssh address, or a local path")
     return GitAddress(Transport.SSH, text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,11 @@ from driftd.kube.kubeconfig import KubeconfigEntry
 from driftd.model.errors import KubeError
 from driftd.process.groups import kill_group
 
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_NAMED_SECRET = re.compile(
+    r"(?<![^\W_])(?:(?:pass(?:word|phrase|wd)?|pwd|secret|token|key|authorization)[\"']?\s*[=:]\s*|bearer\s+|basic\s+)\S+",
+    re.IGNORECASE,
+)
 _LONG_WORD = re.compile(r"\S{40,}")
 _MAX_BYTES = 1 << 20
 """Of the output of a plugin: a token, or a certificate with its key."""
@@ -59,6 +65,7 @@ async def run_exec_plugin(
         f"credential plugin {spec['command']!r} of kubeconfig user {user.name!r}",
         str(spec.get("installHint") or ""),
         time_limit,
+        tuple(variables.values()),
     )
     return _credential(stdout, str(spec["apiVersion"]), f"credential plugin {spec['command']!r}")
 
@@ -88,7 +95,9 @@ def _exec_info(spec: Mapping[str, Any], cluster: KubeconfigEntry) -> dict[str, A
     return {"apiVersion": spec["apiVersion"], "kind": "ExecCredential", "spec": info}
 
 
-async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: str, time_limit: float) -> bytes:
+async def _run(
+    command: list[str], environ: Mapping[str, str], what: str, hint: str, time_limit: float, secrets: Sequence[str]
+) -> bytes:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -121,7 +130,7 @@ async def _run(command: list[str], environ: Mapping[str, str], what: str, hint: 
             kill_group(process.pid)  # where it has ended itself, too: what it has started may hold its output open
             await _end(process, process.stdout, process.stderr)
     if process.returncode:
-        raise KubeError(f"{what} failed with {process.returncode}: {_last_error_line(stderr)} {hint}".strip())
+        raise KubeError(f"{what} failed with {process.returncode}: {_last_error_line(stderr, secrets)} {hint}".strip())
     return stdout
 
 
@@ -151,10 +160,19 @@ async def _drain(stream: asyncio.StreamReader) -> None:
         pass
 
 
-def _last_error_line(stderr: bytes) -> str:
-    """The last line of stderr, with every word redacted that is long enough to be a token."""
+def _last_error_line(stderr: bytes, secrets: Sequence[str]) -> str:
+    """The last line of stderr, without these texts, logins, and words that follow a password's name or are long enough
+    to be a token.
+    """
     lines = stderr.decode(errors="replace").strip().splitlines()
-    return _LONG_WORD.sub("…", lines[-1])[:300] if lines else "it said nothing"
+    if not lines:
+        return "it said nothing"
+    line = lines[-1]
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        line = line.replace(secret, "…").replace(base64.b64encode(secret.encode()).decode().rstrip("="), "…")
+    for pattern in (_LOGIN, _NAMED_SECRET, _LONG_WORD):
+        line = pattern.sub("…", line)
+    return line[:300]
 
 
 def _credential(stdout: bytes, api_version: str, what: str) -> ExecCredential:

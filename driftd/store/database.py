@@ -178,7 +178,7 @@ def _parse(address: str) -> URL:
 
 def _place(url: URL) -> str:
     if url.get_backend_name() != "sqlite":
-        return url.render_as_string(hide_password=True)
+        return url.set(query={}).render_as_string(hide_password=True)  # the query may hold a password, too
     return "sqlite in memory" if _in_memory(url) else str(url.database)
 
 

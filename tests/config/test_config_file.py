@@ -230,6 +230,12 @@ web: {listen: 8080}
         ("auth: {username: a, password: hunter2hunter2}", "use passwordFile or passwordEnv"),
         ("auth: {tokenEnv: hunter2-hunter2}", "the name of an environment variable, not its value"),
         ('auth: {sshKeyFile: "---BEGIN\\nhunter2hunter2", knownHostsFile: k}', "the path of a file, not what is in it"),
+        ("auth: {tokenFile: ghp_hunter2hunter2}", "the path of a file, not what is in it"),
+        ("auth: {tokenFile: xoxb-1-hunter2hunter2}", "the path of a file, not what is in it"),
+        ("auth: {tokenFile: https://hooks.slack.com/hunter2}", "the path of a file, not what is in it"),
+        ("auth: {tokenFile: hunter2Hunter2hunter2}", "the path of a file, not what is in it"),
+        ("auth: {token: *hunter2}", "not readable as YAML: found undefined alias"),
+        ("url: ada:hunter2hunter2@git.example.com/shop.git", "the url holds a login"),
         ("url: https://ada:hunter2hunter2@git.example.com/shop.git", "the url holds credentials"),
         ("url: https://hunter2hunter2@git.example.com/shop.git", "the url holds credentials"),
         ("url: ssh://git:hunter2hunter2@git.example.com/shop.git", "the url holds a password"),
@@ -245,9 +251,12 @@ def test_a_secret_in_the_file_is_refused_and_never_repeated(line, message, mista
     assert "hunter2" not in "\n".join(mistakes)
 
 
-def test_a_password_in_the_stores_address_is_refused_and_never_repeated(mistakes_of):
+@pytest.mark.parametrize(
+    "login", ["driftd:hunter2@db/driftd", "db/driftd?user=a&password=hunter2", "db/driftd?sslpassword=hunter2"]
+)
+def test_a_password_in_the_stores_address_is_refused_and_never_repeated(login, mistakes_of):
     """PostgreSQL's password has a file, too."""
-    (mistake,) = mistakes_of(MINIMAL + "store: {url: 'postgresql+psycopg://driftd:hunter2@db/driftd'}\n")
+    (mistake,) = mistakes_of(MINIMAL + f"store: {{url: 'postgresql+psycopg://{login}'}}\n")
     assert "passwordFile or passwordEnv" in mistake
     assert "hunter2" not in mistake
 

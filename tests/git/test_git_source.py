@@ -71,10 +71,18 @@ def test_other_addresses_are_refused(url: str) -> None:
     assert "s3cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["https://ann:s3cret@git.example.com/shop", "https://s3cret@git.example.com/shop"])
-def test_a_url_with_credentials_is_refused_without_showing_them(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://ann:s3cret@git.example.com/shop", "auth"),
+        ("https://s3cret@git.example.com/shop", "auth"),
+        ("ann:s3cret@git.example.com/shop", "login"),
+        ("https:\\\\ann:s3cret@git.example.com/shop", "login"),
+    ],
+)
+def test_a_url_with_credentials_is_refused_without_showing_them(url: str, says: str) -> None:
     """The message says where they belong."""
-    with pytest.raises(GitError, match="auth") as error:
+    with pytest.raises(GitError, match=says) as error:
         GitSource("shop", url)
     assert "s3cret" not in str(error.value)
 

@@ -25,6 +25,7 @@ from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.kube.rest_config import RestConfigLoader
 from driftd.model.errors import ClusterUnreachable, ConfigError, KubeError
 from tests.kube.scripted import ScriptedApi, data, kubeconfig, refused
+from tests.support.canaries import reveals
 
 EXEC_API = "client.authentication.k8s.io/v1"
 
@@ -152,6 +153,15 @@ async def test_a_failing_plugin_leaves_a_valid_token_in_use(api: ScriptedApi, tm
         ),
         ("import sys; sys.exit('please run: cloud login')", "failed with 1: please run: cloud login"),
         (f"import sys; sys.exit('bad {'canary' * 10}')", "failed with 1: bad …"),
+        (
+            "import sys; sys.exit('no token=canary of https://ann:canary@id.example.com')",
+            "no … of https://…@id.example",
+        ),
+        ("import os, sys; sys.exit('not ' + os.environ['PIN'])", "failed with 1: not …"),
+        (
+            "import base64, os, sys; sys.exit('not ' + base64.b64encode(os.environ['PIN'].encode()).decode())",
+            "failed with 1: not …",
+        ),
         ("import time; time.sleep(60)", "did not finish in 0.5 s"),
         ("while True: print('canary' * 1000)", "printed more than 1 MiB"),
         ("import sys\nwhile True: sys.stderr.write('canary' * 1000)", "printed more than 1 MiB"),
@@ -160,12 +170,21 @@ async def test_a_failing_plugin_leaves_a_valid_token_in_use(api: ScriptedApi, tm
 async def test_the_error_for_a_failing_plugin_says_what_it_did(tmp_path: Path, program: str, says: str) -> None:
     """No request is sent without credentials, and the message contains none."""
     user = KubeconfigEntry(
-        "me", {"exec": {"apiVersion": EXEC_API, "command": sys.executable, "args": ["-c", program]}}, tmp_path
+        "me",
+        {
+            "exec": {
+                "apiVersion": EXEC_API,
+                "command": sys.executable,
+                "args": ["-c", program],
+                "env": [{"name": "PIN", "value": "canary!"}],
+            }
+        },
+        tmp_path,
     )
     time_limit = 0.5 if "sleep" in program else 30
     with pytest.raises(KubeError, match=says) as caught:
         await run_exec_plugin(user, KubeconfigEntry("c", {}, tmp_path), {}, time_limit)
-    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+    assert not reveals(f"{caught.value}{caught.value.__cause__}", "canary")
 
 
 async def test_a_plugin_that_floods_its_output_is_always_waited_for_to_an_end(tmp_path: Path) -> None:

@@ -129,10 +129,13 @@ async def test_a_url_that_is_no_database_of_ours_is_refused(bad: str, tmp_path: 
     assert _names(tmp_path) == []
 
 
-async def test_the_password_of_an_unreachable_server_is_not_told():
+@pytest.mark.parametrize(
+    "login", ["driftd:canary-password@127.0.0.1:9/driftd", "127.0.0.1:9/d?password=canary-password"]
+)
+async def test_the_password_of_an_unreachable_server_is_not_told(login: str):
     """Errors name the server without its password."""
     with pytest.raises(StoreError) as caught:
-        await Store.open("postgresql+psycopg://driftd:canary-password@127.0.0.1:9/driftd")
+        await Store.open(f"postgresql+psycopg://{login}")
     assert "canary-password" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
 
