@@ -22,7 +22,7 @@ from tests.support import assets as control_plane_assets
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
-pytest_plugins = ["tests.support.tally", "tests.support.corpora", "tests.support.worlds"]
+pytest_plugins = ["tests.support.tally", "tests.support.corpora", "tests.support.field_cases", "tests.support.worlds"]
 
 # The speed of the machine is not a property of the code under test.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""Support for the tests: the control plane, its kubelet, other projects' manifests, and which tests must run."""
+"""Support for the tests: the control plane, its kubelet, what lies beside the checkout, and which tests must run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 CONTROLPLANE = "controlplane"
 CORPORA = "corpora"
+FIELD_CASES = "field_cases"
 POSTGRESQL = "postgresql"
 CONFINEMENT = "confinement"
 
@@ -22,6 +23,7 @@ class Tier:
 TIERS = {
     CONTROLPLANE: Tier("assets", "on the real control plane"),
     CORPORA: Tier("corpora", "on other projects' manifests"),
+    FIELD_CASES: Tier("field_cases", "on cases from the field"),
     POSTGRESQL: Tier("postgres", "on PostgreSQL"),
     CONFINEMENT: Tier("confinement", "of what the kernel keeps from a renderer"),
 }

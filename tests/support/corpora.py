@@ -11,18 +11,16 @@ import shutil
 import subprocess
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support import CORPORA
+from tests.support import CORPORA, TIERS
+from tests.support.deselection import deselect_unless_required
 
 VARIABLE = "DRIFTD_CORPORA"
 NAMES = ("kapp-examples", "kube-prometheus")
 
 _DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "corpora"
-_DESELECTED = "deselected_corpora"
-"""The key of the number of deselected tests in the output of an xdist worker."""
 
 
 def corpora_folder() -> Path:
@@ -86,38 +84,5 @@ def _run(command: list[str], folder: Path) -> str:
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-class _Deselection:
-    """Deselects the tests that need the corpora, and reports their number."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-        self._count = 0
-
-    @pytest.hookimpl(trylast=True)  # after `-m` and `-k`
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        deselected = [item for item in items if item.get_closest_marker(CORPORA)]
-        if not deselected:
-            return
-        self._count = len(deselected)
-        items[:] = [item for item in items if not item.get_closest_marker(CORPORA)]
-        config.hook.pytest_deselected(items=deselected)
-        if hasattr(config, "workeroutput"):
-            config.workeroutput[_DESELECTED] = self._count
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Every xdist worker collects all tests, so the count of one is the total."""
-        self._count = max(self._count, getattr(node, "workeroutput", {}).get(_DESELECTED, 0))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._count:
-            terminalreporter.write_line(
-                f"NOT RUN: {self._count} tests on other projects' manifests: {self._reason}.", yellow=True
-            )
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    required = os.environ.get("CI") == "true" or CORPORA in config.getoption("require", [])
-    reason = missing(corpora_folder())
-    if reason is not None and not required:
-        config.pluginmanager.register(_Deselection(reason), "driftd-corpora")
+    deselect_unless_required(config, CORPORA, TIERS[CORPORA].title, missing(corpora_folder()))
