@@ -74,6 +74,7 @@ def _status(app: AppStatus) -> dict[str, Any]:
         "app": app.app,
         "cluster": app.cluster,
         "mode": str(app.mode),
+        "deploys": app.deploys,
         "revision": app.revision,
         "state": str(app.state) if app.state else None,
         "health": str(app.health) if app.health else None,

@@ -125,7 +125,9 @@ class Queries:
         if lease is not None and has_ended(lease.holder):
             lease = None
         hold = await self._store.hold(app.name)
-        status = AppStatus(app.name, app.cluster, app.mode, revision, state, hold=hold, lease=lease)
+        status = AppStatus(
+            app.name, app.cluster, app.mode, revision, state, hold=hold, lease=lease, deploys=app.deploys
+        )
         if summary is None:
             return status
         health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)

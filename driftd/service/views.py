@@ -24,6 +24,7 @@ class AppStatus:
     """What is known of one app. None stands for "not known yet"; `error` is why its last pass could not tell.
 
     `health` is the worst among its objects. `lease` is that of the process that makes the passes; None where none does.
+    `deploys` is the app's: whether driftd brings in what Git declares.
     """
 
     app: str
@@ -37,6 +38,7 @@ class AppStatus:
     last_pass: datetime | None = None
     error: str | None = None
     lease: Lease | None = None
+    deploys: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,17 @@ def test_status_has_a_row_for_every_app():
     assert "far: the API server of edge does not answer" in text
 
 
+def test_status_says_which_apps_driftd_does_not_deploy():
+    """Where it heals, it writes what hands have changed and no commit; in observe it writes nothing anyway."""
+    apps = [AppStatus(str(mode), "prod", mode, deploys=False) for mode in Mode]
+    text = console_text(lambda console: print_status(console, apps, now=NOW))
+    assert re.search(r"heal +heal, deploys: false +-", text)
+    assert re.search(r"approve +approve, deploys: false +-", text)
+    assert re.search(r"observe +observe +-", text)
+    document = json.loads(status_json([*apps, *STATUSES], {}, []))
+    assert [app["deploys"] for app in document["apps"]] == [False] * 3 + [True] * 4
+
+
 def test_status_says_what_no_channel_has_taken_yet():
     """Which channel, how much, since when; a channel that has taken everything has no line."""
     backlog = {

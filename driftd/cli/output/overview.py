@@ -15,7 +15,7 @@ from driftd.model.document import incident_document
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.incident import Incident
-from driftd.model.plan import Hold
+from driftd.model.plan import Hold, Mode
 from driftd.model.resource import JsonObject
 from driftd.model.revision import RevisionState
 from driftd.model.text import one_line
@@ -54,7 +54,7 @@ def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) 
     rows = [
         (
             _app_name(app, with_cluster=several_clusters),
-            Text(str(app.mode)),
+            _mode(app),
             _revision(app),
             Text(str(app.health), style=_HEALTH_STYLES[app.health]) if app.health else _nothing(),
             _objects(app),
@@ -196,6 +196,12 @@ def _print_line(console: Console, text: Text) -> None:
 def _app_name(app: AppStatus, *, with_cluster: bool) -> Text:
     name = Text(one_line(app.app), style="bold")
     return name.append(f" on {one_line(app.cluster)}", style=f"not bold {_DIM}") if with_cluster else name
+
+
+def _mode(app: AppStatus) -> Text:
+    """The mode; in observe nothing is written, whoever deploys."""
+    text = Text(str(app.mode))
+    return text if app.deploys or app.mode is Mode.OBSERVE else text.append(", deploys: false", style=_DIM)
 
 
 def _revision(app: AppStatus) -> Text:
