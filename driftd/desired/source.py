@@ -30,6 +30,9 @@ class SourceState:
         self.error: str | None = None
         self.failures = 0
         self.last_attempt: datetime | None = None
+        self.asked = 0
+        self.answered = 0
+        """The number of the last fetch that was begun, and of the last one that has ended, well or not."""
         self._source = source
         self._provider = provider
         self._now = now
@@ -49,13 +52,16 @@ class SourceState:
     async def fetch(self) -> bool:
         """Fetches from the remote. True if the revision is new. A failure is stored in `error`, never raised."""
         self.last_attempt = self._now()
-        before = self.revision
+        self.asked += 1
+        number, before = self.asked, self.revision
         try:
             self.revision = await self._provider.fetch(self._source)
         except DriftdError as error:
             self.error = str(error)
             self.failures += 1
             return False
+        finally:
+            self.answered = max(self.answered, number)
         self.error = None
         self.failures = 0
         return before is None or before.sha != self.revision.sha

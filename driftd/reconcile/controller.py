@@ -15,6 +15,7 @@ from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
 from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, StoreError
+from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import CommandQueue, carry_out
@@ -36,7 +37,11 @@ _MAX_RETRY_SECONDS = 60.0
 
 _COMMAND_POLL_SECONDS = 1.0
 
+_AWAIT_FETCH_SECONDS = 0.2
+"""Between two looks whether Git has answered since a lease was acquired."""
+
 _PASSES = tuple(f"pass/{number}" for number in range(_CONCURRENT_PASSES))
+_FETCHES = tuple(f"fetch/{number}" for number in range(_CONCURRENT_PASSES))
 _BACKGROUND = ("leases", "commands")
 """The names of its background tasks."""
 
@@ -69,6 +74,9 @@ class Controller:
         self._supervisor: Supervisor | None = None
         self._failures: defaultdict[str, int] = defaultdict(int)
         self._fetched: dict[str, str | None] = {}
+        self._fetches = WorkQueue()
+        self._due_fetch: dict[str, int] = {}
+        """By app, the number of the fetch that has to end before anything is written, since its lease was acquired."""
 
     def start(self, supervisor: Supervisor) -> None:
         """Starts its background tasks, which end with `stop`."""
@@ -78,13 +86,15 @@ class Controller:
         supervisor.start(poll, self._poll_commands)
         for name in _PASSES:
             supervisor.start(name, lambda: self.queue.work(self._pass))
+        for name in _FETCHES:
+            supervisor.start(name, lambda: self._fetches.work(self._fetch_anew))
 
     async def stop(self, grace: float) -> None:
         """Lets passes that run now finish within `grace` seconds, starts no other, and releases the leases."""
         self.queue.close()
         if self._supervisor is not None:
             await self._supervisor.join(*_PASSES, timeout=grace)
-            await self._supervisor.stop(*_BACKGROUND)
+            await self._supervisor.stop(*_BACKGROUND, *_FETCHES)
         for reconciler in self.reconcilers.values():
             await reconciler.close()
         try:
@@ -140,8 +150,24 @@ class Controller:
     def _on_lease_acquired(self, app: str) -> None:
         """Requests a pass, unless the first fetch of its source is still to come: that one enqueues its apps."""
         source = self.reconcilers[app].source
+        if source.answered:  # whoever held the lease before may have deployed a later revision since
+            self._due_fetch[app] = source.asked + 1
+            self._fetches.add(source.name)
+        else:
+            self._due_fetch[app] = 1
         if source.revision is not None or source.error is not None:
             self.request_full_pass(app)
+
+    async def _fetch_anew(self, source: str) -> None:
+        try:
+            await self.fetch(source)
+        except DriftdError as error:
+            log.error("fetch not recorded", source=source, error=str(error))  # noqa: TRY400  # the text says it all
+
+    def _awaits_fetch(self, reconciler: Reconciler) -> bool:
+        """Whether driftd might write what Git does not declare any more: its mirror is from before it had the lease."""
+        due = self._due_fetch.get(reconciler.app.name, 0)
+        return reconciler.app.mode is not Mode.OBSERVE and reconciler.source.answered < due
 
     async def _keep_leases(self) -> None:
         await keep_leases(self.leases, lambda: list(self.reconcilers), self._on_lease_acquired, self._on_lease_unknown)
@@ -164,6 +190,9 @@ class Controller:
     async def _pass(self, name: str) -> None:
         reconciler = self.reconcilers.get(name)
         if reconciler is None or not self.leases.holds(name):  # a pass is requested once the lease is acquired
+            return
+        if self._awaits_fetch(reconciler):
+            self.queue.add(name, _AWAIT_FETCH_SECONDS)
             return
         self._running_since[name] = monotonic()
         command = None

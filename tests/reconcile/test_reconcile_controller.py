@@ -215,6 +215,7 @@ async def test_no_pass_is_made_before_the_first_fetch_of_the_source(open_world: 
     """A lease alone is no reason: the app would be reported as not assessed, and the daemon as ready."""
     async with open_world() as world:
         world.source.revision = world.source.last_attempt = None
+        world.source.asked = world.source.answered = 0
         async with world.engine() as engine:
             engine.queue._due.clear()
             engine.queue._heap.clear()
@@ -223,3 +224,26 @@ async def test_no_pass_is_made_before_the_first_fetch_of_the_source(open_world: 
             assert engine.results == {}
             await engine.fetch("shop")
             await until(lambda: "web" in engine.results, "the first pass")
+
+
+async def test_who_takes_over_an_app_asks_git_before_it_writes(open_world: OpenWorld) -> None:
+    """Its mirror may be older than what the process before has deployed: that would be a rollback."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.run()
+        world.repository.write({"app/config.yaml": config_map(a="2")}).commit("Set a to 2")
+        await world.apply("ConfigMap", config_map(a="2"), manager="driftd", force=True)
+        world.requests.received.clear()
+        async with world.engine() as engine:
+            await until(lambda: in_sync(engine), "the first pass")
+        assert world.requests.writes == []
+
+
+async def test_who_takes_over_an_app_goes_on_where_git_does_not_answer(open_world: OpenWorld) -> None:
+    """With what it has mirrored."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.run()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        world.repository.folder.rename(world.folder / "elsewhere")
+        async with world.engine() as engine:
+            await until(lambda: in_sync(engine), "the heal")
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}
