@@ -23,6 +23,7 @@ from driftd.reconcile.declared_objects import DeclaredObjects
 from driftd.reconcile.leases import Leases
 from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.scan import Background, Watches
+from driftd.reconcile.unread_apps import UnreadApps
 from driftd.render.parser import CachingParser
 from driftd.service.commands import Commands
 from driftd.service.queries import Queries
@@ -48,12 +49,14 @@ class Components:
         self.clusters = Clusters()
         self.leases = Leases(store)
         self.commands = Commands(store, now)
-        self.queries = Queries(store, [app_of(app, config) for app in config.apps])
+        apps = [app_of(app, config) for app in config.apps]
+        self.queries = Queries(store, apps)
         self.rendering = RenderingPool()
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
         self._enrichment_slot = asyncio.Lock()
         self.declared = DeclaredObjects()
+        self.unread = UnreadApps(self.declared, apps)
 
     def app_config(self, name: str) -> AppConfig:
         """Raises: DriftdError: there is no such app; the text names those that there are."""
@@ -87,10 +90,15 @@ class Components:
             app,
             self.source(app.source),
             await self.view(app.cluster),
-            Shared(self.store, self.comparison, self.recorder, self.now, declared=self.declared),
+            self._shared(read_by_passes=background is not None),
             background=background,
             check_lease=partial(self.leases.check, name),
         )
+
+    def _shared(self, *, read_by_passes: bool) -> Shared:
+        """What the reconcilers share. Of a command, the other apps are read before its pass, and never by one."""
+        unread = self.unread if read_by_passes else UnreadApps(self.declared)
+        return Shared(self.store, self.comparison, self.recorder, self.now, declared=self.declared, unread=unread)
 
 
 @asynccontextmanager

@@ -80,6 +80,15 @@ class DeclaredObjects:
         """Whether this process has read what an app declares."""
         return app in self._mappings
 
+    def stored(self, app: str, cluster: str) -> AbstractSet[ResourceRef]:
+        """What an app that this process has yet to read declares by its last report."""
+        known = self._stored.get(app)
+        return known.sources.keys() if known is not None and known.cluster == cluster else frozenset()
+
+    def at_work_elsewhere(self, app: str) -> bool:
+        """Whether another process makes passes over an app, so that it is known from the store."""
+        return app in self._stored and self._stored[app].at_work
+
     def forget(self, app: str) -> None:
         """What this process has read of an app does not count any more."""
         if self._mappings.pop(app, None) is not None:

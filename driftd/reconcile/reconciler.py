@@ -27,6 +27,7 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
+from driftd.policy.decide import repairable
 from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
 from driftd.reconcile.deployment import Deployment
 from driftd.reconcile.left_alone import LeftAlone
@@ -34,6 +35,7 @@ from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
 from driftd.reconcile.scan import Background, Scan, Scanner
+from driftd.reconcile.unread_apps import UnreadApps
 from driftd.repair.executor import Executor
 from driftd.repair.inventory import Inventory
 from driftd.repair.planner import Planner
@@ -44,6 +46,9 @@ from driftd.store.store import Store
 
 _REDISCOVER_AFTER = timedelta(seconds=30)
 """How long until a source or a cluster that could not answer is asked again: no watch says when it can."""
+
+_AWAIT_OTHERS = timedelta(seconds=0.5)
+"""Between two looks whether the other apps have been read."""
 
 _MAX_ATTEMPTS = 12
 """At one pass: damaged manifests of every revision that was applied are set aside one by one."""
@@ -65,6 +70,7 @@ class Shared:
     now: Callable[[], datetime]
     monotonic: Callable[[], float] = monotonic
     declared: DeclaredObjects = field(default_factory=DeclaredObjects)
+    unread: UnreadApps = field(default_factory=lambda: UnreadApps(DeclaredObjects()))
 
 
 class Reconciler:
@@ -92,6 +98,7 @@ class Reconciler:
         self._now = now
         self._view = view
         self._declared = shared.declared
+        self._unread = shared.unread
         self._cluster = view.name
         self._in_background = background is not None
         self._targets = TargetSelector(app, store, now, self._render)
@@ -124,12 +131,14 @@ class Reconciler:
             raise DriftdError(
                 f"app {self.app.name} is not deployed by driftd (`deploys: false`): its deployer rolls it back"
             )
-        changed = self._changed(command)
+        changed, revision = self._changed(command), self.source.revision
         try:
             result = await self._pass_again(command, changed)
         except BaseException:
             self._full_pass_due = True  # some of what was to be scanned may not have been
             raise
+        finally:
+            self._unread.record_read(self.app.name, revision.sha if revision is not None else None)
         return replace(result, seconds=perf_counter() - started)
 
     def request_full_pass(self) -> None:
@@ -154,9 +163,12 @@ class Reconciler:
         except KubeError as error:
             return await self._record_unreadable(target, error, command)
         shared = self._declared.declare(self.app, found.mapping)
+        self._unread.record_read(self.app.name, desired.revision.sha)
         asked = command is not None
         heals = self.app.mode is Mode.HEAL and not asked  # for a command, the source has been fetched
         scan = await self._left_alone.mark(target, found, shared.keys(), may_write=heals)
+        if heals and self._awaits_others(desired, scan):
+            return self._waiting(target, scan)
         plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
         action = None
         if plan is not None:
@@ -238,6 +250,16 @@ class Reconciler:
     def _enriches_first(self, command: Command | None) -> bool:
         """Whether everything is known about a difference before driftd acts on it."""
         return command is not None or self.app.mode is Mode.HEAL or not self._in_background
+
+    def _awaits_others(self, desired: Desired, scan: Scan) -> bool:
+        """Whether other apps have yet to be read, which may declare what this one would write for the first time."""
+        to_write = {verdict.ref for verdict in repairable(scan.report)}
+        return bool(self._unread.awaited(self.app, desired.revision.sha, scan.mapping.by_ref.keys(), to_write))
+
+    def _waiting(self, target: Target, scan: Scan) -> PassResult:
+        """The result of a pass that comes before anything can be done: the next one, which is due soon, records."""
+        state, hold = target.record.state, target.hold
+        return PassResult(scan.report, scan.unhealthy, state, hold, requeue_after=_AWAIT_OTHERS)
 
     async def _concluded(self, scan: Scan) -> Concluded:
         """What the plans came to that this pass has carried out, or that were found open. Raises: StoreError."""

@@ -46,7 +46,7 @@ async def test_neither_app_heals_what_both_declare_and_people_are_told_once(worl
         await until(lambda: _conflicts(world), "the conflict")
         (message,) = await _conflicts(world)
         assert "other (other/config.yaml:1), web (app/config.yaml:1)" in message
-        await world.edit("ConfigMap", {"data": {"a": "by hand"}})
+        await world.apply("ConfigMap", config_map(a="by hand"))
         for name in ("web", "other"):
             now_running.controller.request_full_pass(name)
         await until(lambda: _all_drifted(now_running), "both verdicts")
@@ -56,6 +56,24 @@ async def test_neither_app_heals_what_both_declare_and_people_are_told_once(worl
         world.repository.commit("Declare it once")
         await until(lambda: _is_healed(world), "the heal by the one that declares it")
         await until(lambda: _is_over(world), "the end of the conflict")
+
+
+async def test_at_the_first_start_what_both_declare_is_written_by_neither_of_them(world: World) -> None:
+    """Not even once, by the one that is read first; what only one of them declares is."""
+    world.repository.write({"app/own.yaml": config_map("own", a="1")}).commit("Declare one more")
+    world.requests.received.clear()
+    async with at_work(two_apps(world), Metrics()):
+        await until(lambda: _conflicts(world), "the conflict")
+        await until(lambda: world.requests.writes, "the write of the object of one app")
+    assert all("/configmaps/own?" in write for write in world.requests.writes)
+
+
+async def test_an_app_that_cannot_be_rendered_holds_no_other_up_at_the_first_start(world: World) -> None:
+    """What it declares is not known, and stays so."""
+    world.repository.write({"other/config.yaml": "a: ["}).commit("Break it")
+    async with at_work(two_apps(world), Metrics()):
+        await until(lambda: world.requests.writes, "the write of the other app", within=30)
+        assert (await world.get("ConfigMap"))["data"] == {"a": "app"}
 
 
 async def _conflicts(world: World) -> list[str]:
