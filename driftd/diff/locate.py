@@ -22,7 +22,7 @@ class LocatedValue:
 
 
 class Locator:
-    """Locates many fields in one object, which does not change meanwhile: each list is gone through once."""
+    """Locates many fields in one object: each list is gone through once. One that changes meanwhile is to `forget`."""
 
     def __init__(self, body: Json, schema: Schema | None) -> None:
         self._body = body
@@ -72,6 +72,11 @@ class Locator:
                     value = value[index]
                     schema = schema.items if schema else None
         return LocatedValue(value, tuple(at))
+
+    def forget(self, value: list[Any]) -> None:
+        """Goes through a list again: it has been changed, or is not part of the object any more."""
+        self._items.pop(id(value), None)
+        self._members.pop(id(value), None)
 
     def _positions(self, value: list[Any], schema: Schema) -> dict[ListKey, list[int]]:
         known = self._items.get(id(value))

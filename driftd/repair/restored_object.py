@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import json
+from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Any
 
-from driftd.diff.locate import LocatedValue, Locator, locate
+from driftd.diff.locate import Locator
 from driftd.diff.ownership import ManagedFieldsEntry, managed_fields
+from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key, list_items
 from driftd.model.drift import Change, FieldDrift
@@ -25,18 +28,17 @@ def restored_object(
     Raises: DriftdError: a field is not where the comparison saw it.
     """
     result: dict[str, Any] = copy.deepcopy(dict(live))
-    for field in fields:
-        if field.change is not Change.ADDED:
-            _put(result, field, declared, schema)
+    _put([field for field in fields if field.change is not Change.ADDED], result, declared, schema)
     added = [field for field in fields if field.change is Change.ADDED]
     locator = Locator(result, schema)
     located = [locator.locate(field.path) for field in added]
     # From the back, so that removing one item of a list does not move the next.
     for pointer in sorted({found.at for found in located if found is not None}, key=_order, reverse=True):
         del _at(result, pointer[:-1])[pointer[-1]]
+    locators = Locator(result, schema), Locator(declared, schema)
     entries = managed_fields(live)
     for field in added:
-        _drop_emptied(result, field, declared, schema, entries)
+        _drop_emptied(result, field, locators, schema, entries)
     return result
 
 
@@ -60,55 +62,81 @@ def schema_at(path: FieldPath, schema: Schema | None) -> Schema | None:
     return schema
 
 
-def _put(result: dict[str, Any], field: FieldDrift, declared: JsonObject, schema: Schema | None) -> None:
-    path = field.path
-    parent_path = path[:-2] if len(path) > 1 and isinstance(path[-2], ListKey) and _is_number(path[-1]) else path[:-1]
-    wanted, parent = locate(path, declared, schema), locate(parent_path, result, schema)
-    if wanted is None or parent is None:
-        raise DriftdError(f"{format_path(path)} cannot be put back: it is not where the comparison saw it")
-    value = _without_nulls(wanted.value)
-    existing = locate(path, result, schema)
-    if is_order(field, schema) and existing is not None:
-        _reorder(existing.value, wanted.value, schema_at(path, schema))
-    elif isinstance(parent.value, dict):
-        parent.value[path[-1]] = value
-    elif existing is not None and field.change is Change.CHANGED:
-        parent.value[existing.at[-1]] = value
-    else:
-        before = locate(parent_path, declared, schema)
-        parent.value.insert(_position(wanted, before, parent, schema_at(parent_path, schema)), value)
+def _put(fields: Sequence[FieldDrift], result: dict[str, Any], declared: JsonObject, schema: Schema | None) -> None:
+    """Puts back changed and removed fields. Missing items of lists come last: all of one list at once."""
+    wanted_at, live_at = Locator(declared, schema), Locator(result, schema)
+    inserted: dict[FieldPath, list[int]] = {}
+    for field in fields:
+        path, parent_path = field.path, _parent(field.path)
+        wanted, parent = wanted_at.locate(path), live_at.locate(parent_path)
+        if wanted is None or parent is None:
+            raise DriftdError(f"{format_path(path)} cannot be put back: it is not where the comparison saw it")
+        existing = live_at.locate(path)
+        if existing is not None and is_order(field, schema):
+            _reorder(existing.value, wanted.value, schema_at(path, schema))
+            live_at.forget(existing.value)
+        elif isinstance(parent.value, dict):
+            parent.value[path[-1]] = _without_nulls(wanted.value)
+        elif existing is not None:  # a removed item is there if it was put back before
+            parent.value[existing.at[-1]] = _without_nulls(wanted.value)
+        else:
+            inserted.setdefault(parent_path, []).append(wanted.at[-1])  # type: ignore[arg-type]  # of a list
+    for path, positions in inserted.items():
+        live, items = live_at.locate(path), wanted_at.locate(path)
+        if live is not None and items is not None:
+            _insert(live.value, items.value, positions, schema_at(path, schema))
+            live_at.forget(live.value)
+
+
+def _parent(path: FieldPath) -> FieldPath:
+    """The path of the map or list that a field is in; the number among items of one key is no level of its own."""
+    has_number = len(path) > 1 and isinstance(path[-2], ListKey) and isinstance(path[-1], int)
+    return path[:-2] if has_number else path[:-1]
+
+
+def _insert(live: list[Any], declared: list[Any], positions: Sequence[int], schema: Schema | None) -> None:
+    """Puts declared items, by their positions, where they belong: each after the nearest one that precedes it in Git."""
+    identities = [_identity(item, schema) for item in declared]
+    last_live = {_identity(item, schema): place for place, item in enumerate(live)}
+    wanted, before, after = set(positions), -1, dict[int, list[Json]]()
+    for position, identity in enumerate(identities):
+        before = last_live.get(identity, before)
+        if position in wanted:
+            after.setdefault(before, []).append(_without_nulls(declared[position]))
+    live[:] = [*after.get(-1, ()), *chain.from_iterable([item, *after.get(place, ())] for place, item in enumerate(live))]
+
+
+def _identity(item: Json, schema: Schema | None) -> Hashable:
+    """What tells the items of a list apart."""
+    if schema is not None and schema.list_type is ListType.MAP:
+        return item_key(item, schema)
+    return member_key(item) if is_scalar(item) else json.dumps(item, sort_keys=True)
 
 
 def _drop_emptied(
     result: dict[str, Any],
     field: FieldDrift,
-    declared: JsonObject,
+    locators: tuple[Locator, Locator],
     schema: Schema | None,
     entries: Sequence[ManagedFieldsEntry],
 ) -> None:
-    """Drops the maps and lists around an added field that came with it: empty now, and nobody else's."""
+    """Drops the maps and lists around an added field that came with it: empty now, and nobody else's.
+
+    `locators` are those of the result, and of the manifest.
+    """
+    live_at, declared_at = locators
     for depth in range(len(field.path) - 1, 0, -1):
         around = field.path[:depth]
-        left = locate(around, result, schema)
-        if left is None or left.value not in ({}, []) or locate(around, declared, schema) is not None:
+        left = live_at.locate(around)
+        if left is None or left.value not in ({}, []) or declared_at.locate(around) is not None:
             return
         owners = {entry.owner.manager for entry in entries if entry.owns(around, schema, partial=True)}
         if field.by is None or not owners <= {field.by.manager}:
             return
-        del _at(result, left.at[:-1])[left.at[-1]]
-
-
-def _position(wanted: LocatedValue, declared: LocatedValue | None, live: LocatedValue, schema: Schema | None) -> int:
-    """Where a declared item belongs in a live list: after the nearest of those that precede it in Git."""
-    at = wanted.at[-1]
-    if schema is None or declared is None or not isinstance(at, int):
-        return len(live.value)
-    if schema.list_type is ListType.MAP:
-        positions = list_items(live.value, schema)
-        preceding = [positions.get(item_key(item, schema)) for item in declared.value[: at + 1]]
-        return next((found[-1] + 1 for found in reversed(preceding) if found), 0)
-    places = [live.value.index(item) + 1 for item in declared.value[:at] if item in live.value]
-    return places[-1] if places else 0
+        parent = _at(result, left.at[:-1])
+        del parent[left.at[-1]]
+        if isinstance(parent, list):
+            live_at.forget(parent)
 
 
 def _reorder(live: list[Any], declared: list[Any], schema: Schema | None) -> None:
@@ -132,10 +160,6 @@ def _at(value: Any, pointer: DocumentPath) -> Any:
     for part in pointer:
         value = value[part]
     return value
-
-
-def _is_number(segment: object) -> bool:
-    return isinstance(segment, int)
 
 
 def _order(pointer: DocumentPath) -> tuple[tuple[int, str], ...]:

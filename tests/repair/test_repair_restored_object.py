@@ -193,3 +193,26 @@ def test_a_map_that_came_with_an_added_field_goes_with_it_unless_it_is_somebody_
     assert restored_object(live, declared, [added], schema)["spec"] == {"deep": {"a": 1}}
     live["metadata"]["managedFields"].append(entry("controller", {"f:spec": {"f:deep": {"f:more": {".": {}}}}}))
     assert restored_object(live, declared, [added], schema)["spec"] == {"deep": {"a": 1, "more": {}}}
+
+
+def test_an_item_that_is_back_already_is_not_put_in_twice() -> None:
+    """A patch has put it back, and the apply that follows it makes it driftd's."""
+    declared = deployment(ports=[{"containerPort": 80}])
+    live = deployed(declared, TYPE, manager="flux")
+    port = field(*CONTAINER, "ports", ListKey((("containerPort", 80), ("protocol", "TCP"))), change=Change.REMOVED)
+    result = restored_object(live, declared, [port], TYPE)
+    assert result["spec"]["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 80}]
+
+
+def test_ten_thousand_items_of_a_list_are_put_back_in_one_reading_of_it() -> None:
+    """Where each item costs a reading of the list, this takes minutes."""
+    names = [f"K{number}" for number in range(10_000)]
+    env = [{"name": name, "value": "1"} for name in names]
+    declared = deployment(env=env)
+    live = deployed(declared, TYPE)
+    foreign = [{"name": f"Z{number}", "value": "by hand"} for number in range(3)]
+    live["spec"]["template"]["spec"]["containers"][0]["env"] = [*env[5000::3], *foreign]
+    gone = [name for number, name in enumerate(names) if number < 5000 or (number - 5000) % 3]
+    removed = [field(*CONTAINER, "env", ListKey((("name", name),)), change=Change.REMOVED) for name in gone]
+    result = restored_object(live, declared, removed, TYPE)
+    assert result["spec"]["template"]["spec"]["containers"][0]["env"] == [*env, *foreign]
