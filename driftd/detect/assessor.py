@@ -16,6 +16,7 @@ import structlog
 
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.compare import Comparison, unknown_verdict
+from driftd.diff.rules.conditions import counts_replicas
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
@@ -28,7 +29,7 @@ from driftd.model.drift import Change, Status, Verdict
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.health import Health
-from driftd.model.path import FieldPath, format_path
+from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, ResourceRef
 
 log = structlog.get_logger(__name__)
@@ -36,8 +37,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
-
-REPLICAS: FieldPath = ("spec", "replicas")
 
 _NOT_PERMITTED = "cannot patch resource"
 """Part of RBAC's error. Those of admission name the policy or the webhook."""
@@ -260,7 +259,7 @@ def _without_managed_fields(assessment: Assessment) -> Assessment:
 
 
 def _replicas_differ(verdict: Verdict) -> bool:
-    return any(drift.path == REPLICAS for drift in verdict.fields)
+    return any(counts_replicas(drift) for drift in verdict.fields)
 
 
 def is_refusal(error: DriftdError) -> bool:
@@ -273,7 +272,7 @@ def _without_replicas(verdict: Verdict, error: DriftdError) -> Verdict:
     """The verdict where it is not known whether an autoscaler sets the replicas."""
     if not _replicas_differ(verdict):
         return verdict
-    fields = tuple([field for field in verdict.fields if field.path != REPLICAS])
+    fields = tuple([field for field in verdict.fields if not counts_replicas(field)])
     rest = replace(verdict, fields=fields, status=Status.DRIFTED if fields else Status.IN_SYNC)
     return rest.with_unjudged(f"whether an autoscaler sets spec.replicas could not be read: {error}")
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from functools import partial
 
 from driftd.desired.state import Desired
-from driftd.detect.assessor import REPLICAS, Assessment, Assessor, SchemaAnswers, is_refusal
+from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers, is_refusal
 from driftd.detect.deletion import with_deleted_namespaces
 from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
+from driftd.diff.rules.conditions import counts_replicas
 from driftd.kube.discovery import ApiResource
 from driftd.kube.objects import get
 from driftd.live.admission import Admission
@@ -92,13 +93,16 @@ class Detector:
             reason = f"whether admission set it could not be read: {around.admission_unread}"
             reasons = {each.path: reason for each in explanations if each.differs and each.path not in certain}
         if around.autoscaler_unread is not None:
-            reasons[REPLICAS] = f"whether an autoscaler sets it could not be read: {around.autoscaler_unread}"
+            unread = f"whether an autoscaler sets it could not be read: {around.autoscaler_unread}"
+            reasons |= {each.path: unread for each in verdict.fields if counts_replicas(each)}
         explanations = [
             replace(each, verdict="unknown", rule=reasons[each.path]) if each.path in reasons else each
             for each in explanations
         ]
         if self.app.mode is Mode.OBSERVE:
             return explanations
+        if around.autoscaler is not None:
+            verdict = self.comparison.verdict(*sides, status_is_server_owned=has_status, autoscaler=around.autoscaler)
         marked = with_left(verdict, Left(), deploys=self.app.deploys)
         left = {one.path: marked.left_to or one.left_to for one in marked.fields}
         return [replace(each, left_to=left.get(each.path)) if each.differs else each for each in explanations]

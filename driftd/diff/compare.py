@@ -22,6 +22,7 @@ from driftd.diff.not_comparable import (
 from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES
+from driftd.diff.rules.conditions import is_autoscaled
 from driftd.diff.rules.field_managers import Managers, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.rules.rule import BuiltInRule, Requests, RuleContext, first_match
@@ -187,7 +188,12 @@ class Comparison:
         if rule is None:
             rule = self.ignore_rules.rule_for(context.ref, context.declared, drift)
         partly_ignored = rule is None and self.ignore_rules.covers_a_part(context.ref, context.declared, drift)
-        in_document = replace(drift, at=declared.document_path(drift.at), partly_ignored=partly_ignored)
+        in_document = replace(
+            drift,
+            at=declared.document_path(drift.at),
+            partly_ignored=partly_ignored,
+            autoscaled=rule is None and is_autoscaled(drift, context),
+        )
         if rule is None:
             rule = rule_for(manifest, in_document, ownership.deployer.manager)
             in_document = replace(in_document, undetermined=rule is UNDETERMINED)

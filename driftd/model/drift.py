@@ -80,6 +80,8 @@ class FieldDrift:
     """Git alone does not say the declared value, or not all of it: another rendering of the same files has another."""
     partly_ignored: bool = False
     """A value that can only be written as a whole, a part of which a rule leaves to others."""
+    autoscaled: bool = False
+    """A number of replicas that an autoscaler sees to, though it is not within its range, or its range is not known."""
     stand_in: bool = False
     """The declared value, or some of it, stands in for what its deployer writes: encrypted, or a variable."""
     left_to: str | None = None

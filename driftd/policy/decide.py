@@ -106,6 +106,8 @@ def left_to(drift: FieldDrift) -> str | None:
         return "its controllers: they clean up by it, and without it what they made would be left behind"
     if drift.change is Change.ADDED and drift.path[0] == "spec" and drift.path[-1] in _OPERATED:
         return "people: Git does not say what it should be instead"
+    if drift.autoscaled:
+        return "its autoscaler, or whatever else scales it: it sets the number of replicas"
     if drift.undetermined and not (drift.behind and drift.change is Change.REMOVED):  # a commit's is made up once
         return "people: each rendering makes another one of it, or of a part that is written with it"
     if drift.stand_in:

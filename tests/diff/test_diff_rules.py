@@ -13,6 +13,7 @@ from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES
 from driftd.model.resource import Manifest, ResourceRef, Source
+from driftd.policy.decide import left_to
 from tests.diff.objects import (
     DEPLOYMENT,
     JsonObject,
@@ -23,6 +24,7 @@ from tests.diff.objects import (
     fields_of,
     owned,
     schema_of,
+    verdict,
 )
 
 SCHEMA = schema_of(*DEPLOYMENT)
@@ -60,6 +62,35 @@ def test_replicas_under_an_autoscaler_are_drift_outside_its_range(
     after = changed_manually(live, owned("f:spec", "f:replicas"), manager, subresource="scale")
     expected = [("spec.replicas", "changed")] if drift else []
     assert drifts(deployment(), after, SCHEMA, autoscaler=autoscaler) == expected
+
+
+@pytest.mark.parametrize(
+    ("manager", "subresource", "replicas", "autoscaler", "left"),
+    [
+        ("kubectl", "scale", 9, (2, 5), True),  # its maximum was lowered a moment ago
+        ("horizontal-pod-autoscaler", "scale", 3, (4, 9), True),  # or its minimum raised
+        ("kubectl", "scale", 0, (2, 5), False),  # no autoscaler scales up from zero
+        ("watermarkpodautoscaler", "scale", 9, None, True),
+        ("manager", "scale", 9, None, True),
+        ("manager", "scale", 0, None, True),
+        ("keda-operator", None, 9, None, True),
+        ("MyScaler", None, 9, None, True),
+        ("manager", None, 9, None, False),
+        ("kubectl", "scale", 9, None, False),
+        ("k9s", "scale", 9, None, False),
+        ("kubectl-autoscale", None, 9, None, False),
+    ],
+)
+def test_a_number_of_replicas_is_left_to_what_scales(
+    manager: str, subresource: str | None, replicas: int, autoscaler: tuple[int, int] | None, left: bool
+) -> None:
+    """It is drift, and is told: put back, it would take pods from a service that needs them. A person's is put back."""
+    live = deployed(deployment(), SCHEMA)
+    live["spec"]["replicas"] = replicas
+    by_scale = {"subresource": subresource} if subresource is not None else {}
+    after = changed_manually(live, owned("f:spec", "f:replicas"), manager, **by_scale)
+    (drift,) = verdict(deployment(), after, SCHEMA, autoscaler=autoscaler).fields
+    assert (left_to(drift) is not None) is left
 
 
 def test_an_autoscalers_range_is_found_by_what_it_scales() -> None:

@@ -57,13 +57,11 @@ BUILT_IN_RULES: tuple[BuiltInRule, ...] = (
     BuiltInRule(
         "autoscaler-range",
         "an autoscaler owns the number of replicas, and this one is within its range",
-        paths=("spec.replicas",),
         when=in_range,
     ),
     BuiltInRule(
         "autoscaler-replicas",
         "an autoscaler set the number of replicas",
-        paths=("spec.replicas",),
         managers=_SCALERS,
         subresource="scale",
         when=range_unknown,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 
 from driftd.diff.rules.rule import RuleContext
 from driftd.diff.typed.go_fields import DEFAULTS
 from driftd.diff.typed.values import decode_base64
 from driftd.model.drift import Change, FieldDrift
-from driftd.model.path import format_path
+from driftd.model.path import FieldPath, format_path
 from driftd.model.resource import Json
 
 _BEHAVIOR: Json = DEFAULTS["io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec"]["behavior"][0]
@@ -16,6 +17,8 @@ _DEFAULT_TOLERATIONS: tuple[Json, ...] = tuple(
     {"key": f"node.kubernetes.io/{condition}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for condition in ("not-ready", "unreachable")
 )
+_REPLICAS: FieldPath = ("spec", "replicas")
+_SCALERS = ("*[Aa]utoscal*", "*[Ss]caler*", "keda*", "vpa-*", "karpenter*")
 _AKS_KEYS = ("control-plane", "kubernetes.azure.com/managedby")
 
 
@@ -31,8 +34,28 @@ def declared_blank(drift: FieldDrift, _: RuleContext) -> bool:
     return _is_blank(drift.desired)
 
 
+def counts_replicas(drift: FieldDrift) -> bool:
+    """Whether a field is the number of replicas: kinds with a scale subresource may call it otherwise."""
+    return drift.path == _REPLICAS or (drift.by is not None and drift.by.subresource == "scale")
+
+
+def is_autoscaled(drift: FieldDrift, context: RuleContext) -> bool:
+    """Whether something that scales sees to a number of replicas that counts as drift.
+
+    An autoscaler brings it into its range by itself, a moment after that was changed; but none scales up from zero. And
+    controllers that nobody knows scale by the subresource, or have a name that says so.
+    """
+    if not counts_replicas(drift):
+        return False
+    if context.autoscaler is not None and drift.live != 0:
+        return True
+    if drift.by is None or context.managers.is_of_people(drift.by):
+        return False
+    return drift.by.subresource == "scale" or any(fnmatchcase(drift.by.manager, name) for name in _SCALERS)
+
+
 def in_range(drift: FieldDrift, context: RuleContext) -> bool:
-    if context.autoscaler is None or isinstance(drift.live, bool) or not isinstance(drift.live, int):
+    if context.autoscaler is None or not counts_replicas(drift) or isinstance(drift.live, bool) or not isinstance(drift.live, int):
         return False
     minimum, maximum = context.autoscaler
     return minimum <= drift.live <= maximum
