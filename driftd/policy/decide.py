@@ -9,6 +9,7 @@ from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.path import FieldPath
 from driftd.model.plan import SYSTEM_ACTOR, Hold, Mode
 from driftd.model.report import Report
+from driftd.model.resource import Json
 
 _OF_CONTROLLERS: tuple[FieldPath, ...] = (("metadata", "finalizers"), ("metadata", "ownerReferences"))
 
@@ -90,6 +91,14 @@ def _deletion(verdict: Verdict) -> str | None:
     return "its deletion: what is written to it goes with it" if verdict.is_being_deleted else None
 
 
+def _operates(path: FieldPath, value: Json) -> bool:
+    """Whether a field is a switch or a size, or a map that has one: not as part of an item of a list, which is new."""
+    if path[-1] in _OPERATED:
+        return True
+    in_maps = isinstance(value, dict) and all(isinstance(segment, str) for segment in path)
+    return in_maps and any(_operates((*path, key), below) for key, below in value.items())
+
+
 LAG = "the app's deployer: Git has moved on"
 """The reason where driftd does not deploy the app."""
 
@@ -104,7 +113,7 @@ def left_to(drift: FieldDrift) -> str | None:
         return "people: the kind has no such field, and the API server drops it"
     if drift.path[:2] in _OF_CONTROLLERS:
         return "its controllers: they clean up by it, and without it what they made would be left behind"
-    if drift.change is Change.ADDED and drift.path[0] == "spec" and drift.path[-1] in _OPERATED:
+    if drift.change is Change.ADDED and drift.path[0] == "spec" and _operates(drift.path, drift.live):
         return "people: Git does not say what it should be instead"
     if drift.autoscaled:
         return "its autoscaler, or whatever else scales it: it sets the number of replicas"

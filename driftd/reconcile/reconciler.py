@@ -108,7 +108,7 @@ class Reconciler:
         detector = Detector(app, view, comparison)
         self._scanner = Scanner(detector, attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)
-        removals = RemovalCheck(view)
+        removals = RemovalCheck(view, detector.judge)
         deployment = Deployment(app, source, store, self._scanner, attribution)
         self._left_alone = LeftAlone(app, borders, removals, deployment)
         self._planner = Planner(app, removals, now, shared.monotonic)

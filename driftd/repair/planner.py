@@ -104,7 +104,7 @@ class Planner:
         if not any(field.change is Change.ADDED for field in fields):
             return fields
         try:
-            chosen_anew = await self._removals.chosen_anew(fields, item, reader)
+            chosen_anew = await self._removals.chosen_anew(verdict, fields, item, reader)
         except KubeError as error:  # what is not known is not taken out
             log.info("removal not checked: it is for the next pass", object=str(verdict.ref), error=str(error))
             self._unchecked = True

@@ -1,13 +1,15 @@
 """What taking out an added field would really do: the API server, or admission, may put another value in its place.
 
 `kubectl scale` where Git leaves the replicas out is such a field: taken out, it would become 1. Nobody has chosen that.
+Or it leaves something behind that the API server had set because of it: a NetworkPolicy with rules for `egress` is one
+for Egress, and once the rules are gone, nothing may go out any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from time import monotonic
@@ -20,11 +22,12 @@ from driftd.kube.objects import json_patch
 from driftd.live.api_reader import Reader
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
-from driftd.model.drift import Change, FieldDrift
+from driftd.model.drift import Change, FieldDrift, Verdict
 from driftd.model.errors import Forbidden, Invalid
-from driftd.model.path import FieldPath, format_path
+from driftd.model.path import FieldPath, PathSet, format_path
 from driftd.model.resource import Json, JsonObject, ResourceRef
 from driftd.repair.object_patch import restoring_patch
+from driftd.repair.object_writer import Judge
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +50,9 @@ class RemovalCheck:
     minutes.
     """
 
-    def __init__(self, view: ClusterView) -> None:
+    def __init__(self, view: ClusterView, judge: Judge) -> None:
         self._view = view
+        self._judge = judge
         self._answers: dict[ResourceRef, dict[FieldPath, _Answer]] = {}
 
     def known(self, ref: ResourceRef) -> Mapping[FieldPath, str]:
@@ -57,11 +61,12 @@ class RemovalCheck:
         return {path: answer.why for path, answer in self._answers.get(ref, {}).items() if answer.at > oldest}
 
     async def chosen_anew(
-        self, fields: tuple[FieldDrift, ...], item: MappedManifest, reader: Reader
+        self, verdict: Verdict, fields: tuple[FieldDrift, ...], item: MappedManifest, reader: Reader
     ) -> AbstractSet[FieldPath]:
-        """The added ones of `fields` that would have a value again, if all of `fields` were put right.
+        """The added ones of `fields` that would have a value again, if all of `fields` were put right; all but metadata,
+        if that would leave something behind that differs from Git and does not yet.
 
-        None of them, if the API server refuses that: then it will refuse the write, too, and say why.
+        `verdict` is that on the object, of which `fields` are to be put right. None of them, if the API server refuses that: then it will refuse the write, too, and say why.
         Raises: Conflict: the object has changed since it was judged. KubeError: the API server could not be asked.
         """
         ref = item.manifest.ref
@@ -69,22 +74,20 @@ class RemovalCheck:
         if live is None:
             return set()  # it is gone, or cannot be read: so the write will find
         try:
-            found = await self._without(fields, item, live)
+            found = await self._found(verdict, fields, item, live)
         except (Invalid, Forbidden):
             return set()
         now = monotonic()
         known = {path: answer for path, answer in self._answers.get(ref, {}).items() if now - answer.at < _TTL_SECONDS}
-        self._answers[ref] = known | {path: _Answer(_why(value), now) for path, value in found.items()}
+        self._answers[ref] = known | {path: _Answer(why, now) for path, why in found.items()}
         for path in found:
-            log.info(
-                "field left as it is: taken out, it would have another value", object=str(ref), field=format_path(path)
-            )
+            log.info("field left as it is: taking it out would set another one", object=str(ref), field=format_path(path))
         return found.keys()
 
-    async def _without(
-        self, fields: tuple[FieldDrift, ...], item: MappedManifest, live: JsonObject
-    ) -> Mapping[FieldPath, Json]:
-        """The added ones of `fields` that have a value in the API server's answer, with that."""
+    async def _found(
+        self, verdict: Verdict, fields: tuple[FieldDrift, ...], item: MappedManifest, live: JsonObject
+    ) -> Mapping[FieldPath, str]:
+        """The added ones of `fields` that are not to be taken out, with whom they are left to, and why."""
         resource, ref = item.resource, item.manifest.ref
         assert resource is not None  # noqa: S101  # the object is there
         schema = await self._view.schema(resource)
@@ -96,7 +99,18 @@ class RemovalCheck:
         added = [field.path for field in fields if field.change is Change.ADDED]
         locator = Locator(answer, schema)
         located = {path: locator.locate(path) for path in added}
-        return {path: it.value for path, it in located.items() if it is not None and it.value not in ({}, [], "")}
+        found = {path: _why(it.value) for path, it in located.items() if it is not None and it.value not in ({}, [], "")}
+        before = PathSet(each.path for each in verdict.fields)
+        after = (await self._judge(item, answer)).fields
+        behind = [format_path(each.path) for each in after if not before.overlaps(each.path)]
+        if not behind:
+            return found
+        return dict.fromkeys([path for path in added if path[0] != "metadata"], _why_left(behind)) | found
+
+
+def _why_left(behind: Sequence[str]) -> str:
+    them = ", ".join(behind)
+    return f"people: without it, what came with it would be left behind, which Git does not declare either: {them}"
 
 
 def _why(value: Json) -> str:

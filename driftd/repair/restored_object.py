@@ -34,7 +34,10 @@ def restored_object(
     located = [locator.locate(field.path) for field in added]
     # From the back, so that removing one item of a list does not move the next.
     for pointer in sorted({found.at for found in located if found is not None}, key=_order, reverse=True):
-        del _at(result, pointer[:-1])[pointer[-1]]
+        parent = _at(result, pointer[:-1])
+        del parent[pointer[-1]]
+        if pointer[-1] == "serviceAccountName":
+            parent.pop("serviceAccount", None)  # its old name: the API server fills in the one from the other
     locators = Locator(result, schema), Locator(declared, schema)
     entries = managed_fields(live)
     for field in added:

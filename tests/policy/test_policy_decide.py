@@ -76,6 +76,10 @@ def test_a_switch_or_a_size_that_git_leaves_out_is_told_only() -> None:
         assert left_to(added("spec", name)) is not None
         assert left_to(replace(added("spec", name), change=Change.CHANGED)) is None
     assert left_to(added("spec", "jobTemplate", "spec", "suspend")) is not None
+    assert left_to(replace(added("spec", "scaling"), live={"bounds": {"minReplicas": 3}})) is not None
+    assert left_to(replace(added("spec", "scaling"), live={"policy": "slow"})) is None
+    sidecar = FieldDrift(("spec", "containers", 0), Change.ADDED, None, {"disk": {"size": 1}}, ())
+    assert left_to(sidecar) is None, "all of it is new"
     assert left_to(added("metadata", "labels", "replicas")) is None
     assert left_to(added("data", "size")) is None
     assert left_to(added("spec", "hostNetwork")) is None

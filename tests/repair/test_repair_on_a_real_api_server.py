@@ -79,6 +79,7 @@ CRD = {
 PATHS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments/",
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets/",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/",
     "Service": "/api/v1/namespaces/{}/services/", "ConfigMap": "/api/v1/namespaces/{}/configmaps/",
     "Secret": "/api/v1/namespaces/{}/secrets/", "Route": "/apis/heal.example.com/v1/namespaces/{}/routes/",
 }  # fmt: skip
@@ -393,9 +394,37 @@ async def deploy(place: Place, manifests: list[JsonObject]) -> None:
     assert (await place.run()).in_sync, f"seed {SEED}"
 
 
+async def test_rules_that_a_hand_added_to_a_policy_are_not_taken_out_alone(place: Place) -> None:
+    """With them the API server has made it a policy for Egress, too: without them, nothing may go out any more."""
+    policy = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+        "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
+    }  # fmt: skip
+    await place.commit([policy])
+    await place.run()
+    by_hand = {"metadata": {"labels": {"a": "b"}}, "spec": {"egress": [{}], "policyTypes": None}}
+    await place.patch(policy, "kubectl-edit", by_hand)
+    for _ in range(2):
+        await place.run()
+    live = await place.get(policy)
+    assert (live["spec"]["egress"], live["spec"]["policyTypes"]) == ([{}], ["Ingress", "Egress"])
+    assert "labels" not in live["metadata"]
+
+
+async def test_an_account_that_a_hand_gave_to_pods_is_taken_out_under_both_of_its_names(place: Place) -> None:
+    """The API server fills in the one from the other."""
+    body = manifest("Deployment", 0, place.chance)
+    await place.commit([body])
+    await place.run()
+    await place.patch(body, "kubectl-edit", {"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}})
+    report = await place.run()
+    assert "serviceAccount" not in str((await place.get(body))["spec"])
+    assert report.in_sync
+
+
 async def test_after_a_heal_every_field_that_was_not_in_the_plan_is_what_it_was(place: Place) -> None:
     """Random objects, other managers and hands: only what the hands did is undone, byte for byte."""
-    manifests = [manifest(kind, number, place.chance) for kind in PATHS for number in range(OBJECTS)]
+    manifests = [manifest(kind, number, place.chance) for kind in EDITS for number in range(OBJECTS)]
     await place.commit(manifests)
     await deploy(place, manifests)
     for _ in range(ROUNDS):
