@@ -63,10 +63,11 @@ class RemovalCheck:
     async def chosen_anew(
         self, verdict: Verdict, fields: tuple[FieldDrift, ...], item: MappedManifest, reader: Reader
     ) -> AbstractSet[FieldPath]:
-        """The added ones of `fields` that would have a value again, if all of `fields` were put right; all but metadata,
-        if that would leave something behind that differs from Git and does not yet.
+        """The added ones of `fields` that are not to be taken out, if all of `fields` were put right: those that would
+        have a value again, and all but metadata, if something would be left behind that does not differ from Git yet.
 
-        `verdict` is that on the object, of which `fields` are to be put right. None of them, if the API server refuses that: then it will refuse the write, too, and say why.
+        `verdict` is that on the object, of which `fields` are to be put right. None of them, if the API server refuses
+        that: then it will refuse the write, too, and say why.
         Raises: Conflict: the object has changed since it was judged. KubeError: the API server could not be asked.
         """
         ref = item.manifest.ref
@@ -81,7 +82,7 @@ class RemovalCheck:
         known = {path: answer for path, answer in self._answers.get(ref, {}).items() if now - answer.at < _TTL_SECONDS}
         self._answers[ref] = known | {path: _Answer(why, now) for path, why in found.items()}
         for path in found:
-            log.info("field left as it is: taking it out would set another one", object=str(ref), field=format_path(path))
+            log.info("field left as it is: others would be wrong without it", object=str(ref), field=format_path(path))
         return found.keys()
 
     async def _found(
@@ -99,7 +100,8 @@ class RemovalCheck:
         added = [field.path for field in fields if field.change is Change.ADDED]
         locator = Locator(answer, schema)
         located = {path: locator.locate(path) for path in added}
-        found = {path: _why(it.value) for path, it in located.items() if it is not None and it.value not in ({}, [], "")}
+        again = {path: it.value for path, it in located.items() if it is not None and it.value not in ({}, [], "")}
+        found = {path: _why(value) for path, value in again.items()}
         before = PathSet(each.path for each in verdict.fields)
         after = (await self._judge(item, answer)).fields
         behind = [format_path(each.path) for each in after if not before.overlaps(each.path)]

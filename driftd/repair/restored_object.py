@@ -98,7 +98,7 @@ def _parent(path: FieldPath) -> FieldPath:
 
 
 def _insert(live: list[Any], declared: list[Any], positions: Sequence[int], schema: Schema | None) -> None:
-    """Puts declared items, by their positions, where they belong: each after the nearest one that precedes it in Git."""
+    """Puts declared items, by their positions, where they belong: after the nearest one that precedes them in Git."""
     identities = [_identity(item, schema) for item in declared]
     last_live = {_identity(item, schema): place for place, item in enumerate(live)}
     wanted, before, after = set(positions), -1, dict[int, list[Json]]()
@@ -106,7 +106,8 @@ def _insert(live: list[Any], declared: list[Any], positions: Sequence[int], sche
         before = last_live.get(identity, before)
         if position in wanted:
             after.setdefault(before, []).append(_without_nulls(declared[position]))
-    live[:] = [*after.get(-1, ()), *chain.from_iterable([item, *after.get(place, ())] for place, item in enumerate(live))]
+    followed = ([item, *after.get(place, ())] for place, item in enumerate(live))
+    live[:] = [*after.get(-1, ()), *chain.from_iterable(followed)]
 
 
 def _identity(item: Json, schema: Schema | None) -> Hashable:

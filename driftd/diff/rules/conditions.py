@@ -55,7 +55,9 @@ def is_autoscaled(drift: FieldDrift, context: RuleContext) -> bool:
 
 
 def in_range(drift: FieldDrift, context: RuleContext) -> bool:
-    if context.autoscaler is None or not counts_replicas(drift) or isinstance(drift.live, bool) or not isinstance(drift.live, int):
+    if context.autoscaler is None or not counts_replicas(drift):
+        return False
+    if isinstance(drift.live, bool) or not isinstance(drift.live, int):
         return False
     minimum, maximum = context.autoscaler
     return minimum <= drift.live <= maximum
