@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +60,15 @@ class LiveCache:
         self._running: dict[Scope, _RunningReflector] = {}
         self._lock = asyncio.Lock()
 
-    async def watch_scopes(self, scopes: Iterable[Scope]) -> None:
+    async def watch_scopes(self, scopes: Iterable[Scope], awaited: Iterable[Scope] | None = None) -> None:
         """Watches exactly these scopes: starts missing reflectors and stops all others.
 
-        Returns when each scope has been listed or its list has failed; `freshness` tells which. Failed ones are
-        retried in the background, and at once by another call of this.
+        Returns when each of the `awaited` ones (by default, of all) has been listed, its list has failed, or
+        `Timing.attempt_timeout` is over; `freshness` tells which. Failed ones are retried in the background, and at
+        once by another call of this.
         """
         requested = set(scopes)
+        waited_for = requested.intersection(requested if awaited is None else awaited)
         async with self._lock:
             await self._stop(self._running.keys() - requested)
             for scope in requested:
@@ -73,8 +76,10 @@ class LiveCache:
                     self._running[scope].reflector.retry_now()
                 else:
                     self._running[scope] = self._start(scope)
-            reflectors = [self._running[scope].reflector for scope in requested]
-        await asyncio.gather(*(reflector.wait_for_attempt() for reflector in reflectors))
+            reflectors = [self._running[scope].reflector for scope in waited_for]
+        with suppress(TimeoutError):  # one kind whose list hangs does not hold up all others
+            async with asyncio.timeout(self._timing.attempt_timeout):
+                await asyncio.gather(*(reflector.wait_for_attempt() for reflector in reflectors))
 
     def get(self, resource: ApiResource, namespace: str | None, name: str) -> CachedObject | None:
         """One object, or None if the cluster has none of that name.

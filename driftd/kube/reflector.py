@@ -21,7 +21,7 @@ from driftd.kube.object_store import ObjectStore, by_key, log_defect
 from driftd.kube.objects import ObjectKey
 from driftd.kube.resource_version import is_newer
 from driftd.kube.rest_client import Cluster
-from driftd.kube.watch import EventType, WatchEvent, WatchSilent, watch
+from driftd.kube.watch import EventType, WatchEvent, WatchOutOfOrder, WatchSilent, watch
 from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, Forbidden, Gone, Invalid, KubeError, UnknownKind
 from driftd.process.garbage_collector import gc_paused
@@ -29,7 +29,7 @@ from driftd.process.garbage_collector import gc_paused
 log = structlog.get_logger()
 
 _SHORT_WATCH_SECONDS = 1.0
-"""A watch that ends sooner without an event counts as a failure, for which the next one backs off."""
+"""A watch that ends sooner counts as a failure, for which the next one backs off."""
 
 _MAX_CONCURRENT_LISTS = 8
 """Per cluster: each list holds some megabytes."""
@@ -55,13 +55,15 @@ class Timing:
 
     `bookmark_timeout`: how long a watch may send nothing; then its scope is listed again. `stale_after`: how long a
     watch may be broken before its scope is no longer synced. `relist_interval`: how long a scope goes on with what its
-    watches say: then it is listed, however well they work.
+    watches say: then it is listed, however well they work. `attempt_timeout`: how long the first list of a scope is
+    waited for; until it is there the scope is not synced.
     """
 
     watch_timeout: float = 300.0
     bookmark_timeout: float = 150.0
     stale_after: float = 60.0
     relist_interval: float = 1800.0
+    attempt_timeout: float = 60.0
     backoff: float = 0.2
     backoff_cap: float = 30.0
 
@@ -154,6 +156,9 @@ class Reflector:
                 self._version = None
                 self.failure = error
                 self._mark_broken()
+            except WatchOutOfOrder as error:
+                self._version = None
+                await self._back_off(error)
             except Gone as error:
                 # The objects stay until the new list replaces them.
                 self._version = None
@@ -206,15 +211,19 @@ class Reflector:
             await while_listing.enter_async_context(self._list_state.slots)
             while_listing.enter_context(gc_paused())
             try:
-                async with aclosing(self._events(initial=True)) as events:
-                    async for event in events:
-                        if self._version is not None:
-                            self._handle_event(event, coalescer)
-                        elif event.ends_initial_events:
-                            self._replace(objects, event.resource_version)
-                            await while_listing.aclose()
-                        else:
-                            self._add_to_list(objects, event)
+                async with asyncio.timeout(self._timing.bookmark_timeout) as deadline:
+                    async with aclosing(self._events(initial=True)) as events:
+                        async for event in events:
+                            if self._version is not None:
+                                self._handle_event(event, coalescer)
+                            elif event.ends_initial_events:
+                                deadline.reschedule(None)
+                                self._replace(objects, event.resource_version)
+                                await while_listing.aclose()
+                            else:
+                                self._add_to_list(objects, event)
+            except TimeoutError as error:  # a proxy may leave out what asks for a list
+                raise KubeError(f"the list of {self._resource} did not end in time") from error
             except (Invalid, Forbidden) as refused:
                 if objects or self._version is not None:
                     raise
@@ -234,21 +243,19 @@ class Reflector:
     async def _watch(self) -> None:
         """One watch connection, from the last resource version on."""
         started = time.monotonic()
-        received = False
         coalescer = EventCoalescer()
         self._mark_broken()
         try:
             async with aclosing(self._events()) as events:
                 async for event in events:
-                    received = True
                     self._handle_event(event, coalescer)
                     if not event.more_buffered and self._list_is_due():
                         return
         finally:
             self._mark_disconnected()
         self._mark_broken()
-        if not received and time.monotonic() - started < _SHORT_WATCH_SECONDS:
-            # Backs off from a server that accepts watches and closes them at once.
+        if time.monotonic() - started < _SHORT_WATCH_SECONDS:
+            # Backs off from a server that accepts watches and closes them at once, whatever it sends before.
             self._attempts += 1
             await self._sleep(self._attempts)
         else:
@@ -280,9 +287,10 @@ class Reflector:
                 yield event
 
     def _require_order(self, event: WatchEvent) -> None:
-        """Raises: WatchSilent: a bookmark of the past, which says nothing of what has happened since."""
-        if event.type is EventType.BOOKMARK and is_newer(self._version or "", event.resource_version):
-            raise WatchSilent(f"the watch of {self._resource} sent a bookmark of an earlier version")
+        """Raises: WatchOutOfOrder: an event or a bookmark of the past. Believed, it could undo what a list has said."""
+        if is_newer(self._version or "", event.resource_version):
+            what = "a bookmark" if event.type is EventType.BOOKMARK else "an event"
+            raise WatchOutOfOrder(f"the watch of {self._resource} sent {what} of an earlier version")
 
     def _add_to_list(self, objects: dict[ObjectKey, CachedObject], event: WatchEvent) -> None:
         """Applies an event of the incomplete list: an object, or a change made while it is sent."""
@@ -306,7 +314,8 @@ class Reflector:
         self._mark_heard()
 
     def _handle_event(self, event: WatchEvent, coalescer: EventCoalescer) -> None:
-        self._attempts = 0
+        if event.resource_version != self._version:  # else no news: a watch that only repeats itself counts as failed
+            self._attempts = 0
         for complete in coalescer.add(event):
             self.store.handle_event(complete)
         if not coalescer:  # a watch that breaks now has to start before the events that are not applied yet

@@ -29,6 +29,9 @@ _CONNECT_TIMEOUT = 10.0
 
 _MAX_ATTEMPTS = 3
 _MAX_THROTTLED_ATTEMPTS = 6
+_MAX_BODY_BYTES = 512 * 2**20
+"""Of one answer, decompressed: many times the size of the largest page of a list, whose objects have a limit each."""
+
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -131,7 +134,7 @@ class Cluster:
         try:
             async with self._session.exchange("GET", target, headers, None, timeout) as response:
                 if response.status >= 300:
-                    failure = self._response_error(response.status, await response.read(), "GET", path)
+                    failure = self._response_error(response.status, await self._body(response), "GET", path)
                     failure.retry_after = retry_after(response.headers.get("Retry-After"))
                     raise failure
                 yield response.content
@@ -152,7 +155,7 @@ class Cluster:
         timeouts = aiohttp.ClientTimeout(total=limit, sock_connect=min(_CONNECT_TIMEOUT, limit))
         try:
             async with self._session.exchange(method, target, headers, data, timeouts) as response:
-                payload = await response.read()
+                payload = await self._body(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             unreachable = self._connection_error(error)
             if retry_safe and is_broken_connection(error):
@@ -169,6 +172,18 @@ class Cluster:
         if response.status in (502, 503, 504) and retry_safe:
             raise Retryable(failure, attempts=_MAX_ATTEMPTS)
         raise failure
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        """Raises: what aiohttp raises. KubeError: it is too large, or has no end."""
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MAX_BODY_BYTES:
+                response.close()
+                raise KubeError(f"cluster {self.name}: {self.server} sent over {_MAX_BODY_BYTES >> 20} MiB at once")
+        return b"".join(chunks)
 
     def _decoded(self, payload: bytes, method: str, path: str) -> Any:
         try:

@@ -20,6 +20,9 @@ from driftd.kube.rest_client import Cluster
 from driftd.model.errors import KubeError, UnknownKind
 
 _MAX_QUEUED_CHUNKS = 16
+_MAX_LINE_BYTES = 64 * 2**20
+"""Many times the size of the largest object that etcd takes."""
+
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -33,6 +36,10 @@ class EventType(StrEnum):
 
 class WatchSilent(KubeError):
     """A watch sent neither an event nor a bookmark in time: nothing is known of what happens in its collection."""
+
+
+class WatchOutOfOrder(KubeError):
+    """A watch sent something that is older than what was known: it says nothing of what has happened since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +123,14 @@ async def _next_line(
 
 
 async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool]]:
-    """The lines of a stream, of any length, each with whether another one is buffered.
+    """The lines of a stream, each with whether another one is buffered.
 
-    A last line without a line break is incomplete and left out.
+    A last line without a line break is incomplete and left out. Raises: KubeError: a line has no end.
     """
     queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_MAX_QUEUED_CHUNKS)
     reader = asyncio.create_task(_read_ahead(body, queue))
     parts: list[bytes] = []
+    pending = 0
     try:
         while (chunk := await queue.get()) is not None:
             if isinstance(chunk, BaseException):
@@ -133,10 +141,14 @@ async def _lines(body: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool
             while complete:
                 line = b"".join((*parts, complete.pop()))
                 parts.clear()
+                pending = 0
                 yield line, bool(complete)
                 del line
             if rest:
                 parts.append(rest)
+                pending += len(rest)
+                if pending > _MAX_LINE_BYTES:
+                    raise KubeError(f"a watch sent a line of more than {_MAX_LINE_BYTES >> 20} MiB")
     finally:
         reader.cancel()
         await asyncio.wait([reader])

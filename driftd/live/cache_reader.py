@@ -31,7 +31,8 @@ class CacheReader:
 
     def works(self, scopes: Iterable[Scope]) -> bool:
         """Whether the watches of these scopes work now. A broken one may still count as fresh for a while."""
-        return all(self._cache.freshness(scope).error is None for scope in scopes)
+        states = [self._cache.freshness(scope) for scope in scopes]
+        return all(state.synced and state.error is None for state in states)
 
     def record_write(self, ref: ResourceRef, body: JsonObject) -> None:
         """Records an object as the API server returned it for our write."""

@@ -93,7 +93,10 @@ class ClusterView:
         if document is None:
             return None
         cached = self._parsed.get(key)
-        if cached is None or cached[0] is not document:
-            cached = (document, Schemas(document))
-            self._parsed[key] = cached
-        return cached[1].of(resource.group, resource.version, resource.kind)
+        try:
+            if cached is None or cached[0] is not document:
+                cached = (document, Schemas(document))
+                self._parsed[key] = cached
+            return cached[1].of(resource.group, resource.version, resource.kind)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise KubeError(f"cluster {self.name}: the types of {resource.api_version} are of a wrong shape") from error

@@ -67,7 +67,7 @@ class ClusterWatches:
             self._scopes[app] = set(scopes)
             watched = set().union(*self._scopes.values())
             self._pods.retain(watched)
-            await self._cache.watch_scopes(watched)
+            await self._cache.watch_scopes(watched, awaited=scopes)
         return self._readers.setdefault(app, CacheReader(self._cache, self._pods))
 
     def drain_changes(self, app: str) -> set[ResourceRef] | None:

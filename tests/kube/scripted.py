@@ -6,7 +6,8 @@ import asyncio
 import json
 import ssl
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -150,6 +151,19 @@ def lines(*sent: bytes) -> Answer:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = await _begin(request, sent)
         await response.write_eof()
+        return response
+
+    return answer
+
+
+def streamed(parts: Callable[[], AsyncIterator[bytes]]) -> Answer:
+    """A stream of parts that are made while it is sent, for as long as somebody reads."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await _begin(request, ())
+        with suppress(ConnectionError):
+            async for part in parts():
+                await response.write(part)
         return response
 
     return answer
