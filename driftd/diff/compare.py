@@ -28,7 +28,7 @@ from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.rules.rule import BuiltInRule, Requests, RuleContext, first_match
 from driftd.diff.typed.schema import Schema
 from driftd.diff.undeclared import undeclared_drift
-from driftd.diff.walk import declared_drift, walk_declared
+from driftd.diff.walk import check_server_fields, declared_drift, walk_declared
 from driftd.model.drift import DELETION_TIMESTAMP, Change, FieldDrift, Status, Verdict
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import format_path
@@ -131,6 +131,7 @@ class Comparison:
         self, manifest: Manifest, live: JsonObject, schema: Schema | None, surroundings: _Surroundings
     ) -> list[RuledDrift]:
         body, dry_run = manifest.body, surroundings.dry_run
+        check_server_fields(body, schema)
         # Without a subresource an apply writes the status that Git declares; what Git does not declare of it is the
         # controller's all the same.
         status_is_server_owned = surroundings.status_is_server_owned or not declares_status(body)

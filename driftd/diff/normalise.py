@@ -36,7 +36,10 @@ def normalise_manifest(body: JsonObject, *, status_is_server_owned: bool = True)
     if not is_secret(body) or not isinstance(result.get("stringData"), dict):
         return NormalisedManifest(result)
     texts = result.pop("stringData")
-    data = dict(result.get("data") or {})
+    declared = result.get("data")
+    if declared is not None and not isinstance(declared, dict):
+        return NormalisedManifest(result)  # of the wrong type: the comparison reports it
+    data = dict(declared or {})
     moved: dict[FieldPath, DocumentPath] = {}
     for key, text in texts.items():
         if isinstance(text, str):

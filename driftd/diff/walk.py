@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from driftd.diff.normalise import SERVER_METADATA
 from driftd.diff.typed.defaults import is_default, is_server_made, replaces_zero_value
 from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.lazy_path import LazyPath, resolve_paths
@@ -27,7 +28,7 @@ from driftd.diff.typed.zero import kept_when_zero
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import SchemaMismatch
 from driftd.model.path import ListKey, SetValue, format_path
-from driftd.model.resource import Json
+from driftd.model.resource import Json, JsonObject
 from driftd.model.stand_in import variables
 
 _NUMBERS = frozenset({int, float, bool})
@@ -66,6 +67,35 @@ def walk_declared(desired: dict[str, Any], live: dict[str, Any], schema: Schema 
     result = WalkResult()
     _map(desired, live, schema, None, result)
     return result
+
+
+def check_server_fields(manifest: JsonObject, schema: Schema | None) -> None:
+    """Checks the types of what Git declares in fields that only the server sets, and that are not compared.
+
+    The API server refuses a manifest for these, too: an exported object has them in their right form.
+    Raises: SchemaMismatch.
+    """
+    if schema is None:
+        return
+    _check_types(manifest.get("status"), schema.child("status"), (None, "status", "status", None))
+    metadata, of_metadata = manifest.get("metadata"), schema.child("metadata")
+    if isinstance(metadata, Mapping) and of_metadata is not None:
+        for key in SERVER_METADATA & metadata.keys():
+            location: LazyPath = ((None, "metadata", "metadata", None), key, key, None)
+            _check_types(metadata[key], of_metadata.child(key), location)
+
+
+def _check_types(value: Json, schema: Schema | None, location: LazyPath) -> None:
+    """Checks a value and all that is in it."""
+    if schema is None:
+        return
+    _check_type(value, schema, location)
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _check_types(below, schema.child(key), (location, key, key, None))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_types(item, schema.items, (location, index, index, None))
 
 
 def is_equivalent(desired: Json, live: Json, schema: Schema | None) -> bool:
@@ -154,10 +184,10 @@ def _field(
 ) -> None:
     """Compares one declared field; `siblings` are the fields of its live parent."""
     live = siblings.get(key)
+    _check_type(desired, schema, location)  # also of what is empty: `replicas: []`
     if live is None and schema is None and parent is not None and not parent.preserves_unknown_fields:
         result.add(location, Change.REMOVED, desired, None, no_such_field=True)  # the server prunes it
     elif live is None:
-        _check_type(desired, schema, location)
         empty_bytes = desired == "" and key in siblings and schema is not None and schema.scalar is ScalarType.BYTES
         if not empty_bytes and not may_be_dropped(desired, schema, parent, key):  # Go may encode empty bytes as null
             result.add(location, Change.REMOVED, desired, None)

@@ -137,6 +137,7 @@ def _project_items(items: list[Any], fields: FieldSet, schema: Schema) -> list[A
         if identity not in by_identity:
             continue
         part = _project(item, by_identity[identity], schema.items)
-        keys = {name: item[name] for name in schema.list_keys if name in item}
-        projected.append({**keys, **part} if isinstance(part, dict) else part)
+        if isinstance(item, dict) and isinstance(part, dict):
+            part = {**{name: item[name] for name in schema.list_keys if name in item}, **part}
+        projected.append(part)
     return projected
