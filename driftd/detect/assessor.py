@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import structlog
-
 from driftd.diff.autoscaler import ReplicaRange
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.rules.conditions import counts_replicas
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
+from driftd.kube.object_store import log_defect
 from driftd.kube.objects import get
 from driftd.live.admission import Admission
 from driftd.live.api_reader import Reader, ReadResult, ReadResults
@@ -31,8 +30,6 @@ from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
 from driftd.model.health import Health
 from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, ResourceRef
-
-log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -213,9 +210,8 @@ class Assessor:
             verdict = self.comparison.verdict(
                 manifest, live.body, schema, status_is_server_owned=item.resource.has_status, dry_run=dry_run
             )
-        except Exception as error:
-            # A defect of ours in the comparison of one object must not cost the verdicts on the others.
-            log.exception("comparison crashed", object=str(manifest.ref))
+        except Exception as error:  # noqa: BLE001  a defect of ours must not cost the verdicts on the other objects
+            log_defect("comparison crashed", error, object=str(manifest.ref))
             verdict = unknown_verdict(
                 manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect"
             )

@@ -8,8 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import structlog
-
+from driftd.kube.object_store import log_defect
 from driftd.kube.objects import get
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import GroupKind, MappedManifest, kinds_defined_by, map_manifests
@@ -25,8 +24,6 @@ from driftd.store.store import Store
 
 _SERVED_TIMEOUT = 15.0
 """Seconds that an API server may take to serve a CRD that was just applied."""
-
-log = structlog.get_logger(__name__)
 
 OnWrite = Callable[[ResourceRef, JsonObject], None]
 """Is called with every object as the API server answered a write of it."""
@@ -92,9 +89,8 @@ class Executor:
             outcome, after = await writer.write(mapped, planned.operation.fields)
         except DriftdError as error:
             return Applied(manifest.ref, Outcome.FAILED, str(error))
-        except Exception as error:
-            # A defect of ours in the write of one object must not cost the others.
-            log.exception("write crashed", object=str(manifest.ref))
+        except Exception as error:  # noqa: BLE001  a defect of ours in the write of one object must not cost the others
+            log_defect("write crashed", error, object=str(manifest.ref))
             return Applied(manifest.ref, Outcome.FAILED, describe_defect(error))
         if after is not None:
             on_write(mapped.manifest.ref, after)
