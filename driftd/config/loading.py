@@ -17,6 +17,7 @@ from driftd.config.values import FILE, FOLDER
 from driftd.config.yaml_document import Location, Position, UnreadableDocument, YamlDocument, parse_document
 from driftd.model.errors import ConfigError
 from driftd.model.path import format_path
+from driftd.process.files import check_file, read_file
 
 _Mistake = tuple[Position, str]
 _SECRET_SUFFIXES = ("File", "Env")
@@ -37,7 +38,7 @@ def load(path: Path) -> Config:
     Raises: ConfigError: with all mistakes of the file, each as `FILE:LINE:COLUMN: KEY: message`.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise ConfigError(str(path), [f"{path}: {reason}"]) from error
@@ -76,7 +77,7 @@ def unusable_files(config: Config, path: Path) -> list[str]:
     They are none to `load`: each is read when it is needed. Raises: ConfigError: the file itself cannot be read.
     """
     try:
-        document = parse_document(path.read_bytes())
+        document = parse_document(read_file(path))
     except (OSError, UnreadableDocument) as error:  # it has changed since it was loaded
         raise ConfigError(str(path), [f"{path}: cannot be read: {error}"]) from error
     lines = []
@@ -103,7 +104,7 @@ def _unusable(config: Config) -> list[str]:
     for key, path in config.files():
         if key not in secret_keys:
             try:
-                path.open("rb").close()
+                check_file(path)
             except OSError as error:
                 warnings.append(f"{key}: {path}: the file cannot be read: {error.strerror or type(error).__name__}")
     return warnings

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftd.model.errors import ConfigError
+from driftd.process.files import read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class SecretFile:
         Raises: ConfigError: the file is missing, unreadable, not UTF-8, or empty.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = read_file(self.path).decode()
         except FileNotFoundError as error:
             raise self._error("there is no such file") from error
         except UnicodeDecodeError:

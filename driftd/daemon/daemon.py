@@ -22,6 +22,7 @@ from driftd.model.errors import ConfigError, StoreError
 from driftd.model.report import Report
 from driftd.model.secret import Secret
 from driftd.process.confined import guarantees
+from driftd.process.files import read_file
 from driftd.process.garbage_collector import tune_gc
 from driftd.process.supervisor import Supervisor
 from driftd.process.threads import set_switch_interval
@@ -196,6 +197,6 @@ class Daemon:
 
 def _content(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError:
         return None

@@ -15,6 +15,7 @@ from driftd.git.source import Auth, BasicAuth, GitSource, SshAuth, TokenAuth
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.secret import Secret
 from driftd.model.text import has_control_character
+from driftd.process.files import check_file
 
 _NO_FILE = os.devnull
 
@@ -153,6 +154,7 @@ def _config_variables(settings: list[tuple[str, str]]) -> dict[str, str]:
 def _ca_variables(source: GitSource) -> dict[str, str]:
     """The certificate authorities to trust: the source's own, else those that this machine sets for Git, if any."""
     if source.ca_file is not None:
+        _check_file(source, source.ca_file)
         return {"GIT_SSL_CAINFO": str(source.ca_file.absolute())}
     return {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH") if name in os.environ}
 
@@ -209,12 +211,15 @@ def _quoted_path(source: GitSource, file: Path) -> str:
     path = str(file.absolute())
     if '"' in path or "${" in path:
         raise GitError(f"{source}: ssh cannot take a path with a quote or ${{ in it: {path}")
-    try:
-        with file.open("rb"):
-            pass
-    except OSError as error:
-        raise GitError(f"{source}: {path}: {error.strerror}") from error
+    _check_file(source, file)
     return f'"{path.replace("%", "%%")}"'
+
+
+def _check_file(source: GitSource, file: Path) -> None:
+    try:
+        check_file(file)
+    except OSError as error:
+        raise GitError(f"{source}: {file.absolute()}: {error.strerror}") from error
 
 
 def _check_key_mode(source: GitSource, key: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from driftd.kube.credential_files import read_file
 from driftd.model.errors import ConfigError
+from driftd.process.files import read_file
 
 _MAX_DEPTH = 40
 _MAX_NODES = 100_000

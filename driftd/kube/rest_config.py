@@ -17,10 +17,10 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from driftd.kube.credential_files import read_file
 from driftd.kube.exec_plugin import ExecCredential, run_exec_plugin
 from driftd.kube.kubeconfig import ClusterAccess, Context, KubeconfigEntry, default_files, load_context
 from driftd.model.errors import ConfigError, DriftdError, KubeError
+from driftd.process.files import read_file
 
 if TYPE_CHECKING:
     from driftd.kube.auth_provider import AuthProvider
@@ -136,9 +136,10 @@ class RestConfigLoader:
         folder = self._service_account
         host, port = (self._environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
         try:
-            token = (folder / "token").read_text().strip()
-            ca = (folder / "ca.crt").read_bytes()
-            namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
+            token = read_file(folder / "token").decode().strip()
+            ca = read_file(folder / "ca.crt")
+            named = folder / "namespace"
+            namespace = read_file(named).decode().strip() if named.exists() else "default"
         except (OSError, UnicodeDecodeError) as error:
             raise KubeError(f"the pod's service account in {folder} cannot be used: {error}") from error
         if not (port and token and ca):

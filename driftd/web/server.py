@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from driftd.model.errors import DriftdError
+from driftd.process.files import check_file
 from driftd.web.limits import BACKLOG, LimitedListener, LimitedProtocol, OncePerSecond
 
 STOP_SECONDS = 3
@@ -72,7 +73,7 @@ async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = 
     Uses TLS where a certificate is given.
     Raises: DriftdError: the address cannot be bound, or the certificate cannot be loaded.
     """
-    context = _tls(tls) if tls else None
+    context = serving_context(tls) if tls else None
     listener = _bind(host, port)
     config = uvicorn.Config(
         app,
@@ -108,9 +109,11 @@ async def serve(app: Starlette, host: str, port: int, tls: Certificate | None = 
             listener.close()
 
 
-def _tls(certificate: Certificate) -> ssl.SSLContext:
+def serving_context(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
+        check_file(certificate.cert_file)
+        check_file(certificate.key_file)
         context.load_cert_chain(certificate.cert_file, certificate.key_file)
     except (OSError, ssl.SSLError) as error:
         raise DriftdError(
