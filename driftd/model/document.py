@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from driftd.model.bounded import bounded
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
 from driftd.model.hook import Hook
 from driftd.model.incident import Ended, Incident, Notification
@@ -17,7 +18,7 @@ from driftd.model.revision import GitLine
 
 
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
-    """The document of `check -o json`.
+    """The document of `check -o json`, which has everything.
 
     These keys are only present if they have a value: an app's `error` and `hooks`, an object's or a field's `behind`,
     the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
@@ -26,6 +27,12 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
+
+
+def reports_document(reports: Iterable[Report]) -> dict[str, Any]:
+    """The same as the HTTP API has it: of each app no more fields than one document should have."""
+    apps = [_report(report) for report in reports]
+    return {"version": 1, "apps": [{**app, "resources": bounded(app["resources"])} for app in apps]}
 
 
 def _report(report: Report) -> dict[str, Any]:
@@ -57,6 +64,7 @@ def _hook(hook: Hook) -> dict[str, Any]:
 def notification_document(notification: Notification) -> dict[str, Any]:
     """The body of the webhook."""
     incident = notification.incident
+    resources, ended = _objects(incident)
     document = {
         "version": 1,
         "id": notification.id,
@@ -70,8 +78,8 @@ def notification_document(notification: Notification) -> dict[str, Any]:
         "first_seen": timestamp(incident.first_seen),
         "time": timestamp(notification.time),
         "message": incident.message,
-        "resources": [verdict_document(verdict) for verdict in incident.resources],
-        "ended": [ended_document(one) for one in incident.ended],
+        "resources": resources,
+        "ended": ended,
     }
     omitted = incident.objects - len(incident.resources)
     return {**document, "more_resources": omitted} if omitted > 0 else document
@@ -79,6 +87,7 @@ def notification_document(notification: Notification) -> dict[str, Any]:
 
 def incident_document(incident: Incident) -> dict[str, Any]:
     """An incident as the HTTP API has it."""
+    resources, ended = _objects(incident)
     return {
         "incident": incident.id,
         "app": incident.app,
@@ -91,9 +100,16 @@ def incident_document(incident: Incident) -> dict[str, Any]:
         "resolution": str(incident.resolution) if incident.resolution else None,
         "message": incident.message,
         "objects": incident.objects,
-        "resources": [verdict_document(verdict) for verdict in incident.resources],
-        "ended": [ended_document(one) for one in incident.ended],
+        "resources": resources,
+        "ended": ended,
     }
+
+
+def _objects(incident: Incident) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The objects that differ, and those whose drift is over: with no more fields than one document should have."""
+    documents = [verdict_document(verdict) for verdict in incident.resources]
+    objects = bounded([*documents, *(ended_document(one) for one in incident.ended)])
+    return objects[: len(documents)], objects[len(documents) :]
 
 
 def ended_document(ended: Ended) -> dict[str, Any]:

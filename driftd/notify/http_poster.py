@@ -42,6 +42,10 @@ class Answer:
     complete: bool
 
 
+class TooLarge(NotifyError):
+    """The receiver does not take a body of this size."""
+
+
 class HttpPoster:
     """A session for POST requests without redirects: a signed body or a token goes to no other address."""
 
@@ -54,7 +58,7 @@ class HttpPoster:
         """Deliver a body. The status line decides: no more than `max_bytes` of what follows it are waited for.
 
         Errors contain `target`, the channel's name, and not the URL, which may be secret.
-        Raises: NotifyError: no response, or any other than 2xx.
+        Raises: TooLarge. NotifyError: no response, or any other than 2xx.
         """
         answer = await self.exchange(url, body, headers, target=target, max_bytes=max_bytes)
         status = answer.status
@@ -64,7 +68,8 @@ class HttpPoster:
         # Slack's webhooks answer with one word ("invalid_blocks"); anything longer is left out.
         word = f" ({text})" if text.replace("_", "").isalpha() and text.isascii() and len(text) < 50 else ""
         permanent = 400 <= status < 500 and status not in _RETRYABLE_STATUSES
-        raise NotifyError(f"{target}: HTTP {status}{word}", retry_after=answer.retry_after, permanent=permanent)
+        kind = TooLarge if status == 413 else NotifyError
+        raise kind(f"{target}: HTTP {status}{word}", retry_after=answer.retry_after, permanent=permanent)
 
     async def exchange(
         self, url: str, body: bytes, headers: Mapping[str, str], *, target: str, max_bytes: int

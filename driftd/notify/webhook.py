@@ -10,14 +10,16 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from driftd import __version__
+from driftd.model.bounded import without_fields
 from driftd.model.document import notification_document
 from driftd.model.incident import Notification
 from driftd.model.json_text import encode_json
 from driftd.model.secret import Secret
 from driftd.notify.channel import read_secret
-from driftd.notify.http_poster import HttpPoster
+from driftd.notify.http_poster import HttpPoster, TooLarge
 
 
 def signature(secret: str, body: bytes, unix: int) -> str:
@@ -52,17 +54,25 @@ class WebhookChannel:
         return self._name
 
     async def send(self, notification: Notification, receipt: str | None) -> str | None:  # noqa: ARG002 (nothing to update)
-        body = encode_json(notification_document(notification))
+        document = notification_document(notification)
+        try:
+            await self._post(notification.id, document)
+        except TooLarge:  # better without the fields than not at all
+            lists = {key: without_fields(document[key]) for key in ("resources", "ended")}
+            await self._post(notification.id, {**document, **lists})
+        return None
+
+    async def close(self) -> None:
+        await self._poster.close()
+
+    async def _post(self, id_: str, document: dict[str, Any]) -> None:
+        body = encode_json(document)
         secret = await read_secret(self._secret)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"driftd/{__version__}",
             "Driftd-Signature": signature(secret, body, int(self._clock().timestamp())),
-            "Driftd-Delivery": notification.id,
-            "Idempotency-Key": notification.id,
+            "Driftd-Delivery": id_,
+            "Idempotency-Key": id_,
         }
         await self._poster.post(self._url, body, headers, target=self._name)
-        return None
-
-    async def close(self) -> None:
-        await self._poster.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from driftd.model.bounded import bounded
 from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold
@@ -25,7 +26,7 @@ def app_document(detail: AppDetail) -> dict[str, Any]:
     return {
         "version": 1,
         **_status(detail.status),
-        "resources": [verdict_document(verdict) for verdict in notable],
+        "resources": bounded([verdict_document(verdict) for verdict in notable]),
         "unhealthy": [
             {
                 "api_version": one.api_version,
@@ -51,7 +52,7 @@ def incident_detail_document(detail: IncidentDetail) -> dict[str, Any]:
     return {
         "version": 1,
         **incident_document(detail.incident),
-        "operations": [operation_document(operation) for operation in detail.operations],
+        "operations": bounded([operation_document(operation) for operation in detail.operations]),
         "notifications": [_told(told) for told in detail.told],
     }
 
@@ -107,7 +108,7 @@ def _history_line(line: HistoryLine) -> dict[str, Any]:
         "by": line.by,
         "detail": line.detail,
         "incident": line.incident,
-        "objects": list(line.objects),
+        "objects": bounded(line.objects),
     }
 
 

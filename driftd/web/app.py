@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import driftd
-from driftd.model.document import check_document
+from driftd.model.document import reports_document
 from driftd.model.errors import StoreError
 from driftd.web.metrics import Metrics
 from driftd.web.port import WebPort
@@ -74,7 +74,7 @@ def create_app(port: WebPort, metrics: Metrics) -> Starlette:
             except StoreError as error:
                 return JsonResponse({"error": str(error)}, 503, headers=HEADERS)
         # In a thread: serialising thousands of objects would delay /healthz.
-        document = await run_in_threadpool(check_document, reports)
+        document = await run_in_threadpool(reports_document, reports)
         return await run_in_threadpool(JsonResponse, document, headers=HEADERS)
 
     def failures() -> dict[str, str]:

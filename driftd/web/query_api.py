@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from driftd.model.bounded import bounded
 from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
 from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
@@ -99,7 +100,7 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
         errors = {**await ask.pass_errors(), **failures()}
         return {
             "version": 1,
-            "resources": [_resource(stored) for stored in page],
+            "resources": bounded([_resource(stored) for stored in page]),
             "errors": {app: error for app, error in errors.items() if query.app in (None, app)},
             "next": next_page,
         }
@@ -118,7 +119,7 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
             limit=query.limit, before=query.before,
         )  # fmt: skip
         next_page = page[-1].id if len(page) == query.limit else None
-        return {"version": 1, "operations": [operation_document(operation) for operation in page], "next": next_page}
+        return {"version": 1, "operations": bounded(map(operation_document, page)), "next": next_page}
 
     async def outbox(request: Request, ask: Queries) -> Any:
         _NoQuery.model_validate(_parameters(request))

@@ -108,6 +108,15 @@ broken on prod
     )
 
 
+def test_an_object_of_thousands_of_fields_is_cut_and_says_so():
+    """`check -o json` has all of them."""
+    drifts = [FieldDrift(("data", f"key{number}"), Change.CHANGED, "a", "b", ()) for number in range(5_000)]
+    text = shown(Report("web", "prod", None, (verdict("ConfigMap", "c", Status.DRIFTED, *drifts),), NOW))
+    assert "data.key199 " in text
+    assert "data.key200 " not in text
+    assert "… and 4800 more fields" in text
+
+
 def test_objects_in_sync_are_shown_when_all_are_asked_for():
     """Otherwise they are only counted."""
     assert "page-3" not in shown(QUIET)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 
 import notify_world as world
 import pytest
@@ -61,7 +62,7 @@ async def test_a_rotated_key_is_used_at_once(receiver):
 
 @pytest.mark.parametrize(
     ("status", "permanent"),
-    [(400, True), (410, True), (413, True), (422, True), (401, False), (403, False), (404, False), (408, False),
+    [(400, True), (410, True), (422, True), (401, False), (403, False), (404, False), (408, False),
      (429, False), (500, False), (503, False), (301, False), (307, False)],
 )  # fmt: skip
 async def test_only_a_rejected_body_is_permanent(receiver, status: int, permanent: bool):
@@ -132,3 +133,35 @@ async def test_a_password_of_a_netrc_is_not_sent(receiver, tmp_path, monkeypatch
     await sender.send(world.notification_of(world.OPENED), None)
     await sender.close()
     assert "Authorization" not in receiver.requests[0].headers
+
+
+async def test_a_body_is_never_larger_than_receivers_take(receiver):
+    """One ConfigMap of 20,000 keys, beside hundreds of objects: their number is told, and how many fields there are."""
+    many = [replace(world.drift("x" * 300, "y" * 300), path=("data", f"key{number}")) for number in range(20_000)]
+    objects = [world.drifted("large", *many), *(world.drifted(f"web-{number}", *many[:20]) for number in range(499))]
+    sender = channel(receiver)
+    await sender.send(world.notification_of(world.OPENED, world.incident(*objects)), None)
+    await sender.close()
+    [request] = receiver.requests
+    assert len(request.body) < 1_000_000
+    resources = json.loads(request.body)["resources"]
+    assert [len(one["fields"]) + one.get("more_fields", 0) for one in resources] == [20_000, *[20] * 499]
+
+
+async def test_a_receiver_that_takes_no_such_body_gets_the_objects_without_their_fields(receiver):
+    """Better than no message; one that takes not even that has refused it."""
+    receiver.next(413)
+    sender = channel(receiver)
+    notification = world.notification_of(world.OPENED)
+    await sender.send(notification, None)
+    whole, short = receiver.requests
+    verify(CANARY, short)
+    assert whole.headers["Idempotency-Key"] == short.headers["Idempotency-Key"] == notification.id
+    [resource] = json.loads(short.body)["resources"]
+    assert (resource["name"], resource["fields"], resource["more_fields"]) == ("web", [], 1)
+    receiver.next(413)
+    receiver.next(413)
+    with pytest.raises(NotifyError, match="HTTP 413") as caught:
+        await sender.send(notification, None)
+    assert caught.value.permanent
+    await sender.close()

@@ -14,6 +14,9 @@ from driftd.model.revision import GitLine
 from driftd.model.text import one_line, plural
 
 STATUS_MEANS = {Status.MISSING: "not in the cluster", Status.ORPHANED: "no longer in Git"}
+MAX_FIELDS = 200
+"""Of one object in formats for people; `check -o json` has all of them."""
+
 WORST_FIRST = (Status.UNKNOWN, Status.DRIFTED, Status.MISSING, Status.ORPHANED, Status.IGNORED, Status.IN_SYNC)
 
 _UNITS = ((86_400 * 365, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -158,6 +161,12 @@ def reason(field: FieldDrift) -> str | None:
     if field.of_deletion:
         return f"{owner(field.by) if field.by else 'somebody'}: the object is being deleted, once its finalizers let it"
     return None
+
+
+def more_fields(verdict: Verdict) -> str | None:
+    """`… and 12 more fields`; None where all are shown."""
+    hidden = len(verdict.fields) - MAX_FIELDS
+    return f"… and {plural(hidden, 'more field')}" if hidden > 0 else None
 
 
 def left_to(who: str) -> str:

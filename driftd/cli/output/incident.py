@@ -72,7 +72,7 @@ def _object(verdict: Verdict, ended: Ended | None) -> Iterator[Text]:
     yield Text(title, style="green" if ended is not None else "yellow")
     if verdict.left_to is not None:
         yield Text(f"  {describe.left_to(verdict.left_to)}", style=_DIM)
-    for field in verdict.fields:
+    for field in verdict.fields[: describe.MAX_FIELDS]:
         git, live = describe.sides(field)
         yield Text(f"  {describe.path(field.path)}: Git {git}, live {live}")
         who = describe.owner(field.by)
@@ -84,6 +84,8 @@ def _object(verdict: Verdict, ended: Ended | None) -> Iterator[Text]:
         yield Text(f"    {'Git has moved on' if field.behind else who}{when}{line}", style=_DIM)
         if field.left_to is not None:
             yield Text(f"    {describe.left_to(field.left_to)}", style=_DIM)
+    if (more := describe.more_fields(verdict)) is not None:
+        yield Text(f"  {more}", style=_DIM)
 
 
 def _writes(detail: IncidentDetail) -> Iterator[Text]:

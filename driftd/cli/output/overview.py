@@ -18,7 +18,7 @@ from driftd.model.incident import Incident
 from driftd.model.plan import Hold, Mode
 from driftd.model.resource import JsonObject
 from driftd.model.revision import RevisionState
-from driftd.model.text import one_line
+from driftd.model.text import one_line, plural
 from driftd.service.documents import app_document, history_document, outbox_document, statuses_document
 from driftd.service.views import AppDetail, AppStatus, HistoryLine, Tone
 from driftd.store.records import Backlog
@@ -156,11 +156,13 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
             who = one.get("deleted_by") or (None if is_write else one.get("by"))
             left = f", {describe.left_to(one['left_to'])}" if one.get("left_to") else ""
             yield Text(f"{subject} {one.get('status', '')}{_by(who)}{left}{ending}", style=_DIM)
-        for field in one["fields"]:
+        for field in one["fields"][: describe.MAX_FIELDS]:
             git, live = _sides(field)
             change = f"{live} → {git}" if outcome else f"Git {git}, live {live}"
             left = f", {describe.left_to(field['left_to'])}" if field.get("left_to") else ""
             yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{left}{ending}", style=_DIM)
+        if (hidden := len(one["fields"]) - describe.MAX_FIELDS) > 0:
+            yield Text(f"{subject} … and {plural(hidden, 'more field')}", style=_DIM)
 
 
 def _sides(field: JsonObject) -> tuple[str, str]:

@@ -161,8 +161,13 @@ class _Layout:
             yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
         if verdict.left_to is not None:
             yield Line(Text(describe.left_to(verdict.left_to), style="cyan"), indent=4, hang=6)
-        for field in verdict.fields:
+        yield from self._fields(verdict)
+
+    def _fields(self, verdict: Verdict) -> Iterator[Line]:
+        for field in verdict.fields[: describe.MAX_FIELDS]:
             yield from self._field(field)
+        if (more := describe.more_fields(verdict)) is not None:
+            yield Line(Text(more, style=_DIM), indent=4)
 
     def _field(self, field: FieldDrift) -> Iterator[Line]:
         head = Text.assemble(
