@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 _BYTES_LITERAL = re.compile(r"""b(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""")
@@ -19,16 +19,22 @@ _MAX_DEPTH = 4
 
 def reveals(text: str | bytes, value: str) -> bool:
     """Whether `value` can be had from `text`, by undoing what it takes up to four times."""
+    return bool(revealed(text, [value]))
+
+
+def revealed(text: str | bytes, values: Iterable[str]) -> set[str]:
+    """Which of these values can be had from `text`."""
     data = text.encode() if isinstance(text, str) else text
-    wanted = value.encode()
+    wanted = {value.encode(): value for value in values}
+    found: set[str] = set()
     seen = {data}
     layer = [data]
-    for _ in range(_MAX_DEPTH):
-        if any(wanted in each for each in layer):
-            return True
-        layer = list({inner for each in layer for inner in _inside(each)} - seen)
-        seen.update(layer)
-    return any(wanted in each for each in layer)
+    for depth in range(_MAX_DEPTH + 1):
+        found |= {value for each in layer for form, value in wanted.items() if form in each}
+        if depth < _MAX_DEPTH and len(found) < len(wanted):
+            layer = list({inner for each in layer for inner in _inside(each)} - seen)
+            seen.update(layer)
+    return found
 
 
 def _inside(data: bytes) -> Iterator[bytes]:
