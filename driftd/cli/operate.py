@@ -159,7 +159,12 @@ def _print(output: str, document: Callable[[], str], table: Callable[[Console, d
 
 async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) -> int:
     async with components(load(file)) as made:
-        return await show(made)
+        code = await show(made)
+        if not (unreadable := list(made.store.unreadable)):
+            return code
+    names = ", ".join(unreadable[:5]) + (f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else "")
+    print(f"left out, as the store's records of them cannot be read: {names}", file=sys.stderr)
+    return code or 2
 
 
 async def _operate(

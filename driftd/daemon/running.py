@@ -234,7 +234,7 @@ async def _forget_others(made: Components) -> None:
 
 
 async def _observe_store(made: Components, metrics: Metrics) -> None:
-    metrics.observe_store(writable=made.store.write_error is None)
+    metrics.observe_store(writable=made.store.write_error is None, unreadable=len(made.store.unreadable))
     try:
         backlog = await made.store.backlog()
     except StoreError as error:

@@ -54,7 +54,13 @@ def incident_detail_document(detail: IncidentDetail) -> dict[str, Any]:
         **incident_document(detail.incident),
         "operations": bounded([operation_document(operation) for operation in detail.operations]),
         "notifications": [_told(told) for told in detail.told],
+        **left_out(detail.unreadable),
     }
+
+
+def left_out(unreadable: int) -> dict[str, Any]:
+    """How many records an answer leaves out because they cannot be read; nothing where there are none."""
+    return {"unreadable": unreadable} if unreadable else {}
 
 
 def outbox_document(backlog: Mapping[str, Backlog]) -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ from driftd.model.health import HealthState
 from driftd.model.incident import Incident, IncidentType
 from driftd.model.operation import Operation
 from driftd.model.report import Report
+from driftd.model.text import plural
 from driftd.process.identity import has_ended
 from driftd.service.views import AppDetail, AppStatus, HistoryFilter, HistoryLine, IncidentDetail, Tone
+from driftd.store.readable import Readable
 from driftd.store.records import AppSummary, Backlog, HistoryEntry, HistoryKind, StoredVerdict, VerdictFilter
 from driftd.store.store import Store
 
@@ -65,7 +67,7 @@ class Queries:
         since: datetime | None,
         limit: int,
         before: str | None,
-    ) -> list[Incident]:
+    ) -> Readable[Incident]:
         """A page of the incidents that match, newest first. Raises: StoreError."""
         return await self._store.incidents(app=app, type=type_, open=is_open, since=since, limit=limit, before=before)
 
@@ -79,7 +81,7 @@ class Queries:
         since: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> list[Operation]:
+    ) -> Readable[Operation]:
         """A page of the writes that match, newest first. Raises: StoreError."""
         return await self._store.operations(
             app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
@@ -114,8 +116,10 @@ class Queries:
         if incident is None:
             return None
         ids = {one.operation for one in incident.ended if one.operation is not None}
-        operations = await self._store.operations_by_id(ids) if ids else []
-        return IncidentDetail(incident, tuple(operations), tuple(await self._store.notifications(incident.id)))
+        operations = await self._store.operations_by_id(ids) if ids else Readable[Operation]()
+        told = await self._store.notifications(incident.id)
+        unreadable = len(operations.unreadable) + len(told.unreadable)
+        return IncidentDetail(incident, tuple(operations), tuple(told), unreadable)
 
     async def _status(self, app: App, summary: AppSummary | None) -> AppStatus:
         revision = summary.revision if summary is not None else None
@@ -138,18 +142,22 @@ class Queries:
     async def _lines(self, entries: Sequence[HistoryEntry]) -> list[HistoryLine]:
         plans = {entry.details["plan"] for entry in entries if entry.details.get("plan")}
         writes = await self._store.operations_of(plans) if plans else {}
-        return [_line(entry, writes.get(entry.details.get("plan") or "", ())) for entry in entries]
+        none = Readable[Operation]()
+        return [_line(entry, writes.get(entry.details.get("plan") or "", none)) for entry in entries]
 
 
-def _line(entry: HistoryEntry, writes: Sequence[Operation]) -> HistoryLine:
+def _line(entry: HistoryEntry, writes: Readable[Operation]) -> HistoryLine:
     details = entry.details
+    summary = entry.summary if entry.readable else f"{entry.summary} (the details cannot be read)"
+    if writes.unreadable:
+        summary += f" ({plural(len(writes.unreadable), 'write')} cannot be read)"
     return HistoryLine(
         time=entry.time,
         what=str(entry.kind),
         tone=_tone(entry),
         revision=details.get("revision"),
         by=details.get("by"),
-        detail=entry.summary,
+        detail=summary,
         app=entry.app,
         id=entry.id,
         incident=details.get("incident"),

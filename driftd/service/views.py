@@ -52,11 +52,15 @@ class AppDetail:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetail:
-    """An incident with the writes that ended drift of it, and what people were told of it."""
+    """An incident with the writes that ended drift of it, and what people were told of it.
+
+    `unreadable` of those could not be read, and are left out.
+    """
 
     incident: Incident
     operations: tuple[Operation, ...]
     told: tuple[Told, ...]
+    unreadable: int = 0
 
 
 class Tone(StrEnum):

@@ -5,10 +5,8 @@ Fields that an older driftd did not write are read as their defaults; fields tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -21,20 +19,6 @@ from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.resource import Source, Undetermined
 from driftd.model.revision import Revision
-
-Row = TypeVar("Row")
-Decoded = TypeVar("Decoded")
-
-
-def readable(rows: Iterable[Row], decode: Callable[[Row], Decoded], limit: int | None = None) -> list[Decoded]:
-    """What `decode` makes of the first rows, at most `limit`; those whose document cannot be read are left out."""
-    decoded: list[Decoded] = []
-    for row in rows:
-        if limit is not None and len(decoded) >= limit:
-            break
-        with suppress(ValueError):
-            decoded.append(decode(row))
-    return decoded
 
 
 @dataclass(frozen=True, slots=True)

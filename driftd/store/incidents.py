@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -26,6 +27,7 @@ from driftd.model.document import ended_document, verdict_document
 from driftd.model.errors import StoreError
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.store import codec, outbox, timeline
+from driftd.store.readable import Readable, readable
 from driftd.store.records import HistoryKind
 from driftd.store.schema import STREAMED, UNREADABLE, incidents, notifications, unpacked
 
@@ -54,10 +56,10 @@ _OPEN = (
 _OPEN_OF = _OPEN.where(incidents.c.app == bindparam("of"))
 
 
-def still_open(connection: Connection, app: str | None, read: IncidentReader) -> list[Incident]:
+def still_open(connection: Connection, app: str | None, read: IncidentReader) -> Readable[Incident]:
     """The open incidents that can be read."""
     rows = connection.execute(_OPEN) if app is None else connection.execute(_OPEN_OF, {"of": app})
-    return codec.readable(rows, lambda row: read(row.id, row.document))
+    return readable(rows, lambda row: read(row.id, row.document), _name)
 
 
 def open_for_update(connection: Connection, app: str, read: IncidentReader, now: datetime) -> list[Incident]:
@@ -163,7 +165,16 @@ def find(connection: Connection, prefix: str) -> Incident | None:
         some = ", ".join(row.id[:12] for row in rows[:5])
         raise StoreError(f"{prefix!r} could be several incidents ({some}…): give more of the incident's id")
     found = [row for row in rows if len(rows) == 1 or row.id == prefix.lower()]
-    return codec.INCIDENT.validate_json(found[0].document) if found else None
+    if not found:
+        return None
+    try:
+        return codec.INCIDENT.validate_json(found[0].document)
+    except ValueError as e:
+        raise StoreError(f"{_name(found[0])}: its record cannot be read") from e
+
+
+def _name(row: Any) -> str:
+    return f"incident {row.id}"
 
 
 def read(
@@ -175,10 +186,10 @@ def read(
     since: datetime | None,
     limit: int,
     before: str | None,
-) -> list[Incident]:
+) -> Readable[Incident]:
     """The incidents that match, newest first. `before` is the id of the last one of the page before."""
     columns = incidents.c
-    query = select(columns.document).order_by(columns.opened.desc(), columns.id.desc())
+    query = select(columns.id, columns.document).order_by(columns.opened.desc(), columns.id.desc())
     if app is not None:
         query = query.where(columns.app == app)
     if type_ is not None:
@@ -190,8 +201,8 @@ def read(
     if before is not None:
         last = select(columns.opened, columns.id).where(columns.id == before)
         query = query.where(tuple_(columns.opened, columns.id) < last.scalar_subquery())
-    documents = connection.execute(query, execution_options=STREAMED).scalars()
-    return codec.readable(documents, codec.INCIDENT.validate_json, limit)
+    rows = connection.execute(query, execution_options=STREAMED)
+    return readable(rows, lambda row: codec.INCIDENT.validate_json(row.document), _name, limit)
 
 
 def _save_incident(connection: Connection, incident: Incident) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from driftd.model.operation import Operation
 from driftd.model.plan import Outcome
 from driftd.store import codec
+from driftd.store.readable import Readable, readable
 from driftd.store.records import OpenPlan
 from driftd.store.schema import STREAMED, operations
 
@@ -59,15 +60,13 @@ def open_plans(connection: Connection, app: str) -> list[OpenPlan]:
     plans: dict[str, list[Row[Any]]] = defaultdict(list)
     for row in rows:
         plans[row.plan].append(row)
-    return [
-        OpenPlan(
-            id=name,
-            started=members[0].planned,
-            recorded=members[0].stage != _Stage.OPEN,
-            operations=tuple(codec.readable(members, _operation)),
-        )
-        for name, members in plans.items()
-    ]
+    return [_open_plan(name, members) for name, members in plans.items()]
+
+
+def _open_plan(name: str, members: Sequence[Row[Any]]) -> OpenPlan:
+    found = readable(members, _operation, _name)
+    is_recorded = members[0].stage != _Stage.OPEN
+    return OpenPlan(name, members[0].planned, is_recorded, tuple(found), found.unreadable)
 
 
 def record(connection: Connection, app: str, plan: str) -> None:
@@ -85,19 +84,19 @@ def close(connection: Connection, app: str, plans: Collection[str]) -> None:
     connection.execute(update(operations).where(*of_plans).values(stage=_Stage.CLOSED))
 
 
-def of_plans(connection: Connection, plans: Collection[str]) -> dict[str, list[Operation]]:
+def of_plans(connection: Connection, plans: Collection[str]) -> dict[str, Readable[Operation]]:
     """The operations of some plans, in the order in which they were recorded."""
-    found: defaultdict[str, list[Operation]] = defaultdict(list)
+    rows: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     query = select(operations).where(operations.c.plan.in_(plans)).order_by(operations.c.number)
-    for operation in codec.readable(connection.execute(query), _operation):
-        found[operation.plan].append(operation)
-    return found
+    for row in connection.execute(query):
+        rows[row.plan].append(row)
+    return {plan: readable(members, _operation, _name) for plan, members in rows.items()}
 
 
-def by_id(connection: Connection, ids: Collection[str]) -> list[Operation]:
+def by_id(connection: Connection, ids: Collection[str]) -> Readable[Operation]:
     """Some operations, in the order in which they were recorded."""
     query = select(operations).where(operations.c.id.in_(ids)).order_by(operations.c.number)
-    return codec.readable(connection.execute(query), _operation)
+    return readable(connection.execute(query), _operation, _name)
 
 
 def read(
@@ -110,7 +109,7 @@ def read(
     since: datetime | None,
     limit: int,
     before: str | None,
-) -> list[Operation]:
+) -> Readable[Operation]:
     """The operations that match, newest first. `before` is the id of the last one of the page before."""
     columns = operations.c
     query = select(operations).order_by(columns.number.desc())
@@ -121,7 +120,7 @@ def read(
         query = query.where(columns.planned >= since)
     if before is not None:
         query = query.where(columns.number < select(columns.number).where(columns.id == before).scalar_subquery())
-    return codec.readable(connection.execute(query, execution_options=STREAMED), _operation, limit)
+    return readable(connection.execute(query, execution_options=STREAMED), _operation, _name, limit)
 
 
 def _row(operation: Operation) -> dict[str, Any]:
@@ -141,6 +140,10 @@ def _row(operation: Operation) -> dict[str, Any]:
         "stage": _Stage.OPEN,
         "document": codec.OPERATION.dump_json(replace(operation, outcome=None, error=None, finished=None)),
     }
+
+
+def _name(row: Row[Any]) -> str:
+    return f"write {row.id}"
 
 
 def _operation(row: Row[Any]) -> Operation:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, exists, fu
 from driftd.model.incident import IncidentEvent, Notification
 from driftd.model.text import plural
 from driftd.store import codec, timeline
+from driftd.store.readable import Readable, readable
 from driftd.store.records import Backlog, Delivery, DeliveryRecord, DeliveryState, HistoryKind, Told
 from driftd.store.schema import deliveries, incidents, notifications
 
@@ -138,7 +139,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     return or_(deliveries.c.due <= now, is_new, deliveries.c.due > now + _LONGEST_WAIT)
 
 
-def told(connection: Connection, incident: str) -> list[Told]:
+def told(connection: Connection, incident: str) -> Readable[Told]:
     """The notifications of an incident in their order, with what became of each; unreadable ones are left out."""
     made = defaultdict(list)
     rows = connection.execute(select(deliveries).where(deliveries.c.incident == incident).order_by(deliveries.c.id))
@@ -146,10 +147,11 @@ def told(connection: Connection, incident: str) -> list[Told]:
         record = DeliveryRecord(row.channel, DeliveryState(row.state), row.attempts, row.finished, row.error)
         made[row.notification].append((row.id, record))
     rows = connection.execute(select(notifications).where(notifications.c.incident == incident))
-    found = codec.readable(rows, lambda row: codec.NOTIFICATION.validate_json(row.document))
+    found = readable(rows, lambda row: codec.NOTIFICATION.validate_json(row.document), lambda row: f"message {row.id}")
     # Two notifications of one moment are in the order of their deliveries.
     found.sort(key=lambda one: (one.time, [number for number, _ in made[one.id]]))
-    return [Told(one, tuple([delivery for _, delivery in made[one.id]])) for one in found]
+    together = [Told(one, tuple([delivery for _, delivery in made[one.id]])) for one in found]
+    return Readable(together, found.unreadable)
 
 
 def next_due(connection: Connection, channel: str) -> datetime | None:

@@ -62,7 +62,10 @@ class HistoryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """An event of an app. `id` increases with time: `history(before=id)` is the next page."""
+    """An event of an app. `id` increases with time: `history(before=id)` is the next page.
+
+    Where `readable` is False, its details could not be read, and there are none.
+    """
 
     id: int
     app: str
@@ -70,16 +73,21 @@ class HistoryEntry:
     kind: HistoryKind
     summary: str
     details: JsonObject
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPlan:
-    """The operations of a pass that has not been recorded; `recorded` says that the history has them as an action."""
+    """The operations of a pass that has not been recorded; `recorded` says that the history has them as an action.
+
+    `unreadable` are those of them whose records cannot be read.
+    """
 
     id: str
     started: datetime
     recorded: bool
     operations: tuple[Operation, ...]
+    unreadable: tuple[str, ...] = ()
 
 
 class DeliveryState(StrEnum):

@@ -37,6 +37,7 @@ from driftd.store import (
 )
 from driftd.store.database import Database
 from driftd.store.incidents import Change
+from driftd.store.readable import Readable, UnreadableRecords
 from driftd.store.records import (
     AppState,
     AppSummary,
@@ -91,6 +92,7 @@ class Store:
         self._opened = (clock(), monotonic())
         self._written: dict[str, reports.Written] = {}
         self._read_incident = incidents.IncidentReader()
+        self._unreadable = UnreadableRecords(database.place)
 
     @classmethod
     async def open(
@@ -106,6 +108,11 @@ class Store:
     async def close(self) -> None:
         """Finish the running calls and close the database. May be called again."""
         await self._database.close()
+
+    @property
+    def unreadable(self) -> Collection[str]:
+        """The records that were met and could not be read, by kind and id: answers leave them out, and count them."""
+        return self._unreadable.names
 
     @property
     def write_error(self) -> str | None:
@@ -297,7 +304,10 @@ class Store:
 
     async def open_plans(self, app: str) -> list[OpenPlan]:
         """The plans of passes that have not been recorded: the process ended in between, or the pass is under way."""
-        return await self._database.read(lambda c: operations.open_plans(c, app))
+        plans = await self._database.read(lambda c: operations.open_plans(c, app))
+        for plan in plans:
+            self._unreadable.note(Readable((), plan.unreadable))
+        return plans
 
     async def operations(
         self,
@@ -309,14 +319,16 @@ class Store:
         since: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> list[Operation]:
+    ) -> Readable[Operation]:
         """The operations that match and were planned at or after `since`, newest first.
 
         `before` is the id of the last operation of the page before.
         """
-        return await self._database.read(
-            lambda c: operations.read(
-                c, app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
+        return self._unreadable.note(
+            await self._database.read(
+                lambda c: operations.read(
+                    c, app=app, kind=kind, namespace=namespace, name=name, since=since, limit=limit, before=before
+                )
             )
         )
 
@@ -330,13 +342,14 @@ class Store:
 
         await self._database.write(record)
 
-    async def operations_of(self, plans: Collection[str]) -> Mapping[str, list[Operation]]:
+    async def operations_of(self, plans: Collection[str]) -> Mapping[str, Readable[Operation]]:
         """The operations of some plans, in the order in which they were recorded."""
-        return await self._database.read(lambda c: operations.of_plans(c, plans))
+        found = await self._database.read(lambda c: operations.of_plans(c, plans))
+        return {plan: self._unreadable.note(of_plan) for plan, of_plan in found.items()}
 
-    async def operations_by_id(self, ids: Collection[str]) -> list[Operation]:
+    async def operations_by_id(self, ids: Collection[str]) -> Readable[Operation]:
         """Some operations, in the order in which they were recorded; those that are not kept any more are left out."""
-        return await self._database.read(lambda c: operations.by_id(c, ids))
+        return self._unreadable.note(await self._database.read(lambda c: operations.by_id(c, ids)))
 
     async def history(
         self, app: str | None, limit: int = 50, before: int | None = None, since: datetime | None = None
@@ -345,7 +358,9 @@ class Store:
 
         `before` is the id of the last entry of the page before.
         """
-        return await self._database.read(lambda c: timeline.read(c, app, limit, before, since))
+        entries = await self._database.read(lambda c: timeline.read(c, app, limit, before, since))
+        self._unreadable.note(Readable((), [f"history entry {entry.id}" for entry in entries if not entry.readable]))
+        return entries
 
     # Commands and leases
 
@@ -411,9 +426,11 @@ class Store:
 
     # Incidents and their outbox
 
-    async def open_incidents(self, app: str | None = None) -> list[Incident]:
+    async def open_incidents(self, app: str | None = None) -> Readable[Incident]:
         """The incidents that are not resolved, of one app or of all."""
-        return await self._database.read(lambda c: incidents.still_open(c, app, self._read_incident))
+        return self._unreadable.note(
+            await self._database.read(lambda c: incidents.still_open(c, app, self._read_incident))
+        )
 
     async def incidents(
         self,
@@ -424,13 +441,15 @@ class Store:
         since: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> list[Incident]:
+    ) -> Readable[Incident]:
         """The incidents that match, newest first: open or resolved ones, or both; those updated at or after `since`.
 
         `before` is the id of the last incident of the page before.
         """
-        return await self._database.read(
-            lambda c: incidents.read(c, app=app, type_=type, is_open=open, since=since, limit=limit, before=before)
+        return self._unreadable.note(
+            await self._database.read(
+                lambda c: incidents.read(c, app=app, type_=type, is_open=open, since=since, limit=limit, before=before)
+            )
         )
 
     async def transition_incidents(
@@ -455,9 +474,9 @@ class Store:
         """The incident whose id starts so, open or resolved. Raises: StoreError: several do."""
         return await self._database.read(lambda c: incidents.find(c, id_or_prefix))
 
-    async def notifications(self, incident: str) -> list[Told]:
+    async def notifications(self, incident: str) -> Readable[Told]:
         """The notifications of an incident, by its id, in their order, with what became of each in each channel."""
-        return await self._database.read(lambda c: outbox.told(c, incident))
+        return self._unreadable.note(await self._database.read(lambda c: outbox.told(c, incident)))
 
     async def claim_deliveries(
         self, now: datetime, limit: int = 20, *, channel: str | None = None, lease: timedelta = timedelta(seconds=60)

@@ -57,5 +57,5 @@ def _entry(row: Row[Any]) -> HistoryEntry:
     try:
         details = codec.DETAILS.validate_json(row.details)
     except ValueError:  # its summary says what happened
-        details = {}
+        return HistoryEntry(row.id, row.app, row.time, HistoryKind(row.kind), row.summary, {}, readable=False)
     return HistoryEntry(row.id, row.app, row.time, HistoryKind(row.kind), row.summary, details)

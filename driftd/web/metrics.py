@@ -109,6 +109,11 @@ class Metrics:
             registry=registry,
         )
         self._store_writable = Gauge("driftd_store_writable", "1 while the store can be written.", registry=registry)
+        self._unreadable = Gauge(
+            "driftd_store_unreadable_records",
+            "Records of the store that were met since the start and could not be read.",
+            registry=registry,
+        )
         self._task_running = Gauge(
             "driftd_task_running",
             "1 while the background task runs, 0 while it waits to be started again after a crash.",
@@ -193,9 +198,10 @@ class Metrics:
             else:
                 self._oldest_pending.remove_by_labels({"channel": channel})
 
-    def observe_store(self, *, writable: bool) -> None:
-        """Records whether the store can be written."""
+    def observe_store(self, *, writable: bool, unreadable: int = 0) -> None:
+        """Records whether the store can be written, and how many of its records could not be read."""
         self._store_writable.set(writable)
+        self._unreadable.set(unreadable)
 
     def observe_task(self, task: str, state: TaskState) -> None:
         """Records what has become of a background task."""

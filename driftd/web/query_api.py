@@ -21,6 +21,7 @@ from driftd.service.documents import (
     app_document,
     history_document,
     incident_detail_document,
+    left_out,
     outbox_document,
     statuses_document,
 )
@@ -110,7 +111,8 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
         is_open = None if query.state is None else query.state == "open"
         page = await ask.incidents(query.app, query.type, is_open, query.since, query.limit, query.before)
         next_page = page[-1].id if len(page) == query.limit else None
-        return {"version": 1, "incidents": [incident_document(incident) for incident in page], "next": next_page}
+        found = [incident_document(incident) for incident in page]
+        return {"version": 1, "incidents": found, "next": next_page, **left_out(len(page.unreadable))}
 
     async def operations(request: Request, ask: Queries) -> Any:
         query = _OperationQuery.model_validate(_parameters(request))
@@ -119,7 +121,8 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
             limit=query.limit, before=query.before,
         )  # fmt: skip
         next_page = page[-1].id if len(page) == query.limit else None
-        return {"version": 1, "operations": bounded(map(operation_document, page)), "next": next_page}
+        found = bounded(map(operation_document, page))
+        return {"version": 1, "operations": found, "next": next_page, **left_out(len(page.unreadable))}
 
     async def outbox(request: Request, ask: Queries) -> Any:
         _NoQuery.model_validate(_parameters(request))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,20 @@ def test_a_sync_applies_what_differs_and_is_in_the_history(world: World) -> None
     assert app["health"] == "healthy"
     assert "healthy" in world.driftd("status", *config).out
     assert app["revision"] == world.repository.head
+
+
+def test_what_the_store_cannot_read_is_named_and_ends_with_2(world: World) -> None:
+    """A table that looks complete would be a lie."""
+    world.commit(web=config_map())
+    config = world.configure({"name": "web", "path": "app", "mode": "approve", "settle": "0s"})
+    assert world.driftd("sync", "web", *config).code == 0
+    assert world.driftd("history", *config).code == 0
+    with closing(sqlite3.connect(world.folder / "history.db")) as connection, connection:
+        connection.execute("UPDATE operations SET document = x'00'")
+    result = world.driftd("history", *config)
+    assert result.code == 2
+    assert "(1 write cannot be read)" in result.out
+    assert "left out, as the store's records of them cannot be read: write " in result.err
 
 
 def test_an_edit_that_was_put_back_is_found_by_who_what_and_when_and_by_its_incident(world: World) -> None:

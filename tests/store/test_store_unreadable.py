@@ -14,10 +14,14 @@ import store_world as world
 
 from driftd.model.command import Command, CommandKind, CommandState
 from driftd.model.drift import Status
-from driftd.model.errors import ManifestsNotKept
+from driftd.model.errors import ManifestsNotKept, StoreError
 from driftd.model.incident import IncidentEvent, IncidentType
+from driftd.model.operation import Operation
 from driftd.model.packing import EMPTY_DICTIONARY
-from driftd.model.plan import Hold
+from driftd.model.plan import Action, Applied, Hold, Outcome, Trigger
+from driftd.model.resource import ResourceRef
+from driftd.service.queries import Queries
+from driftd.service.views import HistoryFilter
 from driftd.store import HistoryKind, Store, VerdictFilter
 from tests.support.incidents import save_incident
 
@@ -218,3 +222,42 @@ async def test_an_incident_is_told_without_the_messages_that_cannot_be_read(on_d
         await save_incident(on_disk, about, world.notification(about, event, number), ["slack"])
     corrupt(tmp_path, "UPDATE notifications SET document = ? WHERE id = 'incident-1-1'", shape)
     assert [told.notification.event for told in await on_disk.notifications("incident-1")] == [IncidentEvent.CHANGED]
+
+
+async def test_what_answers_leave_out_is_counted_and_named(on_disk: Store, tmp_path: Path, shape: Any) -> None:
+    """An incident and a message: the others are there, and nothing is missing in silence."""
+    for number in (1, 2, 3):
+        await told(on_disk, number)
+    corrupt(tmp_path, "UPDATE incidents SET document = ? WHERE id = 'incident-1'", shape)
+    corrupt(tmp_path, "UPDATE notifications SET document = ? WHERE id = 'incident-2-1'", shape)
+    found = await on_disk.incidents()
+    assert {one.id for one in found} == {"incident-3", "incident-2"}
+    assert found.unreadable == ("incident incident-1",)
+    assert (await on_disk.open_incidents("app-1")).unreadable == ("incident incident-1",)
+    assert (await on_disk.notifications("incident-2")).unreadable == ("message incident-2-1",)
+    with pytest.raises(StoreError, match="incident incident-1: its record cannot be read"):
+        await on_disk.incident("incident-1")
+    assert list(on_disk.unreadable) == ["incident incident-1", "message incident-2-1"]
+
+
+async def test_an_unreadable_write_or_entry_is_said_in_the_history(on_disk: Store, tmp_path: Path, shape: Any) -> None:
+    """The summary of an entry stands; how many of its writes are missing is said with it."""
+    plan, refs = "p" * 32, [ResourceRef("apps", "Deployment", "web", name) for name in ("a", "b")]
+    planned = [
+        Operation(ref.name * 32, "web", "prod", plan, Trigger.HEAL, "f" * 40, "driftd", ref, "apps/v1", (), world.T0)
+        for ref in refs
+    ]
+    await on_disk.record_plan(planned)
+    applied = tuple([Applied(ref, Outcome.CONFIGURED) for ref in refs])
+    await on_disk.record_action(Action("web", Trigger.HEAL, "f" * 40, "driftd", world.T0, world.T0, applied), plan)
+    corrupt(tmp_path, "UPDATE operations SET document = ? WHERE name = 'a'", shape)
+    queries = Queries(on_disk)
+    [line] = await queries.history(HistoryFilter(), 10)
+    assert line.detail.endswith("(1 write cannot be read)")
+    assert [one["name"] for one in line.objects] == ["b"]
+    assert (await queries.operations()).unreadable == (f"write {planned[0].id}",)
+    assert (await on_disk.open_plans("web"))[0].unreadable == (f"write {planned[0].id}",)
+    corrupt(tmp_path, "UPDATE history SET details = ?", b"")
+    [line] = await queries.history(HistoryFilter(), 10)
+    assert line.detail.endswith("(the details cannot be read)")
+    assert len(on_disk.unreadable) == 2

@@ -12,7 +12,7 @@ from driftd.cli.output import describe
 from driftd.cli.output.json import dump
 from driftd.model.drift import Verdict
 from driftd.model.incident import Ended, Incident
-from driftd.model.text import one_line
+from driftd.model.text import one_line, plural
 from driftd.service.documents import incident_detail_document
 from driftd.service.views import IncidentDetail
 from driftd.store.records import DeliveryRecord
@@ -106,6 +106,8 @@ def _messages(detail: IncidentDetail) -> Iterator[Text]:
             yield Text(f"{event}: to no channel, or long ago", style=_DIM)
         for delivery in told.deliveries:
             yield Text(f"{event}: {_delivery(delivery)}")
+    if detail.unreadable:
+        yield Text(f"… and {plural(detail.unreadable, 'record')} that cannot be read", style=_DIM)
 
 
 def _delivery(delivery: DeliveryRecord) -> str:
