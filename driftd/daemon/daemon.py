@@ -54,10 +54,12 @@ class Daemon:
         self._servers: list[Server] = []
         self._mistakes: tuple[str, ...] = ()
         self._followed = False
+        self._content: bytes | None = None
         self._running: Running | None = None
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
+        self._content = _content(self._file)  # before it is loaded: a change in between is one
         config = load(self._file)
         loop = asyncio.get_running_loop()
         set_switch_interval(_SWITCH_INTERVAL)
@@ -112,17 +114,19 @@ class Daemon:
 
     async def _until_changed(self, config: Config) -> Config:
         while True:
-            self._changed.clear()
+            # Set already where something has changed since the configuration was loaded, while it was taken up.
             stop, change = (asyncio.create_task(event.wait()) for event in (self._stopping, self._changed))
             await asyncio.wait({stop, change}, return_when=asyncio.FIRST_COMPLETED)
             for task in (stop, change):
                 task.cancel()
             if self._stopping.is_set():
                 return config
+            self._changed.clear()
             try:
                 new = load(self._file)
             except ConfigError as error:
-                log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake
+                if tuple(error.mistakes) != self._mistakes:  # else a signal and the file's change were one
+                    log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake
                 await self._record_reload(error.mistakes)
                 continue
             await self._record_reload(())
@@ -154,12 +158,11 @@ class Daemon:
             self._running.fetch_now()
 
     async def _watch_file(self) -> None:
-        known = await asyncio.to_thread(_content, self._file)
         while True:
             await asyncio.sleep(_CONFIG_POLL_SECONDS)
             content = await asyncio.to_thread(_content, self._file)
-            if content != known:
-                known = content
+            if content != self._content:
+                self._content = content
                 self._changed.set()
             elif not self._followed:
                 await self._follow_incident()
