@@ -38,7 +38,7 @@ async def test_a_signal_and_the_files_change_are_one_refusal(tmp_path: Path) -> 
     config = load(file)
     with structlog.testing.capture_logs() as logged:
         waiting = asyncio.create_task(daemon._until_changed(config))
-        for mistake in ({"nme": 1}, {"nme": 1}, {"othr": 1}):
+        for mistake in ({"nme": 1}, {"nme": 1}, {"nme": 1}, {"othr": 1}):
             write(file, **mistake)
             daemon._on_hangup()
             async with asyncio.timeout(10):
