@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from driftd.config.settings import Config
-from driftd.model.errors import NotifyError
 from driftd.model.incident import Notification
 from driftd.notify.channel import Channel
 
@@ -24,7 +23,7 @@ class ObservedChannel:
     async def send(self, notification: Notification, receipt: str | None) -> str | None:
         try:
             new_receipt = await self._channel.send(notification, receipt)
-        except NotifyError:
+        except Exception:  # NotifyError, or a defect
             self._on_delivery(self.name, False)  # the callback has this one flag
             raise
         self._on_delivery(self.name, True)  # as above

@@ -22,9 +22,9 @@ MAX_RETRY_AFTER = 600.0
 _BODY_TIMEOUT = 3.0
 """Seconds for the body of a response, after its headers."""
 
-# Failures that may pass for the same notification (a rotated key, a receiver that is being deployed, a rate
-# limit). With any other 4xx the receiver rejects this body.
-_RETRYABLE_STATUSES = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
+_PERMANENT_STATUSES = frozenset({400, 410, 413, 415, 422})
+"""Those that say something of this body, or that its receiver is gone for good. Any other may pass for the same body: a
+rotated key, a receiver that is being deployed, a rate limit, the page of a proxy (405 for each POST, 451, …)."""
 
 _MAX_WORD_BYTES = 200
 
@@ -67,7 +67,7 @@ class HttpPoster:
         text = answer.body.decode(errors="replace").strip()
         # Slack's webhooks answer with one word ("invalid_blocks"); anything longer is left out.
         word = f" ({text})" if text.replace("_", "").isalpha() and text.isascii() and len(text) < 50 else ""
-        permanent = 400 <= status < 500 and status not in _RETRYABLE_STATUSES
+        permanent = status in _PERMANENT_STATUSES
         kind = TooLarge if status == 413 else NotifyError
         raise kind(f"{target}: HTTP {status}{word}", retry_after=answer.retry_after, permanent=permanent)
 
@@ -86,6 +86,9 @@ class HttpPoster:
             raise NotifyError(f"{target}: its address is not a URL") from None  # the original error contains it
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise NotifyError(f"{target}: {_describe(e)}") from None  # a chained error would show the URL
+        except ValueError:
+            what = "its address or secret has a character in it that no request can have (a line break, say)"
+            raise NotifyError(f"{target}: {what}") from None  # as above
         status = response.status
         try:
             start = await _read_start(response, max_bytes if 200 <= status < 300 else _MAX_WORD_BYTES)
@@ -105,6 +108,8 @@ class HttpPoster:
         """The session, created on first use. It takes no login from a `.netrc`, and so no proxy by itself."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
+                # Messages are rare: a connection that was kept could be closed at the moment of the next one.
+                connector=aiohttp.TCPConnector(force_close=True),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT),
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,  # a small body could become a large one

@@ -101,8 +101,8 @@ class SlackChannel:
         answer = await self._call(
             client.chat_postMessage, text, blocks, channel=self._channel, unfurl_links=False, unfurl_media=False
         )
-        parts = [str(answer.get(key, "")) for key in ("channel", "ts")]
-        if not all(_RECEIPT_PART.fullmatch(part) for part in parts):
+        parts = [answer.get(key) for key in ("channel", "ts")]
+        if not all(isinstance(part, str) and _RECEIPT_PART.fullmatch(part) for part in parts):
             # It was posted: sent again, it would be there twice.
             log.warning("message posted, but Slack did not say where: it cannot be updated", channel=self._name)
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from driftd.model.errors import NotifyError
@@ -14,6 +16,9 @@ from driftd.notify.message import compose
 
 _PAGE_BYTES = 64
 """Of an answer, to tell Slack's `ok` from a page of a proxy that has taken the message and thrown it away."""
+
+_REFUSAL = re.compile(rb'\{[^}]*"(?:ok|success)"\s*:\s*false')
+"""As Slack's API says it, and servers that are compatible with its webhooks."""
 
 
 class SlackWebhookChannel:
@@ -46,7 +51,10 @@ class SlackWebhookChannel:
     async def _post(self, url: str, body: dict[str, object]) -> None:
         headers = {"Content-Type": "application/json"}
         answer = await self._poster.post(url, orjson.dumps(body), headers, target=self._name, max_bytes=_PAGE_BYTES)
-        if answer.body.lstrip().startswith(b"<"):
+        start = answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start.startswith(b"<"):
             raise NotifyError(
                 f"{self._name}: a web page answered, and not Slack: is there a proxy with a login between?"
             )
+        if _REFUSAL.match(start):
+            raise NotifyError(f"{self._name}: it was not taken, as the answer with HTTP {answer.status} says")

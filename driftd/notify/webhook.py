@@ -31,8 +31,8 @@ def signature(secret: str, body: bytes, unix: int) -> str:
 class WebhookChannel:
     """Posts notifications as JSON to one URL.
 
-    2xx means delivered. No response, 5xx, a rate limit (with its Retry-After) and rejected credentials are retried; any
-    other 4xx is permanent. Redirects are not followed.
+    2xx means delivered. 400, 410, 413, 415 and 422 are permanent; everything else is retried, a rate limit after its
+    Retry-After. Redirects are not followed.
     """
 
     def __init__(

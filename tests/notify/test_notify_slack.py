@@ -129,6 +129,43 @@ async def test_a_page_of_a_proxy_is_no_delivery(workspace, channel):
     assert len(workspace.messages) == 2
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["\ufeff<!doctype html>Sign in", ' {"ok": false, "error": "x"}', '{"success":false}', '{"a":1,"ok" : false}'],
+)
+async def test_a_webhook_that_says_it_has_not_taken_the_message_has_not(workspace, answer: str):
+    """Whatever the status line: servers that are compatible with Slack's webhooks answer so, and proxies."""
+    hook = SlackWebhookChannel(url=world.FakeSecret(workspace.webhook_url))
+    workspace.failures.append((200, answer, {}))
+    with pytest.raises(NotifyError) as caught:
+        await hook.send(world.notification_of(world.OPENED), None)
+    assert not caught.value.permanent
+    for taken in ('{"ok": true}', '{"success":true,"text":"ok: false"}', ""):
+        workspace.failures.append((200, taken, {}))
+        await hook.send(world.notification_of(world.OPENED), None)
+    await hook.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [{"ok": True, "channel": None, "ts": 5}, {"ok": True, "channel": "C1", "ts": ["1.2"]}]
+)
+async def test_a_post_without_a_usable_place_cannot_be_updated_and_is_delivered(workspace, channel, answer):
+    """A receipt that is made up would make the next message go nowhere."""
+    workspace.failures.append((200, answer, {}))
+    assert await channel.send(world.notification_of(world.OPENED), None) is None
+
+
+async def test_a_token_with_a_line_break_in_it_is_an_error_that_does_not_quote_it(workspace, token):
+    """It is retried: the file may be put right."""
+    token.secret = "xoxb-canary\nsecond line"
+    sender = SlackChannel(token=token, channel="#drift", api_url=workspace.api_url)
+    with pytest.raises(NotifyError, match="a line break, say") as caught:
+        await sender.send(world.notification_of(world.OPENED), None)
+    await sender.close()
+    assert not caught.value.permanent
+    assert "canary" not in str(caught.value)
+
+
 async def test_when_slack_rejects_the_blocks_the_plain_text_is_sent(workspace, channel):
     """Only if that is rejected too, the failure is permanent."""
     workspace.failures.append((200, {"ok": False, "error": "invalid_blocks"}, {}))

@@ -62,8 +62,9 @@ async def test_a_rotated_key_is_used_at_once(receiver):
 
 @pytest.mark.parametrize(
     ("status", "permanent"),
-    [(400, True), (410, True), (422, True), (401, False), (403, False), (404, False), (408, False),
-     (429, False), (500, False), (503, False), (301, False), (307, False)],
+    [(400, True), (410, True), (415, True), (422, True), (401, False), (402, False), (403, False), (404, False),
+     (405, False), (408, False), (451, False), (429, False), (500, False), (503, False), (301, False),
+     (307, False)],
 )  # fmt: skip
 async def test_only_a_rejected_body_is_permanent(receiver, status: int, permanent: bool):
     """An outage, a rate limit and a wrong key are retried."""
