@@ -101,8 +101,9 @@ class SlackChannel:
         answer = await self._call(
             client.chat_postMessage, text, blocks, channel=self._channel, unfurl_links=False, unfurl_media=False
         )
-        parts = [answer.get(key) for key in ("channel", "ts")]
-        if not all(isinstance(part, str) and _RECEIPT_PART.fullmatch(part) for part in parts):
+        found = [answer.get(key) for key in ("channel", "ts")]
+        parts = [part for part in found if isinstance(part, str) and _RECEIPT_PART.fullmatch(part)]
+        if len(parts) < len(found):
             # It was posted: sent again, it would be there twice.
             log.warning("message posted, but Slack did not say where: it cannot be updated", channel=self._name)
             return None
