@@ -71,8 +71,8 @@ class RemoteAccess:
         return "RemoteAccess(...)"
 
 
-def local_environment(repository: Path) -> dict[str, str]:
-    """The environment of Git for one local repository, without network access."""
+def local_environment(repository: Path, settings: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """The environment of Git for one local repository, without network access. `settings` are added to driftd's."""
     return {
         "GIT_DIR": str(repository),
         "GIT_OBJECT_DIRECTORY": str(repository / "objects"),  # GitPython would pass on this process' own
@@ -88,7 +88,7 @@ def local_environment(repository: Path) -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        **_config_variables(_settings()),
+        **_config_variables([*_settings(), *settings]),
     }
 
 

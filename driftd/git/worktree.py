@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +61,25 @@ def uncommitted_files(root: Path, path: str) -> int:
     """
     if not (root / ".git").exists():
         return 0
-    listed = _runner(root / ".git", root, timeout=_STATUS_TIMEOUT).run(
-        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", path or "."
-    )
+    git = _runner(root / ".git", root, timeout=_STATUS_TIMEOUT, settings=_without_filters(root))
+    listed = git.run(
+        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty",
+        "--", path or ".",
+    )  # fmt: skip
     return listed.count(b"\0")
+
+
+def _without_filters(root: Path) -> list[tuple[str, str]]:
+    """Settings that turn off the filters of a repository's own configuration: these are programs, which Git would run.
+
+    The repository may be somebody else's: one that is found further up, in a folder that all may write to.
+    """
+    try:
+        listed = _runner(root / ".git", root).run("config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+    except CommandFailed:  # there is none
+        return []
+    drivers = {name.rpartition(".")[0] for name in os.fsdecode(listed).split("\0") if name}
+    return [(f"{driver}.{key}", "") for driver in sorted(drivers) for key in ("clean", "process", "required")]
 
 
 def commit_worktree(root: Path, repository: Path) -> None:
@@ -95,11 +112,17 @@ def _parents(root: Path, git: GitRunner) -> list[str]:
     return [commit] if git.succeeds("cat-file", "-e", f"{commit}^{{tree}}") else []
 
 
-def _runner(repository: Path, worktree: Path, index: Path | None = None, timeout: float = _TIMEOUT) -> GitRunner:
+def _runner(
+    repository: Path,
+    worktree: Path,
+    index: Path | None = None,
+    timeout: float = _TIMEOUT,
+    settings: Sequence[tuple[str, str]] = (),
+) -> GitRunner:
     from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # slow to import
 
     gitpython = CleanGit(worktree)
-    variables = environment.local_environment(repository)
+    variables = environment.local_environment(repository, settings)
     if repository.is_file():  # a linked worktree, or a submodule: the file names the folder
         del variables["GIT_DIR"], variables["GIT_OBJECT_DIRECTORY"]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,19 @@ def test_edited_new_and_deleted_files_are_not_committed_and_ignored_ones_do_not_
     (repo.folder / "apps/web/gone.yaml").unlink()
     assert uncommitted_files(repo.folder, "apps/web") == 3
     assert uncommitted_files(repo.folder, "") == 4
+
+
+@pytest.mark.parametrize("key", ["clean", "process"])
+def test_no_program_that_the_repository_configures_is_run(repo: GitRepo, tmp_path: Path, key: str) -> None:
+    """The repository may be somebody else's: found further up, in a folder that all may write to."""
+    repo.write({".gitattributes": "* filter=evil\n"}).commit("Filter")
+    repo.git("config", f"filter.evil.{key}", f"touch {tmp_path / 'run'}; cat")
+    repo.git("config", "filter.evil.required", "true")
+    repo.git("config", "core.fsmonitor", f"touch {tmp_path / 'run'}")
+    os.utime(repo.folder / "apps/web/deploy.yaml", (1, 1))  # so that Git looks into it
+    assert uncommitted_files(repo.folder, "apps/web") == 0
+    commit_worktree(repo.folder, tmp_path / "made")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("linked", [False, True])
