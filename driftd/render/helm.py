@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextvars
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import join, normpath
@@ -29,7 +30,7 @@ from driftd.render.template_actions import (
 )
 from driftd.render.tool_errors import describe_tool_error
 from driftd.render.undetermined import with_undetermined
-from driftd.render.yaml.documents import DEFAULT_LIMITS, read_yaml, split_documents
+from driftd.render.yaml.documents import DEFAULT_LIMITS, RawDocument, read_yaml, split_documents
 
 CHART_FILE = "Chart.yaml"
 INSTALL_URL = "https://helm.sh/docs/intro/install/"
@@ -68,11 +69,12 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         if options.kube_version is not None:
             edit_templates(root / folder, without_unserved(frozenset(options.api_versions)))
         run = _HelmTemplate(program, options, folder, tuple(file.relative_to(root) for file in values))
-        with ThreadPoolExecutor(1, thread_name_prefix="helm") as pool:
-            # In this context, so that what stops this rendering stops the other, too.
-            other = pool.submit(contextvars.copy_context().run, _render_otherwise, run, bench)
+        with ThreadPoolExecutor(2, thread_name_prefix="helm") as pool:
+            # In this context, so that what stops this rendering stops both.
+            first = pool.submit(contextvars.copy_context().run, run, bench)
+            other = pool.submit(contextvars.copy_context().run, _render_otherwise, run, bench, first)
             try:
-                output = run(bench)
+                output = first.result()
             except tool.ToolFailed as error:
                 located = _render_error(str(error), root, folder)
                 raise with_note(located, stand_ins_in(root), root) from None  # its text may quote values
@@ -104,7 +106,7 @@ class _HelmTemplate:
         return tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=file)
 
 
-def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench) -> bytes | None:
+def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench, first: Future[bytes]) -> bytes | None:
     """A second rendering of the same files: an upgrade, at another time, with other revisions and other stand-ins.
 
     What it has otherwise is not determined by Git. None if it cannot be rendered this way.
@@ -116,8 +118,11 @@ def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench) -> bytes | None
             alter(file)
         try:
             return restore_uncalled(run(copy, "--is-upgrade"))
-        except (tool.ToolFailed, RenderError):
+        except tool.ToolFailed:
             pass  # it cannot be upgraded from nothing, or an edit broke a template: then only what is random shows
+        except RenderError:
+            if first.exception() is not None:  # so did the first rendering take too much: that tells all
+                return None
         try:
             return run(bench)
         except (tool.ToolFailed, RenderError):
@@ -170,7 +175,7 @@ def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
     manifests: list[Manifest] = []
     hooks: list[Hook] = []
     errors: list[RenderError] = []
-    for raw in split_documents(output, join(folder, CHART_FILE)):
+    for raw in _documents(output, join(folder, CHART_FILE)):
         comment = _SOURCE.search(raw.text)
         file = _template_file(comment["path"], root, folder) if comment else join(folder, CHART_FILE)
         try:
@@ -188,6 +193,14 @@ def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
             except InvalidObject as error:
                 errors.append(RenderError(f"of what this template makes, {error}", file=file))
     return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
+
+
+def _documents(output: bytes, chart: str) -> Iterator[RawDocument]:
+    """Raises: RenderError: for the chart: a line of the output is none of any file."""
+    try:
+        yield from split_documents(output, chart)
+    except RenderError as error:
+        raise RenderError(f"what the chart makes cannot be read: {error.message}", file=chart) from None
 
 
 def _template_file(path: str, root: Path, folder: str) -> str:

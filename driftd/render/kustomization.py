@@ -24,6 +24,8 @@ _PLUGIN_KEYS = frozenset({"generators", "transformers", "validators"})
 # Keys whose values are files. kustomize downloads a value that is a URL.
 _FILE_KEYS = frozenset({"crds", "configurations", "patchesStrategicMerge", "path", "paths", "files", "env", "envs"})
 _URL = re.compile(r"\s*(?:git::|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_CONTENT = re.compile(r"^\s*[{\[]|:\s")
+"""What YAML on one line has in it, and no path."""
 _MAX_FOLDERS = 200
 """Each may use the next, one inside of the other."""
 _ONLY_LOCAL = "driftd renders from the repository alone: keep a copy of it there"
@@ -118,9 +120,10 @@ class Workspace:
     def _collect_reference(self, kustomization: Kustomization, path: DocumentPath, entry: str) -> None:
         key = next(step for step in reversed(path) if isinstance(step, str))
         inline = _inline_configuration(entry, kustomization.file) if key in _PLUGIN_KEYS else []
-        for each in [entry, *(inner for value in inline for _, inner in _path_entries(value))]:
+        for each in [inner for value in inline for _, inner in _path_entries(value)] if inline else [entry]:
             if _is_remote(each):
-                raise _error(kustomization, path, f"{_without_credentials(each)} is remote, and {_ONLY_LOCAL}")
+                shown = _without_credentials(_without_content(each))
+                raise _error(kustomization, path, f"{shown} is remote, and {_ONLY_LOCAL}")
         if inline or "\n" in entry:
             return  # content, not a path
         reference = entry.rpartition("=")[2] if key == "files" else entry
@@ -130,9 +133,10 @@ class Workspace:
             if target and self._export(target) and (self._root / target).is_file():
                 _require_inside(kustomization, path, entry, target)
         elif target is None:
-            raise _error(kustomization, path, f"{entry} leads out of the repository")
+            raise _error(kustomization, path, f"{_without_content(entry)} leads out of the repository")
         elif not self._export(target):
-            raise _error(kustomization, path, f"{entry} is no file and no folder of the repository, and {_ONLY_LOCAL}")
+            shown = _without_content(entry)
+            raise _error(kustomization, path, f"{shown} is no file and no folder of the repository, and {_ONLY_LOCAL}")
         elif (self._root / target).is_dir():
             self._collect_folder(kustomization, path, entry, target)
         else:
@@ -186,6 +190,11 @@ def _inline_configuration(entry: str, file: str) -> list[JsonObject]:
     except RenderError:
         return []
     return values if all(isinstance(value, dict) for value in values) else []
+
+
+def _without_content(entry: str) -> str:
+    """An entry, unless it is content in place of a path: that may be a Secret's."""
+    return "this entry" if _CONTENT.search(entry) else entry
 
 
 def _without_credentials(url: str) -> str:

@@ -27,6 +27,7 @@ _SYNTAX = (
     "did not find expected key",
     "did not find expected node content",
     "did not find expected whitespace or line break",
+    "document contains excessive aliasing",
     "exceeded max depth",
     "found a tab character",
     "found an indentation indicator equal to 0",
@@ -138,6 +139,17 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Describe]] = (
         _says("no resource matches strategic merge patch {id}"),
     ),
     (re.compile(rf"no matches for (?:Original)?Id {_ID}"), _says("no matches for Id {id}")),
+    (re.compile(r"cycle detected"), _says("bases or components contain each other")),
+    (
+        re.compile(r"security; file .* is not in or below", re.DOTALL),
+        _says("a file that it names is outside of its folder"),
+    ),
+    (
+        re.compile(r"decompressed chart .*larger than the maximum"),
+        _says("a chart is larger, unpacked, than Helm reads"),
+    ),
+    (re.compile(r"(?P<what>chart illegally references parent directory)"), _says("{what}")),
+    (re.compile(r"(?P<what>double-star \(\*\*\) syntax is not supported)"), _says(".helmignore: {what}")),
     (
         re.compile(r"must specify --enable-helm"),
         _says("helmCharts are not inflated: kustomize runs no Helm here"),

@@ -69,6 +69,17 @@ def test_yaml_that_cannot_be_read_is_told_without_its_text(tmp_path: Path, conte
         (f"replacements: [{{source: {{kind: ConfigMap, fieldPath: data.{CANARY}}}}}]", ""),
         (f"vars: [{{name: {CANARY}}}]", "var"),
         ("resources: [typed.yaml]", "a value is no !!int"),
+        (
+            f"resources: [a.yaml]\ngenerators: ['{{kind: SecretGenerator, literals: [p={CANARY}']",
+            "this entry is no file and no folder",
+        ),
+        (
+            "resources: [a.yaml]\ngenerators: "
+            f"['{{kind: SecretGenerator, literals: [p={CANARY}], files: [x=http://a/b]}}']",
+            "http://a/b is remote",
+        ),
+        (f"resources: ['{{data: {CANARY}}}/../../..']", "this entry leads out of the repository"),
+        ("components: ['.']\nresources: [a.yaml]", "bases or components contain each other"),
         (f"helmCharts: [{{name: redis, valuesInline: {{password: {CANARY}}}}}]", "kustomize runs no Helm here"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -286,6 +287,32 @@ def test_a_template_takes_no_more_than_its_share(tmp_path: Path, programs: Rende
     """Its chart is an error, in time, and the machine has its memory."""
     error = refused(tmp_path, {"charts/web/templates/bomb.yaml": template}, replace(programs, timeout=20))
     assert "helm" in error.message
+
+
+def test_a_chart_that_takes_too_long_is_not_rendered_again(
+    tmp_path: Path, programs: RenderOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both renderings end at the limit, at the same time; no third one is tried."""
+    runs = []
+
+    def run(*arguments: Any, **options: Any) -> bytes:
+        runs.append(arguments)
+        return tool_run(*arguments, **options)
+
+    tool_run = helm.tool.run
+    monkeypatch.setattr(helm.tool, "run", run)
+    endless = '{{ range until 100000 }}{{ $x := htpasswd "a" "b" }}{{ end }}'
+    error = refused(tmp_path, {"charts/web/templates/endless.yaml": endless}, replace(programs, timeout=2))
+    assert "took longer than 2 s" in error.message
+    assert len(runs) == 2
+
+
+def test_a_line_of_what_a_chart_makes_is_none_of_its_files(tmp_path: Path, programs: RenderOptions) -> None:
+    """The error names the chart, and no line that nobody can look up."""
+    many = "{{ range until 50001 }}\n---\na: b\n{{ end }}"
+    error = refused(tmp_path, {"charts/web/templates/many.yaml": many}, programs)
+    assert (error.file, error.line) == ("charts/web/Chart.yaml", None)
+    assert "what the chart makes cannot be read: the file has more than 50000 documents" in error.message
 
 
 def test_helm_reads_no_configuration_of_ours(
