@@ -46,6 +46,7 @@ class Planner:
         self._backoff = HealBackoff()
         self._backoff_digest = ""
         self._unchecked = False
+        self._planned: list[Verdict] = []
 
     async def plan(
         self,
@@ -76,8 +77,7 @@ class Planner:
         ]
         if not writes:
             return None
-        if command is None:
-            self._backoff.record([verdict for verdict, _, _ in writes], self._elapsed())
+        self._planned = [verdict for verdict, _, _ in writes] if command is None else []
         plan = Plan(
             id=uuid.uuid4().hex,
             app=self._app.name,
@@ -89,7 +89,9 @@ class Planner:
         return _with_writes(plan, writes, report.cluster, self._now())
 
     def record(self, action: Action) -> None:
-        """Takes in an action: a deployment that succeeded starts the backoff anew."""
+        """Takes in what came of the last plan: what was written waits longer and longer the next times, and a deployment
+        that succeeded starts the backoff anew."""
+        self._backoff.record(self._planned, self._elapsed())
         if action.trigger is Trigger.SYNC and not action.failed:
             self._backoff.reset()
 

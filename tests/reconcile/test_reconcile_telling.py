@@ -344,3 +344,23 @@ async def test_incidents_of_what_is_not_configured_any_more_end_as_that(open_wor
         await world.recorder().forget_others(["other"], [], is_renewed)
         assert await world.incidents() == {}
         assert (await world.incident_events())[-1] == "drift resolved (removed)"
+
+
+async def test_a_commit_whose_plan_the_store_refused_is_not_told_as_drift(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written, so nothing has to wait: the next pass brings the commit in."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": deployment("shop/web:2")})
+
+        async def fails(*_: object, **__: object) -> None:
+            raise StoreError("the disk is full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(world.store, "record_plan", fails)
+            with pytest.raises(StoreError):
+                await world.run()
+        await world.run()
+        assert await world.image() == "shop/web:2"
+        assert await world.incident_events() == []
