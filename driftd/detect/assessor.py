@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.rules.conditions import counts_replicas
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import ApiResource
+from driftd.kube.errors import is_refusal
 from driftd.kube.object_store import log_defect
 from driftd.kube.objects import get
 from driftd.live.admission import Admission
@@ -26,7 +26,7 @@ from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
 from driftd.model.drift import Change, Status, Verdict
 from driftd.model.engine import Engine
-from driftd.model.errors import DriftdError, Forbidden, Invalid, KubeError
+from driftd.model.errors import DriftdError, Forbidden, KubeError
 from driftd.model.health import Health
 from driftd.model.path import format_path
 from driftd.model.resource import JsonObject, ResourceRef
@@ -34,11 +34,6 @@ from driftd.model.resource import JsonObject, ResourceRef
 T = TypeVar("T")
 
 SchemaAnswers = Mapping[ApiResource, Schema | KubeError | None]
-
-_NOT_PERMITTED = "cannot patch resource"
-"""Part of RBAC's error. Those of admission name the policy or the webhook."""
-
-_WEBHOOK = re.compile(r"admission webhook .* denied the request|failed calling webhook")
 
 _COMPARING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="compare")
 """Where objects are compared: one with tens of thousands of fields takes seconds, and probes want an answer in one."""
@@ -256,12 +251,6 @@ def _without_managed_fields(assessment: Assessment) -> Assessment:
 
 def _replicas_differ(verdict: Verdict) -> bool:
     return any(counts_replicas(drift) for drift in verdict.fields)
-
-
-def is_refusal(error: DriftdError) -> bool:
-    """Whether validation or admission refuses the write: webhooks do with any status, RBAC with Forbidden as well."""
-    by_policy = isinstance(error, Forbidden) and _NOT_PERMITTED not in str(error)
-    return isinstance(error, Invalid) or by_policy or _WEBHOOK.search(str(error)) is not None
 
 
 def _without_replicas(verdict: Verdict, error: DriftdError) -> Verdict:

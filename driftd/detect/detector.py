@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import partial
 
 from driftd.desired.state import Desired
-from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers, is_refusal
+from driftd.detect.assessor import Assessment, Assessor, SchemaAnswers
 from driftd.detect.deletion import with_deleted_namespaces
 from driftd.detect.pods import with_pods
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.explain import Explanation
 from driftd.diff.rules.conditions import counts_replicas
 from driftd.kube.discovery import ApiResource
+from driftd.kube.errors import is_refusal
 from driftd.kube.objects import get
 from driftd.live.admission import Admission
 from driftd.live.api_reader import Reader

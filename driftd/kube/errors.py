@@ -11,7 +11,17 @@ from urllib.parse import unquote
 import aiohttp
 import orjson
 
-from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound, UnknownKind
+from driftd.model.errors import (
+    ClusterUnreachable,
+    Conflict,
+    DriftdError,
+    Forbidden,
+    Gone,
+    Invalid,
+    KubeError,
+    NotFound,
+    UnknownKind,
+)
 
 
 class NoSuchPath(NotFound):
@@ -27,6 +37,12 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
     413: Invalid,
     422: Invalid,
 }
+
+_NOT_PERMITTED = re.compile(r"cannot \w+ resource")
+"""Part of RBAC's error. Those of admission name the policy or the webhook."""
+
+_DENIED = re.compile(r"admission webhook .* denied the request")
+_NO_WEBHOOK = "failed calling webhook"
 
 _SECRETS = re.compile(r"/api/v1/(?:namespaces/[^/]+/)?secrets(?:/|$)")
 _TYPED_PATCH = "failed to create typed patch object"
@@ -152,3 +168,14 @@ def _redacted_message(message: str, details: Mapping[str, Any]) -> str:
     if causes:
         return f'Secret "{details.get("name")}" is invalid: {", ".join(causes)}'
     return "the API server refused the Secret; its message is not shown, since it may quote a value"
+
+
+def is_refusal(error: DriftdError) -> bool:
+    """Whether validation or admission refuses the write: webhooks do with any status, RBAC with Forbidden as well."""
+    return is_refused_content(error) or _NO_WEBHOOK in str(error)
+
+
+def is_refused_content(error: DriftdError) -> bool:
+    """Whether validation, a policy or a webhook refuses what was to be written, whoever asks."""
+    by_policy = isinstance(error, Forbidden) and _NOT_PERMITTED.search(str(error)) is None
+    return isinstance(error, Invalid) or by_policy or _DENIED.search(str(error)) is not None

@@ -50,11 +50,15 @@ WRITTEN = frozenset({Outcome.CREATED, Outcome.CONFIGURED})
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The result for one object of an executed plan. `error` is set exactly when `outcome` is FAILED."""
+    """The result for one object of an executed plan. `error` is set exactly when `outcome` is FAILED.
+
+    `refused`: the API server refuses what the object says, whoever writes it.
+    """
 
     ref: ResourceRef
     outcome: Outcome
     error: str | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

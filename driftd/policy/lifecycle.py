@@ -1,4 +1,4 @@
-"""The rollout of a revision, from applied to good or bad. Pure: it is given what was seen, and for how long.
+"""The rollout of a revision, to good or bad. Pure: it is given what was seen, and for how long.
 
 A revision's quality is its rollout, and not the state of the cluster. What stays out of it:
 
@@ -11,7 +11,7 @@ A revision's quality is its rollout, and not the state of the cluster. What stay
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -190,6 +190,40 @@ class Rollout:
 
     def _left(self, health: Health) -> timedelta:
         return self.deadline - self._objects[health.ref].unhealthy_for
+
+
+@dataclass(slots=True)
+class Application:
+    """How a revision comes into the cluster, as long as the API server refuses some of its objects.
+
+    A refusal for what an object says counts, by validation or a policy: missing rights, a webhook that does not answer
+    and a cluster that cannot be reached are no fault of the revision. Nor is time in which nobody looked.
+    """
+
+    deadline: timedelta
+    refused: dict[ResourceRef, str] = field(default_factory=dict)
+    _refused_for: timedelta = _ZERO
+
+    def observe(
+        self, refused: Mapping[ResourceRef, str], not_applied: AbstractSet[ResourceRef], elapsed: timedelta
+    ) -> None:
+        """Takes in what the last writes were refused for; `elapsed` is the time since the last observation."""
+        if self.refused:
+            self._refused_for += max(_ZERO, min(elapsed, _LONGEST_LOOK))
+        still = {**self.refused, **refused}
+        self.refused = {ref: why for ref, why in still.items() if ref in not_applied}
+        if not self.refused:
+            self._refused_for = _ZERO
+
+    def assess(self, state: RevisionState) -> RevisionAssessment:
+        """What becomes of the revision: bad, once something of it was refused for the deadline."""
+        left = self.deadline - self._refused_for
+        if not self.refused:
+            return RevisionAssessment(state)
+        if left > _ZERO:
+            return RevisionAssessment(state, requeue_after=min(left, LOOK_EVERY))
+        told = "; ".join(f"{ref}: {why}" for ref, why in self.refused.items())
+        return RevisionAssessment(RevisionState.BAD, f"refused for {_formatted(self.deadline)}: {told}")
 
 
 def _condition(health: Health | None, *, is_edited: bool) -> _Condition:

@@ -16,7 +16,7 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.policy.borders import Borders
-from driftd.policy.lifecycle import Rollout, Sighting
+from driftd.policy.lifecycle import Application, Rollout, Sighting
 from driftd.reconcile.scan import Scan
 from driftd.repair.target import Target, TargetSelector
 from driftd.store.store import Store
@@ -55,6 +55,7 @@ class _Tracked:
     changed: AbstractSet[ResourceRef]
     to_apply: set[ResourceRef]
     unhealthy_before: AbstractSet[ResourceRef]
+    application: Application
     rollout: Rollout | None = None
 
 
@@ -98,7 +99,7 @@ class RolloutTracker:
         if not target.is_in_cluster:
             tracked = await self._track(target, before)
             if not _is_applied(tracked, after, action if self._app.deploys else None):  # what it heals is no rollout
-                return RolloutOutcome(state, health)
+                return await self._assess_unapplied(target, tracked, action, health, elapsed)
             state = await self._record_applied(target)
         if state is RevisionState.GOOD or elapsed is None:
             return RolloutOutcome(state, health)
@@ -116,6 +117,28 @@ class RolloutTracker:
             due, refused = await self._roll_back(target, assessment.reason or target.record.reason)
         return RolloutOutcome(assessment.state, health, assessment.requeue_after, due, refused)
 
+    async def _assess_unapplied(
+        self,
+        target: Target,
+        tracked: _Tracked,
+        action: Action | None,
+        health: tuple[Health, ...],
+        elapsed: timedelta | None,
+    ) -> RolloutOutcome:
+        """What becomes of a revision of which something has yet to come into the cluster."""
+        state = target.record.state
+        if target.hold is not None or not self._is_deployed_here or elapsed is None:
+            return RolloutOutcome(state, health)
+        refused = {one.ref: one.error or "" for one in action.failed if one.refused} if action is not None else {}
+        tracked.application.observe(refused, tracked.to_apply, elapsed)
+        assessment = tracked.application.assess(state)
+        if assessment.state is not state:
+            await self._set_state(target, assessment.state, assessment.reason)
+        due, rollback_refused = False, ""
+        if assessment.state is RevisionState.BAD and tracked.application.refused:
+            due, rollback_refused = await self._roll_back(target, assessment.reason or target.record.reason)
+        return RolloutOutcome(assessment.state, health, assessment.requeue_after, due, rollback_refused)
+
     async def _track(self, target: Target, before: Scan) -> _Tracked:
         key = (target.record.digest, target.hold is not None)
         if self._tracked is None or self._tracked.target != key:
@@ -124,7 +147,7 @@ class RolloutTracker:
             if not self._is_lasting:
                 unhealthy -= changed
             to_apply = set[ResourceRef]() if target.is_in_cluster else set(changed)
-            self._tracked = _Tracked(key, changed, to_apply, unhealthy)
+            self._tracked = _Tracked(key, changed, to_apply, unhealthy, Application(self._app.deadline))
         return self._tracked
 
     def _is_applied_here(self, ref: ResourceRef) -> bool:

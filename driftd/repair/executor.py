@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from driftd.kube.errors import is_refused_content
 from driftd.kube.object_store import log_defect
 from driftd.kube.objects import get
 from driftd.live.cluster import ClusterView
@@ -88,7 +89,7 @@ class Executor:
             writer = ObjectWriter(self.view, self.judge, self.check_lease)
             outcome, after = await writer.write(mapped, planned.operation.fields)
         except DriftdError as error:
-            return Applied(manifest.ref, Outcome.FAILED, str(error))
+            return Applied(manifest.ref, Outcome.FAILED, str(error), refused=is_refused_content(error))
         except Exception as error:  # noqa: BLE001  a defect of ours in the write of one object must not cost the others
             log_defect("write crashed", error, object=str(manifest.ref))
             return Applied(manifest.ref, Outcome.FAILED, describe_defect(error))

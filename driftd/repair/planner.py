@@ -89,8 +89,8 @@ class Planner:
         return _with_writes(plan, writes, report.cluster, self._now())
 
     def record(self, action: Action) -> None:
-        """Takes in what came of the last plan: what was written waits longer and longer the next times, and a deployment
-        that succeeded starts the backoff anew."""
+        """Takes in what came of the last plan: the next heal of the same waits, and a deployment that succeeded starts
+        the backoff anew."""
         self._backoff.record(self._planned, self._elapsed())
         if action.trigger is Trigger.SYNC and not action.failed:
             self._backoff.reset()

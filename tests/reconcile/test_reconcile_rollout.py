@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from driftd.model.command import CommandKind
 from driftd.model.drift import Status
+from driftd.model.errors import Forbidden, KubeError
 from driftd.model.plan import Mode, RollbackMode
 from driftd.reconcile.reconciler import PassResult
+from driftd.repair import object_writer
 from tests.support.world import World, command, config_map, deployment, statuses
 from tests.support.worlds import OpenWorld
 
@@ -156,3 +160,64 @@ async def test_a_config_map_alone_is_a_rollout_too(open_world: OpenWorld) -> Non
         await world.commit({"config.yaml": config_map(a="2")})
         assert (await world.run()).state == "applied"
         assert (await world.watch(seconds=30)).state == "good"
+
+
+REFUSED = config_map("Not-A-Name", a="1")
+"""A manifest that the API server refuses whoever applies it."""
+
+
+async def test_a_revision_that_the_api_server_refuses_a_part_of_is_rolled_back(open_world: OpenWorld) -> None:
+    """The rest of it is in the cluster by then: half a revision is nobody's."""
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        good = world.repository.head
+        await world.commit({"deployment.yaml": deployment("shop/web:2"), "refused.yaml": REFUSED})
+        result = await world.watch(minutes=9)
+        assert (result.state, result.hold) == ("seen", None)
+        assert await world.image() == "shop/web:2"
+        bad = world.repository.head
+        result = await world.watch(minutes=2)
+        assert result.hold is not None
+        assert result.hold.revision == good
+        assert result.hold.reason.startswith("refused for 10m: ConfigMap/web/Not-A-Name: ")
+        assert await state_of(world, bad) == "bad"
+        assert await world.image() == "shop/web:1"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KubeError("Internal error occurred: failed calling webhook"),
+        Forbidden('User "driftd" cannot patch resource "deployments"'),
+    ],
+)
+async def test_a_revision_is_not_bad_because_a_webhook_or_a_right_is_missing(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, error: KubeError
+) -> None:
+    """It comes in when that is over."""
+
+    async def fails(*_: object, **__: object) -> None:
+        raise error
+
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": deployment("shop/web:2")})
+        with monkeypatch.context() as patched:
+            patched.setattr(object_writer, "apply", fails)
+            result = await world.watch(minutes=11)
+        assert (result.state, result.hold) == ("seen", None)
+        await world.watch(minutes=6)
+        assert (await world.settle()).hold is None
+        assert await world.image() == "shop/web:2"
+
+
+async def test_what_is_refused_no_more_starts_the_deadline_anew(open_world: OpenWorld) -> None:
+    """A commit that mends it is a revision of its own."""
+    async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
+        await world.settle()
+        await world.commit({"deployment.yaml": deployment("shop/web:2"), "refused.yaml": REFUSED})
+        await world.watch(minutes=9)
+        await world.commit({"refused.yaml": config_map("a-name", a="1")})
+        await world.watch(minutes=2)
+        assert (await world.settle()).hold is None
+        assert await world.image() == "shop/web:2"
