@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from driftd.desired.source import SourceState
 from driftd.live.mapping import MappedManifest
 from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
@@ -18,14 +19,19 @@ from driftd.repair.target import Target
 
 _SHARED = "people: several apps declare it"
 
+_OUTDATED = Left(whole="the next fetch: Git cannot be reached, and a later revision than the mirrored one was deployed")
+
 _DIFFERING = (Status.DRIFTED, Status.MISSING)
 
 
 class LeftAlone:
     """Marks what an app's repairs leave alone. In mode observe nothing is marked: nothing is repaired."""
 
-    def __init__(self, app: App, borders: Borders, removals: RemovalCheck, deployment: Deployment) -> None:
+    def __init__(
+        self, app: App, source: SourceState, borders: Borders, removals: RemovalCheck, deployment: Deployment
+    ) -> None:
         self._app = app
+        self._source = source
         self._borders = borders
         self._removals = removals
         self._deployment = deployment
@@ -49,6 +55,8 @@ class LeftAlone:
         reasons: Mapping[ResourceRef, Left] = {}
         if not self._app.deploys:
             reasons = await self._deployment.left(target, scan, may_write=may_write)
+        elif self._is_outdated(target):
+            reasons = dict.fromkeys([verdict.ref for verdict in differing], _OUTDATED)
         marked = {}
         for verdict in differing:
             left = self._left(verdict, scan.mapping.by_ref[verdict.ref], reasons.get(verdict.ref), shared)
@@ -56,6 +64,16 @@ class LeftAlone:
         self._marked = marked
         changed = {ref: new for ref, (old, _, new) in marked.items() if new is not old}
         return scan.with_verdicts(changed)
+
+    def _is_outdated(self, target: Target) -> bool:
+        """Whether driftd, by itself, would go back to a revision that was in the cluster before another one.
+
+        Git may do that, by a branch that is reset. But while it does not answer, it is the mirror that is old: another
+        process has deployed what that one does not have.
+        """
+        if self._app.mode is not Mode.HEAL or target.hold is not None or self._source.error is None:
+            return False
+        return target.is_new and target.record.applied_at is not None
 
     def _left(
         self, verdict: Verdict, item: MappedManifest, undeployed: Left | None, shared: Collection[ResourceRef]

@@ -110,7 +110,7 @@ class Reconciler:
         borders = Borders.of(app, view.cluster.namespace)
         removals = RemovalCheck(view, detector.judge)
         deployment = Deployment(app, source, store, self._scanner, attribution)
-        self._left_alone = LeftAlone(app, borders, removals, deployment)
+        self._left_alone = LeftAlone(app, source, borders, removals, deployment)
         self._planner = Planner(app, removals, now, shared.monotonic)
         self._executor = Executor(app, view, store, borders, now, detector.judge, check_lease)
         self._recovery = Recovery(view, store, self._executor.unrecorded)

@@ -9,6 +9,7 @@ import pytest
 from driftd.model.plan import Mode, Outcome
 from driftd.repair import object_writer
 from driftd.store import HistoryKind
+from tests.support.world import config_map
 from tests.support.worlds import OpenWorld
 
 
@@ -129,3 +130,38 @@ async def test_a_plan_that_was_not_carried_out_is_not_reported_as_done(
         (operation, *_) = await world.store.operations(app="web", kind="ConfigMap")
         assert operation.outcome is Outcome.INTERRUPTED
         assert (await world.incident_events())[-1] == "drift opened"
+
+
+async def test_an_old_mirror_takes_nothing_back_while_git_is_unreachable(open_world: OpenWorld) -> None:
+    """Another process has deployed a later revision: that is known from the store, and its commit is not."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        old = world.source.revision
+        await world.commit({"config.yaml": config_map(a="2")})
+        await world.settle()
+        world.restart()
+        world.source.revision = old
+        world.repository.folder.rename(world.folder / "elsewhere")
+        await world.source.fetch()
+        world.requests.received.clear()
+        result = await world.watch(minutes=1)
+        assert world.requests.writes == []
+        (verdict,) = result.report.drifted
+        assert verdict.left_to is not None
+        assert "a later revision than the mirrored one was deployed" in verdict.left_to
+        (world.folder / "elsewhere").rename(world.repository.folder)
+        await world.source.fetch()
+        assert (await world.run()).report.in_sync
+
+
+async def test_a_branch_that_was_reset_is_followed(open_world: OpenWorld) -> None:
+    """Git answers: that is what it declares now."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        first = world.repository.head
+        await world.commit({"config.yaml": config_map(a="2")})
+        await world.settle()
+        world.repository.git("reset", "--hard", "--quiet", first)
+        await world.source.fetch()
+        await world.run()
+        assert (await world.get("ConfigMap"))["data"] == {"a": "1"}

@@ -50,6 +50,7 @@ JsonObject = dict[str, Any]
 MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
 HANDS = ("kubectl-edit", "kubectl-patch", "kubectl-set", "night-shift", "OpenAPI-Generator", "k9s")
 CONTROLLERS = ("controller", "capi-controller", "my-operator", "aws-load-balancer", "manager")
+AUTOSCALERS = ("horizontal-pod-autoscaler", "keda-operator", "my-autoscaler", "manager", "Go-http-client")
 DEPLOYERS = ("driftd", "flux", "pipeline")
 
 CRD = {
@@ -161,7 +162,9 @@ class Place:
 
     async def run(self) -> Report:
         self.runner.request_full_pass()
-        return (await self.runner.run()).report
+        result = await self.runner.run()
+        assert result.action is None or not result.action.failed, f"seed {SEED}: {result.action}"
+        return result.report
 
 
 @pytest.fixture
@@ -228,7 +231,9 @@ async def others_write(place: Place, body: JsonObject) -> None:
     if kind in ("Deployment", "StatefulSet"):
         scaled = {"spec": {"replicas": chance.randrange(3, 9)}}
         writes += [
-            ("horizontal-pod-autoscaler", scaled, "/scale"),
+            (chance.choice(AUTOSCALERS), scaled, "/scale"),
+            (chance.choice(CONTROLLERS), {"metadata": {"annotations": {"field.cattle.io/publicEndpoints": "[]"}}}, ""),
+            ("kubelet", {"status": {"observedGeneration": 1}}, "/status"),
             (chance.choice(HANDS), {"spec": {"revisionHistoryLimit": 3}}, ""),
         ]
     if kind == "Deployment":
@@ -270,6 +275,11 @@ def add_annotation(live: JsonObject, _: random.Random) -> None:
     live["metadata"].setdefault("annotations", {})["a.example/b~c"] = "x"
 
 
+def empty_metadata(live: JsonObject, _: random.Random) -> None:
+    live["metadata"]["labels"] = dict.fromkeys(live["metadata"].get("labels", {}), "")
+    live["metadata"].setdefault("annotations", {})["empty"] = ""
+
+
 def change_image(live: JsonObject, _: random.Random) -> None:
     main_container(live)["image"] = "shop/main:hotfix"
 
@@ -291,6 +301,17 @@ def change_args(live: JsonObject, chance: random.Random) -> None:
 
 def privilege(live: JsonObject, _: random.Random) -> None:
     main_container(live)["securityContext"] = {"privileged": True}
+
+
+def empty_env(live: JsonObject, _: random.Random) -> None:
+    for one in main_container(live)["env"]:
+        one.pop("value", None)
+
+
+def change_protocol(live: JsonObject, chance: random.Random) -> None:
+    ports = main_container(live)["ports"]
+    chance.choice(ports)["protocol"] = "SCTP"
+    ports.append({"containerPort": 81})
 
 
 def drop_limits(live: JsonObject, _: random.Random) -> None:
@@ -318,6 +339,13 @@ def change_data(live: JsonObject, chance: random.Random) -> None:
     live["data"]["a"] = "eHh4"
     if chance.random() < 0.5:
         live["data"].pop("b", None)
+
+
+def drop_data(live: JsonObject, chance: random.Random) -> None:
+    live["data"] = {key: value for key, value in live["data"].items() if key == "threads"}
+    live["binaryData" if live["kind"] == "ConfigMap" else "data"] = {**live.get("binaryData", live["data"]), "z": ""}
+    if chance.random() < 0.5:
+        live["data"]["a"] = ""
 
 
 def change_backends(live: JsonObject, chance: random.Random) -> None:
@@ -349,13 +377,15 @@ def change_free(live: JsonObject, _: random.Random) -> None:
     live["spec"]["free"] = {"deep": {"list": [1], "more": {"x": 1}}, "on": True}
 
 
-METADATA: tuple[Edit, ...] = (add_label, change_label, add_annotation)
+METADATA: tuple[Edit, ...] = (add_label, change_label, add_annotation, empty_metadata)
 TEMPLATES: tuple[Edit, ...] = (
-    change_image, change_env, shuffle_env, change_args, privilege, drop_limits, change_container, change_volume,
+    change_image, change_env, shuffle_env, empty_env, change_args, change_protocol, privilege, drop_limits,
+    change_container, change_volume,
 )  # fmt: skip
 EDITS: dict[str, tuple[Edit, ...]] = {
     "Deployment": (*METADATA, *TEMPLATES), "StatefulSet": (*METADATA, *TEMPLATES),
-    "Service": (*METADATA, change_ports), "ConfigMap": (*METADATA, change_data), "Secret": (*METADATA, change_data),
+    "Service": (*METADATA, change_ports), "ConfigMap": (*METADATA, change_data, drop_data),
+    "Secret": (*METADATA, change_data, drop_data),
     "Route": (*METADATA, change_backends, shuffle_backends, change_hosts, change_match, change_step, change_free),
 }  # fmt: skip
 
