@@ -63,22 +63,23 @@ async def apply(
     field_manager: str = FIELD_MANAGER,
     force: bool = True,
     dry_run: bool = False,
-    resource_version: str | None = None,
+    live: Mapping[str, Any] | None = None,
     warnings: list[str] | None = None,
 ) -> dict[str, Any]:
     """Server-side apply: all that `field_manager` wants of an object; returns the resulting object.
 
-    `force` takes over fields from other managers. `dry_run` includes admission and changes nothing. With
-    `resource_version`, only that version is written. `warnings` receives the server's warnings (unknown fields,
-    deprecated versions).
+    `force` takes over fields from other managers. `dry_run` includes admission and changes nothing. With `live`, only
+    that version of that object is written, and none is created in its place. `warnings` receives the server's warnings
+    (unknown fields, deprecated versions).
 
-    Raises: Conflict: another manager owns a field, without `force`, or the object has another version. Invalid,
+    Raises: Conflict: another manager owns a field, without `force`, or `live` is out of date. Invalid,
         Forbidden, NotFound (its namespace), UnknownKind, KubeError.
     """
     query = {"fieldManager": field_manager, "force": str(force).lower(), "fieldValidation": "Warn"}
     body = _without_server_fields(manifest)
-    if resource_version is not None:
-        body = {**body, "metadata": {**body["metadata"], "resourceVersion": resource_version}}
+    if live is not None:
+        identity = {key: live["metadata"][key] for key in ("uid", "resourceVersion") if key in live["metadata"]}
+        body = {**body, "metadata": {**body["metadata"], **identity}}
     return await _write(
         cluster,
         resource,

@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from driftd.diff.locate import Locator
 from driftd.diff.normalise import normalise_manifest
 from driftd.diff.typed.schema import Schema
 from driftd.kube.objects import apply, get, json_patch
 from driftd.live.cluster import ClusterView
 from driftd.live.mapping import MappedManifest
 from driftd.model.drift import FIELD_MANAGER, Change, FieldDrift, Status, Verdict
-from driftd.model.errors import Conflict, DriftdError
+from driftd.model.errors import Conflict, DriftdError, NotFound
 from driftd.model.plan import Outcome
-from driftd.model.resource import JsonObject
+from driftd.model.resource import Json, JsonObject
 from driftd.repair.apply_configuration import apply_configuration
 from driftd.repair.object_patch import restoring_patch
 from driftd.repair.restored_object import restored_object
@@ -46,7 +47,7 @@ class ObjectWriter:
         """
         resource, ref = item.resource, item.manifest.ref
         assert resource is not None  # noqa: S101  # its kind is served
-        patched = False
+        patched: JsonObject | None = None
         for _ in range(_ATTEMPTS):
             live: JsonObject | None = await get(self.view.cluster, resource, ref.namespace, ref.name)
             try:
@@ -54,15 +55,19 @@ class ObjectWriter:
                     return Outcome.CREATED, await self._create(item)
                 if live is None or not fields:  # deleted or created since: it is for the next pass to judge
                     return Outcome.UNCHANGED, live
-                differing, ours = await self._still_to_write(item, live, fields, patched=patched)
+                differing, ours = await self._still_to_write(item, live, fields, patched)
                 after = live
                 if any(field.change is Change.ADDED for field in differing):
-                    after, patched = await self._patch(item, live, differing), True
+                    after = patched = await self._patch(item, live, differing)
                 if ours:
                     after = await self._apply(item, after, ours)
             except Conflict:
                 continue
-            is_unchanged = not patched and _version(after) == _version(live)
+            except NotFound:
+                if live is None:
+                    raise  # its namespace
+                continue
+            is_unchanged = patched is None and _version(after) == _version(live)
             return Outcome.UNCHANGED if is_unchanged else Outcome.CONFIGURED, after
         raise Conflict(f"{ref} changes faster than it can be judged and written: the next pass tries again")
 
@@ -76,11 +81,11 @@ class ObjectWriter:
         return await apply(self.view.cluster, item.resource, item.manifest.body, force=False)
 
     async def _still_to_write(
-        self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift], *, patched: bool
+        self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift], patched: JsonObject | None
     ) -> tuple[list[FieldDrift], list[FieldDrift]]:
         """Of the planned fields those that differ as planned, and those of them that driftd is to own.
 
-        Fields that were `patched` are as Git has them: they are still to be owned.
+        Fields that are as they were `patched` (the API server's answer) are still to be owned.
         Raises: DriftdError: the object is being deleted, or cannot be judged any more.
         """
         if (since := live["metadata"].get("deletionTimestamp")) is not None:
@@ -90,7 +95,12 @@ class ObjectWriter:
             raise DriftdError(verdict.error or f"{item.manifest.ref} could not be judged again")
         found = {field.path: field for field in verdict.fields}
         differing = [field for field in fields if _is_as_planned(field, found.get(field.path))]
-        ours = differing + [field for field in fields if patched and field.path not in found]
+        ours = list(differing)
+        if patched is not None:
+            schema = await self.view.schema(item.resource) if item.resource is not None else None
+            then, now = Locator(patched, schema), Locator(live, schema)
+            done = [field for field in fields if field.path not in found]
+            ours += [field for field in done if _value(then, field) == _value(now, field)]
         return differing, [field for field in ours if field.change is not Change.ADDED]
 
     async def _patch(self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift]) -> JsonObject:
@@ -114,7 +124,7 @@ class ObjectWriter:
         schema, declared = await self.view.schema(item.resource), _declared(item)
         wanted = await asyncio.to_thread(_wanted, live, declared, fields, schema)
         self.check_lease()
-        return await apply(self.view.cluster, item.resource, wanted, resource_version=_version(live))
+        return await apply(self.view.cluster, item.resource, wanted, live=live)
 
 
 def _wanted(
@@ -133,6 +143,11 @@ def _is_as_planned(planned: FieldDrift, found: FieldDrift | None) -> bool:
     if found is None:
         return False
     return (planned.change, planned.desired, planned.live) == (found.change, found.desired, found.live)
+
+
+def _value(locator: Locator, field: FieldDrift) -> Json:
+    located = locator.locate(field.path)
+    return located.value if located is not None else None
 
 
 def _version(body: JsonObject) -> str | None:

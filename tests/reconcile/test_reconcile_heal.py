@@ -277,3 +277,53 @@ async def test_what_changes_between_the_judgement_and_the_write_is_judged_again(
         world.clock.advance(seconds=5)
         await world.run()
         assert (await world.get("ConfigMap"))["data"] == {"a": "1", "b": "1"}
+
+
+async def test_an_object_that_is_deleted_before_the_write_is_created_whole_or_not_at_all(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An apply of one field of an object that is gone would create one of only that field."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.commit({"config.yaml": config_map(a="1", b="1")})
+        await world.apply("ConfigMap", config_map(a="1", b="1"), manager="flux")
+        await world.run()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        apply, seen, deletions = object_writer.apply, list[Any](), iter([True])
+
+        async def late(*arguments: Any, **options: Any) -> Any:
+            if next(deletions, False):
+                await world.delete("ConfigMap")
+            answer = await apply(*arguments, **options)
+            seen.append(answer["data"])
+            return answer
+
+        monkeypatch.setattr(object_writer, "apply", late)
+        result = await world.run()
+        assert result.action is not None
+        assert [applied.outcome for applied in result.action.applied] == [Outcome.UNCHANGED]
+        world.clock.advance(seconds=5)
+        await world.run()
+        assert seen == [{"a": "1", "b": "1"}]
+
+
+async def test_what_an_autoscaler_sets_between_two_writes_is_not_taken_back(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replicas were put back with the rest, and scaled before driftd had become their owner."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        by_hand = {"spec": {"replicas": 5, "template": {"spec": {"hostPID": True}}}}
+        await world.edit("Deployment", by_hand)
+        apply, late_writes = object_writer.apply, iter([True])
+
+        async def late(*arguments: Any, **options: Any) -> Any:
+            if next(late_writes, False):
+                path = "/apis/apps/v1/namespaces/web/deployments/web/scale?fieldManager=horizontal-pod-autoscaler"
+                await world.request("PATCH", path, {"spec": {"replicas": 9}}, "application/merge-patch+json")
+            return await apply(*arguments, **options)
+
+        monkeypatch.setattr(object_writer, "apply", late)
+        await world.run()
+        live = await world.get("Deployment")
+        assert live["spec"]["replicas"] == 9
+        assert "hostPID" not in live["spec"]["template"]["spec"]
