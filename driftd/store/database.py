@@ -64,6 +64,7 @@ class Database:
         self._engine = engine
         self._write_error: str | None = None
         self._write_failed_at = 0.0
+        self._file = _identity(engine.url)
         self._writer = writer
         self._readers = readers
         if engine.dialect.name == "sqlite":
@@ -110,7 +111,7 @@ class Database:
         `work` is run again when the transaction was rolled back for a conflict: it must have no other effects.
         """
         try:
-            result = await self._submit(self._writer, lambda: self._transaction(self._for_writes, work))
+            result = await self._submit(self._writer, lambda: self._write(work))
         except _DatabaseRefused as e:
             self._write_error, self._write_failed_at = str(e), monotonic()
             raise
@@ -144,6 +145,12 @@ class Database:
         except RuntimeError as e:
             raise StoreError(f"{self.place}: the store is closed") from e
         return await future
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Raises: StoreError: also where the file is not the one that was opened: what goes into that one is lost."""
+        if _identity(self._engine.url) != self._file:
+            raise _DatabaseRefused(f"{self.place}: the file was removed or replaced meanwhile: restart driftd")
+        return self._transaction(self._for_writes, work)
 
     def _transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         def attempt() -> T:
@@ -209,6 +216,17 @@ def _connect(url: URL, place: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _identity(url: URL) -> tuple[int, int] | None:
+    """What tells the file of a database from any other of its name; None where it is not there, or is no file."""
+    if url.get_backend_name() != "sqlite" or _in_memory(url):
+        return None
+    try:
+        status = Path(str(url.database)).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _claim_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -26,7 +27,7 @@ from driftd.service.documents import (
     statuses_document,
 )
 from driftd.service.queries import Queries
-from driftd.service.views import HistoryFilter
+from driftd.service.views import AppStatus, HistoryFilter
 from driftd.store.records import StoredVerdict, VerdictFilter
 from driftd.web.response import HEADERS, JsonResponse
 
@@ -129,7 +130,7 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
         return {"version": 1, "channels": outbox_document(await ask.outbox())}
 
     return [
-        *_detail_routes(queries),
+        *_detail_routes(queries, failures),
         Route("/api/v1/outbox", _endpoint(queries, outbox)),
         Route("/api/v1/resources", _endpoint(queries, resources)),
         Route("/api/v1/incidents", _endpoint(queries, incidents)),
@@ -137,8 +138,13 @@ def query_routes(queries: Callable[[], Queries | None], failures: Callable[[], M
     ]
 
 
-def _detail_routes(queries: Callable[[], Queries | None]) -> list[Route]:
+def _detail_routes(queries: Callable[[], Queries | None], failures: Callable[[], Mapping[str, str]]) -> list[Route]:
     """The endpoints that answer as the commands `status`, `history` and `incident` do."""
+
+    def as_it_is(app: AppStatus) -> AppStatus:
+        """The app with the failure of its last pass, where the store does not have it."""
+        failure = failures().get(app.app)
+        return app if failure is None else replace(app, error=failure)
 
     async def history(request: Request, ask: Queries) -> Any:
         query = _HistoryQuery.model_validate(_parameters(request))
@@ -148,14 +154,14 @@ def _detail_routes(queries: Callable[[], Queries | None]) -> list[Route]:
         return {**history_document(query.app, page), "next": next_page}
 
     async def statuses(_: Request, ask: Queries) -> Any:
-        return statuses_document(await ask.app_statuses())
+        return statuses_document([as_it_is(app) for app in await ask.app_statuses()])
 
     async def status(request: Request, ask: Queries) -> Any:
         name = request.path_params["app"]
         detail = await ask.app_detail(name)
         if detail is None:
             raise HTTPException(404, f"there is no app {name!r} in the configuration")
-        return app_document(detail)
+        return app_document(replace(detail, status=as_it_is(detail.status)))
 
     async def incident(request: Request, ask: Queries) -> Any:
         name = request.path_params["incident"]

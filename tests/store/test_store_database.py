@@ -273,3 +273,20 @@ def test_sqlite_itself_finds_the_file_whole(tmp_path: Path):
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_nothing_is_written_into_a_file_that_is_not_there_any_more(tmp_path: Path, how: str):
+    """It would be lost with the process, and nobody would know until then. Put back, it is written again."""
+    file, away = tmp_path / "history.db", tmp_path / "away.db"
+    store = await Store.open(f"sqlite:///{file}")
+    await store.record_report(world.report(world.verdict()))
+    file.rename(away)
+    if how == "replaced":
+        file.write_bytes(b"")
+    with pytest.raises(StoreError, match="was removed or replaced meanwhile: restart driftd"):
+        await store.record_report(world.report(world.verdict(), minute=1))
+    assert "restart driftd" in str(store.write_error)
+    away.replace(file)
+    await store.record_report(world.report(world.verdict(), minute=2))
+    await store.close()

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from driftd.model.plan import Mode
+from driftd.model.report import Report
 from driftd.service.queries import Queries
 from driftd.web import Metrics, create_app, serve
 from tests.support.world import World
@@ -145,3 +146,18 @@ async def test_while_no_store_is_open_nothing_is_known() -> None:
     """The daemon is starting."""
     async with served(Daemon()) as get:
         assert (await get("/api/v1/resources"))[0] == 503
+
+
+async def test_a_failed_pass_is_no_calm_status_where_the_store_could_not_take_it(open_world: OpenWorld) -> None:
+    """It may be the store that fails: then it still has the report of before."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        daemon = on(world)
+        async with served(daemon) as get:
+            _, before = await get("/api/v1/status")
+            assert (before["apps"][0]["error"], before["apps"][0]["counts"]["in_sync"]) == (None, 2)
+            daemon.last = [Report("web", "sandbox", None, (), world.clock(), error="the database is locked")]
+            _, after = await get("/api/v1/status")
+            assert after["apps"][0]["error"] == "the database is locked"
+            _, detail = await get("/api/v1/status/web")
+            assert detail["error"] == "the database is locked"
