@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
+from driftd.git.address import is_local_path
 from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
 from driftd.git.worktree import LocalFolder, commit_named, find_repository
 from driftd.kube.kubeconfig import ClusterAccess
@@ -52,8 +53,11 @@ class CheckedApp:
 def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:
     """The apps that a request names. Raises: DriftdError: it names none, or contradicts itself."""
     if request.repo is not None:
-        if request.config is not None or request.names:
+        if request.config is not None:
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
+        if request.names:
+            message = f"{request.names[0]!r} would be an app of a --config, and --repo checks a repository"
+            raise DriftdError(f"{message}: its folder goes with --path, an object as KIND/NAME with --explain")
         if request.worktree and request.revision:
             raise DriftdError("--worktree checks what is not committed, --revision a commit: give one of the two")
         return [_of_repository(request, request.repo)]
@@ -65,7 +69,8 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
         if given:
             raise DriftdError(f"{option} goes with --repo: an app of a configuration has its own")
     if config is None:
-        raise DriftdError("say what to check: --repo PATH_OR_URL, or --config FILE (there is no driftd.yaml here)")
+        named = next((name for name in request.names if "/" in name or Path(name).exists()), "PATH_OR_URL")
+        raise DriftdError(f"say what to check: --repo {named}, or --config FILE (there is no driftd.yaml here)")
     names = [app.name for app in config.apps]
     for name in request.names:
         if name not in names:
@@ -106,13 +111,20 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
 
 
 def _local_folder(repo: str) -> LocalFolder | None:
-    """The folder of this machine that `--repo` names; None for an address. Raises: GitError: it is in no repository."""
+    """The folder of this machine that `--repo` names; None for an address.
+
+    Raises: DriftdError: there is none, or it is in no repository.
+    """
     try:
         folder = Path(repo).expanduser()
         is_local = folder.exists()
     except (OSError, RuntimeError):
         return None  # too long for a path, or below the home of nobody
-    return find_repository(folder) if is_local else None
+    if is_local:
+        return find_repository(folder)
+    if is_local_path(repo):
+        raise DriftdError(f"--repo {repo}: there is no such folder on this machine, and it is no https or ssh address")
+    return None
 
 
 def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:

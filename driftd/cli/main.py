@@ -68,9 +68,7 @@ def main() -> None:
             sys.exit(2)
         raise
     except ConfigError as error:
-        for mistake in error.mistakes:
-            print(visible(mistake), file=sys.stderr)
-        sys.exit(2)
+        sys.exit(_refuse(error))
     except DriftdError as error:
         print(f"driftd: {visible(str(error))}", file=sys.stderr)
         sys.exit(2)
@@ -84,6 +82,15 @@ def main() -> None:
             traceback.print_exception(error)
         print(f"driftd: {describe_defect(error)}; --debug shows more", file=sys.stderr)
         sys.exit(2)
+
+
+def _refuse(error: ConfigError) -> int:
+    """Tells the mistakes of a file; returns the exit code."""
+    for mistake in error.mistakes:
+        print(visible(mistake), file=sys.stderr)
+    if error.file == str(CONFIG) and not CONFIG.exists():
+        print("name the configuration by --config FILE, or by $DRIFTD_CONFIG", file=sys.stderr)
+    return 2
 
 
 def _version(show: bool) -> None:

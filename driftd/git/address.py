@@ -73,6 +73,14 @@ class GitAddress:
                 raise GitError("the url must start with https:// or ssh://: other protocols are not allowed")
 
 
+def is_local_path(text: str) -> bool:
+    """Whether an address can only be a path of this machine."""
+    try:
+        return GitAddress.parse(text, allow_file=True).transport is Transport.FILE
+    except GitError:
+        return False
+
+
 def _https(parts: SplitResult) -> GitAddress:
     if "@" in parts.netloc:
         raise GitError(

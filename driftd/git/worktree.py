@@ -32,7 +32,10 @@ def find_repository(folder: Path) -> LocalFolder:
 
     Raises: GitError: it is in none.
     """
-    folder = folder.resolve()
+    try:
+        folder = folder.resolve()
+    except OSError as error:  # the folder that this process works in may be gone
+        raise GitError(f"{folder} cannot be looked for from here: {error.strerror}") from error
     for root in (folder, *folder.parents):
         if (root / ".git").exists() or all((root / part).exists() for part in _BARE):
             path = folder.relative_to(root).as_posix()

@@ -141,6 +141,52 @@ def test_output_that_cannot_be_written_is_no_success() -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_before_is_none_of_driftds_files(tmp_path: Path, closed: str) -> None:
+    """Some services start programs so: what is not in sync still ends with 1, and what cannot be told with 2."""
+    GitRepo(tmp_path / "repository").write({"a.yaml": "a: 1\n"}).commit()
+    driftd = f"exec {sys.executable} -m driftd check --repo . --kubeconfig /nonexistent {closed}"
+    done = subprocess.run(
+        ["sh", "-c", driftd], cwd=tmp_path / "repository", capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "unexpected" not in done.stdout + done.stderr
+    assert ("/nonexistent" in done.stdout + done.stderr) is ("2" not in closed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "."], "say what to check: --repo ., or --config FILE"),
+        (["check", "--repo", "nowhere"], "--repo nowhere: there is no such folder on this machine"),
+        (["check", "--repo", ".", "--explain", "cm", "web"], "an object as KIND/NAME with --explain"),
+        (["status"], "name the configuration by --config FILE, or by $DRIFTD_CONFIG"),
+    ],
+)
+def test_what_a_new_user_forgets_is_told(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """With the option that it takes."""
+    without = {name: value for name, value in os.environ.items() if name != "DRIFTD_CONFIG"}
+    done = subprocess.run(
+        [sys.executable, "-m", "driftd", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=60, env={**without, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    """As where somebody has switched branches in another window."""
+    GitRepo(tmp_path / "repository").write({"a.yaml": "a: 1\n"}).commit()
+    (tmp_path / "gone").mkdir()
+    script = f"rmdir ../gone; exec {sys.executable} -P -m driftd check --repo ../repository"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path / "gone", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr == "driftd: ../repository cannot be looked for from here: No such file or directory\n"
+
+
 def test_an_error_cannot_steer_the_terminal() -> None:
     """It may repeat what a kubeconfig, a repository or a server says."""
     command = [sys.executable, "-m", "driftd", "sync", "web", "--config", "/nonexistent/\x1b[2J.yaml"]

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference
+from driftd.cli.output.lines import Line, console_for, print_lines
 from driftd.cli.output.outbox import print_outbox
 from driftd.cli.output.overview import (
     AppStatus,
@@ -411,3 +413,12 @@ def test_progress_says_what_is_being_done_and_leaves_nothing_behind(monkeypatch)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     assert "Reading [the] cluster" in text
     assert stream.getvalue().endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("columns", ["0", "00", "", "abc", "-5"])
+def test_a_width_that_is_none_cuts_and_hides_nothing(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Containers without a terminal set COLUMNS=0."""
+    monkeypatch.setenv("COLUMNS", columns)
+    stream = io.StringIO()
+    print_lines(console_for(stream), [Line(Text("x" * 500), cut=True)])
+    assert stream.getvalue() == "x" * 500 + "\n"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from shutil import get_terminal_size
 from typing import TextIO
 
 from rich.console import Console
@@ -36,9 +37,9 @@ class Line:
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console as wide as the terminal. A pipe or a file has as many columns as it takes, unless COLUMNS is set."""
-    limited = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, highlight=False, width=None if limited else UNLIMITED)
+    """A console as wide as the terminal. A pipe or a file has as many columns as it takes, unless COLUMNS says so."""
+    limited = stream.isatty() or os.environ.get("COLUMNS", "").strip("0").isdecimal()
+    return Console(file=stream, highlight=False, width=get_terminal_size().columns if limited else UNLIMITED)
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:

@@ -42,9 +42,10 @@ def progress(stream: TextIO | None = None) -> Iterator[Progress]:
         yield _Silent()
         return
     from rich import progress as rich  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415  # only a terminal needs it
 
-    console = Console(file=stream, stderr=stream is sys.stderr)
+    from driftd.cli.output.lines import console_for  # noqa: PLC0415  # only a terminal needs it
+
+    console = console_for(stream)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _Silent()
         return
