@@ -19,7 +19,7 @@ from driftd.model.plan import Outcome
 from driftd.model.resource import Json, JsonObject
 from driftd.repair.apply_configuration import apply_configuration
 from driftd.repair.object_patch import restoring_patch
-from driftd.repair.restored_object import restored_object
+from driftd.repair.restored_object import restored_object, switches_strategy
 
 _ATTEMPTS = 5
 """Times that an object is read and judged again because it was changed before it could be written."""
@@ -57,7 +57,7 @@ class ObjectWriter:
                     return Outcome.UNCHANGED, live
                 differing, ours = await self._still_to_write(item, live, fields, patched)
                 after = live
-                if any(field.change is Change.ADDED for field in differing):
+                if any(field.change is Change.ADDED or switches_strategy(field) for field in differing):
                     after = patched = await self._patch(item, live, differing)
                 if ours:
                     after = await self._apply(item, after, ours)
@@ -104,7 +104,7 @@ class ObjectWriter:
         return differing, [field for field in ours if field.change is not Change.ADDED]
 
     async def _patch(self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift]) -> JsonObject:
-        """Puts right all of `fields` at once, some of which were added: an apply cannot take out what others own.
+        """Puts right all of `fields` at once, some of which take something out: an apply cannot, where others own it.
 
         In one write, since one change may not be valid without another (the two sources of a volume).
         """

@@ -18,6 +18,9 @@ from driftd.model.errors import DriftdError
 from driftd.model.path import DocumentPath, FieldPath, ListKey, format_path
 from driftd.model.resource import Json, JsonObject
 
+_STRATEGIES: frozenset[FieldPath] = frozenset({("spec", "strategy", "type"), ("spec", "updateStrategy", "type")})
+_ROLLING = "rollingUpdate"
+
 
 def restored_object(
     live: JsonObject, declared: JsonObject, fields: Sequence[FieldDrift], schema: Schema | None
@@ -43,6 +46,12 @@ def restored_object(
     for field in added:
         _drop_emptied(result, field, locators, schema, entries)
     return result
+
+
+def switches_strategy(field: FieldDrift) -> bool:
+    """Whether a difference is that a workload is to replace its pods in another way: what the API server has made up for
+    the way of before has to go with it, since it refuses the one with the other."""
+    return field.change is Change.CHANGED and field.path in _STRATEGIES and field.desired != "RollingUpdate"
 
 
 def is_order(field: FieldDrift, schema: Schema | None) -> bool:
@@ -80,6 +89,8 @@ def _put(fields: Sequence[FieldDrift], result: dict[str, Any], declared: JsonObj
             live_at.forget(existing.value)
         elif isinstance(parent.value, dict):
             parent.value[path[-1]] = _without_nulls(wanted.value)
+            if switches_strategy(field) and wanted_at.locate((*parent_path, _ROLLING)) is None:
+                parent.value.pop(_ROLLING, None)
         elif existing is not None:  # a removed item is there if it was put back before
             parent.value[existing.at[-1]] = _without_nulls(wanted.value)
         else:

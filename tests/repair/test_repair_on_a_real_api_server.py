@@ -441,6 +441,22 @@ async def test_rules_that_a_hand_added_to_a_policy_are_not_taken_out_alone(place
     assert "labels" not in live["metadata"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "strategy", "name"),
+    [("Deployment", "strategy", "Recreate"), ("StatefulSet", "updateStrategy", "OnDelete")],
+)
+async def test_a_workload_can_be_given_another_strategy(place: Place, kind: str, strategy: str, name: str) -> None:
+    """What the API server had made up for the one before goes with it."""
+    body = manifest(kind, 0, place.chance)
+    await place.commit([body])
+    await place.run()
+    body["spec"][strategy] = {"type": name}
+    await place.commit([body])
+    report = await place.run()
+    assert (await place.get(body))["spec"][strategy] == {"type": name}
+    assert report.in_sync
+
+
 async def test_an_account_that_a_hand_gave_to_pods_is_taken_out_under_both_of_its_names(place: Place) -> None:
     """The API server fills in the one from the other."""
     body = manifest("Deployment", 0, place.chance)
