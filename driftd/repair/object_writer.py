@@ -19,7 +19,7 @@ from driftd.model.plan import Outcome
 from driftd.model.resource import Json, JsonObject
 from driftd.repair.apply_configuration import apply_configuration
 from driftd.repair.object_patch import restoring_patch
-from driftd.repair.restored_object import restored_object, switches_strategy
+from driftd.repair.restored_object import restored_object, takes_out
 
 _ATTEMPTS = 5
 """Times that an object is read and judged again because it was changed before it could be written."""
@@ -57,7 +57,7 @@ class ObjectWriter:
                     return Outcome.UNCHANGED, live
                 differing, ours = await self._still_to_write(item, live, fields, patched)
                 after = live
-                if any(field.change is Change.ADDED or switches_strategy(field) for field in differing):
+                if await asyncio.to_thread(takes_out, live, differing, await self._schema(item)):
                     after = patched = await self._patch(item, live, differing)
                 if ours:
                     after = await self._apply(item, after, ours)
@@ -97,7 +97,7 @@ class ObjectWriter:
         differing = [field for field in fields if _is_as_planned(field, found.get(field.path))]
         ours = list(differing)
         if patched is not None:
-            schema = await self.view.schema(item.resource) if item.resource is not None else None
+            schema = await self._schema(item)
             then, now = Locator(patched, schema), Locator(live, schema)
             done = [field for field in fields if field.path not in found]
             ours += [field for field in done if _value(then, field) == _value(now, field)]
@@ -109,7 +109,7 @@ class ObjectWriter:
         In one write, since one change may not be valid without another (the two sources of a volume).
         """
         assert item.resource is not None  # noqa: S101  # its kind is served
-        schema = await self.view.schema(item.resource)
+        schema = await self._schema(item)
         # In a thread, here and below: thousands of fields of one object take seconds, in which probes want an answer.
         operations = await asyncio.to_thread(restoring_patch, live, _declared(item), fields, schema)
         if not operations:
@@ -121,10 +121,14 @@ class ObjectWriter:
     async def _apply(self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift]) -> JsonObject:
         """Applies the changed and removed `fields`: then driftd is known as who wants them, should Git drop them."""
         assert item.resource is not None  # noqa: S101  # its kind is served
-        schema, declared = await self.view.schema(item.resource), _declared(item)
+        schema, declared = await self._schema(item), _declared(item)
         wanted = await asyncio.to_thread(_wanted, live, declared, fields, schema)
         self.check_lease()
         return await apply(self.view.cluster, item.resource, wanted, live=live)
+
+    async def _schema(self, item: MappedManifest) -> Schema | None:
+        assert item.resource is not None  # noqa: S101  # its kind is served
+        return await self.view.schema(item.resource)
 
 
 def _wanted(

@@ -10,6 +10,7 @@ from typing import Any
 
 from driftd.diff.locate import Locator
 from driftd.diff.ownership import ManagedFieldsEntry, managed_fields
+from driftd.diff.typed.defaults import is_default
 from driftd.diff.typed.fields_v1 import is_scalar, member_key
 from driftd.diff.typed.schema import ListType, Schema
 from driftd.diff.walk import item_key, list_items
@@ -17,9 +18,7 @@ from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import DriftdError
 from driftd.model.path import DocumentPath, FieldPath, ListKey, format_path
 from driftd.model.resource import Json, JsonObject
-
-_STRATEGIES: frozenset[FieldPath] = frozenset({("spec", "strategy", "type"), ("spec", "updateStrategy", "type")})
-_ROLLING = "rollingUpdate"
+from driftd.repair.unions import displaced
 
 
 def restored_object(
@@ -48,10 +47,14 @@ def restored_object(
     return result
 
 
-def switches_strategy(field: FieldDrift) -> bool:
-    """Whether a difference is that a workload is to replace its pods in another way: what the API server has made up for
-    the way of before has to go with it, since it refuses the one with the other."""
-    return field.change is Change.CHANGED and field.path in _STRATEGIES and field.desired != "RollingUpdate"
+def takes_out(live: JsonObject, fields: Sequence[FieldDrift], schema: Schema | None) -> bool:
+    """Whether putting `fields` of a live object right takes something out of it, which an apply may not be able to."""
+    locator = Locator(live, schema)
+    for field in fields:
+        parent = locator.locate(_parent(field.path))
+        if field.change is Change.ADDED or (parent is not None and _displaced(field, parent.value, schema)):
+            return True
+    return False
 
 
 def is_order(field: FieldDrift, schema: Schema | None) -> bool:
@@ -89,8 +92,9 @@ def _put(fields: Sequence[FieldDrift], result: dict[str, Any], declared: JsonObj
             live_at.forget(existing.value)
         elif isinstance(parent.value, dict):
             parent.value[path[-1]] = _without_nulls(wanted.value)
-            if switches_strategy(field) and wanted_at.locate((*parent_path, _ROLLING)) is None:
-                parent.value.pop(_ROLLING, None)
+            for key in _displaced(field, parent.value, schema):
+                if wanted_at.locate((*parent_path, key)) is None:
+                    del parent.value[key]
         elif existing is not None:  # a removed item is there if it was put back before
             parent.value[existing.at[-1]] = _without_nulls(wanted.value)
         else:
@@ -100,6 +104,12 @@ def _put(fields: Sequence[FieldDrift], result: dict[str, Any], declared: JsonObj
         if live is not None and items is not None:
             _insert(live.value, items.value, positions, schema_at(path, schema))
             live_at.forget(live.value)
+
+
+def _displaced(field: FieldDrift, parent: Json, schema: Schema | None) -> frozenset[str]:
+    if not isinstance(parent, dict):
+        return frozenset()
+    return displaced(field, parent, schema_at(_parent(field.path), schema))
 
 
 def _parent(path: FieldPath) -> FieldPath:
@@ -135,7 +145,7 @@ def _drop_emptied(
     schema: Schema | None,
     entries: Sequence[ManagedFieldsEntry],
 ) -> None:
-    """Drops the maps and lists around an added field that came with it: empty now, and nobody else's.
+    """Drops the maps and lists around an added field that came with it: of defaults alone by now, and nobody else's.
 
     `locators` are those of the result, and of the manifest.
     """
@@ -143,7 +153,7 @@ def _drop_emptied(
     for depth in range(len(field.path) - 1, 0, -1):
         around = field.path[:depth]
         left = live_at.locate(around)
-        if left is None or left.value not in ({}, []) or declared_at.locate(around) is not None:
+        if left is None or declared_at.locate(around) is not None or not _is_left_over(left.value, around, schema):
             return
         owners = {entry.owner.manager for entry in entries if entry.owns(around, schema, partial=True)}
         if field.by is None or not owners <= {field.by.manager}:
@@ -152,6 +162,16 @@ def _drop_emptied(
         del parent[left.at[-1]]
         if isinstance(parent, list):
             live_at.forget(parent)
+
+
+def _is_left_over(value: Json, path: FieldPath, schema: Schema | None) -> bool:
+    """Whether a value is empty, or a struct in which the API server has set everything (`httpGet: {scheme: HTTP}`)."""
+    if value in ({}, []):
+        return True
+    kind = schema_at(path, schema)
+    if not isinstance(value, dict) or kind is None or kind.go_type is None:
+        return False
+    return all(is_default(item, kind.child(key), kind, key, value) for key, item in value.items())
 
 
 def _reorder(live: list[Any], declared: list[Any], schema: Schema | None) -> None:
