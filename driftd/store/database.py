@@ -27,11 +27,15 @@ from sqlalchemy.pool import StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from driftd.model.errors import StoreError
+from driftd.store.server_connections import TIMEOUTS, ServerConnections
 from driftd.store.upgrade import bring_up_to_date
 
 T = TypeVar("T")
 
 _BUSY_TIMEOUT = 10.0
+
+_ANSWER_SECONDS = 120.0
+"""For one transaction of a server, which may delete a lot."""
 """Maximum number of seconds that a write waits for one of another process."""
 
 _DISTRUST_SECONDS = 15.0
@@ -65,6 +69,7 @@ class Database:
         self._write_error: str | None = None
         self._write_failed_at = 0.0
         self._file = _identity(engine.url)
+        self._connections = ServerConnections(engine) if engine.dialect.name != "sqlite" else None
         self._writer = writer
         self._readers = readers
         if engine.dialect.name == "sqlite":
@@ -103,7 +108,7 @@ class Database:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction, on one snapshot of the database. Raises: StoreError."""
-        return await self._submit(self._readers, lambda: self._transaction(self._for_reads, work))
+        return await self._answered(self._readers, lambda: self._transaction(self._for_reads, work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction, which is durable when this returns. Raises: StoreError: nothing was written.
@@ -111,7 +116,7 @@ class Database:
         `work` is run again when the transaction was rolled back for a conflict: it must have no other effects.
         """
         try:
-            result = await self._submit(self._writer, lambda: self._write(work))
+            result = await self._answered(self._writer, lambda: self._write(work))
         except _DatabaseRefused as e:
             self._write_error, self._write_failed_at = str(e), monotonic()
             raise
@@ -145,6 +150,22 @@ class Database:
         except RuntimeError as e:
             raise StoreError(f"{self.place}: the store is closed") from e
         return await future
+
+    async def _answered(self, executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        """As `_submit`, but no server is waited for without end: what has gone silent would look like calm."""
+        if self._connections is None:
+            return await self._submit(executor, call)
+        waiting = asyncio.create_task(self._submit(executor, call))
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=_ANSWER_SECONDS)
+        except asyncio.CancelledError:
+            waiting.cancel()
+            raise
+        if done:
+            return waiting.result()
+        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # which it has in a moment
+        self._connections.hang_up()
+        raise _DatabaseRefused(f"{self.place}: the database did not answer within {_ANSWER_SECONDS:.0f} s")
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         """Raises: StoreError: also where the file is not the one that was opened: what goes into that one is lost."""
@@ -203,6 +224,7 @@ def _connect(url: URL, place: str) -> Engine:
             options["connect_args"]["check_same_thread"] = False
     else:
         options["pool_pre_ping"] = True  # the server may have restarted since
+        options["connect_args"] = {key: value for key, value in TIMEOUTS.items() if key not in url.query}
     try:
         engine = create_engine(url, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as e:
