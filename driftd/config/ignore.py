@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from driftd.config.mistake import mistake
-from driftd.config.section import AnyOf, KeyRule, Section
+from driftd.config.section import AnyOf, KeyMistake, KeyRule, Section
 from driftd.diff.rules.cel import validate
 from driftd.model.errors import DriftdError
 from driftd.model.path import path_pattern_mistake
@@ -27,11 +28,34 @@ def _paths(patterns: str | list[str]) -> str | list[str]:
     return patterns
 
 
+def _object_mistakes(present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+    """Conditions that no object meets: they would leave unprotected what they were meant to protect."""
+    kinds, groups, paths = (_texts(present.get(key)) for key in ("kind", "group", "path"))
+    for kind in kinds:
+        if kind[:1].islower():
+            yield ("kind",), mistake(f"must be a kind as manifests name it: {kind[0].upper()}{kind[1:]}")
+    for group in groups:
+        if "/" in group:
+            yield ("group",), mistake(f"must be a group without its version: {group.partition('/')[0]}")
+    if kinds and _FLAT_KINDS.issuperset(kinds):
+        for path in paths:
+            if path_pattern_mistake(path) is None and (what := path_pattern_mistake(path, kinds[0])):
+                yield ("path",), mistake(what)
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+
+
 Expression = Annotated[str, AfterValidator(_checked)]
 Patterns = str | Annotated[list[str], Field(min_length=1)]
 PathPatterns = Annotated[Patterns, AfterValidator(_paths)]
 
 _CONDITIONS = ("kind", "group", "name", "namespace", "path", "manager", "cel")
+
+
+_FLAT_KINDS = frozenset({"ConfigMap", "Secret"})
+"""Their data are maps of texts, so that a path ends with one key."""
 
 
 class WritesConfig(Section):
@@ -80,6 +104,11 @@ class IgnoreConfig(Section):
     """Differences to pass over: all of the conditions must hold. `*` is any run of characters."""
 
     rules: ClassVar[tuple[KeyRule, ...]] = (AnyOf(_CONDITIONS),)
+
+    @classmethod
+    def mistakes(cls, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        yield from super().mistakes(present)
+        yield from _object_mistakes(present)
 
     kind: Patterns | None = Field(default=None, description="The kind, or several.", examples=["Deployment"])
     group: Patterns | None = Field(default=None, description="The API group, or several.", examples=["apps"])

@@ -21,6 +21,7 @@ from driftd.process.files import check_file, read_file
 
 _Mistake = tuple[Position, str]
 _SECRET_SUFFIXES = ("File", "Env")
+_ALTERNATIVES = frozenset({"str", "list[str]"})
 _SHAPES = {
     "tuple_type": "must be a list",
     "model_type": "must be a mapping (key: value)",
@@ -117,7 +118,8 @@ def _reference_lines(document: YamlDocument, file: str) -> Iterator[_Mistake]:
 
 
 def _explain(detail: ErrorDetails, document: YamlDocument, file: str) -> _Mistake:
-    location: Location = tuple(detail["loc"])
+    # Of a value that may be a text or a list, pydantic names the alternative: `kind.str`.
+    location: Location = tuple(part for part in detail["loc"] if part not in _ALTERNATIVES)
     kind = detail["type"]
     position = document.position(location, key=kind == "extra_forbidden")
     return position, _line(file, position, location, _text(detail, document.data))
@@ -127,6 +129,8 @@ def _text(detail: ErrorDetails, data: object) -> str:
     kind, location = detail["type"], tuple(detail["loc"])
     if kind == MISTAKE:
         return detail["msg"]
+    if _ALTERNATIVES.intersection(location):
+        return "must be a text, or a list of one or more"
     if kind == "extra_forbidden":
         return _unknown_key(location)
     if kind in ("enum", "literal_error"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,9 +14,10 @@ from driftd.config.duration import Interval
 from driftd.config.folders import cache_folder, default_database
 from driftd.config.ignore import IgnoreConfig, ManagersConfig
 from driftd.config.logs import LogFormat, LogLevel
+from driftd.config.mistake import mistake
 from driftd.config.notify import NotifyConfig
 from driftd.config.secret import SecretFile, SecretReference, secret_reference
-from driftd.config.section import KeyRule, OneOf, Section
+from driftd.config.section import KeyMistake, KeyRule, OneOf, Section
 from driftd.config.source import SourceConfig
 from driftd.config.values import FILE, FilePath, Listen, ListenAddress, Name, StoreUrl, Variable
 
@@ -92,6 +93,17 @@ class WebConfig(Section):
         description="HOST:PORT of a listener of their own for /healthz and /readyz; left out: only at `listen`.",
     )
     audit: AuditConfig | None = Field(default=None, description="Who did it: audit events of the API server.")
+
+    @classmethod
+    def mistakes(cls, present: Mapping[str, Any]) -> Iterator[KeyMistake]:
+        yield from super().mistakes(present)
+        audit = present.get("audit")
+        named = {"listen": present.get("listen"), "probes": present.get("probes")}
+        named["audit"] = audit.get("listen") if isinstance(audit, Mapping) else None
+        for key, other in (("probes", "listen"), ("audit", "listen"), ("audit", "probes")):
+            address = named[key]
+            if isinstance(address, str) and address == named[other] and not address.endswith(":0"):
+                yield (key,), mistake(f"must be another address than that of {other}")
 
 
 class WatchConfig(Section):

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from driftd.model.path import format_path
+
 Location = tuple[str | int, ...]
 """Keys and list indexes from the document's root."""
 
@@ -29,6 +31,9 @@ _PLAIN_TAGS = frozenset(
 
 _NAME_IN_PROBLEM = re.compile(r" '(?!<)[^']{2,}'")
 """An alias or tag that PyYAML quotes: `password: *hunter2` is one."""
+_COMMENT_IN_BRACKETS = re.compile(r"[\[{](?:.*?(\w+):)?[^:]*\s(#[^\s#,\]}]+)")
+_SECRET = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
+"""Keys whose value no mistake repeats: a password may begin with a #."""
 _COMMENT_IN_PLACE_OF_VALUE = re.compile(r"[ \t]*(#[^\s#]+)[ \t]*(?=[\r\n\0]|$)")
 """One word that clings to its #, such as a channel of Slack, where a value would be."""
 
@@ -109,6 +114,7 @@ def _compose(content: bytes) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = "; ".join(_NAME_IN_PROBLEM.sub("", part) for part in (error.context, error.problem) if part)
+        problem += _comment_in_brackets(text, mark.line + 1) if mark and "flow" in problem else ""
         raise _unreadable(_position(mark) if mark else Position(1, 1), f"not readable as YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -118,6 +124,15 @@ def _compose(content: bytes) -> yaml.Node:
     if node is None:
         raise _unreadable(Position(1, 1), "the file is empty: it needs at least sources and apps")
     return node
+
+
+def _comment_in_brackets(text: str, end: int) -> str:
+    """Where a # in brackets has made a comment of what was to close them; empty if there is none before line `end`."""
+    for number, line in enumerate(text.splitlines()[:end], start=1):
+        if word := _COMMENT_IN_BRACKETS.search(line):
+            shown = f', "{word[2]}"' if not _SECRET.search(word[1] or "") else ""
+            return f"; in line {number} a # begins a comment in YAML: quote it{shown}"
+    return ""
 
 
 class _Parser:
@@ -134,7 +149,8 @@ class _Parser:
         self._document.positions[location] = EntryPositions(key, position)
         if node.tag == _NULL_TAG:
             if word := _COMMENT_IN_PLACE_OF_VALUE.match(node.start_mark.buffer or "", node.start_mark.pointer):
-                text = f'a # begins a comment in YAML, so there is no value here: quote it, "{word[1]}"'
+                shown = f', "{word[1]}"' if not _SECRET.search(format_path(location)) else ""
+                text = f"a # begins a comment in YAML, so there is no value here: quote it{shown}"
                 self._add_mistake(position, location, text)
             return None
         if node.tag not in _PLAIN_TAGS:

@@ -29,8 +29,10 @@ def ignored_paths(text: str) -> tuple[str, ...] | None:
     return tuple([path for path in paths if len(path) <= _MAX_PATH_LENGTH][:_MAX_PATHS])
 
 
-def annotation_mistake(text: str) -> str | None:
+def annotation_mistake(text: str, kind: str) -> str | None:
     """What is wrong with a value of the annotation: the first path that could match no field, or its size; else None.
+
+    `kind` is the object's.
 
     A path that matches nothing leaves unprotected what it was meant to protect.
     """
@@ -40,7 +42,7 @@ def annotation_mistake(text: str) -> str | None:
     for path in paths:
         if len(path) > _MAX_PATH_LENGTH:
             return f"it has a path of more than {_MAX_PATH_LENGTH} characters"
-        if path not in _WHOLE_OBJECT and (what := path_pattern_mistake(path)) is not None:
+        if path not in _WHOLE_OBJECT and (what := path_pattern_mistake(path, kind)) is not None:
             return f'the path "{path}" {what}'
     return None
 

@@ -48,6 +48,11 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_$/:-]+")
 _PLAIN_VALUE = re.compile(r"[^\s\[\],=\"]+")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _KEY_AND_VALUE = rf'[^\s\[\],="]*=(?:{_QUOTED}|{_PLAIN_VALUE.pattern})'
+_FLAT = re.compile(
+    r"(?P<map>(?:.*\.)?(?:metadata\.(?:labels|annotations)|matchLabels|nodeSelector))\.(?P<key>[^\[\]]*\.[^\[\]]*)$"
+)
+_FLAT_DATA = re.compile(r"(?P<map>data|stringData|binaryData)\.(?P<key>[^\[\]]*\.[^\[\]]*)$")
+"""Keys in a map whose values have no keys of their own."""
 _PATTERN_PART = re.compile(
     rf"(?P<dot>\.)?(?P<key>[A-Za-z0-9_$/:*-]+)|\[(?:{_QUOTED}|[0-9]+|\*|{_KEY_AND_VALUE}(?:,{_KEY_AND_VALUE})*)\]"
 )
@@ -72,11 +77,11 @@ def format_path(path: FieldPath) -> str:
     return "".join(parts)
 
 
-def path_pattern_mistake(pattern: str) -> str | None:
+def path_pattern_mistake(pattern: str, kind: str | None = None) -> str | None:
     """What is wrong with a path in which `*` stands for any run of characters; None where it can match a field.
 
     The forms of other tools would match nothing: JSON pointers (`/spec/replicas`), jq (`.spec.replicas`), and dotted
-    keys in brackets without quotes.
+    keys without brackets, or in brackets without quotes. `kind` is that of the objects, where it is known.
     """
     if pattern.startswith("/"):
         return "starts with /: its parts are joined by dots, as in spec.replicas"
@@ -91,7 +96,7 @@ def path_pattern_mistake(pattern: str) -> str | None:
             break
         end = part.end()
     if pattern and end == len(pattern):
-        return None
+        return _dotted_key(pattern, kind)
     rest = pattern[end:]
     if rest.startswith("[") and "]" not in rest:
         return f'has a bracket that is not closed: "{rest}"'
@@ -100,6 +105,14 @@ def path_pattern_mistake(pattern: str) -> str | None:
     if rest.startswith("."):
         return "has an empty part between its dots" if rest.startswith("..") else f'has no name after a dot: "{rest}"'
     return f'cannot be read from here on: "{rest}"'
+
+
+def _dotted_key(pattern: str, kind: str | None) -> str | None:
+    """That the last part of a path is taken for several, since its dots are not quoted."""
+    flat = _FLAT.match(pattern) or (_FLAT_DATA.match(pattern) if kind in ("ConfigMap", "Secret") else None)
+    if flat is None:
+        return None
+    return f'has dots in a key, which takes brackets and quotes: {flat["map"]}["{flat["key"]}"]'
 
 
 class PathSet:

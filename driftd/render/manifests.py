@@ -132,7 +132,7 @@ def validate_object(body: Json) -> JsonObject:
         raise InvalidObject(f"the {body['kind']} has no metadata, and so no name", ("metadata",))
     _check_name(body["kind"], metadata)
     texts = {key: _string_map(metadata[key], key) for key in ("labels", "annotations") if metadata.get(key) is not None}
-    _check_ignored(texts.get("annotations", {}))
+    _check_ignored(texts.get("annotations", {}), body["kind"])
     if all(metadata[key] == value for key, value in texts.items()):
         return body
     return {**body, "metadata": {**metadata, **texts}}
@@ -168,10 +168,10 @@ def _check_step(text: str, key: str) -> None:
         raise InvalidObject(f"metadata.{key} must not have / or % in it, nor be . or ..", ("metadata", key))
 
 
-def _check_ignored(annotations: Mapping[str, str]) -> None:
+def _check_ignored(annotations: Mapping[str, str], kind: str) -> None:
     """What a wrong path was meant to protect would be healed: so the object is left alone."""
     text = annotations.get(ANNOTATION)
-    if text is not None and (what := annotation_mistake(text)) is not None:
+    if text is not None and (what := annotation_mistake(text, kind)) is not None:
         raise InvalidObject(f"{ANNOTATION}: {what}", ("metadata", "annotations", ANNOTATION))
 
 

@@ -252,6 +252,64 @@ def test_a_secret_in_the_file_is_refused_and_never_repeated(line, message, mista
 
 
 @pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("path: metadata.labels.app.kubernetes.io/name", 'metadata.labels["app.kubernetes.io/name"]'),
+        (
+            "path: spec.template.metadata.annotations.a.b/c",
+            'path: has dots in a key, which takes brackets and quotes: spec.template.metadata.annotations["a.b/c"]',
+        ),
+        ("kind: [ConfigMap, Secret], path: data.app.properties", 'data["app.properties"]'),
+        ("kind: deployment", "kind: must be a kind as manifests name it: Deployment"),
+        ("kind: Deployment, group: apps/v1", "group: must be a group without its version: apps"),
+        ("kind: []", "ignore[0].kind: must be a text, or a list of one or more"),
+        ("cel: ''", "CEL: an expression must not be empty"),
+        (f"cel: '{'(' * 200}true{')' * 200}'", "not a CEL expression: Recursion limit of 96 exceeded"),
+        ("cel: \"field.live == 'hunter2' ((\"", "not a CEL expression: at character 26: Syntax error"),
+    ],
+)
+def test_an_ignore_rule_that_can_match_nothing_is_refused(rule, says, mistakes_of):
+    """What it was meant to protect would be healed. The expression itself is not repeated."""
+    (mistake,) = mistakes_of(MINIMAL + f"ignore: [{{{rule}}}]\n")
+    assert says in mistake
+    assert "hunter2" not in mistake
+
+
+@pytest.mark.parametrize(
+    "path", ["data.a", "data", "metadata.labels.app", "metadata.annotations.*", 'data["a.b"]', "spec.data.a.b"]
+)
+def test_a_path_to_one_key_is_none(path, tmp_path, monkeypatch):
+    """With its dots quoted, or without any."""
+    monkeypatch.chdir(tmp_path)
+    Path("driftd.yaml").write_text(MINIMAL + f"ignore: [{{kind: ConfigMap, path: '{path}'}}]\n")
+    assert load(Path("driftd.yaml")).ignore[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "notify: {slack: {tokenFile: t, channel: #drift}}",
+            'in line 5 a # begins a comment in YAML: quote it, "#drift"',
+        ),
+        ("store: {url: sqlite:///x, password: #hunter2}", "in line 5 a # begins a comment in YAML: quote it"),
+        ("store: {url: sqlite:///x, password: a #hunter2}", "in line 5 a # begins a comment in YAML: quote it"),
+    ],
+)
+def test_a_comment_that_hides_the_end_of_brackets_is_told(line, says, mistakes_of):
+    """YAML's own error is about the end of the file; no value but a channel is repeated."""
+    (mistake,) = mistakes_of(MINIMAL + line + "\n")
+    assert says in mistake
+    assert "hunter2" not in mistake
+
+
+def test_two_listeners_do_not_share_an_address(mistakes_of):
+    """Only one of them could start; port 0 is another one each time."""
+    (mistake,) = mistakes_of(MINIMAL + "web: {listen: ':8080', probes: ':8080'}\n")
+    assert "web.probes: must be another address than that of listen" in mistake
+
+
+@pytest.mark.parametrize(
     "login", ["driftd:hunter2@db/driftd", "db/driftd?user=a&password=hunter2", "db/driftd?sslpassword=hunter2"]
 )
 def test_a_password_in_the_stores_address_is_refused_and_never_repeated(login, mistakes_of):

@@ -25,6 +25,11 @@ _MACRO = r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(?P<bound>
 _TOKEN = re.compile(rf"{_STRING}|(?P<macro>{_MACRO})|(?P<open>[(\[{{])|(?P<close>[)\]}}])", re.DOTALL)
 
 
+_PARSE_ERROR = re.compile(r"ERROR: <input>:\d+:(?P<column>\d+): (?P<text>.*)")
+_INNER_ERROR = re.compile(r'msg: "([^"]*)"')
+_MAX_MESSAGE = 160
+
+
 class _Macros(NamedTuple):
     """The variables that the macros of an expression bind, and how many macros are in each other at most."""
 
@@ -34,16 +39,26 @@ class _Macros(NamedTuple):
 
 def validate(expression: str) -> str:
     """Returns the expression. Raises: DriftdError: it does not parse, is too long, or uses an unknown variable."""
+    if not expression.strip():
+        raise DriftdError("CEL: an expression must not be empty")
     if len(expression) > MAX_LENGTH:
         raise DriftdError(f"CEL: an expression may have {MAX_LENGTH} characters")
     try:
         program = _program(expression)
     except ValueError as error:
-        raise DriftdError(f"not a CEL expression: {str(error).splitlines()[0]}") from error
+        raise DriftdError(f"not a CEL expression: {_explain(str(error))}") from error
     unknown = sorted(set(program.variables()) - {"object", "field"} - _macros(expression).bound)
     if unknown:
         raise DriftdError(f"CEL: there is no {unknown[0]}; an expression may use object and field")
     return expression
+
+
+def _explain(error: str) -> str:
+    """The library's error without the expression, which it repeats."""
+    found = _PARSE_ERROR.search(error)
+    text = f"at character {int(found['column']) + 1}: {found['text']}" if found else error.rpartition("': ")[2]
+    inner = _INNER_ERROR.search(text)
+    return (inner[1] if inner else text.splitlines()[0])[:_MAX_MESSAGE]
 
 
 def evaluate(expression: str, declared: JsonObject, drift: FieldDrift) -> bool:
