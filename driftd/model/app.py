@@ -21,6 +21,28 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainFiles:
+    """Which files of a folder are read that has neither a kustomization file nor a chart.
+
+    Those of its subfolders, too, if `recurse`; only those whose path in the folder matches `include`, and none that
+    matches `exclude`. Both are patterns as Argo CD has them: `*` stands for any text, `{a,b}` for one of several.
+    """
+
+    recurse: bool = True
+    include: str = ""
+    exclude: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HelmParameter:
+    """One value that is set by its path, as by `helm --set`; as a text, whatever it looks like, if `is_string`."""
+
+    name: str
+    value: str
+    is_string: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RenderOptions:
     """Inputs of rendering other than the files.
 
@@ -29,6 +51,10 @@ class RenderOptions:
     `helm` are programs by name or path; `timeout` is in seconds, for each run of one of them. `kube_version` and
     `api_versions` are the cluster's capabilities for charts; without them, Helm's defaults. `allow_empty` says that a
     folder that declares nothing is no error.
+
+    What a deployer adds to the files: `overlay`, the fields of a kustomization (as JSON) that is put on top of the
+    folder's; `values`, further values of Helm (YAML or JSON), which win over the files, and `parameters`, which win
+    over these; `substitutions`, the values of Flux' variables by name (without any, none is replaced).
     """
 
     release: str = "release"
@@ -40,6 +66,13 @@ class RenderOptions:
     kube_version: str | None = None
     api_versions: tuple[str, ...] = ()
     allow_empty: bool = False
+    plain: PlainFiles = PlainFiles()
+    overlay: str | None = None
+    values: tuple[str, ...] = field(default=(), repr=False)
+    parameters: tuple[HelmParameter, ...] = field(default=(), repr=False)
+    skip_crds: bool = False
+    ignore_missing_values_files: bool = False
+    substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def for_cluster(self, capabilities: Capabilities) -> RenderOptions:
         """The same options for a chart that is rendered for a cluster."""

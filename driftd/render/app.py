@@ -12,6 +12,7 @@ from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.parser import Parser, UncachedParser
 from driftd.render.rendering import RenderedPart, Rendering, RenderKind
+from driftd.render.substitution import substitute_part
 
 __all__ = ["RenderKind", "RenderOptions", "Rendering", "is_chart", "render", "render_parts"]
 
@@ -24,14 +25,24 @@ def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None)
 
 
 def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[RenderKind, tuple[RenderedPart, ...]]:
-    """Renders the tree's folder: with Helm if it has a Chart.yaml, with Kustomize if it has a kustomization file, else
-    by parsing its plain files with `parser`, one part per file.
+    """Renders the tree's folder: with Helm if it has a Chart.yaml, with Kustomize if it has a kustomization file or the
+    options an overlay, else by parsing its plain files with `parser`, one part per file. Then variables are replaced.
 
     Blocking: it reads files and may run a program. RenderErrors are part of the result instead of being raised: a
     broken file is one error next to the other files' manifests.
 
     Raises: GitError: the tree itself could not be read.
     """
+    kind, parts = _render_folder(tree, options, parser)
+    if options.substitutions:
+        variables = dict(options.substitutions)
+        parts = tuple([substitute_part(part, variables) for part in parts])
+    return kind, parts
+
+
+def _render_folder(
+    tree: FileTree, options: RenderOptions, parser: Parser
+) -> tuple[RenderKind, tuple[RenderedPart, ...]]:
     files = tree.files(tree.path)
     kind = _kind_of_folder(tree, files)
     try:
@@ -40,6 +51,8 @@ def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tupl
                 return kind, (helm.render(tree, tree.path, options),)
             case RenderKind.KUSTOMIZE:
                 return kind, (kustomize.render(tree, tree.path, options),)
+            case RenderKind.YAML if options.overlay is not None:
+                return RenderKind.KUSTOMIZE, plain.render_with_overlay(tree, files, options)
             case RenderKind.YAML:
                 return kind, plain.render(tree, files, options, parser)
     except RenderError as error:

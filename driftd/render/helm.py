@@ -65,7 +65,7 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         tree.export(root, under=folder)
         require_local_schemas(root, folder)
         _require_complete(tree, root, folder)
-        values = [_values_file(tree, root, folder, file) for file in options.values_files]
+        values = _values_files(tree, root, folder, options)
         if options.kube_version is not None:
             edit_templates(root / folder, without_unserved(frozenset(options.api_versions)))
         run = _HelmTemplate(program, options, folder, tuple(file.relative_to(root) for file in values))
@@ -96,14 +96,25 @@ class _HelmTemplate:
     def __call__(self, bench: tool.Workbench, *flags: str) -> bytes:
         """The output for the chart on a workbench. Raises: ToolFailed, RenderError."""
         options, root = self.options, bench.repository
-        command = [self.program, "template", "--include-crds", *flags]
+        command = [self.program, "template", *flags]
+        command += ["--skip-crds"] if options.skip_crds else ["--include-crds"]
         command += [f"--namespace={options.namespace}"]
         command += [f"--values={root / file}" for file in self.values]
+        command += [f"--values={file}" for file in self._inline_values(bench)]
         command += [f"--api-versions={version}" for version in options.api_versions]
         command += [f"--kube-version={options.kube_version}"] if options.kube_version else []
+        for each in options.parameters:
+            command += [f"--set{'-string' if each.is_string else ''}={each.name}={each.value}"]
         command += ["--", options.release, str(root / self.folder)]
         file = join(self.folder, CHART_FILE)
         return tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=file)
+
+    def _inline_values(self, bench: tool.Workbench) -> Iterator[Path]:
+        """Files with the values that are in no file of the repository: others can read the arguments of a program."""
+        for number, text in enumerate(self.options.values):
+            file = bench.home / f"values-{number}.yaml"
+            file.write_text(text)
+            yield file
 
 
 def _render_otherwise(run: _HelmTemplate, bench: tool.Workbench, first: Future[bytes]) -> bytes | None:
@@ -142,6 +153,21 @@ def _require_complete(tree: FileTree, root: Path, folder: str) -> None:
         raise RenderError(f"{what}: the chart would be rendered without it", file=path)
 
 
+def _values_files(tree: FileTree, root: Path, folder: str, options: RenderOptions) -> list[Path]:
+    files = []
+    for file in options.values_files:
+        try:
+            files.append(_values_file(tree, root, folder, file))
+        except _NoValuesFile:
+            if not options.ignore_missing_values_files:
+                raise
+    return files
+
+
+class _NoValuesFile(RenderError):
+    """The repository has no such values file."""
+
+
 def _values_file(tree: FileTree, root: Path, folder: str, file: str) -> Path:
     path = normpath(file.lstrip("/") if file.startswith("/") else join(folder, file))
     chart = join(folder, CHART_FILE)
@@ -151,9 +177,9 @@ def _values_file(tree: FileTree, root: Path, folder: str, file: str) -> Path:
         try:
             tree.export(root, under=path)
         except PathNotFound as error:
-            raise RenderError(f"there is no values file {path} in the repository", file=chart) from error
+            raise _NoValuesFile(f"there is no values file {path} in the repository", file=chart) from error
     if not (root / path).is_file():
-        raise RenderError(f"there is no values file {path} in the repository", file=chart)
+        raise _NoValuesFile(f"there is no values file {path} in the repository", file=chart)
     return root / path
 
 

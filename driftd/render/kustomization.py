@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from posixpath import join, normpath
 
@@ -86,20 +89,52 @@ class Workspace:
         self._kustomizations: dict[str, Kustomization] = {}
         self._exported: set[str] = set()
 
-    def collect(self, folder: str) -> Kustomization:
+    def collect(self, folder: str, resources: Sequence[str] | None = None) -> Kustomization:
         """Exports a folder with all bases and components that it uses, and reads its kustomization file.
 
+        With `resources`, paths in the folder, it gets a file that lists them.
         Raises: RenderError: something is remote, outside of the repository, or missing.
         """
         if folder not in self._kustomizations:
             if len(self._kustomizations) >= _MAX_FOLDERS:
                 raise RenderError(f"this uses more than {_MAX_FOLDERS} folders with kustomization files", file=folder)
             self._export(folder)
+            if resources is not None:
+                listed = {"resources": [posixpath.relpath(path, folder or ".") for path in resources]}
+                (self._root / folder / KUSTOMIZATION_FILES[0]).write_text(json.dumps(listed))
             kustomization = self._read(folder)
             self._kustomizations[folder] = kustomization
             for path, entry in _path_entries(kustomization.body):
                 self._collect_reference(kustomization, path, entry)
         return self._kustomizations[folder]
+
+    def put_on_top(self, kustomization: Kustomization, fields: JsonObject) -> Kustomization:
+        """A kustomization with further `fields` that is built on top of another one; what it makes has origins.
+
+        The paths of its `components` start at the other one's folder, and its file is said to be the other one's.
+        Raises: RenderError: as `collect`.
+        """
+        top = next(name for number in count() if not (self._root / (name := f"overlay-{number}")).exists())
+        components: JsonObject = {"components": fields.get("components") or []}
+        data = json.dumps(components).encode()
+        [document] = read_documents(data, kustomization.file)
+        base = replace(kustomization, data=data, body=components, document=document.start)
+        for path, entry in _path_entries(base.body):
+            try:
+                self._collect_reference(base, path, entry)
+            except RenderError as error:  # its line would be one of the file
+                raise RenderError(error.message, file=kustomization.file) from error
+        body = {
+            **fields,
+            "resources": [posixpath.relpath(kustomization.folder or ".", top)],
+            "components": [
+                posixpath.relpath(join(kustomization.folder, each), top) for _, each in _path_entries(base.body)
+            ],
+            "buildMetadata": ["originAnnotations"],
+        }
+        (self._root / top).mkdir()
+        (self._root / top / KUSTOMIZATION_FILES[0]).write_text(json.dumps(body))
+        return replace(kustomization, folder=top, body=body)
 
     def file_of(self, folder: str) -> str:
         """The kustomization file of a collected folder, or the folder itself."""

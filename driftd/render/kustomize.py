@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from posixpath import join, normpath
 from typing import Any
@@ -34,7 +36,7 @@ _FALLBACK_ERROR = re.compile(
 )
 
 
-def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
+def render(tree: FileTree, folder: str, options: RenderOptions, resources: Sequence[str] | None = None) -> RenderedPart:
     """Runs `kustomize build` on a folder of the tree. `folder` is relative to the repository's root.
 
     An object's source is its file, with the object's line there, or the kustomization file that generates it; the
@@ -44,6 +46,9 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
     is run: remote bases are refused, plugins, functions and kustomize's Helm support are disabled, and a kustomization
     can read no files outside of its own folder (kustomize's default). `tool.run` holds it to that.
 
+    The `overlay` of the options is built on top of the folder. A folder without a kustomization file gets one that
+    lists `resources`: paths from the repository's root, of files in the folder or of folders below it.
+
     Where files are stand-ins (a Git LFS pointer), the manifests say what of them is made from these: it is built again
     with other ones.
 
@@ -52,14 +57,16 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
     with tool.workbench() as bench:
         root = bench.repository
         workspace = Workspace(tree, root)
-        kustomization = workspace.collect(folder)
+        kustomization = workspace.collect(folder, resources)
         program = tool.find(options.kustomize, INSTALL_URL, kustomization.file)
         keep_origins = kustomization.has_origins()
-        if not keep_origins and (changed := kustomization.with_origins()) is not None:
+        if options.overlay is not None:
+            kustomization = workspace.put_on_top(kustomization, json.loads(options.overlay))
+        elif not keep_origins and (changed := kustomization.with_origins()) is not None:
             (root / kustomization.file).write_bytes(changed)
 
         def build() -> RenderedPart:
-            command = [program, "build", str(root / folder)]
+            command = [program, "build", str(root / kustomization.folder)]
             output = tool.run(command, bench, env={}, timeout=options.timeout, file=kustomization.file)
             return _parse_output(output, Origins(root, kustomization), keep_origins=keep_origins)
 

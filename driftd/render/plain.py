@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from posixpath import basename, dirname
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from driftd.model.app import RenderOptions
+from driftd.model.app import PlainFiles, RenderOptions
 from driftd.model.errors import PathNotFound, RenderError
 from driftd.render import kustomize
 from driftd.render.file_tree import FileTree, TreeFile
+from driftd.render.glob import glob_pattern
 from driftd.render.helm import CHART_FILE
 from driftd.render.ignore import IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
@@ -35,7 +36,8 @@ def render(
     """Parses the `files` of the tree's folder, recursively: one part per file in the order of paths, and one of errors.
 
     Parsed are `*.yaml`, `*.yml` and `*.json` files (and, where the tree's path is a file, that one whatever its name),
-    except for hidden files and folders and those that a `.driftdignore` in, below or above the folder excludes.
+    except for hidden files and folders and those that a `.driftdignore` in, below or above the folder excludes, or that
+    the options leave out.
 
     What may hold manifests and cannot be looked into is an error, unless it is excluded: a submodule, a link to a
     folder, out of the repository or to nothing.
@@ -45,28 +47,71 @@ def render(
 
     Raises: RenderError: there is no file to parse, and `options` do not allow that.
     """
-    by_path = {file.path: file for file in files}
-    closed: list[RenderError] = []
-    if list(by_path) == [tree.path]:
-        paths, builds = [tree.path], dict[str, str]()
-    else:
-        base = f"{tree.path}/" if tree.path else ""
-        rules = IgnoreRules(base, _read_ignore_files(tree, base, by_path))
-        kept = sorted(path for path in by_path if not rules.ignores(path))
-        builds = _find_builds(kept, base)
-        paths = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
-        closed = [
-            RenderError(f"{what}: what is in it cannot be read; leave it out by a {IGNORE_FILE} file", file=path)
-            for path, what in sorted(tree.unreadable(tree.path).items())
-            if path not in paths and not rules.ignores(path) and not _is_below(path, builds)
-        ]
-    if not paths and not builds and not closed and not options.allow_empty:
-        raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
-    parts, unreadable = _read_files(tree, [by_path[path] for path in paths], parser)
-    parts |= {folder: _build(tree, folder, file, options) for folder, file in builds.items()}
+    selection = _select(tree, files, options)
+    parts, unreadable = _read_files(tree, selection.files, parser)
+    parts |= {folder: _build(tree, folder, file, options) for folder, file in selection.builds.items()}
     ordered = [parts[path] for path in sorted(parts)]
-    errors = (*unreadable, *closed)
+    errors = (*unreadable, *selection.errors)
     return (RenderedPart(errors=errors), *ordered) if errors else tuple(ordered)
+
+
+def render_with_overlay(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions) -> tuple[RenderedPart, ...]:
+    """Builds the same files by Kustomize, with the overlay of the options on top. Raises: RenderError."""
+    selection = _select(tree, files, options)
+    paths = [file.path for file in selection.files]
+    if paths == [tree.path]:
+        raise RenderError("one file alone cannot be built with Kustomize: name its folder", file=tree.path)
+    charts = {folder: file for folder, file in selection.builds.items() if basename(file) == CHART_FILE}
+    built = [folder for folder in selection.builds if folder not in charts]
+    part = kustomize.render(tree, tree.path, options, sorted([*paths, *built]))
+    errors = (*selection.errors, *(error for each in charts.values() for error in _chart_below(each).errors))
+    return (RenderedPart(errors=errors), part) if errors else (part,)
+
+
+class _Selection(NamedTuple):
+    """The files of a folder to parse, the folders to build with their kustomization or chart, what cannot be read."""
+
+    files: Sequence[TreeFile]
+    builds: Mapping[str, str]
+    errors: Sequence[RenderError]
+
+
+def _select(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions) -> _Selection:
+    by_path = {file.path: file for file in files}
+    if list(by_path) == [tree.path]:
+        return _Selection(files, {}, [])
+    base = f"{tree.path}/" if tree.path else ""
+    rules = IgnoreRules(base, _read_ignore_files(tree, base, by_path))
+    is_chosen = _choice(options.plain, base)
+    kept = sorted(path for path in by_path if not rules.ignores(path) and is_chosen(path))
+    builds = _find_builds(kept, base)
+    paths = [path for path in kept if path.endswith(MANIFEST_SUFFIXES) and not _is_below(path, builds)]
+    errors = [
+        RenderError(f"{what}: what is in it cannot be read; leave it out by a {IGNORE_FILE} file", file=path)
+        for path, what in sorted(tree.unreadable(tree.path).items())
+        if path not in paths and not rules.ignores(path) and is_chosen(path) and not _is_below(path, builds)
+    ]
+    if not paths and not builds and not errors and not options.allow_empty:
+        raise RenderError(f"no manifests here: no {', '.join(MANIFEST_SUFFIXES)} file", file=tree.path or ".")
+    return _Selection([by_path[path] for path in paths], builds, errors)
+
+
+def _choice(plain: PlainFiles, base: str) -> Callable[[str], bool]:
+    """Whether a path is among the files that the options name."""
+    if plain == PlainFiles():
+        return lambda _: True
+    include = glob_pattern(plain.include) if plain.include else None
+    exclude = glob_pattern(plain.exclude) if plain.exclude else None
+
+    def is_chosen(path: str) -> bool:
+        relative = path.removeprefix(base)
+        if "/" in relative and not plain.recurse:
+            return False
+        if exclude is not None and exclude.fullmatch(relative):
+            return False
+        return include is None or include.fullmatch(relative) is not None
+
+    return is_chosen
 
 
 def _read_files(
@@ -153,9 +198,13 @@ def _is_below(path: str, folders: Mapping[str, str]) -> bool:
 
 def _build(tree: FileTree, folder: str, file: str, options: RenderOptions) -> RenderedPart:
     if basename(file) == CHART_FILE:
-        message = "a Helm chart inside of a folder of plain files: make it an app of its own, or leave it out"
-        return RenderedPart(errors=(RenderError(f"{message} by a {IGNORE_FILE} file", file=file),))
+        return _chart_below(file)
     try:
         return kustomize.render(tree, folder, options)
     except RenderError as error:
         return RenderedPart(errors=(error,))
+
+
+def _chart_below(file: str) -> RenderedPart:
+    message = "a Helm chart inside of a folder of plain files: make it an app of its own, or leave it out"
+    return RenderedPart(errors=(RenderError(f"{message} by a {IGNORE_FILE} file", file=file),))
