@@ -18,6 +18,7 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
+from driftd.cli.discovered_apps import discovered_apps
 from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
 from driftd.cli.output import Format, write_reports
@@ -26,10 +27,10 @@ from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
-from driftd.git.source import GitSource
+from driftd.git.source import GitSource, Ref, RefKind
 from driftd.git.worktree import commit_worktree, uncommitted_files
 from driftd.model.app import App, Capabilities
-from driftd.model.errors import DriftdError, GitError, describe_defect
+from driftd.model.errors import DriftdError, GitError, RefNotFound, describe_defect
 from driftd.model.report import Report
 from driftd.model.revision import Revision
 from driftd.model.text import plural
@@ -50,11 +51,15 @@ async def run_check(
     Without a `provider`, Git and rendering run in this process.
     Raises: DriftdError: nothing could be checked at all.
     """
-    if request.repo is None and request.config is None:
+    if request.repo is None and request.config is None and not request.discover:
         request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
     comparison = comparison_of(config, secrets.token_bytes(32))
-    apps = checked_apps(request, config)
+    not_judged: list[Report] = []
+    if request.discover or (request.repo is None and config is None):
+        apps, not_judged = await discovered_apps(request, output)
+    else:
+        apps = checked_apps(request, config)
     if config is not None and request.revision is None:
         apps = await at_their_holds(apps, config)
     provider = provider or InProcessProvider(cache_folder() / "check")
@@ -67,7 +72,7 @@ async def run_check(
             apps = [await asyncio.to_thread(_of_worktree, checked, Path(folder)) for checked in apps]
         if request.explain is not None:
             return await explain_object(request.explain, apps, comparison, output, shown, provider)
-        reports = await _check(apps, comparison, output, shown, provider)
+        reports = [*await _check(apps, comparison, output, shown, provider), *not_judged]
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     for note in await uncommitted:
@@ -142,7 +147,9 @@ async def _check(
                     revisions[checked.source] = await provider.fetch(checked.source)
                 revision = revisions[checked.source]
                 shown.step(f"comparing {checked.app.name}")
-                reports.append(await _report(checked, revision, connecting, comparison, provider))
+                at_commit, revision = await _at_its_commit(checked, revision, provider)
+                comparing = comparison.with_ignored(checked.ignore)
+                reports.append(await _report(at_commit, revision, connecting, comparing, provider))
             except DriftdError as error:
                 if len(apps) == 1:
                     raise
@@ -156,6 +163,22 @@ async def _check(
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
     return reports
+
+
+async def _at_its_commit(
+    checked: CheckedApp, fetched: Revision, provider: DesiredStateProvider
+) -> tuple[CheckedApp, Revision]:
+    """The app at the commit that was deployed: in the history of its reference, or else fetched for itself.
+
+    Raises: GitError: the repository does not have it any more.
+    """
+    if checked.commit is None:
+        return checked, fetched
+    try:
+        return checked, await provider.mirror(checked.source).revision(checked.commit)
+    except RefNotFound:
+        alone = replace(checked, source=replace(checked.source, ref=Ref(RefKind.COMMIT, checked.commit)))
+        return alone, await provider.fetch(alone.source)
 
 
 async def _report(

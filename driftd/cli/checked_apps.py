@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
 from driftd.git.address import is_local_path
+from driftd.diff.rules.ignore import IgnoreRule
 from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
 from driftd.git.worktree import LocalFolder, commit_named, find_repository
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, RenderOptions
+from driftd.model.deployer import Deployer
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError
 
@@ -38,16 +40,22 @@ class CheckRequest:
     values_files: tuple[str, ...] = ()
     release_name: str | None = None
     allow_empty: bool = False
+    discover: tuple[Deployer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedApp:
-    """One app to check, with its source and its cluster. `local` is its folder, where that is on this machine."""
+    """One app to check, with its source and its cluster. `local` is its folder, where that is on this machine.
+
+    It is compared with `commit`, if that is given, and not with the one that the source's reference leads to.
+    """
 
     app: App
     source: GitSource
     access: ClusterAccess
     local: LocalFolder | None = None
+    commit: str | None = None
+    ignore: tuple[IgnoreRule, ...] = ()
 
 
 def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:

@@ -13,6 +13,7 @@ import typer
 
 from driftd import __version__
 from driftd.cli.output import Format
+from driftd.model.deployer import Deployer
 from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError, DriftdError, describe_defect
 from driftd.model.text import visible
@@ -151,9 +152,17 @@ def check(
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="A folder that declares nothing is no error.")
     ] = False,
+    discover: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYERS",
+            help="Check what argo and flux deploy to the cluster. [default: argo,flux, without --repo and --config]",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Compares what Git declares with what is live.
+    """Compares what Git declares with what is live: of a repository, of a configuration's apps, or of what Argo CD and
+    Flux deploy to the cluster.
 
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """
@@ -177,10 +186,17 @@ def check(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
             worktree=worktree, values_files=tuple(values or ()), release_name=release_name,
-            allow_empty=allow_empty,
+            allow_empty=allow_empty, discover=_deployers(discover),
         )  # fmt: skip
         code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)
+
+
+def _deployers(names: str | None) -> tuple[Deployer, ...]:
+    try:
+        return tuple(Deployer(name.strip()) for name in names.split(",")) if names else ()
+    except ValueError:
+        raise DriftdError(f"--discover {names}: name one or more of {', '.join(Deployer)}") from None
 
 
 @app.command()

@@ -62,6 +62,10 @@ class Comparison:
     rules: tuple[BuiltInRule, ...] = field(default=BUILT_IN_RULES)
     ignore_rules: IgnoreRuleSet = field(default_factory=IgnoreRuleSet)
 
+    def with_ignored(self, rules: tuple[IgnoreRule, ...]) -> Comparison:
+        """The same comparison with further ignore rules."""
+        return replace(self, ignore_rules=IgnoreRuleSet((*self.ignore_rules.rules, *rules))) if rules else self
+
     def verdict(
         self,
         manifest: Manifest,

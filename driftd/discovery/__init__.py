@@ -1,0 +1,1 @@
+"""What other deployers (Argo CD, Flux) deploy to a cluster, as apps."""

@@ -1,0 +1,140 @@
+"""Flux' Kustomizations as apps.
+
+Source: kustomize-controller 1.9, docs/spec/v1/kustomizations.md; source-controller, docs/spec/v1/gitrepositories.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from driftd.discovery.deployed import (
+    DeployedApp,
+    NotJudged,
+    Object,
+    Unsupported,
+    app_name,
+    git_source,
+    items,
+    name_of,
+    section,
+    text,
+)
+from driftd.discovery.overlay import Overlay
+from driftd.git.source import Ref, RefKind
+from driftd.model.app import App, RenderOptions
+from driftd.model.errors import DriftdError
+from driftd.model.resource import ResourceRef
+
+KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io", "Kustomization")
+GIT_REPOSITORY = ("source.toolkit.fluxcd.io", "GitRepository")
+
+_COMMIT = re.compile(r"(?:.*[@/])?(?:sha1:|sha256:)?([0-9a-f]{40}|[0-9a-f]{64})")
+"""`main@sha1:HEX`, `refs/heads/main@sha1:HEX`, `sha1:HEX`; before Flux 2 `main/HEX`."""
+
+Variables = Mapping[ResourceRef, Mapping[str, str]]
+"""The data of the ConfigMaps and Secrets that were read for variables."""
+
+
+def deployed_by_kustomization(
+    kustomization: Object, repositories: Mapping[str, Object], variables: Variables, cluster: str
+) -> Iterator[DeployedApp | NotJudged]:
+    """What a Kustomization deploys. `repositories` are the GitRepositories by `NAMESPACE/NAME`."""
+    name = app_name("kustomization", kustomization)
+    try:
+        yield _deployed(name, kustomization, repositories, variables, cluster)
+    except (Unsupported, DriftdError) as error:
+        yield NotJudged(name, str(error))
+
+
+def variable_sources(kustomization: Object) -> Sequence[tuple[ResourceRef, bool]]:
+    """The ConfigMaps and Secrets that it takes variables from, and whether each may be missing."""
+    namespace = kustomization["metadata"]["namespace"]
+    return [
+        (ResourceRef("", text(each, "kind"), namespace, text(each, "name")), each.get("optional") is True)
+        for each in items(section(kustomization, "spec", "postBuild"), "substituteFrom")
+        if isinstance(each, Mapping)
+    ]
+
+
+def _deployed(
+    name: str, kustomization: Object, repositories: Mapping[str, Object], variables: Variables, cluster: str
+) -> DeployedApp:
+    spec = section(kustomization, "spec")
+    if "kubeConfig" in spec:
+        raise Unsupported("it deploys to another cluster: run driftd there, or configure that cluster")
+    repository = _repository(kustomization, repositories)
+    applied = text(section(kustomization, "status"), "lastAppliedRevision")
+    if not applied:
+        raise Unsupported("Flux has not applied it yet")
+    commit = _COMMIT.fullmatch(applied)
+    if commit is None:
+        raise Unsupported(f"the revision that Flux has applied ({applied}) names no commit")
+    namespace = text(spec, "targetNamespace") or None
+    url = text(section(repository, "spec"), "url")
+    app = App(
+        name=name,
+        source=url,
+        cluster=cluster,
+        path=text(spec, "path").removeprefix("./").strip("/").removeprefix("."),
+        namespace=namespace,
+        deploys=False,
+        rendering=RenderOptions(
+            release=kustomization["metadata"]["name"],
+            namespace=namespace or "default",
+            overlay=_overlay(spec),
+            substitutions=_substitutions(kustomization, variables),
+            allow_empty=True,  # Flux takes it for what is meant
+        ),
+    )
+    return DeployedApp(app, git_source(url, _ref(repository)), commit[1])
+
+
+def _ref(repository: Object) -> Ref:
+    """The reference that a GitRepository follows."""
+    ref = section(repository, "spec", "ref")
+    for kind in (RefKind.COMMIT, RefKind.SEMVER, RefKind.TAG, RefKind.BRANCH):
+        if value := text(ref, str(kind)):
+            return Ref(kind, value)
+    return Ref(RefKind.BRANCH, "master")
+
+
+def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Object:
+    reference = section(kustomization, "spec", "sourceRef")
+    kind = text(reference, "kind")
+    if kind != GIT_REPOSITORY[1]:
+        raise Unsupported(f"it is deployed from {'an' if kind[:1] in 'AEIOU' else 'a'} {kind}, not from Git")
+    name = f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
+    repository = repositories.get(name)
+    if repository is None:
+        raise Unsupported(f"its GitRepository {name} is not there, or cannot be read")
+    spec = section(repository, "spec")
+    for key, what in (("ignore", "leaves files out by spec.ignore"), ("include", "includes other repositories")):
+        if spec.get(key):
+            raise Unsupported(f"its GitRepository {name_of(repository)} {what}")
+    return repository
+
+
+def _overlay(spec: Object) -> str | None:
+    metadata = section(spec, "commonMetadata")
+    overlay = Overlay()
+    overlay.set("namespace", text(spec, "targetNamespace"))
+    overlay.set("namePrefix", text(spec, "namePrefix"))
+    overlay.set("nameSuffix", text(spec, "nameSuffix"))
+    overlay.set("images", items(spec, "images"))
+    overlay.set("patches", list(items(spec, "patches")))
+    overlay.set("components", items(spec, "components"))
+    overlay.add_labels(section(metadata, "labels"), selectors=False)
+    overlay.add_metadata(section(metadata, "annotations"))
+    return overlay.text()
+
+
+def _substitutions(kustomization: Object, variables: Variables) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for ref, optional in variable_sources(kustomization):
+        if ref in variables:
+            found |= variables[ref]
+        elif not optional:
+            raise Unsupported(f"its variables come from {ref.kind} {ref.namespace}/{ref.name}, which cannot be read")
+    found |= {key: str(value) for key, value in section(kustomization, "spec", "postBuild", "substitute").items()}
+    return tuple(sorted((key, value.replace("\n", "")) for key, value in found.items()))

@@ -1,0 +1,208 @@
+"""An Application of Argo CD says what it deploys: an app at the commit that was applied."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from driftd.discovery.argo import deployed_by_application
+from driftd.discovery.deployed import DeployedApp, NotJudged
+from driftd.git.source import Ref, RefKind
+from driftd.model.app import HelmParameter, PlainFiles
+from tests.discovery.objects import application
+
+URL = "https://git.example.com/shop/deploy.git"
+COMMIT = "a" * 40
+
+
+def source(**fields: Any) -> dict[str, Any]:
+    return {"repoURL": URL, "path": "apps/web", "targetRevision": "HEAD", **fields}
+
+
+def deployed(body: dict[str, Any]) -> DeployedApp:
+    [found] = deployed_by_application(body, "prod")
+    assert isinstance(found, DeployedApp)
+    return found
+
+
+def reason(body: dict[str, Any]) -> str:
+    [found] = deployed_by_application(body, "prod")
+    assert isinstance(found, NotJudged)
+    assert found.name == "application/argocd/web"
+    return found.reason
+
+
+def test_what_was_applied_counts_not_what_is_asked_for() -> None:
+    """The last entry of the history names source and commit; the specification may be ahead of it."""
+    body = application(source(), COMMIT)
+    body["spec"]["source"] = source(path="apps/next")
+    found = deployed(body)
+    assert (found.app.name, found.app.path, found.app.namespace) == ("application/argocd/web", "apps/web", "web")
+    assert (found.commit, found.source.url, found.source.ref) == (COMMIT, URL, Ref())
+    assert not found.app.deploys
+
+
+@pytest.mark.parametrize(
+    ("target", "ref"),
+    [
+        ("main", Ref(RefKind.ANY, "main")),
+        ("", Ref()),
+        ("HEAD", Ref()),
+        ("1.*", Ref()),
+        ("v1.2", Ref(RefKind.ANY, "v1.2")),
+    ],
+)
+def test_the_reference_that_it_follows_is_fetched(target: str, ref: Ref) -> None:
+    """For a range of versions that is the default branch: the commit counts in any case."""
+    assert deployed(application(source(targetRevision=target), COMMIT)).source.ref == ref
+
+
+def test_a_plain_folder_is_read_without_its_subfolders_unless_told() -> None:
+    """As Argo CD does."""
+    assert deployed(application(source(), COMMIT)).app.rendering.plain == PlainFiles(recurse=False)
+    directory = {"recurse": True, "include": "*.yaml", "exclude": "{a,b}.yaml"}
+    found = deployed(application(source(directory=directory), COMMIT))
+    assert found.app.rendering.plain == PlainFiles(recurse=True, include="*.yaml", exclude="{a,b}.yaml")
+    assert "jsonnet" in reason(application(source(directory={"jsonnet": {"tlas": [{"name": "a"}]}}), COMMIT))
+
+
+def test_what_it_sets_for_kustomize_is_an_overlay() -> None:
+    """Images as `kustomize edit set image` reads them; labels reach selectors unless told otherwise."""
+    kustomize = {
+        "namePrefix": "eu-",
+        "nameSuffix": "-1",
+        "namespace": "shop",
+        "commonLabels": {"team": "web"},
+        "commonAnnotations": {"a": "b"},
+        "images": ["nginx:1.27", "old=registry:5000/new:2", "app@sha256:abc", "x=y"],
+        "replicas": [{"name": "web", "count": "3"}, {"name": "api", "count": 2}],
+        "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
+        "components": ["../components/a"],
+    }
+    overlay = deployed(application(source(kustomize=kustomize), COMMIT)).app.rendering.overlay
+    assert json.loads(overlay or "") == {
+        "namePrefix": "eu-",
+        "nameSuffix": "-1",
+        "namespace": "shop",
+        "labels": [{"pairs": {"team": "web"}, "includeSelectors": True, "includeTemplates": True}],
+        "commonAnnotations": {"a": "b"},
+        "images": [
+            {"name": "nginx", "newTag": "1.27"},
+            {"name": "old", "newName": "registry:5000/new", "newTag": "2"},
+            {"name": "app", "digest": "sha256:abc"},
+            {"name": "x", "newName": "y"},
+        ],
+        "replicas": [{"name": "web", "count": 3}, {"name": "api", "count": 2}],
+        "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
+        "components": ["../components/a"],
+    }
+    assert deployed(application(source(), COMMIT)).app.rendering.overlay is None
+
+
+def test_what_it_sets_for_helm_is_given_to_the_chart() -> None:
+    """Values as an object win over those as a text; commas in a parameter are no separators."""
+    helm = {
+        "releaseName": "shop",
+        "valueFiles": ["prod.yaml"],
+        "values": "a: text",
+        "valuesObject": {"a": 1},
+        "parameters": [
+            {"name": "list", "value": "{a,b}"},
+            {"name": "text", "value": "a,b", "forceString": True},
+        ],
+        "skipCrds": True,
+        "ignoreMissingValueFiles": True,
+    }
+    options = deployed(application(source(helm=helm), COMMIT)).app.rendering
+    assert (options.release, options.values_files, options.values) == ("shop", ("prod.yaml",), ('{"a":1}',))
+    assert options.parameters == (
+        HelmParameter("list", "{a,b}"),
+        HelmParameter("text", "a\\,b", is_string=True),
+    )
+    assert options.skip_crds
+    assert options.ignore_missing_values_files
+    assert deployed(application(source(helm={"values": "a: text"}), COMMIT)).app.rendering.values == ("a: text",)
+    assert deployed(application(source(), COMMIT)).app.rendering.release == "web"
+
+
+def with_sources(*sources: dict[str, Any], revisions: list[str]) -> dict[str, Any]:
+    body = application(source(), COMMIT)
+    body["status"]["history"].append({"id": 2, "sources": list(sources), "revisions": revisions})
+    return body
+
+
+def test_each_source_of_several_is_an_app() -> None:
+    """One that is there for values files only is none; its files are read where they are in the same repository."""
+    helm = {"valueFiles": ["$values/env/prod.yaml"]}
+    chart, other = source(path="charts/web", helm=helm), source(path="apps/other")
+    values = {"repoURL": URL, "ref": "values"}
+    body = with_sources(chart, values, other, revisions=[COMMIT, COMMIT, "b" * 40])
+    first, second = deployed_by_application(body, "prod")
+    assert isinstance(first, DeployedApp)
+    assert isinstance(second, DeployedApp)
+    assert (first.app.name, second.app.name) == ("application/argocd/web#1", "application/argocd/web#3")
+    assert first.app.rendering.values_files == ("/env/prod.yaml",)
+    assert second.commit == "b" * 40
+    elsewhere = {"repoURL": "https://git.example.com/values.git", "ref": "values"}
+    assert "in another repository" in reason(with_sources(chart, elsewhere, revisions=[COMMIT, COMMIT]))
+    assert "does not say which commit" in reason(with_sources(chart, other, revisions=[COMMIT]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"source": source(chart="redis", path="")}, "from the Helm repository"),
+        ({"source": source(plugin={"name": "x"})}, "config management plugin"),
+        ({"source": source(repoURL="/etc")}, "https or ssh address"),
+        ({"source": source(repoURL="https://user:hunter2@example.com/a")}, "credentials"),
+        ({"source": source(helm={"fileParameters": [{"name": "a", "path": "b"}]})}, "parameters from files"),
+        ({"source": source(helm={"parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}]})}, "build environment"),
+        ({"source": source(kustomize={"replicas": [{"name": "a", "count": "many"}]})}, "replicas cannot be read"),
+        ({"commit": None}, "has not synced it yet"),
+        ({"commit": "1.2.3"}, "does not name a commit"),
+        ({"destination": {"server": "https://other.example.com", "namespace": "web"}}, "https://other.example.com"),
+        ({"destination": {"name": "other", "namespace": "web"}}, "another cluster (other)"),
+        ({"ignoreDifferences": [{"kind": "A", "jqPathExpressions": [".a | select(.b)"]}]}, "no more of jq than paths"),
+    ],
+)
+def test_what_cannot_be_judged_is_said_with_its_reason(changed: dict[str, Any], says: str) -> None:
+    """And never taken for in sync; no password is shown."""
+    changed = {"source": source(), "commit": COMMIT, **changed}
+    found = reason(application(changed.pop("source"), changed.pop("commit"), **changed))
+    assert says in found
+    assert "hunter2" not in found
+
+
+def test_the_cluster_may_be_named() -> None:
+    """Argo CD calls its own in-cluster."""
+    assert (
+        deployed(application(source(), COMMIT, destination={"name": "in-cluster", "namespace": "a"})).app.namespace
+        == "a"
+    )
+
+
+def test_what_argo_cd_ignores_is_ignored() -> None:
+    """By pointers, by paths of jq, and by managers; each only for the objects that it names."""
+    ignored = [
+        {"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas", "/metadata/annotations/a~1b"]},
+        {
+            "kind": "ConfigMap",
+            "name": "web",
+            "namespace": "shop",
+            "jqPathExpressions": ['.data["a.b"]', ".x[]?.y", '."q-r".s'],
+        },
+        {"group": "*", "kind": "*", "managedFieldsManagers": ["kube-controller-manager"]},
+        {"kind": "Service", "jsonPointers": ["/spec/ports/0/nodePort"]},
+    ]
+    rules = deployed(application(source(), COMMIT, ignoreDifferences=ignored)).ignore
+    assert [rule.paths for rule in rules] == [
+        ("spec.replicas", "metadata.annotations.a/b"),
+        ('data["a.b"]', "x[*].y", "q-r.s"),
+        (),
+        ("spec.ports[*].nodePort",),
+    ]
+    assert [rule.kinds for rule in rules] == [("Deployment",), ("ConfigMap",), (), ("Service",)]
+    assert (rules[0].groups, rules[1].names, rules[1].namespaces) == (("apps",), ("web",), ("shop",))
+    assert rules[2].managers == ("kube-controller-manager",)

@@ -1,0 +1,159 @@
+"""A Kustomization of Flux says what it deploys: an app at the commit that was applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from driftd.discovery.deployed import DeployedApp, NotJudged
+from driftd.discovery.flux import deployed_by_kustomization
+from driftd.git.source import Ref, RefKind
+from driftd.model.resource import ResourceRef
+from tests.discovery.objects import git_repository, kustomization
+
+URL = "https://git.example.com/shop/deploy.git"
+COMMIT = "a" * 40
+
+
+def found(
+    body: dict[str, Any],
+    repository: dict[str, Any] | None = None,
+    variables: Mapping[ResourceRef, Mapping[str, str]] | None = None,
+) -> DeployedApp | NotJudged:
+    repositories = {"flux-system/shop": git_repository(URL) if repository is None else repository}
+    [one] = deployed_by_kustomization(body, repositories, variables or {}, "prod")
+    return one
+
+
+def deployed(body: dict[str, Any], *others: Any) -> DeployedApp:
+    one = found(body, *others)
+    assert isinstance(one, DeployedApp)
+    return one
+
+
+def reason(body: dict[str, Any], *others: Any) -> str:
+    one = found(body, *others)
+    assert isinstance(one, NotJudged)
+    assert one.name == "kustomization/flux-system/web"
+    return one.reason
+
+
+@pytest.mark.parametrize(
+    "revision", [f"main@sha1:{COMMIT}", f"refs/heads/a/b@sha1:{COMMIT}", f"sha1:{COMMIT}", f"main/{COMMIT}"]
+)
+def test_the_applied_commit_counts(revision: str) -> None:
+    """In all the ways in which Flux writes it."""
+    body = kustomization("./apps/web/", COMMIT)
+    body["status"]["lastAppliedRevision"] = revision
+    one = deployed(body)
+    assert (one.app.name, one.app.path, one.commit) == ("kustomization/flux-system/web", "apps/web", COMMIT)
+    assert (one.source.url, one.source.ref) == (URL, Ref(RefKind.BRANCH, "main"))
+    assert not one.app.deploys
+
+
+@pytest.mark.parametrize("path", ["./", ".", "", "/"])
+def test_the_root_of_the_repository_is_a_folder(path: str) -> None:
+    """However it is written."""
+    assert deployed(kustomization(path, COMMIT)).app.path == ""
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ({"branch": "dev"}, Ref(RefKind.BRANCH, "dev")),
+        ({"tag": "v1"}, Ref(RefKind.TAG, "v1")),
+        ({"semver": ">=1.0.0"}, Ref(RefKind.SEMVER, ">=1.0.0")),
+        ({"branch": "dev", "commit": COMMIT}, Ref(RefKind.COMMIT, COMMIT)),
+        ({}, Ref(RefKind.BRANCH, "master")),
+    ],
+)
+def test_the_reference_that_it_follows_is_fetched(ref: dict[str, str], expected: Ref) -> None:
+    """By Flux' precedence; without any it is the branch master."""
+    assert deployed(kustomization("a", COMMIT), git_repository(URL, ref=ref)).source.ref == expected
+
+
+def test_what_it_sets_is_an_overlay() -> None:
+    """Common metadata reaches neither selectors nor pod templates."""
+    body = kustomization(
+        "a",
+        COMMIT,
+        targetNamespace="shop",
+        namePrefix="eu-",
+        nameSuffix="-1",
+        commonMetadata={"labels": {"team": "web"}, "annotations": {"a": "b"}},
+        images=[{"name": "nginx", "newTag": "1.27"}],
+        patches=[{"patch": "[]", "target": {"kind": "Deployment"}}],
+        components=["../c"],
+    )
+    one = deployed(body)
+    assert one.app.namespace == "shop"
+    assert json.loads(one.app.rendering.overlay or "") == {
+        "namespace": "shop",
+        "namePrefix": "eu-",
+        "nameSuffix": "-1",
+        "labels": [{"pairs": {"team": "web"}, "includeSelectors": False, "includeTemplates": False}],
+        "images": [{"name": "nginx", "newTag": "1.27"}],
+        "patches": [
+            {"patch": "[]", "target": {"kind": "Deployment"}},
+            {
+                "target": {"name": ".*"},
+                "patch": '{"apiVersion":"v1","kind":"Any","metadata":{"name":"any","annotations":{"a":"b"}}}',
+            },
+        ],
+        "components": ["../c"],
+    }
+    assert len(body["spec"]["patches"]) == 1, "the object itself is not changed"
+    assert deployed(kustomization("a", COMMIT)).app.rendering.overlay is None
+
+
+def test_variables_come_from_objects_and_from_itself() -> None:
+    """Its own win; line breaks are left out; what may be missing may be missing."""
+    post_build = {
+        "substitute": {"A": "own", "N": 3},
+        "substituteFrom": [
+            {"kind": "ConfigMap", "name": "vars"},
+            {"kind": "Secret", "name": "secrets"},
+            {"kind": "ConfigMap", "name": "none", "optional": True},
+        ],
+    }
+    variables = {
+        ResourceRef("", "ConfigMap", "flux-system", "vars"): {"A": "map", "B": "map\n"},
+        ResourceRef("", "Secret", "flux-system", "secrets"): {"B": "secret\n", "C": "c"},
+    }
+    body = kustomization("a", COMMIT, postBuild=post_build)
+    one = deployed(body, None, variables)
+    assert dict(one.app.rendering.substitutions) == {"A": "own", "B": "secret", "C": "c", "N": "3"}
+    assert "secret" not in repr(one)
+    assert "come from Secret flux-system/secrets, which cannot be read" in reason(
+        body, None, {ref: data for ref, data in variables.items() if ref.kind == "ConfigMap"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "repository", "says"),
+    [
+        ({"sourceRef": {"kind": "OCIRepository", "name": "x"}}, None, "deployed from an OCIRepository, not from Git"),
+        ({"sourceRef": {"kind": "Bucket", "name": "x"}}, None, "deployed from a Bucket"),
+        ({"sourceRef": {"kind": "GitRepository", "name": "x"}}, None, "GitRepository flux-system/x is not there"),
+        ({"kubeConfig": {"secretRef": {"name": "x"}}}, None, "another cluster"),
+        ({}, git_repository(URL, ignore="/*\n!/a"), "leaves files out"),
+        ({}, git_repository(URL, include=[{"repository": {"name": "x"}}]), "includes other repositories"),
+        ({}, git_repository("/etc"), "https or ssh address"),
+    ],
+)
+def test_what_cannot_be_judged_is_said_with_its_reason(
+    spec: dict[str, Any], repository: dict[str, Any] | None, says: str
+) -> None:
+    """And never taken for in sync."""
+    assert says in reason(kustomization("a", COMMIT, **spec), repository)
+
+
+def test_what_was_never_applied_cannot_be_judged() -> None:
+    """Nor what was applied from something other than a commit."""
+    assert "has not applied it yet" in reason(kustomization("a", None))
+    body = kustomization("a", COMMIT)
+    body["status"]["lastAppliedRevision"] = "latest@sha512:abc"
+    assert "names no commit" in reason(body)
