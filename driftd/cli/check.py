@@ -18,7 +18,8 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
-from driftd.cli.discovered_apps import discovered_apps
+from driftd.cli.deployed_commit import at_its_commit
+from driftd.cli.discovered_apps import DiscoveredApps, discovered_apps
 from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
 from driftd.cli.output import Format, write_reports
@@ -27,10 +28,11 @@ from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
-from driftd.git.source import GitSource, Ref, RefKind
+from driftd.git.source import GitSource
 from driftd.git.worktree import commit_worktree, uncommitted_files
+from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, Capabilities
-from driftd.model.errors import DriftdError, GitError, RefNotFound, describe_defect
+from driftd.model.errors import DriftdError, GitError, describe_defect
 from driftd.model.report import Report
 from driftd.model.revision import Revision
 from driftd.model.text import plural
@@ -38,6 +40,7 @@ from driftd.process.garbage_collector import exclude_from_gc, gc_paused
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
+    from driftd.discovery.helm import InstalledRelease
     from driftd.live.cluster import ClusterView
 
 log = structlog.get_logger(__name__)
@@ -55,9 +58,12 @@ async def run_check(
         request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
     comparison = comparison_of(config, secrets.token_bytes(32))
-    not_judged: list[Report] = []
-    if request.discover or (request.repo is None and config is None):
-        apps, not_judged = await discovered_apps(request, output)
+    access = ClusterAccess(None, request.kubeconfig, request.context)
+    found = DiscoveredApps()
+    discovers = bool(request.discover) or (request.repo is None and config is None)
+    if discovers:
+        found = await discovered_apps(request, access, output)
+        apps = list(found.apps)
     else:
         apps = checked_apps(request, config)
     if config is not None and request.revision is None:
@@ -71,8 +77,11 @@ async def run_check(
             folder = stack.enter_context(TemporaryDirectory(prefix="driftd-worktree-"))
             apps = [await asyncio.to_thread(_of_worktree, checked, Path(folder)) for checked in apps]
         if request.explain is not None:
-            return await explain_object(request.explain, apps, comparison, output, shown, provider)
-        reports = [*await _check(apps, comparison, output, shown, provider), *not_judged]
+            releases = [(release, access) for release in found.releases]
+            return await explain_object(request.explain, [*apps, *releases], comparison, output, shown, provider)
+        reports = await _check(apps, comparison, output, shown, provider, alone=not discovers)
+        reports += await _check_releases(found.releases, access, comparison, output, shown)
+        reports += found.not_judged
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     for note in await uncommitted:
@@ -133,7 +142,10 @@ async def _check(
     output: Format,
     shown: Progress,
     provider: DesiredStateProvider,
+    *,
+    alone: bool,
 ) -> list[Report]:
+    """The reports on apps. If one is `alone`, why it cannot be checked is raised, and else reported."""
     revisions: dict[GitSource, Revision] = {}
     reports = []
     async with LazyClusters(output) as clusters:
@@ -147,15 +159,15 @@ async def _check(
                     revisions[checked.source] = await provider.fetch(checked.source)
                 revision = revisions[checked.source]
                 shown.step(f"comparing {checked.app.name}")
-                at_commit, revision = await _at_its_commit(checked, revision, provider)
+                at_commit, revision = await at_its_commit(checked, revision, provider)
                 comparing = comparison.with_ignored(checked.ignore)
                 reports.append(await _report(at_commit, revision, connecting, comparing, provider))
             except DriftdError as error:
-                if len(apps) == 1:
+                if alone and len(apps) == 1:
                     raise
                 reports.append(_failed_report(checked.app, revision, error))  # the other apps are checked all the same
             except Exception as error:
-                if len(apps) == 1:
+                if alone and len(apps) == 1:
                     raise
                 log.debug("app not checked", app=checked.app.name, exc_info=True)
                 reports.append(_failed_report(checked.app, revision, DriftdError(describe_defect(error))))
@@ -165,20 +177,29 @@ async def _check(
     return reports
 
 
-async def _at_its_commit(
-    checked: CheckedApp, fetched: Revision, provider: DesiredStateProvider
-) -> tuple[CheckedApp, Revision]:
-    """The app at the commit that was deployed: in the history of its reference, or else fetched for itself.
+async def _check_releases(
+    releases: Sequence[InstalledRelease],
+    access: ClusterAccess,
+    comparison: Comparison,
+    output: Format,
+    shown: Progress,
+) -> list[Report]:
+    reports = []
+    async with LazyClusters(output) as clusters:
+        for release in releases:
+            shown.step(f"comparing {release.app.name}")
+            view = await clusters.connect(access)
+            from driftd.daemon.clusters import scan_release  # noqa: PLC0415  # imported by `connect` already
 
-    Raises: GitError: the repository does not have it any more.
-    """
-    if checked.commit is None:
-        return checked, fetched
-    try:
-        return checked, await provider.mirror(checked.source).revision(checked.commit)
-    except RefNotFound:
-        alone = replace(checked, source=replace(checked.source, ref=Ref(RefKind.COMMIT, checked.commit)))
-        return alone, await provider.fetch(alone.source)
+            comparing = comparison.with_ignored(release.ignore)
+            try:
+                reports.append(await scan_release(release.app, view, release.desired, comparing))
+            except DriftdError as error:
+                reports.append(_failed_report(release.app, release.desired.revision, error))
+            except Exception as error:
+                log.debug("app not checked", app=release.app.name, exc_info=True)
+                reports.append(_failed_report(release.app, None, DriftdError(describe_defect(error))))
+    return reports
 
 
 async def _report(

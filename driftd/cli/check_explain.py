@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp
+from driftd.cli.deployed_commit import at_its_commit
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
 from driftd.cli.output.progress import Progress
@@ -17,11 +18,13 @@ from driftd.model.resource import ResourceRef
 
 if TYPE_CHECKING:
     from driftd.diff.explain import Explanation
+    from driftd.discovery.helm import InstalledRelease
+    from driftd.kube.kubeconfig import ClusterAccess
 
 
 async def explain_object(
     name: str,
-    apps: Sequence[CheckedApp],
+    apps: Sequence[CheckedApp | tuple[InstalledRelease, ClusterAccess]],
     comparison: Comparison,
     output: Format,
     shown: Progress,
@@ -34,14 +37,21 @@ async def explain_object(
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
     async with LazyClusters(output) as clusters:
-        for checked in apps:
-            shown.step(f"fetching {checked.source.address}")
-            revision = await provider.fetch(checked.source)
-            view = await clusters.connect(checked.access)
-            desired = await provider.desired(checked.source, checked.app, revision, view.capabilities)
+        for each in apps:
+            if isinstance(each, CheckedApp):
+                app, ignore = each.app, each.ignore
+                view = await clusters.connect(each.access)
+                shown.step(f"fetching {each.source.address}")
+                checked, revision = await at_its_commit(each, await provider.fetch(each.source), provider)
+                desired = await provider.desired(checked.source, app, revision, view.capabilities)
+            else:
+                release, access = each
+                app, ignore, desired = release.app, release.ignore, release.desired
+                view = await clusters.connect(access)
             from driftd.daemon.clusters import explain  # noqa: PLC0415  # imported by `connect` already
 
-            if (explained := await explain(name, checked.app, view, desired, comparison)) is not None:
+            comparing = comparison.with_ignored(ignore)
+            if (explained := await explain(name, app, view, desired, comparing)) is not None:
                 return _print(*explained, output)
     raise DriftdError(
         f"Git declares no {name}: give KIND/NAME or KIND/NAMESPACE/NAME, as `driftd check --all` shows it"

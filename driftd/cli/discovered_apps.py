@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp, CheckRequest
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
-from driftd.discovery.deployed import DeployedApp, NotJudged
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
 from driftd.model.report import Report
 
+if TYPE_CHECKING:
+    from driftd.discovery.cluster import Found
+    from driftd.discovery.deployed import DeployedApp
+    from driftd.discovery.helm import InstalledRelease
+
 _SAY_WHAT = "say what to check by --repo PATH_OR_URL, or --config FILE (there is no driftd.yaml here)"
 
 
-async def discovered_apps(request: CheckRequest, output: Format) -> tuple[list[CheckedApp], list[Report]]:
-    """What is deployed to the cluster of a request, and reports on what of it cannot be judged.
+@dataclass(frozen=True, slots=True)
+class DiscoveredApps:
+    """What is deployed to a cluster: from Git, as releases of Helm, and what of it cannot be judged."""
+
+    apps: Sequence[CheckedApp] = ()
+    releases: Sequence[InstalledRelease] = ()
+    not_judged: Sequence[Report] = ()
+
+
+async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: Format) -> DiscoveredApps:
+    """What is deployed to the cluster of a request.
 
     Raises: DriftdError: the cluster cannot be asked, nothing was found, or not the apps that the request names.
     """
@@ -27,7 +41,7 @@ async def discovered_apps(request: CheckRequest, output: Format) -> tuple[list[C
         raise DriftdError("--discover checks what other deployers deploy: it does not go with --repo or --config")
     if request.revision or request.worktree:
         raise DriftdError("--discover compares with what was deployed: it does not go with --revision or --worktree")
-    access = ClusterAccess(None, request.kubeconfig, request.context)
+    deployers = request.discover or tuple(Deployer)
     async with LazyClusters(output) as clusters:
         try:
             view = await clusters.connect(access)
@@ -35,27 +49,31 @@ async def discovered_apps(request: CheckRequest, output: Format) -> tuple[list[C
             if request.discover:
                 raise
             raise DriftdError(f"{_SAY_WHAT}; nor can a cluster be asked what is deployed to it: {error}") from error
-        from driftd.discovery.cluster import deployed_apps  # noqa: PLC0415  # slow to import, and few checks need it
+        from driftd.discovery import cluster  # noqa: PLC0415  # slow to import, and few checks need it
+        from driftd.discovery.deployed import DeployedApp, NotJudged  # noqa: PLC0415  # as above
+        from driftd.discovery.helm import InstalledRelease  # noqa: PLC0415  # as above
 
-        found = await deployed_apps(view, request.discover or tuple(Deployer))
+        found = {cluster.name_of_app(each): each for each in await cluster.deployed_apps(view, deployers)}
     if not found:
-        names = " and ".join(deployer.product for deployer in request.discover or Deployer)
-        raise DriftdError(f"nothing in cluster {view.name} is deployed by {names}: {_SAY_WHAT}")
-    found = _named(found, request.names)
-    apps = [_checked(each, access, request) for each in found if isinstance(each, DeployedApp)]
-    return apps, [_not_judged(each, view.name) for each in found if isinstance(each, NotJudged)]
+        names = [deployer.product for deployer in deployers]
+        raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {_SAY_WHAT}")
+    chosen = _named(found, request.names)
+    return DiscoveredApps(
+        [_checked(each, access, request) for each in chosen if isinstance(each, DeployedApp)],
+        [_with_engine(each, request) for each in chosen if isinstance(each, InstalledRelease)],
+        [_not_judged(each.name, view.name, each.reason) for each in chosen if isinstance(each, NotJudged)],
+    )
 
 
-def _named(found: Sequence[DeployedApp | NotJudged], names: Sequence[str]) -> list[DeployedApp | NotJudged]:
+def _named(found: dict[str, Found], names: Sequence[str]) -> list[Found]:
     """Those with these names, in full or without the kind and the namespace. Raises: DriftdError: there is none."""
-    by_name = {each.app.name if isinstance(each, DeployedApp) else each.name: each for each in found}
-    chosen: dict[str, DeployedApp | NotJudged] = {}
+    chosen: dict[str, Found] = {}
     for name in names:
-        matching = {full: each for full, each in by_name.items() if full == name or full.endswith(f"/{name}")}
+        matching = {full: each for full, each in found.items() if full == name or full.endswith(f"/{name}")}
         if not matching:
-            raise DriftdError(f"there is no app {name!r} in the cluster (there are: {', '.join(by_name)})")
+            raise DriftdError(f"there is no app {name!r} in the cluster (there are: {', '.join(found)})")
         chosen |= matching
-    return list((chosen or by_name).values())
+    return list((chosen or found).values())
 
 
 def _checked(deployed: DeployedApp, access: ClusterAccess, request: CheckRequest) -> CheckedApp:
@@ -65,5 +83,9 @@ def _checked(deployed: DeployedApp, access: ClusterAccess, request: CheckRequest
     return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore)
 
 
-def _not_judged(each: NotJudged, cluster: str) -> Report:
-    return Report(each.name, cluster, None, (), datetime.now(UTC), error=each.reason)
+def _with_engine(release: InstalledRelease, request: CheckRequest) -> InstalledRelease:
+    return replace(release, app=replace(release.app, engine=request.engine or release.app.engine))
+
+
+def _not_judged(name: str, cluster: str, reason: str) -> Report:
+    return Report(name, cluster, None, (), datetime.now(UTC), error=reason)

@@ -156,13 +156,13 @@ def check(
         str | None,
         typer.Option(
             metavar="DEPLOYERS",
-            help="Check what argo and flux deploy to the cluster. [default: argo,flux, without --repo and --config]",
+            help="Check what argo, flux and helm deploy to the cluster. [default: all, without --repo and --config]",
         ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Compares what Git declares with what is live: of a repository, of a configuration's apps, or of what Argo CD and
-    Flux deploy to the cluster.
+    """Compares what Git declares with what is live: of a repository, of a configuration's apps, or of all that
+    Argo CD, Flux and Helm deploy to the cluster.
 
     Exits with 0 if all is in sync, 1 if something differs, 2 if something could not be told.
     """

@@ -74,6 +74,11 @@ async def scan(
     return await scan_once(Detector(app, view, comparison), attribution, desired, reader, datetime.now(UTC))
 
 
+async def scan_release(app: App, view: ClusterView, desired: Desired, comparison: Comparison) -> Report:
+    """The report on what Helm has installed, as it is now. What is declared is in the cluster, too, and not in Git."""
+    return await scan_once(Detector(app, view, comparison), None, desired, ApiReader(view.cluster), datetime.now(UTC))
+
+
 async def explain(
     name: str, app: App, view: ClusterView, desired: Desired, comparison: Comparison
 ) -> tuple[ResourceRef, list[Explanation]] | None:

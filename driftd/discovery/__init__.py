@@ -1,1 +1,1 @@
-"""What other deployers (Argo CD, Flux) deploy to a cluster, as apps."""
+"""What other deployers (Argo CD, Flux, Helm) deploy to a cluster, as apps."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.discovery.deployed import Object, Unsupported, items, section, text
-from driftd.model.path import format_path
+from driftd.discovery.pointers import path_pattern, pattern_of
 
 _REASON = "Argo CD ignores it"
 _JQ = re.compile(
@@ -39,7 +39,7 @@ def _rules(entry: Object) -> Iterator[IgnoreRule]:
         "names": _condition(entry, "name"),
         "namespaces": _condition(entry, "namespace"),
     }
-    paths = [_of_pointer(str(pointer)) for pointer in items(entry, "jsonPointers")]
+    paths = [path_pattern(str(pointer)) for pointer in items(entry, "jsonPointers")]
     paths += [_of_jq(str(expression)) for expression in items(entry, "jqPathExpressions")]
     if paths:
         yield IgnoreRule(paths=tuple(paths), reason=_REASON, origin="ignoreDifferences", **conditions)
@@ -50,14 +50,6 @@ def _rules(entry: Object) -> Iterator[IgnoreRule]:
 def _condition(entry: Object, key: str) -> tuple[str, ...]:
     value = text(entry, key)
     return (value,) if value and value != "*" else ()
-
-
-def _of_pointer(pointer: str) -> str:
-    """The pattern of a path that a JSON pointer names; a number may be that of any item."""
-    if not pointer.startswith("/"):
-        raise Unsupported(f"it ignores {pointer!r}, which is no JSON pointer")
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
-    return _pattern([None if step.isdecimal() else step for step in steps])
 
 
 def _of_jq(expression: str) -> str:
@@ -72,19 +64,4 @@ def _of_jq(expression: str) -> str:
         position = match.end()
     if not steps:
         raise Unsupported("it ignores all of an object by jq")
-    return _pattern(steps)
-
-
-def _pattern(steps: list[str | None]) -> str:
-    """A pattern of driftd's paths; None stands for any item of a list."""
-    result = ""
-    for step in steps:
-        if step is None:
-            result += "[*]"
-        else:
-            result = format_path((step,)) if not result else result + _following(step)
-    return result
-
-
-def _following(step: str) -> str:
-    return format_path(("x", step))[1:]
+    return pattern_of(steps)

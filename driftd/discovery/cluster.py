@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
-from driftd.discovery.deployed import DeployedApp, NotJudged, Object, name_of, section
+from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of, section
 from driftd.discovery.flux import GIT_REPOSITORY, KUSTOMIZATION, deployed_by_kustomization, variable_sources
+from driftd.discovery.helm import HELM_RELEASE, STORAGE_LABELS, InstalledRelease, Release, decode_release, installed
 from driftd.kube.discovery import ApiResource
-from driftd.kube.listing import list_objects
+from driftd.kube.listing import list_each, list_objects
 from driftd.live.cluster import ClusterView
 from driftd.model.deployer import Deployer
 from driftd.model.errors import KubeError, NotFound, UnknownKind
 from driftd.model.resource import ResourceRef
 
+Found = DeployedApp | InstalledRelease | NotJudged
 
-async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> list[DeployedApp | NotJudged]:
+
+def name_of_app(found: Found) -> str:
+    return found.name if isinstance(found, NotJudged) else found.app.name
+
+
+async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> list[Found]:
     """What these deployers deploy to a cluster, by name. One that is not installed deploys nothing.
 
     What cannot be read is among it as `NotJudged`. Raises: KubeError: discovery failed.
     """
-    found: list[DeployedApp | NotJudged] = []
+    found: list[Found] = []
     if Deployer.ARGO in deployers:
-        found += await _each(view, APPLICATION, lambda body: deployed_by_application(body, view.name))
+        applications, unread = await _listed(view, APPLICATION)
+        found += [*unread, *(each for body in applications for each in deployed_by_application(body, view.name))]
     if Deployer.FLUX in deployers:
         found += await _deployed_by_flux(view)
-    return sorted(found, key=lambda each: each.app.name if isinstance(each, DeployedApp) else each.name)
+    helm_releases, unread = await _listed(view, HELM_RELEASE) if Deployer.FLUX in deployers else ([], [])
+    found += unread
+    if helm_releases or Deployer.HELM in deployers:
+        found += await _installed_by_helm(view, helm_releases, others=Deployer.HELM in deployers)
+    return sorted(found, key=name_of_app)
 
 
-async def _each(
-    view: ClusterView,
-    kind: tuple[str, str],
-    deployed_by: Callable[[Object], Iterable[DeployedApp | NotJudged]],
-) -> list[DeployedApp | NotJudged]:
+async def _listed(view: ClusterView, kind: tuple[str, str]) -> tuple[list[dict[str, Any]], list[NotJudged]]:
+    """All objects of a kind; none where the cluster does not serve it. What cannot be read is told."""
     try:
         resource = await _resource(view, kind)
-        listed = await list_objects(view.cluster, resource, None) if resource is not None else None
+        return ((await list_objects(view.cluster, resource, None)).items if resource is not None else []), []
     except KubeError as error:
-        return [NotJudged(kind[1].lower(), f"what it deploys cannot be read: {error}")]
-    return [each for body in listed.items for each in deployed_by(body)] if listed is not None else []
+        return [], [NotJudged(kind[1].lower(), f"what it deploys cannot be read: {error}")]
 
 
 async def _resource(view: ClusterView, kind: tuple[str, str]) -> ApiResource | None:
@@ -53,24 +61,37 @@ async def _resource(view: ClusterView, kind: tuple[str, str]) -> ApiResource | N
 
 
 async def _deployed_by_flux(view: ClusterView) -> list[DeployedApp | NotJudged]:
-    repositories: dict[str, Object] = {}
-    try:
-        if (resource := await _resource(view, GIT_REPOSITORY)) is not None:
-            repositories = {name_of(body): body for body in (await list_objects(view.cluster, resource, None)).items}
-    except KubeError:
-        pass  # each Kustomization says so
-    bodies: list[Object] = []
-
-    def keep(body: Object) -> Iterable[DeployedApp | NotJudged]:
-        bodies.append(body)
-        return ()
-
-    failed = await _each(view, KUSTOMIZATION, keep)
+    repositories, _ = await _listed(view, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
+    by_name = {name_of(body): body for body in repositories}
+    bodies, unread = await _listed(view, KUSTOMIZATION)
     variables = await _variables(view, {ref for body in bodies for ref, _ in variable_sources(body)})
-    return [
-        *failed,
-        *(each for body in bodies for each in deployed_by_kustomization(body, repositories, variables, view.name)),
-    ]
+    deployed = (each for body in bodies for each in deployed_by_kustomization(body, by_name, variables, view.name))
+    return [*unread, *deployed]
+
+
+async def _installed_by_helm(view: ClusterView, helm_releases: Sequence[Object], *, others: bool) -> list[Found]:
+    """What Helm has installed: for the HelmReleases of Flux, and with `others` also what is nobody's else."""
+    found: list[Found] = []
+    releases: list[Release] = []
+    for kind in ("Secret", "ConfigMap"):
+        try:
+            resource = (await view.discovery()).find_kind("", kind)
+            stored = await list_each(view.cluster, resource, None, _release, label_selector=STORAGE_LABELS)
+        except KubeError as error:
+            if others:
+                found.append(NotJudged("release", f"what Helm has installed cannot be read: {error}"))
+            continue
+        releases += [each for each in stored.items if isinstance(each, Release)]
+        found += [each for each in stored.items if isinstance(each, NotJudged)]
+    apps = installed(releases, helm_releases, view.name)
+    return found + [each for each in apps if others or name_of_app(each).startswith("helmrelease/")]
+
+
+def _release(stored: dict[str, Any]) -> Release | NotJudged:
+    try:
+        return decode_release(stored)
+    except Unsupported as error:
+        return NotJudged(app_name("release", stored), str(error))
 
 
 async def _variables(view: ClusterView, refs: Collection[ResourceRef]) -> Mapping[ResourceRef, Mapping[str, str]]:

@@ -10,8 +10,9 @@ class Deployer(StrEnum):
 
     ARGO = "argo"
     FLUX = "flux"
+    HELM = "helm"
 
     @property
     def product(self) -> str:
         """As its makers write it."""
-        return "Argo CD" if self is Deployer.ARGO else "Flux"
+        return {Deployer.ARGO: "Argo CD", Deployer.FLUX: "Flux", Deployer.HELM: "Helm"}[self]

@@ -258,9 +258,9 @@ class Background:
 
 
 async def scan_once(
-    detector: Detector, attribution: GitAttribution, desired: Desired, reader: ApiReader, now: datetime
+    detector: Detector, attribution: GitAttribution | None, desired: Desired, reader: ApiReader, now: datetime
 ) -> Report:
-    """The report of one scan straight from the API server, with Git's side of every difference.
+    """The report of one scan straight from the API server, with Git's side of every difference, if Git has one.
 
     Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write.
     """
@@ -269,10 +269,12 @@ async def scan_once(
     except KubeError as error:
         return detector.unreadable(desired, error, now)
     assessments = await detector.assess(mapped, reader)
-    attribution.render_for(desired.capabilities)
-    attribution.observe(assessments)
+    verdicts = tuple([assessment.verdict for assessment in assessments])
+    if attribution is not None:
+        attribution.render_for(desired.capabilities)
+        attribution.observe(assessments)
+        verdicts = await attribution.enrich(desired.revision, assessments)
     app, borders = detector.app, Borders.of(detector.app, detector.view.cluster.namespace)
-    verdicts = await attribution.enrich(desired.revision, assessments)
     if app.mode is not Mode.OBSERVE:
         outside = [item.outside(borders) for item in mapped]
         left = [Left(whole=left_outside(why)) if why is not None else Left() for why in outside]

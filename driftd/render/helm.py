@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,26 +198,35 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _parse_output(output: bytes, root: Path, folder: str) -> RenderedPart:
+    chart = join(folder, CHART_FILE)
+    return parse_manifests(output, chart, lambda path: _template_file(path, root, folder))
+
+
+def parse_manifests(output: bytes, file: str, file_of: Callable[[str], str]) -> RenderedPart:
+    """What Helm has rendered: each object after a comment that names its template (`CHART/templates/x.yaml`).
+
+    `file_of` is the file of such a name; `file` is that of objects without one.
+    """
     manifests: list[Manifest] = []
     hooks: list[Hook] = []
     errors: list[RenderError] = []
-    for raw in _documents(output, join(folder, CHART_FILE)):
+    for raw in _documents(output, file):
         comment = _SOURCE.search(raw.text)
-        file = _template_file(comment["path"], root, folder) if comment else join(folder, CHART_FILE)
+        template = file_of(comment["path"]) if comment else file
         try:
-            value, _ = (raw.value, 0) if raw.is_json else read_yaml(raw, file, DEFAULT_LIMITS)
+            value, _ = (raw.value, 0) if raw.is_json else read_yaml(raw, template, DEFAULT_LIMITS)
         except RenderError as error:
-            errors.append(RenderError(f"what this template makes cannot be read: {error.message}", file=file))
+            errors.append(RenderError(f"what this template makes cannot be read: {error.message}", file=template))
             continue
         for _, each in flatten_lists(value) if value is not None else ():
-            source = Source(file, 1, origin="helm")
+            source = Source(template, 1, origin="helm")
             if (hook := hook_of(each, source)) is not None:
                 hooks.append(hook)
                 continue
             try:
                 manifests.append(Manifest.of(validate_object(each), source))
             except InvalidObject as error:
-                errors.append(RenderError(f"of what this template makes, {error}", file=file))
+                errors.append(RenderError(f"of what this template makes, {error}", file=template))
     return RenderedPart(tuple(manifests), tuple(errors), tuple(hooks))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from typing import Any
 
 IN_CLUSTER = "https://kubernetes.default.svc"
@@ -60,4 +63,37 @@ def kustomization(path: str, commit: str | None, *, name: str = "web", **spec: A
             **spec,
         },
         "status": {"lastAppliedRevision": f"main@sha1:{commit}"} if commit else {},
+    }
+
+
+def helm_release(name: str, version: int | None, *, namespace: str = "web", **spec: Any) -> dict[str, Any]:
+    """A HelmRelease that installed a revision of a release of the same name, or none yet."""
+    history = [{"name": name, "namespace": namespace, "version": version, "status": "deployed"}] if version else []
+    return {
+        "apiVersion": "helm.toolkit.fluxcd.io/v2",
+        "kind": "HelmRelease",
+        "metadata": {"name": name, "namespace": "flux-system"},
+        "spec": {"interval": "10m", "targetNamespace": namespace, **spec},
+        "status": {"storageNamespace": namespace, "history": history},
+    }
+
+
+def stored_release(
+    manifest: str, *, name: str = "web", namespace: str = "web", version: int = 3, kind: str = "Secret"
+) -> dict[str, Any]:
+    """A release as Helm stores it: JSON, packed, as base64, and in a Secret as base64 once more."""
+    release = {
+        "name": name,
+        "namespace": namespace,
+        "version": version,
+        "manifest": manifest,
+        "info": {"status": "deployed", "last_deployed": "2026-02-03T04:05:06.123456789Z"},
+        "chart": {"metadata": {"name": "shop", "version": "1.2.3"}},
+    }
+    text = base64.b64encode(gzip.compress(json.dumps(release).encode()))
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": f"sh.helm.release.v1.{name}.v{version}", "namespace": namespace},
+        "data": {"release": (base64.b64encode(text) if kind == "Secret" else text).decode()},
     }

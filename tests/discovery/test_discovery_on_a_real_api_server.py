@@ -89,10 +89,21 @@ class Deployed:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.cluster.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", input=text)
 
+    def helm(self, *arguments: str) -> None:
+        """Runs helm in the namespace eu."""
+        command = [self.assets / "helm", "--kubeconfig", self.cluster.kubeconfig(), "--namespace", "eu", *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.repository.folder)
+
     def check(self, *options: str) -> tuple[int, dict[str, dict[str, Any]], str]:
         """The exit code, the apps of the document by name, and what was said besides."""
-        done = subprocess.run(
-            [sys.executable, "-m", "driftd", "check", "-o", "json", *options],
+        done = self.run("check", "-o", "json", *options)
+        apps = {app["app"]: app for app in json.loads(done.stdout)["apps"]} if done.stdout else {}
+        return done.returncode, apps, done.stderr
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs driftd as its user would."""
+        return subprocess.run(
+            [sys.executable, "-m", "driftd", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -105,8 +116,6 @@ class Deployed:
                 "GIT_SSL_CAINFO": str(self.ca_file),
             },
         )
-        apps = {app["app"]: app for app in json.loads(done.stdout)["apps"]} if done.stdout else {}
-        return done.returncode, apps, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +169,7 @@ def test_where_nobody_deploys_it_is_said(deployed: Deployed) -> None:
     """With what to do instead; that is no answer, and so no success."""
     code, apps, said = deployed.check()
     assert (code, apps) == (2, {})
-    assert "is deployed by Argo CD and Flux: say what to check by --repo" in said
+    assert "is deployed by Argo CD or Flux or Helm: say what to check by --repo" in said
 
 
 def test_what_argo_cd_and_flux_deploy_is_found_and_judged(deployed: Deployed) -> None:
@@ -226,3 +235,27 @@ def test_what_argo_cd_and_flux_deploy_is_found_and_judged(deployed: Deployed) ->
     code, apps, said = deployed.check("--discover", "argo")
     assert (code, sorted(apps)) == (2, names), said
     assert deployed.check("nothing")[0] == 2
+
+
+def test_what_helm_has_installed_is_found_and_judged(deployed: Deployed) -> None:
+    """Helm keeps it in the cluster: what was installed is in sync until a hand changes it, and only then."""
+    deployed.helm("install", "shop", "apps/chart", "--set", "color=green,size=3")
+    deployed.helm("upgrade", "shop", "apps/chart", "--set", "color=red,size=3")
+    code, apps, said = deployed.check("--discover", "helm")
+    assert (code, list(apps)) == (0, ["release/eu/shop"]), said
+    assert apps["release/eu/shop"]["counts"]["in_sync"] == 1
+    deployed.cluster.kubectl("-n", "eu", "annotate", "cm", "shop", "by=hand")
+    code, apps, _ = deployed.check("shop", "--discover", "helm")
+    assert code == 1
+    [resource] = apps["release/eu/shop"]["resources"]
+    assert resource["source"]["file"] == "chart/templates/a.yaml"
+    [field] = resource["fields"]
+    assert (field["path"], field["by"]["manager"]) == ("metadata.annotations.by", "kubectl-annotate")
+    done = deployed.run("check", "--discover", "helm", "--explain", "cm/shop")
+    assert done.returncode == 1
+    assert "metadata.annotations.by" in done.stdout
+
+    seeing_none = deployed.cluster.kubeconfig_for("nobody", ["system:authenticated"])
+    code, apps, _ = deployed.check("--discover", "helm", "--kubeconfig", str(seeing_none))
+    assert (code, list(apps)) == (2, ["release"])
+    assert "what Helm has installed cannot be read" in apps["release"]["error"]
