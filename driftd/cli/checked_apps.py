@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
-from driftd.git.address import is_local_path
 from driftd.diff.rules.ignore import IgnoreRule
+from driftd.git.address import is_local_path
 from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
 from driftd.git.worktree import LocalFolder, commit_named, find_repository
 from driftd.kube.kubeconfig import ClusterAccess
@@ -76,9 +76,7 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
     ):
         if given:
             raise DriftdError(f"{option} goes with --repo: an app of a configuration has its own")
-    if config is None:
-        named = next((name for name in request.names if "/" in name or Path(name).exists()), "PATH_OR_URL")
-        raise DriftdError(f"say what to check: --repo {named}, or --config FILE (there is no driftd.yaml here)")
+    assert config is not None  # noqa: S101  # without either, it is asked what is deployed to the cluster
     names = [app.name for app in config.apps]
     for name in request.names:
         if name not in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp, CheckRequest
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from driftd.discovery.deployed import DeployedApp
     from driftd.discovery.helm import InstalledRelease
 
-_SAY_WHAT = "say what to check by --repo PATH_OR_URL, or --config FILE (there is no driftd.yaml here)"
+_SAY_WHAT = "say what to check: --repo {}, or --config FILE (there is no driftd.yaml here)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         raise DriftdError("--discover checks what other deployers deploy: it does not go with --repo or --config")
     if request.revision or request.worktree:
         raise DriftdError("--discover compares with what was deployed: it does not go with --revision or --worktree")
+    say_what = _SAY_WHAT.format(next((name for name in request.names if _is_path(name)), "PATH_OR_URL"))
+    if not request.discover and any(_is_path(name) for name in request.names):
+        raise DriftdError(say_what)
     deployers = request.discover or tuple(Deployer)
     async with LazyClusters(output) as clusters:
         try:
@@ -48,7 +52,7 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         except DriftdError as error:
             if request.discover:
                 raise
-            raise DriftdError(f"{_SAY_WHAT}; nor can a cluster be asked what is deployed to it: {error}") from error
+            raise DriftdError(f"{say_what}; nor can a cluster be asked what is deployed to it: {error}") from error
         from driftd.discovery import cluster  # noqa: PLC0415  # slow to import, and few checks need it
         from driftd.discovery.deployed import DeployedApp, NotJudged  # noqa: PLC0415  # as above
         from driftd.discovery.helm import InstalledRelease  # noqa: PLC0415  # as above
@@ -56,13 +60,18 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         found = {cluster.name_of_app(each): each for each in await cluster.deployed_apps(view, deployers)}
     if not found:
         names = [deployer.product for deployer in deployers]
-        raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {_SAY_WHAT}")
+        raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {say_what}")
     chosen = _named(found, request.names)
     return DiscoveredApps(
         [_checked(each, access, request) for each in chosen if isinstance(each, DeployedApp)],
         [_with_engine(each, request) for each in chosen if isinstance(each, InstalledRelease)],
         [_not_judged(each.name, view.name, each.reason) for each in chosen if isinstance(each, NotJudged)],
     )
+
+
+def _is_path(name: str) -> bool:
+    """Whether somebody means a folder where the name of an app is taken."""
+    return name.startswith((".", "/", "~")) or Path(name).exists()
 
 
 def _named(found: dict[str, Found], names: Sequence[str]) -> list[Found]:

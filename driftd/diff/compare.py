@@ -23,6 +23,7 @@ from driftd.diff.ownership import managed_fields, owner_of
 from driftd.diff.redact import Redactor
 from driftd.diff.rules.built_in import BUILT_IN_RULES
 from driftd.diff.rules.conditions import is_autoscaled
+from driftd.diff.rules.deployer_options import Absent, option_of
 from driftd.diff.rules.field_managers import Managers, built_in_managers
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.diff.rules.rule import BuiltInRule, Requests, RuleContext, first_match
@@ -86,9 +87,7 @@ class Comparison:
         admission of its own that may change such objects: then its work cannot be told from the deployer's.
         """
         if live is None:
-            if (reason := missing_but_unknown(manifest)) is not None:
-                return unknown_verdict(manifest, reason)
-            return Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
+            return _absent(manifest)
         try:
             surroundings = _Surroundings(status_is_server_owned, dry_run, autoscaler, admission)
             differences = self._differences(manifest, live, schema, surroundings)
@@ -209,6 +208,20 @@ class Comparison:
                 stand_in=is_stand_in(in_document, ownership.deployer.manager),
             )
         return RuledDrift(in_document, rule)
+
+
+def _absent(manifest: Manifest) -> Verdict:
+    """The verdict on an object that is not there."""
+    if (reason := missing_but_unknown(manifest)) is not None:
+        return unknown_verdict(manifest, reason)
+    missing = Verdict(manifest.ref, manifest.api_version, Status.MISSING, manifest.source)
+    option = option_of(manifest.body)
+    match option.absent if option else Absent.MISSING:
+        case Absent.LEFT:
+            return replace(missing, status=Status.IGNORED)
+        case Absent.RENAMED:
+            return unknown_verdict(manifest, f"{option}: {option.reason if option else ''}, under a name of its own")
+    return missing
 
 
 def _is_ignored(rule: BuiltInRule | IgnoreRule | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.discovery.deployed import Object, Unsupported, items, section, text
@@ -33,7 +34,7 @@ def ignore_rules(application: Object) -> tuple[IgnoreRule, ...]:
 
 
 def _rules(entry: Object) -> Iterator[IgnoreRule]:
-    conditions = {
+    conditions: dict[str, Any] = {
         "kinds": _condition(entry, "kind"),
         "groups": _condition(entry, "group"),
         "names": _condition(entry, "name"),

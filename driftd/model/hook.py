@@ -16,7 +16,8 @@ _CRD_INSTALL = "crd-install"
 class Hook:
     """A declared object that is no part of the desired state. `name` is its generateName where it has no name.
 
-    `when` is the value of its annotation: `pre-install`, `PreSync,Sync`.
+    `when` is the value of its annotation: `pre-install`, `PreSync,Sync`; `generateName` of one that is no hook, and has
+    no name, so that each deployment creates another one.
     """
 
     api_version: str
@@ -28,13 +29,15 @@ class Hook:
 
 
 def hook_when(body: Json) -> str | None:
-    """When an object's deployer creates it, if it is a hook; else None. `body` may be anything that was parsed."""
+    """When an object is created that is no part of the desired state; None for others. `body` may be anything."""
     metadata = body.get("metadata") if isinstance(body, Mapping) else None
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    if not isinstance(annotations, Mapping):
-        return None
-    when = next((annotations[key] for key in _ANNOTATIONS if key in annotations), None)
-    return None if when is None or when == _CRD_INSTALL else str(when)
+    if isinstance(annotations, Mapping):
+        when = next((annotations[key] for key in _ANNOTATIONS if key in annotations), None)
+        if when is not None and when != _CRD_INSTALL:
+            return str(when)
+    is_generated = isinstance(metadata, Mapping) and not metadata.get("name") and metadata.get("generateName")
+    return "generateName" if is_generated else None
 
 
 def hook_of(body: Json, source: Source) -> Hook | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from driftd.desired.source import SourceState
+from driftd.diff.rules.deployer_options import created_by_others
 from driftd.live.mapping import MappedManifest
 from driftd.model.app import App
 from driftd.model.drift import Status, Verdict
@@ -83,6 +84,8 @@ class LeftAlone:
             whole = _SHARED
         elif (outside := item.outside(self._borders)) is not None:
             whole = left_outside(outside)
+        elif verdict.status is Status.MISSING and (others := created_by_others(item.manifest.body)) is not None:
+            whole = others
         chosen_anew = self._removals.known(verdict.ref)
         return Left(whole, {**chosen_anew, **(undeployed.fields if undeployed is not None else {})})
 

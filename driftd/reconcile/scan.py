@@ -18,6 +18,7 @@ from driftd.detect.health import with_health
 from driftd.detect.orphans import orphans
 from driftd.detect.runs import Runs
 from driftd.detect.verdict_cache import VerdictCache
+from driftd.diff.rules.deployer_options import created_by_others
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import Scope
 from driftd.live.actors import ActorLog
@@ -26,7 +27,7 @@ from driftd.live.cache_reader import CacheReader
 from driftd.live.mapping import MappedManifest, RestMapper, RestMapping, map_manifests
 from driftd.live.pods import pod_scopes
 from driftd.model.app import App
-from driftd.model.drift import Verdict
+from driftd.model.drift import Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.health import Health
 from driftd.model.plan import Action, Mode
@@ -276,7 +277,13 @@ async def scan_once(
         verdicts = await attribution.enrich(desired.revision, assessments)
     app, borders = detector.app, Borders.of(detector.app, detector.view.cluster.namespace)
     if app.mode is not Mode.OBSERVE:
-        outside = [item.outside(borders) for item in mapped]
-        left = [Left(whole=left_outside(why)) if why is not None else Left() for why in outside]
+        left = [_left(item, verdict, borders) for item, verdict in zip(mapped, verdicts, strict=True)]
         verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
     return detector.report(desired, verdicts, now)
+
+
+def _left(item: MappedManifest, verdict: Verdict, borders: Borders) -> Left:
+    """To whom an object is left as far as its manifest and the app's borders say it."""
+    if (outside := item.outside(borders)) is not None:
+        return Left(whole=left_outside(outside))
+    return Left(whole=created_by_others(item.manifest.body) if verdict.status is Status.MISSING else None)

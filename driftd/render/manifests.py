@@ -156,9 +156,6 @@ def _check_name(kind: str, metadata: Mapping[str, Any]) -> None:
             _check_step(metadata[key], key)
     if metadata.get("name"):
         return
-    if metadata.get("generateName"):
-        message = f"the {kind} has generateName and no name: each apply would make another one; give it a name"
-        raise InvalidObject(message, ("metadata", "generateName"))
     raise InvalidObject(f"the {kind} has no metadata.name", ("metadata", "name"))
 
 

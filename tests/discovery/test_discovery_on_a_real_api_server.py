@@ -169,7 +169,7 @@ def test_where_nobody_deploys_it_is_said(deployed: Deployed) -> None:
     """With what to do instead; that is no answer, and so no success."""
     code, apps, said = deployed.check()
     assert (code, apps) == (2, {})
-    assert "is deployed by Argo CD or Flux or Helm: say what to check by --repo" in said
+    assert "is deployed by Argo CD or Flux or Helm: say what to check: --repo" in said
 
 
 def test_what_argo_cd_and_flux_deploy_is_found_and_judged(deployed: Deployed) -> None:

@@ -103,6 +103,35 @@ async def test_an_object_in_sync_is_never_written(open_world: OpenWorld) -> None
         assert [w for w in world.requests.writes if "deployments" in w] == []
 
 
+async def test_an_object_that_is_meant_to_stay_is_no_orphan(open_world: OpenWorld) -> None:
+    """Its last manifest told its deployer to keep it when Git no longer declares it."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.commit({"kept.yaml": annotated("kept", "helm.sh/resource-policy: keep")})
+        await world.settle()
+        world.repository.remove("app/kept.yaml")
+        await world.commit({}, "Stop declaring it")
+        report = (await world.run()).report
+        assert statuses(report)["ConfigMap/kept"] is Status.IGNORED
+        assert report.in_sync
+        assert await world.get("ConfigMap", "kept")
+
+
+async def test_what_its_deployer_does_not_create_is_not_created(open_world: OpenWorld) -> None:
+    """kapp waits for it, or does not touch it: it is missing, or need not be there."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.commit({f"{name}.yaml": annotated(name, f'kapp.k14s.io/{name}: ""') for name in ("exists", "noop")})
+        await world.run()
+        report = (await world.run()).report
+        assert statuses(report)["ConfigMap/exists"] is Status.MISSING
+        assert statuses(report)["ConfigMap/noop"] is Status.IGNORED
+        assert not [path for path in world.requests.writes if "exists" in path or "noop" in path]
+
+
+def annotated(name: str, annotation: str) -> str:
+    """A ConfigMap with an annotation."""
+    return config_map(name, a="1").replace("metadata:", f"metadata:\n  annotations: {{{annotation}}}", 1)
+
+
 async def test_an_object_that_git_does_not_declare_any_more_is_orphaned_until_it_is_gone(open_world: OpenWorld) -> None:
     """It is notified, and only a person deletes it."""
     async with open_world(mode=Mode.HEAL) as world:

@@ -43,6 +43,15 @@ def test_a_hook_in_plain_yaml_is_left_out_and_named(tmp_path: Path, annotation: 
     ]
 
 
+def test_an_object_that_each_deployment_creates_anew_is_left_out_and_named(tmp_path: Path) -> None:
+    """With `generateName` alone there is none that could be missing."""
+    files = {"app/a.yaml": config_map("a") + "---\n" + job("a: b", "generateName: migrate-")}
+    rendering = render(tree(tmp_path, "app", files), RenderOptions())
+    assert rendering.errors == ()
+    assert [manifest.ref.name for manifest in rendering.manifests] == ["a"]
+    assert [(hook.name, hook.when) for hook in rendering.hooks] == [("migrate-", "generateName")]
+
+
 @pytest.mark.parametrize(
     "annotation", ["helm.sh/hook: crd-install", "argocd.argoproj.io/hook-delete-policy: HookSucceeded", "a: b"]
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from driftd.diff.rules.cel import evaluate, validate
+from driftd.diff.rules.deployer_options import option_of
 from driftd.diff.rules.globs import covers, matches_any
 from driftd.model.drift import Change, FieldDrift
 from driftd.model.errors import DriftdError
@@ -32,6 +33,7 @@ class IgnoreRule:
     namespaces: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
     cel: tuple[str, ...] = ()
+    added_only: bool = False
     reason: str = ""
     origin: str = "configuration"
 
@@ -75,7 +77,7 @@ class IgnoreRule:
         return all(evaluate(expression, declared or {}, drift) for expression in self.cel)
 
     def _matches_object_and_field(self, ref: ResourceRef, drift: FieldDrift) -> bool:
-        if not self.selects(ref):
+        if not self.selects(ref) or (self.added_only and drift.change is not Change.ADDED):
             return False
         if self.managers and not (drift.by is not None and _matches_any(self.managers, drift.by.manager)):
             return False
@@ -104,18 +106,18 @@ class IgnoreRuleSet:
     _used: set[int] = field(default_factory=set, repr=False, compare=False)
 
     def rule_for(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> IgnoreRule | None:
-        """The first rule that ignores this difference: the configuration's rules, then the object's annotation."""
+        """The first rule that ignores this difference: the configuration's rules, then those of the manifest itself."""
         for index, rule in enumerate(self.rules):
             if rule.matches(ref, drift, declared):
                 self._used.add(index)
                 return rule
-        return next((rule for rule in annotation_rules(declared) if rule.matches(ref, drift)), None)
+        return next((rule for rule in manifest_rules(declared) if rule.matches(ref, drift)), None)
 
     def covers_a_part(self, ref: ResourceRef, declared: JsonObject, drift: FieldDrift) -> bool:
         """Whether a rule ignores something within a live list or map that differs as a whole."""
         if drift.change is not Change.CHANGED or not isinstance(drift.live, dict | list):
             return False
-        rules = [rule for rule in (*self.rules, *annotation_rules(declared)) if rule.paths and rule.selects(ref)]
+        rules = [rule for rule in (*self.rules, *manifest_rules(declared)) if rule.paths and rule.selects(ref)]
         return bool(rules) and any(
             rule.matches(ref, part, declared) for part in _parts(drift, drift.live) for rule in rules
         )
@@ -140,6 +142,14 @@ def annotation_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
     if paths == ():
         return ()
     return (IgnoreRule(paths=paths or (), origin=f"annotation {ANNOTATION}"),)
+
+
+def manifest_rules(declared: JsonObject) -> tuple[IgnoreRule, ...]:
+    """The rules that a manifest has itself: by the annotation `driftd.io/ignore`, and by an option of its deployer."""
+    rules = annotation_rules(declared)
+    if (option := option_of(declared)) is None:
+        return rules
+    return (*rules, IgnoreRule(added_only=not option.declared, reason=option.reason, origin=str(option)))
 
 
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[IgnoreRule, ...]:
