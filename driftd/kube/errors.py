@@ -45,6 +45,9 @@ _DENIED = re.compile(r"admission webhook .* denied the request")
 _NO_WEBHOOK = "failed calling webhook"
 
 _SECRETS = re.compile(r"/api/v1/(?:namespaces/[^/]+/)?secrets(?:/|$)")
+_PATCHED_OBJECT = re.compile(r'\s*"" is invalid: patch: Invalid value: ".*": ', re.DOTALL)
+"""How the API server begins when the outcome of a patch does not fit the kind: with all of the object."""
+
 _TYPED_PATCH = "failed to create typed patch object"
 _SAFE_MESSAGES = (
     re.compile(r'secrets? "[^"]*" (?:not found|already exists)'),
@@ -70,6 +73,7 @@ def response_error(status: int, payload: bytes, *, method: str, path: str) -> Ku
     message = str(body.get("message") or "")
     if _SECRETS.search(path):
         message = _redacted_message(message, details)
+    message = _PATCHED_OBJECT.sub("the patch is invalid: ", message)
     if not body or not message:
         message = f"{method} {path}: answered {status}" + ("" if body else ", not in the words of a Kubernetes API")
     if status == 500 and message.startswith(_TYPED_PATCH):

@@ -75,6 +75,7 @@ def test_replicas_under_an_autoscaler_are_drift_outside_its_range(
         ("manager", "scale", 0, None, True),
         ("keda-operator", None, 9, None, True),
         ("MyScaler", None, 9, None, True),
+        ("flagger", None, 0, None, True),
         ("manager", None, 9, None, False),
         ("kubectl", "scale", 9, None, False),
         ("k9s", "scale", 9, None, False),

@@ -211,6 +211,15 @@ def test_errors_for_secrets_without_values_are_unchanged(status: int, message: s
     assert str(response_error(status, json.dumps(payload).encode(), method="GET", path=SECRETS)) == message
 
 
+def test_what_a_patch_was_refused_for_does_not_repeat_the_object() -> None:
+    """The API server quotes all of it, with whatever is in it, where its outcome does not fit the kind."""
+    quoted = json.dumps(json.dumps({"spec": {"env": [{"name": "PASSWORD", "value": "hunter2"}], "note": '": '}}))
+    why = "json: cannot unmarshal bool into Go struct field Container.image of type string"
+    payload = {"kind": "Status", "code": 422, "message": f' "" is invalid: patch: Invalid value: {quoted}: {why}'}
+    error = response_error(422, json.dumps(payload).encode(), method="PATCH", path="/apis/apps/v1/namespaces/a/x/b")
+    assert str(error) == f"the patch is invalid: {why}"
+
+
 async def test_concurrent_requests_are_limited(api: ScriptedApi, tmp_path: Path) -> None:
     """The API server never has more of them than configured."""
     under_way = most = 0

@@ -18,7 +18,11 @@ _DEFAULT_TOLERATIONS: tuple[Json, ...] = tuple(
     for condition in ("not-ready", "unreachable")
 )
 _REPLICAS: FieldPath = ("spec", "replicas")
-_SCALERS = ("*[Aa]utoscal*", "*[Ss]caler*", "keda*", "vpa-*", "karpenter*")
+_SCALERS = (
+    "*[Aa]utoscal*", "*[Ss]caler*", "keda*", "vpa-*", "karpenter*", "flagger*", "argo-rollouts*", "rollouts-controller",
+    "kruise*", "kube-green*", "sablier*",
+)  # fmt: skip
+"""Autoscalers, and what scales workloads while it rolls them out, or puts them to sleep."""
 _AKS_KEYS = ("control-plane", "kubernetes.azure.com/managedby")
 
 
