@@ -19,6 +19,7 @@ from driftd.model.drift import FieldDrift, Status, Verdict
 from driftd.model.errors import DriftdError
 from driftd.model.health import HealthState
 from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.text import plural
 
 _REVISIONS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
 
@@ -42,11 +43,18 @@ async def with_pods(assessments: Sequence[Assessment], reader: Reader, view: Clu
 
 
 async def _with_pods(assessment: Assessment, pods: _PodsByWorkload, view: ClusterView) -> Assessment:
-    own = pods.get(assessment.verdict.ref) if _has_pods(assessment) else None
-    if own is None:
+    if not _has_pods(assessment):
         return assessment
+    own = pods.get(assessment.verdict.ref, ())
     if isinstance(own, DriftdError):
         return _unjudged(assessment, f"its pods could not be read: {own}")
+    if not own:
+        counted = _expected_pods(assessment.live) if assessment.live is not None else None
+        return (
+            _unjudged(assessment, f"its status counts {plural(counted, 'pod')}, and none is seen")
+            if counted
+            else assessment
+        )
     return await _with_pod_drift(assessment, own, view)
 
 

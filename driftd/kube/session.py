@@ -90,23 +90,35 @@ class Session:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request and its response of any status; after a 401 it is repeated once with renewed credentials.
 
+        After a failed TLS handshake, too: the server's authority may have been rotated, and the kubeconfig with it.
+
         Raises: what aiohttp raises; ConfigError, KubeError: credentials could not be renewed.
         """
         await self._renew_if_due()
         config, transport = self.config, self._acquire()
         try:
-            response = await self._send(transport, config, method, path_and_query, headers, data, timeouts)
-            if response.status == 401:
-                await response.read()  # returns the connection to the pool
+            answer = await self._answer(transport, config, method, path_and_query, headers, data, timeouts)
+            if isinstance(answer, aiohttp.ClientSSLError) or answer.status == 401:
+                if isinstance(answer, aiohttp.ClientResponse):
+                    await answer.read()  # returns the connection to the pool
                 if await self._renew_rejected(config):
                     renewed = self._acquire()
                     await transport.release()
                     config, transport = self.config, renewed
-                    response = await self._send(transport, config, method, path_and_query, headers, data, timeouts)
-            async with response:
-                yield response
+                    answer = await self._answer(transport, config, method, path_and_query, headers, data, timeouts)
+            if isinstance(answer, aiohttp.ClientSSLError):
+                raise answer
+            async with answer:
+                yield answer
         finally:
             await transport.release()
+
+    async def _answer(self, *arguments: Any) -> aiohttp.ClientResponse | aiohttp.ClientSSLError:
+        """The response, or why there is no connection that can be trusted."""
+        try:
+            return await self._send(*arguments)
+        except aiohttp.ClientSSLError as error:
+            return error
 
     def _acquire(self) -> _Transport:
         if self._transport is None or self._transport.session.closed:

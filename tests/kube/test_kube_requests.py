@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from driftd.kube import session
 from driftd.kube.errors import response_error
 from driftd.kube.rest_client import Cluster, ClusterAccess
 from driftd.model.errors import ClusterUnreachable, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound
@@ -137,6 +138,34 @@ async def test_tls_trusts_the_kubeconfigs_authority_and_no_other(tmp_path: Path)
         ):
             with pytest.raises(ClusterUnreachable, match=r"certificate that is not to be trusted \(.+\): check cert"):
                 await ask(**settings)
+
+
+async def test_a_rotated_authority_is_taken_up_from_the_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a restart, and not more often than every few seconds where the file still has the old one."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    old, new = Authority(tmp_path / "old"), Authority(tmp_path / "new")
+    pair = new.server("api", ("kubernetes.internal",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    async with ScriptedApi(context) as api:
+        api.on("GET", "/version", data({"gitVersion": "v1"}))
+
+        def trusting(authority: Authority) -> Path:
+            settings = {"certificate-authority": str(authority.certificate), "tls-server-name": "kubernetes.internal"}
+            return kubeconfig(tmp_path, api.url, {}, settings)
+
+        cluster = await Cluster.connect(ClusterAccess("shop", trusting(old)))
+        with pytest.raises(ClusterUnreachable, match="not to be trusted"):
+            await cluster.request("GET", "/version")
+        trusting(new)
+        with pytest.raises(ClusterUnreachable, match="not to be trusted"):  # it has just been read
+            await cluster.request("GET", "/version")
+        monkeypatch.setattr(session, "_MIN_RENEWAL_SECONDS", 0.0)
+        assert await cluster.request("GET", "/version") == {"gitVersion": "v1"}
+        await cluster.close()
 
 
 async def test_plain_http_on_a_tls_port_is_recognised(api: ScriptedApi, tmp_path: Path) -> None:

@@ -44,6 +44,22 @@ async def test_a_workload_whose_pods_may_not_be_read_is_never_in_sync(observed: 
     assert not report.in_sync
 
 
+async def test_a_workload_of_whose_pods_none_is_seen_is_not_in_sync(observed: World) -> None:
+    """Its status counts some: whoever answers that there are none does not show what runs."""
+    await deployed(observed)
+    pods = "/api/v1/namespaces/web/pods"
+    with observed.stalled_controllers():
+        for pod in (await observed.request("GET", pods))["items"]:
+            await observed.request("DELETE", f"{pods}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
+        observed.runner.request_full_pass()
+        report = (await observed.run()).report
+    [unknown] = [verdict for verdict in report.verdicts if verdict.ref.kind == "Deployment"]
+    assert (unknown.status, unknown.error) == (Status.UNKNOWN, "its status counts 1 pod, and none is seen")
+    await until(observed._is_healthy, "the pods to come back")
+    observed.runner.request_full_pass()
+    assert statuses((await observed.run()).report)["Deployment/web"] is Status.IN_SYNC
+
+
 async def test_replicas_are_no_drift_while_autoscalers_may_not_be_read(observed: World) -> None:
     """They may be an autoscaler's: that is not known, and nothing is put back."""
     await deployed(observed)
