@@ -159,7 +159,7 @@ async def _read_ahead(body: aiohttp.StreamReader, queue: asyncio.Queue[bytes | B
         async for chunk in body.iter_any():
             await queue.put(chunk)
             del chunk  # as above
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, the consumer waits for it
         await queue.put(error)
     else:
         await queue.put(None)

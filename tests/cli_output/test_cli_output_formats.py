@@ -146,6 +146,26 @@ def test_sarif_of_an_app_that_could_not_be_judged_is_no_clean_run():
     assert BROKEN.error in invocation["toolExecutionNotifications"][0]["message"]["text"]
 
 
+def test_sarif_with_an_object_that_could_not_be_told_is_no_clean_run():
+    """A service that compares runs would take the drift of before, which is not in this one, for put right."""
+    unknown = verdict("ConfigMap", "c", Status.UNKNOWN)
+    (run,) = json.loads(written(Format.SARIF, Report("web", "prod", None, (unknown,), NOW)))["runs"]
+    assert run["invocations"][0]["executionSuccessful"] is False
+    (run,) = json.loads(written(Format.SARIF, Report("web", "prod", None, (), NOW)))["runs"]
+    assert run["invocations"][0]["executionSuccessful"] is True
+
+
+@pytest.mark.parametrize("output", [Format.MARKDOWN, Format.JUNIT])
+def test_an_object_of_thousands_of_long_fields_is_there_with_some_of_them(output: Format):
+    """And says how many more it has."""
+    drifts = [FieldDrift(("data", f"key{at}"), Change.CHANGED, "a" * 900, "b" * 900, ()) for at in range(5_000)]
+    text = written(output, Report("web", "prod", None, (verdict("ConfigMap", "c", Status.DRIFTED, *drifts),), NOW))
+    assert "data.key4" in text
+    assert "more fields" in text
+    assert len(text) < 500_000
+    assert len(text) <= 60_000 or output is Format.JUNIT
+
+
 @given(reports)
 def test_sarif_is_valid_for_any_text(report):
     """Against the standard's own schema."""

@@ -163,9 +163,9 @@ def reason(field: FieldDrift) -> str | None:
     return None
 
 
-def more_fields(verdict: Verdict) -> str | None:
+def more_fields(verdict: Verdict, shown: int = MAX_FIELDS) -> str | None:
     """`… and 12 more fields`; None where all are shown."""
-    hidden = len(verdict.fields) - MAX_FIELDS
+    hidden = len(verdict.fields) - shown
     return f"… and {plural(hidden, 'more field')}" if hidden > 0 else None
 
 

@@ -77,11 +77,13 @@ def _lines(verdict: Verdict) -> Iterable[str]:
         yield verdict.error
     if verdict.left_to is not None:
         yield describe.left_to(verdict.left_to)
-    for field in verdict.fields:
+    for field in verdict.fields[: describe.MAX_FIELDS]:
         multiline = needs_lines(field, 80)
         yield describe.field_sentence(field, values=not multiline)
         if multiline:
             yield from map(str, difference(field))
+    if (more := describe.more_fields(verdict)) is not None:
+        yield more
 
 
 def _outcome(case: ET.Element, tag: str, message: str, lines: Iterable[str]) -> None:

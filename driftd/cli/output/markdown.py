@@ -17,6 +17,9 @@ from driftd.model.text import one_line, plural, visible
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""
 
+_FEW_FIELDS = 5
+"""Of an object that does not fit with all of its fields."""
+
 _ICONS = {
     Status.IN_SYNC: "✅",
     Status.DRIFTED: "🟡",
@@ -41,6 +44,8 @@ def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -
             if verdict.status in (Status.IN_SYNC, Status.IGNORED):
                 continue
             block = _object(verdict)
+            if len(block) + 2 > budget:
+                block = _object(verdict, _FEW_FIELDS)
             if len(block) + 2 > budget:
                 left_out += 1
             else:
@@ -96,16 +101,16 @@ def _heading(report: Report) -> str:
     return "\n\n".join(lines)
 
 
-def _object(verdict: Verdict) -> str:
+def _object(verdict: Verdict, max_fields: int = describe.MAX_FIELDS) -> str:
     title = f"{_ICONS[verdict.status]} **{verdict.status.label}** {code(describe.object_name(verdict))}"
     if meaning := describe.STATUS_MEANS.get(verdict.status):
         title += f", {meaning}"
     if place := describe.declared_at(verdict):
         title += f" · {code(place)}"
-    return "\n\n".join([title, *_details(verdict)])
+    return "\n\n".join([title, *_details(verdict, max_fields)])
 
 
-def _details(verdict: Verdict) -> Iterator[str]:
+def _details(verdict: Verdict, max_fields: int) -> Iterator[str]:
     if verdict.error:
         yield fenced(visible(verdict.error).split("\n"))
     if verdict.refused:
@@ -116,10 +121,13 @@ def _details(verdict: Verdict) -> Iterator[str]:
         yield f"Behind by {plural(lag.commits, 'commit')}: live is what {code(lag.revision.short)} declared, {then}."
     if verdict.left_to is not None:
         yield f"Left to {code(verdict.left_to)}."
-    if verdict.fields:
-        rows = [_row(field) for field in verdict.fields]
+    shown = verdict.fields[:max_fields]
+    if shown:
+        rows = [_row(field) for field in shown]
         yield "\n".join(["| Field | Git | Cluster | By | Declared at |", "|---|---|---|---|---|", *rows])
-    for field in verdict.fields:
+    if (more := describe.more_fields(verdict, max_fields)) is not None:
+        yield more
+    for field in shown:
         if needs_lines(field, _WIDTH):
             yield f"{code(describe.path(field.path))}:"
             yield fenced(map(str, difference(field)), "diff")

@@ -58,9 +58,9 @@ def _rule(rule: str) -> dict[str, Any]:
 
 
 def _invocation(report: Report) -> dict[str, Any]:
-    """An app without a verdict is a failed execution, never one without results."""
+    """An app of which something could not be told is a failed execution: what it lacks was not put right."""
     invocation: dict[str, Any] = {
-        "executionSuccessful": report.error is None,
+        "executionSuccessful": not report.undecided,
         "endTimeUtc": timestamp(report.time),
         "properties": {
             "app": one_line(report.app),
