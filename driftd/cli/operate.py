@@ -108,11 +108,11 @@ async def run_history(file: Path, criteria: HistoryFilter, limit: int, output: s
         if name is not None:
             made.app_config(name)
         lines = await made.queries.history(criteria, limit)
-        of_one = name is not None
+        of_one, filtered = name is not None, criteria != HistoryFilter(app=name)
         _print(
             output,
             lambda: history_json(name, lines),
-            lambda c, now: print_history(c, lines, now=now, of_one_app=of_one),
+            lambda c, now: print_history(c, lines, now=now, of_one_app=of_one, filtered=filtered),
         )
         return 0
 

@@ -44,6 +44,8 @@ def test_an_app_without_a_pass_is_shown_as_that(world: World) -> None:
     history = world.driftd("history", "web", *config)
     assert history.code == 0
     assert "Nothing has happened yet" in history.out
+    filtered = world.driftd("history", "--kind", "Deploymint", *config)
+    assert "Nothing of what happened fits all of these options" in filtered.out
     assert listed(world.driftd("history", "web", *config, "-o", "json"))["history"] == []
 
 

@@ -95,10 +95,16 @@ def print_app(console: Console, detail: AppDetail, *, now: datetime) -> None:
         _print_line(console, Text.assemble((f"incident {incident.id[:12]}", "cyan"), f" {incident.type}, {since}"))
 
 
-def print_history(console: Console, lines: Sequence[HistoryLine], *, now: datetime, of_one_app: bool = True) -> None:
-    """Prints a line per event, in the order given; below a verdict or an action a line per field of its objects."""
+def print_history(
+    console: Console, lines: Sequence[HistoryLine], *, now: datetime, of_one_app: bool = True, filtered: bool = False
+) -> None:
+    """Prints a line per event, in the order given; below a verdict or an action a line per field of its objects.
+
+    `filtered`: more may have happened than was asked for.
+    """
     if not lines:
-        console.print(Text("Nothing has happened yet.", style=_DIM))
+        text = "Nothing of what happened fits all of these options." if filtered else "Nothing has happened yet."
+        console.print(Text(text, style=_DIM))
         return
     headings = (
         ("When", "What", "Revision", "By", "Detail")
