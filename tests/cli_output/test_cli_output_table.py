@@ -15,6 +15,7 @@ from rich.text import Text
 
 from driftd.cli.output import describe
 from driftd.cli.output.difference import difference
+from driftd.cli.output.incident import print_incident
 from driftd.cli.output.lines import Line, console_for, print_lines
 from driftd.cli.output.outbox import print_outbox
 from driftd.cli.output.overview import (
@@ -31,10 +32,11 @@ from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
-from driftd.model.incident import Incident, IncidentType
+from driftd.model.incident import Ended, Incident, IncidentType, Resolution
 from driftd.model.plan import Hold, Mode
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
+from driftd.service.views import IncidentDetail
 from driftd.store.records import Backlog
 from tests.cli_output.samples import ALL, DRIFTED, NOW, QUIET, REVISION, reports, texts, verdict
 
@@ -422,3 +424,14 @@ def test_a_width_that_is_none_cuts_and_hides_nothing(monkeypatch: pytest.MonkeyP
     stream = io.StringIO()
     print_lines(console_for(stream), [Line(Text("x" * 500), cut=True)])
     assert stream.getvalue() == "x" * 500 + "\n"
+
+
+def test_an_incident_about_a_map_or_a_list_is_shown() -> None:
+    """Whole maps and lists differ where a key of Git is none of the kind's, and where a list is one value."""
+    over = verdict("ConfigMap", "a", Status.DRIFTED, FieldDrift(("data",), Change.CHANGED, {"a": "1"}, ["2"], ()))
+    now = verdict("ConfigMap", "b", Status.DRIFTED, FieldDrift(("data",), Change.REMOVED, {"a": "1"}, None, ()))
+    ended = (Ended(over, Resolution.REVERTED, NOW),)
+    incident = Incident("1", "web", "prod", IncidentType.DRIFT, None, "f", NOW, NOW, (over, now), ended=ended)
+    text = console_text(lambda console: print_incident(console, IncidentDetail(incident, (), ()), now=NOW))
+    assert text.count("ConfigMap web/a: drifted") == 1
+    assert text.count("ConfigMap web/b: drifted") == 1

@@ -47,7 +47,7 @@ def _head(incident: Incident, now: datetime) -> Iterator[Text]:
 
 
 def _objects(incident: Incident) -> Iterator[Text]:
-    over = {one.verdict for one in incident.ended}
+    over = [one.verdict for one in incident.ended]  # no set: a value may be a map
     for verdict in incident.resources:
         if verdict not in over:
             yield Text()
