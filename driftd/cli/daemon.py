@@ -6,6 +6,7 @@ from pathlib import Path
 
 from driftd.cli.logs import register_secret, set_up_logging
 from driftd.config.loading import load
+from driftd.config.settings import Config
 from driftd.daemon.daemon import Daemon
 from driftd.model.errors import ConfigError
 
@@ -14,10 +15,14 @@ async def run_daemon(file: Path) -> int:
     """Runs the daemon until it gets a signal. Raises: ConfigError, DriftdError: it cannot start."""
     config = load(file)
     set_up_logging(config.log.level, config.log.format)
+    await Daemon(file, _register_secrets).run()
+    return 0
+
+
+def _register_secrets(config: Config) -> None:
+    """Keeps the secrets of a configuration out of the log, whoever logs them."""
     for _, secret in config.secrets():
         try:
             register_secret(secret.read())
         except ConfigError:
             continue  # missing for now: its user reports that
-    await Daemon(file).run()
-    return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -43,10 +43,14 @@ _SWITCH_INTERVAL = 0.001
 
 
 class Daemon:
-    """One process of driftd. A changed configuration is taken up as a whole, or not at all."""
+    """One process of driftd. A changed configuration is taken up as a whole, or not at all.
 
-    def __init__(self, file: Path) -> None:
+    `on_configuration` is called with each configuration before it is used.
+    """
+
+    def __init__(self, file: Path, on_configuration: Callable[[Config], None] = lambda _: None) -> None:
         self._file = file
+        self._on_configuration = on_configuration
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -60,7 +64,7 @@ class Daemon:
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises: ConfigError, DriftdError: it cannot start."""
         self._content = _content(self._file)  # before it is loaded: a change in between is one
-        config = load(self._file)
+        config = self._load()
         loop = asyncio.get_running_loop()
         set_switch_interval(_SWITCH_INTERVAL)
         tune_gc()
@@ -80,6 +84,11 @@ class Daemon:
         finally:
             await self._supervisor.stop()
         log.info("stopped")
+
+    def _load(self) -> Config:
+        config = load(self._file)
+        self._on_configuration(config)
+        return config
 
     async def _serve(self, web: WebConfig, stack: AsyncExitStack) -> list[Server]:
         """Starts the web servers, which stop with `stack`; the first one is that of metrics and API."""
@@ -123,7 +132,7 @@ class Daemon:
                 return config
             self._changed.clear()
             try:
-                new = load(self._file)
+                new = self._load()
             except ConfigError as error:
                 if tuple(error.mistakes) != self._mistakes:  # else a signal and the file's change were one
                     log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake

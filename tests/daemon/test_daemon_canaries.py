@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import resource
 import sqlite3
 import threading
 import urllib.request
@@ -16,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from driftd.cli.main import app
+from driftd.model.errors import DriftdError
 from driftd.sandbox.server import Sandbox
 from tests.support.canaries import revealed
 from tests.support.driftd_process import Driftd, WebhookReceiver, wait_until
 from tests.support.gitserver import GitRepo
+
+pytestmark = pytest.mark.timeout(300)
 
 _PLACES = (
     "in Git", "live", "misspelt", "applied", "compressed", "refused by the server", "refused by the parser",
@@ -150,7 +156,7 @@ def configuration(folder: Path, repository: GitRepo, kubeconfig: Path, webhook: 
     for name in ("Git token", "webhook key", "Slack token", "audit token"):
         (folder / name.replace(" ", "-")).write_text(CANARIES[name])
     local = {"url": repository.url, "interval": "1s"}
-    app = {"namespace": "web", "source": "shop"}
+    common = {"namespace": "web", "source": "shop"}
     return {
         "clusters": [{"name": "prod", "kubeconfig": str(kubeconfig)}, *kubeconfigs(folder)],
         "sources": [
@@ -159,14 +165,14 @@ def configuration(folder: Path, repository: GitRepo, kubeconfig: Path, webhook: 
             {"name": "farther", "url": "https://127.0.0.1:9/y.git", "auth": {"tokenEnv": "CANARY_TOKEN"}},
         ],
         "apps": [
-            {**app, "name": "drifts", "path": "drifts"},
-            {**app, "name": "healed", "path": "healed", "mode": "heal"},
-            {**app, "name": "refused", "path": "refused", "mode": "heal"},
-            {**app, "name": "broken", "path": "broken"},
-            {**app, "name": "far", "source": "far"},
-            {**app, "name": "farther", "source": "farther"},
-            {**app, "name": "with-token", "path": "drifts", "cluster": "token"},
-            {**app, "name": "with-plugin", "path": "drifts", "cluster": "plugin"},
+            {**common, "name": "drifts", "path": "drifts"},
+            {**common, "name": "healed", "path": "healed", "mode": "heal"},
+            {**common, "name": "refused", "path": "refused", "mode": "heal"},
+            {**common, "name": "broken", "path": "broken"},
+            {**common, "name": "far", "source": "far"},
+            {**common, "name": "farther", "source": "farther"},
+            {**common, "name": "with-token", "path": "drifts", "cluster": "token"},
+            {**common, "name": "with-plugin", "path": "drifts", "cluster": "plugin"},
         ],
         "notify": {
             "slack": {
@@ -218,9 +224,10 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             paths += [f"api/v1/incidents/{incident['incident']}" for incident in incidents]
             paths += ["api/v1/incidents?limit=1000", "api/v1/history?limit=1000", "api/v1/outbox", everything[1:]]
             found.texts["the HTTP API"] = "\n".join(get(f"{daemon.url}/{path}") for path in paths)
-            for name, arguments in commands(incidents).items():
-                done = daemon.command(*arguments)
-                found.texts[name] = done.stdout + done.stderr
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+                for name, arguments in commands(incidents).items():
+                    found.texts[name] = said([*arguments, "--config", str(daemon.file)])
             daemon.stop()
             found.texts["the log"] = daemon.log.read_text()
     found.texts["messages"] = "\n".join(json.dumps(body) for body in webhook.bodies)
@@ -246,6 +253,20 @@ def commands(incidents: list[Mapping[str, Any]]) -> dict[str, list[str]]:
         listed[f"incident -o {output}"] = ["incident", incidents[0]["incident"], "-o", output]
     listed["sync"] = ["sync", "healed", "--debug"]
     return listed
+
+
+def said(arguments: list[str]) -> str:
+    """All that a command prints: in this process, since starting eighteen takes long on a busy machine."""
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        result = CliRunner().invoke(app, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)  # a check limits its process, which here is the tests'
+    if isinstance(result.exception, DriftdError):
+        return f"{result.output}{result.exception}"
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
 
 
 def stored(file: Path) -> dict[str, set[bytes]]:

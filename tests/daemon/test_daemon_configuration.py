@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from driftd.cli.daemon import _register_secrets
+from driftd.cli.logs import set_up_logging
 from driftd.config.loading import load
+from driftd.config.logs import LogFormat, LogLevel
 from driftd.daemon.daemon import Daemon
 
 
@@ -51,3 +56,19 @@ async def test_a_signal_and_the_files_change_are_one_refusal(tmp_path: Path) -> 
     assert len(refused) == 2
     assert "nme" in refused[0][0]
     assert "othr" in refused[1][0]
+
+
+async def test_the_secrets_of_a_changed_configuration_are_kept_out_of_the_log_too(tmp_path: Path) -> None:
+    """A channel that was added while the daemon runs has a key of its own."""
+    file = tmp_path / "driftd.yaml"
+    (tmp_path / "key").write_text("canary-4711")
+    write(file)
+    log = io.StringIO()
+    set_up_logging(LogLevel.INFO, LogFormat.JSON, log)
+    daemon, first = Daemon(file, _register_secrets), load(file)
+    write(file, notify={"webhooks": [{"name": "a", "url": "https://h/", "secretFile": "key"}]})
+    daemon._on_hangup()
+    await asyncio.wait_for(daemon._until_changed(first), 10)
+    logging.getLogger("driftd.web").warning("it is %s", "canary-4711")
+    assert "it is <redacted>" in log.getvalue()
+    assert "canary" not in log.getvalue()
