@@ -118,7 +118,7 @@ def serving_context(certificate: Certificate) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise DriftdError(
             f"the certificate {certificate.cert_file} with the key {certificate.key_file} (web.audit) is of no use: "
-            f"{error}"
+            f"{error.strerror or error}"
         ) from error
     return context
 
