@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from driftd.model.bounded import bounded
+from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
 from driftd.model.hook import Hook
 from driftd.model.incident import Ended, Incident, Notification
@@ -31,17 +31,17 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
 
 def reports_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The same as the HTTP API has it: of each app no more fields than one document should have."""
-    apps = [_report(report) for report in reports]
+    apps = [_report(report, MAX_OBJECT_FIELDS) for report in reports]
     return {"version": 1, "apps": [{**app, "resources": bounded(app["resources"])} for app in apps]}
 
 
-def _report(report: Report) -> dict[str, Any]:
+def _report(report: Report, max_fields: int | None = None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "app": report.app,
         "revision": report.revision.sha if report.revision else None,
         "in_sync": report.in_sync,
         "counts": {str(status): count for status, count in report.counts.items()},
-        "resources": [verdict_document(verdict) for verdict in report.verdicts],
+        "resources": [verdict_document(verdict, max_fields) for verdict in report.verdicts],
     }
     if report.error is not None:
         document["error"] = report.error
@@ -107,15 +107,15 @@ def incident_document(incident: Incident) -> dict[str, Any]:
 
 def _objects(incident: Incident) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The objects that differ, and those whose drift is over: with no more fields than one document should have."""
-    documents = [verdict_document(verdict) for verdict in incident.resources]
-    objects = bounded([*documents, *(ended_document(one) for one in incident.ended)])
+    documents = [verdict_document(verdict, MAX_OBJECT_FIELDS) for verdict in incident.resources]
+    objects = bounded([*documents, *(ended_document(one, MAX_OBJECT_FIELDS) for one in incident.ended)])
     return objects[: len(documents)], objects[len(documents) :]
 
 
-def ended_document(ended: Ended) -> dict[str, Any]:
+def ended_document(ended: Ended, max_fields: int | None = None) -> dict[str, Any]:
     """Drift of one object that is over: as it was, and how, when and by whom it ended."""
     return {
-        **verdict_document(ended.verdict),
+        **verdict_document(ended.verdict, max_fields),
         "resolution": str(ended.resolution),
         "ended": timestamp(ended.time),
         "ended_by": ended.by,
@@ -148,7 +148,8 @@ def operation_document(operation: Operation) -> dict[str, Any]:
     }
 
 
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: Verdict, max_fields: int | None = None) -> dict[str, Any]:
+    """The verdict on one object, with all of its fields or the first ones and the number of the others."""
     source, behind = verdict.source, verdict.behind
     document: dict[str, Any] = {
         "api_version": verdict.api_version,
@@ -157,9 +158,11 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "name": verdict.ref.name,
         "status": str(verdict.status),
         "source": _source(source) if source else None,
-        "fields": [field_document(field) for field in verdict.fields],
+        "fields": [field_document(field) for field in verdict.fields[:max_fields]],
         "error": verdict.error,
     }
+    if max_fields is not None and (hidden := len(verdict.fields) - max_fields) > 0:
+        document["more_fields"] = hidden
     if behind is not None:
         revision = behind.revision
         document["behind"] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftd.model.bounded import bounded
+from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
 from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold
@@ -26,7 +26,7 @@ def app_document(detail: AppDetail) -> dict[str, Any]:
     return {
         "version": 1,
         **_status(detail.status),
-        "resources": bounded([verdict_document(verdict) for verdict in notable]),
+        "resources": bounded([verdict_document(verdict, MAX_OBJECT_FIELDS) for verdict in notable]),
         "unhealthy": [
             {
                 "api_version": one.api_version,

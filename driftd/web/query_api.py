@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from driftd.model.bounded import bounded
+from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
 from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
 from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
@@ -208,7 +208,7 @@ def _resource(stored: StoredVerdict) -> dict[str, Any]:
     verdict = stored.verdict
     return {
         "app": stored.app,
-        **verdict_document(verdict),
+        **verdict_document(verdict, MAX_OBJECT_FIELDS),
         "since": timestamp(stored.since),
         "health": str(verdict.health) if verdict.health else None,
         "health_message": verdict.health_message,
