@@ -62,4 +62,4 @@ def _range(autoscaler: JsonObject) -> ReplicaRange | None:
         return (minimum if isinstance(minimum, int) else 1, maximum) if isinstance(maximum, int) else None
     limits = [spec.get("minReplicaCount") or 0, spec.get("maxReplicaCount") or 100, spec.get("idleReplicaCount")]
     known = [limit for limit in limits if isinstance(limit, int)]
-    return min(known), max(known)
+    return (min(known), max(known)) if known else None

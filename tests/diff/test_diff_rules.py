@@ -116,6 +116,14 @@ def test_the_range_of_a_scaled_object_goes_before_that_of_its_autoscaler() -> No
     assert Autoscalers.of([scaled, made]).range_of(ResourceRef("apps", "Deployment", "shop", "web")) == (0, 5)
 
 
+def test_an_autoscaler_whose_limits_are_no_numbers_scales_nothing():
+    """A custom resource may hold anything; it spoils no other object."""
+    spec = {"scaleTargetRef": {"name": "web"}, "minReplicaCount": "x", "maxReplicaCount": "y"}
+    metadata = {"name": "web", "namespace": "shop"}
+    scaled = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": spec}
+    assert Autoscalers.of([scaled]).range_of(ResourceRef("apps", "Deployment", "shop", "web")) is None
+
+
 def _service(**spec: Any) -> JsonObject:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"},
             "spec": {"selector": {"a": "b"}, "ports": [{"port": 80, "protocol": "TCP"}], **spec}}  # fmt: skip
