@@ -57,8 +57,14 @@ def _unowned_field(
         search_unowned(additions, {}, value, schema, path, at, owner)
     elif value.__class__ is list and schema is not None and schema.list_type is not ListType.ATOMIC:
         _unowned_items(additions, [], value, schema, path, at, owner)
-    elif not _is_owned(additions, path):
+    elif not _is_owned(additions, path) and not _is_sticky(path, owner):
         additions.add(path, value, at, owner)
+
+
+def _is_sticky(path: FieldPath, owner: FieldOwner | None) -> bool:
+    """Whether the API server may have chosen a value for what was declared before, which it keeps: the pull policy of a
+    container goes by the tag of its first image."""
+    return owner is None and path[-1] == "imagePullPolicy"
 
 
 def _unowned_items(

@@ -86,7 +86,7 @@ class LeftAlone:
             whole = left_outside(outside)
         elif verdict.status is Status.MISSING and (others := created_by_others(item.manifest.body)) is not None:
             whole = others
-        chosen_anew = self._removals.known(verdict.ref)
+        chosen_anew = self._removals.known(item.manifest)
         return Left(whole, {**chosen_anew, **(undeployed.fields if undeployed is not None else {})})
 
     def _with(self, verdict: Verdict, left: Left) -> Verdict:

@@ -16,10 +16,14 @@ from driftd.model.resource import JsonObject
 _CORE = "io.k8s.api.core.v1."
 _UNIONS: Mapping[str, frozenset[str]] = {
     f"{_CORE}EnvVar": frozenset({"value", "valueFrom"}),
+    f"{_CORE}EnvFromSource": frozenset({"configMapRef", "secretRef"}),
     f"{_CORE}EnvVarSource": frozenset({
         "configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef",
     }),
     f"{_CORE}LifecycleHandler": frozenset({"exec", "httpGet", "sleep", "tcpSocket"}),
+    f"{_CORE}VolumeProjection": frozenset({
+        "clusterTrustBundle", "configMap", "downwardAPI", "podCertificate", "secret", "serviceAccountToken",
+    }),
     f"{_CORE}Probe": frozenset({"exec", "grpc", "httpGet", "tcpSocket"}),
     "io.k8s.api.networking.v1.IngressBackend": frozenset({"resource", "service"}),
 }  # fmt: skip

@@ -488,6 +488,41 @@ async def test_a_commit_may_put_one_member_of_a_union_in_the_place_of_another(
         assert report.in_sync, report.drifted
 
 
+def service(**spec: Any) -> JsonObject:
+    port = {"name": "http", "port": 80}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+    return {**body, "spec": {"selector": {"app": "web"}, "ports": [port], **spec}}
+
+
+@pytest.mark.parametrize(
+    "revisions",
+    [
+        [deployment_with(readinessProbe={**HTTP, "periodSeconds": 5}), deployment_with()],
+        [with_strategy(type="Recreate"), with_strategy(rollingUpdate={"maxSurge": 1})],
+        [service(type="ExternalName", externalName="a.example"), service(), service(type="NodePort"), service()],
+        [deployment_with(image="shop/main"), deployment_with()],
+    ],
+    ids=["probe", "strategy", "service", "image"],
+)
+async def test_a_commit_may_take_back_what_an_earlier_one_declared(place: Place, revisions: list[JsonObject]) -> None:
+    """Then it is as the API server has it by default: as it would be if it had never been declared."""
+    for body in revisions:
+        await place.commit([body])
+        report = await place.run()
+        assert report.in_sync, report.drifted
+
+
+async def test_what_git_declares_of_what_was_left_to_others_is_put_right_at_once(place: Place) -> None:
+    """Somebody has seen the drift, and says in Git what it should be."""
+    await place.commit([service()])
+    await place.run()
+    await place.patch(service(), "kubectl-edit", {"spec": {"type": "NodePort"}})
+    assert not (await place.run()).in_sync
+    await place.commit([service(type="ClusterIP")])
+    assert (await place.run()).in_sync
+    assert (await place.get(service()))["spec"]["type"] == "ClusterIP"
+
+
 async def test_an_account_that_a_hand_gave_to_pods_is_taken_out_under_both_of_its_names(place: Place) -> None:
     """The API server fills in the one from the other."""
     body = manifest("Deployment", 0, place.chance)
