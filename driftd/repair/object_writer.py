@@ -48,6 +48,7 @@ class ObjectWriter:
         resource, ref = item.resource, item.manifest.ref
         assert resource is not None  # noqa: S101  # its kind is served
         patched: JsonObject | None = None
+        done: JsonObject | None = None
         for _ in range(_ATTEMPTS):
             live: JsonObject | None = await get(self.view.cluster, resource, ref.namespace, ref.name)
             try:
@@ -56,6 +57,7 @@ class ObjectWriter:
                 if live is None or not fields:  # deleted or created since: it is for the next pass to judge
                     return Outcome.UNCHANGED, live
                 differing, ours = await self._still_to_write(item, live, fields, patched)
+                done = live if patched is not None and not differing else None
                 after = live
                 if await asyncio.to_thread(takes_out, live, differing, await self._schema(item)):
                     after = patched = await self._patch(item, live, differing)
@@ -69,6 +71,8 @@ class ObjectWriter:
                 continue
             is_unchanged = patched is None and _version(after) == _version(live)
             return Outcome.UNCHANGED if is_unchanged else Outcome.CONFIGURED, after
+        if done is not None:  # all of it is put right: only driftd could not become its owner
+            return Outcome.CONFIGURED, done
         raise Conflict(f"{ref} changes faster than it can be judged and written: the next pass tries again")
 
     async def _create(self, item: MappedManifest) -> JsonObject:

@@ -11,6 +11,7 @@ from driftd.diff.redact import Redactor
 from driftd.diff.rules.ignore import IgnoreRule, IgnoreRuleSet
 from driftd.model.command import CommandKind
 from driftd.model.drift import Status
+from driftd.model.errors import Conflict
 from driftd.model.path import format_path
 from driftd.model.plan import Mode, Outcome
 from driftd.repair import object_writer
@@ -327,3 +328,21 @@ async def test_what_an_autoscaler_sets_between_two_writes_is_not_taken_back(
         live = await world.get("Deployment")
         assert live["spec"]["replicas"] == 9
         assert "hostPID" not in live["spec"]["template"]["spec"]
+
+
+async def test_what_is_put_right_is_no_failure_because_a_status_changes_again_and_again(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change of a rollout's status makes the version old by which driftd would become the owner of its fields."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        await world.edit("Deployment", {"spec": {"replicas": 5, "template": {"spec": {"hostPID": True}}}})
+
+        async def late(*_: Any, **__: Any) -> Any:
+            raise Conflict("the object has been modified")
+
+        monkeypatch.setattr(object_writer, "apply", late)
+        result = await world.run()
+        assert result.action is not None
+        assert [applied.outcome for applied in result.action.applied] == [Outcome.CONFIGURED]
+        assert (await world.get("Deployment"))["spec"]["replicas"] == 1
