@@ -65,7 +65,12 @@ _SAFE_MESSAGES = (
 """Messages about Secrets that contain names and fields only. Any other may contain a value."""
 
 
-def response_error(status: int, payload: bytes, *, method: str, path: str) -> KubeError:
+_QUOTING = frozenset({400, 403, 413, 422, 500})
+"""Statuses of validation and admission, whose messages quote what was sent."""
+_DENIED = re.compile(r'[\w./-]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot ')
+
+
+def response_error(status: int, payload: bytes, *, method: str, path: str, sent: bytes | None = None) -> KubeError:
     """The error for an HTTP status of 300 and above, with the API's own message where that may be shown."""
     body = _parse_status(payload)
     details: Mapping[str, Any] = body["details"] if isinstance(body.get("details"), dict) else {}
@@ -73,6 +78,8 @@ def response_error(status: int, payload: bytes, *, method: str, path: str) -> Ku
     message = str(body.get("message") or "")
     if _SECRETS.search(path):
         message = _redacted_message(message, details)
+    elif status in _QUOTING and sent is not None and not _DENIED.match(message) and _contains_secret(sent):
+        message = "the API server refused the object; its message is not shown: it may quote the Secret that is in it"
     message = _PATCHED_OBJECT.sub("the patch is invalid: ", message)
     if not body or not message:
         message = f"{method} {path}: answered {status}" + ("" if body else ", not in the words of a Kubernetes API")
@@ -158,6 +165,25 @@ def _parse_status(payload: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
+
+
+def _contains_secret(sent: bytes) -> bool:
+    """Whether a body holds a whole Secret, as a template or a list does; a reference to one is none."""
+    if b'"Secret"' not in sent:
+        return False
+    try:
+        left = [orjson.loads(sent)]
+    except orjson.JSONDecodeError:
+        return True
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if value.get("kind") == "Secret" and not {"data", "stringData"}.isdisjoint(value):
+                return True
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+    return False
 
 
 def _redacted_message(message: str, details: Mapping[str, Any]) -> str:

@@ -165,7 +165,7 @@ class Cluster:
             if warnings is not None:
                 warnings.extend(_WARNING.findall(", ".join(response.headers.getall("Warning", ()))))
             return payload
-        failure = self._response_error(response.status, payload, method, path)
+        failure = self._response_error(response.status, payload, method, path, data)
         after = failure.retry_after = retry_after(response.headers.get("Retry-After"))
         if response.status == 429 or (response.status >= 500 and after is not None):
             raise Retryable(failure, attempts=_MAX_THROTTLED_ATTEMPTS, retry_after=after if after is not None else 1.0)
@@ -195,7 +195,9 @@ class Cluster:
                 "check that the URL is the API server's, and for proxies in between"
             ) from None
 
-    def _response_error(self, status: int, payload: bytes, method: str, path: str) -> KubeError:
+    def _response_error(
+        self, status: int, payload: bytes, method: str, path: str, sent: bytes | None = None
+    ) -> KubeError:
         if status == 401:
             return KubeError(
                 f"cluster {self.name}: {self.server} does not accept the credentials of {self._session.config.origin}: "
@@ -203,7 +205,7 @@ class Cluster:
                 status=401,
                 reason="Unauthorized",
             )
-        return response_error(status, payload, method=method, path=path)
+        return response_error(status, payload, method=method, path=path, sent=sent)
 
     def _connection_error(self, error: Exception) -> KubeError:
         return connection_error(error, cluster=self.name, server=self.server, proxy=self._session.config.proxy)

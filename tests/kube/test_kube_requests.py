@@ -296,3 +296,28 @@ async def test_the_proxy_of_the_environment_is_used_unless_no_proxy_names_the_ho
     with pytest.raises(ClusterUnreachable):
         await cluster.request("GET", "/x", timeout=2)
     await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("inner", "shown"),
+    [
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"p": "hunter2"}}, False),
+        ({"kind": "Secret", "name": "a"}, True),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "data": {"p": "x"}}, True),
+    ],
+)
+def test_a_refused_object_that_contains_a_secret_is_not_quoted(inner: dict[str, object], shown: bool) -> None:
+    """As Crossplane's and other templates have one; one that only refers to a Secret is told in full."""
+    sent = json.dumps({"kind": "Object", "spec": {"manifests": [inner]}}).encode()
+    message = 'admission webhook "x" denied the request: hunter2 is too short'
+    payload = json.dumps({"kind": "Status", "code": 422, "message": message}).encode()
+    error = response_error(422, payload, method="PATCH", path="/apis/x.io/v1/namespaces/a/objects/b", sent=sent)
+    assert (str(error) == message) is shown
+    assert ("hunter2" in str(error)) is shown
+    for status, message in (
+        (409, "Apply failed with 1 conflict"),
+        (403, 'objects.x.io "b" is forbidden: User "me" cannot patch resource "objects" in API group "x.io"'),
+    ):
+        payload = json.dumps({"kind": "Status", "code": status, "message": message}).encode()
+        path = "/apis/x.io/v1/namespaces/a/objects/b"
+        assert str(response_error(status, payload, method="PATCH", path=path, sent=sent)) == message
