@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from driftd.cli.logs import register_secret, set_up_logging
-from driftd.config.loading import load
+from driftd.config.loading import load, load_or_default
 from driftd.config.settings import Config
 from driftd.daemon.daemon import Daemon
+from driftd.model.deployer import Deployer
 from driftd.model.errors import ConfigError
 
 
-async def run_daemon(file: Path) -> int:
-    """Runs the daemon until it gets a signal. Raises: ConfigError, DriftdError: it cannot start."""
-    config = load(file)
+async def run_daemon(file: Path, discover: tuple[Deployer, ...] = ()) -> int:
+    """Runs the daemon until it gets a signal; with `discover`, there need be no file.
+
+    Raises: ConfigError, DriftdError: it cannot start.
+    """
+    config = load_or_default(file) if discover else load(file)
     set_up_logging(config.log.level, config.log.format)
-    await Daemon(file, _register_secrets).run()
+    await Daemon(file, _register_secrets, discover).run()
     return 0
 
 

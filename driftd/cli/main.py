@@ -200,11 +200,22 @@ def _deployers(names: str | None) -> tuple[Deployer, ...]:
 
 
 @app.command()
-def run(config: ConfigOption = CONFIG) -> None:
+def run(
+    config: ConfigOption = CONFIG,
+    discover: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYERS", help="Observe what argo and flux deploy to the clusters; there need be no file then."
+        ),
+    ] = None,
+) -> None:
     """Runs the daemon, which watches, reports and heals."""
     from driftd.cli.daemon import run_daemon
 
-    raise typer.Exit(_asyncio(run_daemon(config)))
+    deployers = _deployers(discover)
+    if Deployer.HELM in deployers:
+        raise DriftdError("the daemon follows argo and flux: what Helm has installed is judged by `driftd check`")
+    raise typer.Exit(_asyncio(run_daemon(config, deployers)))
 
 
 @app.command()

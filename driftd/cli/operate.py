@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,9 +31,9 @@ from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
 from driftd.config.duration import parse_duration
 from driftd.config.loading import load
-from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components, components
 from driftd.daemon.neighbours import read_neighbours
+from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
 from driftd.model.errors import DriftdError
@@ -91,13 +91,18 @@ async def run_status(file: Path, name: str | None, output: str) -> int:
 
             _print(output, lambda: status_json(statuses, backlog, trouble), table)
             return 0
-        made.app_config(name)
         detail = await made.queries.app_detail(name)
-        assert detail is not None  # noqa: S101  # `app_config` raises otherwise
+        if detail is None:
+            raise _no_app(name, await made.queries.apps())
         _print(output, lambda: app_json(detail), lambda c, now: print_app(c, detail, now=now))
         return 0
 
     return await _with_store(file, show)
+
+
+def _no_app(name: str, apps: Sequence[App]) -> DriftdError:
+    known = ", ".join(app.name for app in apps) or "none"
+    return DriftdError(f"there is no app {name!r} in the configuration (there are: {known})")
 
 
 async def run_history(file: Path, criteria: HistoryFilter, limit: int, output: str) -> int:
@@ -105,8 +110,9 @@ async def run_history(file: Path, criteria: HistoryFilter, limit: int, output: s
 
     async def show(made: Components) -> int:
         name = criteria.app
-        if name is not None:
-            made.app_config(name)
+        apps = await made.queries.apps()
+        if name is not None and name not in [app.name for app in apps]:
+            raise _no_app(name, apps)
         lines = await made.queries.history(criteria, limit)
         of_one, filtered = name is not None, criteria != HistoryFilter(app=name)
         _print(
@@ -171,7 +177,7 @@ async def _operate(
     file: Path, name: str, kind: CommandKind, *, to: str | None = None, release: bool = False, force: bool = False
 ) -> int:
     async with components(load(file)) as made:
-        mode = made.app_config(name).mode
+        mode = made.app(name).mode
         if mode is Mode.OBSERVE and not release:
             raise DriftdError(
                 f"app {name} is in mode observe, in which driftd never writes to the cluster: "
@@ -206,7 +212,7 @@ async def _tell_outside(made: Components, name: str, told: Collection[str] = ())
     Returns: all that were told.
     """
     report = await made.store.last_report(name)
-    app = app_of(made.app_config(name), made.config)
+    app = made.app(name)
     if report is None or app.mode is Mode.OBSERVE:
         return told
     borders = Borders.of(app, (await made.view(app.cluster)).cluster.namespace)

@@ -72,6 +72,11 @@ def parse(content: bytes, *, file: str, folder: Path) -> Config:
     return config
 
 
+def load_or_default(path: Path) -> Config:
+    """The same, and where there is no such file the configuration of an empty one. Raises: ConfigError."""
+    return load(path) if path.exists() else Config.model_validate({}, context={FILE: path, FOLDER: path.parent})
+
+
 def unusable_files(config: Config, path: Path) -> list[str]:
     """What `config validate` says of secrets and files that cannot be read, in the form of the file's mistakes.
 

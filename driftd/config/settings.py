@@ -20,6 +20,7 @@ from driftd.config.secret import SecretFile, SecretReference, secret_reference
 from driftd.config.section import KeyMistake, KeyRule, OneOf, Section
 from driftd.config.source import SourceConfig
 from driftd.config.values import FILE, FilePath, Listen, ListenAddress, Name, StoreUrl, Variable
+from driftd.model.deployer import Deployer
 
 DEFAULT_CLUSTER = "default"
 """Name of the only cluster of a configuration without clusters."""
@@ -146,6 +147,11 @@ class Config(Section):
         default=True,
         description="false: something else deploys the apps, and driftd puts back only what hands have changed.",
     )
+    discover: tuple[Literal["argo", "flux"], ...] = Field(
+        default=(),
+        description="Deployers whose apps are found in every cluster, and observed: argo (its Applications) and flux "
+        "(its Kustomizations).",
+    )
     managers: ManagersConfig = Field(
         default_factory=ManagersConfig, description="Controllers and deployers of your own, by their field managers."
     )
@@ -185,6 +191,11 @@ class Config(Section):
     def source_of(self, app: AppConfig) -> SourceConfig:
         """The source of an app."""
         return next(source for source in self.sources if source.name == app.source)
+
+    @property
+    def deployers(self) -> tuple[Deployer, ...]:
+        """The deployers whose apps are found in the clusters."""
+        return tuple(map(Deployer, self.discover))
 
     def app(self, name: str) -> AppConfig | None:
         return next((app for app in self.apps if app.name == name), None)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
 
 from driftd import __version__
-from driftd.config.loading import load
+from driftd.config.loading import load, load_or_default
 from driftd.config.settings import Config, WebConfig
 from driftd.config.values import ListenAddress
+from driftd.daemon.discovery import DiscoveredApps, discovering
 from driftd.daemon.messaging import Messaging
 from driftd.daemon.running import Running, delivering, running
 from driftd.model.audit import AuditEvent
+from driftd.model.deployer import Deployer
 from driftd.model.errors import ConfigError, StoreError
 from driftd.model.report import Report
 from driftd.model.secret import Secret
@@ -45,12 +48,19 @@ _SWITCH_INTERVAL = 0.001
 class Daemon:
     """One process of driftd. A changed configuration is taken up as a whole, or not at all.
 
-    `on_configuration` is called with each configuration before it is used.
+    `on_configuration` is called with each configuration before it is used. `discover` takes the place of what the file
+    says of it; there need be no file then.
     """
 
-    def __init__(self, file: Path, on_configuration: Callable[[Config], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        on_configuration: Callable[[Config], None] = lambda _: None,
+        discover: tuple[Deployer, ...] = (),
+    ) -> None:
         self._file = file
         self._on_configuration = on_configuration
+        self._discover = discover
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -86,7 +96,10 @@ class Daemon:
         log.info("stopped")
 
     def _load(self) -> Config:
-        config = load(self._file)
+        """Raises: ConfigError."""
+        config = load_or_default(self._file) if self._discover else load(self._file)
+        if self._discover:
+            config = config.model_copy(update={"discover": tuple(map(str, self._discover))})
         self._on_configuration(config)
         return config
 
@@ -116,18 +129,31 @@ class Daemon:
         """The same, or until the store or the channels have to change: until then, messages are sent as they come."""
         kept = (config.web, config.store, config.notify)
         while not self._stopping.is_set() and (config.web, config.store, config.notify) == kept:
-            async with running(config, self._metrics, opened, self._supervisor) as self._running:
-                config = await self._until_changed(config)
-            self._running = None
+            async with discovering(config, self._changed.set, self._supervisor) as discovered:
+                await self._or_stop(discovered.first_look())
+                config = await self._run_same_configuration(config, opened, discovered)
         return config
+
+    async def _run_same_configuration(self, config: Config, opened: Messaging, discovered: DiscoveredApps) -> Config:
+        """The same, or until anything of the configuration changes. Apps that are found come and go meanwhile."""
+        new = config
+        while not self._stopping.is_set() and new == config:
+            async with running(config, self._metrics, opened, self._supervisor, discovered) as self._running:
+                new = await self._until_changed(config)
+            self._running = None
+        return new
+
+    async def _or_stop(self, what: Coroutine[Any, Any, Any]) -> None:
+        """Waits for something, or until the daemon has to stop."""
+        tasks = {asyncio.create_task(what), asyncio.create_task(self._stopping.wait())}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
 
     async def _until_changed(self, config: Config) -> Config:
         while True:
             # Set already where something has changed since the configuration was loaded, while it was taken up.
-            stop, change = (asyncio.create_task(event.wait()) for event in (self._stopping, self._changed))
-            await asyncio.wait({stop, change}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (stop, change):
-                task.cancel()
+            await self._or_stop(self._changed.wait())
             if self._stopping.is_set():
                 return config
             self._changed.clear()
@@ -137,11 +163,14 @@ class Daemon:
                 if tuple(error.mistakes) != self._mistakes:  # else a signal and the file's change were one
                     log.error("new configuration refused, the old one stays", mistakes=error.mistakes)  # noqa: TRY400  # the user's mistake
                 await self._record_reload(error.mistakes)
-                continue
-            await self._record_reload(())
-            if new != config:
-                log.info("configuration reloaded", file=str(self._file))
-                return new
+            else:
+                await self._record_reload(())
+                if new != config:
+                    log.info("configuration reloaded", file=str(self._file))
+                    return new
+            if self._running is not None and not self._running.take_discovered():
+                log.info("apps were found in the clusters, or are gone", apps=len(self._running.discovered.apps))
+                return config
 
     async def _record_reload(self, mistakes: Sequence[str]) -> None:
         """Tells whether the configuration file is in force: in the metrics, at /readyz, and by an incident."""

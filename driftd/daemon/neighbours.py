@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from driftd.daemon.assembly import app_of
 from driftd.daemon.components import Components
 from driftd.live.mapping import RestMapping, map_manifests
 from driftd.model.errors import DriftdError
@@ -20,9 +19,9 @@ async def read_neighbours(made: Components, name: str) -> list[str]:
 
     Returns: a sentence for each app of which it is not known. Raises: StoreError.
     """
-    known = await OtherApps(made.store, made.leases, made.declared, [app.name for app in made.config.apps]).look()
-    cluster = made.config.cluster_of(made.app_config(name)).name
-    others = [app.name for app in made.config.apps if app.name != name and made.config.cluster_of(app).name == cluster]
+    known = await OtherApps(made.store, made.leases, made.declared, list(made.apps)).look()
+    cluster = made.app(name).cluster
+    others = [app.name for app in made.apps.values() if app.name != name and app.cluster == cluster]
     problems = await asyncio.gather(*(_read(made, other, known.get(other)) for other in others))
     return [problem for problem in problems if problem is not None]
 
@@ -30,7 +29,7 @@ async def read_neighbours(made: Components, name: str) -> list[str]:
 async def _read(made: Components, name: str, known: ReportHeader | None) -> str | None:
     if known is not None and known.lease is not None and made.leases.is_renewed_elsewhere(known.lease):
         return None
-    app = app_of(made.app_config(name), made.config)
+    app = made.app(name)
     try:
         source = made.source(app.source)
         if source.revision is None:

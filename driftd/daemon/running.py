@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from driftd.config.settings import Config
 from driftd.daemon.assembly import utc_now
 from driftd.daemon.components import Components, components
+from driftd.daemon.discovery import DiscoveredApps
 from driftd.daemon.messaging import Messaging, messaging
 from driftd.daemon.timers import Timers
 from driftd.kube.cache import LiveCache, Timing
@@ -53,8 +55,11 @@ _HOUSEKEEPING_SECONDS = 5.0
 class Running:
     """The controller of one configuration at work, with its timers and watches."""
 
-    def __init__(self, components: Components, controller: Controller, timers: Timers) -> None:
+    def __init__(
+        self, components: Components, controller: Controller, timers: Timers, discovered: DiscoveredApps
+    ) -> None:
         self.components = components
+        self.discovered = discovered
         self.controller = controller
         self.watches: dict[str, ClusterWatches] = {}
         self._timers = timers
@@ -85,11 +90,27 @@ class Running:
 
     def reports(self) -> list[Report]:
         """The latest reports; an app that could not be set up has one with the reason and nothing else."""
-        return [*self.controller.reports, *(self._without_setup(app) for app in self.unreachable)]
+        unreachable = {app: (self.components.app(app).cluster, reason) for app, reason in self.unreachable.items()}
+        return [
+            *self.controller.reports,
+            *(self._without_setup(app, *why) for app, why in (unreachable | dict(self.discovered.not_judged)).items()),
+        ]
 
-    def _without_setup(self, app: str) -> Report:
-        cluster = self.config.cluster_of(self.components.app_config(app)).name
-        return Report(app, cluster, None, (), self.components.now(), error=self.unreachable[app])
+    def _without_setup(self, app: str, cluster: str, reason: str) -> Report:
+        return Report(app, cluster, None, (), self.components.now(), error=reason)
+
+    def take_discovered(self) -> bool:
+        """Takes up the commits that have been deployed since. False: the apps themselves are others now."""
+        now = {one.app.name: one for one in self.discovered.apps}
+        before = self.components.discovered
+        if {name: replace(one, commit="") for name, one in now.items()} != {
+            name: replace(one, commit="") for name, one in before.items()
+        }:
+            return False
+        for name, one in now.items():
+            if self.components.source(name).pin(one.commit):
+                self._timers.fetch_source_now(name)
+        return True
 
     def apps_of_others(self) -> dict[str, str]:
         """The apps over which another process makes the passes, with that one."""
@@ -143,29 +164,37 @@ async def delivering(config: Config, metrics: Metrics, supervisor: Supervisor) -
 
 @asynccontextmanager
 async def running(
-    config: Config, metrics: Metrics, opened: Messaging, supervisor: Supervisor
+    config: Config,
+    metrics: Metrics,
+    opened: Messaging,
+    supervisor: Supervisor,
+    discovered: DiscoveredApps | None = None,
 ) -> AsyncIterator[Running]:
-    """Everything else of one configuration, started; stopped in the order that loses nothing."""
-    async with components(config, opened) as made:
-        sources = {source.name: made.source(source.name) for source in config.sources}
+    """Everything else of one configuration, started; stopped in the order that loses nothing.
+
+    `discovered` are the apps that are found in its clusters.
+    """
+    discovered = discovered or DiscoveredApps(config, lambda: None)
+    async with components(config, opened, discovered=discovered.apps) as made:
+        sources = {name: made.source(name) for name in [*(one.name for one in config.sources), *made.discovered]}
         controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
         made.declared.on_change = controller.request_full_pass
         timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass, supervisor)
-        at_work = Running(made, controller, timers)
+        at_work = Running(made, controller, timers, discovered)
         metrics.retain(
-            apps={app.name: config.cluster_of(app).name for app in config.apps},
+            apps={app.name: app.cluster for app in made.apps.values()},
             sources=list(sources),
             channels=made.channels,
         )
-        await _forget_others(made)
+        await _forget_others(at_work)
         for state in sources.values():
             await state.resume()
-        for app in config.apps:
+        for app in made.apps.values():
             await _add_app(at_work, app.name)
             timers.every_app(app.name, app.interval)
-        for source in config.sources:
-            timers.every_source(source.name, source.interval)
-        others = OtherApps(made.store, made.leases, made.declared, [app.name for app in config.apps])
+        for name, state in sources.items():
+            timers.every_source(name, state.interval)
+        others = OtherApps(made.store, made.leases, made.declared, list(made.apps))
         await others.look()
         supervisor.start("other apps", others.follow)
         supervisor.start("housekeeping", lambda: _housekeeping(at_work, metrics))
@@ -184,8 +213,7 @@ async def running(
 
 async def _add_app(at_work: Running, name: str) -> None:
     made, controller = at_work.components, at_work.controller
-    app = made.app_config(name)
-    cluster = at_work.config.cluster_of(app).name
+    cluster = made.app(name).cluster
     try:
         view = await made.view(cluster)
     except DriftdError as error:
@@ -228,9 +256,31 @@ async def _set_up_late(at_work: Running) -> None:
             at_work.controller.request_full_pass(name)
 
 
-async def _forget_others(made: Components) -> None:
-    apps, sources = ([one.name for one in ones] for ones in (made.config.apps, made.config.sources))
-    await made.recorder.forget_others(apps, sources, made.leases.is_renewed_elsewhere)
+async def _forget_others(at_work: Running) -> None:
+    made, discovered = at_work.components, at_work.discovered
+    there = made.apps.keys() | discovered.not_judged.keys()
+    if made.config.discover:
+        if not discovered.is_complete:
+            return  # an app that was not found may be there all the same
+        await made.store.remove_reports([one.name for one in await made.queries.apps() if one.name not in there])
+    sources = list(at_work.controller.sources)
+    await made.recorder.forget_others(there, sources, made.leases.is_renewed_elsewhere)
+
+
+_NotJudged = Mapping[str, tuple[str, str]]
+
+
+async def _record_not_judged(at_work: Running, metrics: Metrics, before: _NotJudged) -> _NotJudged:
+    """Keeps what was found and cannot be judged where other processes see it, too. Returns: what it is now."""
+    made, now = at_work.components, dict(at_work.discovered.not_judged)
+    gone = [app for app in before if app not in now]
+    for app in gone:
+        metrics.forget_report(app)
+    await made.store.remove_reports([app for app in gone if app not in made.apps])
+    for report in at_work.reports():
+        if report.app in now and before.get(report.app) != now[report.app]:
+            await made.store.record_report(report)
+    return now
 
 
 async def _observe_store(made: Components, metrics: Metrics) -> None:
@@ -283,13 +333,18 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
     next_pruning = loop.time()
     settled = False
+    not_judged: _NotJudged = {}
     while True:
         at_work.forget_apps_of_others(metrics)
         at_work.observe_leases(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
         for report in at_work.reports():
-            if report.app in at_work.unreachable:
+            if report.app in at_work.unreachable or report.app in at_work.discovered.not_judged:
                 metrics.observe_unreachable(report)
+        try:
+            not_judged = await _record_not_judged(at_work, metrics, not_judged)
+        except StoreError as error:
+            log.warning("what cannot be judged is not recorded", error=str(error))
         await _observe_store(at_work.components, metrics)
         if not at_work.not_ready() and at_work.controller.results.keys() >= at_work.controller.reconcilers.keys():
             unused = at_work.components.comparison.ignore_rules.unused()
@@ -303,7 +358,7 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
             next_pruning = loop.time() + _PRUNE_INTERVAL.total_seconds()
             try:
                 await at_work.components.store.prune()
-                await _forget_others(at_work.components)  # by now it is known which leases are not renewed
+                await _forget_others(at_work)  # by now it is known which leases are not renewed
             except DriftdError as error:
                 log.error("the store could not be pruned", error=str(error))  # noqa: TRY400  # the text says it all
         await asyncio.sleep(_HOUSEKEEPING_SECONDS)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.job import Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -61,8 +62,13 @@ class Timers:
         """Fetches every source as soon as possible, in addition to its interval."""
         for job in self._scheduler.get_jobs():
             if job.id.startswith("source/"):
-                job.trigger.due = boottime()
-                job.modify(next_run_time=datetime.now(UTC))
+                _run_now(job)
+
+    def fetch_source_now(self, name: str) -> None:
+        """Fetches one source as soon as possible, in addition to its interval."""
+        job = self._scheduler.get_job(f"source/{name}")
+        if job is not None:
+            _run_now(job)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -111,6 +117,11 @@ class Timers:
 def _wall_ahead() -> float:
     """How far the wall clock is ahead of one that nobody can set, in seconds."""
     return time.time() - boottime()
+
+
+def _run_now(job: Job) -> None:
+    job.trigger.due = boottime()
+    job.modify(next_run_time=datetime.now(UTC))
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.desired.provider import DesiredStateProvider
 from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.git.mirror import Mirror
-from driftd.git.source import GitSource
+from driftd.git.source import GitSource, Ref, RefKind
 from driftd.model.app import App
 from driftd.model.backoff import exponential_delay
-from driftd.model.errors import DriftdError, GitError
+from driftd.model.errors import DriftdError, GitError, RefNotFound
 from driftd.model.revision import Revision
 
 _MIN_BACKOFF = timedelta(seconds=2)
@@ -19,12 +20,23 @@ _MAX_BACKOFF = timedelta(minutes=5)
 
 
 class SourceState:
-    """Fetches on request. The last fetched revision stays in use while Git is unreachable."""
+    """Fetches on request. The last fetched revision stays in use while Git is unreachable.
+
+    With a `commit`, that one is its revision, wherever the source's reference leads to: somebody else chooses it, and
+    the remote is asked only for a commit that is not mirrored yet. `name` is by default the source's.
+    """
 
     def __init__(
-        self, source: GitSource, provider: DesiredStateProvider, interval: timedelta, now: Callable[[], datetime]
+        self,
+        source: GitSource,
+        provider: DesiredStateProvider,
+        interval: timedelta,
+        now: Callable[[], datetime],
+        *,
+        name: str | None = None,
+        commit: str | None = None,
     ) -> None:
-        self.name = source.name
+        self.name = name or source.name
         self.interval = interval
         self.revision: Revision | None = None
         self.error: str | None = None
@@ -34,6 +46,7 @@ class SourceState:
         self.answered = 0
         """The number of the last fetch that was begun, and of the last one that has ended, well or not."""
         self._source = source
+        self._commit = commit
         self._provider = provider
         self._now = now
 
@@ -45,7 +58,8 @@ class SourceState:
     async def resume(self) -> None:
         """Restores the revision that an earlier process has mirrored, if there is one."""
         try:
-            self.revision = await self.mirror.resolve()
+            mirrored = self.mirror.resolve() if self._commit is None else self.mirror.revision(self._commit)
+            self.revision = await mirrored
         except GitError:
             self.revision = None  # nothing is mirrored yet: the first fetch reports any error
 
@@ -55,7 +69,7 @@ class SourceState:
         self.asked += 1
         number, before = self.asked, self.revision
         try:
-            self.revision = await self._provider.fetch(self._source)
+            self.revision = await self._fetch()
         except DriftdError as error:
             self.error = str(error)
             self.failures += 1
@@ -65,6 +79,25 @@ class SourceState:
         self.error = None
         self.failures = 0
         return before is None or before.sha != self.revision.sha
+
+    def pin(self, commit: str) -> bool:
+        """Makes another commit its revision, from the next fetch on. True if it is another one."""
+        changed, self._commit = commit != self._commit, commit
+        return changed
+
+    async def _fetch(self) -> Revision:
+        """Raises: GitError."""
+        if self._commit is None:
+            return await self._provider.fetch(self._source)
+        try:
+            return await self.mirror.revision(self._commit)
+        except RefNotFound:
+            await self._provider.fetch(self._source)
+        try:
+            return await self.mirror.revision(self._commit)
+        except RefNotFound:  # it is in the history of its reference no more
+            self._source = replace(self._source, ref=Ref(RefKind.COMMIT, self._commit))
+            return await self._provider.fetch(self._source)
 
     async def desired(
         self, app: App, capabilities: CapabilitiesSource | None = None, revision: Revision | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
@@ -25,48 +26,69 @@ def name_of_app(found: Found) -> str:
     return found.name if isinstance(found, NotJudged) else found.app.name
 
 
+Kind = tuple[str, str]
+"""A group and a kind."""
+
+ListKind = Callable[[Kind], Awaitable[Sequence[Object]]]
+"""All objects of a kind; none where the cluster does not serve it. Raises: KubeError: they cannot be read."""
+
+
 async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> list[Found]:
     """What these deployers deploy to a cluster, by name. One that is not installed deploys nothing.
 
     What cannot be read is among it as `NotJudged`. Raises: KubeError: discovery failed.
     """
-    found: list[Found] = []
-    if Deployer.ARGO in deployers:
-        applications, unread = await _listed(view, APPLICATION)
-        found += [*unread, *(each for body in applications for each in deployed_by_application(body, view.name))]
-    if Deployer.FLUX in deployers:
-        found += await _deployed_by_flux(view)
-    helm_releases, unread = await _listed(view, HELM_RELEASE) if Deployer.FLUX in deployers else ([], [])
+
+    async def listed(kind: Kind) -> Sequence[Object]:
+        resource = await find_resource(view, kind)
+        return (await list_objects(view.cluster, resource, None)).items if resource is not None else []
+
+    found: list[Found] = list(await deployed_from_git(view, deployers, listed, VariableSources(view)))
+    helm_releases, unread = await _read(listed, HELM_RELEASE) if Deployer.FLUX in deployers else ([], [])
     found += unread
     if helm_releases or Deployer.HELM in deployers:
         found += await _installed_by_helm(view, helm_releases, others=Deployer.HELM in deployers)
     return sorted(found, key=name_of_app)
 
 
-async def _listed(view: ClusterView, kind: tuple[str, str]) -> tuple[list[dict[str, Any]], list[NotJudged]]:
-    """All objects of a kind; none where the cluster does not serve it. What cannot be read is told."""
+async def deployed_from_git(
+    view: ClusterView, deployers: Collection[Deployer], listed: ListKind, variable_data: VariableSources
+) -> list[DeployedApp | NotJudged]:
+    """The same, of what comes from Git: by Argo CD's Applications and Flux' Kustomizations, as `listed` has them."""
+    found: list[DeployedApp | NotJudged] = []
+    if Deployer.ARGO in deployers:
+        applications, unread = await _read(listed, APPLICATION)
+        found += [*unread, *(each for body in applications for each in deployed_by_application(body, view.name))]
+    if Deployer.FLUX in deployers:
+        repositories, _ = await _read(listed, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
+        by_name = {name_of(body): body for body in repositories}
+        bodies, unread = await _read(listed, KUSTOMIZATION)
+        variables = await variable_data.read({ref for body in bodies for ref, _ in variable_sources(body)})
+        deployed = (each for body in bodies for each in deployed_by_kustomization(body, by_name, variables, view.name))
+        found += [*unread, *deployed]
+    return found
+
+
+def kinds_of(deployers: Collection[Deployer]) -> tuple[Kind, ...]:
+    """The kinds that say what these deployers deploy from Git."""
+    argo = (APPLICATION,) if Deployer.ARGO in deployers else ()
+    return (*argo, GIT_REPOSITORY, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
+
+
+async def _read(listed: ListKind, kind: Kind) -> tuple[Sequence[Object], list[NotJudged]]:
+    """All objects of a kind; what cannot be read is told."""
     try:
-        resource = await _resource(view, kind)
-        return ((await list_objects(view.cluster, resource, None)).items if resource is not None else []), []
+        return await listed(kind), []
     except KubeError as error:
         return [], [NotJudged(kind[1].lower(), f"what it deploys cannot be read: {error}")]
 
 
-async def _resource(view: ClusterView, kind: tuple[str, str]) -> ApiResource | None:
+async def find_resource(view: ClusterView, kind: Kind) -> ApiResource | None:
     """The kind in the cluster's preferred version; None where it does not serve it. Raises: KubeError."""
     try:
         return (await view.discovery()).find_kind(*kind)
     except UnknownKind:
         return None
-
-
-async def _deployed_by_flux(view: ClusterView) -> list[DeployedApp | NotJudged]:
-    repositories, _ = await _listed(view, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
-    by_name = {name_of(body): body for body in repositories}
-    bodies, unread = await _listed(view, KUSTOMIZATION)
-    variables = await _variables(view, {ref for body in bodies for ref, _ in variable_sources(body)})
-    deployed = (each for body in bodies for each in deployed_by_kustomization(body, by_name, variables, view.name))
-    return [*unread, *deployed]
 
 
 async def _installed_by_helm(view: ClusterView, helm_releases: Sequence[Object], *, others: bool) -> list[Found]:
@@ -94,17 +116,31 @@ def _release(stored: dict[str, Any]) -> Release | NotJudged:
         return NotJudged(app_name("release", stored), str(error))
 
 
-async def _variables(view: ClusterView, refs: Collection[ResourceRef]) -> Mapping[ResourceRef, Mapping[str, str]]:
-    """The data of ConfigMaps and Secrets; what is not there, or cannot be read, is left out."""
-    found = {}
-    for ref in refs:
+class VariableSources:
+    """The ConfigMaps and Secrets that Flux takes variables from, each read anew after `max_age` seconds at the most."""
+
+    def __init__(self, view: ClusterView, max_age: float = 0.0) -> None:
+        self._view = view
+        self._max_age = max_age
+        self._read: dict[ResourceRef, tuple[float, Mapping[str, str]]] = {}
+
+    async def read(self, refs: Collection[ResourceRef]) -> Mapping[ResourceRef, Mapping[str, str]]:
+        """Their data; what is not there, or cannot be read, is left out."""
+        for ref in refs:
+            known = self._read.get(ref)
+            if known is None or monotonic() - known[0] >= self._max_age:
+                self._read.pop(ref, None)
+                if (data := await self._data_of(ref)) is not None:
+                    self._read[ref] = (monotonic(), data)
+        return {ref: self._read[ref][1] for ref in refs if ref in self._read}
+
+    async def _data_of(self, ref: ResourceRef) -> Mapping[str, str] | None:
         try:
-            resource = (await view.discovery()).find_kind(ref.group, ref.kind)
-            body = await view.cluster.request("GET", resource.path(ref.namespace, ref.name))
+            resource = (await self._view.discovery()).find_kind(ref.group, ref.kind)
+            body = await self._view.cluster.request("GET", resource.path(ref.namespace, ref.name))
         except (NotFound, KubeError):
-            continue
-        found[ref] = _data(body, is_secret=ref.kind == "Secret")
-    return found
+            return None
+        return _data(body, is_secret=ref.kind == "Secret")
 
 
 def _data(body: Any, *, is_secret: bool) -> dict[str, str]:

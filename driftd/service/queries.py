@@ -28,14 +28,28 @@ _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSI
 class Queries:
     """Answers for the command line, the HTTP API and pages alike."""
 
-    def __init__(self, store: Store, apps: Sequence[App] = ()) -> None:
+    def __init__(self, store: Store, apps: Sequence[App] = (), *, discovers: bool = False) -> None:
+        """`discovers` says that there are apps besides these: those that a daemon has found in the clusters."""
         self._store = store
         self._apps = tuple(apps)
+        self._discovers = discovers
+
+    async def apps(self) -> list[App]:
+        """The apps of the configuration, and those that were found, of which the store has a report.
+
+        Raises: StoreError.
+        """
+        if not self._discovers:
+            return list(self._apps)
+        known = {app.name for app in self._apps}
+        found = [one for one in await self._store.report_headers() if "/" in one.app and one.app not in known]
+        return [*self._apps, *(App(one.app, one.app, one.cluster, deploys=False) for one in found)]
 
     async def app_statuses(self) -> list[AppStatus]:
-        """Each app of the configuration as its last pass left it. Raises: StoreError."""
-        summaries = await self._store.app_summaries([app.name for app in self._apps])
-        return [await self._status(app, summaries.get(app.name)) for app in self._apps]
+        """Each app as its last pass left it. Raises: StoreError."""
+        apps = await self.apps()
+        summaries = await self._store.app_summaries([app.name for app in apps])
+        return [await self._status(app, summaries.get(app.name)) for app in apps]
 
     async def outbox(self) -> Mapping[str, Backlog]:
         """What waits for delivery and what was given up, by channel. Raises: StoreError."""
@@ -43,7 +57,7 @@ class Queries:
 
     async def trouble(self) -> list[Incident]:
         """The open incidents that are not about an app: a source's, or the configuration's. Raises: StoreError."""
-        return [incident for incident in await self._store.open_incidents() if "/" in incident.app]
+        return [one for one in await self._store.open_incidents() if one.app.startswith(("source/", "config/"))]
 
     async def pass_errors(self) -> dict[str, str]:
         """Why the last pass over an app could not tell, by app; only apps with such an error. Raises: StoreError."""
@@ -103,7 +117,7 @@ class Queries:
 
     async def app_detail(self, name: str) -> AppDetail | None:
         """All that is known of one app; None where there is none of that name. Raises: StoreError."""
-        app = next((app for app in self._apps if app.name == name), None)
+        app = next((app for app in await self.apps() if app.name == name), None)
         if app is None:
             return None
         status = await self._status(app, (await self._store.app_summaries([name])).get(name))

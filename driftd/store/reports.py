@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -146,6 +146,13 @@ def _update_known(
 def record_failure(connection: Connection, app: str, error: str) -> None:
     """Give an app's last report the error of a pass that has failed since; its verdicts stay as they are."""
     connection.execute(_UPDATE, {"of": app, "error": error})
+
+
+def remove(connection: Connection, apps: Collection[str]) -> None:
+    """Removes the last reports of apps that are not there any more; their history stays."""
+    for app in apps:
+        connection.execute(delete(verdicts).where(verdicts.c.app == app))
+        connection.execute(delete(reports).where(reports.c.app == app))
 
 
 def last(connection: Connection, app: str) -> Report | None:

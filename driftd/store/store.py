@@ -267,6 +267,12 @@ class Store:
         """Say that the app's last report is out of date: a pass has failed since. The next report replaces that."""
         await self._database.write(lambda c: reports.record_failure(c, app, error))
 
+    async def remove_reports(self, apps: Collection[str]) -> None:
+        """Remove the last reports of apps that are not there any more; their history stays. Idempotent."""
+        await self._database.write(lambda c: reports.remove(c, apps))
+        for app in apps:
+            self._written.pop(app, None)
+
     async def last_report(self, app: str) -> Report | None:
         """The last report, with all its verdicts, whichever process recorded it."""
         return await self._database.read(lambda c: reports.last(c, app))

@@ -84,6 +84,9 @@ async def test_a_hangup_fetches_now() -> None:
     await fetches.reach(1)
     timers.fetch_now()
     await fetches.reach(2)
+    timers.fetch_source_now("shop")
+    await fetches.reach(3)
+    timers.fetch_source_now("no longer there")
     await timers.stop()
 
 

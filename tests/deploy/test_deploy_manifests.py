@@ -14,7 +14,7 @@ from tests.deploy.manifests import DEPLOY, build, objects, single, variant
 from tests.support.controlplane import ControlPlane
 
 COMPONENTS = (
-    "audit", "custom-resources", "heal", "heal-namespaces", "heal-secrets", "network-policy", "secrets",
+    "audit", "custom-resources", "discover", "heal", "heal-namespaces", "heal-secrets", "network-policy", "secrets",
     "servicemonitor",
 )  # fmt: skip
 COMBINATIONS = [

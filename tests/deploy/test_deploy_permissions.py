@@ -147,6 +147,20 @@ def test_custom_resources_are_readable_without_naming_them(install: Install, ver
     assert install("custom-resources").may(verb, WIDGETS)
 
 
+def test_what_other_deployers_deploy_is_readable_where_a_component_says_so(install: Install):
+    """And nothing else of their groups."""
+    kinds = (
+        Kind("argoproj.io", "applications", "", namespaced=True, verbs=frozenset()),
+        Kind("kustomize.toolkit.fluxcd.io", "kustomizations", "", namespaced=True, verbs=frozenset()),
+        Kind("source.toolkit.fluxcd.io", "gitrepositories", "", namespaced=True, verbs=frozenset()),
+    )
+    assert not any(install().may("list", kind) for kind in kinds)
+    access = install("discover")
+    assert all(access.may(verb, kind) for verb in ("get", "list", "watch") for kind in kinds)
+    assert not any(access.may("patch", kind) for kind in kinds)
+    assert not access.may("list", Kind("argoproj.io", "appprojects", "", namespaced=True, verbs=frozenset()))
+
+
 @pytest.mark.parametrize(
     "path", ["/api", "/apis", "/apis/apps/v1", "/openapi/v3", "/openapi/v3/apis/apps/v1", "/version"]
 )
