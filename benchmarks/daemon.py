@@ -9,7 +9,8 @@ manifest.
 
 A write is recorded once its verdict is in the daemon's SQLite file, which is polled every millisecond. If the API
 server cannot sustain the rate of writes, `sent to answered` shows it. The daemon's requests are taken from the API
-server's audit log. No controllers run, and no pods exist: the Deployments have the status of a finished rollout.
+server's audit log. No controllers run, and no pods exist: the Deployments declare none, and have the status of a
+finished rollout.
 """
 
 from __future__ import annotations

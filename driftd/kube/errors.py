@@ -67,7 +67,7 @@ _SAFE_MESSAGES = (
 
 _QUOTING = frozenset({400, 403, 413, 422, 500})
 """Statuses of validation and admission, whose messages quote what was sent."""
-_DENIED = re.compile(r'[\w./-]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot ')
+_NO_RIGHT = re.compile(r'[\w./-]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot ')
 
 
 def response_error(status: int, payload: bytes, *, method: str, path: str, sent: bytes | None = None) -> KubeError:
@@ -78,7 +78,7 @@ def response_error(status: int, payload: bytes, *, method: str, path: str, sent:
     message = str(body.get("message") or "")
     if _SECRETS.search(path):
         message = _redacted_message(message, details)
-    elif status in _QUOTING and sent is not None and not _DENIED.match(message) and _contains_secret(sent):
+    elif status in _QUOTING and sent is not None and not _NO_RIGHT.match(message) and _contains_secret(sent):
         message = "the API server refused the object; its message is not shown: it may quote the Secret that is in it"
     message = _PATCHED_OBJECT.sub("the patch is invalid: ", message)
     if not body or not message:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from driftd.cli.main import app
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.rest_client import Cluster
 from driftd.model.errors import ConfigError, DriftdError
 from driftd.sandbox.controllers import RolloutSettings
 from driftd.sandbox.server import Sandbox
+from tests.support.commands import invoke
 from tests.support.gitserver import GitRepo
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: NAME\ndata:\n  a: VALUE\n"
@@ -68,11 +67,7 @@ class World:
 
     def driftd(self, *arguments: str) -> CommandResult:
         """Runs a command, as `python -m driftd` would, with separate standard output and error."""
-        limits = resource.getrlimit(resource.RLIMIT_DATA)
-        try:
-            return _command_result(CliRunner().invoke(app, list(arguments)))
-        finally:
-            resource.setrlimit(resource.RLIMIT_DATA, limits)  # a check limits its process, which here is the tests'
+        return _command_result(invoke(arguments))
 
     def check(self, *arguments: str) -> CommandResult:
         """`driftd check` on the repository's folder `app`."""

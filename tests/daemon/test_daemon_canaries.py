@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import json
-import resource
 import sqlite3
 import threading
 import urllib.request
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from driftd.cli.main import app
 from driftd.model.errors import DriftdError
 from driftd.sandbox.server import Sandbox
 from tests.support.canaries import revealed
+from tests.support.commands import invoke
 from tests.support.driftd_process import Driftd, WebhookReceiver, wait_until
 from tests.support.gitserver import GitRepo
 
@@ -257,11 +255,7 @@ def commands(incidents: list[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def said(arguments: list[str]) -> str:
     """All that a command prints: in this process, since starting eighteen takes long on a busy machine."""
-    limits = resource.getrlimit(resource.RLIMIT_DATA)
-    try:
-        result = CliRunner().invoke(app, arguments)
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, limits)  # a check limits its process, which here is the tests'
+    result = invoke(arguments)
     if isinstance(result.exception, DriftdError):
         return f"{result.output}{result.exception}"
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -71,9 +71,9 @@ async def test_a_commit_costs_the_files_that_it_changes(
 
 async def test_too_much_memory_is_the_error_of_its_app(tmp_path: Path, mirror: Mirror) -> None:
     """Others are rendered as before, by another process."""
-    pool = RenderingPool(memory=110 << 20)
+    pool = RenderingPool(memory=130 << 20)
     sha = (await mirror.fetch()).sha
-    with pytest.raises(RenderError, match=r"^big: rendering was stopped: it needs more than 110 MiB of memory"):
+    with pytest.raises(RenderError, match=r"^big: rendering was stopped: it needs more than 130 MiB of memory"):
         await pool.render(await mirror.tree(sha, "big"), OPTIONS, UncachedParser())
     rendering, _ = await pool.render(await mirror.tree(sha, "app"), OPTIONS, UncachedParser())
     assert len(rendering.manifests) == 250
