@@ -22,7 +22,7 @@ from driftd.discovery.deployed import (
 )
 from driftd.discovery.overlay import Overlay
 from driftd.git.source import Ref, RefKind
-from driftd.model.app import App, RenderOptions
+from driftd.model.app import App, PlainFiles, RenderOptions
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
 
@@ -82,6 +82,7 @@ def _deployed(
         rendering=RenderOptions(
             release=kustomization["metadata"]["name"],
             namespace=namespace or "default",
+            plain=PlainFiles(source_ignore=text(section(repository, "spec"), "ignore")),
             overlay=_overlay(spec),
             substitutions=_substitutions(kustomization, variables),
             allow_empty=True,  # Flux takes it for what is meant
@@ -108,10 +109,8 @@ def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Ob
     repository = repositories.get(name)
     if repository is None:
         raise Unsupported(f"its GitRepository {name} is not there, or cannot be read")
-    spec = section(repository, "spec")
-    for key, what in (("ignore", "leaves files out by spec.ignore"), ("include", "includes other repositories")):
-        if spec.get(key):
-            raise Unsupported(f"its GitRepository {name_of(repository)} {what}")
+    if section(repository, "spec").get("include"):
+        raise Unsupported(f"its GitRepository {name_of(repository)} includes other repositories")
     return repository
 
 

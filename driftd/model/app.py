@@ -31,6 +31,9 @@ class PlainFiles:
     recurse: bool = True
     include: str = ""
     exclude: str = ""
+    source_ignore: str | None = None
+    """Patterns as of `.gitignore` of what Flux leaves out of a repository, besides those of `.sourceignore` files; None
+    where it is not Flux that deploys, so that there are no such files."""
 
 
 @dataclass(frozen=True, slots=True)

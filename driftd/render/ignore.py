@@ -8,6 +8,8 @@ from driftd.model.errors import RenderError
 from driftd.render.gitignore import Effort, Pattern, TooMuchWork
 
 IGNORE_FILE = ".driftdignore"
+SOURCE_IGNORE_FILE = ".sourceignore"
+"""Flux' own: what it names is not part of what is deployed."""
 MAX_PATTERNS = 1000
 """In one file."""
 _MOST_STEPS = 50_000_000
@@ -22,14 +24,16 @@ class IgnoreRules:
     below `base` are ignored without a rule.
     """
 
-    def __init__(self, base: str, files: Mapping[str, bytes]) -> None:
-        """`files`: the contents of the ignore files, by path from the repository's root.
+    def __init__(self, base: str, files: Mapping[str, bytes], first: str = "") -> None:
+        """`files`: the contents of the ignore files, by path from the repository's root; `first`: patterns that count
+        before them, from the root on.
 
         Raises: RenderError: one has too many patterns, or one that is too long.
         """
         self._base = base
-        self._patterns = [
-            (path.removesuffix(IGNORE_FILE), _patterns(path, content.decode(errors="replace")))
+        self._patterns = [("", _patterns(SOURCE_IGNORE_FILE, first))] if first else []
+        self._patterns += [
+            (path[: path.rfind("/") + 1], _patterns(path, content.decode(errors="replace")))
             for path, content in sorted(files.items(), key=lambda item: item[0].count("/"), reverse=True)
         ]
         self._folders: dict[str, bool] = {"": False}

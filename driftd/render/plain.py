@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from posixpath import basename, dirname
@@ -14,7 +14,7 @@ from driftd.render import kustomize
 from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.glob import glob_pattern
 from driftd.render.helm import CHART_FILE
-from driftd.render.ignore import IGNORE_FILE, IgnoreRules
+from driftd.render.ignore import IGNORE_FILE, SOURCE_IGNORE_FILE, IgnoreRules
 from driftd.render.kustomization import KUSTOMIZATION_FILES
 from driftd.render.parser import Parser, PendingParts
 from driftd.render.rendering import RenderedPart
@@ -81,7 +81,9 @@ def _select(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions) -
     if list(by_path) == [tree.path]:
         return _Selection(files, {}, [])
     base = f"{tree.path}/" if tree.path else ""
-    rules = IgnoreRules(base, _read_ignore_files(tree, base, by_path))
+    of_flux = options.plain.source_ignore
+    names = (IGNORE_FILE,) if of_flux is None else (IGNORE_FILE, SOURCE_IGNORE_FILE)
+    rules = IgnoreRules(base, _read_ignore_files(tree, base, by_path, names), of_flux or "")
     is_chosen = _choice(options.plain, base)
     kept = sorted(path for path in by_path if not rules.ignores(path) and is_chosen(path))
     builds = _find_builds(kept, base)
@@ -164,17 +166,18 @@ def _read_batch(tree: FileTree, files: Sequence[str]) -> tuple[Mapping[str, byte
         return contents, errors
 
 
-def _read_ignore_files(tree: FileTree, base: str, paths: Iterable[str]) -> Mapping[str, bytes]:
-    files = dict(tree.read([path for path in paths if basename(path) == IGNORE_FILE]))
+def _read_ignore_files(tree: FileTree, base: str, paths: Iterable[str], names: Collection[str]) -> Mapping[str, bytes]:
+    files = dict(tree.read([path for path in paths if basename(path) in names]))
     above = base.rstrip("/")
     while above:
         above = dirname(above)
-        file = f"{above}/{IGNORE_FILE}" if above else IGNORE_FILE
-        try:
-            tree.files(file)  # usually there is none, which a listing finds out faster
-            files.update(tree.read([file]))
-        except PathNotFound:
-            continue
+        for name in names:
+            file = f"{above}/{name}" if above else name
+            try:
+                tree.files(file)  # usually there is none, which a listing finds out faster
+                files.update(tree.read([file]))
+            except PathNotFound:
+                continue
     return files
 
 

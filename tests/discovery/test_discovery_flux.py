@@ -139,7 +139,6 @@ def test_variables_come_from_objects_and_from_itself() -> None:
         ({"sourceRef": {"kind": "Bucket", "name": "x"}}, None, "deployed from a Bucket"),
         ({"sourceRef": {"kind": "GitRepository", "name": "x"}}, None, "GitRepository flux-system/x is not there"),
         ({"kubeConfig": {"secretRef": {"name": "x"}}}, None, "another cluster"),
-        ({}, git_repository(URL, ignore="/*\n!/a"), "leaves files out"),
         ({}, git_repository(URL, include=[{"repository": {"name": "x"}}]), "includes other repositories"),
         ({}, git_repository("/etc"), "https or ssh address"),
     ],
@@ -149,6 +148,13 @@ def test_what_cannot_be_judged_is_said_with_its_reason(
 ) -> None:
     """And never taken for in sync."""
     assert says in reason(kustomization("a", COMMIT, **spec), repository)
+
+
+def test_what_the_repository_leaves_out_is_left_out() -> None:
+    """By its specification, besides `.sourceignore` files."""
+    repository = git_repository(URL, ignore="/*\n!/a")
+    assert deployed(kustomization("a", COMMIT), repository).app.rendering.plain.source_ignore == "/*\n!/a"
+    assert deployed(kustomization("a", COMMIT)).app.rendering.plain.source_ignore == ""
 
 
 def test_what_was_never_applied_cannot_be_judged() -> None:

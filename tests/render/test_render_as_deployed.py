@@ -163,3 +163,19 @@ def test_a_pattern_that_is_none_or_could_take_long_is_refused(pattern: str) -> N
     """By an error of the app."""
     with pytest.raises(RenderError, match="pattern"):
         glob_pattern(pattern)
+
+
+def test_what_flux_leaves_out_of_a_repository_is_left_out(tmp_path: Path, programs: RenderOptions) -> None:
+    """By `.sourceignore` files in, below and above the folder, and by patterns that win over them."""
+    files = {name: config_map(name.rpartition("/")[2].partition(".")[0]) for name in (
+        "app/a.yaml", "app/b.yaml", "app/below/c.yaml", "app/below/d.yaml", "app/e.yaml",
+    )}  # fmt: skip
+    files |= {".sourceignore": "b.yaml\ne.yaml\n", "app/below/.sourceignore": "c.yaml\n"}
+
+    def names(source_ignore: str | None) -> set[str]:
+        options = replace(programs, plain=PlainFiles(source_ignore=source_ignore))
+        return {manifest.ref.name for manifest in render(tree(tmp_path, "app", files), options).manifests}
+
+    assert names(None) == {"a", "b", "c", "d", "e"}
+    assert names("") == {"a", "d"}
+    assert names("/app/a.yaml\n!/app/e.yaml\n") == {"d", "e"}
