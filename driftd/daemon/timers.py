@@ -42,6 +42,7 @@ class Timers:
         self._fetch = fetch
         self._request_pass = request_pass
         self._supervisor = supervisor
+        self._wall_ahead = _wall_ahead()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
@@ -80,15 +81,13 @@ class Timers:
             self._scheduler.shutdown(wait=False)
 
     def follow_clock(self) -> None:
-        """Moves jobs to where they are due by the wall clock, wherever that was set since they were scheduled.
-
-        It may have been set and set back between two looks, and a job scheduled in between.
-        """
+        """Moves all jobs to where they are due by the wall clock, if that was set since the last call."""
         ahead = _wall_ahead()
+        if abs(ahead - self._wall_ahead) < _CLOCK_TOLERANCE_SECONDS:
+            return
+        self._wall_ahead = ahead
         for job in self._scheduler.get_jobs():
-            due = datetime.fromtimestamp(job.trigger.due + ahead, UTC)
-            if abs((job.next_run_time - due).total_seconds()) >= _CLOCK_TOLERANCE_SECONDS:
-                job.modify(next_run_time=due)
+            job.modify(next_run_time=datetime.fromtimestamp(job.trigger.due + ahead, UTC))
 
     async def _follow_clock(self) -> None:
         while True:
