@@ -42,7 +42,6 @@ class Timers:
         self._fetch = fetch
         self._request_pass = request_pass
         self._supervisor = supervisor
-        self._wall_ahead = _wall_ahead()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
@@ -81,13 +80,18 @@ class Timers:
             self._scheduler.shutdown(wait=False)
 
     def follow_clock(self) -> None:
-        """Moves all jobs to where they are due by the wall clock, if that was set since the last call."""
+        """Moves jobs to where they are due by the wall clock, wherever that was set since they were scheduled.
+
+        It may have been set and set back between two looks: a job was scheduled in between, or the scheduler found none
+        due and went to sleep for as long as the clock was set back.
+        """
         ahead = _wall_ahead()
-        if abs(ahead - self._wall_ahead) < _CLOCK_TOLERANCE_SECONDS:
-            return
-        self._wall_ahead = ahead
         for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=datetime.fromtimestamp(job.trigger.due + ahead, UTC))
+            due = datetime.fromtimestamp(job.trigger.due + ahead, UTC)
+            if abs((job.next_run_time - due).total_seconds()) >= _CLOCK_TOLERANCE_SECONDS:
+                job.modify(next_run_time=due)
+        if self._scheduler.running:
+            self._scheduler.wakeup()
 
     async def _follow_clock(self) -> None:
         while True:

@@ -137,3 +137,41 @@ async def test_after_a_jump_of_the_clock_runs_go_on_at_their_interval(set_by: ti
         await fetches.reach(before + 3)
         assert len(fetches.times) < before + 10
         await timers.stop()
+
+
+async def test_a_run_that_was_scheduled_while_the_clock_was_ahead_is_not_put_off() -> None:
+    """The clock was set and set back between two looks at it: it seems not to have been set at all."""
+    with time_machine.travel(time.time(), tick=True) as clock:
+        fetches = Fetches()
+        timers = Timers(fetches, fetches.passes.append, Supervisor())
+        timers.every_source("shop", timedelta(seconds=0.05))
+        timers.start()
+        await fetches.reach(1)
+        clock.shift(timedelta(hours=1))
+        timers._scheduler.wakeup()
+        await fetches.reach(len(fetches.times) + 1)
+        clock.shift(timedelta(hours=-1))
+        await asyncio.sleep(0.1)
+        before = len(fetches.times)
+        timers.follow_clock()
+        await fetches.reach(before + 2)
+        await timers.stop()
+
+
+async def test_a_scheduler_that_woke_while_the_clock_was_back_does_not_sleep_on() -> None:
+    """It found nothing due then; its jobs are where they should be, but nobody runs them."""
+    with time_machine.travel(time.time(), tick=True) as clock:
+        fetches = Fetches()
+        timers = Timers(fetches, fetches.passes.append, Supervisor())
+        timers.every_source("shop", timedelta(seconds=0.05))
+        timers.start()
+        await fetches.reach(1)
+        clock.shift(timedelta(hours=-1))
+        await asyncio.sleep(0.2)
+        clock.shift(timedelta(hours=1))
+        before = len(fetches.times)
+        await asyncio.sleep(0.2)
+        assert len(fetches.times) == before, "it sleeps"
+        timers.follow_clock()
+        await fetches.reach(before + 2)
+        await timers.stop()
