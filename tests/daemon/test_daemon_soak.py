@@ -68,8 +68,6 @@ class Soak:
         edits = [self._edit_data, self._edit_data, self._add_annotation, self._edit_image, self._delete]
         act = self._chance.choice([*edits, *edits, self._commit, self._commit, self._scale])
         troubles = self._chance.sample(self._troubles(), self._chance.choice((0, 1, 1, 2)))
-        if "DRIFTD_SOAK_SECONDS" not in os.environ and self._clock_is_set in troubles:
-            troubles = [self._clock_is_set]  # with others beside it only in a long run: a known fault is open there
         troubles.sort(key=lambda trouble: trouble == self._daemon_is_killed)  # a dead one has no full disk
         self.log.append(f"{value}: {_name(act)} in {', '.join(map(_name, troubles)) or 'peace'}")
         done: Callable[[], Any] | None = None
