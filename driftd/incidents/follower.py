@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,14 +51,20 @@ class DriftFollower:
         self._untold: defaultdict[str, Untold] = defaultdict(Untold)
         self._fingerprints: defaultdict[str, Fingerprints] = defaultdict(lambda: Fingerprints(drift_identity))
 
-    async def follow(self, record: PassRecord, known: Incident | None, now: datetime) -> Followed:
-        """What a pass means for the open incident about drift. Nothing is written. Raises: StoreError."""
+    async def follow(
+        self, record: PassRecord, known: Incident | None, now: datetime, *, sync_failed: bool = False
+    ) -> Followed:
+        """What a pass means for the open incident about drift. Nothing is written. Raises: StoreError.
+
+        `sync_failed` says that an incident about a failed sync is open: it tells of what could not be brought in.
+        """
         report, untold = record.report, self._untold[record.report.app]
+        found = _without_lag(report.drifted, known) if sync_failed else report.drifted
         quiet = self._quiet.remaining(known, now)
         if not record.writes and (not record.settled or (quiet and _goes_on(record, known))):
             # before that, whatever is new about it need not even be hashed
-            return Followed(_with(untold, record), wait=quiet if record.settled else None)
-        drifted = (*report.drifted, *_unread(record, known))
+            return Followed(_with(untold, found, record), wait=quiet if record.settled else None)
+        drifted = (*found, *_unread(record, known))
         current = {verdict.ref: verdict for verdict in drifted}
         moments = merged([*_healed(record, current), *self._came_and_went(untold, report, current)])
         finding = drift_finding(record, drifted, self._fingerprints[report.app])
@@ -73,7 +79,7 @@ class DriftFollower:
         if any(incident.id == known.id for incident, _ in steps):
             return Followed(Untold(), change)
         waiting = {verdict.ref: verdict for verdict in moments if _speaks_of(known, verdict)}
-        return Followed(_with(Untold(waiting), record), change, quiet)
+        return Followed(_with(Untold(waiting), found, record), change, quiet)
 
     def written(self, app: str, followed: Followed) -> None:
         """Says that the change has been written."""
@@ -135,9 +141,21 @@ def _goes_on(record: PassRecord, known: Incident | None) -> bool:
     return same_revision and record.action is None and bool(record.report.drifted)
 
 
-def _with(untold: Untold, record: PassRecord) -> Untold:
-    found = {verdict.ref: verdict for verdict in record.report.drifted}
+def _with(untold: Untold, drifted: Sequence[Verdict], record: PassRecord) -> Untold:
+    found = {verdict.ref: verdict for verdict in drifted}
     return Untold({**untold.verdicts, **found}, record.sha)
+
+
+def _without_lag(drifted: Sequence[Verdict], known: Incident | None) -> tuple[Verdict, ...]:
+    """The drift without what is nothing but a commit that has yet to come in, unless people were told of it before."""
+    told = {verdict.ref for verdict in known.resources} if known is not None else frozenset[ResourceRef]()
+    return tuple(
+        [
+            verdict
+            for verdict in drifted
+            if verdict.behind is None or verdict.ref in told or not all(field.behind for field in verdict.fields)
+        ]
+    )
 
 
 def _unread(record: PassRecord, known: Incident | None) -> list[Verdict]:

@@ -60,10 +60,14 @@ class Recorder:
         app = record.report.app
         open_incidents = await self._store.record_report(record.report, record.version)
         now = self._now()
-        drift = await self._drift.follow(record, of_type(open_incidents, IncidentType.DRIFT), now)
+        findings, failed = other_findings(record), of_type(open_incidents, IncidentType.SYNC_FAILED)
+        is_failing = findings[IncidentType.SYNC_FAILED] is not None
+        is_failing |= failed is not None and may_persist(IncidentType.SYNC_FAILED, record)
+        known_drift = of_type(open_incidents, IncidentType.DRIFT)
+        drift = await self._drift.follow(record, known_drift, now, sync_failed=is_failing)
         changes = [drift.change] if drift.change is not None else []
         waits = [drift.wait]
-        for type_, finding in other_findings(record).items():
+        for type_, finding in findings.items():
             known = of_type(open_incidents, type_)
             change = await self._change(record, type_, finding, known, now)
             wait = self._held_back(change, known, now) if change is not None else None

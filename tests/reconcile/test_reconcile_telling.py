@@ -364,3 +364,24 @@ async def test_a_commit_whose_plan_the_store_refused_is_not_told_as_drift(
         await world.run()
         assert await world.image() == "shop/web:2"
         assert await world.incident_events() == []
+
+
+async def test_a_commit_that_could_not_be_written_is_a_failed_sync_and_no_drift(open_world: OpenWorld) -> None:
+    """Nobody's hand was at work. A hand on the same object is drift all the same."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.settle()
+        world.sandbox.faults.forbid("patch", "deployments")
+        await world.commit({"deployment.yaml": deployment("shop/web:2")})
+        await world.run()
+        await world.run()
+        assert await world.incident_events() == ["sync_failed opened"]
+        world.sandbox.faults.clear()
+        await world.edit("Deployment", {"spec": {"replicas": 7}})
+        world.sandbox.faults.forbid("patch", "deployments")
+        await world.run()
+        assert await world.incident_events() == ["sync_failed opened", "drift opened"]
+        world.sandbox.faults.clear()
+        world.clock.advance(seconds=60)
+        await world.run()
+        assert await world.image() == "shop/web:2"
+        assert not await world.incidents()
