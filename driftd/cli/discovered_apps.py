@@ -42,6 +42,14 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         raise DriftdError("--discover checks what other deployers deploy: it does not go with --repo or --config")
     if request.revision or request.worktree:
         raise DriftdError("--discover compares with what was deployed: it does not go with --revision or --worktree")
+    for option, given in (
+        ("--path", request.path),
+        ("--namespace", request.namespace),
+        ("--values", request.values_files),
+        ("--release-name", request.release_name),
+    ):
+        if given:
+            raise DriftdError(f"{option} goes with --repo: what is deployed says it itself")
     say_what = _SAY_WHAT.format(next((name for name in request.names if _is_path(name)), "PATH_OR_URL"))
     if not request.discover and any(_is_path(name) for name in request.names):
         raise DriftdError(say_what)

@@ -68,6 +68,27 @@ def test_options_that_contradict_each_other_are_a_mistake(world: World, argument
     assert says in result.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--path", "app"), ("--namespace", "web"), ("--values", "a.yaml"), ("--release-name", "x"), ("--worktree",),
+        ("--revision", "HEAD"), ("--repo", "."),
+    ],
+)  # fmt: skip
+def test_what_is_deployed_takes_no_option_of_a_repository(world: World, arguments: tuple[str, ...]) -> None:
+    """One that does nothing would be taken for one that does."""
+    result = world.driftd("check", "--discover", "argo", *arguments)
+    assert result.code == 2
+    assert arguments[0] in result.err
+
+
+def test_what_is_deployed_is_no_part_of_a_configuration(world: World) -> None:
+    """One of the two is checked; and a deployer has to be one that driftd knows."""
+    config = world.configure({"name": "web", "path": "app"})
+    assert "--discover" in world.driftd("check", "--discover", "argo", *config).err
+    assert "one or more of argo, flux, helm" in world.driftd("check", "--discover", "spinnaker").err
+
+
 def test_the_configuration_of_this_folder_is_checked_unless_something_else_is_named(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
