@@ -70,6 +70,7 @@ def _deployed(
     commit = _COMMIT.fullmatch(applied)
     if commit is None:
         raise Unsupported(f"the revision that Flux has applied ({applied}) names no commit")
+    shown, secret = _substitutions(kustomization, variables)
     namespace = text(spec, "targetNamespace") or None
     url = text(section(repository, "spec"), "url")
     app = App(
@@ -84,7 +85,8 @@ def _deployed(
             namespace=namespace or "default",
             plain=PlainFiles(source_ignore=text(section(repository, "spec"), "ignore")),
             overlay=_overlay(spec),
-            substitutions=_substitutions(kustomization, variables),
+            substitutions=shown,
+            secret_substitutions=secret,
             allow_empty=True,  # Flux takes it for what is meant
         ),
     )
@@ -128,12 +130,19 @@ def _overlay(spec: Object) -> str | None:
     return overlay.text()
 
 
-def _substitutions(kustomization: Object, variables: Variables) -> tuple[tuple[str, str], ...]:
-    found: dict[str, str] = {}
+_Values = tuple[tuple[str, str], ...]
+
+
+def _substitutions(kustomization: Object, variables: Variables) -> tuple[_Values, _Values]:
+    """The values of its variables by name: those that may be shown, and those that come from Secrets."""
+    found: dict[str, tuple[str, bool]] = {}
     for ref, optional in variable_sources(kustomization):
         if ref in variables:
-            found |= variables[ref]
+            found |= {key: (value, ref.kind == "Secret") for key, value in variables[ref].items()}
         elif not optional:
             raise Unsupported(f"its variables come from {ref.kind} {ref.namespace}/{ref.name}, which cannot be read")
-    found |= {key: str(value) for key, value in section(kustomization, "spec", "postBuild", "substitute").items()}
-    return tuple(sorted((key, value.replace("\n", "")) for key, value in found.items()))
+    own = section(kustomization, "spec", "postBuild", "substitute")
+    found |= {key: (str(value), False) for key, value in own.items()}
+    values = sorted((key, value.replace("\n", ""), is_secret) for key, (value, is_secret) in found.items())
+    shown = tuple([(key, value) for key, value, is_secret in values if not is_secret])
+    return shown, tuple([(key, value) for key, value, is_secret in values if is_secret])

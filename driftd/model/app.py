@@ -76,6 +76,7 @@ class RenderOptions:
     skip_crds: bool = False
     ignore_missing_values_files: bool = False
     substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secret_substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def for_cluster(self, capabilities: Capabilities) -> RenderOptions:
         """The same options for a chart that is rendered for a cluster."""

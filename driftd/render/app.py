@@ -34,9 +34,9 @@ def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tupl
     Raises: GitError: the tree itself could not be read.
     """
     kind, parts = _render_folder(tree, options, parser)
-    if options.substitutions:
-        variables = dict(options.substitutions)
-        parts = tuple([substitute_part(part, variables) for part in parts])
+    if options.substitutions or options.secret_substitutions:
+        variables, secret = dict(options.substitutions), dict(options.secret_substitutions)
+        parts = tuple([substitute_part(part, variables, secret) for part in parts])
     return kind, parts
 
 

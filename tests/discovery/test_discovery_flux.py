@@ -125,7 +125,8 @@ def test_variables_come_from_objects_and_from_itself() -> None:
     }
     body = kustomization("a", COMMIT, postBuild=post_build)
     one = deployed(body, None, variables)
-    assert dict(one.app.rendering.substitutions) == {"A": "own", "B": "secret", "C": "c", "N": "3"}
+    assert dict(one.app.rendering.substitutions) == {"A": "own", "N": "3"}
+    assert dict(one.app.rendering.secret_substitutions) == {"B": "secret", "C": "c"}
     assert "secret" not in repr(one)
     assert "come from Secret flux-system/secrets, which cannot be read" in reason(
         body, None, {ref: data for ref, data in variables.items() if ref.kind == "ConfigMap"}

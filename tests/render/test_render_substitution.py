@@ -118,3 +118,20 @@ def test_without_variables_nothing_is_replaced(tmp_path: Path, programs: RenderO
     files = {"app/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: '[${A}]'}\n"}
     assert bodies(rendered(tmp_path, files, programs))["a"]["data"] == {"a": "[${A}]"}
     assert bodies(rendered(tmp_path, files, programs, B="b"))["a"]["data"] == {"a": "[]"}
+
+
+def test_a_variable_from_a_secret_is_replaced_in_secrets_alone(tmp_path: Path, programs: RenderOptions) -> None:
+    """Anywhere else its value would be shown: it stays, and is then what only the deployer knows."""
+    files = {
+        "app/a.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {a: '${A}', p: '${P:=x}'}\n",
+        "app/b.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {a: '${A}', p: 'x ${P:=y} $$z'}\n",
+        "app/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: '${P^^}'}\n",
+    }
+    options = replace(programs, substitutions=(("A", "1a"),), secret_substitutions=(("P", "hunter2"),))
+    rendering = render(tree(tmp_path, "app", files), options)
+    found = {manifest.ref.name: manifest.body for manifest in rendering.manifests}
+    assert found["a"]["stringData"] == {"a": "1a", "p": "hunter2"}
+    assert found["b"]["data"] == {"a": "1a", "p": "x ${P:=y} $z"}
+    [error] = rendering.errors
+    assert (error.file, "takes a part of a Secret" in error.message) == ("app/c.yaml", True)
+    assert "hunter2" not in repr(options) + str(error)
