@@ -263,7 +263,7 @@ async def _forget_others(at_work: Running) -> None:
         if not discovered.is_complete:
             return  # an app that was not found may be there all the same
         await made.store.remove_reports([one.name for one in await made.queries.apps() if one.name not in there])
-    sources = list(at_work.controller.sources)
+    sources = [source.repository for source in at_work.controller.sources.values()]
     await made.recorder.forget_others(there, sources, made.leases.is_renewed_elsewhere)
 
 

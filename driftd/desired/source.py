@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,6 +38,10 @@ class SourceState:
         commit: str | None = None,
     ) -> None:
         self.name = name or source.name
+        self.repository = f"{source.name}-{_digest(source)}" if commit is not None else self.name
+        """What people are told of when it cannot be fetched: apps that are pinned to commits share a repository."""
+        self.asked_remote = False
+        """Whether the last fetch asked the remote: one of a mirrored commit does not."""
         self.interval = interval
         self.revision: Revision | None = None
         self.error: str | None = None
@@ -88,10 +93,13 @@ class SourceState:
     async def _fetch(self) -> Revision:
         """Raises: GitError."""
         if self._commit is None:
+            self.asked_remote = True
             return await self._provider.fetch(self._source)
+        self.asked_remote = False
         try:
             return await self.mirror.revision(self._commit)
-        except RefNotFound:
+        except GitError:  # it is not mirrored, or the mirror is damaged: then the fetch builds it anew
+            self.asked_remote = True
             await self._provider.fetch(self._source)
         try:
             return await self.mirror.revision(self._commit)
@@ -121,3 +129,7 @@ class SourceState:
             return None
         cap = min(max(self.interval, _MIN_BACKOFF), _MAX_BACKOFF)
         return timedelta(seconds=exponential_delay(self.failures, _MIN_BACKOFF.total_seconds(), cap.total_seconds()))
+
+
+def _digest(source: GitSource) -> str:
+    return hashlib.sha256(f"{source.url}\n{source.ref}".encode(errors="surrogateescape")).hexdigest()[:8]

@@ -86,14 +86,18 @@ class Recorder:
 
     async def record_fetch(self, source: SourceState) -> None:
         """Follows the incident of a source: open from its second failure in a row until it answers again."""
+        if not source.asked_remote:
+            return
         finding = None
         if source.error is not None:
             if source.failures < _MIN_FETCH_FAILURES:
                 return
             revision = source.revision
             still = f"; {revision.short} stays in use" if revision else ""
-            finding = source_unreachable(source.name, f"{source.error}{still}", revision.sha if revision else None)
-        await self._follow_alone(source_app(source.name), IncidentType.SOURCE, finding, Resolution.RECOVERED)
+            finding = source_unreachable(
+                source.repository, f"{source.error}{still}", revision.sha if revision else None
+            )
+        await self._follow_alone(source_app(source.repository), IncidentType.SOURCE, finding, Resolution.RECOVERED)
 
     async def _follow_alone(self, about: str, type_: IncidentType, finding: Finding | None, ended: Resolution) -> None:
         """Follows an incident that is not an app's."""

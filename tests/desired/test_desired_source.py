@@ -53,6 +53,18 @@ async def test_a_chosen_commit_is_the_revision_wherever_the_branch_is(repository
     assert not await state.fetch()
     assert (state.name, state.revision and state.revision.sha, state.error) == ("application/argocd/web", first, None)
     assert provider.fetches == 1
+    assert not state.asked_remote
+
+
+async def test_apps_of_one_repository_are_told_of_as_one_when_it_cannot_be_fetched(
+    repository: GitRepo, provider: Counting
+) -> None:
+    """However many commits of it are chosen; another reference of it is another one."""
+    first, second = (pinned(repository, provider, commit) for commit in ("a" * 40, "b" * 40))
+    await first.fetch()
+    assert first.asked_remote
+    assert first.repository == second.repository
+    assert first.repository.startswith("shop-")
 
 
 async def test_another_chosen_commit_is_taken_up_by_the_next_fetch(repository: GitRepo, provider: Counting) -> None:

@@ -310,7 +310,8 @@ async def test_a_rollback_is_an_incident_until_the_hold_ends(passes: Passes) -> 
 class Source:
     """The part of a source's state that a recorder reads."""
 
-    name = "shop"
+    name = repository = "shop"
+    asked_remote = True
 
     def __init__(self) -> None:
         self.revision: Revision | None = revision()
@@ -337,5 +338,18 @@ async def test_a_source_that_fails_twice_is_notified_once_and_its_recovery_once(
     (incident,) = await passes.store.open_incidents("source/shop")
     assert incident.message == "cannot reach git.example.com; 11111111 stays in use"
     await passes.recorder.record_fetch(source.works())
+    await passes.recorder.record_fetch(source.works())
+    assert await passes.notifications("source/shop") == ["source opened", "source resolved (recovered)"]
+
+
+async def test_a_fetch_that_did_not_ask_the_remote_says_nothing_of_it(passes: Passes) -> None:
+    """A commit that is mirrored is there, whether the remote answers or not."""
+    source: Any = Source()
+    for _ in range(2):
+        await passes.recorder.record_fetch(source.fails())
+    other: Any = Source()
+    other.asked_remote = False
+    await passes.recorder.record_fetch(other.works())
+    assert await passes.notifications("source/shop") == ["source opened"]
     await passes.recorder.record_fetch(source.works())
     assert await passes.notifications("source/shop") == ["source opened", "source resolved (recovered)"]
