@@ -24,7 +24,7 @@ async def run_daemon(file: Path, discover: tuple[Deployer, ...] = ()) -> int:
 
 
 def _register_secrets(config: Config) -> None:
-    """Keeps the secrets of a configuration out of the log, whoever logs them."""
+    """Registers the secrets of a configuration, which the log then leaves out."""
     for _, secret in config.secrets():
         try:
             register_secret(secret.read())

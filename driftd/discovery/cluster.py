@@ -92,7 +92,7 @@ async def find_resource(view: ClusterView, kind: Kind) -> ApiResource | None:
 
 
 async def _installed_by_helm(view: ClusterView, helm_releases: Sequence[Object], *, others: bool) -> list[Found]:
-    """What Helm has installed: for the HelmReleases of Flux, and with `others` also what is nobody's else."""
+    """What Helm has installed: for the HelmReleases of Flux, and with `others` all other releases."""
     found: list[Found] = []
     releases: list[Release] = []
     for kind in ("Secret", "ConfigMap"):
@@ -117,7 +117,7 @@ def _release(stored: dict[str, Any]) -> Release | NotJudged:
 
 
 class VariableSources:
-    """The ConfigMaps and Secrets that Flux takes variables from, each read anew after `max_age` seconds at the most."""
+    """The ConfigMaps and Secrets that Flux takes variables from, each cached for `max_age` seconds."""
 
     def __init__(self, view: ClusterView, max_age: float = 0.0) -> None:
         self._view = view

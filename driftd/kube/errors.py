@@ -206,6 +206,6 @@ def is_refusal(error: DriftdError) -> bool:
 
 
 def is_refused_content(error: DriftdError) -> bool:
-    """Whether validation, a policy or a webhook refuses what was to be written, whoever asks."""
+    """Whether validation, a policy or a webhook refuses the content of a write, and not its sender."""
     by_policy = isinstance(error, Forbidden) and _NOT_PERMITTED.search(str(error)) is None
     return isinstance(error, Invalid) or by_policy or _DENIED.search(str(error)) is not None

@@ -207,7 +207,7 @@ def _app_name(app: AppStatus, *, with_cluster: bool) -> Text:
 
 
 def _mode(app: AppStatus) -> Text:
-    """The mode; in observe nothing is written, whoever deploys."""
+    """The mode, with `deploys: false`, which makes no difference in observe."""
     text = Text(str(app.mode))
     return text if app.deploys or app.mode is Mode.OBSERVE else text.append(", deploys: false", style=_DIM)
 

@@ -47,7 +47,7 @@ def is_autoscaled(drift: FieldDrift, context: RuleContext) -> bool:
     """Whether something that scales sees to a number of replicas that counts as drift.
 
     An autoscaler brings it into its range by itself, a moment after that was changed; but none scales up from zero. And
-    controllers that nobody knows scale by the subresource, or have a name that says so.
+    unknown controllers scale by the subresource, or have a name that says so.
     """
     if not counts_replicas(drift):
         return False
