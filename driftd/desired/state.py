@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from driftd.model.app import App, Capabilities
-from driftd.model.hook import Hook
+from driftd.model.hook import GENERATED, Hook
 from driftd.model.resource import Manifest, digest
 from driftd.model.revision import Revision
 from driftd.render.rendering import Rendering
@@ -18,6 +18,10 @@ CapabilitiesSource = Callable[[], Awaitable[Capabilities]]
 _NOTHING = (
     "nothing is declared here, so nothing can be compared: is it the right folder, and the right values? "
     "Where that is meant, set allowEmpty (for a check of a repository, --allow-empty)"
+)
+_GENERATED = (
+    "{hook.source.file}:{hook.source.line}: the {hook.kind} has generateName and no name: "
+    "each apply would make another one; give it a name"
 )
 
 
@@ -45,6 +49,8 @@ class Desired:
         chart with everything disabled are mostly a mistake, and "all of nothing is in sync" is no answer.
         """
         errors = tuple([str(error) for error in rendering.errors])
+        if app.deploys:  # other deployers create them, and driftd applies what has a name
+            errors += tuple([_GENERATED.format(hook=hook) for hook in rendering.hooks if hook.when == GENERATED])
         if not errors and not rendering.manifests and not app.rendering.allow_empty:
             errors = (f"{app.path or '.'}: {_NOTHING}",)
         return cls(revision, rendering.manifests, errors, rendering.hooks, capabilities)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from driftd.model.resource import Json, Source
 
 _ANNOTATIONS = ("helm.sh/hook", "argocd.argoproj.io/hook", "kluctl.io/hook")
+GENERATED = "generateName"
+"""Of an object that is no hook, and has no name."""
+
 _CRD_INSTALL = "crd-install"
 """What Helm 2 wrote at CRDs, which are there to stay. Source: argoproj/gitops-engine, pkg/sync/hook/helm."""
 
@@ -37,7 +40,7 @@ def hook_when(body: Json) -> str | None:
         if when is not None and when != _CRD_INSTALL:
             return str(when)
     is_generated = isinstance(metadata, Mapping) and not metadata.get("name") and metadata.get("generateName")
-    return "generateName" if is_generated else None
+    return GENERATED if is_generated else None
 
 
 def hook_of(body: Json, source: Source) -> Hook | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from driftd.desired.state import Desired
+from driftd.model.app import App
+from driftd.model.revision import Revision
 from driftd.render.app import RenderOptions, render
 from tests.render.repositories import config_map, tree
 
@@ -50,6 +54,19 @@ def test_an_object_that_each_deployment_creates_anew_is_left_out_and_named(tmp_p
     assert rendering.errors == ()
     assert [manifest.ref.name for manifest in rendering.manifests] == ["a"]
     assert [(hook.name, hook.when) for hook in rendering.hooks] == [("migrate-", "generateName")]
+
+
+@pytest.mark.parametrize("deploys", [True, False])
+def test_driftd_itself_deploys_no_object_without_a_name(tmp_path: Path, deploys: bool) -> None:
+    """For an app that it deploys such an object is a mistake; it would never be there, and nobody would know."""
+    files = {"app/a.yaml": config_map("a") + "---\n" + job("a: b", "generateName: migrate-")}
+    rendering = render(tree(tmp_path, "app", files), RenderOptions())
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    app = App("web", "shop", "prod", path="app", deploys=deploys)
+    desired = Desired.of(Revision("a" * 40, "Ann", now, "Declare", "main"), rendering, app)
+    assert (desired.error is not None) is deploys
+    if desired.error is not None:
+        assert desired.error.startswith("app/a.yaml:5: the Job has generateName and no name")
 
 
 @pytest.mark.parametrize(
