@@ -18,7 +18,7 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
-from driftd.cli.deployed_commit import at_its_commit
+from driftd.cli.deployed_commit import at_its_commit, next_deployment
 from driftd.cli.discovered_apps import DiscoveredApps, discovered_apps
 from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
@@ -219,11 +219,14 @@ async def _report(
             )
         except GitError as error:
             return _failed_report(checked.app, revision, error)
+        pending, next_desired = await next_deployment(checked, revision, provider, capabilities)
         reader = await prefetch.reader()
         view = await connecting
         from driftd.daemon.clusters import scan  # noqa: PLC0415  # imported by `connect` already
 
-        return await scan(checked.app, view, provider.mirror(checked.source), desired, comparison, reader)
+        mirror = provider.mirror(checked.source)
+        report = await scan(checked.app, view, mirror, desired, comparison, reader, next_desired)
+        return replace(report, pending=pending)
 
 
 def _failed_report(app: App, revision: Revision | None, error: DriftdError) -> Report:

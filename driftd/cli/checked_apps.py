@@ -17,6 +17,7 @@ from driftd.model.app import App, RenderOptions
 from driftd.model.deployer import Deployer
 from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError
+from driftd.model.next_deployment import NextDeployment
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
@@ -47,7 +48,8 @@ class CheckRequest:
 class CheckedApp:
     """One app to check, with its source and its cluster. `local` is its folder, where that is on this machine.
 
-    It is compared with `commit`, if that is given, and not with the one that the source's reference leads to.
+    It is compared with `commit`, if that is given, and not with the one that the source's reference leads to. `next` is
+    what its deployer has yet to deploy.
     """
 
     app: App
@@ -56,6 +58,7 @@ class CheckedApp:
     local: LocalFolder | None = None
     commit: str | None = None
     ignore: tuple[IgnoreRule, ...] = ()
+    next: NextDeployment | None = None
 
 
 def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:

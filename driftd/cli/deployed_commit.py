@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from driftd.cli.checked_apps import CheckedApp
+from driftd.desired.next_deployment import read_next
 from driftd.desired.provider import DesiredStateProvider
+from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.git.source import Ref, RefKind
+from driftd.model.app import App
 from driftd.model.errors import RefNotFound
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.revision import Revision
 
 
@@ -25,3 +29,16 @@ async def at_its_commit(
     except RefNotFound:
         alone = replace(checked, source=replace(checked.source, ref=Ref(RefKind.COMMIT, checked.commit)))
         return alone, await provider.fetch(alone.source)
+
+
+async def next_deployment(
+    checked: CheckedApp, deployed: Revision, provider: DesiredStateProvider, capabilities: CapabilitiesSource
+) -> tuple[PendingRevision | None, Desired | None]:
+    """What an app's deployer has yet to deploy, and what it declares, as far as that can be read."""
+    if checked.next is None:
+        return None, None
+
+    async def render(app: App, revision: Revision) -> Desired:
+        return await provider.desired(checked.source, app, revision, capabilities)
+
+    return await read_next(checked.next, deployed.sha, provider.mirror(checked.source), render)

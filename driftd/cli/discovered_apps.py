@@ -97,7 +97,7 @@ def _checked(deployed: DeployedApp, access: ClusterAccess, request: CheckRequest
     app = replace(deployed.app, engine=request.engine or deployed.app.engine)
     if request.allow_empty:
         app = replace(app, rendering=replace(app.rendering, allow_empty=True))
-    return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore)
+    return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore, next=deployed.next)
 
 
 def _with_engine(release: InstalledRelease, request: CheckRequest) -> InstalledRelease:

@@ -67,11 +67,18 @@ async def prefetch(reader: ApiReader, app: App, view: ClusterView, manifests: Se
 
 
 async def scan(
-    app: App, view: ClusterView, mirror: Mirror, desired: Desired, comparison: Comparison, reader: ApiReader
+    app: App,
+    view: ClusterView,
+    mirror: Mirror,
+    desired: Desired,
+    comparison: Comparison,
+    reader: ApiReader,
+    next_desired: Desired | None = None,
 ) -> Report:
-    """The report on an app as it is now."""
+    """The report on an app as it is now. `next_desired` is what its deployer may be bringing in."""
     attribution = GitAttribution(app, mirror, comparison)
-    return await scan_once(Detector(app, view, comparison), attribution, desired, reader, datetime.now(UTC))
+    detector = Detector(app, view, comparison)
+    return await scan_once(detector, attribution, desired, reader, datetime.now(UTC), next_desired)
 
 
 async def scan_release(app: App, view: ClusterView, desired: Desired, comparison: Comparison) -> Report:

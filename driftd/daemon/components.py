@@ -80,7 +80,13 @@ class Components:
         if name in self.discovered and name not in self._sources:
             found = self.discovered[name]
             self._sources[name] = SourceState(
-                found.source, self._provider, DISCOVERED_INTERVAL, self.now, name=name, commit=found.commit
+                found.source,
+                self._provider,
+                DISCOVERED_INTERVAL,
+                self.now,
+                name=name,
+                commit=found.commit,
+                next_=found.next,
             )
         elif name not in self._sources:
             source = next(source for source in self.config.sources if source.name == name)

@@ -16,6 +16,7 @@ from driftd.daemon.components import Components, components
 from driftd.daemon.discovery import DiscoveredApps
 from driftd.daemon.messaging import Messaging, messaging
 from driftd.daemon.timers import Timers
+from driftd.discovery.deployed import DeployedApp
 from driftd.kube.cache import LiveCache, Timing
 from driftd.live.watches import ClusterWatches
 from driftd.model.audit import AuditEvent
@@ -103,12 +104,12 @@ class Running:
         """Takes up the commits that have been deployed since. False: the apps themselves are others now."""
         now = {one.app.name: one for one in self.discovered.apps}
         before = self.components.discovered
-        if {name: replace(one, commit="") for name, one in now.items()} != {
-            name: replace(one, commit="") for name, one in before.items()
+        if {name: _description(one) for name, one in now.items()} != {
+            name: _description(one) for name, one in before.items()
         }:
             return False
         for name, one in now.items():
-            if self.components.source(name).pin(one.commit):
+            if self.components.source(name).pin(one.commit, one.next):
                 self._timers.fetch_source_now(name)
         return True
 
@@ -145,6 +146,11 @@ class Running:
             if name not in self.controller.results and self.controller.leases.other_holder(name) is None
         ]
         return reasons
+
+
+def _description(found: DeployedApp) -> DeployedApp:
+    """What of a deployed app does not change with each deployment."""
+    return replace(found, commit="", next=None)
 
 
 @asynccontextmanager

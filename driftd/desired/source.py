@@ -14,6 +14,7 @@ from driftd.git.source import GitSource, Ref, RefKind
 from driftd.model.app import App
 from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, GitError, RefNotFound
+from driftd.model.next_deployment import NextDeployment
 from driftd.model.revision import Revision
 
 _MIN_BACKOFF = timedelta(seconds=2)
@@ -36,6 +37,7 @@ class SourceState:
         *,
         name: str | None = None,
         commit: str | None = None,
+        next_: NextDeployment | None = None,
     ) -> None:
         self.name = name or source.name
         self.repository = f"{source.name}-{_digest(source)}" if commit is not None else self.name
@@ -52,6 +54,7 @@ class SourceState:
         """The number of the last fetch that was begun, and of the last one that has ended, well or not."""
         self._source = source
         self._commit = commit
+        self._next = next_
         self._provider = provider
         self._now = now
 
@@ -85,10 +88,21 @@ class SourceState:
         self.failures = 0
         return before is None or before.sha != self.revision.sha
 
-    def pin(self, commit: str) -> bool:
-        """Makes another commit its revision, from the next fetch on. True if it is another one."""
-        changed, self._commit = commit != self._commit, commit
+    def pin(self, commit: str, next_: NextDeployment | None = None) -> bool:
+        """Makes another commit its revision, from the next fetch on. True if that, or what is next, is another one."""
+        changed = (commit, next_) != (self._commit, self._next)
+        self._commit, self._next = commit, next_
         return changed
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether somebody else chooses its commit."""
+        return self._commit is not None
+
+    @property
+    def next(self) -> NextDeployment | None:
+        """What the app's deployer has yet to deploy, of an app that is pinned to a commit."""
+        return self._next
 
     async def _fetch(self) -> Revision:
         """Raises: GitError."""
@@ -96,16 +110,26 @@ class SourceState:
             self.asked_remote = True
             return await self._provider.fetch(self._source)
         self.asked_remote = False
-        try:
-            return await self.mirror.revision(self._commit)
-        except GitError:  # it is not mirrored, or the mirror is damaged: then the fetch builds it anew
-            self.asked_remote = True
-            await self._provider.fetch(self._source)
+        mirrored = await self._mirrored(self._commit)
+        wanted = self._next.pending.revision if self._next is not None else None
+        if mirrored is not None:
+            if wanted is None or await self._mirrored(wanted) is not None:
+                return mirrored
+            self.revision = mirrored  # whether or not the remote can be asked for what is next
+        self.asked_remote = True
+        await self._provider.fetch(self._source)
         try:
             return await self.mirror.revision(self._commit)
         except RefNotFound:  # it is in the history of its reference no more
             self._source = replace(self._source, ref=Ref(RefKind.COMMIT, self._commit))
             return await self._provider.fetch(self._source)
+
+    async def _mirrored(self, commit: str) -> Revision | None:
+        """A commit of the mirror; None where it is not mirrored, or the mirror is damaged: a fetch builds it anew."""
+        try:
+            return await self.mirror.revision(commit)
+        except GitError:
+            return None
 
     async def desired(
         self, app: App, capabilities: CapabilitiesSource | None = None, revision: Revision | None = None

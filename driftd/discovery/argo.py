@@ -8,9 +8,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from driftd.discovery.argo_ignore import ignore_rules
+from driftd.discovery.argo_sync import PendingSync, SyncedSources, pending_sync, synced_sources
 from driftd.discovery.deployed import (
     DeployedApp,
     NotJudged,
@@ -25,8 +27,10 @@ from driftd.discovery.deployed import (
 from driftd.discovery.overlay import Overlay
 from driftd.git.source import Ref, RefKind, is_hash, is_ref_name
 from driftd.model.app import App, HelmParameter, PlainFiles, RenderOptions
+from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
 from driftd.model.json_text import encode_json
+from driftd.model.next_deployment import NextDeployment, PendingRevision
 
 APPLICATION = ("argoproj.io", "Application")
 
@@ -42,14 +46,15 @@ def deployed_by_application(application: Object, cluster: str) -> Iterator[Deplo
     name = app_name("application", application)
     try:
         _require_this_cluster(application)
-        sources, revisions = _applied(application)
-        several = len([source for source in sources if not _is_reference(source)]) > 1
-        for number, (source, revision) in enumerate(zip(sources, revisions, strict=True), 1):
-            if _is_reference(source):
+        applied, pending = _applied(application), pending_sync(application)
+        several = len([source for source in applied.sources if not _is_reference(source)]) > 1
+        for number in range(len(applied.sources)):
+            if _is_reference(applied.sources[number]):
                 continue
-            each = f"{name}#{number}" if several else name
+            each = f"{name}#{number + 1}" if several else name
             try:
-                yield _deployed(each, application, source, revision, _Siblings(sources, revisions), cluster)
+                found = _deployed(each, application, applied, number, cluster)
+                yield replace(found, next=_next(found, application, pending, number, cluster))
             except (Unsupported, DriftdError) as error:
                 yield NotJudged(each, str(error))
     except (Unsupported, DriftdError) as error:
@@ -66,8 +71,8 @@ def _require_this_cluster(application: Object) -> None:
         )
 
 
-def _applied(application: Object) -> tuple[list[Object], list[str]]:
-    """The sources that were applied last, and the commit of each.
+def _applied(application: Object) -> SyncedSources:
+    """The sources that were applied last.
 
     The history says it; the specification may have been changed since, and not been synced yet.
     """
@@ -75,20 +80,38 @@ def _applied(application: Object) -> tuple[list[Object], list[str]]:
     latest = history[-1] if history and isinstance(history[-1], Mapping) else None
     if latest is None:
         raise Unsupported("Argo CD has not synced it yet")
-    sources = [each for each in items(latest, "sources") if isinstance(each, Mapping)] or [section(latest, "source")]
-    revisions = [str(each) for each in items(latest, "revisions")] or [text(latest, "revision")]
-    if len(revisions) != len(sources):
+    applied = synced_sources(latest, latest)
+    if applied is None:
         raise Unsupported("its last sync does not say which commit of each source was applied")
-    return sources, revisions
+    return applied
+
+
+def _next(
+    deployed: DeployedApp, application: Object, pending: PendingSync | None, number: int, cluster: str
+) -> NextDeployment | None:
+    """What of one source is still to be synced."""
+    if pending is None:
+        return None
+    unknown = PendingRevision(Deployer.ARGO.product, None, pending.reason)
+    if pending.target is None or number >= len(pending.target.sources):
+        return NextDeployment(deployed.app, unknown)
+    try:
+        then = _deployed(deployed.app.name, application, pending.target, number, cluster)
+    except (Unsupported, DriftdError) as error:  # what is deployed now is judged all the same
+        reason = f"driftd cannot render what it is to deploy: {error}"
+        return NextDeployment(deployed.app, replace(unknown, reason=reason))
+    if then.commit == deployed.commit and then.app == deployed.app:
+        return None
+    return NextDeployment(then.app, replace(unknown, revision=then.commit))
 
 
 class _Siblings:
     """The sources of one Application: values files of one may be in the repository of another."""
 
-    def __init__(self, sources: list[Object], revisions: list[str]) -> None:
+    def __init__(self, synced: SyncedSources) -> None:
         self._by_reference = {
             text(source, "ref"): (text(source, "repoURL"), revision)
-            for source, revision in zip(sources, revisions, strict=True)
+            for source, revision in zip(synced.sources, synced.revisions, strict=True)
             if text(source, "ref")
         }
 
@@ -105,10 +128,10 @@ def _is_reference(source: Object) -> bool:
     return bool(text(source, "ref")) and not text(source, "path") and not text(source, "chart")
 
 
-def _deployed(
-    name: str, application: Object, source: Object, revision: str, siblings: _Siblings, cluster: str
-) -> DeployedApp:
-    repository = text(source, "repoURL")
+def _deployed(name: str, application: Object, synced: SyncedSources, number: int, cluster: str) -> DeployedApp:
+    """One of its sources as an app. Raises: Unsupported, DriftdError."""
+    source, revision = synced.sources[number], synced.revisions[number]
+    repository, siblings = text(source, "repoURL"), _Siblings(synced)
     if text(source, "chart"):
         raise Unsupported(f"its chart {text(source, 'chart')} comes from the Helm repository {_shown(repository)}")
     if "plugin" in source:

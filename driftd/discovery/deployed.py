@@ -10,19 +10,22 @@ from typing import Any
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.git.source import GitSource, Ref
 from driftd.model.app import App
+from driftd.model.next_deployment import NextDeployment
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedApp:
     """What one object of a deployer deploys from one repository, at the `commit` that it says it has applied.
 
-    `source` is the reference that it follows. `ignore` are the differences that its deployer ignores, too.
+    `source` is the reference that it follows. `ignore` are the differences that its deployer ignores, too. `next` is
+    what it has yet to deploy.
     """
 
     app: App
     source: GitSource
     commit: str
     ignore: tuple[IgnoreRule, ...] = ()
+    next: NextDeployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class Unsupported(Exception):
 Object = Mapping[str, Any]
 """An object of the cluster, or a map within it."""
 
+MAX_MESSAGE = 500
+"""Characters of what a deployer says that are shown."""
+
 
 def git_source(url: str, ref: Ref) -> GitSource:
     """The source at an address that a deployer names: never a path of this machine. Raises: GitError."""
@@ -55,6 +61,23 @@ def app_name(plural: str, body: Object) -> str:
 def name_of(body: Object) -> str:
     metadata = body["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}"
+
+
+def condition(body: Object, kind: str) -> Object:
+    """The condition of this type in an object's status; an empty map where there is none."""
+    conditions = [each for each in items(section(body, "status"), "conditions") if isinstance(each, Mapping)]
+    return next((each for each in conditions if each.get("type") == kind), {})
+
+
+def message_of(condition_or_state: Object) -> str:
+    """What a deployer says in a condition, in one line.
+
+    The API server quotes what it refuses, and deployers what it says: a message about a Secret is not shown.
+    """
+    message = " ".join(text(condition_or_state, "message").split())[:MAX_MESSAGE]
+    if "secret" in message.lower():
+        message = "its message is about a Secret, and is not shown"
+    return message or text(condition_or_state, "reason") or "no reason is given"
 
 
 def section(body: Object, *keys: str) -> Object:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from driftd.discovery.deployed import (
     DeployedApp,
@@ -14,8 +15,10 @@ from driftd.discovery.deployed import (
     Object,
     Unsupported,
     app_name,
+    condition,
     git_source,
     items,
+    message_of,
     name_of,
     section,
     text,
@@ -23,7 +26,9 @@ from driftd.discovery.deployed import (
 from driftd.discovery.overlay import Overlay
 from driftd.git.source import Ref, RefKind
 from driftd.model.app import App, PlainFiles, RenderOptions
+from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
+from driftd.model.next_deployment import NextDeployment, PendingRevision
 from driftd.model.resource import ResourceRef
 
 KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io", "Kustomization")
@@ -31,6 +36,9 @@ GIT_REPOSITORY = ("source.toolkit.fluxcd.io", "GitRepository")
 
 _COMMIT = re.compile(r"(?:.*[@/])?(?:sha1:|sha256:)?([0-9a-f]{40}|[0-9a-f]{64})")
 """`main@sha1:HEX`, `refs/heads/main@sha1:HEX`, `sha1:HEX`; before Flux 2 `main/HEX`."""
+
+_FAILED_AFTER_APPLYING = frozenset({"HealthCheckFailed", "PruneFailed"})
+"""Of the condition Ready: all was applied by then, though Flux does not say so before it is healthy as well."""
 
 Variables = Mapping[ResourceRef, Mapping[str, str]]
 """The data of the ConfigMaps and Secrets that were read for variables."""
@@ -64,12 +72,7 @@ def _deployed(
     if "kubeConfig" in spec:
         raise Unsupported("it deploys to another cluster: run driftd there, or configure that cluster")
     repository = _repository(kustomization, repositories)
-    applied = text(section(kustomization, "status"), "lastAppliedRevision")
-    if not applied:
-        raise Unsupported("Flux has not applied it yet")
-    commit = _COMMIT.fullmatch(applied)
-    if commit is None:
-        raise Unsupported(f"the revision that Flux has applied ({applied}) names no commit")
+    commit = _applied(kustomization)
     shown, secret = _substitutions(kustomization, variables)
     namespace = text(spec, "targetNamespace") or None
     url = text(section(repository, "spec"), "url")
@@ -90,7 +93,50 @@ def _deployed(
             allow_empty=True,  # Flux takes it for what is meant
         ),
     )
-    return DeployedApp(app, git_source(url, _ref(repository)), commit[1])
+    pending = _pending(kustomization, repository, commit)
+    next_ = NextDeployment(app, pending) if pending is not None else None
+    return DeployedApp(app, git_source(url, _ref(repository)), commit, next=next_)
+
+
+def _applied(kustomization: Object) -> str:
+    """The commit that was applied last. Raises: Unsupported: there is none."""
+    status = section(kustomization, "status")
+    applied, attempted = text(status, "lastAppliedRevision"), text(status, "lastAttemptedRevision")
+    if attempted and text(condition(kustomization, "Ready"), "reason") in _FAILED_AFTER_APPLYING:
+        applied = attempted
+    if not applied:
+        raise Unsupported("Flux has not applied it yet")
+    if (commit := _commit_in(applied)) is None:
+        raise Unsupported(f"the revision that Flux has applied ({applied}) names no commit")
+    return commit
+
+
+def _commit_in(revision: str) -> str | None:
+    commit = _COMMIT.fullmatch(revision)
+    return commit[1] if commit is not None else None
+
+
+def _pending(kustomization: Object, repository: Object, applied: str) -> PendingRevision | None:
+    """What Flux has fetched and not applied, or that it cannot fetch."""
+    fetched = _commit_in(text(section(repository, "status", "artifact"), "revision"))
+    suspended = section(repository, "spec").get("suspend") is True
+    ready = condition(repository, "Ready")
+    pending = PendingRevision(Deployer.FLUX.product, None)
+    if fetched is None or fetched == applied:
+        if text(ready, "status") == "False":
+            return replace(pending, reason=f"its GitRepository cannot be fetched: {message_of(ready)}")
+        return replace(pending, reason="its GitRepository is suspended") if suspended else None
+    return replace(pending, revision=fetched, reason=_why_not_applied(kustomization, fetched))
+
+
+def _why_not_applied(kustomization: Object, fetched: str) -> str | None:
+    if section(kustomization, "spec").get("suspend") is True:
+        return "it is suspended"
+    ready = condition(kustomization, "Ready")
+    if text(ready, "status") == "False":
+        attempted = _commit_in(text(section(kustomization, "status"), "lastAttemptedRevision"))
+        return message_of(ready) if attempted == fetched or text(ready, "reason") == "DependencyNotReady" else None
+    return None
 
 
 def _ref(repository: Object) -> Ref:

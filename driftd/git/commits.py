@@ -43,6 +43,11 @@ def history(git: GitRunner, sha: str, paths: Sequence[str], limit: int) -> list[
     return list(_parse_log(out))
 
 
+def count_commits(git: GitRunner, old: str, new: str) -> int:
+    """How many commits `new` has that `old` has not, both by their full hashes."""
+    return int(git.run("rev-list", "--count", f"{old}..{new}", "--"))
+
+
 def _parse_log(log: bytes) -> Iterator[Revision]:
     for record in log.decode(errors="replace").split("\0"):
         if record:

@@ -14,7 +14,7 @@ import structlog
 from driftd.git.address import Transport
 from driftd.git.blame import BlameCache
 from driftd.git.cat_file import read_blobs
-from driftd.git.commits import history, read_revision, resolve_commit, shallow_boundary
+from driftd.git.commits import count_commits, history, read_revision, resolve_commit, shallow_boundary
 from driftd.git.deadline import Deadline, TimedOut, run_in_thread
 from driftd.git.environment import RemoteAccess, remote_access
 from driftd.git.errors import CommandFailed, advice, other_object_format, summarize
@@ -78,6 +78,17 @@ class Mirror:
         """
         path = validate_path(path)
         return await self._read(lambda git: RevisionTree.open(self._folder, git, resolve_commit(git, sha), path))
+
+    async def commits_between(self, old: str, new: str) -> int | None:
+        """How many commits `new` has that `old` has not, both by their full hashes; None where the mirror lacks one."""
+
+        def count(git: GitRunner) -> int | None:
+            try:
+                return count_commits(git, resolve_commit(git, old), resolve_commit(git, new))
+            except RefNotFound:
+                return None
+
+        return await self._read(count)
 
     def tree_at(self, sha: str) -> RevisionTree:
         """The files of a commit, to be read by path. `sha` is a full hash. Runs no Git yet.

@@ -58,6 +58,7 @@ class PassRecord:
     `conflicts` says which objects other apps declare, too.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
+    `held_back` are objects of whose drift nobody is told yet: their deployer has just written them.
     `version` is that of the app state that the pass rests on, where it must still be in force.
     """
 
@@ -73,6 +74,7 @@ class PassRecord:
     declared: Callable[[ResourceRef], Manifest | None] = _nothing
     no_longer_declared: Collection[ResourceRef] = ()
     settled: bool = True
+    held_back: frozenset[ResourceRef] = frozenset()
     version: str | None = None
 
     @property

@@ -60,6 +60,8 @@ class DriftFollower:
         """
         report, untold = record.report, self._untold[record.report.app]
         found = _without_lag(report.drifted, known) if sync_failed else report.drifted
+        if record.held_back:
+            found = tuple([verdict for verdict in found if verdict.ref not in record.held_back])
         quiet = self._quiet.remaining(known, now)
         if not record.writes and (not record.settled or (quiet and _goes_on(record, known))):
             # before that, whatever is new about it need not even be hashed

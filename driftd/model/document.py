@@ -10,6 +10,7 @@ from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
 from driftd.model.hook import Hook
 from driftd.model.incident import Ended, Incident, Notification
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.operation import Operation
 from driftd.model.path import format_path
 from driftd.model.report import Report
@@ -20,8 +21,8 @@ from driftd.model.revision import GitLine
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The document of `check -o json`, which has everything.
 
-    These keys are only present if they have a value: an app's `error` and `hooks`, an object's or a field's `behind`,
-    the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
+    These keys are only present if they have a value: an app's `error`, `hooks` and `pending`, an object's or a field's
+    `behind`, the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
     its `undetermined` ones, the `by` of a deleted object, an
     object's `namespace_deleted`, an object's or a field's `left_to`, a field's `no_such_field`, an owner's `source` and
     `verb`.
@@ -47,7 +48,19 @@ def _report(report: Report, max_fields: int | None = None) -> dict[str, Any]:
         document["error"] = report.error
     if report.hooks:
         document["hooks"] = [_hook(hook) for hook in report.hooks]
+    if report.pending is not None:
+        document["pending"] = pending_document(report.pending)
     return document
+
+
+def pending_document(pending: PendingRevision) -> dict[str, Any]:
+    """What an app's deployer has yet to deploy."""
+    return {
+        "deployer": pending.deployer,
+        "revision": pending.revision,
+        "commits": pending.commits,
+        "reason": pending.reason,
+    }
 
 
 def _hook(hook: Hook) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import overload
 
 from driftd.model.drift import Status, Verdict
 from driftd.model.hook import Hook
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 
@@ -138,6 +139,8 @@ class Report:
     error: str | None = None
     hooks: tuple[Hook, ...] = ()
     """Declared objects that are no part of the desired state: a deployer creates them when something happens."""
+    pending: PendingRevision | None = None
+    """What the app's deployer has yet to deploy; None where it has deployed all, or does not say."""
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:

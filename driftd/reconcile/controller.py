@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -15,6 +16,7 @@ from driftd.desired.source import SourceState
 from driftd.incidents.recorder import Recorder
 from driftd.model.backoff import exponential_delay
 from driftd.model.errors import DriftdError, StoreError
+from driftd.model.next_deployment import NextDeployment
 from driftd.model.plan import Mode
 from driftd.model.report import Report
 from driftd.process.supervisor import Supervisor
@@ -48,6 +50,18 @@ _BACKGROUND = ("leases", "commands")
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What a fetch has brought: a commit, and what the deployer of an app that is pinned has yet to deploy."""
+
+    sha: str | None
+    next: NextDeployment | None
+
+
+def _fetched(source: SourceState) -> _Fetched:
+    return _Fetched(source.revision.sha if source.revision is not None else None, source.next)
+
+
 class Controller:
     """Turns events into passes over the apps whose leases this process holds. An event only enqueues an app's name."""
 
@@ -73,7 +87,7 @@ class Controller:
         self._observers = tuple(observers)
         self._supervisor: Supervisor | None = None
         self._failures: defaultdict[str, int] = defaultdict(int)
-        self._fetched: dict[str, str | None] = {}
+        self._fetched: dict[str, _Fetched] = {}
         self._fetches = WorkQueue()
         self._due_fetch: dict[str, int] = {}
         """By app, the number of the fetch that has to end before anything is written, since its lease was acquired."""
@@ -119,18 +133,18 @@ class Controller:
         Returns: the seconds until the next attempt after a failure, None if it went well.
         """
         source = self.sources[name]
-        known, had_error = source.revision, source.error
+        known, had_error = _fetched(source), source.error
         await source.fetch()
         # A pass or a command may have fetched it in between, for its own app.
-        sha = source.revision.sha if source.revision is not None else None
-        is_new = sha != self._fetched.get(name, known.sha if known is not None else None)
-        self._fetched[name] = sha
+        now = _fetched(source)
+        is_new = now != self._fetched.get(name, known)
+        self._fetched[name] = now
         if source.error is not None:
             log.warning("source unreachable", source=name, error=source.error, failures=source.failures)
-        elif is_new and source.revision is not None:
+        elif now.sha != known.sha and source.revision is not None:
             log.info("new revision", source=name, revision=source.revision.sha, subject=source.revision.subject)
         await self._recorder.record_fetch(source)
-        if is_new or (known is None and source.error != had_error):
+        if is_new or (known.sha is None and source.error != had_error):
             for app in self.apps_of(name):
                 self.queue.add(app)  # which objects the commit concerns, the pass finds out
         return source.retry_after.total_seconds() if source.retry_after else None

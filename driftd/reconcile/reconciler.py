@@ -31,6 +31,7 @@ from driftd.policy.decide import repairable
 from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
 from driftd.reconcile.deployment import Deployment
 from driftd.reconcile.left_alone import LeftAlone
+from driftd.reconcile.next_deployments import NextDeployments
 from driftd.reconcile.provenance import told_apart
 from driftd.reconcile.result import PassResult
 from driftd.reconcile.rollout import RolloutOutcome, RolloutTracker
@@ -110,6 +111,7 @@ class Reconciler:
         borders = Borders.of(app, view.cluster.namespace)
         removals = RemovalCheck(view, detector.judge)
         deployment = Deployment(app, source, store, self._scanner, attribution)
+        self._next = NextDeployments(app, source, self._scanner, comparison, view.capabilities, shared.monotonic)
         self._left_alone = LeftAlone(app, source, borders, removals, deployment)
         self._planner = Planner(app, removals, now, shared.monotonic)
         self._executor = Executor(app, view, store, borders, now, detector.judge, check_lease)
@@ -162,6 +164,7 @@ class Reconciler:
             found = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
         except KubeError as error:
             return await self._record_unreadable(target, error, command)
+        found = await self._next.mark(found)
         shared = self._declared.declare(self.app, found.mapping)
         self._unread.record_read(self.app.name, desired.revision.sha)
         asked = command is not None
@@ -198,6 +201,7 @@ class Reconciler:
             declared=after.declared,
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
+            held_back=after.held_back,
             version=self._targets.version if self._only_reports(command) else None,
         )
         notify_after = await self._recorder.record_pass(record)
@@ -234,6 +238,9 @@ class Reconciler:
         """
         if self._desired is None or self._desired.revision != self.source.revision:
             self._desired = await self.source.desired(self.app, self._view.capabilities)
+        elif self._desired.errors:  # a rendering that was stopped may not be stopped again; a mistake costs a look
+            again = await self.source.desired(self.app, self._view.capabilities)
+            self._desired = self._desired if again == self._desired else again
         elif self._desired.capabilities is not None:
             with suppress(KubeError):  # the scan reports it
                 if self._desired.capabilities != await self._view.capabilities():
@@ -302,6 +309,7 @@ class Reconciler:
             _REDISCOVER_AFTER if scan.mapping.incomplete or waiting or self._left_alone.waits else None,
             notify_after,
             None if scan.settled else NOTIFY_AFTER,
+            self._next.wait,
         ]
         return PassResult(
             report=scan.report,

@@ -15,6 +15,7 @@ from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
 from driftd.detect.health import with_health
+from driftd.detect.next_deployment import without_next
 from driftd.detect.orphans import orphans
 from driftd.detect.runs import Runs
 from driftd.detect.verdict_cache import VerdictCache
@@ -62,7 +63,8 @@ class Scan:
     """What a scan found. `unhealthy` and `failed` are objects by their own status; failed ones do not recover.
 
     `observed` is False while the watch of something is broken: what the cache has may be out of date.
-    `settled` is False while Git's side of some differences is still being looked up in the background.
+    `settled` is False while Git's side of some differences is still being looked up in the background. `held_back` are
+    objects that differ as a deployer has just written them: people are not told of that yet.
     """
 
     report: Report
@@ -73,6 +75,7 @@ class Scan:
     failed: tuple[Health, ...]
     observed: bool
     settled: bool
+    held_back: frozenset[ResourceRef] = frozenset()
 
     def declared(self, ref: ResourceRef) -> Manifest | None:
         """What the scan compared an object with."""
@@ -259,11 +262,17 @@ class Background:
 
 
 async def scan_once(
-    detector: Detector, attribution: GitAttribution | None, desired: Desired, reader: ApiReader, now: datetime
+    detector: Detector,
+    attribution: GitAttribution | None,
+    desired: Desired,
+    reader: ApiReader,
+    now: datetime,
+    next_desired: Desired | None = None,
 ) -> Report:
     """The report of one scan straight from the API server, with Git's side of every difference, if Git has one.
 
-    Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write.
+    Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write. What
+    is as in `next_desired`, which the app's deployer may be bringing in, is no drift.
     """
     try:
         mapped = await map_manifests(desired.manifests, detector.app, detector.view)
@@ -279,7 +288,16 @@ async def scan_once(
     if app.mode is not Mode.OBSERVE:
         left = [_left(item, verdict, borders) for item, verdict in zip(mapped, verdicts, strict=True)]
         verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
-    return detector.report(desired, verdicts, now)
+    report = detector.report(desired, verdicts, now)
+    if next_desired is None:
+        return report
+
+    async def judge_by(manifests: Sequence[Manifest]) -> Mapping[ResourceRef, Verdict]:
+        others = await map_manifests(manifests, app, detector.view)
+        return {one.verdict.ref: one.verdict for one in await detector.assess(others, reader)}
+
+    managers = detector.comparison.managers
+    return report.with_replaced(await without_next(report.drifted, next_desired, judge_by, managers))
 
 
 def _left(item: MappedManifest, verdict: Verdict, borders: Borders) -> Left:

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
-from driftd.model.document import incident_document, operation_document, timestamp, verdict_document
+from driftd.model.document import (
+    incident_document,
+    operation_document,
+    pending_document,
+    timestamp,
+    verdict_document,
+)
 from driftd.model.health import HealthState
 from driftd.model.plan import Hold
 from driftd.service.views import AppDetail, AppStatus, HistoryLine, IncidentDetail
@@ -77,6 +83,7 @@ def outbox_document(backlog: Mapping[str, Backlog]) -> list[dict[str, Any]]:
 
 
 def _status(app: AppStatus) -> dict[str, Any]:
+    pending = {"pending": pending_document(app.pending)} if app.pending is not None else {}
     return {
         "app": app.app,
         "cluster": app.cluster,
@@ -90,6 +97,7 @@ def _status(app: AppStatus) -> dict[str, Any]:
         "last_pass": timestamp(app.last_pass) if app.last_pass else None,
         "error": app.error,
         "holder": app.lease.holder if app.lease else None,
+        **pending,
     }
 
 

@@ -150,8 +150,13 @@ class Queries:
             return status
         health = next((state for state in _WORST_FIRST if summary.health.get(state)), None)
         return replace(
-            status, health=health, counts=summary.statuses, last_pass=summary.time, error=summary.error
-        )  # fmt: skip
+            status,
+            health=health,
+            counts=summary.statuses,
+            last_pass=summary.time,
+            error=summary.error,
+            pending=summary.pending,
+        )
 
     async def _lines(self, entries: Sequence[HistoryEntry]) -> list[HistoryLine]:
         plans = {entry.details["plan"] for entry in entries if entry.details.get("plan")}

@@ -11,6 +11,7 @@ from driftd.model.command import Lease
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.incident import Incident
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.operation import Operation
 from driftd.model.plan import Hold, Mode
 from driftd.model.report import Report
@@ -39,6 +40,8 @@ class AppStatus:
     error: str | None = None
     lease: Lease | None = None
     deploys: bool = True
+    pending: PendingRevision | None = None
+    """What the app's deployer has yet to deploy, by its own word."""
 
 
 @dataclass(frozen=True, slots=True)

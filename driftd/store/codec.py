@@ -15,6 +15,7 @@ from driftd.model.command import Command
 from driftd.model.drift import Verdict
 from driftd.model.hook import Hook
 from driftd.model.incident import Incident, Notification
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.resource import Source, Undetermined
@@ -29,6 +30,7 @@ class ReportFrame:
     revision: Revision | None
     error: str | None
     hooks: tuple[Hook, ...] = ()
+    pending: PendingRevision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from driftd.model.command import Lease
 from driftd.model.drift import Status, Verdict
 from driftd.model.health import HealthState
 from driftd.model.incident import Notification
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.operation import Operation
 from driftd.model.plan import Hold
 from driftd.model.resource import JsonObject
@@ -213,3 +214,4 @@ class AppSummary:
     error: str | None
     statuses: Mapping[Status, int]
     health: Mapping[HealthState, int]
+    pending: PendingRevision | None = None

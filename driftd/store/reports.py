@@ -92,7 +92,9 @@ def record(connection: Connection, report: Report, known: Written | None, versio
     """
     prints = known.prints if known is not None else Fingerprints(_identity)
     now = fingerprint(report, prints)
-    frame = codec.FRAME.dump_json(codec.ReportFrame(report.cluster, report.revision, report.error, report.hooks))
+    frame = codec.FRAME.dump_json(
+        codec.ReportFrame(report.cluster, report.revision, report.error, report.hooks, report.pending)
+    )
     values = {
         "of": report.app,
         "time": report.time,
@@ -172,6 +174,7 @@ def last(connection: Connection, app: str) -> Report | None:
         time=row.time,
         error=row.error,
         hooks=frame.hooks,
+        pending=frame.pending,
     )
 
 

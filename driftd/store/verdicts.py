@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 from driftd.model.drift import Status, Verdict
 from driftd.model.errors import StoreError
 from driftd.model.health import HealthState
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.resource import ResourceRef
 from driftd.store import codec
 from driftd.store.records import AppSummary, StoredVerdict, VerdictFilter
@@ -57,7 +58,7 @@ def summaries(connection: Connection, apps: Collection[str] | None) -> dict[str,
     """The last reports of some apps, or of all, in numbers; apps without a report are left out."""
     of_apps = () if apps is None else (reports.c.app.in_(apps),)
     rows = connection.execute(
-        select(reports.c.app, reports.c.cluster, reports.c.revision, reports.c.time, reports.c.error)
+        select(reports.c.app, reports.c.cluster, reports.c.revision, reports.c.time, reports.c.error, reports.c.frame)
         .where(*of_apps)
         .order_by(reports.c.app)
     ).all()
@@ -73,9 +74,25 @@ def summaries(connection: Connection, apps: Collection[str] | None) -> dict[str,
         if state is not None:
             _add(health[app], HealthState(state), objects)
     return {
-        row.app: AppSummary(row.app, row.cluster, row.revision, row.time, row.error, statuses[row.app], health[row.app])
+        row.app: AppSummary(
+            row.app,
+            row.cluster,
+            row.revision,
+            row.time,
+            row.error,
+            statuses[row.app],
+            health[row.app],
+            _pending(row.frame),
+        )
         for row in rows
     }
+
+
+def _pending(frame: bytes) -> PendingRevision | None:
+    try:
+        return codec.FRAME.validate_json(frame).pending
+    except ValueError:  # the app's report tells
+        return None
 
 
 def _add(counts: dict[Any, int], key: object, number: int) -> None:

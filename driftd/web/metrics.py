@@ -48,6 +48,12 @@ class Metrics:
         self._held = Gauge(
             "driftd_app_held", "1 while the app is kept at an earlier revision.", ("app", "cluster"), registry=registry
         )
+        self._app_pending = Gauge(
+            "driftd_app_pending",
+            "1 while the app's deployer has yet to deploy a revision, by its own word.",
+            ("app", "cluster"),
+            registry=registry,
+        )
         self._leader = Gauge(
             "driftd_app_leader",
             "1 while this process holds the app's lease and makes the passes, 0 while it stands by.",
@@ -141,6 +147,7 @@ class Metrics:
             PassOutcome.IN_SYNC if report.in_sync else PassOutcome.UNKNOWN if report.undecided else PassOutcome.DRIFT
         )
         self._observe_report(report, result)
+        self._app_pending.labels(report.app, report.cluster).set(report.pending is not None)
         self._last_pass.labels(report.app, report.cluster).set(report.time.timestamp())
         self._pass_seconds.labels(report.app).observe(seconds)
         self.observe_hold(report.app, report.cluster, held=held)
@@ -231,7 +238,7 @@ class Metrics:
         """Removes the series of all other apps (name to cluster), sources and channels."""
         kept_sources, kept_channels = frozenset(sources), frozenset(channels)
         per_app_and_cluster: tuple[MetricWrapperBase, ...] = (
-            self._in_sync, self._unknown, self._held, self._leader, self._objects, self._last_pass,
+            self._in_sync, self._unknown, self._held, self._app_pending, self._leader, self._objects, self._last_pass,
         )  # fmt: skip
         for metric in per_app_and_cluster:
             _remove_series(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
@@ -245,7 +252,7 @@ class Metrics:
 
     def forget_report(self, app: str) -> None:
         """Removes what the last report of an app says: it is out of date where another process makes the passes."""
-        for metric in (self._in_sync, self._unknown, self._held, self._objects, self._last_pass):
+        for metric in (self._in_sync, self._unknown, self._held, self._app_pending, self._objects, self._last_pass):
             _remove_series(metric, lambda labels: labels["app"] == app, "app", "cluster")
 
     def render(self, accept: str = "") -> tuple[bytes, str]:

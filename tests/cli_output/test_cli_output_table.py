@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from driftd.cli.output import describe
+from driftd.cli.output import describe, markdown
 from driftd.cli.output.difference import difference
 from driftd.cli.output.incident import print_incident
 from driftd.cli.output.lines import Line, console_for, print_lines
@@ -30,9 +31,11 @@ from driftd.cli.output.overview import (
 from driftd.cli.output.progress import progress
 from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
+from driftd.model.document import check_document
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
 from driftd.model.incident import Ended, Incident, IncidentType, Resolution
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.plan import Hold, Mode
 from driftd.model.report import Report
 from driftd.model.revision import RevisionState
@@ -435,3 +438,26 @@ def test_an_incident_about_a_map_or_a_list_is_shown() -> None:
     text = console_text(lambda console: print_incident(console, IncidentDetail(incident, (), ()), now=NOW))
     assert text.count("ConfigMap web/a: drifted") == 1
     assert text.count("ConfigMap web/b: drifted") == 1
+
+
+@pytest.mark.parametrize(
+    ("pending", "text"),
+    [
+        (PendingRevision("Flux", "b" * 40), "Flux has yet to deploy bbbbbbbb"),
+        (PendingRevision("Flux", "b" * 40, commits=1), "Flux has yet to deploy bbbbbbbb, 1 commit ahead"),
+        (PendingRevision("Flux", "b" * 40, commits=0), "Flux has yet to deploy bbbbbbbb, with other parameters"),
+        (PendingRevision("Flux", "b" * 40, "failed", 2), "Flux has yet to deploy bbbbbbbb, 2 commits ahead: failed"),
+        (PendingRevision("Flux", None, "it is suspended"), "Flux may have yet to deploy something: it is suspended"),
+    ],
+)
+def test_what_is_still_to_be_deployed_is_said_below_the_app(pending: PendingRevision, text: str):
+    """Of one in sync and of one that is not, in every list of apps."""
+    for report in (QUIET, DRIFTED):
+        assert f"\n  {text}\n" in shown(replace(report, pending=pending), width=120)
+    stream = io.StringIO()
+    app = AppStatus("web", "prod", Mode.OBSERVE, pending=pending)
+    print_status(Console(file=stream, width=120), [app], now=NOW)
+    assert f"web: {text}\n" in stream.getvalue()
+    assert text in markdown.render([replace(QUIET, pending=pending)])
+    document = check_document([replace(QUIET, pending=pending)])
+    assert document["apps"][0]["pending"]["revision"] == pending.revision

@@ -82,9 +82,10 @@ class Deployed:
     assets: Path
 
     def apply(self, manager: str, *objects: dict[str, Any]) -> None:
-        """Server-side apply by a deployer."""
+        """Server-side apply by a deployer, which takes back what others have set."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        self.cluster.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", input=text)
+        options = ("--server-side", "--force-conflicts", f"--field-manager={manager}")
+        self.cluster.kubectl("apply", *options, "-f", "-", input=text)
 
     def helm(self, *arguments: str) -> None:
         """Runs helm in the namespace eu."""

@@ -206,3 +206,84 @@ def test_what_argo_cd_ignores_is_ignored() -> None:
     assert [rule.kinds for rule in rules] == [("Deployment",), ("ConfigMap",), (), ("Service",)]
     assert (rules[0].groups, rules[1].names, rules[1].namespaces) == (("apps",), ("web",), ("shop",))
     assert rules[2].managers == ("kube-controller-manager",)
+
+
+NEXT = "b" * 40
+
+
+def pending(body: dict[str, Any]) -> tuple[str | None, str | None] | None:
+    """The commit that is still to be synced, and why it has not been."""
+    found = deployed(body)
+    return (found.next.pending.revision, found.next.pending.reason) if found.next is not None else None
+
+
+def out_of_sync(target: dict[str, Any] | None = None, revision: str = NEXT, **state: Any) -> dict[str, Any]:
+    """An Application that Argo CD has compared with a later commit, or with other parameters."""
+    body = application(source(), COMMIT, syncPolicy={"automated": {}})
+    compared = {"source": target or source(), "destination": body["spec"]["destination"]}
+    body["status"]["sync"] = {"status": "OutOfSync", "revision": revision, "comparedTo": compared}
+    body["status"]["operationState"] = state
+    return body
+
+
+def test_what_is_still_to_be_synced_is_what_argo_cd_compares_with() -> None:
+    """With the reason that it gives, where it gives one."""
+    assert pending(application(source(), COMMIT)) is None
+    assert pending(out_of_sync()) == (NEXT, None)
+    assert pending(out_of_sync(phase="Running")) == (NEXT, "it is being synced")
+    failed = out_of_sync(phase="Failed", message="one or more\nobjects failed", syncResult={"revision": NEXT})
+    assert pending(failed) == (NEXT, "its last sync failed: one or more objects failed")
+    earlier = out_of_sync(phase="Failed", message="no", syncResult={"revision": COMMIT})
+    assert pending(earlier) == (NEXT, None)
+    by_hand = out_of_sync()
+    del by_hand["spec"]["syncPolicy"]
+    assert pending(by_hand) == (NEXT, "it is synced by hand")
+    switched_off = out_of_sync()
+    switched_off["spec"]["syncPolicy"]["automated"]["enabled"] = False
+    assert pending(switched_off) == (NEXT, "its automated sync is switched off")
+
+
+def test_out_of_sync_at_the_deployed_commit_is_drift_and_nothing_is_pending() -> None:
+    """Unless the parameters have changed since."""
+    assert pending(out_of_sync(revision=COMMIT)) is None
+    changed = deployed(out_of_sync(source(kustomize={"images": ["nginx:1.28"]}), COMMIT))
+    assert changed.next is not None
+    assert changed.next.pending.revision == COMMIT
+    assert "1.28" in str(changed.next.app.rendering.overlay)
+    assert changed.app.rendering.overlay is None
+
+
+def test_what_argo_cd_cannot_compare_may_be_pending() -> None:
+    """It says why."""
+    body = application(source(), COMMIT)
+    body["status"]["sync"] = {"status": "Unknown"}
+    body["status"]["conditions"] = [{"type": "ComparisonError", "message": "repository not found"}]
+    assert pending(body) == (None, "Argo CD cannot compare it: repository not found")
+
+
+def test_what_is_pending_and_cannot_be_rendered_does_not_hide_what_is_deployed() -> None:
+    """It is said of what is pending."""
+    found = deployed(out_of_sync(source(plugin={"name": "own"})))
+    assert found.next is not None
+    assert (
+        found.next.pending.reason == "driftd cannot render what it is to deploy: a config management plugin renders it"
+    )
+
+
+def test_what_a_deployer_says_of_a_secret_is_not_shown() -> None:
+    """The API server quotes what it refuses."""
+    message = 'Secret "login" is invalid: data[password]: Invalid value: "hunter2"'
+    found = pending(out_of_sync(phase="Failed", message=message, syncResult={"revision": NEXT}))
+    assert found == (NEXT, "its last sync failed: its message is about a Secret, and is not shown")
+
+
+def test_each_of_several_sources_has_its_own_pending_commit() -> None:
+    """One that stays has none."""
+    sources = [source(), source(path="apps/api")]
+    body = application(source(), COMMIT)
+    body["status"]["history"][-1] = {"sources": sources, "revisions": [COMMIT, COMMIT]}
+    body["status"]["sync"] = {"status": "OutOfSync", "revisions": [COMMIT, NEXT], "comparedTo": {"sources": sources}}
+    first, second = [one for one in deployed_by_application(body, "prod") if isinstance(one, DeployedApp)]
+    assert first.next is None
+    assert second.next is not None
+    assert second.next.pending.revision == NEXT

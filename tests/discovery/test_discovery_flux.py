@@ -164,3 +164,56 @@ def test_what_was_never_applied_cannot_be_judged() -> None:
     body = kustomization("a", COMMIT)
     body["status"]["lastAppliedRevision"] = "latest@sha512:abc"
     assert "names no commit" in reason(body)
+
+
+NEXT = "b" * 40
+
+
+def fetched(commit: str, **spec: Any) -> dict[str, Any]:
+    """A GitRepository of which Flux has fetched a commit."""
+    return {**git_repository(URL, **spec), "status": {"artifact": {"revision": f"main@sha1:{commit}"}}}
+
+
+def not_ready(reason: str, message: str, attempted: str | None = NEXT, **spec: Any) -> dict[str, Any]:
+    body = kustomization("./apps/web", COMMIT, **spec)
+    if attempted is not None:
+        body["status"]["lastAttemptedRevision"] = f"main@sha1:{attempted}"
+    body["status"]["conditions"] = [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+    return body
+
+
+def pending(body: dict[str, Any], repository: dict[str, Any]) -> tuple[str | None, str | None] | None:
+    """The commit that is still to be applied, and why it has not been."""
+    one = deployed(body, repository)
+    return (one.next.pending.revision, one.next.pending.reason) if one.next is not None else None
+
+
+def test_what_was_fetched_and_not_applied_is_pending() -> None:
+    """With the reason that Flux gives, where it gives one of that revision."""
+    body = kustomization("./apps/web", COMMIT)
+    assert pending(body, fetched(COMMIT)) is None
+    assert pending(body, fetched(NEXT)) == (NEXT, None)
+    assert pending({**body, "spec": {**body["spec"], "suspend": True}}, fetched(NEXT)) == (NEXT, "it is suspended")
+    failed = not_ready("BuildFailed", "kustomize build failed")
+    assert pending(failed, fetched(NEXT)) == (NEXT, "kustomize build failed")
+    assert pending(failed, fetched("c" * 40)) == ("c" * 40, None)
+    waits = not_ready("DependencyNotReady", "dependency 'flux-system/infra' is not ready", None)
+    assert pending(waits, fetched(NEXT)) == (NEXT, "dependency 'flux-system/infra' is not ready")
+
+
+def test_a_repository_that_flux_cannot_fetch_may_have_more() -> None:
+    """It is said, and what was applied is judged."""
+    repository = fetched(COMMIT)
+    repository["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": "authentication required"}]
+    expected = (None, "its GitRepository cannot be fetched: authentication required")
+    assert pending(kustomization("./apps/web", COMMIT), repository) == expected
+    suspended = fetched(COMMIT, suspend=True)
+    assert pending(kustomization("./apps/web", COMMIT), suspended) == (None, "its GitRepository is suspended")
+
+
+@pytest.mark.parametrize(
+    ("reason", "commit"), [("HealthCheckFailed", NEXT), ("PruneFailed", NEXT), ("BuildFailed", COMMIT)]
+)
+def test_a_revision_that_is_not_healthy_yet_has_been_applied(reason: str, commit: str) -> None:
+    """Flux calls a revision applied only once it is healthy, too. Source: kustomize-controller 1.9, its reconcile()."""
+    assert deployed(not_ready(reason, "timeout waiting for: [Deployment/web]"), fetched(NEXT)).commit == commit

@@ -370,3 +370,15 @@ async def test_odd_commits_are_read_as_far_as_they_can_be(mirror: MirrorMaker, r
             time_,
             subject,
         )
+
+
+async def test_commits_between_two_are_counted(mirror: MirrorMaker, repo: GitRepo) -> None:
+    """None where one of them is not mirrored: that is not zero."""
+    first = repo.head
+    for number in range(3):
+        repo.write({FILE: f"replicas: {number}\n"}).commit("Scale")
+    tracked = mirror()
+    await tracked.fetch()
+    assert await tracked.commits_between(first, repo.head) == 3
+    assert await tracked.commits_between(repo.head, first) == 0
+    assert await tracked.commits_between(first, "f" * 40) is None

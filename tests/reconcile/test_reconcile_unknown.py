@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
 import pytest
 
+from driftd.desired.renderer import Renderer, RenderTree
+from driftd.desired.state import Desired
 from driftd.model.drift import Status
 from driftd.model.engine import Engine
+from driftd.model.errors import RenderError
 from driftd.model.path import format_path
 from driftd.model.plan import Mode
 from tests.support.world import World, config_map, deployment, statuses, until
@@ -140,3 +146,32 @@ async def test_what_was_seen_live_is_orphaned_also_where_no_revision_was_ever_ap
         "Deployment/web": Status.DRIFTED,
         "ConfigMap/web": Status.ORPHANED,
     }
+
+
+async def test_a_rendering_that_was_stopped_is_made_again(observed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine was busy, or its disk full: the app does not stay unknown until its next commit."""
+
+    async def stopped(*_: object) -> NoReturn:
+        raise RenderError("rendering was stopped", file="app")
+
+    await deployed(observed)
+    await observed.commit({"more.yaml": "# later\n"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Renderer, "desired", _desired_by(stopped))
+        assert "rendering was stopped" in ((await observed.run()).report.error or "")
+    report = (await observed.run()).report
+    assert (report.error, report.in_sync) == (None, True)
+
+
+def _desired_by(render_tree: RenderTree) -> Callable[..., Awaitable[Desired]]:
+    """`Renderer.desired` with another program that renders."""
+    desired = Renderer.desired
+
+    async def other(self: Renderer, *arguments: Any) -> Desired:
+        kept, self._render_tree = self._render_tree, render_tree
+        try:
+            return await desired(self, *arguments)
+        finally:
+            self._render_tree = kept
+
+    return other

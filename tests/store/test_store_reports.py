@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from driftd.model.drift import Status
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.plan import Action, Applied, Outcome, Trigger
 from driftd.model.report import Report
 from driftd.store import HistoryKind, Store
@@ -136,3 +137,14 @@ async def test_an_action_says_what_was_written_and_what_failed(store: Store):
     assert entry.time == world.T0 + world.MINUTE
     assert entry.details["applied"][0] == {"object": "Deployment.apps/web/web", "outcome": "failed", "error": "no"}
     assert entry.details["started"] == "2026-11-22T08:52:11Z"
+
+
+async def test_what_a_deployer_has_yet_to_deploy_is_kept_with_the_report(store: Store):
+    """In the report, and in the line of the app."""
+    pending = PendingRevision("Argo CD", "b" * 40, "it is synced by hand", 3)
+    said = replace(world.report(world.verdict("a")), pending=pending)
+    await store.record_report(said)
+    assert await store.last_report("web") == said
+    assert (await store.app_summaries(["web"]))["web"].pending == pending
+    await store.record_report(world.report(world.verdict("a"), minute=1))
+    assert (await store.app_summaries(["web"]))["web"].pending is None

@@ -199,6 +199,7 @@ def test_a_pass_is_counted_by_what_it_found(metrics):
     assert seen["driftd_pass_total", "far", "unknown"] == 1
     assert seen["driftd_pass_duration_seconds_sum", "api"] == 3
     assert seen["driftd_app_held", "api", "prod"] == 1
+    assert seen["driftd_app_pending", "api", "prod"] == 0
     assert seen["driftd_pass_last_timestamp_seconds", "web", "prod"] == NOW.timestamp()
 
 

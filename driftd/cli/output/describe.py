@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from driftd.model.document import timestamp
 from driftd.model.drift import Behind, Change, FieldDrift, FieldOwner, Status, Verdict
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.path import FieldPath, format_path
 from driftd.model.report import Report
 from driftd.model.resource import Json
@@ -132,6 +133,18 @@ def counts(report: Report) -> str:
 def hooks(report: Report) -> str:
     """`2 hooks left out`: they are in the JSON document by name."""
     return f"{plural(len(report.hooks), 'hook')} left out"
+
+
+def pending(what: PendingRevision) -> str:
+    """`Argo CD has yet to deploy 4f0c1234, 3 commits ahead: it is synced by hand`."""
+    reason = f": {what.reason}" if what.reason else ""
+    if what.revision is None:
+        return one_line(f"{what.deployer} may have yet to deploy something{reason}")
+    if what.commits is None:
+        ahead = ""
+    else:
+        ahead = f", {plural(what.commits, 'commit')} ahead" if what.commits else ", with other parameters"
+    return one_line(f"{what.deployer} has yet to deploy {what.revision[:8]}{ahead}{reason}")
 
 
 def conclusion(report: Report) -> str:

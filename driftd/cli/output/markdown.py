@@ -96,6 +96,8 @@ def _heading(report: Report) -> str:
         place += f", revision {code(revision.short)} {code(revision.subject)} by {code(revision.author)}"
     tally = describe.counts(report)
     lines.append(f"{tally[:1].upper()}{tally[1:]} · {place}" if tally else place[:1].upper() + place[1:])
+    if report.pending is not None:
+        lines.append(code(describe.pending(report.pending)))
     if report.error:
         lines.append(fenced(visible(report.error).split("\n")))
     return "\n\n".join(lines)

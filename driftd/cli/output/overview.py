@@ -63,11 +63,13 @@ def print_status(console: Console, apps: Sequence[AppStatus], *, now: datetime) 
         for app in apps
     ]
     _print_rows(console, ("App", "Mode", "Revision", "Health", "Objects", "Last pass"), rows)
-    if any(app.hold or app.error for app in apps):
+    if any(app.hold or app.error or app.pending for app in apps):
         console.print()
     for app in apps:
         if app.hold:
             _print_line(console, _hold(app.hold, now))
+        if app.pending is not None:
+            _print_line(console, Text(f"{one_line(app.app)}: {describe.pending(app.pending)}", style="cyan"))
         if app.error:
             _print_line(console, Text(f"{one_line(app.app)}: {one_line(app.error)}", style="red"))
 

@@ -14,6 +14,7 @@ from driftd.cli.output.difference import Side, difference, needs_lines
 from driftd.cli.output.lines import MIN_WIDTH, UNLIMITED, Line, print_lines
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.next_deployment import PendingRevision
 from driftd.model.report import Report
 from driftd.model.text import one_line, plural, visible
 
@@ -62,6 +63,8 @@ class _Layout:
             if index and not (quiet and not spacious):
                 yield Line(Text())
             yield from [self._quiet_line(report)] if quiet else self._app(report, shown)
+            if quiet and report.pending is not None:
+                yield self._pending(report.pending)
             spacious = not quiet
         if len(reports) > 1:
             yield Line(Text())
@@ -71,6 +74,8 @@ class _Layout:
 
     def _app(self, report: Report, shown: Sequence[Verdict]) -> Iterator[Line]:
         yield self._heading(report)
+        if report.pending is not None:
+            yield self._pending(report.pending)
         yield Line(Text())
         if report.error:
             yield from self._error(report.error, 2)
@@ -92,6 +97,9 @@ class _Layout:
             line.append(" at ", style="not bold").append(one_line(report.revision.short), style="not bold cyan")
             line.append(f"  {self._revision(report)}", style=f"not bold {_DIM}")
         return Line(line, cut=True)
+
+    def _pending(self, pending: PendingRevision) -> Line:
+        return Line(Text(f"  {describe.pending(pending)}", style="cyan"), hang=2)
 
     def _quiet_line(self, report: Report) -> Line:
         count = len(report.verdicts)
