@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -45,6 +45,7 @@ class Components:
         comparison: Comparison,
         now: Clock,
         discovered: Sequence[DeployedApp] = (),
+        not_judged: Sequence[App] = (),
     ) -> None:
         self.config = config
         self.discovered = {one.app.name: one for one in discovered}
@@ -60,7 +61,7 @@ class Components:
         self.leases = Leases(store)
         self.commands = Commands(store, now)
         apps = list(self.apps.values())
-        self.queries = Queries(store, apps, discovers=bool(config.discover))
+        self.queries = Queries(store, [*apps, *not_judged], discovers=bool(config.discover))
         self.rendering = RenderingPool()
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
@@ -125,17 +126,21 @@ async def components(
     *,
     now: Clock = utc_now,
     discovered: Sequence[DeployedApp] = (),
+    not_judged: Mapping[str, tuple[str, str]] | None = None,
 ) -> AsyncIterator[Components]:
     """The components of a configuration, with what is `opened` already; by default its store is opened and closed.
 
-    `discovered` are the apps that were found in its clusters.
+    `discovered` are the apps that were found in its clusters. Each app has its own entry in `config`, and `not_judged`
+    is what could not be made one, with its cluster and the reason.
 
     Raises: StoreError.
     """
     async with AsyncExitStack() as stack:
         if opened is None:
             opened = await stack.enter_async_context(messaging(config, now=now))
-        made = Components(config, opened, comparison_of(config, await opened.store.redaction_key()), now, discovered)
+        comparison = comparison_of(config, await opened.store.redaction_key())
+        unknown = [App(name, name, cluster) for name, (cluster, _) in (not_judged or {}).items()]
+        made = Components(config, opened, comparison, now, discovered, unknown)
         stack.push_async_callback(made.clusters.close)
         stack.push_async_callback(made.rendering.close)
         stack.push_async_callback(made.leases.release)
