@@ -178,7 +178,7 @@ async def _expanded(file: Path, name: str | None) -> Expansion:
 
 async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]], name: str | None = None) -> int:
     expansion = await _expanded(file, name)
-    async with components(expansion.config, not_judged=expansion.not_judged) as made:
+    async with components(expansion.config, not_judged=lambda: expansion.not_judged) as made:
         code = await show(made)
         if not (unreadable := list(made.store.unreadable)):
             return code

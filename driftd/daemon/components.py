@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from driftd.config.expansion import NotJudged
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison_of, git_source, utc_now
 from driftd.daemon.clusters import Clusters
@@ -45,7 +46,7 @@ class Components:
         comparison: Comparison,
         now: Clock,
         discovered: Sequence[DeployedApp] = (),
-        not_judged: Sequence[App] = (),
+        not_judged: Callable[[], NotJudged] = dict,
     ) -> None:
         self.config = config
         self.discovered = {one.app.name: one for one in discovered}
@@ -61,7 +62,7 @@ class Components:
         self.leases = Leases(store)
         self.commands = Commands(store, now)
         apps = list(self.apps.values())
-        self.queries = Queries(store, [*apps, *not_judged], discovers=bool(config.discover))
+        self.queries = Queries(store, apps, discovers=bool(config.discover), not_judged=not_judged)
         self.rendering = RenderingPool()
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
@@ -126,12 +127,12 @@ async def components(
     *,
     now: Clock = utc_now,
     discovered: Sequence[DeployedApp] = (),
-    not_judged: Mapping[str, tuple[str, str]] | None = None,
+    not_judged: Callable[[], NotJudged] = dict,
 ) -> AsyncIterator[Components]:
     """The components of a configuration, with what is `opened` already; by default its store is opened and closed.
 
     `discovered` are the apps that were found in its clusters. Each app has its own entry in `config`, and `not_judged`
-    is what could not be made one, with its cluster and the reason.
+    tells what could not be made one.
 
     Raises: StoreError.
     """
@@ -139,8 +140,7 @@ async def components(
         if opened is None:
             opened = await stack.enter_async_context(messaging(config, now=now))
         comparison = comparison_of(config, await opened.store.redaction_key())
-        unknown = [App(name, name, cluster) for name, (cluster, _) in (not_judged or {}).items()]
-        made = Components(config, opened, comparison, now, discovered, unknown)
+        made = Components(config, opened, comparison, now, discovered, not_judged)
         stack.push_async_callback(made.clusters.close)
         stack.push_async_callback(made.rendering.close)
         stack.push_async_callback(made.leases.release)

@@ -54,6 +54,12 @@ class PatternApps:
         """Whether all folders are known, so that an app that is not there is gone."""
         return self._expansion.is_complete
 
+    @property
+    def not_known(self) -> list[str]:
+        """The patterns whose folders were never known."""
+        asked = [query for queries in self._queries.values() for query in queries]
+        return [query.label for query in asked if self._listings.get(query, Listing()).folders is None]
+
     def __bool__(self) -> bool:
         """Whether apps may come and go with folders at all."""
         return bool(self._queries)

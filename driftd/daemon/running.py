@@ -148,6 +148,7 @@ class Running:
         if (error := self.components.store.write_error) is not None:
             reasons.append(f"the store cannot be written, so that leases end and no pass is made: {error}")
         reasons += [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
+        reasons += [f"the folders of {label} are not known yet" for label in self.patterns.not_known]
         reasons += [
             f"source {s.name} has not been fetched yet"
             for s in self.controller.sources.values()
@@ -191,8 +192,8 @@ async def running(
     """
     discovered = discovered or DiscoveredApps(config, lambda: None)
     patterns = patterns if patterns is not None else PatternApps(config)
-    config, not_judged = patterns.config, patterns.not_judged
-    async with components(config, opened, discovered=discovered.apps, not_judged=not_judged) as made:
+    config = patterns.config
+    async with components(config, opened, discovered=discovered.apps, not_judged=lambda: patterns.not_judged) as made:
         sources = {name: made.source(name) for name in [*(one.name for one in config.sources), *made.discovered]}
         controller = Controller(
             sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)], patterns.look

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,15 @@ def looked_at(driftd: Driftd, *names: str) -> bool:
     """Whether these are the apps, and a pass was made over each."""
     apps = statuses(driftd)
     return apps.keys() == set(names) and all(app["last_pass"] for app in apps.values())
+
+
+def not_ready(driftd: Driftd) -> list[str]:
+    """Why the daemon says that it is not ready."""
+    try:
+        with urllib.request.urlopen(driftd.url + "/readyz"):
+            return []
+    except urllib.error.HTTPError as error:
+        return list(json.load(error)["reasons"])
 
 
 def test_apps_come_and_go_with_their_folders(tmp_path: Path, kubeconfig: Path) -> None:
@@ -83,6 +93,13 @@ def test_a_folder_that_is_no_app_is_unknown_by_name_and_keeps_no_other_from_bein
         driftd.start()
         wait_until(lambda: looked_at(driftd, "web", "shop/apps/My_App"), "both")
         wrong = statuses(driftd)["shop/apps/My_App"]
+        repository.write({"apps/{x}/config.yaml": config_map("web", a="1")}).commit("Add another one")
+
+        def at_the_api() -> list[str]:
+            with urllib.request.urlopen(driftd.url + "/api/v1/status") as answer:
+                return [app["app"] for app in json.load(answer)["apps"]]
+
+        wait_until(lambda: at_the_api() == ["web", "shop/apps/My_App", "shop/apps/{x}"], "the other one at the API")
         assert 'its name would be "My_App", which must be a name of lower-case letters' in wrong["error"]
         metric = 'driftd_app_unknown{app="shop/apps/My_App",cluster="test"} 1.0'
 
@@ -94,7 +111,7 @@ def test_a_folder_that_is_no_app_is_unknown_by_name_and_keeps_no_other_from_bein
         done = driftd.command("sync", "shop/apps/My_App")
         assert done.returncode == 2
         assert "is no app: its name would be" in done.stderr
-        repository.git("mv", "apps/My_App", "apps/mine")
+        repository.remove("apps/{x}").git("mv", "apps/My_App", "apps/mine")
         repository.commit("Put it right")
         wait_until(lambda: looked_at(driftd, "web", "mine"), "the app")
         assert not measured()
@@ -112,10 +129,12 @@ def test_without_git_the_last_mirror_serves_and_before_there_is_one_the_apps_are
             driftd.start()
             wait_until(lambda: looked_at(driftd, "shop/apps/*"), "the pattern")
             assert "its folders are not known" in statuses(driftd)["shop/apps/*"]["error"]
+            assert "the folders of shop/apps/* are not known yet" in not_ready(driftd)
             repository = GitRepo(tmp_path / "new")
             repository.write({"apps/web/config.yaml": config_map("web", a="1")}).commit("Deploy")
             repository.folder.rename(away)
             wait_until(lambda: looked_at(driftd, "web"), "the app", within=60)
+            wait_until(lambda: not not_ready(driftd), "the daemon to be ready")
             wait_until(lambda: hooks.events("drift", "opened"), "what is missing")
             driftd.stop()
             away.rename(tmp_path / "gone")
