@@ -26,7 +26,7 @@ async def with_pattern_apps(
     What is fetched for that is added to `revisions`: nothing where only apps with an entry of their own are asked for.
     """
     plain = [app for app in config.apps if not app.is_pattern]
-    if request.names and {app.name for app in plain}.issuperset(request.names):
+    if len(plain) == len(config.apps) or (request.names and {app.name for app in plain}.issuperset(request.names)):
         return config.with_apps(plain), []
     from driftd.daemon.patterns import expanded  # noqa: PLC0415  # few checks need it
 

@@ -215,10 +215,9 @@ FilePath = Annotated[
     Path, BeforeValidator(_file), WithJsonSchema({"type": "string", "minLength": 1}), PlainSerializer(str)
 ]
 """A local file; a relative path is resolved against the configuration file's folder."""
-RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
-"""A path in the repository, normalised: no leading or trailing slash; the root is empty."""
 FolderPath = Annotated[str, AfterValidator(_folder_pattern)]
-"""The same, in which * is any run of characters within one folder's name."""
+"""A path in the repository, normalised: no leading or trailing slash; the root is empty. * is any run of characters
+within one folder's name."""
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
 SemverText = Annotated[str, AfterValidator(_semver)]

@@ -52,6 +52,25 @@ def test_a_check_of_another_revision_has_the_folders_of_that_one(world: World) -
     assert list(checked(world.driftd("check", *where, "-o", "json", "--revision", before))) == ["shop-web"]
 
 
+def test_one_entry_checks_the_folders_of_each_cluster(world: World) -> None:
+    """By the overlay that each of them has; one without an overlay has no app of it."""
+    files = {
+        "apps/web/prod/config.yaml": config_map("web"),
+        "apps/web/staging/config.yaml": config_map("web", "two"),
+        "apps/api/prod/config.yaml": config_map("api"),
+    }
+    world.repository.write(files).commit("Overlays")
+    world.apply(config_map("web"))
+    clusters = [{"name": name, "kubeconfig": str(world.kubeconfig)} for name in ("prod", "staging")]
+    entry = {"name": "{1}-{cluster}", "path": "apps/*/{cluster}", "clusters": ["prod", "staging"]}
+    result = world.driftd("check", *world.configure(entry, clusters=clusters), "-o", "json")
+    found = {name: app["counts"] for name, app in checked(result).items()}
+    assert result.code == 1
+    assert list(found) == ["api-prod", "web-prod", "web-staging"]
+    assert [found[name]["in_sync"] for name in found] == [0, 1, 0]
+    assert (found["api-prod"]["missing"], found["web-staging"]["drifted"]) == (1, 1)
+
+
 def test_without_git_only_the_pattern_is_unknown(world: World) -> None:
     """An app with an entry of its own that comes from elsewhere is judged all the same."""
     commit(world, web="one")
