@@ -24,6 +24,7 @@ from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
 from driftd.cli.output import Format, write_reports
 from driftd.cli.output.progress import Progress, progress
+from driftd.cli.pattern_apps import with_pattern_apps
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
@@ -57,18 +58,22 @@ async def run_check(
     if request.repo is None and request.config is None and not request.discover:
         request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
+    provider = provider or InProcessProvider(cache_folder() / "check")
+    revisions: dict[GitSource, Revision] = {}
+    not_judged: Sequence[Report] = ()
     comparison = comparison_of(config, secrets.token_bytes(32))
     access = ClusterAccess(None, request.kubeconfig, request.context)
     found = DiscoveredApps()
     discovers = bool(request.discover) or (request.repo is None and config is None)
     if discovers:
         found = await discovered_apps(request, access, output)
-        apps = list(found.apps)
+        apps, not_judged = list(found.apps), found.not_judged
     else:
-        apps = checked_apps(request, config)
+        if config is not None:
+            config, not_judged = await with_pattern_apps(request, config, provider, revisions)
+        apps = checked_apps(request, config, [report.app for report in not_judged])
     if config is not None and request.revision is None:
         apps = await at_their_holds(apps, config)
-    provider = provider or InProcessProvider(cache_folder() / "check")
     uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
     with ExitStack() as stack:
         stack.enter_context(gc_paused())  # the process ends soon: what a collection would free goes with it
@@ -79,9 +84,10 @@ async def run_check(
         if request.explain is not None:
             releases = [(release, access) for release in found.releases]
             return await explain_object(request.explain, [*apps, *releases], comparison, output, shown, provider)
-        reports = await _check(apps, comparison, output, shown, provider, alone=not discovers)
+        alone = len(apps) == 1 and not discovers and not not_judged
+        reports = await _check(apps, comparison, output, shown, provider, revisions, alone=alone)
         reports += await _check_releases(found.releases, access, comparison, output, shown)
-        reports += found.not_judged
+        reports += not_judged
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
     for note in await uncommitted:
@@ -142,11 +148,14 @@ async def _check(
     output: Format,
     shown: Progress,
     provider: DesiredStateProvider,
+    revisions: dict[GitSource, Revision],
     *,
     alone: bool,
 ) -> list[Report]:
-    """The reports on apps. If one is `alone`, why it cannot be checked is raised, and else reported."""
-    revisions: dict[GitSource, Revision] = {}
+    """The reports on apps, of sources of which some `revisions` were fetched already.
+
+    If one is `alone`, why it cannot be checked is raised, and else reported.
+    """
     reports = []
     async with LazyClusters(output) as clusters:
         for checked in apps:
@@ -163,11 +172,11 @@ async def _check(
                 comparing = comparison.with_ignored(checked.ignore)
                 reports.append(await _report(at_commit, revision, connecting, comparing, provider))
             except DriftdError as error:
-                if alone and len(apps) == 1:
+                if alone:
                     raise
                 reports.append(_failed_report(checked.app, revision, error))  # the other apps are checked all the same
             except Exception as error:
-                if alone and len(apps) == 1:
+                if alone:
                     raise
                 log.debug("app not checked", app=checked.app.name, exc_info=True)
                 reports.append(_failed_report(checked.app, revision, DriftdError(describe_defect(error))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from driftd.model.next_deployment import NextDeployment
 
 if TYPE_CHECKING:
     from driftd.config.settings import Config
+    from driftd.config.source import SourceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,11 @@ class CheckedApp:
     next: NextDeployment | None = None
 
 
-def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedApp]:
-    """The apps that a request names. Raises: DriftdError: it names none, or contradicts itself."""
+def checked_apps(request: CheckRequest, config: Config | None, not_judged: Collection[str] = ()) -> list[CheckedApp]:
+    """The apps that a request names, but for those that cannot be judged.
+
+    Raises: DriftdError: it names what is not there, or contradicts itself.
+    """
     if request.repo is not None:
         if request.config is not None:
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
@@ -82,9 +87,15 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
     assert config is not None  # noqa: S101  # without either, it is asked what is deployed to the cluster
     names = [app.name for app in config.apps]
     for name in request.names:
-        if name not in names:
+        if name not in names and name not in not_judged:
             raise DriftdError(f"there is no app {name!r} in {request.config} (there are: {', '.join(names) or 'none'})")
-    return [_of_config(name, config, request) for name in request.names or names]
+    return [_of_config(name, config, request) for name in request.names or names if name in names]
+
+
+def checked_source(source: SourceConfig, request: CheckRequest) -> GitSource:
+    """A source of the configuration at the revision that is asked for. Raises: GitError."""
+    checked = replace(git_source(source), borrow=True)
+    return replace(checked, ref=Ref(RefKind.ANY, request.revision)) if request.revision else checked
 
 
 def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
@@ -140,9 +151,7 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
     app_config = config.app(name)
     assert app_config is not None  # noqa: S101  # the caller has checked the names
     app = app_of(app_config, config)
-    source = replace(git_source(config.source_of(app_config)), borrow=True)
-    if request.revision:
-        source = replace(source, ref=Ref(RefKind.ANY, request.revision))
+    source = checked_source(config.source_of(app_config), request)
     if request.engine is not None:
         app = replace(app, engine=request.engine)
     if request.allow_empty:

@@ -334,7 +334,10 @@ def config_validate(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(2)
-    typer.echo(f"{file}: valid, with {plural(len(loaded.sources), 'source')} and {plural(len(loaded.apps), 'app')}")
+    patterns = sum(app.is_pattern for app in loaded.apps)
+    counts = [plural(len(loaded.sources), "source"), plural(len(loaded.apps) - patterns, "app")]
+    counts += [plural(patterns, "pattern") + " of apps"] if patterns else []
+    typer.echo(f"{file}: valid, with {', '.join(counts[:-1])} and {counts[-1]}")
 
 
 @config_app.command("schema")

@@ -30,9 +30,11 @@ from driftd.cli.output.progress import Progress, progress
 from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
 from driftd.config.duration import parse_duration
+from driftd.config.expansion import Expansion, folder_queries
 from driftd.config.loading import load
 from driftd.daemon.components import Components, components
 from driftd.daemon.neighbours import read_neighbours
+from driftd.daemon.patterns import expanded, fetched, mirrored
 from driftd.model.app import App
 from driftd.model.command import Command, CommandKind
 from driftd.model.drift import Status
@@ -97,7 +99,7 @@ async def run_status(file: Path, name: str | None, output: str) -> int:
         _print(output, lambda: app_json(detail), lambda c, now: print_app(c, detail, now=now))
         return 0
 
-    return await _with_store(file, show)
+    return await _with_store(file, show, name)
 
 
 def _no_app(name: str, apps: Sequence[App]) -> DriftdError:
@@ -122,7 +124,7 @@ async def run_history(file: Path, criteria: HistoryFilter, limit: int, output: s
         )
         return 0
 
-    return await _with_store(file, show)
+    return await _with_store(file, show, criteria.app)
 
 
 async def run_incident(file: Path, name: str, output: str) -> int:
@@ -163,8 +165,20 @@ def _print(output: str, document: Callable[[], str], table: Callable[[Console, d
         table(console_for(sys.stdout), datetime.now(UTC))
 
 
-async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) -> int:
-    async with components(load(file)) as made:
+async def _expanded(file: Path, name: str | None) -> Expansion:
+    """The configuration in which each app has its own entry: by what is mirrored, or by Git where that has no `name`.
+
+    Raises: ConfigError.
+    """
+    config = load(file)
+    expansion = await expanded(config, mirrored(config))
+    known = name is None or expansion.config.app(name) is not None or name in expansion.not_judged
+    return expansion if known or not folder_queries(config) else await expanded(config, fetched(config))
+
+
+async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]], name: str | None = None) -> int:
+    expansion = await _expanded(file, name)
+    async with components(expansion.config, not_judged=lambda: expansion.not_judged) as made:
         code = await show(made)
         if not (unreadable := list(made.store.unreadable)):
             return code
@@ -176,7 +190,10 @@ async def _with_store(file: Path, show: Callable[[Components], Awaitable[int]]) 
 async def _operate(
     file: Path, name: str, kind: CommandKind, *, to: str | None = None, release: bool = False, force: bool = False
 ) -> int:
-    async with components(load(file)) as made:
+    expansion = await _expanded(file, name)
+    if name in expansion.not_judged:
+        raise DriftdError(f"app {name}: {expansion.not_judged[name][1]}")
+    async with components(expansion.config) as made:
         mode = made.app(name).mode
         if mode is Mode.OBSERVE and not release:
             raise DriftdError(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from driftd.config.duration import Duration, Interval, format_duration, parse_duration
 from driftd.config.mistake import mistake
-from driftd.config.section import KeyMistake, Section
-from driftd.config.values import KindOrAny, Name, NamespaceOrAny, RepositoryPath
+from driftd.config.section import KeyMistake, KeyRule, OneOf, Section
+from driftd.config.template import template_mistakes
+from driftd.config.values import FolderPath, KindOrAny, Name, NamespaceTemplate, NameTemplate
+from driftd.git.folder_pattern import WILDCARD
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
@@ -20,7 +22,7 @@ from driftd.model.plan import Mode, RollbackMode
 class HelmConfig(Section):
     """How the chart in the app's folder is rendered."""
 
-    release_name: Name | None = Field(default=None, description="The release's name; left out: the app's.")
+    release_name: NameTemplate | None = Field(default=None, description="The release's name; left out: the app's.")
     values_files: tuple[str, ...] = Field(
         default=(),
         description="Values files, later ones win. A path starts at the chart's folder, or with / at the repository's "
@@ -29,13 +31,26 @@ class HelmConfig(Section):
 
 
 class AppConfig(Section):
-    """One folder of a source, and the cluster that it describes."""
+    """One folder of a source, and the cluster that it describes; or, with a * in `path` or with `clusters`, many apps.
 
-    name: Name = Field(description="What it is called in reports, metrics and messages. Unique.")
+    Variables go into `name`, `namespace`, `namespaces`, `cluster` and `helm` then: `{folder}` is the folder's own name,
+    `{1}` what the first * of the path stands for, `{2}` the second, and `{cluster}`, in `path` too, the cluster's name.
+    """
+
+    rules: ClassVar[tuple[KeyRule, ...]] = (OneOf(("cluster", "clusters")),)
+
+    name: NameTemplate = Field(description="What it is called in reports, metrics and messages. Unique.")
     source: Name = Field(description="The name of its source.")
-    path: RepositoryPath = Field(default="", description="The folder in the repository; left out: all of it.")
-    namespace: Name | None = Field(default=None, description="For objects that name none.")
-    namespaces: tuple[NamespaceOrAny, ...] = Field(
+    path: FolderPath = Field(
+        default="",
+        description="The folder in the repository; left out: all of it. * is any run of characters within one name: "
+        "with it, each folder that is there is an app, as folders come and go.",
+    )
+    exclude: tuple[FolderPath, ...] = Field(
+        default=(), description="With a * in path: folders that are no apps, with all below them. * as there."
+    )
+    namespace: NameTemplate | None = Field(default=None, description="For objects that name none.")
+    namespaces: tuple[NamespaceTemplate, ...] = Field(
         default=(),
         description="Namespaces besides its own that driftd may write to for this app; * for all of them.",
     )
@@ -49,7 +64,10 @@ class AppConfig(Section):
         description="true: what lies outside of its namespaces and kinds is not read, either, and is unknown. "
         "Left out: what confineReads says for all apps.",
     )
-    cluster: Name | None = Field(default=None, description="The name of its cluster; left out: the first one.")
+    cluster: NameTemplate | None = Field(default=None, description="The name of its cluster; left out: the first one.")
+    clusters: tuple[Name, ...] = Field(
+        default=(), description="An app for each of these clusters, with {cluster} in its name."
+    )
     mode: Mode = Field(
         default=Mode.OBSERVE,
         description="observe: report only. approve: repair when a person says so, by `driftd sync APP`. heal: repair "
@@ -91,6 +109,12 @@ class AppConfig(Section):
             present, *(cls.model_fields[key].default for key in ("settle", "deadline"))
         )
         yield from _values_files_stay_inside(present)
+        yield from template_mistakes(present)
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for many apps."""
+        return WILDCARD in self.path or bool(self.clusters)
 
 
 def _settle_fits_into_deadline(

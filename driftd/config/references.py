@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from driftd.config.mistake import did_you_mean
 from driftd.config.settings import DEFAULT_CLUSTER
+from driftd.config.template import variables
 from driftd.config.yaml_document import Location, children
 
 _BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
@@ -27,7 +28,10 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
     clusters = _names(data, "clusters") or [DEFAULT_CLUSTER]
     for index, app in children(data, "apps"):
         yield from _reference(("apps", index, "source"), app, sources, "source")
-        yield from _reference(("apps", index, "cluster"), app, clusters, "cluster")
+        if not variables(app.get("cluster")):
+            yield from _reference(("apps", index, "cluster"), app, clusters, "cluster")
+        for place, name in enumerate(several if isinstance(several := app.get("clusters"), list) else ()):
+            yield from _reference(("apps", index, "clusters", place), {"cluster": name}, clusters, "cluster")
         deploys = app.get("deploys", data.get("deploys") if isinstance(data, Mapping) else None)
         if app.get("rollback") == "auto" and _is_false(deploys):
             yield (
@@ -58,7 +62,7 @@ def _duplicates(location: Location, entries: list[tuple[int, Mapping[str, Any]]]
     first: dict[str, int] = {}
     for index, entry in entries:
         name = entry.get("name")
-        if isinstance(name, str) and first.setdefault(name, index) != index:
+        if isinstance(name, str) and not variables(name) and first.setdefault(name, index) != index:
             yield (*location, index, "name"), f"must be unique: {location[-1]}[{first[name]}] has the same name"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -187,6 +187,10 @@ class Config(Section):
         """The cluster of an app."""
         clusters = self.all_clusters
         return next((cluster for cluster in clusters if cluster.name == app.cluster), clusters[0])
+
+    def with_apps(self, apps: Iterable[AppConfig]) -> Config:
+        """The same configuration with other apps."""
+        return self.model_copy(update={"apps": tuple(apps)})
 
     def source_of(self, app: AppConfig) -> SourceConfig:
         """The source of an app."""

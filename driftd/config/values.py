@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Validatio
 
 from driftd.config.mistake import mistake
 from driftd.git.address import GitAddress, Transport
+from driftd.git.folder_pattern import FolderPattern
 from driftd.git.source import is_ref_name
 from driftd.git.version_range import SemverRange
 from driftd.model.errors import GitError
@@ -27,6 +28,8 @@ _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _KIND = rf"[A-Z][A-Za-z0-9]*(?:\.{_LABEL})*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _COMMIT = r"[0-9a-f]{7,64}"
+_VARIABLES = re.compile(r"\{[^{}]*\}")
+_TEMPLATE = rf"^(?:{_LABEL}|[-a-z0-9]*(?:\{{[a-z0-9]+\}}[-a-z0-9]*)+)$"
 _CONTENT = re.compile(
     r"\n|://|^(?:gh[a-z]_|github_pat_|gl[a-z]{2,6}-|xox[a-z]-|xapp-|Bearer |Basic |eyJ[\w-]*\.|AKIA)"
     r"|^(?=.*[0-9])(?=.*[A-Z])[A-Za-z0-9+_=-]{20,}$"
@@ -40,8 +43,22 @@ def _name(text: str) -> str:
     return text
 
 
-def _namespace_or_any(text: str) -> str:
-    return text if text == "*" else _name(text)
+def _name_template(text: str) -> str:
+    _name(_VARIABLES.sub("x", text))  # whatever the variables stand for: that is checked for each app
+    return text
+
+
+def _namespace_template(text: str) -> str:
+    return text if text == "*" else _name_template(text)
+
+
+def _folder_pattern(text: str) -> str:
+    path = _repository_path(text)
+    try:
+        FolderPattern(path)
+    except ValueError as error:
+        raise mistake(str(error)) from error
+    return path
 
 
 def _kind_or_any(text: str) -> str:
@@ -189,15 +206,18 @@ def _listen_address(value: Any) -> Any:
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL}$"})]
 """A DNS label (RFC 1123), as Kubernetes requires it of names."""
-NamespaceOrAny = Annotated[str, AfterValidator(_namespace_or_any)]
+NameTemplate = Annotated[str, AfterValidator(_name_template), WithJsonSchema({"type": "string", "pattern": _TEMPLATE})]
+"""The same, with or without variables in it, such as {folder}."""
+NamespaceTemplate = Annotated[str, AfterValidator(_namespace_template)]
 KindOrAny = Annotated[str, AfterValidator(_kind_or_any)]
 Variable = Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE}$"})]
 FilePath = Annotated[
     Path, BeforeValidator(_file), WithJsonSchema({"type": "string", "minLength": 1}), PlainSerializer(str)
 ]
 """A local file; a relative path is resolved against the configuration file's folder."""
-RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
-"""A path in the repository, normalised: no leading or trailing slash; the root is empty."""
+FolderPath = Annotated[str, AfterValidator(_folder_pattern)]
+"""A path in the repository, normalised: no leading or trailing slash; the root is empty. * is any run of characters
+within one folder's name."""
 GitRef = Annotated[str, AfterValidator(_git_ref)]
 Commit = Annotated[str, AfterValidator(_commit), WithJsonSchema({"type": "string", "pattern": f"^{_COMMIT}$"})]
 SemverText = Annotated[str, AfterValidator(_semver)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from driftd.config.expansion import NotJudged
 from driftd.config.settings import Config
 from driftd.daemon.assembly import Clock, app_of, cluster_access, comparison_of, git_source, utc_now
 from driftd.daemon.clusters import Clusters
@@ -45,6 +46,7 @@ class Components:
         comparison: Comparison,
         now: Clock,
         discovered: Sequence[DeployedApp] = (),
+        not_judged: Callable[[], NotJudged] = dict,
     ) -> None:
         self.config = config
         self.discovered = {one.app.name: one for one in discovered}
@@ -60,7 +62,7 @@ class Components:
         self.leases = Leases(store)
         self.commands = Commands(store, now)
         apps = list(self.apps.values())
-        self.queries = Queries(store, apps, discovers=bool(config.discover))
+        self.queries = Queries(store, apps, discovers=bool(config.discover), not_judged=not_judged)
         self.rendering = RenderingPool()
         self._provider = InProcessProvider(config.cache_dir, CachingParser(), self.rendering.render)
         self._sources: dict[str, SourceState] = {}
@@ -131,17 +133,20 @@ async def components(
     *,
     now: Clock = utc_now,
     discovered: Sequence[DeployedApp] = (),
+    not_judged: Callable[[], NotJudged] = dict,
 ) -> AsyncIterator[Components]:
     """The components of a configuration, with what is `opened` already; by default its store is opened and closed.
 
-    `discovered` are the apps that were found in its clusters.
+    `discovered` are the apps that were found in its clusters. Each app has its own entry in `config`, and `not_judged`
+    tells what could not be made one.
 
     Raises: StoreError.
     """
     async with AsyncExitStack() as stack:
         if opened is None:
             opened = await stack.enter_async_context(messaging(config, now=now))
-        made = Components(config, opened, comparison_of(config, await opened.store.redaction_key()), now, discovered)
+        comparison = comparison_of(config, await opened.store.redaction_key())
+        made = Components(config, opened, comparison, now, discovered, not_judged)
         stack.push_async_callback(made.clusters.close)
         stack.push_async_callback(made.rendering.close)
         stack.push_async_callback(made.leases.release)

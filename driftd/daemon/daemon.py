@@ -18,6 +18,7 @@ from driftd.config.settings import Config, WebConfig
 from driftd.config.values import ListenAddress
 from driftd.daemon.discovery import DiscoveredApps, discovering
 from driftd.daemon.messaging import Messaging
+from driftd.daemon.patterns import PatternApps
 from driftd.daemon.running import Running, delivering, running
 from driftd.model.audit import AuditEvent
 from driftd.model.deployer import Deployer
@@ -136,9 +137,10 @@ class Daemon:
 
     async def _run_same_configuration(self, config: Config, opened: Messaging, discovered: DiscoveredApps) -> Config:
         """The same, or until anything of the configuration changes. Apps that are found come and go meanwhile."""
-        new = config
+        new, patterns = config, PatternApps(config, self._changed.set)
+        await self._or_stop(patterns.look_at_mirrors())
         while not self._stopping.is_set() and new == config:
-            async with running(config, self._metrics, opened, self._supervisor, discovered) as self._running:
+            async with running(config, self._metrics, opened, self._supervisor, discovered, patterns) as self._running:
                 new = await self._until_changed(config)
             self._running = None
         return new
@@ -169,7 +171,7 @@ class Daemon:
                     log.info("configuration reloaded", file=str(self._file))
                     return new
             if self._running is not None and not self._running.take_discovered():
-                log.info("apps were found in the clusters, or are gone", apps=len(self._running.discovered.apps))
+                log.info("apps have come or gone, and the passes begin anew")
                 return config
 
     async def _record_reload(self, mistakes: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from driftd.daemon.assembly import utc_now
 from driftd.daemon.components import Components, components
 from driftd.daemon.discovery import DiscoveredApps
 from driftd.daemon.messaging import Messaging, messaging
+from driftd.daemon.patterns import PatternApps
 from driftd.daemon.timers import Timers
 from driftd.discovery.deployed import DeployedApp
 from driftd.kube.cache import LiveCache, Timing
@@ -57,10 +58,16 @@ class Running:
     """The controller of one configuration at work, with its timers and watches."""
 
     def __init__(
-        self, components: Components, controller: Controller, timers: Timers, discovered: DiscoveredApps
+        self,
+        components: Components,
+        controller: Controller,
+        timers: Timers,
+        discovered: DiscoveredApps,
+        patterns: PatternApps,
     ) -> None:
         self.components = components
         self.discovered = discovered
+        self.patterns = patterns
         self.controller = controller
         self.watches: dict[str, ClusterWatches] = {}
         self._timers = timers
@@ -70,6 +77,11 @@ class Running:
     @property
     def config(self) -> Config:
         return self.components.config
+
+    @property
+    def not_judged(self) -> Mapping[str, tuple[str, str]]:
+        """What is no app that can be judged, with its cluster and the reason."""
+        return {**self.discovered.not_judged, **self.patterns.not_judged}
 
     def fetch_now(self) -> None:
         self._timers.fetch_now()
@@ -94,7 +106,7 @@ class Running:
         unreachable = {app: (self.components.app(app).cluster, reason) for app, reason in self.unreachable.items()}
         return [
             *self.controller.reports,
-            *(self._without_setup(app, *why) for app, why in (unreachable | dict(self.discovered.not_judged)).items()),
+            *(self._without_setup(app, *why) for app, why in {**unreachable, **self.not_judged}.items()),
         ]
 
     def _without_setup(self, app: str, cluster: str, reason: str) -> Report:
@@ -102,6 +114,8 @@ class Running:
 
     def take_discovered(self) -> bool:
         """Takes up the commits that have been deployed since. False: the apps themselves are others now."""
+        if self.patterns.config != self.components.config:
+            return False
         now = {one.app.name: one for one in self.discovered.apps}
         before = self.components.discovered
         if {name: _description(one) for name, one in now.items()} != {
@@ -135,6 +149,7 @@ class Running:
         if (error := self.components.store.write_error) is not None:
             reasons.append(f"the store cannot be written, so that leases end and no pass is made: {error}")
         reasons += [f"app {app}: {reason}" for app, reason in self.unreachable.items()]
+        reasons += [f"the folders of {label} are not known yet" for label in self.patterns.not_known]
         reasons += [
             f"source {s.name} has not been fetched yet"
             for s in self.controller.sources.values()
@@ -175,18 +190,23 @@ async def running(
     opened: Messaging,
     supervisor: Supervisor,
     discovered: DiscoveredApps | None = None,
+    patterns: PatternApps | None = None,
 ) -> AsyncIterator[Running]:
     """Everything else of one configuration, started; stopped in the order that loses nothing.
 
-    `discovered` are the apps that are found in its clusters.
+    `discovered` are the apps that are found in its clusters, `patterns` those that are made of the sources' folders.
     """
     discovered = discovered or DiscoveredApps(config, lambda: None)
-    async with components(config, opened, discovered=discovered.apps) as made:
+    patterns = patterns if patterns is not None else PatternApps(config)
+    config = patterns.config
+    async with components(config, opened, discovered=discovered.apps, not_judged=lambda: patterns.not_judged) as made:
         sources = {name: made.source(name) for name in [*(one.name for one in config.sources), *made.discovered]}
-        controller = Controller(sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)])
+        controller = Controller(
+            sources, made.recorder, made.store, made.leases, made.now, [_observer(metrics)], patterns.look
+        )
         made.declared.on_change = controller.request_full_pass
         timers = Timers(lambda name: _fetch(controller, name, metrics), controller.request_full_pass, supervisor)
-        at_work = Running(made, controller, timers, discovered)
+        at_work = Running(made, controller, timers, discovered, patterns)
         metrics.retain(
             apps={app.name: app.cluster for app in made.apps.values()},
             sources=list(sources),
@@ -264,13 +284,27 @@ async def _set_up_late(at_work: Running) -> None:
 
 async def _forget_others(at_work: Running) -> None:
     made, discovered = at_work.components, at_work.discovered
-    there = made.apps.keys() | discovered.not_judged.keys()
+    there = made.apps.keys() | at_work.not_judged.keys()
+    if not at_work.patterns.is_complete:
+        return  # an app whose folder was not seen may be there all the same
+    if at_work.patterns:
+        await made.store.remove_reports(await _reports_of_others(made, there))
     if made.config.discover:
         if not discovered.is_complete:
-            return  # an app that was not found may be there all the same
+            return  # as above
         await made.store.remove_reports([one.name for one in await made.queries.apps() if one.name not in there])
     sources = [source.repository for source in at_work.controller.sources.values()]
     await made.recorder.forget_others(there, sources, made.leases.is_renewed_elsewhere)
+
+
+async def _reports_of_others(made: Components, there: Collection[str]) -> list[str]:
+    """The apps of reports in the store that are not there, and over which no other process makes passes."""
+    elsewhere = made.leases.is_renewed_elsewhere
+    return [
+        header.app
+        for header in await made.store.report_headers()
+        if header.app not in there and (header.lease is None or not elsewhere(header.lease))
+    ]
 
 
 _NotJudged = Mapping[str, tuple[str, str]]
@@ -278,7 +312,7 @@ _NotJudged = Mapping[str, tuple[str, str]]
 
 async def _record_not_judged(at_work: Running, metrics: Metrics, before: _NotJudged) -> _NotJudged:
     """Keeps what was found and cannot be judged where other processes see it, too. Returns: what it is now."""
-    made, now = at_work.components, dict(at_work.discovered.not_judged)
+    made, now = at_work.components, dict(at_work.not_judged)
     gone = [app for app in before if app not in now]
     for app in gone:
         metrics.forget_report(app)
@@ -345,7 +379,7 @@ async def _housekeeping(at_work: Running, metrics: Metrics) -> None:
         at_work.observe_leases(metrics)
         metrics.observe_queue(len(at_work.controller.queue))
         for report in at_work.reports():
-            if report.app in at_work.unreachable or report.app in at_work.discovered.not_judged:
+            if report.app in at_work.unreachable or report.app in at_work.not_judged:
                 metrics.observe_unreachable(report)
         try:
             not_judged = await _record_not_judged(at_work, metrics, not_judged)

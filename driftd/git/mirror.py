@@ -19,6 +19,8 @@ from driftd.git.deadline import Deadline, TimedOut, run_in_thread
 from driftd.git.environment import RemoteAccess, remote_access
 from driftd.git.errors import CommandFailed, advice, other_object_format, summarize
 from driftd.git.fetch import RefFetcher, ref_key
+from driftd.git.folder_pattern import FolderPattern
+from driftd.git.folders import Folder, list_folders
 from driftd.git.mirror_folder import MirrorFolder, MirrorState, ResolvedRef
 from driftd.git.path_history import PathChange, path_changes
 from driftd.git.paths import validate_path
@@ -96,6 +98,13 @@ class Mirror:
         Unlike `tree` it does not list the files, which takes time in proportion to their number.
         """
         return RevisionTree(sha, "", sha, self._folder)
+
+    async def folders(self, sha: str, pattern: FolderPattern, exclude: Collection[FolderPattern] = ()) -> list[Folder]:
+        """The folders of a commit that a pattern matches and none of `exclude` covers. `sha` is a full hash.
+
+        Raises: GitError: there are too many.
+        """
+        return await self._read(lambda git: list_folders(git, sha, pattern, exclude))
 
     async def blame(self, sha: str, lines: Mapping[str, Collection[int]]) -> dict[str, dict[int, GitLine]]:
         """The commits that last changed these lines of files, as of commit `sha`. Line numbers start at 1; those past

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from driftd.model.errors import DriftdError, StoreError
 from driftd.model.next_deployment import NextDeployment
 from driftd.model.plan import Mode
 from driftd.model.report import Report
+from driftd.model.revision import Revision
 from driftd.process.supervisor import Supervisor
 from driftd.reconcile.commands import CommandQueue, carry_out
 from driftd.reconcile.leases import Leases, keep_leases
@@ -73,7 +74,10 @@ class Controller:
         leases: Leases,
         now: Callable[[], datetime],
         observers: Sequence[Callable[[PassResult], None]] = (),
+        look: Callable[[str, Revision | None], Awaitable[bool]] | None = None,
     ) -> None:
+        """`look` is shown the revision of each source that was fetched. False: the apps are others from now on, and no
+        pass over these begins for it."""
         self.sources = dict(sources)
         self.reconcilers: dict[str, Reconciler] = {}
         self.results: dict[str, PassResult] = {}
@@ -85,6 +89,7 @@ class Controller:
         self._store = store
         self._now = now
         self._observers = tuple(observers)
+        self._look = look
         self._supervisor: Supervisor | None = None
         self._failures: defaultdict[str, int] = defaultdict(int)
         self._fetched: dict[str, _Fetched] = {}
@@ -143,8 +148,9 @@ class Controller:
             log.warning("source unreachable", source=name, error=source.error, failures=source.failures)
         elif now.sha != known.sha and source.revision is not None:
             log.info("new revision", source=name, revision=source.revision.sha, subject=source.revision.subject)
+        same_apps = self._look is None or await self._look(name, source.revision)
         await self._recorder.record_fetch(source)
-        if is_new or (known.sha is None and source.error != had_error):
+        if same_apps and (is_new or (known.sha is None and source.error != had_error)):
             for app in self.apps_of(name):
                 self.queue.add(app)  # which objects the commit concerns, the pass finds out
         return source.retry_after.total_seconds() if source.retry_after else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,10 +28,21 @@ _WORST_FIRST = (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.PROGRESSI
 class Queries:
     """Answers for the command line, the HTTP API and pages alike."""
 
-    def __init__(self, store: Store, apps: Sequence[App] = (), *, discovers: bool = False) -> None:
-        """`discovers` says that there are apps besides these: those that a daemon has found in the clusters."""
+    def __init__(
+        self,
+        store: Store,
+        apps: Sequence[App] = (),
+        *,
+        discovers: bool = False,
+        not_judged: Callable[[], Mapping[str, tuple[str, str]]] = dict,
+    ) -> None:
+        """`discovers` says that there are apps besides these: those that a daemon has found in the clusters.
+
+        `not_judged` tells what the configuration means by an app and cannot be one, with its cluster and the reason.
+        """
         self._store = store
         self._apps = tuple(apps)
+        self._not_judged = not_judged
         self._discovers = discovers
 
     async def apps(self) -> list[App]:
@@ -39,11 +50,12 @@ class Queries:
 
         Raises: StoreError.
         """
+        configured = [*self._apps, *(App(name, name, cluster) for name, (cluster, _) in self._not_judged().items())]
         if not self._discovers:
-            return list(self._apps)
-        known = {app.name for app in self._apps}
+            return configured
+        known = {app.name for app in configured}
         found = [one for one in await self._store.report_headers() if "/" in one.app and one.app not in known]
-        return [*self._apps, *(App(one.app, one.app, one.cluster, deploys=False) for one in found)]
+        return [*configured, *(App(one.app, one.app, one.cluster, deploys=False) for one in found)]
 
     async def app_statuses(self) -> list[AppStatus]:
         """Each app as its last pass left it. Raises: StoreError."""

@@ -67,7 +67,7 @@ def test_the_example_that_ships_loads_and_says_what_it_seems_to_say():
     """config/driftd.yaml is what a newcomer copies."""
     config = load(EXAMPLE)
     shop, platform = config.sources
-    web, ingress = config.apps
+    web, ingress, tenants = config.apps
     assert shop.ref.branch == "main"
     assert shop.interval == timedelta(seconds=60)
     assert shop.auth.token == SecretFile("auth.tokenFile", Path("/etc/driftd/git-token"))
@@ -80,6 +80,7 @@ def test_the_example_that_ships_loads_and_says_what_it_seems_to_say():
         timedelta(minutes=10),
     )
     assert (ingress.mode, ingress.rollback, ingress.helm.release_name) == (Mode.HEAL, RollbackMode.AUTO, "ingress")
+    assert (tenants.is_pattern, tenants.clusters, tenants.exclude) == (True, ("prod",), ("tenants/legacy-*",))
     assert config.notify.slack.channel == "#drift"
     assert [webhook.name for webhook in config.notify.webhooks] == ["audit"]
     assert config.web.listen == ListenAddress("0.0.0.0", 8080)
