@@ -17,6 +17,7 @@ from tests.discovery.conftest import definition
 from tests.discovery.objects import application, git_repository, kustomization
 from tests.support.controlplane import ControlPlane
 from tests.support.gitserver import GitRepo, HttpsGitServer
+from tests.support.server_process import HOST, free_ports
 
 AUTHOR = "Ada Lovelace"
 DEPLOYMENT = """\
@@ -89,6 +90,13 @@ class World:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.cluster.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", input=text)
 
+    def configure(self, deployer: str) -> None:
+        """Writes the configuration of the page's daemon, without its Slack and with a port that nobody has."""
+        folder = self.home / "watch"
+        folder.mkdir()
+        (port,) = free_ports(1)
+        (folder / "driftd.yaml").write_text(f'discover: [{deployer}]\nweb: {{listen: "{HOST}:{port}"}}\n')
+
     def define(self, *kinds: str) -> None:
         """Creates CRDs, and waits until they are served."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [definition(kind) for kind in kinds]})
@@ -99,6 +107,7 @@ class World:
 def deployed_by_argo_cd(world: World) -> None:
     """Two Applications, one from Git and one from a Helm repository, as Argo CD leaves them after a sync."""
     world.define("Application")
+    world.configure("argo")
     world.cluster.kubectl("create", "namespace", "argocd")
     source = {"repoURL": world.url, "path": "apps/shop", "targetRevision": "HEAD"}
     redis = {"repoURL": "https://charts.example.com", "chart": "redis", "targetRevision": "21.0.0"}
@@ -113,6 +122,7 @@ def deployed_by_argo_cd(world: World) -> None:
 def deployed_by_flux(world: World) -> None:
     """A Kustomization and its GitRepository, as Flux leaves them after a reconciliation."""
     world.define("GitRepository", "Kustomization")
+    world.configure("flux")
     world.cluster.kubectl("create", "namespace", "flux-system")
     world.apply(
         "kustomize-controller",
