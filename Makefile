@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test lint format types contracts unit controlplane demo-test bench pictures lock clean
+.PHONY: help venv demo test lint format types contracts unit controlplane demo-test bench pictures site lock clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -74,11 +74,14 @@ bench: $(DEV) $(COMPILED) ## Measure: cold checks beside other tools, the daemon
 pictures: $(DEV) ## Draw the pictures of the README anew
 	$(PY) -m tools.pictures
 
+site: $(DEV) ## Build the documentation site into build/site
+	$(PY) -m tools.site
+
 lock: $(DEV) ## Resolve the dependencies of pyproject.toml anew, within its bounds
 	$(LOCK) --upgrade --extra postgresql pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade --group build -c requirements.lock -o requirements-build.lock
-	$(LOCK) --upgrade --extra postgresql pyproject.toml --group build --group dev -c requirements.lock -c requirements-build.lock \
-		-o requirements-dev.lock
+	$(LOCK) --upgrade --extra postgresql pyproject.toml --group build --group dev --group docs \
+		-c requirements.lock -c requirements-build.lock -o requirements-dev.lock
 	$(LOCK) --upgrade --no-annotate tests/controlplane/go.in -o tests/controlplane/go.lock
 
 clean: ## Remove .venv and everything that was made here (the control plane's programs stay in the user's cache)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from driftd.cli.demo.preview import slack_message
-from driftd.cli.demo.world import APP, CHANNEL, NAMESPACE, DemoWorld
+from driftd.cli.demo.world import CHANNEL, NAMESPACE, DemoWorld
 from driftd.cli.output.table import print_reports
 from driftd.diff.compare import Comparison
 from driftd.diff.redact import Redactor
@@ -38,6 +38,7 @@ from tools.terminal_svg import terminal_svg
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 
+_APP = "application/argocd/shop"  # as it is found where Argo CD deploys it
 _NOW = datetime(2026, 11, 22, 9, 5, tzinfo=UTC)
 _EDITED = _NOW - timedelta(minutes=4)
 _COMMIT = Revision(
@@ -60,9 +61,7 @@ def pictures() -> dict[str, str]:
     """The pictures as SVG, by file name; the output is deterministic."""
     report = _report()
     return {
-        "check.svg": terminal_svg(
-            lambda console: print_reports(console, [report], now=_NOW), "driftd check --repo . --path apps/web"
-        ),
+        "check.svg": terminal_svg(lambda console: print_reports(console, [report], now=_NOW), "driftd check"),
         "slack.svg": terminal_svg(_messages(report), "#drift", width=112),
     }
 
@@ -75,7 +74,7 @@ def _report() -> Report:
         rendering = render(tree, RenderOptions(namespace=NAMESPACE))
         files = tree.read(sorted({m.source.file for m in rendering.manifests}))
         verdicts = tuple(_verdict(manifest, files[manifest.source.file]) for manifest in rendering.manifests)
-    return Report(APP, "prod", _COMMIT, verdicts, _NOW)
+    return Report(_APP, "prod", _COMMIT, verdicts, _NOW)
 
 
 def _verdict(manifest: Manifest, data: bytes) -> Verdict:

@@ -47,3 +47,11 @@ async def run(commands: list[str], folder: Path, environment: Mapping[str, str])
     )  # fmt: skip
     output, _ = await process.communicate()
     return output.decode().split(f"{_END}\n")[:-1]
+
+
+async def plays(session: list[Step], folder: Path, environment: Mapping[str, str]) -> None:
+    """Types a session into a shell. Raises: AssertionError: a command printed something else than the page shows."""
+    printed = await run([step.command for step in session], folder, environment)
+    assert len(printed) == len(session), printed
+    for step, text in zip(session, printed, strict=True):
+        assert step.matches(text), f"$ {step.command}\n{text}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 from git import Actor, Repo
 
 from driftd.sandbox.server import Sandbox
-from tests.docs.console import Step, run, steps
-from tests.docs.pages import blocks
+from tests.docs.console import plays, run
+from tests.docs.deployed import WORLDS
+from tests.docs.sessions import SESSIONS
 
 _MANIFESTS = {
     "deployment.yaml": """\
@@ -55,7 +55,7 @@ sources:
 apps:
   - {name: web, source: shop, path: apps/web}
 """
-SESSIONS = {page: list(of_page) for page, of_page in groupby(blocks("console"), key=lambda block: block.page)}
+PAGES = [page for page in SESSIONS if page.name not in WORLDS]
 
 
 @pytest.fixture
@@ -94,11 +94,7 @@ async def environment(repository: Path, assets: Path, tmp_path: Path) -> AsyncIt
         yield found
 
 
-@pytest.mark.parametrize("page", SESSIONS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 async def test_a_session_goes_as_the_page_shows_it(page: Path, repository: Path, environment: dict[str, str]):
     """All blocks of a page, one after the other, in the folder of a checkout."""
-    session: list[Step] = [step for block in SESSIONS[page] for step in steps(block.text)]
-    printed = await run([step.command for step in session], repository, environment)
-    assert len(printed) == len(session), printed
-    for step, text in zip(session, printed, strict=True):
-        assert step.matches(text), f"$ {step.command}\n{text}"
+    await plays(SESSIONS[page], repository, environment)

@@ -32,6 +32,7 @@ def pins(lock: str) -> dict[str, str]:
         ("requirements-build.lock", project()["build-system"]["requires"]),
         ("requirements-dev.lock", project()["project"]["dependencies"]),
         ("requirements-dev.lock", project()["dependency-groups"]["dev"]),
+        ("requirements-dev.lock", project()["dependency-groups"]["docs"]),
     ],
 )
 def test_every_requirement_is_locked_within_its_bounds(lock: str, requirements: list[str]) -> None:
