@@ -68,7 +68,7 @@ def test_a_plain_folder_is_read_without_its_subfolders_unless_told() -> None:
     assert "jsonnet" in reason(application(source(directory={"jsonnet": {"tlas": [{"name": "a"}]}}), COMMIT))
 
 
-def test_what_it_sets_for_kustomize_is_an_overlay() -> None:
+def test_what_it_sets_for_kustomize_is_written_into_the_kustomization() -> None:
     """Images as `kustomize edit set image` reads them; labels reach selectors unless told otherwise."""
     kustomize = {
         "namePrefix": "eu-",
@@ -81,24 +81,24 @@ def test_what_it_sets_for_kustomize_is_an_overlay() -> None:
         "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
         "components": ["../components/a"],
     }
-    overlay = deployed(application(source(kustomize=kustomize), COMMIT)).app.rendering.overlay
-    assert json.loads(overlay or "") == {
+    edits = deployed(application(source(kustomize=kustomize), COMMIT)).app.rendering.edits
+    assert json.loads(edits or "") == {
         "namePrefix": "eu-",
         "nameSuffix": "-1",
         "namespace": "shop",
-        "labels": [{"pairs": {"team": "web"}, "includeSelectors": True, "includeTemplates": True}],
+        "commonLabels": {"team": "web"},
         "commonAnnotations": {"a": "b"},
         "images": [
-            {"name": "nginx", "newTag": "1.27"},
-            {"name": "old", "newName": "registry:5000/new", "newTag": "2"},
-            {"name": "app", "digest": "sha256:abc"},
-            {"name": "x", "newName": "y"},
+            {"name": "nginx", "newTag": "1.27", "replaces": True},
+            {"name": "old", "newName": "registry:5000/new", "newTag": "2", "replaces": True},
+            {"name": "app", "digest": "sha256:abc", "replaces": True},
+            {"name": "x", "newName": "y", "replaces": True},
         ],
         "replicas": [{"name": "web", "count": 3}, {"name": "api", "count": 2}],
         "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
         "components": ["../components/a"],
     }
-    assert deployed(application(source(), COMMIT)).app.rendering.overlay is None
+    assert deployed(application(source(), COMMIT)).app.rendering.edits is None
 
 
 def test_what_it_sets_for_helm_is_given_to_the_chart() -> None:
