@@ -16,7 +16,7 @@ from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
 from driftd.detect.health import with_health
 from driftd.detect.orphans import orphans
-from driftd.detect.runs import Runs
+from driftd.detect.runs import Runs, is_deployed_by_others, with_presumed
 from driftd.detect.verdict_cache import VerdictCache
 from driftd.diff.rules.deployer_options import created_by_others
 from driftd.diff.typed.schema import Schema
@@ -270,6 +270,8 @@ async def scan_once(
     except KubeError as error:
         return detector.unreadable(desired, error, now)
     assessments = await detector.assess(mapped, reader)
+    if is_deployed_by_others(detector.app):
+        assessments = with_presumed(assessments, {})
     verdicts = tuple([assessment.verdict for assessment in assessments])
     if attribution is not None:
         attribution.render_for(desired.capabilities)
