@@ -320,6 +320,22 @@ MARKS = [
     ("kubectl", 'metadata.labels["applyset.kubernetes.io/part-of"]'),
     ("configsync.gke.io", 'metadata.annotations["configsync.gke.io/resource-id"]'),
     ("kluctl", 'metadata.labels["kluctl.io/discriminator"]'),
+    ("argocd-controller", 'metadata.annotations["argocd.argoproj.io/installation-id"]'),
+    ("argocd-controller", 'metadata.labels["argocd.argoproj.io/managed-by"]'),
+    ("fleetagent", 'metadata.annotations["objectset.rio.cattle.io/id"]'),
+    ("fleetagent", 'metadata.labels["objectset.rio.cattle.io/hash"]'),
+    ("pulumi-kubernetes-a1b2c3", 'metadata.annotations["pulumi.com/patchForce"]'),
+    ("werf", 'metadata.annotations["werf.io/version"]'),
+    ("addon-controller", 'metadata.annotations["projectsveltos.io/owner-name"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["pipecd.dev/managed-by"]'),
+    ("piped", 'metadata.labels["pipecd.dev/application"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["Octopus.Deployment.Id"]'),
+    ("kubectl-client-side-apply", 'metadata.annotations["moniker.spinnaker.io/application"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["skaffold.dev/run-id"]'),
+    ("tilt", 'metadata.labels["app.kubernetes.io/managed-by"]'),
+    ("vela-core", 'metadata.labels["app.oam.dev/name"]'),
+    ("vela-core", 'metadata.annotations["app.oam.dev/last-applied-configuration"]'),
+    ("kpt", 'metadata.annotations["config.k8s.io/owning-inventory"]'),
 ]
 
 
