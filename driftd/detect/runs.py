@@ -67,6 +67,14 @@ class Runs:
             self._known = {**self._known, **{run.ref: run for run in seen}}
         return [self._resolved(one, self._known) for one in assessments]
 
+    async def by_earlier(self, assessments: list[Assessment]) -> list[Assessment]:
+        """The same of assessments by earlier manifests; nothing is recorded. Raises: StoreError."""
+        missing = [one for one in assessments if one.verdict.status is Status.MISSING]
+        if not any(runs_to_an_end(one.verdict.ref) for one in missing):
+            return assessments
+        known = await self._store.runs(self._app)
+        return [self._resolved(one, known) for one in assessments]
+
     async def _found_deployed(self, assessments: list[Assessment]) -> list[Run]:
         """Jobs that somebody else has run before driftd came to deploy the app: all else that it declares is there.
 
@@ -74,8 +82,9 @@ class Runs:
         """
         assert self._known is not None  # noqa: S101  # `resolve` has read it
         gone = _removed_by_themselves(assessments, self._known)
-        there = [one for one in assessments if one.live is not None]
-        if self._deployed_by_others or not gone or not there or len(there) + len(gone) < len(assessments):
+        missing = [one for one in assessments if one.verdict.status is Status.MISSING]
+        is_there = any(one.live is not None for one in assessments)
+        if self._deployed_by_others or not gone or not is_there or len(missing) > len(gone):
             return []
         if await self._store.last_report(self._app) is not None:
             return []

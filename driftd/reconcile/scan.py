@@ -150,9 +150,13 @@ class Scanner:
         return await self._scan(target.desired, mapping, scan.no_longer_declared, written, enrich=True)
 
     async def verdicts_by(self, manifests: Sequence[Manifest], scan: Scan) -> Mapping[ResourceRef, Verdict]:
-        """The verdicts by other manifests of some objects on what a scan has read. Raises: KubeError: no discovery."""
+        """The verdicts by earlier manifests of some objects on what a scan has read.
+
+        Raises: KubeError: no discovery. StoreError.
+        """
         mapped = await map_manifests(manifests, self.app, self._detector.view)
-        return {one.verdict.ref: one.verdict for one in await self._detector.assess(mapped, scan.reader)}
+        assessments = await self._runs.by_earlier(await self._detector.assess(mapped, scan.reader))
+        return {one.verdict.ref: one.verdict for one in assessments}
 
     async def assessments(self, verdicts: Sequence[Verdict], scan: Scan) -> list[Assessment]:
         """Some verdicts of a scan with what they rest on. Objects are read again."""
