@@ -201,6 +201,9 @@ def _replicas(each: Any) -> dict[str, Any]:
 def _helm_options(helm: Object, repository: str, revision: str, siblings: _Siblings) -> dict[str, Any]:
     if items(helm, "fileParameters"):
         raise Unsupported("its chart takes parameters from files")
+    for key in ("kubeVersion", "apiVersions", "namespace"):
+        if helm.get(key):
+            raise Unsupported(f"its chart is rendered for a cluster or namespace of its own ({key})")
     values = [text(helm, "values")] if text(helm, "values") else []
     if section(helm, "valuesObject"):
         values = [encode_json(helm["valuesObject"]).decode()]  # it takes the place of the text

@@ -99,6 +99,8 @@ def _deployed(
 def _ref(repository: Object) -> Ref:
     """The reference that a GitRepository follows."""
     ref = section(repository, "spec", "ref")
+    if name := text(ref, "name").removeprefix("refs/heads/").removeprefix("refs/tags/"):
+        return Ref(RefKind.ANY, name) if not name.startswith("refs/") else Ref()  # all that counts is the commit
     for kind in (RefKind.COMMIT, RefKind.SEMVER, RefKind.TAG, RefKind.BRANCH):
         if value := text(ref, str(kind)):
             return Ref(kind, value)

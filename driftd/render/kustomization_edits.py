@@ -51,7 +51,7 @@ def _by_name(own: Any, new: list[JsonObject], merged: Any) -> list[Any]:
     """A list in which new entries take the place of those of the same name."""
     result = _list(own)
     for entry in new:
-        before = [each for each in result if isinstance(each, dict) and each.get("name") == entry["name"]]
+        before = [each for each in result if isinstance(each, dict) and each.get("name") == entry.get("name")]
         others = [each for each in result if each not in before]
         result = [*others, merged(before[-1] if before else {}, entry)]
     return result

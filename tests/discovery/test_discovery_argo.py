@@ -159,6 +159,9 @@ def test_each_source_of_several_is_an_app() -> None:
         ({"source": source(repoURL="https://user:hunter2@example.com/a")}, "credentials"),
         ({"source": source(helm={"fileParameters": [{"name": "a", "path": "b"}]})}, "parameters from files"),
         ({"source": source(helm={"parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}]})}, "build environment"),
+        ({"source": source(helm={"kubeVersion": "1.30.0"})}, "of its own (kubeVersion)"),
+        ({"source": source(helm={"apiVersions": ["a/v1"]})}, "of its own (apiVersions)"),
+        ({"source": source(helm={"namespace": "other"})}, "of its own (namespace)"),
         ({"source": source(kustomize={"replicas": [{"name": "a", "count": "many"}]})}, "replicas cannot be read"),
         ({"commit": None}, "has not synced it yet"),
         ({"commit": "1.2.3"}, "does not name a commit"),
@@ -181,6 +184,15 @@ def test_the_cluster_may_be_named() -> None:
         deployed(application(source(), COMMIT, destination={"name": "in-cluster", "namespace": "a"})).app.namespace
         == "a"
     )
+
+
+def test_what_argo_cd_gives_to_its_namespace_is_its_own() -> None:
+    """Git may declare that Namespace without it; nothing else of the Namespace is ignored."""
+    managed = {"labels": {"istio-injection": "enabled"}, "annotations": {"example.com/owner": "shop"}}
+    policy = {"syncOptions": ["CreateNamespace=true"], "managedNamespaceMetadata": managed}
+    [rule] = deployed(application(source(), COMMIT, syncPolicy=policy)).ignore
+    assert (rule.kinds, rule.names) == (("Namespace",), ("web",))
+    assert rule.paths == ("metadata.labels.istio-injection", 'metadata.annotations["example.com/owner"]')
 
 
 def test_what_argo_cd_ignores_is_ignored() -> None:

@@ -68,6 +68,9 @@ def test_the_root_of_the_repository_is_a_folder(path: str) -> None:
         ({"semver": ">=1.0.0"}, Ref(RefKind.SEMVER, ">=1.0.0")),
         ({"branch": "dev", "commit": COMMIT}, Ref(RefKind.COMMIT, COMMIT)),
         ({}, Ref(RefKind.BRANCH, "master")),
+        ({"branch": "dev", "name": "refs/heads/main"}, Ref(RefKind.ANY, "main")),
+        ({"name": "refs/tags/v1"}, Ref(RefKind.ANY, "v1")),
+        ({"name": "refs/pull/7/head"}, Ref()),
     ],
 )
 def test_the_reference_that_it_follows_is_fetched(ref: dict[str, str], expected: Ref) -> None:
