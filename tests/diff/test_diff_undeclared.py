@@ -356,6 +356,32 @@ def test_a_deployers_own_mark_is_nobodys_drift(manager: str, mark: str, recorded
     assert drifts(deployment(), after, SCHEMA) == [(mark, "added")]
 
 
+@pytest.mark.parametrize(
+    ("manager", "finalizer"),
+    [
+        ("helm-controller", "finalizers.fluxcd.io"),
+        ("kustomize-controller", "finalizers.fluxcd.io"),
+        ("argocd-applicationset-controller", "resources-finalizer.argocd.argoproj.io"),
+        ("kapp-controller", "finalizers.kapp-ctrl.k14s.io/delete"),
+        ("kluctl-controller", "finalizers.gitops.kluctl.io"),
+        ("fleetcontroller", "fleet.cattle.io/bundle-finalizer"),
+        ("addon-controller", "clusterprofilefinalizer.projectsveltos.io"),
+        ("vela-core", "app.oam.dev/resource-tracker-finalizer"),
+    ],
+)
+def test_a_deployers_finalizer_of_its_own_kinds_is_no_drift(manager: str, finalizer: str) -> None:
+    """Git declares a HelmRelease, which another deployer applies. A person's finalizer is drift, and so is any other."""
+    live = deployed(deployment(), SCHEMA, "argocd-controller", "Apply")
+    live["metadata"]["finalizers"] = [finalizer]
+    fields = owned("f:metadata", "f:finalizers", f'v:"{finalizer}"')
+    assert drifts(deployment(), changed_manually(live, fields, manager), SCHEMA) == []
+    path = f"metadata.finalizers[={finalizer}]"
+    assert drifts(deployment(), changed_manually(live, fields, "kubectl-edit"), SCHEMA) == [(path, "added")]
+    live["metadata"]["finalizers"] = ["example.com/another"]
+    other = changed_manually(live, owned("f:metadata", "f:finalizers", 'v:"example.com/another"'), manager)
+    assert drifts(deployment(), other, SCHEMA) == [("metadata.finalizers[=example.com/another]", "added")]
+
+
 def test_what_an_apply_owns_and_git_no_longer_declares_is_drift() -> None:
     """Removed from Git, and still live."""
     before = deployment(env=[{"name": "OLD", "value": "1"}])

@@ -18,7 +18,8 @@ from tests.support import CORPORA, TIERS
 from tests.support.deselection import deselect_unless_required
 
 VARIABLE = "DRIFTD_CORPORA"
-NAMES = ("argocd-example-apps", "flux2-kustomize-helm-example", "kapp-examples", "kube-prometheus")
+NAMES = ("kapp-examples", "kube-prometheus")
+EXAMPLES = ("argocd-example-apps", "flux2-kustomize-helm-example")
 DEFINITIONS = ("argo-cd", "flux")
 
 _DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "corpora"
@@ -31,7 +32,7 @@ def corpora_folder() -> Path:
 
 def missing(folder: Path) -> str | None:
     """The reason why the corpora cannot be used; None if they are complete."""
-    absent = [name for name in NAMES if not (folder / name).is_dir()]
+    absent = [name for name in (*NAMES, *EXAMPLES) if not (folder / name).is_dir()]
     absent += [f"../crds/{name}" for name in DEFINITIONS if not (definitions_folder(folder) / name).is_dir()]
     return f"{folder} has no {' and no '.join(absent)} (set {VARIABLE} to a folder that has)" if absent else None
 
