@@ -2,7 +2,7 @@
 
 They render with the real kustomize and helm, and share no code with driftd.
 Sources: argo-cd 3.6, controller/sync.go and util/argo/resource_tracking.go; kustomize-controller 1.9,
-internal/controller/kustomization_controller.go; the managers are those of public dumps of objects.
+internal/controller/kustomization_controller.go, and what it left in a cluster; public dumps of objects of Argo CD.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ class Flux:
     def note(self, name: str, namespace: str, controller: str, status: Object) -> None:
         """A status, and the finalizer that every controller of Flux puts on its objects."""
         finalizers = {"metadata": {"finalizers": ["finalizers.fluxcd.io"]}}
-        self.cluster.note(controller, name, namespace, finalizers)
+        self.cluster.note(f"gotk-{controller}", name, namespace, finalizers)
         self.cluster.note(f"gotk-{controller}", name, namespace, {"status": status}, "--subresource=status")
 
 

@@ -360,6 +360,7 @@ def test_a_deployers_own_mark_is_nobodys_drift(manager: str, mark: str, recorded
     ("manager", "finalizer"),
     [
         ("helm-controller", "finalizers.fluxcd.io"),
+        ("gotk-helm-controller", "finalizers.fluxcd.io"),
         ("kustomize-controller", "finalizers.fluxcd.io"),
         ("argocd-applicationset-controller", "resources-finalizer.argocd.argoproj.io"),
         ("kapp-controller", "finalizers.kapp-ctrl.k14s.io/delete"),
