@@ -24,13 +24,14 @@ from driftd.discovery.deployed import (
     section,
     text,
 )
-from driftd.discovery.overlay import Overlay
+from driftd.discovery.kustomize import KustomizationFields
 from driftd.git.source import Ref, RefKind, is_hash, is_ref_name
 from driftd.model.app import App, HelmParameter, PlainFiles, RenderOptions
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
 from driftd.model.json_text import encode_json
 from driftd.model.next_deployment import NextDeployment, PendingRevision
+from driftd.render.kustomization_edits import IGNORE_MISSING_COMPONENTS, REPLACES
 
 APPLICATION = ("argoproj.io", "Application")
 
@@ -150,7 +151,7 @@ def _deployed(name: str, application: Object, synced: SyncedSources, number: int
             release=text(section(source, "helm"), "releaseName") or application["metadata"]["name"],
             namespace=namespace or "default",
             plain=_plain_files(section(source, "directory")),
-            overlay=_overlay(section(source, "kustomize")),
+            edits=_edits(section(source, "kustomize")),
             **_helm_options(section(source, "helm"), repository, revision, siblings),
         ),
     )
@@ -181,36 +182,36 @@ def _plain_files(directory: Object) -> PlainFiles:
     )
 
 
-def _overlay(kustomize: Object) -> str | None:
+def _edits(kustomize: Object) -> str | None:
     labels = section(kustomize, "commonLabels")
     annotations = section(kustomize, "commonAnnotations")
     if kustomize.get("commonAnnotationsEnvsubst") is True:
         _require_no_environment("its annotations", str(annotations))
-    overlay = Overlay()
-    overlay.set("namespace", text(kustomize, "namespace"))
-    overlay.set("namePrefix", text(kustomize, "namePrefix"))
-    overlay.set("nameSuffix", text(kustomize, "nameSuffix"))
-    overlay.add_labels(
-        labels,
-        selectors=kustomize.get("labelWithoutSelector") is not True,
-        templates=kustomize.get("labelIncludeTemplates") is True,
-    )
-    overlay.set("commonAnnotations", annotations)
-    overlay.set("images", [_image(str(each)) for each in items(kustomize, "images")])
-    overlay.set("replicas", [_replicas(each) for each in items(kustomize, "replicas")])
-    overlay.set("patches", items(kustomize, "patches"))
-    overlay.set("components", items(kustomize, "components"))
-    return overlay.text()
+    edits = KustomizationFields()
+    edits.set("namespace", text(kustomize, "namespace"))
+    edits.set("namePrefix", text(kustomize, "namePrefix"))
+    edits.set("nameSuffix", text(kustomize, "nameSuffix"))
+    if kustomize.get("labelWithoutSelector") is True:
+        edits.add_labels(labels, templates=kustomize.get("labelIncludeTemplates") is True)
+    else:
+        edits.set("commonLabels", labels)
+    edits.set("commonAnnotations", annotations)
+    edits.set("images", [_image(str(each)) for each in items(kustomize, "images")])
+    edits.set("replicas", [_replicas(each) for each in items(kustomize, "replicas")])
+    edits.set("patches", items(kustomize, "patches"))
+    edits.set("components", items(kustomize, "components"))
+    edits.set(IGNORE_MISSING_COMPONENTS, kustomize.get(IGNORE_MISSING_COMPONENTS) is True)
+    return edits.text()
 
 
-def _image(override: str) -> dict[str, str]:
+def _image(override: str) -> dict[str, Any]:
     """An image as `kustomize edit set image` takes it: `[NAME=]NEW[:TAG][@DIGEST]`."""
     match = _IMAGE.fullmatch(override)
     if match is None:
         raise Unsupported(f"its image {override!r} cannot be read")
     new = match["new"]
     image = {"name": match["old"] or new, "newName": new if match["old"] and new else ""}
-    image |= {"newTag": match["tag"] or "", "digest": match["digest"] or ""}
+    image |= {"newTag": match["tag"] or "", "digest": match["digest"] or "", REPLACES: True}
     return {key: value for key, value in image.items() if value}
 
 
@@ -223,6 +224,9 @@ def _replicas(each: Any) -> dict[str, Any]:
 def _helm_options(helm: Object, repository: str, revision: str, siblings: _Siblings) -> dict[str, Any]:
     if items(helm, "fileParameters"):
         raise Unsupported("its chart takes parameters from files")
+    for key in ("kubeVersion", "apiVersions", "namespace"):
+        if helm.get(key):
+            raise Unsupported(f"its chart is rendered for a cluster or namespace of its own ({key})")
     values = [text(helm, "values")] if text(helm, "values") else []
     if section(helm, "valuesObject"):
         values = [encode_json(helm["valuesObject"]).decode()]  # it takes the place of the text

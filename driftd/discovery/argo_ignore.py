@@ -23,14 +23,25 @@ _JQ = re.compile(
 
 def ignore_rules(application: Object) -> tuple[IgnoreRule, ...]:
     """The rules of one Application. Raises: Unsupported: an expression of jq is more than a path."""
-    return tuple(
-        [
-            rule
-            for entry in items(section(application, "spec"), "ignoreDifferences")
-            if isinstance(entry, Mapping)
-            for rule in _rules(entry)
-        ]
-    )
+    ignored = [
+        rule
+        for entry in items(section(application, "spec"), "ignoreDifferences")
+        if isinstance(entry, Mapping)
+        for rule in _rules(entry)
+    ]
+    return (*ignored, *_managed_namespace(application))
+
+
+def _managed_namespace(application: Object) -> Iterator[IgnoreRule]:
+    """The labels and annotations that Argo CD itself gives to the namespace that it deploys to."""
+    managed = section(application, "spec", "syncPolicy", "managedNamespaceMetadata")
+    paths = [
+        pattern_of(["metadata", part, key]) for part in ("labels", "annotations") for key in section(managed, part)
+    ]
+    name = text(section(application, "spec", "destination"), "namespace")
+    if paths and name:
+        reason, origin = "Argo CD manages it", "managedNamespaceMetadata"
+        yield IgnoreRule(paths=tuple(paths), kinds=("Namespace",), names=(name,), reason=reason, origin=origin)
 
 
 def _rules(entry: Object) -> Iterator[IgnoreRule]:

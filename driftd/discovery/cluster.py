@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
+from driftd.discovery.artifacts import ARTIFACT_GENERATOR, deployed_from_repository
 from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of, section
 from driftd.discovery.flux import GIT_REPOSITORY, KUSTOMIZATION, deployed_by_kustomization, variable_sources
 from driftd.discovery.helm import HELM_RELEASE, STORAGE_LABELS, InstalledRelease, Release, decode_release, installed
@@ -62,7 +63,9 @@ async def deployed_from_git(
     if Deployer.FLUX in deployers:
         repositories, _ = await _read(listed, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
         by_name = {name_of(body): body for body in repositories}
+        generators, _ = await _read(listed, ARTIFACT_GENERATOR)
         bodies, unread = await _read(listed, KUSTOMIZATION)
+        bodies = [deployed_from_repository(body, generators) for body in bodies]
         variables = await variable_data.read({ref for body in bodies for ref, _ in variable_sources(body)})
         deployed = (each for body in bodies for each in deployed_by_kustomization(body, by_name, variables, view.name))
         found += [*unread, *deployed]
@@ -72,7 +75,7 @@ async def deployed_from_git(
 def kinds_of(deployers: Collection[Deployer]) -> tuple[Kind, ...]:
     """The kinds that say what these deployers deploy from Git."""
     argo = (APPLICATION,) if Deployer.ARGO in deployers else ()
-    return (*argo, GIT_REPOSITORY, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
+    return (*argo, GIT_REPOSITORY, ARTIFACT_GENERATOR, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
 
 
 async def _read(listed: ListKind, kind: Kind) -> tuple[Sequence[Object], list[NotJudged]]:

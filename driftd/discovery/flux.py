@@ -23,13 +23,14 @@ from driftd.discovery.deployed import (
     section,
     text,
 )
-from driftd.discovery.overlay import Overlay
+from driftd.discovery.kustomize import KustomizationFields
 from driftd.git.source import Ref, RefKind
 from driftd.model.app import App, PlainFiles, RenderOptions
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
 from driftd.model.next_deployment import NextDeployment, PendingRevision
 from driftd.model.resource import ResourceRef
+from driftd.render.kustomization_edits import IGNORE_MISSING_COMPONENTS
 
 KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io", "Kustomization")
 GIT_REPOSITORY = ("source.toolkit.fluxcd.io", "GitRepository")
@@ -87,7 +88,9 @@ def _deployed(
             release=kustomization["metadata"]["name"],
             namespace=namespace or "default",
             plain=PlainFiles(source_ignore=text(section(repository, "spec"), "ignore")),
-            overlay=_overlay(spec),
+            edits=_edits(spec),
+            labels=_pairs(section(spec, "commonMetadata", "labels")),
+            annotations=_pairs(section(spec, "commonMetadata", "annotations")),
             substitutions=shown,
             secret_substitutions=secret,
             allow_empty=True,  # Flux takes it for what is meant
@@ -142,6 +145,8 @@ def _why_not_applied(kustomization: Object, fetched: str) -> str | None:
 def _ref(repository: Object) -> Ref:
     """The reference that a GitRepository follows."""
     ref = section(repository, "spec", "ref")
+    if name := text(ref, "name").removeprefix("refs/heads/").removeprefix("refs/tags/"):
+        return Ref(RefKind.ANY, name) if not name.startswith("refs/") else Ref()  # all that counts is the commit
     for kind in (RefKind.COMMIT, RefKind.SEMVER, RefKind.TAG, RefKind.BRANCH):
         if value := text(ref, str(kind)):
             return Ref(kind, value)
@@ -162,18 +167,21 @@ def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Ob
     return repository
 
 
-def _overlay(spec: Object) -> str | None:
-    metadata = section(spec, "commonMetadata")
-    overlay = Overlay()
-    overlay.set("namespace", text(spec, "targetNamespace"))
-    overlay.set("namePrefix", text(spec, "namePrefix"))
-    overlay.set("nameSuffix", text(spec, "nameSuffix"))
-    overlay.set("images", items(spec, "images"))
-    overlay.set("patches", list(items(spec, "patches")))
-    overlay.set("components", items(spec, "components"))
-    overlay.add_labels(section(metadata, "labels"), selectors=False)
-    overlay.add_metadata(section(metadata, "annotations"))
-    return overlay.text()
+def _edits(spec: Object) -> str | None:
+    edits = KustomizationFields()
+    edits.set("namespace", text(spec, "targetNamespace"))
+    edits.set("namePrefix", text(spec, "namePrefix"))
+    edits.set("nameSuffix", text(spec, "nameSuffix"))
+    edits.set("images", items(spec, "images"))
+    edits.set("patches", list(items(spec, "patches")))
+    edits.set("components", items(spec, "components"))
+    edits.set(IGNORE_MISSING_COMPONENTS, spec.get(IGNORE_MISSING_COMPONENTS) is True)
+    edits.set("buildMetadata", items(spec, "buildMetadata"))
+    return edits.text()
+
+
+def _pairs(pairs: Object) -> tuple[tuple[str, str], ...]:
+    return tuple([(key, str(value)) for key, value in pairs.items()])
 
 
 _Values = tuple[tuple[str, str], ...]

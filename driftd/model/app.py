@@ -55,9 +55,10 @@ class RenderOptions:
     `api_versions` are the cluster's capabilities for charts; without them, Helm's defaults. `allow_empty` says that a
     folder that declares nothing is no error.
 
-    What a deployer adds to the files: `overlay`, the fields of a kustomization (as JSON) that is put on top of the
-    folder's; `values`, further values of Helm (YAML or JSON), which win over the files, and `parameters`, which win
-    over these; `substitutions`, the values of Flux' variables by name (without any, none is replaced).
+    What a deployer adds to the files: `edits`, fields (as JSON) that it writes into the folder's own kustomization file
+    (see `driftd.render.kustomization_edits`); `labels` and `annotations`, which it sets in all objects in the end;
+    `values`, further values of Helm (YAML or JSON), which win over the files, and `parameters`, which win over these;
+    `substitutions`, the values of Flux' variables by name (without any, none is replaced).
     """
 
     release: str = "release"
@@ -70,7 +71,9 @@ class RenderOptions:
     api_versions: tuple[str, ...] = ()
     allow_empty: bool = False
     plain: PlainFiles = PlainFiles()
-    overlay: str | None = None
+    edits: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
     values: tuple[str, ...] = field(default=(), repr=False)
     parameters: tuple[HelmParameter, ...] = field(default=(), repr=False)
     skip_crds: bool = False

@@ -61,8 +61,9 @@ def _of(refs: Sequence[ResourceRef], manifests: Sequence[Manifest]) -> list[Mani
 
 def _told_apart(operation: Operation, before: Before | None) -> Operation:
     if operation.status is Status.MISSING:
-        deleted = before is not None and operation.ref in before.verdicts
-        return replace(operation, trigger=Trigger.HEAL) if deleted else operation
+        then = before.verdicts.get(operation.ref) if before is not None else None
+        is_deleted = then is not None and then.status is Status.MISSING  # a Job may have run as it was declared then
+        return replace(operation, trigger=Trigger.HEAL) if is_deleted else operation
     then = before.verdicts.get(operation.ref) if before is not None else None
     is_known = then is not None and then.status is not Status.UNKNOWN
     differed = PathSet(one.path for one in then.fields) if then is not None and is_known else None

@@ -105,7 +105,7 @@ class Reconciler:
         self._targets = TargetSelector(app, store, now, self._render)
         attribution = GitAttribution(app, source.mirror, comparison)
         inventory = Inventory(app, view, store)
-        runs = Runs(app.name, store, now)
+        runs = Runs(app, store, now)
         detector = Detector(app, view, comparison)
         self._scanner = Scanner(detector, attribution, inventory, runs, now, background)
         borders = Borders.of(app, view.cluster.namespace)

@@ -17,7 +17,7 @@ from driftd.detect.detector import Detector
 from driftd.detect.health import with_health
 from driftd.detect.next_deployment import without_next
 from driftd.detect.orphans import orphans
-from driftd.detect.runs import Runs
+from driftd.detect.runs import Runs, is_deployed_by_others, with_presumed
 from driftd.detect.verdict_cache import VerdictCache
 from driftd.diff.rules.deployer_options import created_by_others
 from driftd.diff.typed.schema import Schema
@@ -153,9 +153,13 @@ class Scanner:
         return await self._scan(target.desired, mapping, scan.no_longer_declared, written, enrich=True)
 
     async def verdicts_by(self, manifests: Sequence[Manifest], scan: Scan) -> Mapping[ResourceRef, Verdict]:
-        """The verdicts by other manifests of some objects on what a scan has read. Raises: KubeError: no discovery."""
+        """The verdicts by earlier manifests of some objects on what a scan has read.
+
+        Raises: KubeError: no discovery. StoreError.
+        """
         mapped = await map_manifests(manifests, self.app, self._detector.view)
-        return {one.verdict.ref: one.verdict for one in await self._detector.assess(mapped, scan.reader)}
+        assessments = await self._runs.by_earlier(await self._detector.assess(mapped, scan.reader))
+        return {one.verdict.ref: one.verdict for one in assessments}
 
     async def assessments(self, verdicts: Sequence[Verdict], scan: Scan) -> list[Assessment]:
         """Some verdicts of a scan with what they rest on. Objects are read again."""
@@ -279,6 +283,8 @@ async def scan_once(
     except KubeError as error:
         return detector.unreadable(desired, error, now)
     assessments = await detector.assess(mapped, reader)
+    if is_deployed_by_others(detector.app):
+        assessments = with_presumed(assessments, {})
     verdicts = tuple([assessment.verdict for assessment in assessments])
     if attribution is not None:
         attribution.render_for(desired.capabilities)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from driftd.model.app import RenderOptions
 from driftd.model.errors import RenderError
 from driftd.render import helm, kustomize, plain
+from driftd.render.common_metadata import with_common_metadata
 from driftd.render.file_tree import FileTree, TreeFile
 from driftd.render.helm import CHART_FILE
 from driftd.render.kustomization import KUSTOMIZATION_FILES
@@ -26,7 +27,8 @@ def render(tree: FileTree, options: RenderOptions, parser: Parser | None = None)
 
 def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tuple[RenderKind, tuple[RenderedPart, ...]]:
     """Renders the tree's folder: with Helm if it has a Chart.yaml, with Kustomize if it has a kustomization file or the
-    options an overlay, else by parsing its plain files with `parser`, one part per file. Then variables are replaced.
+    options have edits, else by parsing its plain files with `parser`, one part per file. Then variables are
+    replaced, and common labels and annotations set.
 
     Blocking: it reads files and may run a program. RenderErrors are part of the result instead of being raised: a
     broken file is one error next to the other files' manifests.
@@ -37,6 +39,9 @@ def render_parts(tree: FileTree, options: RenderOptions, parser: Parser) -> tupl
     if options.substitutions or options.secret_substitutions:
         variables, secret = dict(options.substitutions), dict(options.secret_substitutions)
         parts = tuple([substitute_part(part, variables, secret) for part in parts])
+    if options.labels or options.annotations:
+        labels, annotations = dict(options.labels), dict(options.annotations)
+        parts = tuple([with_common_metadata(part, labels, annotations) for part in parts])
     return kind, parts
 
 
@@ -51,8 +56,8 @@ def _render_folder(
                 return kind, (helm.render(tree, tree.path, options),)
             case RenderKind.KUSTOMIZE:
                 return kind, (kustomize.render(tree, tree.path, options),)
-            case RenderKind.YAML if options.overlay is not None:
-                return RenderKind.KUSTOMIZE, plain.render_with_overlay(tree, files, options)
+            case RenderKind.YAML if options.edits is not None:
+                return RenderKind.KUSTOMIZE, plain.render_with_kustomize(tree, files, options)
             case RenderKind.YAML:
                 return kind, plain.render(tree, files, options, parser)
     except RenderError as error:

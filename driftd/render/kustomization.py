@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from posixpath import join, normpath
 
@@ -16,6 +15,7 @@ from driftd.model.errors import PathNotFound, RenderError
 from driftd.model.path import DocumentPath
 from driftd.model.resource import Json, JsonObject
 from driftd.render.file_tree import FileTree
+from driftd.render.kustomization_edits import IGNORE_MISSING_COMPONENTS, edited
 from driftd.render.yaml.documents import read_documents
 from driftd.render.yaml.line_numbers import lines_of
 
@@ -33,6 +33,7 @@ _MAX_FOLDERS = 200
 """Each may use the next, one inside of the other."""
 _ONLY_LOCAL = "driftd renders from the repository alone: keep a copy of it there"
 
+ORIGIN_ANNOTATIONS = "originAnnotations"
 _BUILD_METADATA_LIST = re.compile(r"^(buildMetadata:[ ]*\n)([ ]*- )", re.MULTILINE)
 _BUILD_METADATA_FLOW = re.compile(r"^(buildMetadata:[ ]*\[)(?=.*\])", re.MULTILINE)
 
@@ -56,14 +57,20 @@ class Kustomization:
         return value if isinstance(value, list) else []  # kustomize refuses anything else
 
     def has_origins(self) -> bool:
-        return "originAnnotations" in self._build_metadata
+        return ORIGIN_ANNOTATIONS in self._build_metadata
+
+    @property
+    def body_with_origins(self) -> JsonObject:
+        """What is in the file, with origin annotations enabled."""
+        others = [each for each in self._build_metadata if each != ORIGIN_ANNOTATIONS]
+        return {**self.body, "buildMetadata": [ORIGIN_ANNOTATIONS, *others]}
 
     def with_origins(self) -> bytes | None:
         """The file's content with origin annotations enabled; None if that takes more than a changed line.
 
         The text is edited, since a rewritten file, or another one that includes it, could have another meaning.
         """
-        expected = {**self.body, "buildMetadata": ["originAnnotations", *self._build_metadata]}
+        expected = self.body_with_origins
         text = self.data.decode(errors="replace")
         for changed in (
             f"{text.rstrip()}\nbuildMetadata: [originAnnotations]\n",
@@ -108,33 +115,32 @@ class Workspace:
                 self._collect_reference(kustomization, path, entry)
         return self._kustomizations[folder]
 
-    def put_on_top(self, kustomization: Kustomization, fields: JsonObject) -> Kustomization:
-        """A kustomization with further `fields` that is built on top of another one; what it makes has origins.
+    def edit(self, kustomization: Kustomization, edits: JsonObject) -> Kustomization:
+        """A kustomization with further fields in its own file; what it makes has origins, and its lines are Git's.
 
-        The paths of its `components` start at the other one's folder, and its file is said to be the other one's.
         Raises: RenderError: as `collect`.
         """
-        top = next(name for number in count() if not (self._root / (name := f"overlay-{number}")).exists())
-        components: JsonObject = {"components": fields.get("components") or []}
-        data = json.dumps(components).encode()
+        components = edits.get("components") or []
+        if edits.get(IGNORE_MISSING_COMPONENTS):
+            components = [each for each in components if self._export(inside(join(kustomization.folder, each)))]
+        edits = {**edits, **({"components": components} if components else {})}
+        body = edited(kustomization.body, edits)
+        self._collect_components(kustomization, components)
+        changed = replace(kustomization, body=body)
+        (self._root / kustomization.file).write_text(json.dumps(changed.body_with_origins))
+        return changed
+
+    def _collect_components(self, kustomization: Kustomization, components: Sequence[str]) -> None:
+        """The same for components that its file does not name."""
+        body: JsonObject = {"components": list(components)}
+        data = json.dumps(body).encode()
         [document] = read_documents(data, kustomization.file)
-        base = replace(kustomization, data=data, body=components, document=document.start)
-        for path, entry in _path_entries(base.body):
+        base = replace(kustomization, data=data, body=body, document=document.start)
+        for path, entry in _path_entries(body):
             try:
                 self._collect_reference(base, path, entry)
             except RenderError as error:  # its line would be one of the file
                 raise RenderError(error.message, file=kustomization.file) from error
-        body = {
-            **fields,
-            "resources": [posixpath.relpath(kustomization.folder or ".", top)],
-            "components": [
-                posixpath.relpath(join(kustomization.folder, each), top) for _, each in _path_entries(base.body)
-            ],
-            "buildMetadata": ["originAnnotations"],
-        }
-        (self._root / top).mkdir()
-        (self._root / top / KUSTOMIZATION_FILES[0]).write_text(json.dumps(body))
-        return replace(kustomization, folder=top, body=body)
 
     def file_of(self, folder: str) -> str:
         """The kustomization file of a collected folder, or the folder itself."""

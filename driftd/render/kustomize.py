@@ -46,8 +46,8 @@ def render(tree: FileTree, folder: str, options: RenderOptions, resources: Seque
     is run: remote bases are refused, plugins, functions and kustomize's Helm support are disabled, and a kustomization
     can read no files outside of its own folder (kustomize's default). `tool.run` holds it to that.
 
-    The `overlay` of the options is built on top of the folder. A folder without a kustomization file gets one that
-    lists `resources`: paths from the repository's root, of files in the folder or of folders below it.
+    The `edits` of the options are made in the folder's kustomization file. A folder without one gets one that lists
+    `resources`: paths from the repository's root, of files in the folder or of folders below it.
 
     Where files are stand-ins (a Git LFS pointer), the manifests say what of them is made from these: it is built again
     with other ones.
@@ -59,10 +59,10 @@ def render(tree: FileTree, folder: str, options: RenderOptions, resources: Seque
         workspace = Workspace(tree, root)
         kustomization = workspace.collect(folder, resources)
         program = tool.find(options.kustomize, INSTALL_URL, kustomization.file)
+        if options.edits is not None:
+            kustomization = workspace.edit(kustomization, json.loads(options.edits))
         keep_origins = kustomization.has_origins()
-        if options.overlay is not None:
-            kustomization = workspace.put_on_top(kustomization, json.loads(options.overlay))
-        elif not keep_origins and (changed := kustomization.with_origins()) is not None:
+        if options.edits is None and not keep_origins and (changed := kustomization.with_origins()) is not None:
             (root / kustomization.file).write_bytes(changed)
 
         def build() -> RenderedPart:

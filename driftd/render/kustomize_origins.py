@@ -71,7 +71,8 @@ class Origins:
 
     def _index(self, file: str) -> _Index:
         if file not in self._files:
-            data = (self._root / file).read_bytes()
+            own = self.kustomization  # what is on disk has the edits of the deployer
+            data = own.data if file == own.file else (self._root / file).read_bytes()
             try:
                 self._files[file] = _index_of(data, file)
             except RenderError:

@@ -25,11 +25,18 @@ _LONGEST = 253 + 1 + 63
 _IGNORE_HINT = "if this file is not meant for the cluster, name it in a .driftdignore file"
 
 
+NO_MANIFEST = b"+argocd:skip-file-rendering"
+"""Of a file among manifests that has none. Source: argo-cd, docs/user-guide/directory.md."""
+
+
 def read_manifests(data: bytes, file: str, limits: ReadLimits = DEFAULT_LIMITS) -> RenderedPart:
     """The manifests of a YAML or JSON file. Pure: a function of content and path.
 
-    `List` objects (any kind of list that has `items`) are flattened. Hooks are no manifests.
+    `List` objects (any kind of list that has `items`) are flattened. Hooks are no manifests, and neither is a file that
+    says of itself that it is none.
     """
+    if NO_MANIFEST in data:
+        return RenderedPart()
     if data.startswith(FILE_STAND_INS) and (what := stand_in(data)) is not None:
         return RenderedPart(errors=(RenderError(f"this is {what}, not the file that it stands for", file=file),))
     try:

@@ -55,8 +55,10 @@ def render(
     return (RenderedPart(errors=errors), *ordered) if errors else tuple(ordered)
 
 
-def render_with_overlay(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions) -> tuple[RenderedPart, ...]:
-    """Builds the same files by Kustomize, with the overlay of the options on top. Raises: RenderError."""
+def render_with_kustomize(
+    tree: FileTree, files: Sequence[TreeFile], options: RenderOptions
+) -> tuple[RenderedPart, ...]:
+    """Builds the same files by Kustomize, with the edits of the options. Raises: RenderError."""
     selection = _select(tree, files, options)
     paths = [file.path for file in selection.files]
     if paths == [tree.path]:

@@ -22,6 +22,9 @@ UNTOUCHED = [
     (f"{FLUX}/ssa", "Ignore"),
     (f"{KAPP}/noop", ""),
     ("configmanagement.gke.io/managed", "disabled"),
+    ("config.kubernetes.io/local-config", "true"),
+    ("kluctl.io/ignore", "true"),
+    ("kluctl.io/delete", "true"),
 ]
 """The deployer does not look at the object at all."""
 ONLY_CREATED = [
@@ -29,6 +32,9 @@ ONLY_CREATED = [
     (f"{KAPP}/update-strategy", "skip"),
     ("client.lifecycle.config.k8s.io/mutation", "ignore"),
     ("kluctl.io/ignore-diff", "true"),
+    ("helm.toolkit.fluxcd.io/driftDetection", "disabled"),
+    ("pipecd.dev/ignore-drift-detection", "true"),
+    ("projectsveltos.io/driftDetectionIgnore", "ok"),
 ]
 """The deployer creates it, or tells that it is missing, and leaves it as it is then."""
 WITHOUT_EFFECT = [
@@ -37,6 +43,10 @@ WITHOUT_EFFECT = [
     (f"{FLUX}/prune", "disabled"),
     (f"{KAPP}/update-strategy", "fallback-on-replace"),
     ("configmanagement.gke.io/managed", "enabled"),
+    ("config.kubernetes.io/local-config", "false"),
+    ("kluctl.io/delete", "false"),
+    ("helm.toolkit.fluxcd.io/driftDetection", "enabled"),
+    ("pipecd.dev/server-side-apply", "true"),
     ("argocd.argoproj.io/sync-options", "Replace=true,ServerSideApply=true,Prune=false"),
     ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
     ("helm.sh/resource-policy", "keep"),
@@ -129,6 +139,8 @@ def test_other_options_make_no_drift_ignored(option: tuple[str, str] | None) -> 
         ((f"{FLUX}/prune", "disabled"), True),
         (("helm.sh/resource-policy", "keep"), True),
         ((f"{KAPP}/delete-strategy", "orphan"), True),
+        (("client.lifecycle.config.k8s.io/deletion", "detach"), True),
+        (("cli-utils.sigs.k8s.io/on-remove", "keep"), True),
         (("kluctl.io/skip-delete", "true"), True),
         (("a", "Prune=false"), False),
     ],

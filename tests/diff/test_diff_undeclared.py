@@ -320,6 +320,22 @@ MARKS = [
     ("kubectl", 'metadata.labels["applyset.kubernetes.io/part-of"]'),
     ("configsync.gke.io", 'metadata.annotations["configsync.gke.io/resource-id"]'),
     ("kluctl", 'metadata.labels["kluctl.io/discriminator"]'),
+    ("argocd-controller", 'metadata.annotations["argocd.argoproj.io/installation-id"]'),
+    ("argocd-controller", 'metadata.labels["argocd.argoproj.io/managed-by"]'),
+    ("fleetagent", 'metadata.annotations["objectset.rio.cattle.io/id"]'),
+    ("fleetagent", 'metadata.labels["objectset.rio.cattle.io/hash"]'),
+    ("pulumi-kubernetes-a1b2c3", 'metadata.annotations["pulumi.com/patchForce"]'),
+    ("werf", 'metadata.annotations["werf.io/version"]'),
+    ("addon-controller", 'metadata.annotations["projectsveltos.io/owner-name"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["pipecd.dev/managed-by"]'),
+    ("piped", 'metadata.labels["pipecd.dev/application"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["Octopus.Deployment.Id"]'),
+    ("kubectl-client-side-apply", 'metadata.annotations["moniker.spinnaker.io/application"]'),
+    ("kubectl-client-side-apply", 'metadata.labels["skaffold.dev/run-id"]'),
+    ("tilt", 'metadata.labels["app.kubernetes.io/managed-by"]'),
+    ("vela-core", 'metadata.labels["app.oam.dev/name"]'),
+    ("vela-core", 'metadata.annotations["app.oam.dev/last-applied-configuration"]'),
+    ("kpt", 'metadata.annotations["config.k8s.io/owning-inventory"]'),
 ]
 
 
@@ -338,6 +354,33 @@ def test_a_deployers_own_mark_is_nobodys_drift(manager: str, mark: str, recorded
     by_hand["metadata"].setdefault(place, {})[key] = "x"
     after = changed_manually(by_hand, owned("f:metadata", f"f:{place}", f"f:{key}"), "kubectl-label")
     assert drifts(deployment(), after, SCHEMA) == [(mark, "added")]
+
+
+@pytest.mark.parametrize(
+    ("manager", "finalizer"),
+    [
+        ("helm-controller", "finalizers.fluxcd.io"),
+        ("gotk-helm-controller", "finalizers.fluxcd.io"),
+        ("kustomize-controller", "finalizers.fluxcd.io"),
+        ("argocd-applicationset-controller", "resources-finalizer.argocd.argoproj.io"),
+        ("kapp-controller", "finalizers.kapp-ctrl.k14s.io/delete"),
+        ("kluctl-controller", "finalizers.gitops.kluctl.io"),
+        ("fleetcontroller", "fleet.cattle.io/bundle-finalizer"),
+        ("addon-controller", "clusterprofilefinalizer.projectsveltos.io"),
+        ("vela-core", "app.oam.dev/resource-tracker-finalizer"),
+    ],
+)
+def test_a_deployers_finalizer_of_its_own_kinds_is_no_drift(manager: str, finalizer: str) -> None:
+    """Git declares a HelmRelease, which another deployer applies. A person's finalizer is drift, and so is any other."""
+    live = deployed(deployment(), SCHEMA, "argocd-controller", "Apply")
+    live["metadata"]["finalizers"] = [finalizer]
+    fields = owned("f:metadata", "f:finalizers", f'v:"{finalizer}"')
+    assert drifts(deployment(), changed_manually(live, fields, manager), SCHEMA) == []
+    path = f"metadata.finalizers[={finalizer}]"
+    assert drifts(deployment(), changed_manually(live, fields, "kubectl-edit"), SCHEMA) == [(path, "added")]
+    live["metadata"]["finalizers"] = ["example.com/another"]
+    other = changed_manually(live, owned("f:metadata", "f:finalizers", 'v:"example.com/another"'), manager)
+    assert drifts(deployment(), other, SCHEMA) == [("metadata.finalizers[=example.com/another]", "added")]
 
 
 def test_what_an_apply_owns_and_git_no_longer_declares_is_drift() -> None:

@@ -68,7 +68,7 @@ def test_a_plain_folder_is_read_without_its_subfolders_unless_told() -> None:
     assert "jsonnet" in reason(application(source(directory={"jsonnet": {"tlas": [{"name": "a"}]}}), COMMIT))
 
 
-def test_what_it_sets_for_kustomize_is_an_overlay() -> None:
+def test_what_it_sets_for_kustomize_is_written_into_the_kustomization() -> None:
     """Images as `kustomize edit set image` reads them; labels reach selectors unless told otherwise."""
     kustomize = {
         "namePrefix": "eu-",
@@ -81,24 +81,24 @@ def test_what_it_sets_for_kustomize_is_an_overlay() -> None:
         "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
         "components": ["../components/a"],
     }
-    overlay = deployed(application(source(kustomize=kustomize), COMMIT)).app.rendering.overlay
-    assert json.loads(overlay or "") == {
+    edits = deployed(application(source(kustomize=kustomize), COMMIT)).app.rendering.edits
+    assert json.loads(edits or "") == {
         "namePrefix": "eu-",
         "nameSuffix": "-1",
         "namespace": "shop",
-        "labels": [{"pairs": {"team": "web"}, "includeSelectors": True, "includeTemplates": True}],
+        "commonLabels": {"team": "web"},
         "commonAnnotations": {"a": "b"},
         "images": [
-            {"name": "nginx", "newTag": "1.27"},
-            {"name": "old", "newName": "registry:5000/new", "newTag": "2"},
-            {"name": "app", "digest": "sha256:abc"},
-            {"name": "x", "newName": "y"},
+            {"name": "nginx", "newTag": "1.27", "replaces": True},
+            {"name": "old", "newName": "registry:5000/new", "newTag": "2", "replaces": True},
+            {"name": "app", "digest": "sha256:abc", "replaces": True},
+            {"name": "x", "newName": "y", "replaces": True},
         ],
         "replicas": [{"name": "web", "count": 3}, {"name": "api", "count": 2}],
         "patches": [{"target": {"kind": "Deployment"}, "patch": "[]"}],
         "components": ["../components/a"],
     }
-    assert deployed(application(source(), COMMIT)).app.rendering.overlay is None
+    assert deployed(application(source(), COMMIT)).app.rendering.edits is None
 
 
 def test_what_it_sets_for_helm_is_given_to_the_chart() -> None:
@@ -159,6 +159,9 @@ def test_each_source_of_several_is_an_app() -> None:
         ({"source": source(repoURL="https://user:hunter2@example.com/a")}, "credentials"),
         ({"source": source(helm={"fileParameters": [{"name": "a", "path": "b"}]})}, "parameters from files"),
         ({"source": source(helm={"parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}]})}, "build environment"),
+        ({"source": source(helm={"kubeVersion": "1.30.0"})}, "of its own (kubeVersion)"),
+        ({"source": source(helm={"apiVersions": ["a/v1"]})}, "of its own (apiVersions)"),
+        ({"source": source(helm={"namespace": "other"})}, "of its own (namespace)"),
         ({"source": source(kustomize={"replicas": [{"name": "a", "count": "many"}]})}, "replicas cannot be read"),
         ({"commit": None}, "has not synced it yet"),
         ({"commit": "1.2.3"}, "does not name a commit"),
@@ -181,6 +184,15 @@ def test_the_cluster_may_be_named() -> None:
         deployed(application(source(), COMMIT, destination={"name": "in-cluster", "namespace": "a"})).app.namespace
         == "a"
     )
+
+
+def test_what_argo_cd_gives_to_its_namespace_is_its_own() -> None:
+    """Git may declare that Namespace without it; nothing else of the Namespace is ignored."""
+    managed = {"labels": {"istio-injection": "enabled"}, "annotations": {"example.com/owner": "shop"}}
+    policy = {"syncOptions": ["CreateNamespace=true"], "managedNamespaceMetadata": managed}
+    [rule] = deployed(application(source(), COMMIT, syncPolicy=policy)).ignore
+    assert (rule.kinds, rule.names) == (("Namespace",), ("web",))
+    assert rule.paths == ("metadata.labels.istio-injection", 'metadata.annotations["example.com/owner"]')
 
 
 def test_what_argo_cd_ignores_is_ignored() -> None:
@@ -249,8 +261,8 @@ def test_out_of_sync_at_the_deployed_commit_is_drift_and_nothing_is_pending() ->
     changed = deployed(out_of_sync(source(kustomize={"images": ["nginx:1.28"]}), COMMIT))
     assert changed.next is not None
     assert changed.next.pending.revision == COMMIT
-    assert "1.28" in str(changed.next.app.rendering.overlay)
-    assert changed.app.rendering.overlay is None
+    assert "1.28" in str(changed.next.app.rendering.edits)
+    assert changed.app.rendering.edits is None
 
 
 def test_what_argo_cd_cannot_compare_may_be_pending() -> None:

@@ -68,6 +68,9 @@ def test_the_root_of_the_repository_is_a_folder(path: str) -> None:
         ({"semver": ">=1.0.0"}, Ref(RefKind.SEMVER, ">=1.0.0")),
         ({"branch": "dev", "commit": COMMIT}, Ref(RefKind.COMMIT, COMMIT)),
         ({}, Ref(RefKind.BRANCH, "master")),
+        ({"branch": "dev", "name": "refs/heads/main"}, Ref(RefKind.ANY, "main")),
+        ({"name": "refs/tags/v1"}, Ref(RefKind.ANY, "v1")),
+        ({"name": "refs/pull/7/head"}, Ref()),
     ],
 )
 def test_the_reference_that_it_follows_is_fetched(ref: dict[str, str], expected: Ref) -> None:
@@ -75,8 +78,8 @@ def test_the_reference_that_it_follows_is_fetched(ref: dict[str, str], expected:
     assert deployed(kustomization("a", COMMIT), git_repository(URL, ref=ref)).source.ref == expected
 
 
-def test_what_it_sets_is_an_overlay() -> None:
-    """Common metadata reaches neither selectors nor pod templates."""
+def test_what_it_sets_is_written_into_the_kustomization() -> None:
+    """Common metadata is set in what was built, and reaches neither selectors nor pod templates."""
     body = kustomization(
         "a",
         COMMIT,
@@ -90,23 +93,18 @@ def test_what_it_sets_is_an_overlay() -> None:
     )
     one = deployed(body)
     assert one.app.namespace == "shop"
-    assert json.loads(one.app.rendering.overlay or "") == {
+    assert json.loads(one.app.rendering.edits or "") == {
         "namespace": "shop",
         "namePrefix": "eu-",
         "nameSuffix": "-1",
-        "labels": [{"pairs": {"team": "web"}, "includeSelectors": False, "includeTemplates": False}],
         "images": [{"name": "nginx", "newTag": "1.27"}],
-        "patches": [
-            {"patch": "[]", "target": {"kind": "Deployment"}},
-            {
-                "target": {"name": ".*"},
-                "patch": '{"apiVersion":"v1","kind":"Any","metadata":{"name":"any","annotations":{"a":"b"}}}',
-            },
-        ],
+        "patches": [{"patch": "[]", "target": {"kind": "Deployment"}}],
         "components": ["../c"],
     }
+    assert one.app.rendering.labels == (("team", "web"),)
+    assert one.app.rendering.annotations == (("a", "b"),)
     assert len(body["spec"]["patches"]) == 1, "the object itself is not changed"
-    assert deployed(kustomization("a", COMMIT)).app.rendering.overlay is None
+    assert deployed(kustomization("a", COMMIT)).app.rendering.edits is None
 
 
 def test_variables_come_from_objects_and_from_itself() -> None:

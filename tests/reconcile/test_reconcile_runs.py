@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from driftd.model.drift import Status
 from driftd.model.health import HealthState
 from driftd.model.plan import Mode
 from driftd.reconcile.reconciler import PassResult
 from driftd.sandbox.controllers.settings import FAIL_ANNOTATION
-from tests.support.world import World, statuses, until
+from tests.support.world import World, config_map, deployment, statuses, until
 from tests.support.worlds import OpenWorld
 
 PATH = "/apis/batch/v1/namespaces/web/jobs/migrate"
@@ -106,6 +110,42 @@ async def test_a_job_that_removes_itself_and_was_not_seen_to_end_is_unknown(open
         await collect(world)
         assert (await run_again(world)).report.in_sync
         assert world.requests.writes
+
+
+@pytest.mark.parametrize("app", [{"mode": Mode.OBSERVE}, {"mode": Mode.HEAL, "deploys": False}])
+async def test_a_job_that_removes_itself_is_taken_to_have_run_where_others_deploy(
+    open_world: OpenWorld, app: dict[str, Any]
+) -> None:
+    """It had gone before driftd came. As long as nothing of the app is there, it is missing like the rest."""
+    async with open_world(**app) as world:
+        await world.commit({"job.yaml": job()})
+        result = await run_again(world)
+        assert statuses(result.report)["Job/migrate"] is Status.MISSING
+        await world.apply("Deployment", deployment())
+        await world.apply("ConfigMap", config_map(a="1"))
+        result = await run_again(world)
+        assert result.report.in_sync
+        (done,) = [one for one in result.report.verdicts if one.ref.kind == "Job"]
+        assert "is taken to have run it" in (done.health_message or "")
+        assert world.requests.writes == []
+
+
+async def test_a_job_that_had_run_and_gone_before_driftd_came_to_deploy_does_not_run_again(
+    open_world: OpenWorld,
+) -> None:
+    """All else of the app was there at the first look; a changed manifest is another run."""
+    async with open_world(mode=Mode.HEAL) as world:
+        await world.commit({"job.yaml": job()})
+        await world.apply("Deployment", deployment())
+        await world.apply("ConfigMap", config_map(a="1"))
+        for _ in range(2):
+            result = await run_again(world)
+            assert result.report.in_sync
+            assert world.requests.writes == []
+        await world.delete("ConfigMap")
+        assert {str(one.ref) for one in (await run_again(world)).action.written} == {"ConfigMap/web/web"}
+        await world.commit({"job.yaml": job(command="migrate-again")})
+        assert {str(one.ref) for one in (await run_again(world)).action.written} == {"Job.batch/web/migrate"}
 
 
 async def test_the_end_of_a_job_that_is_collected_at_once_is_seen_by_the_watches(open_world: OpenWorld) -> None:

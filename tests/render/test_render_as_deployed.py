@@ -26,7 +26,8 @@ spec:
     spec: {containers: [{name: web, image: nginx:1.25}]}
 """
 BASE = {"app/deployment.yaml": DEPLOYMENT, "app/kustomization.yaml": "resources: [deployment.yaml]\n"}
-OVERLAY = {
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+EDITS = {
     "namespace": "shop",
     "namePrefix": "eu-",
     "images": [{"name": "nginx", "newTag": "1.27"}],
@@ -35,14 +36,16 @@ OVERLAY = {
 }
 
 
-def overlaid(root: Path, files: dict[str, str], options: RenderOptions, overlay: dict[str, Any]) -> Rendering:
-    return render(tree(root, "app", files), replace(options, overlay=json.dumps(overlay)))
+def edited(root: Path, files: dict[str, str], options: RenderOptions, edits: dict[str, Any]) -> Rendering:
+    return render(tree(root, "app", files), replace(options, edits=json.dumps(edits)))
 
 
 @pytest.mark.parametrize("files", [BASE, {"app/deployment.yaml": DEPLOYMENT}], ids=["kustomization", "plain"])
-def test_an_overlay_is_built_on_top_of_a_folder(tmp_path: Path, programs: RenderOptions, files: dict[str, str]) -> None:
+def test_what_a_deployer_adds_is_built_with_the_folder(
+    tmp_path: Path, programs: RenderOptions, files: dict[str, str]
+) -> None:
     """Whether or not it has a kustomization file; the file and line in Git are those of the object."""
-    rendering = overlaid(tmp_path, files, programs, OVERLAY)
+    rendering = edited(tmp_path, files, programs, EDITS)
     assert rendering.errors == ()
     assert rendering.kind is RenderKind.KUSTOMIZE
     [manifest] = rendering.manifests
@@ -52,17 +55,105 @@ def test_an_overlay_is_built_on_top_of_a_folder(tmp_path: Path, programs: Render
     assert (manifest.source.file, manifest.source.line) == ("app/deployment.yaml", 1)
 
 
-def test_a_generated_object_below_an_overlay_has_its_generator_as_source(
+def test_a_generated_object_has_its_generator_as_source_whatever_a_deployer_adds(
     tmp_path: Path, programs: RenderOptions
 ) -> None:
-    """The file is the repository's own, not the overlay."""
+    """The file is the repository's own, and so are its lines."""
     files = {"app/kustomization.yaml": "\nconfigMapGenerator:\n- name: settings\n  literals: [a=b]\n"}
-    [manifest] = overlaid(tmp_path, files, programs, {"namePrefix": "eu-"}).manifests
+    [manifest] = edited(tmp_path, files, programs, {"namePrefix": "eu-"}).manifests
     assert manifest.ref.name.startswith("eu-settings-")
-    assert manifest.source.file == "app/kustomization.yaml"
+    assert (manifest.source.file, manifest.source.line) == ("app/kustomization.yaml", 2)
+    assert "annotations" not in manifest.body["metadata"]
 
 
-def test_the_subfolders_of_a_plain_folder_are_built_below_the_overlay(tmp_path: Path, programs: RenderOptions) -> None:
+OWN = """\
+resources: [deployment.yaml]
+namePrefix: own-
+namespace: own
+commonLabels: {team: own, tier: own}
+commonAnnotations: {a: own}
+images:
+- {name: nginx, newName: mirror/nginx, newTag: "1"}
+patches:
+- target: {kind: Deployment}
+  patch: '[{"op": "add", "path": "/spec/replicas", "value": 1}]'
+replicas:
+- {name: web, count: 1}
+"""
+
+
+def test_edits_take_the_place_of_what_the_folder_has(tmp_path: Path, programs: RenderOptions) -> None:
+    """As `kustomize edit` writes them into its file: prefixes do not add up, and an image has one name."""
+    edits = {
+        "namePrefix": "eu-", "namespace": "shop", "commonLabels": {"team": "web"}, "commonAnnotations": {"a": "b"},
+        "replicas": [{"name": "web", "count": 5}],
+        "patches": [{"target": {"name": "web"}, "patch": '[{"op": "add", "path": "/spec/paused", "value": true}]'}],
+    }  # fmt: skip
+    files = {**BASE, "app/kustomization.yaml": OWN}
+    rendering = edited(tmp_path, files, programs, edits)
+    assert rendering.errors == ()
+    [manifest] = rendering.manifests
+    labels, annotations = {"team": "web", "tier": "own"}, {"a": "b"}
+    expected = {"name": "eu-web", "namespace": "shop", "labels": labels, "annotations": annotations}
+    assert manifest.body["metadata"] == expected
+    assert (manifest.body["spec"]["replicas"], manifest.body["spec"]["paused"]) == (5, True)
+    assert manifest.body["spec"]["selector"]["matchLabels"] == {"app": "web", **labels}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"name": "nginx", "newTag": "2"}, "mirror/nginx:2"),
+        ({"name": "nginx", "newName": "other/nginx"}, "other/nginx:1"),
+        ({"name": "nginx", "digest": "sha256:" + "a" * 64}, "mirror/nginx@sha256:" + "a" * 64),
+        ({"name": "nginx", "newTag": "2", "replaces": True}, "nginx:2"),
+        ({"name": "nginx", "newName": "*", "newTag": "2", "replaces": True}, "mirror/nginx:2"),
+        ({"name": "nginx", "newName": "other/nginx", "newTag": "*", "replaces": True}, "other/nginx:1"),
+        ({"name": "redis", "newTag": "2"}, "mirror/nginx:1"),
+    ],
+)
+def test_an_image_is_merged_by_flux_and_replaced_by_argo_cd(
+    tmp_path: Path, programs: RenderOptions, image: dict[str, Any], expected: str
+) -> None:
+    """Where the folder's own kustomization names it, too; what is a star stays as it is."""
+    rendering = edited(tmp_path, {**BASE, "app/kustomization.yaml": OWN}, programs, {"images": [image]})
+    assert rendering.errors == ()
+    [manifest] = rendering.manifests
+    assert manifest.body["spec"]["template"]["spec"]["containers"][0]["image"] == expected
+
+
+def test_a_component_of_a_deployer_is_part_of_the_folders_own_kustomization(
+    tmp_path: Path, programs: RenderOptions
+) -> None:
+    """What it brings in gets the folder's namespace and prefix; one that is not there may be passed over."""
+    files = {
+        "app/kustomization.yaml": "namespace: own\nnamePrefix: own-\ncomponents: [../components/a]\n",
+        "components/a/kustomization.yaml": f"{COMPONENT}resources: [a.yaml]\n",
+        "components/a/a.yaml": config_map("a"),
+        "components/b/kustomization.yaml": f"{COMPONENT}resources: [b.yaml]\n",
+        "components/b/b.yaml": config_map("b"),
+    }
+    edits = {"components": ["../components/b", "../components/gone"], "ignoreMissingComponents": True}
+    rendering = edited(tmp_path, files, programs, edits)
+    assert rendering.errors == ()
+    assert sorted(f"{one.ref.namespace}/{one.ref.name}" for one in rendering.manifests) == ["own/own-a", "own/own-b"]
+
+
+@pytest.mark.parametrize("files", [{**BASE, "app/kustomization.yaml": OWN}, {"app/deployment.yaml": DEPLOYMENT}])
+def test_common_metadata_is_set_in_objects_alone(
+    tmp_path: Path, programs: RenderOptions, files: dict[str, str]
+) -> None:
+    """It wins over what the folder says, and reaches neither selectors nor pod templates."""
+    options = replace(programs, labels=(("team", "flux"),), annotations=(("a", "flux"),))
+    rendering = render(tree(tmp_path, "app", files), options)
+    assert rendering.errors == ()
+    [manifest] = rendering.manifests
+    metadata, spec = manifest.body["metadata"], manifest.body["spec"]
+    assert (metadata["labels"]["team"], metadata["annotations"]) == ("flux", {"a": "flux"})
+    assert "flux" not in json.dumps(spec)
+
+
+def test_the_subfolders_of_a_plain_folder_are_built_with_edits(tmp_path: Path, programs: RenderOptions) -> None:
     """As Flux does where there is no kustomization file; what cannot be read is an error as ever."""
     files = {
         "app/a.yaml": config_map("a"),
@@ -71,24 +162,23 @@ def test_the_subfolders_of_a_plain_folder_are_built_below_the_overlay(tmp_path: 
         "app/built/c.yaml": config_map("c"),
         "app/chart/Chart.yaml": "name: x",
     }
-    rendering = overlaid(tmp_path, files, programs, {"namePrefix": "eu-"})
+    rendering = edited(tmp_path, files, programs, {"namePrefix": "eu-"})
     assert sorted(manifest.ref.name for manifest in rendering.manifests) == ["eu-a", "eu-b", "eu-c-built"]
     [error] = rendering.errors
     assert error.file == "app/chart/Chart.yaml"
 
 
-def test_components_of_an_overlay_are_found_from_the_folder(tmp_path: Path, programs: RenderOptions) -> None:
+def test_components_of_edits_are_found_from_the_folder(tmp_path: Path, programs: RenderOptions) -> None:
     """Wherever in the repository they are; remote ones and those that are not there are errors."""
-    component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n"
-    files = {**BASE, "components/c/kustomization.yaml": component}
-    [manifest] = overlaid(tmp_path, files, programs, {"components": ["../components/c"]}).manifests
+    files = {**BASE, "components/c/kustomization.yaml": f"{COMPONENT}nameSuffix: -c\n"}
+    [manifest] = edited(tmp_path, files, programs, {"components": ["../components/c"]}).manifests
     assert manifest.ref.name == "web-c"
     for entry, says in (
         ("../nothing", "no folder of the repository"),
         ("https://example.com/c?ref=main", "is remote"),
         ("../../..", "leads out of the repository"),
     ):
-        [error] = overlaid(tmp_path, files, programs, {"components": [entry]}).errors
+        [error] = edited(tmp_path, files, programs, {"components": [entry]}).errors
         assert says in error.message
         assert error.file == "app/kustomization.yaml"
 

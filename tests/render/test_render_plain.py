@@ -25,6 +25,16 @@ def errors(root: Path, files: dict[str, str]) -> list[str]:
     return [str(error) for error in render(tree(root, "app", files), RenderOptions()).errors]
 
 
+def test_a_file_that_says_that_it_is_no_manifest_is_none(tmp_path: Path) -> None:
+    """Whatever is in it: a snippet, or values."""
+    files = {
+        "app/a.yaml": config_map("a"),
+        "app/values.yaml": "# +argocd:skip-file-rendering\n{{ not: yaml\n",
+        "app/other.yaml": config_map("b") + "# +argocd:skip-file-rendering\n",
+    }
+    assert names(tmp_path, "app", files) == ["a"]
+
+
 def test_files_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     """YAML and JSON of all folders below, several documents in one file, nothing else."""
     found = names(

@@ -19,6 +19,8 @@ from tests.support.deselection import deselect_unless_required
 
 VARIABLE = "DRIFTD_CORPORA"
 NAMES = ("kapp-examples", "kube-prometheus")
+EXAMPLES = ("argocd-example-apps", "flux2-kustomize-helm-example")
+DEFINITIONS = ("argo-cd", "flux")
 
 _DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 
@@ -30,8 +32,14 @@ def corpora_folder() -> Path:
 
 def missing(folder: Path) -> str | None:
     """The reason why the corpora cannot be used; None if they are complete."""
-    absent = [name for name in NAMES if not (folder / name).is_dir()]
+    absent = [name for name in (*NAMES, *EXAMPLES) if not (folder / name).is_dir()]
+    absent += [f"../crds/{name}" for name in DEFINITIONS if not (definitions_folder(folder) / name).is_dir()]
     return f"{folder} has no {' and no '.join(absent)} (set {VARIABLE} to a folder that has)" if absent else None
+
+
+def definitions_folder(corpora: Path) -> Path:
+    """The folder with the definitions of the kinds of Argo CD and Flux, a folder for each."""
+    return corpora.parent / "crds"
 
 
 @pytest.fixture(scope="session")

@@ -54,10 +54,17 @@ OPTIONS: tuple[DeployerOption, ...] = (
     DeployerOption(
         "client.lifecycle.config.k8s.io/mutation", "ignore", "Config Sync applies it only where it is not there"
     ),
+    DeployerOption("config.kubernetes.io/local-config", "true", "it is no object for a cluster", Absent.LEFT),
+    DeployerOption("kluctl.io/ignore", "true", "kluctl does not apply it", Absent.LEFT),
+    DeployerOption("kluctl.io/delete", "true", "kluctl deletes it", Absent.LEFT),
     DeployerOption("kluctl.io/ignore-diff", "true", "kluctl ignores its differences"),
+    DeployerOption("helm.toolkit.fluxcd.io/driftDetection", "disabled", "Flux does not look for drift in it"),
+    DeployerOption("pipecd.dev/ignore-drift-detection", "true", "PipeCD does not look for drift in it"),
+    DeployerOption("projectsveltos.io/driftDetectionIgnore", None, "Sveltos does not look for drift in it"),
 )
-"""Sources: Flux, "Controlling the apply behavior of resources"; kapp, "Apply ordering" and "Versioned resources";
-Config Sync, "Ignore object mutations" and "Stop managing an object"; kluctl, "Diff"."""
+"""Sources: Flux, "Controlling the apply behavior of resources" and "Drift detection"; kapp, "Apply ordering" and
+"Versioned resources"; Config Sync, "Ignore object mutations" and "Stop managing an object"; Kubernetes, "Well-Known
+Labels, Annotations and Taints"; kluctl, "Annotations"; PipeCD, "Annotations"; Sveltos, "Configuration drift"."""
 
 _KEPT = (
     ("argocd.argoproj.io/sync-options", "Prune=false"),
@@ -65,6 +72,8 @@ _KEPT = (
     (f"{_FLUX}/prune", "disabled"),
     ("helm.sh/resource-policy", "keep"),
     ("kapp.k14s.io/delete-strategy", "orphan"),
+    ("client.lifecycle.config.k8s.io/deletion", "detach"),
+    ("cli-utils.sigs.k8s.io/on-remove", "keep"),
     ("kluctl.io/skip-delete", "true"),
 )
 """Annotations, and a word in their value, of what stays when Git no longer declares it."""
