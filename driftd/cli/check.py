@@ -61,6 +61,8 @@ async def run_check(
     access = ClusterAccess(None, request.kubeconfig, request.context)
     found = DiscoveredApps()
     discovers = bool(request.discover) or (request.repo is None and config is None)
+    if request.deployer_credentials and not discovers:
+        raise DriftdError("--use-deployer-credentials goes with --discover: a repository has its own")
     if discovers:
         found = await discovered_apps(request, access, output)
         apps = list(found.apps)

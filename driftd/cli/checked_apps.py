@@ -41,6 +41,7 @@ class CheckRequest:
     release_name: str | None = None
     allow_empty: bool = False
     discover: tuple[Deployer, ...] = ()
+    deployer_credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         from driftd.discovery.deployed import DeployedApp, NotJudged  # noqa: PLC0415  # as above
         from driftd.discovery.helm import InstalledRelease  # noqa: PLC0415  # as above
 
-        found = {cluster.name_of_app(each): each for each in await cluster.deployed_apps(view, deployers)}
+        credentials = request.deployer_credentials
+        deployed = await cluster.deployed_apps(view, deployers, credentials=credentials)
+        found = {cluster.name_of_app(each): each for each in deployed}
     if not found:
         names = [deployer.product for deployer in deployers]
         raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {say_what}")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from driftd.discovery.argo_ignore import ignore_rules
+from driftd.discovery.argo_logins import ArgoLogins
 from driftd.discovery.deployed import (
     DeployedApp,
     NotJudged,
@@ -37,8 +39,11 @@ _COMMA = re.compile(r"(^|[^\\]),")
 _IMAGE = re.compile(r"(?:(?P<old>[^=]+)=)?(?P<new>[^@]*?)(?::(?P<tag>[^:/@]+))?(?:@(?P<digest>.+))?")
 
 
-def deployed_by_application(application: Object, cluster: str) -> Iterator[DeployedApp | NotJudged]:
-    """What an Application deploys, an app for each of its sources."""
+def deployed_by_application(
+    application: Object, cluster: str, logins: ArgoLogins | None = None
+) -> Iterator[DeployedApp | NotJudged]:
+    """What an Application deploys, an app for each of its sources. `logins` are those that its Argo CD has."""
+    logins = logins or ArgoLogins()
     name = app_name("application", application)
     try:
         _require_this_cluster(application)
@@ -49,7 +54,9 @@ def deployed_by_application(application: Object, cluster: str) -> Iterator[Deplo
                 continue
             each = f"{name}#{number}" if several else name
             try:
-                yield _deployed(each, application, source, revision, _Siblings(sources, revisions), cluster)
+                deployed = _deployed(each, application, source, revision, _Siblings(sources, revisions), cluster)
+                login = logins.of(deployed.source.url, text(section(application, "spec"), "project"))
+                yield replace(deployed, source=login.given_to(deployed.source))
             except (Unsupported, DriftdError) as error:
                 yield NotJudged(each, str(error))
     except (Unsupported, DriftdError) as error:

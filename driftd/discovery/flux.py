@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from driftd.discovery.deployed import (
     DeployedApp,
@@ -20,6 +21,7 @@ from driftd.discovery.deployed import (
     section,
     text,
 )
+from driftd.discovery.flux_logins import FluxLogins
 from driftd.discovery.overlay import Overlay
 from driftd.git.source import Ref, RefKind
 from driftd.model.app import App, PlainFiles, RenderOptions
@@ -36,13 +38,21 @@ Variables = Mapping[ResourceRef, Mapping[str, str]]
 """The data of the ConfigMaps and Secrets that were read for variables."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The GitRepositories of a cluster by `NAMESPACE/NAME`, and the logins to them."""
+
+    repositories: Mapping[str, Object]
+    logins: FluxLogins = field(default_factory=FluxLogins)
+
+
 def deployed_by_kustomization(
-    kustomization: Object, repositories: Mapping[str, Object], variables: Variables, cluster: str
+    kustomization: Object, sources: Sources, variables: Variables, cluster: str
 ) -> Iterator[DeployedApp | NotJudged]:
-    """What a Kustomization deploys. `repositories` are the GitRepositories by `NAMESPACE/NAME`."""
+    """What a Kustomization deploys."""
     name = app_name("kustomization", kustomization)
     try:
-        yield _deployed(name, kustomization, repositories, variables, cluster)
+        yield _deployed(name, kustomization, sources, variables, cluster)
     except (Unsupported, DriftdError) as error:
         yield NotJudged(name, str(error))
 
@@ -57,13 +67,11 @@ def variable_sources(kustomization: Object) -> Sequence[tuple[ResourceRef, bool]
     ]
 
 
-def _deployed(
-    name: str, kustomization: Object, repositories: Mapping[str, Object], variables: Variables, cluster: str
-) -> DeployedApp:
+def _deployed(name: str, kustomization: Object, sources: Sources, variables: Variables, cluster: str) -> DeployedApp:
     spec = section(kustomization, "spec")
     if "kubeConfig" in spec:
         raise Unsupported("it deploys to another cluster: run driftd there, or configure that cluster")
-    repository = _repository(kustomization, repositories)
+    repository = _repository(kustomization, sources.repositories)
     applied = text(section(kustomization, "status"), "lastAppliedRevision")
     if not applied:
         raise Unsupported("Flux has not applied it yet")
@@ -90,7 +98,8 @@ def _deployed(
             allow_empty=True,  # Flux takes it for what is meant
         ),
     )
-    return DeployedApp(app, git_source(url, _ref(repository)), commit[1])
+    source = sources.logins.of(repository).given_to(git_source(url, _ref(repository)))
+    return DeployedApp(app, source, commit[1])
 
 
 def _ref(repository: Object) -> Ref:

@@ -17,8 +17,9 @@ from driftd.git.cat_file import read_blobs
 from driftd.git.commits import history, read_revision, resolve_commit, shallow_boundary
 from driftd.git.deadline import Deadline, TimedOut, run_in_thread
 from driftd.git.environment import RemoteAccess, remote_access
-from driftd.git.errors import CommandFailed, advice, other_object_format, summarize
+from driftd.git.errors import CommandFailed, advice, asks_for_login, other_object_format, summarize
 from driftd.git.fetch import RefFetcher, ref_key
+from driftd.git.held_files import as_files
 from driftd.git.mirror_folder import MirrorFolder, MirrorState, ResolvedRef
 from driftd.git.path_history import PathChange, path_changes
 from driftd.git.paths import validate_path
@@ -159,8 +160,9 @@ class Mirror:
                 before = shallow_boundary(git)
                 if before and before != self._exhausted_boundary:
                     self._exhausted_boundary = before
-                    access = remote_access(self.source, self._folder.global_config)
-                    RefFetcher(self.source, git, git.with_access(access)).deepen()
+                    with as_files(self.source) as source:
+                        access = remote_access(source, self._folder.global_config)
+                        RefFetcher(source, git, git.with_access(access)).deepen()
                 deeper = shallow_boundary(git) != before or not before
         except GitError as error:
             _log.warning("git history is shallow and could not be deepened", source=self.source.name, error=str(error))
@@ -200,9 +202,9 @@ class Mirror:
     def _fetch_locked(self, deadline: Deadline) -> Revision:
         with self._folder.locked(deadline):
             self._folder.remove_leftovers()
-            access = remote_access(self.source, self._folder.global_config)
             try:
-                resolved = self._update(deadline, access)
+                with as_files(self.source) as source:
+                    resolved = self._update(deadline, remote_access(source, self._folder.global_config))
             except TimedOut as error:
                 raise SourceUnreachable(
                     f"{self.source}: {error}: check that the server can be reached from here; "
@@ -264,7 +266,7 @@ class Mirror:
             return incoming, RefFetcher(self.source, git, git.with_access(access)).fetch(None)
 
     def _unreachable(self, error: CommandFailed) -> SourceUnreachable:
-        hint = advice(error.stderr)
+        hint = (asks_for_login(error.stderr) and self.source.why_no_login) or advice(error.stderr)
         return SourceUnreachable(f"{self.source}: {summarize(error.stderr)}" + (f" ({hint})" if hint else ""))
 
 

@@ -161,6 +161,19 @@ def test_what_other_deployers_deploy_is_readable_where_a_component_says_so(insta
     assert not access.may("list", Kind("argoproj.io", "appprojects", "", namespaced=True, verbs=frozenset()))
 
 
+def test_logins_of_deployers_are_readable_only_in_namespaces_that_are_bound(install: Install, cluster: ControlPlane):
+    """The component alone gives nothing."""
+    access = install("discover/credentials")
+    assert not access.may("list", SECRETS, "argocd")
+    cluster.kubectl("create", "namespace", "argocd")
+    role, account = "--clusterrole=driftd-deployer-credentials", "--serviceaccount=driftd:driftd"
+    cluster.kubectl("-n", "argocd", "create", "rolebinding", "driftd-deployer-credentials", role, account)
+    _wait_for_authorizer(cluster, time.monotonic() + 30)
+    assert all(access.may(verb, SECRETS, "argocd") for verb in ("get", "list"))
+    assert not access.may("watch", SECRETS, "argocd")
+    assert not access.may("list", SECRETS, "default")
+
+
 @pytest.mark.parametrize(
     "path", ["/api", "/apis", "/apis/apps/v1", "/openapi/v3", "/openapi/v3/apis/apps/v1", "/version"]
 )

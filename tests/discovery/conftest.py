@@ -77,6 +77,7 @@ class Deployed:
     cluster: ControlPlane
     repository: GitRepo
     url: str
+    server: HttpsGitServer
     home: Path
     ca_file: Path
     assets: Path
@@ -131,7 +132,9 @@ def deployed(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         cluster.kubectl("create", "-f", "-", input=text)
         for group, _, plural in KINDS.values():
             cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
-        yield Deployed(cluster, repository, server.url("deploy.git"), folder / "home", authority.certificate, assets)
+        yield Deployed(
+            cluster, repository, server.url("deploy.git"), server, folder / "home", authority.certificate, assets
+        )
 
 
 def tracked(app: str, body: dict[str, Any]) -> dict[str, Any]:

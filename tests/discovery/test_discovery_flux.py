@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from driftd.discovery.deployed import DeployedApp, NotJudged
-from driftd.discovery.flux import deployed_by_kustomization
+from driftd.discovery.flux import Sources, deployed_by_kustomization
 from driftd.git.source import Ref, RefKind
 from driftd.model.resource import ResourceRef
 from tests.discovery.objects import git_repository, kustomization
@@ -24,7 +24,7 @@ def found(
     variables: Mapping[ResourceRef, Mapping[str, str]] | None = None,
 ) -> DeployedApp | NotJudged:
     repositories = {"flux-system/shop": git_repository(URL) if repository is None else repository}
-    [one] = deployed_by_kustomization(body, repositories, variables or {}, "prod")
+    [one] = deployed_by_kustomization(body, Sources(repositories), variables or {}, "prod")
     return one
 
 
