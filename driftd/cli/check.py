@@ -27,6 +27,7 @@ from driftd.cli.output.progress import Progress, progress
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
+from driftd.desired.sources import Source
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource
 from driftd.git.worktree import commit_worktree, uncommitted_files
@@ -116,6 +117,7 @@ def _of_worktree(checked: CheckedApp, folder: Path) -> CheckedApp:
     assert checked.local is not None  # noqa: S101  # `checked_apps` has refused any other
     repository = folder / checked.local.root.name
     commit_worktree(checked.local.root, repository)
+    assert isinstance(checked.source, GitSource)  # noqa: S101  # as above
     return replace(checked, source=replace(checked.source, url=str(repository)))
 
 
@@ -148,7 +150,7 @@ async def _check(
     alone: bool,
 ) -> list[Report]:
     """The reports on apps. If one is `alone`, why it cannot be checked is raised, and else reported."""
-    revisions: dict[GitSource, Revision] = {}
+    revisions: dict[Source, Revision] = {}
     reports = []
     async with LazyClusters(output) as clusters:
         for checked in apps:

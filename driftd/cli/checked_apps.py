@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
+from driftd.desired.sources import Source
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.git.address import is_local_path
 from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
@@ -52,7 +53,7 @@ class CheckedApp:
     """
 
     app: App
-    source: GitSource
+    source: Source
     access: ClusterAccess
     local: LocalFolder | None = None
     commit: str | None = None

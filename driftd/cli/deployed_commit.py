@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from driftd.cli.checked_apps import CheckedApp
 from driftd.desired.provider import DesiredStateProvider
-from driftd.git.source import Ref, RefKind
 from driftd.model.errors import RefNotFound
 from driftd.model.revision import Revision
 
@@ -23,5 +22,5 @@ async def at_its_commit(
     try:
         return checked, await provider.mirror(checked.source).revision(checked.commit)
     except RefNotFound:
-        alone = replace(checked, source=replace(checked.source, ref=Ref(RefKind.COMMIT, checked.commit)))
+        alone = replace(checked, source=checked.source.at(checked.commit))
         return alone, await provider.fetch(alone.source)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from driftd.cli.checked_apps import CheckedApp, CheckRequest
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
+from driftd.git.source import GitSource
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
@@ -99,7 +100,9 @@ def _checked(deployed: DeployedApp, access: ClusterAccess, request: CheckRequest
     app = replace(deployed.app, engine=request.engine or deployed.app.engine)
     if request.allow_empty:
         app = replace(app, rendering=replace(app.rendering, allow_empty=True))
-    return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore)
+    if isinstance(deployed.source, GitSource):
+        return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore)
+    return CheckedApp(app, deployed.source.at(deployed.commit), access, ignore=deployed.ignore)
 
 
 def _with_engine(release: InstalledRelease, request: CheckRequest) -> InstalledRelease:

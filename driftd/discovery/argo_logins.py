@@ -132,3 +132,9 @@ def _require_supported(data: Mapping[str, str]) -> None:
     for key in _UNVERIFIED:
         if data.get(key) == "true":
             raise Unsupported(f"Argo CD does not verify the server of its repository ({key}), which driftd always does")
+
+
+def namespace_of_argo(application: Object) -> str:
+    """Where the Argo CD of an Application runs, and keeps what it knows."""
+    own: str = application["metadata"]["namespace"]
+    return text(section(application, "status"), "controllerNamespace") or own

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
+from driftd.discovery.argo_logins import namespace_of_argo
 from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of
-from driftd.discovery.flux import GIT_REPOSITORY, KUSTOMIZATION, Sources, deployed_by_kustomization, variable_sources
+from driftd.discovery.flux import KUSTOMIZATION, deployed_by_kustomization, variable_sources
+from driftd.discovery.flux_sources import GIT_REPOSITORY, OCI_REPOSITORY, Sources
 from driftd.discovery.helm import HELM_RELEASE, STORAGE_LABELS, InstalledRelease, Release, decode_release, installed
-from driftd.discovery.login_sources import LoginSources, namespace_of_argo
+from driftd.discovery.login_sources import LoginSources
 from driftd.discovery.variable_sources import VariableSources
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_each, list_objects
@@ -78,11 +80,13 @@ async def deployed_from_git(
             found += deployed_by_application(body, view.name, logins[namespace_of_argo(body)])
         found += unread
     if Deployer.FLUX in deployers:
-        repositories, _ = await _read(listed, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
-        by_name = {name_of(body): body for body in repositories}
+        objects: dict[tuple[str, str], Object] = {}
+        for kind in (GIT_REPOSITORY, OCI_REPOSITORY):
+            repositories, _ = await _read(listed, kind)  # of one that cannot be read, each Kustomization tells
+            objects |= {(kind[1], name_of(body)): body for body in repositories}
         bodies, unread = await _read(listed, KUSTOMIZATION)
         variables = await values.variables.read({ref for body in bodies for ref, _ in variable_sources(body)})
-        sources = Sources(by_name, await values.logins.of_flux(repositories))
+        sources = Sources(objects, await values.logins.of_flux(objects.values()))
         found += [each for body in bodies for each in deployed_by_kustomization(body, sources, variables, view.name)]
         found += unread
     return found
@@ -91,7 +95,7 @@ async def deployed_from_git(
 def kinds_of(deployers: Collection[Deployer]) -> tuple[Kind, ...]:
     """The kinds that say what these deployers deploy from Git."""
     argo = (APPLICATION,) if Deployer.ARGO in deployers else ()
-    return (*argo, GIT_REPOSITORY, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
+    return (*argo, GIT_REPOSITORY, OCI_REPOSITORY, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
 
 
 async def _read(listed: ListKind, kind: Kind) -> tuple[Sequence[Object], list[NotJudged]]:

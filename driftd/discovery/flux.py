@@ -5,9 +5,7 @@ Source: kustomize-controller 1.9, docs/spec/v1/kustomizations.md; source-control
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from driftd.discovery.deployed import (
     DeployedApp,
@@ -15,35 +13,21 @@ from driftd.discovery.deployed import (
     Object,
     Unsupported,
     app_name,
-    git_source,
     items,
-    name_of,
     section,
     text,
 )
-from driftd.discovery.flux_logins import FluxLogins
+from driftd.discovery.flux_ignore import ignore_rules
+from driftd.discovery.flux_sources import Sources
 from driftd.discovery.overlay import Overlay
-from driftd.git.source import Ref, RefKind
 from driftd.model.app import App, PlainFiles, RenderOptions
 from driftd.model.errors import DriftdError
 from driftd.model.resource import ResourceRef
 
 KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io", "Kustomization")
-GIT_REPOSITORY = ("source.toolkit.fluxcd.io", "GitRepository")
-
-_COMMIT = re.compile(r"(?:.*[@/])?(?:sha1:|sha256:)?([0-9a-f]{40}|[0-9a-f]{64})")
-"""`main@sha1:HEX`, `refs/heads/main@sha1:HEX`, `sha1:HEX`; before Flux 2 `main/HEX`."""
 
 Variables = Mapping[ResourceRef, Mapping[str, str]]
 """The data of the ConfigMaps and Secrets that were read for variables."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The GitRepositories of a cluster by `NAMESPACE/NAME`, and the logins to them."""
-
-    repositories: Mapping[str, Object]
-    logins: FluxLogins = field(default_factory=FluxLogins)
 
 
 def deployed_by_kustomization(
@@ -71,19 +55,15 @@ def _deployed(name: str, kustomization: Object, sources: Sources, variables: Var
     spec = section(kustomization, "spec")
     if "kubeConfig" in spec:
         raise Unsupported("it deploys to another cluster: run driftd there, or configure that cluster")
-    repository = _repository(kustomization, sources.repositories)
     applied = text(section(kustomization, "status"), "lastAppliedRevision")
     if not applied:
         raise Unsupported("Flux has not applied it yet")
-    commit = _COMMIT.fullmatch(applied)
-    if commit is None:
-        raise Unsupported(f"the revision that Flux has applied ({applied}) names no commit")
+    found = sources.of(kustomization, applied)
     shown, secret = _substitutions(kustomization, variables)
     namespace = text(spec, "targetNamespace") or None
-    url = text(section(repository, "spec"), "url")
     app = App(
         name=name,
-        source=url,
+        source=found.url,
         cluster=cluster,
         path=text(spec, "path").removeprefix("./").strip("/").removeprefix("."),
         namespace=namespace,
@@ -91,38 +71,14 @@ def _deployed(name: str, kustomization: Object, sources: Sources, variables: Var
         rendering=RenderOptions(
             release=kustomization["metadata"]["name"],
             namespace=namespace or "default",
-            plain=PlainFiles(source_ignore=text(section(repository, "spec"), "ignore")),
+            plain=PlainFiles(source_ignore=found.ignored),
             overlay=_overlay(spec),
             substitutions=shown,
             secret_substitutions=secret,
             allow_empty=True,  # Flux takes it for what is meant
         ),
     )
-    source = sources.logins.of(repository).given_to(git_source(url, _ref(repository)))
-    return DeployedApp(app, source, commit[1])
-
-
-def _ref(repository: Object) -> Ref:
-    """The reference that a GitRepository follows."""
-    ref = section(repository, "spec", "ref")
-    for kind in (RefKind.COMMIT, RefKind.SEMVER, RefKind.TAG, RefKind.BRANCH):
-        if value := text(ref, str(kind)):
-            return Ref(kind, value)
-    return Ref(RefKind.BRANCH, "master")
-
-
-def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Object:
-    reference = section(kustomization, "spec", "sourceRef")
-    kind = text(reference, "kind")
-    if kind != GIT_REPOSITORY[1]:
-        raise Unsupported(f"it is deployed from {'an' if kind[:1] in 'AEIOU' else 'a'} {kind}, not from Git")
-    name = f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
-    repository = repositories.get(name)
-    if repository is None:
-        raise Unsupported(f"its GitRepository {name} is not there, or cannot be read")
-    if section(repository, "spec").get("include"):
-        raise Unsupported(f"its GitRepository {name_of(repository)} includes other repositories")
-    return repository
+    return DeployedApp(app, found.source, found.applied, ignore_rules(items(spec, "ignore"), "spec.ignore"))
 
 
 def _overlay(spec: Object) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlsplit
 
+from driftd.artifacts.source import ArtifactSource, HttpsLogin
 from driftd.discovery.deployed import Object, Unsupported, section
 from driftd.git.address import Transport
 from driftd.git.source import Auth, BasicAuth, BearerAuth, GitSource, HeldFiles
@@ -43,17 +44,26 @@ class Login:
         if source.address.transport is Transport.SSH:
             held = HeldFiles(ssh_key=self.ssh_key or None, known_hosts=self.known_hosts or None)
             return replace(source, held=held if held != HeldFiles() else None)
+        return replace(
+            source,
+            auth=self.https_auth,
+            held=self._held(),
+            proxy=HeldSecret(self.proxy) if self.proxy else None,
+        )
+
+    def given_to_artifact(self, source: ArtifactSource) -> ArtifactSource:
+        """The same of a chart or an artifact."""
+        held = self._held()
+        proxy = HeldSecret(self.proxy) if self.proxy else None
+        return replace(source, login=HttpsLogin(self.https_auth, held, proxy, self.missing))
+
+    def _held(self) -> HeldFiles | None:
         held = HeldFiles(
             ca=self.ca or None,
             client_certificate=self.client_certificate or None,
             client_key=self.client_key or None,
         )
-        return replace(
-            source,
-            auth=self.https_auth,
-            held=held if held != HeldFiles() else None,
-            proxy=HeldSecret(self.proxy) if self.proxy else None,
-        )
+        return held if held != HeldFiles() else None
 
     @property
     def https_auth(self) -> Auth | None:

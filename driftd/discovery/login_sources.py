@@ -12,9 +12,10 @@ from driftd.discovery.argo_logins import (
     SECRET_TYPE,
     TEMPLATE,
     ArgoLogins,
+    namespace_of_argo,
     repository_secrets,
 )
-from driftd.discovery.deployed import Object, section, text
+from driftd.discovery.deployed import Object
 from driftd.discovery.flux_logins import FluxLogins, secrets_named
 from driftd.discovery.variable_sources import VariableSources
 from driftd.kube.listing import list_objects
@@ -70,9 +71,3 @@ class LoginSources:
             data.get(maps[1], {}),
             missing,
         )
-
-
-def namespace_of_argo(application: Object) -> str:
-    """Where the Argo CD of an Application runs, and keeps what it knows."""
-    own: str = application["metadata"]["namespace"]
-    return text(section(application, "status"), "controllerNamespace") or own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -164,6 +164,10 @@ class GitSource:
             raise GitError(f"source {self.name}: a token or a password is of no use for {self.address}")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
             raise GitError(f"source {self.name}: the timeout must be more than zero seconds")
+
+    def at(self, commit: str) -> GitSource:
+        """The same repository, of which nothing is followed: this commit is the reference."""
+        return replace(self, ref=Ref(RefKind.COMMIT, commit))
 
     @property
     def address(self) -> GitAddress:

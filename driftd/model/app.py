@@ -56,8 +56,9 @@ class RenderOptions:
     folder that declares nothing is no error.
 
     What a deployer adds to the files: `overlay`, the fields of a kustomization (as JSON) that is put on top of the
-    folder's; `values`, further values of Helm (YAML or JSON), which win over the files, and `parameters`, which win
-    over these; `substitutions`, the values of Flux' variables by name (without any, none is replaced).
+    folder's; `values`, further values of Helm (YAML or JSON), which win over the files; `parameters`, which win over
+    these, and so do `file_parameters`, names of values with the files whose contents they are; `substitutions`, the
+    values of Flux' variables by name (without any, none is replaced).
     """
 
     release: str = "release"
@@ -73,6 +74,7 @@ class RenderOptions:
     overlay: str | None = None
     values: tuple[str, ...] = field(default=(), repr=False)
     parameters: tuple[HelmParameter, ...] = field(default=(), repr=False)
+    file_parameters: tuple[tuple[str, str], ...] = ()
     skip_crds: bool = False
     ignore_missing_values_files: bool = False
     substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)

@@ -153,6 +153,7 @@ def test_what_other_deployers_deploy_is_readable_where_a_component_says_so(insta
         Kind("argoproj.io", "applications", "", namespaced=True, verbs=frozenset()),
         Kind("kustomize.toolkit.fluxcd.io", "kustomizations", "", namespaced=True, verbs=frozenset()),
         Kind("source.toolkit.fluxcd.io", "gitrepositories", "", namespaced=True, verbs=frozenset()),
+        Kind("source.toolkit.fluxcd.io", "ocirepositories", "", namespaced=True, verbs=frozenset()),
     )
     assert not any(install().may("list", kind) for kind in kinds)
     access = install("discover")
