@@ -7,9 +7,10 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
+from yarl import URL
 
 from driftd import __version__
 from driftd.artifacts.source import HttpsLogin
@@ -38,7 +39,7 @@ class HttpsReader:
 
     def __init__(self, session: aiohttp.ClientSession, origin: str, login: HttpsLogin, title: str) -> None:
         self._session = session
-        self._origin = origin_of(origin)
+        self._origin = URL(origin).origin()
         self._login = login
         self._title = title
 
@@ -49,23 +50,22 @@ class HttpsReader:
         Raises: SourceUnreachable.
         """
         own = authorization if authorization is not None else self.authorization
+        address = self._address(url)
         for _ in range(_MAX_REDIRECTS + 1):
             headers = {"Accept": accept}
-            if own and origin_of(url) == self._origin:
+            if own and address.origin() == self._origin:
                 headers["Authorization"] = own
-            answer = await self._answer(url, headers, limit)
+            answer = await self._answer(address, headers, limit)
             location = answer.headers.get("Location", "")
             if answer.status not in _REDIRECTS or not location:
                 return answer
-            url = urljoin(url, location)
-            if not url.startswith("https://") or "@" in urlsplit(url).netloc:
-                raise self._unreachable("the server sends on to an address that is not https")
+            address = self._address(urljoin(str(address), location))
         raise self._unreachable("the server sends on again and again")
 
     async def token(self, url: str, limit: int, *, with_login: bool) -> Answer:
         """The answer of a server that gives out tokens; a redirect is none. Raises: SourceUnreachable."""
         headers = {"Authorization": self.authorization} if with_login and self.authorization else {}
-        return await self._answer(url, headers, limit)
+        return await self._answer(self._address(url), headers, limit)
 
     @property
     def authorization(self) -> str | None:
@@ -84,7 +84,7 @@ class HttpsReader:
             return self._unreachable(f"the server answers {answer.status} ({self._login.why_none})")
         return self._unreachable(f"the server answers {answer.status}")
 
-    async def _answer(self, url: str, headers: Mapping[str, str], limit: int) -> Answer:
+    async def _answer(self, url: URL, headers: Mapping[str, str], limit: int) -> Answer:
         try:
             async with self._session.get(
                 url, headers=headers, proxy=self._proxy(url), allow_redirects=False
@@ -95,17 +95,26 @@ class HttpsReader:
                     if size > limit:
                         raise self._unreachable(f"the server sends more than {limit >> 20} MiB")
                     chunks.append(chunk)
-                return Answer(response.status, url, response.headers, b"".join(chunks))
+                return Answer(response.status, str(url), response.headers, b"".join(chunks))
         except aiohttp.ClientConnectorCertificateError as error:
             raise self._unreachable(f"the server's certificate is not trusted: {error.certificate_error}") from None
-        except aiohttp.InvalidURL:
-            raise self._unreachable("the server names an address that cannot be read") from None
         except (aiohttp.ClientError, OSError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__  # the text may quote headers
             raise self._unreachable(f"the server cannot be reached: {reason}") from None
 
-    def _proxy(self, url: str) -> str | None:
-        return self._login.proxy.read() if self._login.proxy is not None else environment_proxy(url)
+    def _address(self, url: str) -> URL:
+        """An address as the client will read it, so that there is one understanding of which server it names."""
+        try:
+            address = URL(url)
+            address.origin()
+        except ValueError:
+            raise self._unreachable("the server names an address that cannot be read") from None
+        if address.scheme != "https" or address.user is not None or address.password is not None:
+            raise self._unreachable("the server names an address that is not https, or has a login in it")
+        return address
+
+    def _proxy(self, url: URL) -> str | None:
+        return self._login.proxy.read() if self._login.proxy is not None else environment_proxy(str(url))
 
     def _unreachable(self, reason: str) -> SourceUnreachable:
         return SourceUnreachable(f"{self._title}: {reason}")
@@ -126,12 +135,6 @@ async def https_reader(origin: str, login: HttpsLogin, title: str) -> AsyncItera
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=30),
     ) as session:
         yield HttpsReader(session, origin, login, title)
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """Protocol, server and port of an address. Raises: ValueError."""
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or 443
 
 
 def _tls(login: HttpsLogin) -> ssl.SSLContext:

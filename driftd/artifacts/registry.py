@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
+
+from yarl import URL
 
 from driftd.artifacts.artifact import MAX_PACKED, Artifact, time_of
-from driftd.artifacts.https import Answer, HttpsReader, origin_of
+from driftd.artifacts.https import Answer, HttpsReader
 from driftd.artifacts.source import ArtifactKind, ArtifactSource
 from driftd.model.errors import GitError, RefNotFound
 
@@ -79,8 +81,6 @@ class _Registry:
         query = {"scope": f"repository:{self._source.repository}:pull"}
         if "service" in parameters:
             query["service"] = parameters["service"]
-        if not realm.startswith("https://") or "@" in urlsplit(realm).netloc:
-            raise GitError(f"{self._source}: the registry gives out tokens at an address that is not https")
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         with_login = _is_of_registry(realm, self._source.host)
         answer = await self._reader.token(url, _MAX_TOKEN, with_login=with_login)
@@ -95,10 +95,14 @@ def _is_of_registry(realm: str, host: str) -> bool:
 
     `auth.docker.io` for `registry-1.docker.io`, `gitlab.com` for `registry.gitlab.com`: others do not get the login.
     """
-    if origin_of(realm) == origin_of(f"https://{host}"):
+    try:
+        server, own = URL(realm).origin(), URL(f"https://{host}").origin()
+    except ValueError:
+        return False  # whoever asks it says that it is no address
+    if server == own:
         return True
-    domain, own = ((urlsplit(url).hostname or "").lower().split(".")[-2:] for url in (realm, f"https://{host}"))
-    return domain == own and len(own) == 2 and not own[1].isdecimal()
+    domain = (own.host or "").split(".")[-2:]
+    return (server.host or "").split(".")[-2:] == domain and len(domain) == 2 and not domain[1].isdecimal()
 
 
 def _require_ok(answer: Answer, reader: HttpsReader) -> None:

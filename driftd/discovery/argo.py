@@ -6,8 +6,9 @@ Source: argo-cd 3.6, pkg/apis/application/v1alpha1/types.go and reposerver/repos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from driftd.discovery.argo_ignore import ignore_rules
+from driftd.discovery.argo_ignore import excluded_kinds, ignore_rules, system_rules
 from driftd.discovery.argo_logins import ArgoLogins
 from driftd.discovery.argo_rendering import helm_options, kustomize_overlay, plain_files
 from driftd.discovery.argo_sources import AppliedSource, FilesOfOthers
@@ -24,21 +25,27 @@ _IN_CLUSTER = "in-cluster"
 
 
 def deployed_by_application(
-    application: Object, cluster: str, logins: ArgoLogins | None = None
+    application: Object, cluster: str, logins: ArgoLogins | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[DeployedApp | NotJudged]:
-    """What an Application deploys, an app for each of its sources. `logins` are those that its Argo CD has."""
+    """What an Application deploys, an app for each of its sources.
+
+    `logins` are those that its Argo CD has, `settings` its ConfigMap of these.
+    """
     logins = logins or ArgoLogins()
     name = app_name("application", application)
     try:
         _require_this_cluster(application)
         sources = _applied(application)
+        ignored = (*ignore_rules(application), *system_rules(settings or {}))
+        excluded = excluded_kinds(settings or {})
         several = len([source for source in sources if not source.is_reference]) > 1
         for number, source in enumerate(sources, 1):
             if source.is_reference:
                 continue
             each = f"{name}#{number}" if several else name
             try:
-                yield _deployed(each, application, source, sources, cluster, logins)
+                found = _deployed(each, application, source, sources, cluster, logins)
+                yield replace(found, app=replace(found.app, excluded=excluded), ignore=ignored)
             except (Unsupported, DriftdError) as error:
                 yield NotJudged(each, str(error))
     except (Unsupported, DriftdError) as error:
@@ -107,4 +114,4 @@ def _deployed(
         ),
     )
     composed, commit = files.added_to(source, login_of)
-    return DeployedApp(app, composed, commit, ignore_rules(application))
+    return DeployedApp(app, composed, commit)

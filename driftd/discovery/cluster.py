@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
+from driftd.discovery.argo_ignore import SETTINGS
 from driftd.discovery.argo_logins import namespace_of_argo
 from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of
 from driftd.discovery.flux import KUSTOMIZATION, deployed_by_kustomization, variable_sources
@@ -19,6 +20,7 @@ from driftd.kube.listing import list_each, list_objects
 from driftd.live.cluster import ClusterView
 from driftd.model.deployer import Deployer
 from driftd.model.errors import KubeError, UnknownKind
+from driftd.model.resource import ResourceRef
 
 Found = DeployedApp | InstalledRelease | NotJudged
 
@@ -76,8 +78,11 @@ async def deployed_from_git(
     if Deployer.ARGO in deployers:
         applications, unread = await _read(listed, APPLICATION)
         logins = await values.logins.of_argo(applications)
+        settings = {namespace: ResourceRef("", "ConfigMap", namespace, SETTINGS) for namespace in logins}
+        data = await values.variables.read(settings.values())
         for body in applications:
-            found += deployed_by_application(body, view.name, logins[namespace_of_argo(body)])
+            namespace = namespace_of_argo(body)
+            found += deployed_by_application(body, view.name, logins[namespace], data.get(settings[namespace]))
         found += unread
     if Deployer.FLUX in deployers:
         objects: dict[tuple[str, str], Object] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
@@ -43,6 +44,21 @@ class HelmParameter:
     name: str
     value: str
     is_string: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedKinds:
+    """Kinds that a deployer leaves out, by patterns of groups and kinds (`*.cilium.io`); none means all."""
+
+    groups: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    def covers(self, group: str, kind: str) -> bool:
+        return _is_any(self.groups, group) and _is_any(self.kinds, kind)
+
+
+def _is_any(patterns: tuple[str, ...], name: str) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +107,9 @@ class App:
 
     A revision is good after it has been in sync and healthy for `settle`, and bad if it is not healthy `deadline` after
     it was applied. It is written to its own namespace, to `namespaces`, and to the cluster-scoped `kinds`; with
-    `confine_reads`, nothing else is read, either. Where driftd does not `deploys` it, somebody else brings in what Git
-    declares: driftd puts back what hands have changed, and never writes what nobody has deployed.
+    `confine_reads`, nothing else is read, either. What is `excluded` is not deployed, whatever declares it. Where
+    driftd does not `deploys` it, somebody else brings in what Git declares: driftd puts back what hands have changed,
+    and never writes what nobody has deployed.
     """
 
     name: str
@@ -103,6 +120,7 @@ class App:
     namespaces: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     confine_reads: bool = False
+    excluded: tuple[ExcludedKinds, ...] = ()
     mode: Mode = Mode.OBSERVE
     deploys: bool = True
     rollback: RollbackMode = RollbackMode.MANUAL

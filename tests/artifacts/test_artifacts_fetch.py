@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +14,14 @@ import pytest
 import yaml
 
 from driftd.artifacts.mirror import artifact_mirror
+from driftd.artifacts.registry import _is_of_registry
 from driftd.artifacts.source import ArtifactKind, ArtifactSource, HttpsLogin
 from driftd.git.mirrored_commits import MirroredCommits
 from driftd.git.source import BasicAuth, HeldFiles
 from driftd.model.errors import GitError, RefNotFound, SourceUnreachable
 from driftd.model.secret import HeldSecret
 from tests.artifacts.conftest import Charts
-from tests.support.registry import FLUX_LAYER, running_registry
+from tests.support.registry import FLUX_LAYER, running_file_server, running_registry
 
 CANARY = "c4n4ry-5ecret-0123456789"
 LOGIN = BasicAuth(HeldSecret("ann"), HeldSecret(CANARY))
@@ -199,6 +202,53 @@ async def test_a_registry_that_asks_for_a_login_gets_it(clean: Charts, tmp_path:
         assert await content(mirror, (await mirror.fetch()).sha, "a.yaml") == "a: 1\n"
     assert CANARY not in repr(known)
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]  # noqa: ASYNC240
+
+
+async def test_a_token_is_had_with_the_login_from_the_registry_s_own_domain_only(
+    charts: Charts, tmp_path: Path
+) -> None:
+    """And the token is sent to the registry alone, not to where it sends on to for a layer."""
+    archive = packed({"a.yaml": "a: 1\n"})
+    layer = f"sha256:{hashlib.sha256(archive).hexdigest()}"
+    manifest = json.dumps({"layers": [{"mediaType": FLUX_LAYER, "digest": layer}]}).encode()
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    folder = tmp_path / "served"
+    for name, data in ((f"manifests/{digest}", manifest), (f"blobs/{layer}", archive)):
+        file = folder / "v2" / "shop" / "web" / name.replace(":", "_")
+        file.parent.mkdir(parents=True)
+        file.write_bytes(data)
+    login = HttpsLogin(LOGIN, HeldFiles(ca=charts.authority.certificate.read_text()))
+    with running_file_server(folder, charts.authority) as server:
+        server.login, server.realm = f"ann:{CANARY}", f"{server.url}/token"
+        address = server.url.removeprefix("https://")
+        source = ArtifactSource(ArtifactKind.REGISTRY, "web", f"{address}/shop/web", applied=digest, login=login)
+        mirror = artifact_mirror(source, tmp_path / "cache")
+        assert await content(mirror, (await mirror.fetch()).sha, "a.yaml") == "a: 1\n"
+        asked = [path for path, _ in server.requests if path.startswith("/token")]
+        assert asked == ["/token?scope=repository:shop/web:pull&service=registry"]
+
+        server.requests.clear()
+        server.realm = server.realm.replace("localhost", "127.0.0.1")
+        with pytest.raises(SourceUnreachable, match="answers 403"):
+            await artifact_mirror(source, tmp_path / "other").fetch()
+        assert {authorization for _, authorization in server.requests} == {None}
+
+
+@pytest.mark.parametrize(
+    ("realm", "host", "same"),
+    [
+        ("https://auth.docker.io/token", "registry-1.docker.io", True),
+        ("https://gitlab.com/jwt/auth", "registry.gitlab.com", True),
+        ("https://ghcr.io/token", "ghcr.io", True),
+        ("https://ghcr.io.evil.example/token", "ghcr.io", False),
+        ("https://localhost:2/token", "localhost:1", False),
+        ("https://10.0.0.1/token", "10.9.0.1", False),
+        ("https://io/token", "ghcr.io", False),
+    ],
+)
+def test_a_server_of_the_same_domain_is_one_of_the_registry(realm: str, host: str, same: bool) -> None:
+    """And no server whose name merely begins so."""
+    assert _is_of_registry(realm, host) is same
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_the_build_environment_is_replaced() -> None:
         ({"commit": "1.2.3"}, "does not name a commit"),
         ({"destination": {"server": "https://other.example.com", "namespace": "web"}}, "https://other.example.com"),
         ({"destination": {"name": "other", "namespace": "web"}}, "another cluster (other)"),
-        ({"ignoreDifferences": [{"kind": "A", "jqPathExpressions": [".a | select(.b)"]}]}, "no more of jq than paths"),
+        ({"ignoreDifferences": [{"kind": "A", "jqPathExpressions": [".a | select(.b)"]}]}, "of jq, driftd knows paths"),
     ],
 )
 def test_what_cannot_be_judged_is_said_with_its_reason(changed: dict[str, Any], says: str) -> None:

@@ -106,6 +106,8 @@ class FileServer:
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     sent_on: dict[str, str] = field(default_factory=dict)
     login: str = ""
+    realm: str = ""
+    """Where a token is had with the login, if one is asked for: at this server, `/token`."""
 
 
 @contextmanager
@@ -133,8 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         self.served.requests.append((self.path, authorization))
         wanted = f"Basic {base64.b64encode(self.served.login.encode()).decode()}"
-        file = self.served.folder / self.path.lstrip("/")
-        if self.served.login and authorization != wanted:
+        file = self.served.folder / self.path.lstrip("/").replace(":", "_")
+        if self.served.realm and self.path.startswith("/token?"):
+            self._answer(200, b'{"token": "t0ken"}') if authorization == wanted else self._answer(403, b"")
+        elif self.served.realm and authorization != "Bearer t0ken":
+            challenge = f'Bearer realm="{self.served.realm}",service="registry"'
+            self._answer(401, b"", {"WWW-Authenticate": challenge})
+        elif not self.served.realm and self.served.login and authorization != wanted:
             self._answer(401, b"who are you?")
         elif self.path in self.served.sent_on:
             self._answer(302, b"", {"Location": self.served.sent_on[self.path]})
