@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.drift import Verdict
 from driftd.model.errors import GitError
 from driftd.model.revision import GitLine
@@ -16,7 +16,7 @@ from driftd.render.yaml.line_numbers import field_lines
 FileLine = tuple[str, int]
 
 
-async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tuple[Verdict, ...]:
+async def add_blame(verdicts: Sequence[Verdict], mirror: MirroredCommits, sha: str) -> tuple[Verdict, ...]:
     """The verdicts with each field's line in Git and the commit that wrote it.
 
     A field that Kustomize or Helm rendered gets the line of its object's file. If blame fails, the line has no commit:
@@ -45,7 +45,7 @@ async def add_blame(verdicts: Sequence[Verdict], mirror: Mirror, sha: str) -> tu
     return tuple(attributed.get(verdict.ref, verdict) for verdict in verdicts)
 
 
-async def _files(names: set[str], mirror: Mirror, sha: str) -> Mapping[str, bytes]:
+async def _files(names: set[str], mirror: MirroredCommits, sha: str) -> Mapping[str, bytes]:
     try:
         return await asyncio.to_thread(mirror.tree_at(sha).read, sorted(names))
     except GitError:
@@ -67,7 +67,7 @@ def _declaring_lines(drifted: Sequence[Verdict], files: Mapping[str, bytes]) -> 
     return lines
 
 
-async def _blame(lines: Iterable[FileLine], mirror: Mirror, sha: str) -> Mapping[FileLine, GitLine]:
+async def _blame(lines: Iterable[FileLine], mirror: MirroredCommits, sha: str) -> Mapping[FileLine, GitLine]:
     by_file: dict[str, set[int]] = defaultdict(set)
     for file, line in lines:
         by_file[file].add(line)

@@ -11,7 +11,7 @@ from driftd.attribution.lag import mark_lag
 from driftd.attribution.undeployed import Undeployed, left_to_deployer
 from driftd.detect.assessor import Assessment
 from driftd.diff.compare import Comparison
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import App, Capabilities
 from driftd.model.drift import Verdict
 from driftd.model.resource import ResourceRef
@@ -24,7 +24,7 @@ class GitAttribution:
     """Enriches verdicts. The app's history is cached between calls."""
 
     app: App
-    mirror: Mirror
+    mirror: MirroredCommits
     comparison: Comparison
     _history: AppHistory = field(init=False, repr=False, compare=False)
 
@@ -44,9 +44,13 @@ class GitAttribution:
         self, revision: Revision, objects: Sequence[Undeployed], *, infer: bool
     ) -> Mapping[ResourceRef, Left]:
         """What of some objects that differ is left to the app's deployer (see `undeployed.py`)."""
+        if not self.mirror.has_history:
+            return {}
         return await left_to_deployer(objects, self.comparison, self._history, revision, infer=infer)
 
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
         """The verdicts with lag marked, and with the line and author of each differing field."""
+        if not self.mirror.has_history:
+            return tuple([assessment.verdict for assessment in assessments])
         verdicts = await mark_lag(assessments, self.comparison, self._history, revision)
         return await add_blame(verdicts, self.mirror, revision.sha)

@@ -9,7 +9,7 @@ from driftd.attribution.declarations import EarlierDeclaration, EarlierDeclarati
 from driftd.attribution.plain_history import PlainHistory
 from driftd.attribution.rendered_history import RenderedHistory
 from driftd.detect.assessor import Assessment
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import App, Capabilities
 from driftd.model.drift import Status, Verdict
 from driftd.model.resource import Manifest, ResourceRef
@@ -25,7 +25,7 @@ class AppHistory:
     Results are cached while the revision is the same: drift that lasts costs no runs of Git.
     """
 
-    def __init__(self, app: App, mirror: Mirror) -> None:
+    def __init__(self, app: App, mirror: MirroredCommits) -> None:
         self._files = PlainHistory(mirror, app.path, app.namespace)
         self._renderings = RenderedHistory(mirror, app.path, app.rendering, app.namespace)
         self._lock = asyncio.Lock()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.git.path_history import PathChange
 from driftd.model.resource import Manifest
 from driftd.render.manifests import read_manifests
@@ -39,7 +39,7 @@ class _Walk:
 class PlainHistory:
     """The history of one app's plain files. The steps of its path at one revision, and some contents, are cached."""
 
-    def __init__(self, mirror: Mirror, path: str, namespace: str | None) -> None:
+    def __init__(self, mirror: MirroredCommits, path: str, namespace: str | None) -> None:
         self._mirror = mirror
         self._path = path
         self._namespace = namespace

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftd.attribution.declarations import MAX_COMMITS, DeclarationTrail, DeclaredSet, EarlierDeclarations
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import Capabilities
 from driftd.model.errors import DriftdError
 from driftd.model.resource import Manifest, ResourceRef
@@ -40,7 +40,7 @@ class RenderedHistory:
     the app's own folder, and bases or values files elsewhere.
     """
 
-    def __init__(self, mirror: Mirror, path: str, options: RenderOptions, namespace: str | None) -> None:
+    def __init__(self, mirror: MirroredCommits, path: str, options: RenderOptions, namespace: str | None) -> None:
         self._mirror = mirror
         self._path = path
         self._options = options

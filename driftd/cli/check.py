@@ -28,6 +28,7 @@ from driftd.cli.pattern_apps import with_pattern_apps
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
+from driftd.desired.sources import Source
 from driftd.diff.compare import Comparison
 from driftd.git.source import GitSource
 from driftd.git.worktree import commit_worktree, uncommitted_files
@@ -59,12 +60,12 @@ async def run_check(
         request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
     provider = provider or InProcessProvider(cache_folder() / "check")
-    revisions: dict[GitSource, Revision] = {}
+    revisions: dict[Source, Revision] = {}
     not_judged: Sequence[Report] = ()
     comparison = comparison_of(config, secrets.token_bytes(32))
     access = ClusterAccess(None, request.kubeconfig, request.context)
     found = DiscoveredApps()
-    discovers = bool(request.discover) or (request.repo is None and config is None)
+    discovers = _discovers(request, config)
     if discovers:
         found = await discovered_apps(request, access, output)
         apps, not_judged = list(found.apps), found.not_judged
@@ -98,6 +99,14 @@ async def run_check(
     return _exit_code(reports)
 
 
+def _discovers(request: CheckRequest, config: Config | None) -> bool:
+    """Whether the apps are those that are found in the cluster. Raises: DriftdError: the request contradicts itself."""
+    discovers = bool(request.discover) or (request.repo is None and config is None)
+    if request.deployer_credentials and not discovers:
+        raise DriftdError("--use-deployer-credentials goes with --discover: a repository has its own")
+    return discovers
+
+
 def _uncommitted(apps: Sequence[CheckedApp], request: CheckRequest) -> list[str]:
     """What is said of changes that a check of the last commit does not see."""
     if request.worktree or request.revision:
@@ -120,6 +129,7 @@ def _of_worktree(checked: CheckedApp, folder: Path) -> CheckedApp:
     assert checked.local is not None  # noqa: S101  # `checked_apps` has refused any other
     repository = folder / checked.local.root.name
     commit_worktree(checked.local.root, repository)
+    assert isinstance(checked.source, GitSource)  # noqa: S101  # as above
     return replace(checked, source=replace(checked.source, url=str(repository)))
 
 
@@ -148,7 +158,7 @@ async def _check(
     output: Format,
     shown: Progress,
     provider: DesiredStateProvider,
-    revisions: dict[GitSource, Revision],
+    revisions: dict[Source, Revision],
     *,
     alone: bool,
 ) -> list[Report]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.daemon.assembly import app_of, cluster_access, git_source
+from driftd.desired.sources import Source
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.git.address import is_local_path
 from driftd.git.source import GitSource, Ref, RefKind, is_ref_name
@@ -44,6 +45,7 @@ class CheckRequest:
     release_name: str | None = None
     allow_empty: bool = False
     discover: tuple[Deployer, ...] = ()
+    deployer_credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class CheckedApp:
     """
 
     app: App
-    source: GitSource
+    source: Source
     access: ClusterAccess
     local: LocalFolder | None = None
     commit: str | None = None

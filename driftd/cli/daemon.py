@@ -12,14 +12,14 @@ from driftd.model.deployer import Deployer
 from driftd.model.errors import ConfigError
 
 
-async def run_daemon(file: Path, discover: tuple[Deployer, ...] = ()) -> int:
-    """Runs the daemon until it gets a signal; with `discover`, there need be no file.
+async def run_daemon(file: Path, discover: tuple[Deployer, ...] = (), *, credentials: bool = False) -> int:
+    """Runs the daemon until it gets a signal; with `discover`, there need be no file. `credentials` as of `Daemon`.
 
     Raises: ConfigError, DriftdError: it cannot start.
     """
     config = load_or_default(file) if discover else load(file)
     set_up_logging(config.log.level, config.log.format)
-    await Daemon(file, _register_secrets, discover).run()
+    await Daemon(file, _register_secrets, discover, credentials=credentials).run()
     return 0
 
 

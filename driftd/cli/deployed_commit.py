@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from driftd.cli.checked_apps import CheckedApp
 from driftd.desired.next_deployment import read_next
 from driftd.desired.provider import DesiredStateProvider
+from driftd.desired.sources import revision_at
 from driftd.desired.state import CapabilitiesSource, Desired
-from driftd.git.source import Ref, RefKind
 from driftd.model.app import App
-from driftd.model.errors import RefNotFound
+from driftd.model.errors import GitError, RefNotFound
 from driftd.model.next_deployment import PendingRevision
 from driftd.model.revision import Revision
 
@@ -27,7 +28,7 @@ async def at_its_commit(
     try:
         return checked, await provider.mirror(checked.source).revision(checked.commit)
     except RefNotFound:
-        alone = replace(checked, source=replace(checked.source, ref=Ref(RefKind.COMMIT, checked.commit)))
+        alone = replace(checked, source=checked.source.at(checked.commit))
         return alone, await provider.fetch(alone.source)
 
 
@@ -41,4 +42,7 @@ async def next_deployment(
     async def render(app: App, revision: Revision) -> Desired:
         return await provider.desired(checked.source, app, revision, capabilities)
 
+    if (commit := checked.next.pending.revision) is not None:
+        with suppress(GitError):  # then it cannot be read, and that is said
+            await revision_at(checked.source, commit, provider)
     return await read_next(checked.next, deployed.sha, provider.mirror(checked.source), render)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from driftd.cli.checked_apps import CheckedApp, CheckRequest
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
+from driftd.git.source import GitSource
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
@@ -65,7 +66,9 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         from driftd.discovery.deployed import DeployedApp, NotJudged  # noqa: PLC0415  # as above
         from driftd.discovery.helm import InstalledRelease  # noqa: PLC0415  # as above
 
-        found = {cluster.name_of_app(each): each for each in await cluster.deployed_apps(view, deployers)}
+        credentials = request.deployer_credentials
+        deployed = await cluster.deployed_apps(view, deployers, credentials=credentials)
+        found = {cluster.name_of_app(each): each for each in deployed}
     if not found:
         names = [deployer.product for deployer in deployers]
         raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {say_what}")
@@ -97,7 +100,10 @@ def _checked(deployed: DeployedApp, access: ClusterAccess, request: CheckRequest
     app = replace(deployed.app, engine=request.engine or deployed.app.engine)
     if request.allow_empty:
         app = replace(app, rendering=replace(app.rendering, allow_empty=True))
-    return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=deployed.ignore, next=deployed.next)
+    next_, ignore = deployed.next, deployed.ignore
+    if isinstance(deployed.source, GitSource):
+        return CheckedApp(app, deployed.source, access, commit=deployed.commit, ignore=ignore, next=next_)
+    return CheckedApp(app, deployed.source.at(deployed.commit), access, ignore=ignore, next=next_)
 
 
 def _with_engine(release: InstalledRelease, request: CheckRequest) -> InstalledRelease:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp
-from driftd.git.source import Ref, RefKind
 from driftd.model.errors import DriftdError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ async def at_their_holds(apps: Sequence[CheckedApp], config: Config) -> list[Che
             file=sys.stderr,
         )
     return [
-        replace(checked, source=replace(checked.source, ref=Ref(RefKind.ANY, holds[checked.app.name].revision)))
+        replace(checked, source=checked.source.at(holds[checked.app.name].revision))
         if checked.app.name in holds
         else checked
         for checked in apps

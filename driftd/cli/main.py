@@ -44,6 +44,12 @@ app.add_typer(config_app, name="config")
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", metavar="FILE", help="The configuration file.")
 ]
+DeployerCredentials = Annotated[
+    bool,
+    typer.Option(
+        "--use-deployer-credentials", help="Fetch what is found with the logins that Argo CD and Flux keep in Secrets."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
 
 
@@ -159,6 +165,7 @@ def check(
             help="Check what argo, flux and helm deploy to the cluster. [default: all, without --repo and --config]",
         ),
     ] = None,
+    use_deployer_credentials: DeployerCredentials = False,
     debug: Debug = False,
 ) -> None:
     """Compares what Git declares with what is live: of a repository, of a configuration's apps, or of all that
@@ -186,7 +193,7 @@ def check(
             names=tuple(names or ()), repo=repo, revision=revision, path=path, namespace=namespace,
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
             worktree=worktree, values_files=tuple(values or ()), release_name=release_name,
-            allow_empty=allow_empty, discover=_deployers(discover),
+            allow_empty=allow_empty, discover=_deployers(discover), deployer_credentials=use_deployer_credentials,
         )  # fmt: skip
         code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)
@@ -208,6 +215,7 @@ def run(
             metavar="DEPLOYERS", help="Observe what argo and flux deploy to the clusters; there need be no file then."
         ),
     ] = None,
+    use_deployer_credentials: DeployerCredentials = False,
 ) -> None:
     """Runs the daemon, which watches, reports and heals."""
     from driftd.cli.daemon import run_daemon
@@ -215,7 +223,7 @@ def run(
     deployers = _deployers(discover)
     if Deployer.HELM in deployers:
         raise DriftdError("the daemon follows argo and flux: what Helm has installed is judged by `driftd check`")
-    raise typer.Exit(_asyncio(run_daemon(config, deployers)))
+    raise typer.Exit(_asyncio(run_daemon(config, deployers, credentials=use_deployer_credentials)))
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from driftd.cli.checked_apps import CheckRequest, checked_source
 from driftd.cli.output.progress import progress
 from driftd.desired.provider import DesiredStateProvider
-from driftd.git.mirror import Mirror
-from driftd.git.source import GitSource
+from driftd.desired.sources import Source
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.report import Report
 from driftd.model.revision import Revision
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def with_pattern_apps(
-    request: CheckRequest, config: Config, provider: DesiredStateProvider, revisions: dict[GitSource, Revision]
+    request: CheckRequest, config: Config, provider: DesiredStateProvider, revisions: dict[Source, Revision]
 ) -> tuple[Config, list[Report]]:
     """The configuration in which each app has its own entry, and reports on what could not be made one.
 
@@ -32,7 +32,7 @@ async def with_pattern_apps(
 
     with progress() as shown:
 
-        async def locate(source: SourceConfig) -> tuple[Mirror, Revision]:
+        async def locate(source: SourceConfig) -> tuple[MirroredCommits, Revision]:
             checked = checked_source(source, request)
             if checked not in revisions:
                 shown.step(f"fetching {checked.address}")

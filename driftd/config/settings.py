@@ -152,6 +152,10 @@ class Config(Section):
         description="Deployers whose apps are found in every cluster, and observed: argo (its Applications) and flux "
         "(its Kustomizations).",
     )
+    deployer_credentials: bool = Field(
+        default=False,
+        description="true: what is found is fetched with the logins that Argo CD and Flux keep in Secrets.",
+    )
     managers: ManagersConfig = Field(
         default_factory=ManagersConfig, description="Controllers and deployers of your own, by their field managers."
     )

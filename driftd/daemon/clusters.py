@@ -15,7 +15,7 @@ from driftd.desired.state import Desired
 from driftd.detect.detector import Detector
 from driftd.diff.compare import Comparison
 from driftd.diff.explain import Explanation
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.kube.openapi import SchemaSource
 from driftd.kube.rest_client import Cluster
@@ -69,7 +69,7 @@ async def prefetch(reader: ApiReader, app: App, view: ClusterView, manifests: Se
 async def scan(
     app: App,
     view: ClusterView,
-    mirror: Mirror,
+    mirror: MirroredCommits,
     desired: Desired,
     comparison: Comparison,
     reader: ApiReader,

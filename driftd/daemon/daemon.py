@@ -50,7 +50,7 @@ class Daemon:
     """One process of driftd. A changed configuration is taken up as a whole, or not at all.
 
     `on_configuration` is called with each configuration before it is used. `discover` takes the place of what the file
-    says of it; there need be no file then.
+    says of it; there need be no file then. `credentials` lets it use the deployers' logins, whatever the file says.
     """
 
     def __init__(
@@ -58,10 +58,13 @@ class Daemon:
         file: Path,
         on_configuration: Callable[[Config], None] = lambda _: None,
         discover: tuple[Deployer, ...] = (),
+        *,
+        credentials: bool = False,
     ) -> None:
         self._file = file
         self._on_configuration = on_configuration
         self._discover = discover
+        self._credentials = credentials
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -101,6 +104,8 @@ class Daemon:
         config = load_or_default(self._file) if self._discover else load(self._file)
         if self._discover:
             config = config.model_copy(update={"discover": tuple(map(str, self._discover))})
+        if self._credentials:
+            config = config.model_copy(update={"deployer_credentials": True})
         self._on_configuration(config)
         return config
 

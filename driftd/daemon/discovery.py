@@ -13,7 +13,7 @@ import structlog
 from driftd.config.settings import ClusterConfig, Config
 from driftd.daemon.assembly import cluster_access
 from driftd.daemon.clusters import Clusters
-from driftd.discovery.cluster import Kind, VariableSources, deployed_from_git, find_resource, kinds_of
+from driftd.discovery.cluster import Kind, Values, deployed_from_git, find_resource, kinds_of
 from driftd.discovery.deployed import DeployedApp, NotJudged, Object
 from driftd.kube.cache import LiveCache, Timing
 from driftd.live.cluster import ClusterView
@@ -28,8 +28,8 @@ _SETTLE_SECONDS = 2.0
 _LOOK_SECONDS = 300.0
 """Between two looks without a change: kinds may have come that were not served before."""
 
-_VARIABLES_SECONDS = 60.0
-"""For which the variables of Flux count that were read: they are not watched."""
+_VALUES_SECONDS = 60.0
+"""For which variables of Flux, and logins, count that were read: they are not watched."""
 
 _RETRY_SECONDS = 15.0
 
@@ -97,11 +97,11 @@ class DiscoveredApps:
         watch = self._config.watch
         timing = Timing(bookmark_timeout=watch.silence.total_seconds(), relist_interval=watch.relist.total_seconds())
         cache = LiveCache(view.cluster, lambda _: changed.set(), lambda *_: changed.set(), timing)
-        variables = VariableSources(view, _VARIABLES_SECONDS)
+        values = Values.of(view, credentials=self._config.deployer_credentials, max_age=_VALUES_SECONDS)
         try:
             while True:
                 changed.clear()
-                found, error = await self._look(view, cache, variables)
+                found, error = await self._look(view, cache, values)
                 self._take(name, found, error)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS if error is None else _RETRY_SECONDS):
@@ -111,7 +111,7 @@ class DiscoveredApps:
             await cache.close()
 
     async def _look(
-        self, view: ClusterView, cache: LiveCache, variables: VariableSources
+        self, view: ClusterView, cache: LiveCache, values: Values
     ) -> tuple[Sequence[DeployedApp | NotJudged] | None, str | None]:
         """What is deployed to a cluster, or why it is not known. Raises: KubeError."""
         deployers = self._config.deployers
@@ -128,7 +128,7 @@ class DiscoveredApps:
                 error = str(unread)
                 raise
 
-        found = await deployed_from_git(view, deployers, listed, variables)
+        found = await deployed_from_git(view, deployers, listed, values)
         return (None, error) if error is not None else ([self._named(one, view.name) for one in found], None)
 
     def _take(self, cluster: str, found: Sequence[DeployedApp | NotJudged] | None, error: str | None) -> None:

@@ -12,12 +12,13 @@ from driftd.config.settings import Config
 from driftd.config.source import SourceConfig
 from driftd.daemon.assembly import git_source
 from driftd.git.mirror import Mirror, mirror_of
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.errors import GitError, RefNotFound
 from driftd.model.revision import Revision
 
 log = structlog.get_logger(__name__)
 
-Locate = Callable[[SourceConfig], Awaitable[tuple[Mirror, Revision]]]
+Locate = Callable[[SourceConfig], Awaitable[tuple[MirroredCommits, Revision]]]
 """Where the folders of a source are looked for. Raises: GitError."""
 
 
@@ -127,7 +128,7 @@ async def expanded(config: Config, locate: Locate) -> Expansion:
 def mirrored(config: Config) -> Locate:
     """Looks at what the daemon has mirrored, or fetches where that is nothing."""
 
-    async def locate(source: SourceConfig) -> tuple[Mirror, Revision]:
+    async def locate(source: SourceConfig) -> tuple[MirroredCommits, Revision]:
         mirror = mirror_of(git_source(source), config.cache_dir)
         try:
             return mirror, await mirror.resolve()
@@ -140,7 +141,7 @@ def mirrored(config: Config) -> Locate:
 def fetched(config: Config) -> Locate:
     """Looks at what is in Git now."""
 
-    async def locate(source: SourceConfig) -> tuple[Mirror, Revision]:
+    async def locate(source: SourceConfig) -> tuple[MirroredCommits, Revision]:
         mirror = mirror_of(git_source(source), config.cache_dir)
         return mirror, await mirror.fetch()
 
@@ -148,7 +149,7 @@ def fetched(config: Config) -> Locate:
 
 
 async def _listings(
-    queries: Iterable[FolderQuery], mirror: Mirror, sha: str, before: Mapping[FolderQuery, Listing]
+    queries: Iterable[FolderQuery], mirror: MirroredCommits, sha: str, before: Mapping[FolderQuery, Listing]
 ) -> dict[FolderQuery, Listing]:
     """What a commit answers; where it cannot be asked, the answer before stays."""
     listings = {}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from driftd.desired.state import Desired
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import App
 from driftd.model.errors import DriftdError
 from driftd.model.next_deployment import NextDeployment, PendingRevision
@@ -17,7 +17,7 @@ Render = Callable[[App, Revision], Awaitable[Desired]]
 
 
 async def read_next(
-    next_: NextDeployment, deployed: str, mirror: Mirror, render: Render
+    next_: NextDeployment, deployed: str, mirror: MirroredCommits, render: Render
 ) -> tuple[PendingRevision, Desired | None]:
     """What is pending, with how many commits it is ahead of the commit that is `deployed`; and what it declares.
 

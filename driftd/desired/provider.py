@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from driftd.desired.sources import Source, mirror_of
 from driftd.desired.state import CapabilitiesSource, Desired
-from driftd.git.mirror import Mirror, mirror_of
-from driftd.git.source import GitSource
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import App
 from driftd.model.resource import Manifest
 from driftd.model.revision import Revision
@@ -24,15 +24,15 @@ OnFirstBatch = Callable[[Sequence[Manifest]], None]
 class DesiredStateProvider(Protocol):
     """Fetches and renders."""
 
-    def mirror(self, source: GitSource) -> Mirror:
+    def mirror(self, source: Source) -> MirroredCommits:
         """The local mirror of a source: the same object for each call."""
 
-    async def fetch(self, source: GitSource) -> Revision:
+    async def fetch(self, source: Source) -> Revision:
         """Fetches the source's reference from the remote. Raises: GitError."""
 
     async def desired(
         self,
-        source: GitSource,
+        source: Source,
         app: App,
         revision: Revision,
         capabilities: CapabilitiesSource | None = None,
@@ -59,20 +59,20 @@ class InProcessProvider:
         self._cache = cache
         self._parser = parser
         self._render_tree = render_tree
-        self._mirrors: dict[GitSource, Mirror] = {}
-        self._renderers: dict[tuple[GitSource, App], Renderer] = {}
+        self._mirrors: dict[Source, MirroredCommits] = {}
+        self._renderers: dict[tuple[Source, App], Renderer] = {}
 
-    def mirror(self, source: GitSource) -> Mirror:
+    def mirror(self, source: Source) -> MirroredCommits:
         if source not in self._mirrors:
-            self._mirrors[source] = mirror_of(source, self._cache)
+            self._mirrors[source] = mirror_of(source, self._cache, self)
         return self._mirrors[source]
 
-    async def fetch(self, source: GitSource) -> Revision:
+    async def fetch(self, source: Source) -> Revision:
         return await self.mirror(source).fetch()
 
     async def desired(
         self,
-        source: GitSource,
+        source: Source,
         app: App,
         revision: Revision,
         capabilities: CapabilitiesSource | None = None,

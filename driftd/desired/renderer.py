@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.desired.stoppable import render_in_background
-from driftd.git.mirror import Mirror
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.git.revision_tree import RevisionTree
 from driftd.model.app import App, Capabilities, RenderOptions
 from driftd.model.errors import GitError, PathNotFound, RenderError
@@ -57,7 +57,11 @@ class Renderer:
     """
 
     def __init__(
-        self, app: App, mirror: Mirror, parser: Parser | None = None, render_tree: RenderTree = render_in_thread
+        self,
+        app: App,
+        mirror: MirroredCommits,
+        parser: Parser | None = None,
+        render_tree: RenderTree = render_in_thread,
     ) -> None:
         self._app = app
         self._mirror = mirror

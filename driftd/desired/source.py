@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.desired.provider import DesiredStateProvider
+from driftd.desired.sources import Source, revision_at
 from driftd.desired.state import CapabilitiesSource, Desired
-from driftd.git.mirror import Mirror
-from driftd.git.source import GitSource, Ref, RefKind
+from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.app import App
 from driftd.model.backoff import exponential_delay
-from driftd.model.errors import DriftdError, GitError, RefNotFound
+from driftd.model.errors import DriftdError, GitError
 from driftd.model.next_deployment import NextDeployment
 from driftd.model.revision import Revision
 
@@ -30,7 +29,7 @@ class SourceState:
 
     def __init__(
         self,
-        source: GitSource,
+        source: Source,
         provider: DesiredStateProvider,
         interval: timedelta,
         now: Callable[[], datetime],
@@ -59,7 +58,7 @@ class SourceState:
         self._now = now
 
     @property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> MirroredCommits:
         """The local mirror of the source."""
         return self._provider.mirror(self._source)
 
@@ -117,12 +116,10 @@ class SourceState:
                 return mirrored
             self.revision = mirrored  # whether or not the remote can be asked for what is next
         self.asked_remote = True
-        await self._provider.fetch(self._source)
-        try:
-            return await self.mirror.revision(self._commit)
-        except RefNotFound:  # it is in the history of its reference no more
-            self._source = replace(self._source, ref=Ref(RefKind.COMMIT, self._commit))
-            return await self._provider.fetch(self._source)
+        if wanted is not None:
+            await revision_at(self._source, wanted, self._provider)
+        self._source, revision = await revision_at(self._source, self._commit, self._provider)
+        return revision
 
     async def _mirrored(self, commit: str) -> Revision | None:
         """A commit of the mirror; None where it is not mirrored, or the mirror is damaged: a fetch builds it anew."""
@@ -155,5 +152,7 @@ class SourceState:
         return timedelta(seconds=exponential_delay(self.failures, _MIN_BACKOFF.total_seconds(), cap.total_seconds()))
 
 
-def _digest(source: GitSource) -> str:
-    return hashlib.sha256(f"{source.url}\n{source.ref}".encode(errors="surrogateescape")).hexdigest()[:8]
+def _digest(source: Source) -> str:
+    return hashlib.sha256(
+        f"{source.address}\n{getattr(source, 'ref', '')}".encode(errors="surrogateescape")
+    ).hexdigest()[:8]

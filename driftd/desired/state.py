@@ -53,7 +53,7 @@ class Desired:
             errors += tuple([_GENERATED.format(hook=hook) for hook in rendering.hooks if hook.when == GENERATED])
         if not errors and not rendering.manifests and not app.rendering.allow_empty:
             errors = (f"{app.path or '.'}: {_NOTHING}",)
-        return cls(revision, rendering.manifests, errors, rendering.hooks, capabilities)
+        return cls(revision, _deployed(rendering.manifests, app), errors, rendering.hooks, capabilities)
 
     @cached_property
     def digest(self) -> str:
@@ -64,3 +64,10 @@ class Desired:
     def error(self) -> str | None:
         """All errors of the app's folder, one a line, or None."""
         return "\n".join(self.errors) or None
+
+
+def _deployed(manifests: tuple[Manifest, ...], app: App) -> tuple[Manifest, ...]:
+    """Those that the app's deployer does not leave out by their kinds."""
+    for kinds in app.excluded:
+        manifests = tuple([one for one in manifests if not kinds.covers(one.ref.group, one.ref.kind)])
+    return manifests

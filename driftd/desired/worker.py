@@ -35,8 +35,8 @@ from driftd.render.rendering import RenderedPart, Rendering
 
 if TYPE_CHECKING:
     from driftd.desired.provider import InProcessProvider, OnFirstBatch
-    from driftd.git.mirror import Mirror
-    from driftd.git.source import GitSource
+    from driftd.desired.sources import Source
+    from driftd.git.mirrored_commits import MirroredCommits
     from driftd.model.app import App, RenderOptions
     from driftd.model.revision import Revision
 
@@ -61,11 +61,11 @@ class GitWorker:
         self._gone = False
         self._stealing = False
 
-    def mirror(self, source: GitSource) -> Mirror:
+    def mirror(self, source: Source) -> MirroredCommits:
         """The local mirror of a source, which the worker fetches into."""
         return self._in_process.mirror(source)
 
-    async def fetch(self, source: GitSource) -> Revision:
+    async def fetch(self, source: Source) -> Revision:
         """Fetches the source's reference from the remote. Raises: GitError."""
 
         def request() -> Revision:
@@ -77,7 +77,7 @@ class GitWorker:
 
     async def desired(
         self,
-        source: GitSource,
+        source: Source,
         app: App,
         revision: Revision,
         capabilities: CapabilitiesSource | None = None,

@@ -9,19 +9,19 @@ from driftd.model.app import RenderOptions
 from driftd.render.rendering import RenderedPart, RenderKind
 
 if TYPE_CHECKING:
-    from driftd.git.source import GitSource
+    from driftd.desired.sources import Source
 
 
 class FetchRequest(NamedTuple):
     """Requests a `Revision`: the current commit of a source's reference."""
 
-    source: GitSource
+    source: Source
 
 
 class RenderRequest(NamedTuple):
     """Requests what a folder of a commit declares: `ParsedBatch` and `ParseBatch` messages, then a `RenderResult`."""
 
-    source: GitSource
+    source: Source
     sha: str
     path: str
     options: RenderOptions

@@ -5,57 +5,51 @@ Source: argo-cd 3.6, pkg/apis/application/v1alpha1/types.go and reposerver/repos
 
 from __future__ import annotations
 
-import posixpath
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from driftd.discovery.argo_ignore import ignore_rules
-from driftd.discovery.argo_sync import PendingSync, SyncedSources, pending_sync, synced_sources
-from driftd.discovery.deployed import (
-    DeployedApp,
-    NotJudged,
-    Object,
-    Unsupported,
-    app_name,
-    git_source,
-    items,
-    section,
-    text,
-)
-from driftd.discovery.kustomize import KustomizationFields
-from driftd.git.source import Ref, RefKind, is_hash, is_ref_name
-from driftd.model.app import App, HelmParameter, PlainFiles, RenderOptions
+from driftd.discovery.argo_ignore import excluded_kinds, ignore_rules, system_rules
+from driftd.discovery.argo_logins import ArgoLogins
+from driftd.discovery.argo_rendering import helm_options, kustomize_edits, plain_files
+from driftd.discovery.argo_sources import AppliedSource, FilesOfOthers
+from driftd.discovery.argo_sync import PendingSync, pending_sync, synced_sources
+from driftd.discovery.build_environment import BuildEnvironment
+from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, items, section, text
+from driftd.discovery.login import Login
+from driftd.model.app import App, RenderOptions
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError
-from driftd.model.json_text import encode_json
 from driftd.model.next_deployment import NextDeployment, PendingRevision
-from driftd.render.kustomization_edits import IGNORE_MISSING_COMPONENTS, REPLACES
 
 APPLICATION = ("argoproj.io", "Application")
 
 _THIS_CLUSTER = frozenset({"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local"})
 _IN_CLUSTER = "in-cluster"
-_BUILD_ENVIRONMENT = re.compile(r"\$\{?(?:ARGOCD_APP_|ARGOCD_ENV_|KUBE_VERSION|KUBE_API_VERSIONS)")
-_COMMA = re.compile(r"(^|[^\\]),")
-_IMAGE = re.compile(r"(?:(?P<old>[^=]+)=)?(?P<new>[^@]*?)(?::(?P<tag>[^:/@]+))?(?:@(?P<digest>.+))?")
 
 
-def deployed_by_application(application: Object, cluster: str) -> Iterator[DeployedApp | NotJudged]:
-    """What an Application deploys, an app for each of its sources."""
+def deployed_by_application(
+    application: Object, cluster: str, logins: ArgoLogins | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[DeployedApp | NotJudged]:
+    """What an Application deploys, an app for each of its sources.
+
+    `logins` are those that its Argo CD has, `settings` its ConfigMap of these.
+    """
+    logins = logins or ArgoLogins()
     name = app_name("application", application)
     try:
         _require_this_cluster(application)
-        applied, pending = _applied(application), pending_sync(application)
-        several = len([source for source in applied.sources if not _is_reference(source)]) > 1
-        for number in range(len(applied.sources)):
-            if _is_reference(applied.sources[number]):
+        sources, pending = _applied(application), pending_sync(application)
+        ignored = (*ignore_rules(application), *system_rules(settings or {}))
+        excluded = excluded_kinds(settings or {})
+        several = len([source for source in sources if not source.is_reference]) > 1
+        for number, source in enumerate(sources, 1):
+            if source.is_reference:
                 continue
-            each = f"{name}#{number + 1}" if several else name
+            each = f"{name}#{number}" if several else name
             try:
-                found = _deployed(each, application, applied, number, cluster)
-                yield replace(found, next=_next(found, application, pending, number, cluster))
+                found = _deployed(each, application, source, sources, cluster, logins)
+                next_ = _next(found, application, pending, number - 1, logins)
+                yield replace(found, app=replace(found.app, excluded=excluded), ignore=ignored, next=next_)
             except (Unsupported, DriftdError) as error:
                 yield NotJudged(each, str(error))
     except (Unsupported, DriftdError) as error:
@@ -72,8 +66,8 @@ def _require_this_cluster(application: Object) -> None:
         )
 
 
-def _applied(application: Object) -> SyncedSources:
-    """The sources that were applied last.
+def _applied(application: Object) -> list[AppliedSource]:
+    """The sources that were applied last, and what of each.
 
     The history says it; the specification may have been changed since, and not been synced yet.
     """
@@ -88,168 +82,59 @@ def _applied(application: Object) -> SyncedSources:
 
 
 def _next(
-    deployed: DeployedApp, application: Object, pending: PendingSync | None, number: int, cluster: str
+    deployed: DeployedApp, application: Object, pending: PendingSync | None, number: int, logins: ArgoLogins
 ) -> NextDeployment | None:
     """What of one source is still to be synced."""
     if pending is None:
         return None
     unknown = PendingRevision(Deployer.ARGO.product, None, pending.reason)
-    if pending.target is None or number >= len(pending.target.sources):
-        return NextDeployment(deployed.app, unknown)
+    target, app = pending.target, deployed.app
+    if target is None or number >= len(target):
+        return NextDeployment(app, unknown)
     try:
-        then = _deployed(deployed.app.name, application, pending.target, number, cluster)
+        then = _deployed(app.name, application, target[number], target, app.cluster, logins)
     except (Unsupported, DriftdError) as error:  # what is deployed now is judged all the same
         reason = f"driftd cannot render what it is to deploy: {error}"
-        return NextDeployment(deployed.app, replace(unknown, reason=reason))
-    if then.commit == deployed.commit and then.app == deployed.app:
+        return NextDeployment(app, replace(unknown, reason=reason))
+    if then.commit == deployed.commit and then.app == app:
         return None
     return NextDeployment(then.app, replace(unknown, revision=then.commit))
 
 
-class _Siblings:
-    """The sources of one Application: values files of one may be in the repository of another."""
+def _deployed(
+    name: str,
+    application: Object,
+    applied: AppliedSource,
+    all_applied: Sequence[AppliedSource],
+    cluster: str,
+    logins: ArgoLogins,
+) -> DeployedApp:
+    def login_of(url: str) -> Login:
+        return logins.of(url, text(section(application, "spec"), "project"))
 
-    def __init__(self, synced: SyncedSources) -> None:
-        self._by_reference = {
-            text(source, "ref"): (text(source, "repoURL"), revision)
-            for source, revision in zip(synced.sources, synced.revisions, strict=True)
-            if text(source, "ref")
-        }
-
-    def values_file(self, file: str, repository: str, revision: str) -> str:
-        """A path from the root of the source's own repository. Raises: Unsupported: it is in another one."""
-        reference, _, path = file[1:].partition("/")
-        if self._by_reference.get(reference) != (repository, revision):
-            raise Unsupported(f"its values file {file} is in another repository than its chart")
-        return f"/{path}"
-
-
-def _is_reference(source: Object) -> bool:
-    """Whether a source is there for the values files of another one only."""
-    return bool(text(source, "ref")) and not text(source, "path") and not text(source, "chart")
-
-
-def _deployed(name: str, application: Object, synced: SyncedSources, number: int, cluster: str) -> DeployedApp:
-    """One of its sources as an app. Raises: Unsupported, DriftdError."""
-    source, revision = synced.sources[number], synced.revisions[number]
-    repository, siblings = text(source, "repoURL"), _Siblings(synced)
-    if text(source, "chart"):
-        raise Unsupported(f"its chart {text(source, 'chart')} comes from the Helm repository {_shown(repository)}")
-    if "plugin" in source:
+    body, helm = applied.body, section(applied.body, "helm")
+    if "plugin" in body:
         raise Unsupported("a config management plugin renders it")
-    if not is_hash(revision):
-        raise Unsupported("its last sync does not name a commit")
+    source = applied.source(login_of)
+    environment = BuildEnvironment.of(application, body, applied.revision)
+    others = {text(each.body, "ref"): each for each in all_applied if text(each.body, "ref")}
+    files = FilesOfOthers(applied, others, environment)
+    options = helm_options(helm, environment, files.path)
     namespace = text(section(application, "spec", "destination"), "namespace") or None
     app = App(
         name=name,
-        source=repository,
+        source=applied.url,
         cluster=cluster,
-        path=_folder(text(source, "path")),
+        path=applied.path,
         namespace=namespace,
         deploys=False,
         rendering=RenderOptions(
-            release=text(section(source, "helm"), "releaseName") or application["metadata"]["name"],
-            namespace=namespace or "default",
-            plain=_plain_files(section(source, "directory")),
-            edits=_edits(section(source, "kustomize")),
-            **_helm_options(section(source, "helm"), repository, revision, siblings),
+            release=text(helm, "releaseName") or application["metadata"]["name"],
+            namespace=text(helm, "namespace") or namespace or "default",
+            plain=plain_files(section(body, "directory")),
+            edits=kustomize_edits(section(body, "kustomize"), environment),
+            **options,
         ),
     )
-    return DeployedApp(app, git_source(repository, _ref(source)), revision, ignore_rules(application))
-
-
-def _ref(source: Object) -> Ref:
-    """The reference that a source follows; the default branch where it is a range of versions."""
-    target = text(source, "targetRevision")
-    return Ref(RefKind.ANY, target) if target not in ("", "HEAD") and is_ref_name(target) else Ref()
-
-
-def _folder(path: str) -> str:
-    folder = posixpath.normpath(path.strip("/") or ".")
-    return "" if folder == "." else folder
-
-
-def _shown(url: str) -> str:
-    """An address without what may be a password."""
-    return url.rpartition("@")[2]
-
-
-def _plain_files(directory: Object) -> PlainFiles:
-    if section(directory, "jsonnet"):
-        raise Unsupported("it is rendered with jsonnet")
-    return PlainFiles(
-        recurse=directory.get("recurse") is True, include=text(directory, "include"), exclude=text(directory, "exclude")
-    )
-
-
-def _edits(kustomize: Object) -> str | None:
-    labels = section(kustomize, "commonLabels")
-    annotations = section(kustomize, "commonAnnotations")
-    if kustomize.get("commonAnnotationsEnvsubst") is True:
-        _require_no_environment("its annotations", str(annotations))
-    edits = KustomizationFields()
-    edits.set("namespace", text(kustomize, "namespace"))
-    edits.set("namePrefix", text(kustomize, "namePrefix"))
-    edits.set("nameSuffix", text(kustomize, "nameSuffix"))
-    if kustomize.get("labelWithoutSelector") is True:
-        edits.add_labels(labels, templates=kustomize.get("labelIncludeTemplates") is True)
-    else:
-        edits.set("commonLabels", labels)
-    edits.set("commonAnnotations", annotations)
-    edits.set("images", [_image(str(each)) for each in items(kustomize, "images")])
-    edits.set("replicas", [_replicas(each) for each in items(kustomize, "replicas")])
-    edits.set("patches", items(kustomize, "patches"))
-    edits.set("components", items(kustomize, "components"))
-    edits.set(IGNORE_MISSING_COMPONENTS, kustomize.get(IGNORE_MISSING_COMPONENTS) is True)
-    return edits.text()
-
-
-def _image(override: str) -> dict[str, Any]:
-    """An image as `kustomize edit set image` takes it: `[NAME=]NEW[:TAG][@DIGEST]`."""
-    match = _IMAGE.fullmatch(override)
-    if match is None:
-        raise Unsupported(f"its image {override!r} cannot be read")
-    new = match["new"]
-    image = {"name": match["old"] or new, "newName": new if match["old"] and new else ""}
-    image |= {"newTag": match["tag"] or "", "digest": match["digest"] or "", REPLACES: True}
-    return {key: value for key, value in image.items() if value}
-
-
-def _replicas(each: Any) -> dict[str, Any]:
-    if not isinstance(each, Mapping) or not str(each.get("count")).isdecimal():
-        raise Unsupported("its replicas cannot be read")
-    return {"name": text(each, "name"), "count": int(str(each["count"]))}
-
-
-def _helm_options(helm: Object, repository: str, revision: str, siblings: _Siblings) -> dict[str, Any]:
-    if items(helm, "fileParameters"):
-        raise Unsupported("its chart takes parameters from files")
-    for key in ("kubeVersion", "apiVersions", "namespace"):
-        if helm.get(key):
-            raise Unsupported(f"its chart is rendered for a cluster or namespace of its own ({key})")
-    values = [text(helm, "values")] if text(helm, "values") else []
-    if section(helm, "valuesObject"):
-        values = [encode_json(helm["valuesObject"]).decode()]  # it takes the place of the text
-    parameters = []
-    for each in items(helm, "parameters"):
-        value = text(each, "value")
-        _require_no_environment("a parameter of its chart", value)
-        if not value.startswith("{"):
-            value = _COMMA.sub(r"\1\\,", value)
-        parameters.append(HelmParameter(text(each, "name"), value, is_string=each.get("forceString") is True))
-    files = [str(file) for file in items(helm, "valueFiles")]
-    _require_no_environment("a values file of its chart", " ".join(files))
-    return {
-        "values_files": tuple(
-            siblings.values_file(file, repository, revision) if file.startswith("$") else file for file in files
-        ),
-        "values": tuple(values),
-        "parameters": tuple(parameters),
-        "skip_crds": helm.get("skipCrds") is True,
-        "ignore_missing_values_files": helm.get("ignoreMissingValueFiles") is True,
-    }
-
-
-def _require_no_environment(what: str, value: str) -> None:
-    if _BUILD_ENVIRONMENT.search(value):
-        raise Unsupported(f"{what} refers to Argo CD's build environment")
+    composed, commit = files.added_to(source, login_of)
+    return DeployedApp(app, composed, commit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from driftd.discovery.argo_sources import AppliedSource
 from driftd.discovery.deployed import Object, items, message_of, section, text
 
 _FAILED = frozenset({"Failed", "Error"})
@@ -12,29 +13,23 @@ _FAILED = frozenset({"Failed", "Error"})
 
 
 @dataclass(frozen=True, slots=True)
-class SyncedSources:
-    """The sources of an Application, and the commit of each."""
-
-    sources: list[Object]
-    revisions: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class PendingSync:
     """What Argo CD has yet to sync an Application to: None where it cannot tell. `reason` is why it has not yet."""
 
-    target: SyncedSources | None
+    target: list[AppliedSource] | None
     reason: str | None
 
 
-def synced_sources(sources: Object, revisions: Object) -> SyncedSources | None:
-    """The `source` or `sources` of one section, and the `revision` or `revisions` of another.
+def synced_sources(sources: Object, revisions: Object) -> list[AppliedSource] | None:
+    """The `source` or `sources` of one section, with the `revision` or `revisions` of another.
 
     None where these do not fit together.
     """
     found = [each for each in items(sources, "sources") if isinstance(each, Mapping)] or [section(sources, "source")]
     commits = _revisions(revisions)
-    return SyncedSources(found, commits) if len(found) == len(commits) else None
+    if len(found) != len(commits):
+        return None
+    return [AppliedSource(source, commit) for source, commit in zip(found, commits, strict=True)]
 
 
 def _revisions(body: Object) -> list[str]:
@@ -54,9 +49,10 @@ def pending_sync(application: Object) -> PendingSync | None:
     return PendingSync(target, _why_not_synced(application, target))
 
 
-def _why_not_synced(application: Object, target: SyncedSources | None) -> str | None:
+def _why_not_synced(application: Object, target: list[AppliedSource] | None) -> str | None:
     state = section(application, "status", "operationState")
-    of_target = target is not None and _revisions(section(state, "syncResult")) == target.revisions
+    tried = _revisions(section(state, "syncResult"))
+    of_target = target is not None and tried == [source.revision for source in target]
     if of_target and text(state, "phase") in _FAILED:
         return f"its last sync failed: {message_of(state)}"
     if text(state, "phase") == "Running":

@@ -48,6 +48,7 @@ def _from_repository(kustomization: Object, generator: Object, artifact: Object)
     reference = {"kind": "GitRepository", "name": text(repository, "name"), "namespace": namespace}
     status: dict[str, Any] = dict(section(kustomization, "status"))
     status["lastAppliedRevision"] = text(status, "lastAppliedOriginRevision")
+    status.pop("lastAttemptedRevision", None)  # that of the artifact: the repository's is not known
     spec = {**section(kustomization, "spec"), "sourceRef": reference, "path": path}
     return {**kustomization, "spec": spec, "status": status}
 

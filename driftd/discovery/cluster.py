@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from time import monotonic
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from driftd.discovery.argo import APPLICATION, deployed_by_application
+from driftd.discovery.argo_ignore import SETTINGS
+from driftd.discovery.argo_logins import namespace_of_argo
 from driftd.discovery.artifacts import ARTIFACT_GENERATOR, deployed_from_repository
-from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of, section
-from driftd.discovery.flux import GIT_REPOSITORY, KUSTOMIZATION, deployed_by_kustomization, variable_sources
+from driftd.discovery.deployed import DeployedApp, NotJudged, Object, Unsupported, app_name, name_of
+from driftd.discovery.flux import KUSTOMIZATION, deployed_by_kustomization, variable_sources
+from driftd.discovery.flux_sources import GIT_REPOSITORY, OCI_REPOSITORY, Sources
 from driftd.discovery.helm import HELM_RELEASE, STORAGE_LABELS, InstalledRelease, Release, decode_release, installed
+from driftd.discovery.login_sources import LoginSources
+from driftd.discovery.variable_sources import VariableSources
 from driftd.kube.discovery import ApiResource
 from driftd.kube.listing import list_each, list_objects
 from driftd.live.cluster import ClusterView
 from driftd.model.deployer import Deployer
-from driftd.model.errors import KubeError, NotFound, UnknownKind
+from driftd.model.errors import KubeError, UnknownKind
 from driftd.model.resource import ResourceRef
 
 Found = DeployedApp | InstalledRelease | NotJudged
@@ -34,8 +37,10 @@ ListKind = Callable[[Kind], Awaitable[Sequence[Object]]]
 """All objects of a kind; none where the cluster does not serve it. Raises: KubeError: they cannot be read."""
 
 
-async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> list[Found]:
+async def deployed_apps(view: ClusterView, deployers: Collection[Deployer], *, credentials: bool) -> list[Found]:
     """What these deployers deploy to a cluster, by name. One that is not installed deploys nothing.
+
+    With `credentials`, their logins to repositories are read, and used.
 
     What cannot be read is among it as `NotJudged`. Raises: KubeError: discovery failed.
     """
@@ -44,7 +49,8 @@ async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> l
         resource = await find_resource(view, kind)
         return (await list_objects(view.cluster, resource, None)).items if resource is not None else []
 
-    found: list[Found] = list(await deployed_from_git(view, deployers, listed, VariableSources(view)))
+    values = Values.of(view, credentials=credentials, max_age=0.0)
+    found: list[Found] = list(await deployed_from_git(view, deployers, listed, values))
     helm_releases, unread = await _read(listed, HELM_RELEASE) if Deployer.FLUX in deployers else ([], [])
     found += unread
     if helm_releases or Deployer.HELM in deployers:
@@ -52,30 +58,53 @@ async def deployed_apps(view: ClusterView, deployers: Collection[Deployer]) -> l
     return sorted(found, key=name_of_app)
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What is read of a cluster for what its deployers' objects name: variables, and logins."""
+
+    variables: VariableSources
+    logins: LoginSources
+
+    @classmethod
+    def of(cls, view: ClusterView, *, credentials: bool, max_age: float) -> Values:
+        """Those of a cluster, each read again after `max_age` seconds; logins only with `credentials`."""
+        return cls(VariableSources(view, max_age), LoginSources(view, allowed=credentials, max_age=max_age))
+
+
 async def deployed_from_git(
-    view: ClusterView, deployers: Collection[Deployer], listed: ListKind, variable_data: VariableSources
+    view: ClusterView, deployers: Collection[Deployer], listed: ListKind, values: Values
 ) -> list[DeployedApp | NotJudged]:
     """The same, of what comes from Git: by Argo CD's Applications and Flux' Kustomizations, as `listed` has them."""
     found: list[DeployedApp | NotJudged] = []
     if Deployer.ARGO in deployers:
         applications, unread = await _read(listed, APPLICATION)
-        found += [*unread, *(each for body in applications for each in deployed_by_application(body, view.name))]
+        logins = await values.logins.of_argo(applications)
+        settings = {namespace: ResourceRef("", "ConfigMap", namespace, SETTINGS) for namespace in logins}
+        data = await values.variables.read(settings.values())
+        for body in applications:
+            namespace = namespace_of_argo(body)
+            found += deployed_by_application(body, view.name, logins[namespace], data.get(settings[namespace]))
+        found += unread
     if Deployer.FLUX in deployers:
-        repositories, _ = await _read(listed, GIT_REPOSITORY)  # of one that cannot be read, each Kustomization tells
-        by_name = {name_of(body): body for body in repositories}
+        objects: dict[tuple[str, str], Object] = {}
+        for kind in (GIT_REPOSITORY, OCI_REPOSITORY):
+            repositories, _ = await _read(listed, kind)  # of one that cannot be read, each Kustomization tells
+            objects |= {(kind[1], name_of(body)): body for body in repositories}
         generators, _ = await _read(listed, ARTIFACT_GENERATOR)
         bodies, unread = await _read(listed, KUSTOMIZATION)
         bodies = [deployed_from_repository(body, generators) for body in bodies]
-        variables = await variable_data.read({ref for body in bodies for ref, _ in variable_sources(body)})
-        deployed = (each for body in bodies for each in deployed_by_kustomization(body, by_name, variables, view.name))
-        found += [*unread, *deployed]
+        variables = await values.variables.read({ref for body in bodies for ref, _ in variable_sources(body)})
+        sources = Sources(objects, await values.logins.of_flux(objects.values()))
+        found += [each for body in bodies for each in deployed_by_kustomization(body, sources, variables, view.name)]
+        found += unread
     return found
 
 
 def kinds_of(deployers: Collection[Deployer]) -> tuple[Kind, ...]:
     """The kinds that say what these deployers deploy from Git."""
     argo = (APPLICATION,) if Deployer.ARGO in deployers else ()
-    return (*argo, GIT_REPOSITORY, ARTIFACT_GENERATOR, KUSTOMIZATION) if Deployer.FLUX in deployers else argo
+    flux = (GIT_REPOSITORY, OCI_REPOSITORY, ARTIFACT_GENERATOR, KUSTOMIZATION) if Deployer.FLUX in deployers else ()
+    return (*argo, *flux)
 
 
 async def _read(listed: ListKind, kind: Kind) -> tuple[Sequence[Object], list[NotJudged]]:
@@ -117,43 +146,3 @@ def _release(stored: dict[str, Any]) -> Release | NotJudged:
         return decode_release(stored)
     except Unsupported as error:
         return NotJudged(app_name("release", stored), str(error))
-
-
-class VariableSources:
-    """The ConfigMaps and Secrets that Flux takes variables from, each cached for `max_age` seconds."""
-
-    def __init__(self, view: ClusterView, max_age: float = 0.0) -> None:
-        self._view = view
-        self._max_age = max_age
-        self._read: dict[ResourceRef, tuple[float, Mapping[str, str]]] = {}
-
-    async def read(self, refs: Collection[ResourceRef]) -> Mapping[ResourceRef, Mapping[str, str]]:
-        """Their data; what is not there, or cannot be read, is left out."""
-        for ref in refs:
-            known = self._read.get(ref)
-            if known is None or monotonic() - known[0] >= self._max_age:
-                self._read.pop(ref, None)
-                if (data := await self._data_of(ref)) is not None:
-                    self._read[ref] = (monotonic(), data)
-        return {ref: self._read[ref][1] for ref in refs if ref in self._read}
-
-    async def _data_of(self, ref: ResourceRef) -> Mapping[str, str] | None:
-        try:
-            resource = (await self._view.discovery()).find_kind(ref.group, ref.kind)
-            body = await self._view.cluster.request("GET", resource.path(ref.namespace, ref.name))
-        except (NotFound, KubeError):
-            return None
-        return _data(body, is_secret=ref.kind == "Secret")
-
-
-def _data(body: Any, *, is_secret: bool) -> dict[str, str]:
-    data = section(body, "data")
-    if not is_secret:
-        return {key: str(value) for key, value in data.items()}
-    decoded = {}
-    for key, value in data.items():
-        try:
-            decoded[key] = base64.b64decode(str(value)).decode()
-        except (binascii.Error, ValueError):
-            continue
-    return decoded

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from driftd.desired.sources import Source
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.git.source import GitSource, Ref
 from driftd.model.app import App
@@ -15,14 +16,15 @@ from driftd.model.next_deployment import NextDeployment
 
 @dataclass(frozen=True, slots=True)
 class DeployedApp:
-    """What one object of a deployer deploys from one repository, at the `commit` that it says it has applied.
+    """What one object of a deployer deploys from one source, at what it says it has applied: `commit` is that of a
+    repository, or the version of a chart, or the digest of an artifact.
 
     `source` is the reference that it follows. `ignore` are the differences that its deployer ignores, too. `next` is
     what it has yet to deploy.
     """
 
     app: App
-    source: GitSource
+    source: Source
     commit: str
     ignore: tuple[IgnoreRule, ...] = ()
     next: NextDeployment | None = None
@@ -49,8 +51,13 @@ MAX_MESSAGE = 500
 
 def git_source(url: str, ref: Ref) -> GitSource:
     """The source at an address that a deployer names: never a path of this machine. Raises: GitError."""
+    return GitSource(name=short_name(url), url=url, ref=ref)
+
+
+def short_name(url: str) -> str:
+    """A name for the source at an address that is safe as that of a folder."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", url.rstrip("/").rpartition("/")[2].removesuffix(".git"))[:40]
-    return GitSource(name=name.lstrip(".-") or "repository", url=url, ref=ref)
+    return name.lstrip(".-") or "repository"
 
 
 def app_name(plural: str, body: Object) -> str:

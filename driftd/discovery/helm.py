@@ -14,12 +14,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from driftd.desired.state import Desired
 from driftd.diff.rules.ignore import IgnoreRule
 from driftd.discovery.deployed import NotJudged, Object, Unsupported, app_name, items, section, text
-from driftd.discovery.pointers import path_pattern
+from driftd.discovery.flux_ignore import ignore_rules
 from driftd.model.app import App, RenderOptions
 from driftd.model.errors import RenderError
 from driftd.model.revision import Revision
@@ -33,7 +32,6 @@ STORAGE_LABELS = "owner=helm,status=deployed"
 _GZIP = b"\x1f\x8b"
 _MAX_BYTES = 64 << 20
 """Of one release, unpacked: a Secret holds no more than 1 MiB."""
-_LITERAL = re.compile(r"[A-Za-z0-9-]+")
 
 ReleaseKey = tuple[str, str, int]
 """The namespace that a release is stored in, its name, and its revision."""
@@ -113,7 +111,12 @@ def installed(
     for body in helm_releases:
         name = app_name("helmrelease", body)
         try:
-            yield _app(name, _take(by_key, _installed_by(body)), cluster, _ignored_by(body))
+            yield _app(
+                name,
+                _take(by_key, _installed_by(body)),
+                cluster,
+                ignore_rules(items(section(body, "spec", "driftDetection"), "ignore"), "driftDetection"),
+            )
         except Unsupported as error:
             yield NotJudged(name, str(error))
     for (namespace, name, _), release in by_key.items():
@@ -158,28 +161,3 @@ def _app(name: str, release: Release, cluster: str, ignore: tuple[IgnoreRule, ..
     digest = hashlib.sha256(release.manifest.encode()).hexdigest()
     revision = Revision(digest, "Helm", release.deployed, f"{chart}, revision {release.key[2]}", chart)
     return InstalledRelease(app, Desired.of(revision, rendering, app), ignore)
-
-
-def _ignored_by(helm_release: Object) -> tuple[IgnoreRule, ...]:
-    """What its drift detection ignores. Raises: Unsupported: objects are selected by more than names."""
-    rules = []
-    for each in items(section(helm_release, "spec", "driftDetection"), "ignore"):
-        if not isinstance(each, Mapping):
-            continue
-        target = section(each, "target")
-        if "labelSelector" in target or "annotationSelector" in target:
-            raise Unsupported("its drift detection ignores objects by their labels or annotations")
-        conditions: dict[str, Any] = {
-            key: _literal(target, name)
-            for key, name in (("groups", "group"), ("kinds", "kind"), ("names", "name"), ("namespaces", "namespace"))
-        }
-        paths = tuple([path_pattern(str(pointer)) for pointer in items(each, "paths")])
-        rules.append(IgnoreRule(paths=paths, reason="Flux ignores it", origin="driftDetection", **conditions))
-    return tuple(rules)
-
-
-def _literal(target: Object, key: str) -> tuple[str, ...]:
-    value = text(target, key)
-    if value and not _LITERAL.fullmatch(value):
-        raise Unsupported(f"its drift detection ignores objects by the expression {value!r}")
-    return (value,) if value else ()

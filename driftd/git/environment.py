@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftd.git.address import Transport
-from driftd.git.source import Auth, BasicAuth, GitSource, SshAuth, TokenAuth
+from driftd.git.source import Auth, BasicAuth, BearerAuth, GitSource, SshAuth, TokenAuth
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.secret import Secret
 from driftd.model.text import has_control_character
@@ -104,17 +104,20 @@ def remote_access(source: GitSource, global_config: Path) -> RemoteAccess:
     # Ends a hanging transfer even if driftd is killed meanwhile.
     settings += [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", str(max(1, int(source.timeout))))]
     # With credentials, redirects are not followed: Git would send them to the other host.
-    settings.append(("http.followRedirects", "initial" if source.auth is None else "false"))
+    anonymous = source.auth is None and source.client_certificate is None
+    settings.append(("http.followRedirects", "initial" if anonymous else "false"))
     environment = {"GIT_ALLOW_PROTOCOL": address.transport.value}
     secrets: tuple[str, ...] = ()
     match address.transport:
         case Transport.HTTPS:
-            environment |= _ca_variables(source)
+            environment |= _tls_variables(source)
             if source.auth is not None:
-                username, password = _credentials(source, source.auth)
-                encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
-                settings.append(("http.extraHeader", f"Authorization: Basic {encoded}"))
-                secrets = (password, encoded)
+                authorization, secrets = _authorization(source, source.auth)
+                settings.append(("http.extraHeader", f"Authorization: {authorization}"))
+            if source.proxy is not None:
+                proxy = _read_secret(source, "proxy", source.proxy)
+                settings.append(("http.proxy", proxy))
+                secrets += (proxy,)
         case Transport.SSH:
             if shutil.which("ssh") is None:
                 raise GitError(f"{source}: ssh is not installed, or not on the PATH: it is needed for ssh addresses")
@@ -151,22 +154,36 @@ def _config_variables(settings: list[tuple[str, str]]) -> dict[str, str]:
     return variables
 
 
-def _ca_variables(source: GitSource) -> dict[str, str]:
-    """The certificate authorities to trust: the source's own, else those that this machine sets for Git, if any."""
+def _tls_variables(source: GitSource) -> dict[str, str]:
+    """The certificate authorities to trust: the source's own, else those that this machine sets for Git, if any.
+
+    And the certificate to show.
+    """
+    variables = {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH") if name in os.environ}
     if source.ca_file is not None:
         _check_file(source, source.ca_file)
-        return {"GIT_SSL_CAINFO": str(source.ca_file.absolute())}
-    return {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH") if name in os.environ}
+        variables = {"GIT_SSL_CAINFO": str(source.ca_file.absolute())}
+    if (own := source.client_certificate) is not None:
+        for file in (own.certificate_file, own.key_file):
+            _check_file(source, file)
+        variables |= {"GIT_SSL_CERT": str(own.certificate_file), "GIT_SSL_KEY": str(own.key_file)}
+    return variables
 
 
-def _credentials(source: GitSource, auth: Auth) -> tuple[str, str]:
+def _authorization(source: GitSource, auth: Auth) -> tuple[str, tuple[str, ...]]:
+    """The header's value, and the secrets in it."""
     match auth:
         case TokenAuth(token, username):
-            return username, _read_secret(source, "token", token)
-        case BasicAuth(username, password):
-            return _read_secret(source, "user's name", username), _read_secret(source, "password", password)
+            password = _read_secret(source, "token", token)
+        case BasicAuth(user, secret):
+            username, password = _read_secret(source, "user's name", user), _read_secret(source, "password", secret)
+        case BearerAuth(token):
+            bearer = _read_secret(source, "token", token)
+            return f"Bearer {bearer}", (bearer,)
         case SshAuth():
             raise GitError(f"{source}: an ssh key is of no use for https")
+    encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return f"Basic {encoded}", (password, encoded)
 
 
 def _read_secret(source: GitSource, noun: str, secret: Secret) -> str:

@@ -19,14 +19,20 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 
+_LOGIN = (
+    r"authentication failed|could not read (?:username|password)|access denied|returned error: 40[13]"
+    r"|permission denied|invalid credentials|not authorized|unauthorized"
+)
+_HOST_KEY = r"host key verification failed|no .* host key is known|remote host identification has changed"
+_NOT_FOUND = r"not found|does not exist|does not appear to be a git repository|not a git repository|returned error: 404"
+
 _ADVICE = (
     (
-        r"authentication failed|could not read (?:username|password)|access denied|returned error: 40[13]"
-        r"|permission denied|invalid credentials|not authorized|unauthorized",
+        _LOGIN,
         "check the login in the source's auth, and that it may read this repository",
     ),
     (
-        r"host key verification failed|no .* host key is known|remote host identification has changed",
+        _HOST_KEY,
         "check the server's key in the known_hosts file",
     ),
     (
@@ -43,7 +49,7 @@ _ADVICE = (
         "check the url, and that the server can be reached from here",
     ),
     (
-        r"not found|does not exist|does not appear to be a git repository|not a git repository|returned error: 404",
+        _NOT_FOUND,
         "check the url; a server may also say so to a login that may not see the repository",
     ),
 )
@@ -84,3 +90,8 @@ def summarize(stderr: str) -> str:
 def advice(stderr: str) -> str:
     """What the user can do about the error; empty if nothing is known."""
     return next((text for pattern, text in _ADVICE if re.search(pattern, stderr, re.IGNORECASE)), "")
+
+
+def asks_for_login(stderr: str) -> bool:
+    """Whether a login, or the server's key, may have been lacking: some then say that there is no repository."""
+    return re.search(f"{_LOGIN}|{_HOST_KEY}|{_NOT_FOUND}", stderr, re.IGNORECASE) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -97,7 +97,38 @@ class SshAuth:
     known_hosts_file: Path | None = None
 
 
-Auth = TokenAuth | BasicAuth | SshAuth
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    """A token for https that is sent as it is, and not as a password."""
+
+    token: Secret = field(repr=False)
+
+
+Auth = TokenAuth | BasicAuth | BearerAuth | SshAuth
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What this side shows for https: a certificate and its private key, in PEM."""
+
+    certificate_file: Path
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFiles:
+    """Contents of the files that ssh and TLS take, kept in memory: each is a file only while Git runs."""
+
+    ssh_key: str | None = field(default=None, repr=False)
+    known_hosts: str | None = field(default=None, repr=False)
+    ca: str | None = field(default=None, repr=False)
+    client_certificate: str | None = field(default=None, repr=False)
+    client_key: str | None = field(default=None, repr=False)
+
+    @property
+    def identifies(self) -> bool:
+        """Whether they tell the server who is asking."""
+        return self.ssh_key is not None or self.client_key is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +137,9 @@ class GitSource:
 
     `timeout` limits one fetch, in seconds. `allow_file` permits a local path or a file:// address as `url`. `borrow`
     reads the objects of a local repository in place, unchecked, instead of copying them: for a single check, since
-    objects that the repository prunes are lost. `ca_file` has the certificates to trust for https, in PEM.
+    objects that the repository prunes are lost. `ca_file` has the certificates to trust for https, in PEM. `held` takes
+    the place of files. `proxy` is the address of an HTTP proxy, perhaps with a login. `why_no_login` is told where the
+    server asks for a login.
     Raises: GitError: the address is not allowed, or `auth` does not fit it.
     """
 
@@ -118,15 +151,23 @@ class GitSource:
     allow_file: bool = False
     borrow: bool = False
     ca_file: Path | None = None
+    client_certificate: ClientCertificate | None = None
+    held: HeldFiles | None = None
+    proxy: Secret | None = field(default=None, repr=False)
+    why_no_login: str = ""
 
     def __post_init__(self) -> None:
         transport = self.address.transport
         if isinstance(self.auth, SshAuth) and transport is not Transport.SSH:
             raise GitError(f"source {self.name}: an ssh key is of no use for {self.address}")
-        if isinstance(self.auth, TokenAuth | BasicAuth) and transport is not Transport.HTTPS:
+        if isinstance(self.auth, TokenAuth | BasicAuth | BearerAuth) and transport is not Transport.HTTPS:
             raise GitError(f"source {self.name}: a token or a password is of no use for {self.address}")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
             raise GitError(f"source {self.name}: the timeout must be more than zero seconds")
+
+    def at(self, commit: str) -> GitSource:
+        """The same repository, of which nothing is followed: this commit is the reference."""
+        return replace(self, ref=Ref(RefKind.COMMIT, commit))
 
     @property
     def address(self) -> GitAddress:

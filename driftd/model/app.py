@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
@@ -46,6 +47,21 @@ class HelmParameter:
 
 
 @dataclass(frozen=True, slots=True)
+class ExcludedKinds:
+    """Kinds that a deployer leaves out, by patterns of groups and kinds (`*.cilium.io`); none means all."""
+
+    groups: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    def covers(self, group: str, kind: str) -> bool:
+        return _is_any(self.groups, group) and _is_any(self.kinds, kind)
+
+
+def _is_any(patterns: tuple[str, ...], name: str) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
 class RenderOptions:
     """Inputs of rendering other than the files.
 
@@ -57,8 +73,9 @@ class RenderOptions:
 
     What a deployer adds to the files: `edits`, fields (as JSON) that it writes into the folder's own kustomization file
     (see `driftd.render.kustomization_edits`); `labels` and `annotations`, which it sets in all objects in the end;
-    `values`, further values of Helm (YAML or JSON), which win over the files, and `parameters`, which win over these;
-    `substitutions`, the values of Flux' variables by name (without any, none is replaced).
+    `values`, further values of Helm (YAML or JSON), which win over the files; `parameters`, which win over these, and
+    so do `file_parameters`, names of values with the files whose contents they are; `substitutions`, the values of
+    Flux' variables by name (without any, none is replaced).
     """
 
     release: str = "release"
@@ -76,6 +93,7 @@ class RenderOptions:
     annotations: tuple[tuple[str, str], ...] = ()
     values: tuple[str, ...] = field(default=(), repr=False)
     parameters: tuple[HelmParameter, ...] = field(default=(), repr=False)
+    file_parameters: tuple[tuple[str, str], ...] = ()
     skip_crds: bool = False
     ignore_missing_values_files: bool = False
     substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -92,8 +110,9 @@ class App:
 
     A revision is good after it has been in sync and healthy for `settle`, and bad if it is not healthy `deadline` after
     it was applied. It is written to its own namespace, to `namespaces`, and to the cluster-scoped `kinds`; with
-    `confine_reads`, nothing else is read, either. Where driftd does not `deploys` it, somebody else brings in what Git
-    declares: driftd puts back what hands have changed, and never writes what nobody has deployed.
+    `confine_reads`, nothing else is read, either. What is `excluded` is not deployed, whatever declares it. Where
+    driftd does not `deploys` it, somebody else brings in what Git declares: driftd puts back what hands have changed,
+    and never writes what nobody has deployed.
     """
 
     name: str
@@ -104,6 +123,7 @@ class App:
     namespaces: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     confine_reads: bool = False
+    excluded: tuple[ExcludedKinds, ...] = ()
     mode: Mode = Mode.OBSERVE
     deploys: bool = True
     rollback: RollbackMode = RollbackMode.MANUAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -11,3 +12,13 @@ class Secret(Protocol):
     def read(self) -> str:
         """The secret's text. Raises: DriftdError: it is missing or unreadable; the text names where it should be."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSecret:
+    """A secret in memory, which somebody else keeps."""
+
+    text: str = field(repr=False)
+
+    def read(self) -> str:
+        return self.text

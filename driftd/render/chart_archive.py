@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zlib
@@ -43,7 +44,8 @@ def rewrite(data: bytes, change: Callable[[PurePosixPath, bytes], bytes]) -> byt
 def _entries(data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     unpacked = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
+        # tarfile's own reader of gzip fails at the extra field in the header that helm writes.
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
             for entry in archive:
                 unpacked += entry.size
                 if unpacked > MAX_UNPACKED:

@@ -68,7 +68,14 @@ def render(tree: FileTree, folder: str, options: RenderOptions) -> RenderedPart:
         values = _values_files(tree, root, folder, options)
         if options.kube_version is not None:
             edit_templates(root / folder, without_unserved(frozenset(options.api_versions)))
-        run = _HelmTemplate(program, options, folder, tuple(file.relative_to(root) for file in values))
+        contents = [(name, _values_file(tree, root, folder, file)) for name, file in options.file_parameters]
+        run = _HelmTemplate(
+            program,
+            options,
+            folder,
+            tuple(file.relative_to(root) for file in values),
+            tuple((name, file.relative_to(root)) for name, file in contents),
+        )
         with ThreadPoolExecutor(2, thread_name_prefix="helm") as pool:
             # In this context, so that what stops this rendering stops both.
             first = pool.submit(contextvars.copy_context().run, run, bench)
@@ -92,6 +99,7 @@ class _HelmTemplate:
     options: RenderOptions
     folder: str
     values: tuple[Path, ...]
+    contents: tuple[tuple[str, Path], ...]
 
     def __call__(self, bench: tool.Workbench, *flags: str) -> bytes:
         """The output for the chart on a workbench. Raises: ToolFailed, RenderError."""
@@ -105,6 +113,7 @@ class _HelmTemplate:
         command += [f"--kube-version={options.kube_version}"] if options.kube_version else []
         for each in options.parameters:
             command += [f"--set{'-string' if each.is_string else ''}={each.name}={each.value}"]
+        command += [f"--set-file={name}={root / file}" for name, file in self.contents]
         command += ["--", options.release, str(root / self.folder)]
         file = join(self.folder, CHART_FILE)
         return tool.run(command, bench, env=_environment(bench.home), timeout=options.timeout, file=file)

@@ -24,7 +24,7 @@ def build(assets: Path, folder: Path) -> str:
 
 def variant(assets: Path, scratch: Path, components: Sequence[str] = ()) -> str:
     """The base with components, as in a user's overlay."""
-    overlay = scratch / ("-".join(components) or "base")
+    overlay = scratch / ("-".join(components).replace("/", "-") or "base")
     overlay.mkdir(parents=True, exist_ok=True)
     deploy = _relative(DEPLOY, overlay)
     lines = ["resources:", f"  - {deploy}/base", *(["components:"] if components else [])]

@@ -14,8 +14,8 @@ from tests.deploy.manifests import DEPLOY, build, objects, single, variant
 from tests.support.controlplane import ControlPlane
 
 COMPONENTS = (
-    "audit", "custom-resources", "discover", "heal", "heal-namespaces", "heal-secrets", "network-policy", "secrets",
-    "servicemonitor",
+    "audit", "custom-resources", "discover", "discover/credentials", "heal", "heal-namespaces", "heal-secrets",
+    "network-policy", "secrets", "servicemonitor",
 )  # fmt: skip
 COMBINATIONS = [
     (),
@@ -36,7 +36,9 @@ def test_the_base_builds_with_its_components(assets: Path, tmp_path: Path, compo
 
 def test_every_component_is_tested():
     """heal-role is part of the two components for healing."""
-    assert {folder.name for folder in (DEPLOY / "components").iterdir()} == {*COMPONENTS, "heal-role"}
+    components = DEPLOY / "components"
+    there = {file.parent.relative_to(components).as_posix() for file in components.rglob("kustomization.yaml")}
+    assert there == {*COMPONENTS, "heal-role"}
 
 
 def test_every_manifest_is_part_of_a_kustomization():

@@ -154,12 +154,26 @@ def test_what_other_deployers_deploy_is_readable_where_a_component_says_so(insta
         Kind("kustomize.toolkit.fluxcd.io", "kustomizations", "", namespaced=True, verbs=frozenset()),
         Kind("source.toolkit.fluxcd.io", "gitrepositories", "", namespaced=True, verbs=frozenset()),
         Kind("source.extensions.fluxcd.io", "artifactgenerators", "", namespaced=True, verbs=frozenset()),
+        Kind("source.toolkit.fluxcd.io", "ocirepositories", "", namespaced=True, verbs=frozenset()),
     )
     assert not any(install().may("list", kind) for kind in kinds)
     access = install("discover")
     assert all(access.may(verb, kind) for verb in ("get", "list", "watch") for kind in kinds)
     assert not any(access.may("patch", kind) for kind in kinds)
     assert not access.may("list", Kind("argoproj.io", "appprojects", "", namespaced=True, verbs=frozenset()))
+
+
+def test_logins_of_deployers_are_readable_only_in_namespaces_that_are_bound(install: Install, cluster: ControlPlane):
+    """The component alone gives nothing."""
+    access = install("discover/credentials")
+    assert not access.may("list", SECRETS, "argocd")
+    cluster.kubectl("create", "namespace", "argocd")
+    role, account = "--clusterrole=driftd-deployer-credentials", "--serviceaccount=driftd:driftd"
+    cluster.kubectl("-n", "argocd", "create", "rolebinding", "driftd-deployer-credentials", role, account)
+    _wait_for_authorizer(cluster, time.monotonic() + 30)
+    assert all(access.may(verb, SECRETS, "argocd") for verb in ("get", "list"))
+    assert not access.may("watch", SECRETS, "argocd")
+    assert not access.may("list", SECRETS, "default")
 
 
 @pytest.mark.parametrize(

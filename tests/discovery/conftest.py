@@ -48,6 +48,7 @@ FILES = {
 KINDS = {
     "Application": ("argoproj.io", "v1alpha1", "applications"),
     "GitRepository": ("source.toolkit.fluxcd.io", "v1", "gitrepositories"),
+    "OCIRepository": ("source.toolkit.fluxcd.io", "v1", "ocirepositories"),
     "Kustomization": ("kustomize.toolkit.fluxcd.io", "v1", "kustomizations"),
 }
 
@@ -77,6 +78,8 @@ class Deployed:
     cluster: ControlPlane
     repository: GitRepo
     url: str
+    server: HttpsGitServer
+    authority: Authority
     home: Path
     ca_file: Path
     assets: Path
@@ -112,6 +115,7 @@ class Deployed:
                 "HOME": str(self.home),
                 "KUBECONFIG": str(self.cluster.kubeconfig()),
                 "GIT_SSL_CAINFO": str(self.ca_file),
+                "SSL_CERT_FILE": str(self.ca_file),
             },
         )
 
@@ -132,7 +136,16 @@ def deployed(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         cluster.kubectl("create", "-f", "-", input=text)
         for group, _, plural in KINDS.values():
             cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
-        yield Deployed(cluster, repository, server.url("deploy.git"), folder / "home", authority.certificate, assets)
+        yield Deployed(
+            cluster,
+            repository,
+            server.url("deploy.git"),
+            server,
+            authority,
+            folder / "home",
+            authority.certificate,
+            assets,
+        )
 
 
 def tracked(app: str, body: dict[str, Any]) -> dict[str, Any]:

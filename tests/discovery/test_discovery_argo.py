@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from driftd.artifacts.source import ArtifactKind, ArtifactSource
+from driftd.desired.sources import ComposedSource
 from driftd.discovery.argo import deployed_by_application
 from driftd.discovery.deployed import DeployedApp, NotJudged
 from driftd.git.source import Ref, RefKind
@@ -145,29 +147,80 @@ def test_each_source_of_several_is_an_app() -> None:
     assert (first.app.name, second.app.name) == ("application/argocd/web#1", "application/argocd/web#3")
     assert first.app.rendering.values_files == ("/env/prod.yaml",)
     assert second.commit == "b" * 40
-    elsewhere = {"repoURL": "https://git.example.com/values.git", "ref": "values"}
-    assert "in another repository" in reason(with_sources(chart, elsewhere, revisions=[COMMIT, COMMIT]))
     assert "does not say which commit" in reason(with_sources(chart, other, revisions=[COMMIT]))
+
+
+def test_values_files_of_another_repository_are_added_to_the_chart() -> None:
+    """At the commit of theirs that was applied; just these files, in a folder with the name that they have there."""
+    helm = {"valueFiles": ["$values/env/prod.yaml"], "fileParameters": [{"name": "a", "path": "$values/b.txt"}]}
+    elsewhere = {"repoURL": "https://git.example.com/values.git", "ref": "values", "targetRevision": "main"}
+    chart = source(repoURL="https://charts.example.com", chart="stable/redis", path="", helm=helm)
+    found = deployed(with_sources(chart, elsewhere, revisions=["1.2.3", COMMIT]))
+    assert (found.app.path, found.commit) == ("redis", f"1.2.3 {COMMIT}")
+    assert found.app.rendering.values_files == ("/$values/env/prod.yaml",)
+    assert found.app.rendering.file_parameters == (("a", "/$values/b.txt"),)
+    assert isinstance(found.source, ComposedSource)
+    [mount] = found.source.mounts
+    assert (mount.source.url, mount.to_path, mount.files) == (
+        elsewhere["repoURL"],
+        "$values",
+        ("b.txt", "env/prod.yaml"),
+    )
+    assert found.source.address == "https://charts.example.com and https://git.example.com/values.git"
+    refused = with_sources(chart, {**chart, "ref": "values"}, revisions=["1.2.3", "1.2.3"])
+    assert all("is in a chart" in each.reason for each in deployed_by_application(refused, "prod"))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("repository", "chart", "kind", "url"),
+    [
+        ("https://charts.example.com/x", "redis", ArtifactKind.REPOSITORY_CHART, "https://charts.example.com/x"),
+        ("registry.example.com/charts", "redis", ArtifactKind.REGISTRY_CHART, "registry.example.com/charts/redis"),
+        ("oci://registry.example.com/a", "redis", ArtifactKind.REGISTRY_CHART, "registry.example.com/a/redis"),
+        ("oci://registry.example.com/a/b", "", ArtifactKind.REGISTRY, "registry.example.com/a/b"),
+    ],
+)
+def test_a_chart_comes_from_a_helm_repository_or_a_registry(
+    repository: str, chart: str, kind: ArtifactKind, url: str
+) -> None:
+    """An address without a protocol is that of a registry, as in Argo CD."""
+    found = deployed(application(source(repoURL=repository, chart=chart), "1.2.3"))
+    assert isinstance(found.source, ArtifactSource)
+    assert (found.source.kind, found.source.url, found.commit) == (kind, url, "1.2.3")
+
+
+def test_the_build_environment_is_replaced() -> None:
+    """In parameters, in the names of files, and in annotations where that is asked for."""
+    helm = {
+        "parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}],
+        "valueFiles": ["$ARGOCD_APP_REVISION_SHORT/x.yaml", "${ARGOCD_APP_NAMESPACE}.yaml"],
+    }
+    kustomize = {"commonAnnotations": {"a": "$ARGOCD_APP_NAME"}, "commonAnnotationsEnvsubst": True}
+    options = deployed(application(source(helm=helm, kustomize=kustomize), COMMIT)).app.rendering
+    assert options.parameters == (HelmParameter("a", "web"),)
+    assert options.values_files == (f"{COMMIT[:7]}/x.yaml", "web.yaml")
+    assert json.loads(options.edits or "")["commonAnnotations"] == {"a": "web"}
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"source": source(chart="redis", path="")}, "from the Helm repository"),
+        ({"source": source(repoURL="http://a.example.com", chart="redis")}, "not read by https"),
+        ({"source": source(repoURL=f"{URL}?x", chart="redis")}, "no login and no query"),
+        ({"source": source(repoURL="https://ann:hunter2@a.example.com", chart="redis")}, "no login and no query"),
+        ({"source": source(helm={"kubeVersion": "1.20"})}, "another cluster than this one (kubeVersion)"),
         ({"source": source(plugin={"name": "x"})}, "config management plugin"),
         ({"source": source(repoURL="/etc")}, "https or ssh address"),
         ({"source": source(repoURL="https://user:hunter2@example.com/a")}, "credentials"),
-        ({"source": source(helm={"fileParameters": [{"name": "a", "path": "b"}]})}, "parameters from files"),
-        ({"source": source(helm={"parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}]})}, "build environment"),
-        ({"source": source(helm={"kubeVersion": "1.30.0"})}, "of its own (kubeVersion)"),
-        ({"source": source(helm={"apiVersions": ["a/v1"]})}, "of its own (apiVersions)"),
-        ({"source": source(helm={"namespace": "other"})}, "of its own (namespace)"),
+        ({"source": source(helm={"kubeVersion": "1.30.0"})}, "another cluster than this one (kubeVersion)"),
+        ({"source": source(helm={"apiVersions": ["a/v1"]})}, "another cluster than this one (apiVersions)"),
+        ({"source": source(helm={"parameters": [{"name": "a", "value": "$KUBE_VERSION"}]})}, "build environment"),
         ({"source": source(kustomize={"replicas": [{"name": "a", "count": "many"}]})}, "replicas cannot be read"),
         ({"commit": None}, "has not synced it yet"),
         ({"commit": "1.2.3"}, "does not name a commit"),
         ({"destination": {"server": "https://other.example.com", "namespace": "web"}}, "https://other.example.com"),
         ({"destination": {"name": "other", "namespace": "web"}}, "another cluster (other)"),
-        ({"ignoreDifferences": [{"kind": "A", "jqPathExpressions": [".a | select(.b)"]}]}, "no more of jq than paths"),
+        ({"ignoreDifferences": [{"kind": "A", "jqPathExpressions": [".a | select(.b)"]}]}, "of jq, driftd knows paths"),
     ],
 )
 def test_what_cannot_be_judged_is_said_with_its_reason(changed: dict[str, Any], says: str) -> None:

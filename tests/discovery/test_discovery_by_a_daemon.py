@@ -69,7 +69,7 @@ def test_apps_come_and_go_with_their_deployers_and_are_judged_at_what_these_appl
     deployed.apply("argocd-controller", live)
     wait_until(lambda: settled(driftd, APP, before, drifted=0), "the Application")
     wait_until(lambda: "application/argocd/charted" in statuses(driftd), "what cannot be judged")
-    assert "from the Helm repository" in statuses(driftd)["application/argocd/charted"]["error"]
+    assert "answers 404" in statuses(driftd)["application/argocd/charted"]["error"]
 
     deployed.cluster.kubectl("-n", "eu", "patch", "cm", "settings", "-p", '{"data": {"color": "black"}}')
     [opened] = wait_until(lambda: hooks.bodies, "the message")

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from driftd.artifacts.source import ArtifactSource
+from driftd.desired.sources import ComposedSource
 from driftd.discovery.deployed import DeployedApp, NotJudged
 from driftd.discovery.flux import deployed_by_kustomization
+from driftd.discovery.flux_sources import Sources
 from driftd.git.source import Ref, RefKind
 from driftd.model.resource import ResourceRef
 from tests.discovery.objects import git_repository, kustomization
@@ -23,8 +26,9 @@ def found(
     repository: dict[str, Any] | None = None,
     variables: Mapping[ResourceRef, Mapping[str, str]] | None = None,
 ) -> DeployedApp | NotJudged:
-    repositories = {"flux-system/shop": git_repository(URL) if repository is None else repository}
-    [one] = deployed_by_kustomization(body, repositories, variables or {}, "prod")
+    body_of_source = git_repository(URL) if repository is None else repository
+    repositories = {(body_of_source.get("kind", "GitRepository"), "flux-system/shop"): body_of_source}
+    [one] = deployed_by_kustomization(body, Sources(repositories), variables or {}, "prod")
     return one
 
 
@@ -68,8 +72,8 @@ def test_the_root_of_the_repository_is_a_folder(path: str) -> None:
         ({"semver": ">=1.0.0"}, Ref(RefKind.SEMVER, ">=1.0.0")),
         ({"branch": "dev", "commit": COMMIT}, Ref(RefKind.COMMIT, COMMIT)),
         ({}, Ref(RefKind.BRANCH, "master")),
-        ({"branch": "dev", "name": "refs/heads/main"}, Ref(RefKind.ANY, "main")),
-        ({"name": "refs/tags/v1"}, Ref(RefKind.ANY, "v1")),
+        ({"branch": "dev", "name": "refs/heads/main"}, Ref(RefKind.BRANCH, "main")),
+        ({"name": "refs/tags/v1"}, Ref(RefKind.TAG, "v1")),
         ({"name": "refs/pull/7/head"}, Ref()),
     ],
 )
@@ -134,11 +138,12 @@ def test_variables_come_from_objects_and_from_itself() -> None:
 @pytest.mark.parametrize(
     ("spec", "repository", "says"),
     [
-        ({"sourceRef": {"kind": "OCIRepository", "name": "x"}}, None, "deployed from an OCIRepository, not from Git"),
+        ({"sourceRef": {"kind": "OCIRepository", "name": "x"}}, None, "its OCIRepository flux-system/x is not there"),
+        ({"sourceRef": {"kind": "ExternalArtifact", "name": "x"}}, None, "deployed from an ExternalArtifact, of which"),
         ({"sourceRef": {"kind": "Bucket", "name": "x"}}, None, "deployed from a Bucket"),
         ({"sourceRef": {"kind": "GitRepository", "name": "x"}}, None, "GitRepository flux-system/x is not there"),
         ({"kubeConfig": {"secretRef": {"name": "x"}}}, None, "another cluster"),
-        ({}, git_repository(URL, include=[{"repository": {"name": "x"}}]), "includes other repositories"),
+        ({}, git_repository(URL, include=[{"repository": {"name": "x"}}]), "and fetched them anew since"),
         ({}, git_repository("/etc"), "https or ssh address"),
     ],
 )
@@ -215,3 +220,51 @@ def test_a_repository_that_flux_cannot_fetch_may_have_more() -> None:
 def test_a_revision_that_is_not_healthy_yet_has_been_applied(reason: str, commit: str) -> None:
     """Flux calls a revision applied only once it is healthy, too. Source: kustomize-controller 1.9, its reconcile()."""
     assert deployed(not_ready(reason, "timeout waiting for: [Deployment/web]"), fetched(NEXT)).commit == commit
+
+
+def test_an_artifact_is_fetched_by_the_digest_that_was_applied() -> None:
+    """Of the layer that the OCIRepository selects."""
+    digest = f"sha256:{'b' * 64}"
+    repository = {
+        "kind": "OCIRepository",
+        "metadata": {"name": "shop", "namespace": "flux-system"},
+        "spec": {"url": "oci://ghcr.io/shop/manifests", "layerSelector": {"mediaType": "application/x"}},
+    }
+    body = kustomization("./web", None, sourceRef={"kind": "OCIRepository", "name": "shop"})
+    body["status"] = {"lastAppliedRevision": f"latest@{digest}"}
+    one = deployed(body, repository)
+    assert isinstance(one.source, ArtifactSource)
+    assert (one.source.url, one.source.media_type, one.commit) == ("ghcr.io/shop/manifests", "application/x", digest)
+    repository["spec"]["layerSelector"] = {"operation": "copy"}
+    assert "copies its layer" in reason(body, repository)
+    body["status"] = {"lastAppliedRevision": "latest"}
+    assert "names no digest" in reason(body, repository)
+
+
+def test_what_a_repository_includes_is_taken_at_the_commits_that_were_applied() -> None:
+    """As long as the repository has not been fetched anew; in the folders that it names."""
+    including = git_repository(
+        URL, include=[{"repository": {"name": "base"}, "fromPath": "deploy", "toPath": "vendor/base"}]
+    )
+    including["status"] = {
+        "artifact": {"revision": f"main@sha1:{COMMIT}"},
+        "includedArtifacts": [{"revision": f"main@sha1:{'b' * 40}"}],
+    }
+    base = git_repository("https://git.example.com/base.git", name="base")
+    sources = Sources({("GitRepository", "flux-system/shop"): including, ("GitRepository", "flux-system/base"): base})
+    [one] = deployed_by_kustomization(kustomization("./web", COMMIT), sources, {}, "prod")
+    assert isinstance(one, DeployedApp)
+    assert one.commit == f"{COMMIT} {'b' * 40}"
+    assert isinstance(one.source, ComposedSource)
+    [mount] = one.source.mounts
+    assert (mount.source.name, mount.from_path, mount.to_path, mount.files) == ("base", "deploy", "vendor/base", None)
+    assert "and fetched them anew since" in reason(kustomization("./web", "c" * 40), including)
+
+
+def test_what_a_kustomization_ignores_is_ignored() -> None:
+    """Since Flux 1.9 of its controller: by pointers, in the objects that are named."""
+    ignore = [{"paths": ["/spec/replicas"], "target": {"kind": "Deployment"}}, {"paths": ["/data"]}]
+    rules = deployed(kustomization("./web", COMMIT, ignore=ignore)).ignore
+    assert [(rule.paths, rule.kinds) for rule in rules] == [(("spec.replicas",), ("Deployment",)), (("data",), ())]
+    selected = [{"paths": ["/data"], "target": {"labelSelector": "a=b"}}]
+    assert "by their labels" in reason(kustomization("./web", COMMIT, ignore=selected))

@@ -61,8 +61,8 @@ def test_what_argo_cd_and_flux_deploy_is_found_and_judged(deployed: Deployed) ->
     code, apps, said = deployed.check()
     assert sorted(apps) == [*names, "kustomization/flux-system/shop"], said
     redis = apps.pop("application/argocd/redis")
-    assert code == 2, "what comes from a Helm repository is not known"
-    assert "from the Helm repository" in redis["error"]
+    assert code == 2, "there is no such Helm repository"
+    assert "answers 404" in redis["error"]
     assert not [app for app in apps.values() if not app["in_sync"]], json.dumps(apps, indent=1)
     assert {app["revision"] for app in apps.values()} == {commit}
     assert [app["counts"]["in_sync"] for app in apps.values()] == [1, 1, 1, 1]

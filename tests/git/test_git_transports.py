@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import subprocess
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from driftd.config.secret import SecretFile
 from driftd.git.mirror import Mirror
-from driftd.git.source import BasicAuth, GitSource, Ref, RefKind, SshAuth, TokenAuth
+from driftd.git.source import BasicAuth, BearerAuth, GitSource, HeldFiles, Ref, RefKind, SshAuth, TokenAuth
 from driftd.model.errors import GitError, SourceUnreachable
+from driftd.model.secret import HeldSecret
 from tests.support.certificates import Authority
 from tests.support.gitserver import GitRepo, HttpsGitServer, SshGitServer, git_processes, silent_server
 
@@ -170,6 +174,49 @@ async def test_a_key_lets_in_by_ssh(tmp_path: Path, ssh: SshGitServer, repo: Git
     repo.commit("Later")
     assert (await tracked.fetch()).sha == repo.head
     assert ssh.commands == ["git-upload-pack '/shop'"] * len(ssh.commands)
+
+
+async def test_a_key_that_is_held_in_memory_lets_in_and_is_nowhere_on_disk(
+    tmp_path: Path, ssh: SshGitServer, repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So are the keys of servers; another server than those is refused."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    held = HeldFiles(ssh_key=ssh.key_file.read_text(), known_hosts=ssh.known_hosts.read_text())
+    tracked = Mirror(GitSource("shop", ssh.url("shop"), held=held, timeout=30), tmp_path / "mirror")
+    assert (await tracked.fetch()).sha == repo.head
+    assert not list(folder.iterdir())
+    grep = subprocess.run(["grep", "-r", "PRIVATE KEY", str(tmp_path / "mirror")], capture_output=True, check=False)  # noqa: ASYNC221
+    assert grep.returncode == 1
+    stranger = replace(tracked.source, held=replace(held, known_hosts="other.example.com ssh-ed25519 AAAA"))
+    with pytest.raises(SourceUnreachable, match="Host key verification failed"):
+        await Mirror(stranger, tmp_path / "other").fetch()
+
+
+async def test_an_authority_that_is_held_in_memory_is_trusted(
+    tmp_path: Path, https: HttpsGitServer, repo: GitRepo
+) -> None:
+    """And no other."""
+    held = HeldFiles(ca=https.ca_file.read_text())
+    assert (await https_mirror(tmp_path, https, ca_file=None, held=held).fetch()).sha == repo.head
+    (tmp_path / "other").mkdir()
+    held = HeldFiles(ca=Authority(tmp_path / "other").certificate.read_text())
+    with pytest.raises(SourceUnreachable, match="certificate"):
+        await https_mirror(tmp_path / "b", https, ca_file=None, held=held).fetch()
+
+
+async def test_a_bearer_token_is_sent_as_it_is_and_why_there_is_none_is_told(
+    tmp_path: Path, https: HttpsGitServer
+) -> None:
+    """The server of this test does not take it; what it was asked with is what counts."""
+    https.logins = {"ann": TOKEN}
+    auth = BearerAuth(HeldSecret(TOKEN))
+    with pytest.raises(SourceUnreachable) as raised:
+        await https_mirror(tmp_path, https, auth=auth, why_no_login="nobody gave driftd one").fetch()
+    assert {request.authorization for request in https.requests} == {f"Bearer {TOKEN}"}
+    assert TOKEN not in str(raised.value)
+    assert "(nobody gave driftd one)" in str(raised.value)
 
 
 async def test_a_stranger_is_not_let_in_by_ssh(tmp_path: Path, ssh: SshGitServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 from driftd.model.document import timestamp
@@ -20,6 +21,7 @@ MAX_FIELDS = 200
 
 WORST_FIRST = (Status.UNKNOWN, Status.DRIFTED, Status.MISSING, Status.ORPHANED, Status.IGNORED, Status.IN_SYNC)
 
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _UNITS = ((86_400 * 365, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -144,7 +146,13 @@ def pending(what: PendingRevision) -> str:
         ahead = ""
     else:
         ahead = f", {plural(what.commits, 'commit')} ahead" if what.commits else ", with other parameters"
-    return one_line(f"{what.deployer} has yet to deploy {what.revision[:8]}{ahead}{reason}")
+    return one_line(f"{what.deployer} has yet to deploy {short_revision(what.revision)}{ahead}{reason}")
+
+
+def short_revision(revision: str) -> str:
+    """A commit or a digest in eight characters; a chart's version as it is."""
+    first = revision.partition(" ")[0].removeprefix("sha256:")
+    return first[:8] if _HASH.fullmatch(first) else shorten(first, 40)
 
 
 def conclusion(report: Report) -> str:
