@@ -18,18 +18,19 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
-from driftd.cli.deployed_commit import at_its_commit
+from driftd.cli.deployed_commit import Fetched
 from driftd.cli.discovered_apps import DiscoveredApps, discovered_apps
 from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
+from driftd.cli.merge_base import checkouts
 from driftd.cli.output import Format, write_reports
 from driftd.cli.output.progress import Progress, progress
+from driftd.cli.preview_base import preview_base
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
 from driftd.diff.compare import Comparison
-from driftd.git.source import GitSource
-from driftd.git.worktree import commit_worktree, uncommitted_files
+from driftd.git.worktree import uncommitted_files
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, Capabilities
 from driftd.model.errors import DriftdError, GitError, describe_defect
@@ -59,23 +60,18 @@ async def run_check(
     config = _configuration(request.config) if request.config is not None else None
     comparison = comparison_of(config, secrets.token_bytes(32))
     access = ClusterAccess(None, request.kubeconfig, request.context)
-    found = DiscoveredApps()
-    discovers = bool(request.discover) or (request.repo is None and config is None)
-    if discovers:
-        found = await discovered_apps(request, access, output)
-        apps = list(found.apps)
-    else:
-        apps = checked_apps(request, config)
-    if config is not None and request.revision is None:
-        apps = await at_their_holds(apps, config)
     provider = provider or InProcessProvider(cache_folder() / "check")
-    uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="driftd-checkout-")))
+        discovers = bool(request.discover) or (request.repo is None and config is None)
+        if discovers:
+            found = await discovered_apps(request, access, output, folder)
+        else:
+            found = await _configured(request, config, folder)
+        apps = found.apps
+        uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
         stack.enter_context(gc_paused())  # the process ends soon: what a collection would free goes with it
         shown = stack.enter_context(progress())
-        if request.worktree:
-            folder = stack.enter_context(TemporaryDirectory(prefix="driftd-worktree-"))
-            apps = [await asyncio.to_thread(_of_worktree, checked, Path(folder)) for checked in apps]
         if request.explain is not None:
             releases = [(release, access) for release in found.releases]
             return await explain_object(request.explain, [*apps, *releases], comparison, output, shown, provider)
@@ -84,12 +80,21 @@ async def run_check(
         reports += found.not_judged
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
-    for note in await uncommitted:
+    for note in [*await uncommitted, *found.notes]:
         print(note, file=sys.stderr)
     if not request.names and not any(report.undecided for report in reports):
         for rule in comparison.ignore_rules.unused():
             print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     return _exit_code(reports)
+
+
+async def _configured(request: CheckRequest, config: Config | None, folder: Path) -> DiscoveredApps:
+    """The apps of a repository or a configuration. Raises: DriftdError."""
+    apps = checked_apps(request, config)
+    if config is not None and request.revision is None:
+        apps = await at_their_holds(apps, config)
+    apps, notes = await asyncio.to_thread(checkouts, apps, request, folder)
+    return DiscoveredApps(apps, notes=notes)
 
 
 def _uncommitted(apps: Sequence[CheckedApp], request: CheckRequest) -> list[str]:
@@ -107,14 +112,6 @@ def _uncommitted(apps: Sequence[CheckedApp], request: CheckRequest) -> list[str]
             files = f"{plural(count, 'file')} in {local.root / local.path}"
             notes.append(f"not checked: uncommitted changes of {files}; --worktree checks them, too")
     return notes
-
-
-def _of_worktree(checked: CheckedApp, folder: Path) -> CheckedApp:
-    """The same app with its working tree as the source. Raises: GitError."""
-    assert checked.local is not None  # noqa: S101  # `checked_apps` has refused any other
-    repository = folder / checked.local.root.name
-    commit_worktree(checked.local.root, repository)
-    return replace(checked, source=replace(checked.source, url=str(repository)))
 
 
 def _exit_code(reports: Sequence[Report]) -> int:
@@ -146,7 +143,7 @@ async def _check(
     alone: bool,
 ) -> list[Report]:
     """The reports on apps. If one is `alone`, why it cannot be checked is raised, and else reported."""
-    revisions: dict[GitSource, Revision] = {}
+    fetched = Fetched(provider)
     reports = []
     async with LazyClusters(output) as clusters:
         for checked in apps:
@@ -154,14 +151,11 @@ async def _check(
             connecting = asyncio.create_task(clusters.connect(checked.access))  # while Git is at work
             connecting.add_done_callback(lambda _: provider.steal_work())
             try:
-                if checked.source not in revisions:
-                    shown.step(f"fetching {checked.source.address}")
-                    revisions[checked.source] = await provider.fetch(checked.source)
-                revision = revisions[checked.source]
+                shown.step(f"fetching {checked.source.address}")
+                at_commit, revision = await fetched.at_its_commit(checked)
                 shown.step(f"comparing {checked.app.name}")
-                at_commit, revision = await at_its_commit(checked, revision, provider)
                 comparing = comparison.with_ignored(checked.ignore)
-                reports.append(await _report(at_commit, revision, connecting, comparing, provider))
+                reports.append(await _report(at_commit, revision, connecting, comparing, fetched))
             except DriftdError as error:
                 if alone and len(apps) == 1:
                     raise
@@ -207,8 +201,10 @@ async def _report(
     revision: Revision,
     connecting: asyncio.Task[ClusterView],
     comparison: Comparison,
-    provider: DesiredStateProvider,
+    fetched: Fetched,
 ) -> Report:
+    provider = fetched.provider
+
     async def capabilities() -> Capabilities:
         return await (await asyncio.shield(connecting)).capabilities()
 
@@ -219,11 +215,12 @@ async def _report(
             )
         except GitError as error:
             return _failed_report(checked.app, revision, error)
+        base = await preview_base(checked, revision, fetched, capabilities, comparison)
         reader = await prefetch.reader()
         view = await connecting
         from driftd.daemon.clusters import scan  # noqa: PLC0415  # imported by `connect` already
 
-        return await scan(checked.app, view, provider.mirror(checked.source), desired, comparison, reader)
+        return await scan(checked.app, view, provider.mirror(checked.source), desired, comparison, reader, base)
 
 
 def _failed_report(app: App, revision: Revision | None, error: DriftdError) -> Report:

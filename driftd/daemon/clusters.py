@@ -26,6 +26,7 @@ from driftd.model.app import App
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.reconcile.preview import Base
 from driftd.reconcile.scan import scan_once
 
 
@@ -67,11 +68,22 @@ async def prefetch(reader: ApiReader, app: App, view: ClusterView, manifests: Se
 
 
 async def scan(
-    app: App, view: ClusterView, mirror: Mirror, desired: Desired, comparison: Comparison, reader: ApiReader
+    app: App,
+    view: ClusterView,
+    mirror: Mirror,
+    desired: Desired,
+    comparison: Comparison,
+    reader: ApiReader,
+    base: Base | None = None,
 ) -> Report:
-    """The report on an app as it is now."""
+    """The report on an app as it is now; with a `base`, and what deploying it would do."""
     attribution = GitAttribution(app, mirror, comparison)
-    return await scan_once(Detector(app, view, comparison), attribution, desired, reader, datetime.now(UTC))
+    return await scan_once(Detector(app, view, comparison), attribution, desired, reader, datetime.now(UTC), base)
+
+
+def base_of(name: str, app: App, mirror: Mirror, desired: Desired, comparison: Comparison) -> Base:
+    """What a preview of an app is told from."""
+    return Base(name, desired.revision, desired, GitAttribution(app, mirror, comparison))
 
 
 async def scan_release(app: App, view: ClusterView, desired: Desired, comparison: Comparison) -> Report:

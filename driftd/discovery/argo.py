@@ -51,9 +51,9 @@ def deployed_by_application(application: Object, cluster: str) -> Iterator[Deplo
             try:
                 yield _deployed(each, application, source, revision, _Siblings(sources, revisions), cluster)
             except (Unsupported, DriftdError) as error:
-                yield NotJudged(each, str(error))
+                yield NotJudged(each, str(error), _repositories(application))
     except (Unsupported, DriftdError) as error:
-        yield NotJudged(name, str(error))
+        yield NotJudged(name, str(error), _repositories(application))
 
 
 def _require_this_cluster(application: Object) -> None:
@@ -80,6 +80,13 @@ def _applied(application: Object) -> tuple[list[Object], list[str]]:
     if len(revisions) != len(sources):
         raise Unsupported("its last sync does not say which commit of each source was applied")
     return sources, revisions
+
+
+def _repositories(application: Object) -> tuple[str, ...]:
+    """The addresses of all of its sources: values files of a chart may come from another one than the chart."""
+    spec = section(application, "spec")
+    sources = [section(spec, "source"), *(each for each in items(spec, "sources") if isinstance(each, Mapping))]
+    return tuple([text(source, "repoURL") for source in sources if text(source, "repoURL")])
 
 
 class _Siblings:

@@ -44,7 +44,7 @@ def deployed_by_kustomization(
     try:
         yield _deployed(name, kustomization, repositories, variables, cluster)
     except (Unsupported, DriftdError) as error:
-        yield NotJudged(name, str(error))
+        yield NotJudged(name, str(error), _repositories(kustomization, repositories))
 
 
 def variable_sources(kustomization: Object) -> Sequence[tuple[ResourceRef, bool]]:
@@ -102,12 +102,24 @@ def _ref(repository: Object) -> Ref:
     return Ref(RefKind.BRANCH, "master")
 
 
-def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Object:
+def _repositories(kustomization: Object, repositories: Mapping[str, Object]) -> tuple[str, ...] | None:
+    """The address of its repository; none where it is not deployed from Git, None where that is not known."""
+    if text(section(kustomization, "spec", "sourceRef"), "kind") != GIT_REPOSITORY[1]:
+        return ()
+    repository = repositories.get(_repository_name(kustomization))
+    return None if repository is None else (text(section(repository, "spec"), "url"),)
+
+
+def _repository_name(kustomization: Object) -> str:
     reference = section(kustomization, "spec", "sourceRef")
-    kind = text(reference, "kind")
+    return f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
+
+
+def _repository(kustomization: Object, repositories: Mapping[str, Object]) -> Object:
+    kind = text(section(kustomization, "spec", "sourceRef"), "kind")
     if kind != GIT_REPOSITORY[1]:
         raise Unsupported(f"it is deployed from {'an' if kind[:1] in 'AEIOU' else 'a'} {kind}, not from Git")
-    name = f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
+    name = _repository_name(kustomization)
     repository = repositories.get(name)
     if repository is None:
         raise Unsupported(f"its GitRepository {name} is not there, or cannot be read")

@@ -13,6 +13,7 @@ from typing import overload
 
 from driftd.model.drift import Status, Verdict
 from driftd.model.hook import Hook
+from driftd.model.preview import Preview
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 
@@ -138,6 +139,8 @@ class Report:
     error: str | None = None
     hooks: tuple[Hook, ...] = ()
     """Declared objects that are no part of the desired state: a deployer creates them when something happens."""
+    preview: Preview | None = None
+    """What deploying the revision would do, where that was asked for."""
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
@@ -153,8 +156,9 @@ class Report:
 
     @property
     def undecided(self) -> bool:
-        """Whether anything could not be read or compared, so that drift may be missing from the report."""
-        return self.error is not None or self._chunked.unjudged
+        """Whether anything could not be read or compared, so that drift or an edit may be missing from the report."""
+        untold = self.preview is not None and self.preview.error is not None
+        return self.error is not None or untold or self._chunked.unjudged
 
     @cached_property
     def notable(self) -> tuple[Verdict, ...]:

@@ -35,6 +35,7 @@ from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.borders import Borders
 from driftd.policy.decide import Left, left_outside, with_left
+from driftd.reconcile.preview import Base, preview_of
 
 if TYPE_CHECKING:  # `driftd check` scans too, and needs no store: SQLAlchemy is slow to import
     from driftd.repair.inventory import Inventory
@@ -259,10 +260,16 @@ class Background:
 
 
 async def scan_once(
-    detector: Detector, attribution: GitAttribution | None, desired: Desired, reader: ApiReader, now: datetime
+    detector: Detector,
+    attribution: GitAttribution | None,
+    desired: Desired,
+    reader: ApiReader,
+    now: datetime,
+    base: Base | None = None,
 ) -> Report:
     """The report of one scan straight from the API server, with Git's side of every difference, if Git has one.
 
+    With a `base`, it has the preview of deploying what is desired where the base was.
     Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write.
     """
     try:
@@ -279,7 +286,10 @@ async def scan_once(
     if app.mode is not Mode.OBSERVE:
         left = [_left(item, verdict, borders) for item, verdict in zip(mapped, verdicts, strict=True)]
         verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
-    return detector.report(desired, verdicts, now)
+    report = detector.report(desired, verdicts, now)
+    if base is None:
+        return report
+    return replace(report, preview=await preview_of(base, detector, reader, desired, mapped, verdicts))
 
 
 def _left(item: MappedManifest, verdict: Verdict, borders: Borders) -> Left:
