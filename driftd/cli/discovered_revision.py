@@ -12,7 +12,7 @@ from driftd.cli.merge_base import Checkout, checkout_of, local_source
 from driftd.git.address import repository_key
 from driftd.git.merge import default_branch
 from driftd.git.source import Ref, RefKind
-from driftd.git.worktree import find_repository, remote_addresses
+from driftd.git.worktree import commit_named, find_repository, remote_addresses
 from driftd.model.deployer import Deployer
 from driftd.model.errors import DriftdError, GitError
 from driftd.model.text import plural
@@ -111,6 +111,8 @@ def deployable(request: CheckRequest, folder: Path) -> DeployableCheckout:
     local = local_folder(str(request.repo))
     if local is None:
         raise DriftdError(f"--repo {request.repo}: with --discover it is a checkout on this machine")
+    if request.revision is not None:
+        commit_named(local.root, request.revision)  # or else each app would say that there is none
     default = default_branch(local.root)
     target = request.base.removeprefix("refs/heads/").removeprefix("origin/") if request.base else None
     return DeployableCheckout(

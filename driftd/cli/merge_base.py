@@ -42,7 +42,7 @@ def checkout_of(request: CheckRequest, root: Path, folder: Path) -> Checkout:
     Raises: GitError: there is no such revision or base, or the two conflict.
     """
     repository = folder / root.name
-    commit = commit_worktree(root, repository) if request.worktree else commit_named(root, request.revision or "HEAD")
+    commit = commit_worktree(root, repository) if request.worktree else _named(request, root)
     made = local_source(repository, Ref())
     source = made if request.worktree else local_source(root, Ref(RefKind.ANY, commit))
     if request.base is None:
@@ -79,6 +79,17 @@ def _fork_point(request: CheckRequest, root: Path) -> Branch | None:
     if branch is None or fork is None or (fork == commit and not request.worktree):
         return None
     return Branch(branch.name, fork)
+
+
+def _named(request: CheckRequest, root: Path) -> str:
+    """The commit that is judged; a name that Git does not know is left as it is, for the fetch to tell what there is.
+
+    Raises: GitError: there is none that could be merged.
+    """
+    if (known := _committed(request, root)) is not None:
+        return known
+    revision = request.revision or "HEAD"
+    return revision if request.base is None else commit_named(root, revision)
 
 
 def _committed(request: CheckRequest, root: Path) -> str | None:

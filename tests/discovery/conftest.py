@@ -97,14 +97,14 @@ class Deployed:
         apps = {app["app"]: app for app in json.loads(done.stdout)["apps"]} if done.stdout else {}
         return done.returncode, apps, done.stderr
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs driftd as its user would."""
+    def run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs driftd as its user would, in a folder."""
         return subprocess.run(
             [sys.executable, "-m", "driftd", *arguments],
             capture_output=True,
             text=True,
             check=False,
-            cwd=self.home,
+            cwd=folder or self.home,
             env={
                 "PATH": f"{self.assets}:{os.environ.get('PATH', os.defpath)}",
                 "PYTHONPATH": str(ROOT),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,10 @@ from driftd.model.text import one_line, plural
 
 EDITED = (Effect.CONFLICT, Effect.UNDONE)
 
+NOTHING = "changes nothing that is live"
+_MAX_BEFORE = 60
+"""Characters of a value that was declared before."""
+
 _MAX_IN_SHORT = 3
 """Fields of an object that are named in a line about it."""
 
@@ -24,8 +28,8 @@ OBJECT_MEANS = {
     Effect.STANDING: "missing already",
 }
 STANDING_MEANS = (
-    "Differs already, and is declared as before. Whoever deploys the whole app, as Argo CD, Flux, Helm and kubectl apply "
-    "do, puts back what is declared of it:"
+    "Differs already, and is declared as before. A deployer that applies the whole app, as Argo CD, Flux, Helm and "
+    "kubectl apply do, puts back what is declared of it:"
 )
 REMOVED_MEANS = "no longer declared: deleted if its deployer prunes, and left there if not"
 
@@ -53,7 +57,7 @@ def conclusion(previews: Iterable[Preview]) -> str:
             totals[effect] += count
     parts = list(_parts(totals))
     if not parts:
-        return "changes nothing that is live"
+        return NOTHING
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -85,14 +89,24 @@ def sides(field: FieldPreview, *, gone: bool = False, width: int = 120) -> tuple
         live = describe.shorten(describe.scalar(drift.live), width)
         return live, live
     declared, live = describe.sides(drift, width)
-    if drift.change is Change.ADDED:
-        return live, "gone"
-    return "not there" if drift.change is Change.REMOVED else live, "gone" if gone else declared
+    return "not there" if is_absent(field) else live, "gone" if gone or disappears(field) else declared
 
 
-def meaning(field: FieldPreview, *, gone: bool = False) -> str | None:
-    """What becomes of an edit; None of what is none."""
-    before = f"declared {describe.shorten(describe.scalar(field.before), 60)}" if field.before is not None else None
+def is_absent(field: FieldPreview) -> bool:
+    """Whether there is no live value."""
+    return field.drift.change is Change.REMOVED
+
+
+def disappears(field: FieldPreview) -> bool:
+    """Whether there is a live value, and none afterwards."""
+    return field.drift.change is Change.ADDED and field.effect is not Effect.ADOPTED
+
+
+def meaning(field: FieldPreview, *, gone: bool = False, quote: Callable[[str], str] = str) -> str | None:
+    """What becomes of an edit, any value in it as `quote` has it; None of what is none."""
+    before = None
+    if field.before is not None:
+        before = f"declared {quote(describe.shorten(describe.scalar(field.before), _MAX_BEFORE))}"
     match field.effect:
         case Effect.UNDONE if gone:
             return "an edit that goes with the object"
