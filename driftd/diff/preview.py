@@ -6,6 +6,7 @@ base: of any other it would be the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from driftd.diff.locate import Locator
@@ -54,13 +55,17 @@ def created(verdict: Verdict) -> ObjectPreview:
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """What the revision and the base declare of one object, to be asked for by the paths of fields."""
+    """What the revision and the base declare of one object, to be asked for by the paths of fields.
+
+    `is_deployers` tells whether its deployer has set a field that differs: what it has deployed already is no edit.
+    """
 
     revision: Manifest
     base: Manifest
     live: JsonObject | None
     schema: Schema | None
     redactor: Redactor
+    is_deployers: Callable[[FieldDrift], bool]
 
     def touched(self, revision: Verdict, base: Verdict) -> ObjectPreview:
         """Of an object that the revision declares otherwise than the base, by both verdicts."""
@@ -78,7 +83,10 @@ class Declarations:
         fields += [
             FieldPreview(field, Effect.ADOPTED, field.desired)
             for field in base.fields
-            if _is_edit(field) and not differing.overlaps(field.path) and sides.is_touched(field.path)
+            if _is_edit(field)
+            and not (field.by is not None and self.is_deployers(field))
+            and not differing.overlaps(field.path)
+            and sides.is_touched(field.path)
         ]
         return ObjectPreview(revision, None, tuple(fields))
 

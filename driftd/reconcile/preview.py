@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftd.attribution.git_attribution import GitAttribution
+from driftd.attribution.lag import by_deployer, deployer_of
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
@@ -96,12 +97,15 @@ def _preview(
     assessment = assessments.get(verdict.ref)
     if assessment is None:
         return standing(verdict)
+    comparison, base = detector.comparison, before[verdict.ref].manifest
+    deployed_by = deployer_of(assessment, base, comparison)
     declarations = Declarations(
         item.manifest,
-        before[verdict.ref].manifest,
+        base,
         assessment.live,
         assessment.schema,
-        detector.comparison.redactor,
+        comparison.redactor,
+        lambda field: by_deployer(field, deployed_by),
     )
     return declarations.touched(verdict, assessment.verdict)
 

@@ -3,67 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.discovery.conftest import CONFIG, FILES, Deployed, config_map, deployment, tracked
-from tests.discovery.objects import application, git_repository, kustomization
+from tests.discovery.conftest import CONFIG, FILES, Deployed
 from tests.support.gitserver import GitRepo
 
 pytestmark = pytest.mark.timeout(180)
 
 PLAIN, BUILT, CHART = (f"application/argocd/{name}" for name in ("plain", "built", "chart"))
 SHOP = "kustomization/flux-system/shop"
-
-
-@pytest.fixture
-def checkout(deployed: Deployed, tmp_path: Path) -> GitRepo:
-    """A clone of the repository, as a CI job has one, with the branch `feature` checked out."""
-    shutil.copytree(deployed.repository.folder, tmp_path / "checkout")
-    clone = GitRepo(tmp_path / "checkout")
-    clone.git("remote", "add", "origin", f"{deployed.url.replace('https://', 'https://robot:s3cret@')}")
-    clone.git("update-ref", "refs/remotes/origin/main", "main")
-    clone.git("checkout", "--quiet", "-B", "feature", "main")
-    return clone
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shop(deployed: Deployed) -> str:
-    """Argo CD and Flux deploy four folders of the repository, and have applied its first commit."""
-    commit = deployed.repository.head
-    source = {"repoURL": deployed.url, "targetRevision": "HEAD"}
-    kustomize = {"namePrefix": "eu-", "images": ["nginx:1.27"]}
-    helm = {"releaseName": "shop", "valuesObject": {"color": "green", "size": 3}}
-    following = {**source, "targetRevision": "production", "path": "apps/plain"}
-    elsewhere = {"repoURL": "https://git.example.com/other.git", "path": "a"}
-    deployed.apply(
-        "argocd-application-controller",
-        application({**source, "path": "apps/plain"}, commit, name="plain", namespace="shop"),
-        application({**source, "path": "apps/built", "kustomize": kustomize}, commit, name="built", namespace="shop"),
-        application({**source, "path": "apps/chart", "helm": helm}, commit, name="chart", namespace="shop"),
-        application(following, commit, name="production", namespace="shop"),
-        application(elsewhere, commit, name="elsewhere", namespace="shop"),
-        application({**elsewhere, "chart": "redis"}, "1.0.0", name="redis", namespace="shop"),
-    )
-    deployed.apply(
-        "argocd-controller",
-        tracked("plain", config_map("settings", "shop", color="blue", region="${REGION}")),
-        tracked("built", deployment("shop")),
-        tracked("chart", config_map("shop", "shop", color="green", size="3")),
-    )
-    marks = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
-    settings = config_map("settings", "eu", color="blue", region="${REGION}")
-    settings["metadata"]["labels"] = marks
-    deployed.apply(
-        "kustomize-controller",
-        git_repository(deployed.url),
-        kustomization("./flux", commit, name="shop", targetNamespace="eu"),
-        settings,
-    )
-    return commit
 
 
 def previews(apps: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:

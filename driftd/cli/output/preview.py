@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +25,7 @@ _MAX_IN_SHORT = 3
 OBJECT_MEANS = {
     Effect.CREATED: "not in the cluster yet",
     Effect.UNDONE: "deleted by somebody, and created again",
-    Effect.ADOPTED: "there already, as it is declared: somebody has made it",
+    Effect.ADOPTED: "there already, as it is declared",
     Effect.STANDING: "missing already",
 }
 STANDING_MEANS = (
@@ -51,24 +52,22 @@ def edits(preview: Preview) -> list[Edit]:
 
 def conclusion(previews: Iterable[Preview]) -> str:
     """`changes 3 fields, creates 1 object and undoes 2 edits by hand`; `changes nothing that is live`."""
-    totals = dict.fromkeys(Effect, 0)
-    for preview in previews:
-        for effect, count in preview.counts.items():
-            totals[effect] += count
-    parts = list(_parts(totals))
+    parts = list(_parts([each for preview in previews for each in preview.objects]))
     if not parts:
         return NOTHING
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _parts(totals: Mapping[Effect, int]) -> Iterator[str]:
-    edits_undone = totals[Effect.UNDONE] + totals[Effect.CONFLICT]
+def _parts(objects: Sequence[ObjectPreview]) -> Iterator[str]:
+    of_objects = Counter(each.effect for each in objects)
+    of_fields = Counter(field.effect for each in objects for field in each.fields)
+    edits_undone = of_objects[Effect.UNDONE] + of_fields[Effect.UNDONE] + of_fields[Effect.CONFLICT]
     for count, verb, noun, more in (
-        (totals[Effect.CHANGED], "changes", "field", ""),
-        (totals[Effect.CREATED], "creates", "object", ""),
-        (totals[Effect.REMOVED], "no longer declares", "object", ""),
+        (of_fields[Effect.CHANGED], "changes", "field", ""),
+        (of_objects[Effect.CREATED], "creates", "object", ""),
+        (of_objects[Effect.REMOVED], "no longer declares", "object", ""),
         (edits_undone, "undoes", "edit", " by hand"),
-        (totals[Effect.ADOPTED], "takes over", "edit", " by hand"),
+        (of_fields[Effect.ADOPTED], "takes over", "edit", " by hand"),
     ):
         if count:
             yield f"{verb} {plural(count, noun)}{more}"
