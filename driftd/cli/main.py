@@ -136,7 +136,7 @@ def check(
         str | None,
         typer.Option(
             metavar="BRANCH",
-            help="With --repo: show what merging into this branch would change, and whose edits it undoes.",
+            help="With --repo: as merged into this branch, and what that changes live.",
         ),
     ] = None,
     values: Annotated[

@@ -67,13 +67,6 @@ class ObjectPreview:
         return tuple([field for field in self.fields if field.effect in effects])
 
     @property
-    def undoes_edits(self) -> bool:
-        """Whether deploying undoes what somebody did to the object by hand."""
-        return self.effect is Effect.UNDONE or any(
-            field.effect in (Effect.UNDONE, Effect.CONFLICT) for field in self.fields
-        )
-
-    @property
     def is_standing(self) -> bool:
         """Whether the revision has nothing to do with anything of the object."""
         return all(effect in (None, Effect.STANDING) for effect in (self.effect, *(f.effect for f in self.fields)))

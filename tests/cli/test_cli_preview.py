@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from tests.cli.conftest import SECRET, CommandResult, World
+from tests.cli.contract import DOCUMENT
 
 DEPLOYER = "pipeline"
 EDITOR = "kubectl-edit"
@@ -28,7 +30,9 @@ def deployed(world: World, **files: str) -> None:
 
 
 def preview(result: CommandResult) -> dict[str, Any]:
-    [app] = json.loads(result.out)["apps"]
+    document = json.loads(result.out)
+    Draft202012Validator(DOCUMENT).validate(document)
+    [app] = document["apps"]
     told: dict[str, Any] = app["preview"]
     return told
 
