@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -50,11 +50,11 @@ def edits(preview: Preview) -> list[Edit]:
     return sorted(found, key=lambda edit: edit.field is None or edit.field.effect is not Effect.CONFLICT)
 
 
-def conclusion(previews: Iterable[Preview]) -> str:
-    """`changes 3 fields, creates 1 object and undoes 2 edits by hand`; `changes nothing that is live`."""
-    parts = list(_parts([each for preview in previews for each in preview.objects]))
+def conclusion(reports: Sequence[Report]) -> str:
+    """`changes 3 fields, creates 1 object and undoes 2 edits by hand`; that nothing changes only where that is certain."""
+    parts = list(_parts([each for report in reports if report.preview for each in report.preview.objects]))
     if not parts:
-        return NOTHING
+        return "changes nothing that could be told" if any(report.undecided for report in reports) else NOTHING
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

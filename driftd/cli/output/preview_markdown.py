@@ -37,7 +37,7 @@ def title(reports: Sequence[Report]) -> str:
     """The headline: what deploying does, in numbers."""
     previews = [report.preview for report in reports if report.preview is not None]
     unclear = sum(report.undecided for report in reports)
-    conclusion = preview.conclusion(previews)
+    conclusion = preview.conclusion(reports)
     undone = any(preview.edits(each) for each in previews)
     icon = "⚠️" if undone else "❔" if unclear else "✅" if conclusion == preview.NOTHING else "🟡"
     told = f"; not all could be told, of {plural(unclear, 'app')}" if unclear else ""
@@ -70,7 +70,7 @@ def heading(report: Report, told: Preview) -> str:
     place += f" {code(told.base.short)}" if told.base else ""
     if revision := report.revision:
         place += f", at {code(revision.short)} {code(revision.subject)} by {code(revision.author)}"
-    lines = [f"#### {code(report.app)}: {preview.conclusion([told])}", place]
+    lines = [f"#### {code(report.app)}: {preview.conclusion([report])}", place]
     if report.error:
         lines.append(fenced(visible(report.error).split("\n")))
     return "\n\n".join(lines)

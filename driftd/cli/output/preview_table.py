@@ -50,12 +50,9 @@ class PreviewLayout:
                 yield from self._object(each)
         yield from self._standing(report)
         yield Line(Text())
-        yield self._conclusion(told)
-
-    def _conclusion(self, told: Preview) -> Line:
         undone = preview.edits(told)
-        text = Text.assemble(("It ", "bold"), (preview.conclusion([told]), "bold red" if undone else "bold"))
-        return Line(text, hang=2)
+        text = Text.assemble(("It ", "bold"), (preview.conclusion([report]), "bold red" if undone else "bold"))
+        yield Line(text, hang=2)
 
     def _object(self, each: ObjectPreview) -> Iterator[Line]:
         verdict = each.verdict
