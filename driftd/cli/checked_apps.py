@@ -86,7 +86,10 @@ def checked_apps(request: CheckRequest, config: Config | None) -> list[CheckedAp
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
         if request.names:
             message = f"{request.names[0]!r} would be an app of a --config, and --repo checks a repository"
-            raise DriftdError(f"{message}: its folder goes with --path, an object as KIND/NAME with --explain")
+            instead = (
+                "its folder goes with --path, an object as KIND/NAME with --explain, what is deployed with --discover"
+            )
+            raise DriftdError(f"{message}: {instead}")
         if request.worktree and request.revision:
             raise DriftdError("--worktree checks what is not committed, --revision a commit: give one of the two")
         return [_of_repository(request, request.repo)]

@@ -27,11 +27,12 @@ from driftd.model.text import plural
 class Checkout:
     """What is judged of a repository on this machine, and the branch that it is told from.
 
-    `note` says what the reader has to know of how the two relate.
+    `named`: the branch was asked for. `note` says what the reader has to know of how the two relate.
     """
 
     source: GitSource
     branch: Branch | None
+    named: bool = False
     note: str | None = None
 
 
@@ -47,10 +48,10 @@ def checkout_of(request: CheckRequest, root: Path, folder: Path) -> Checkout:
     source = made if request.worktree else local_source(root, Ref(RefKind.ANY, commit))
     if request.base is None:
         branch = _fork_point(request, root)
-        return Checkout(source, branch, _note(request, root, branch))
+        return Checkout(source, branch, note=_note(request, root, branch))
     branch = branch_named(root, request.base)
     merged = commit_merge(root, branch, commit, repository)
-    return Checkout(source if merged is None else made, branch)
+    return Checkout(source if merged is None else made, branch, named=True)
 
 
 def local_source(repository: Path, ref: Ref) -> GitSource:
@@ -63,7 +64,8 @@ def of_checkout(checked: CheckedApp, checkout: Checkout) -> CheckedApp:
     if checkout.branch is None or checked.local is None:
         return replace(checked, source=checkout.source)
     source = local_source(checked.local.root, Ref(RefKind.ANY, checkout.branch.commit))
-    return replace(checked, source=checkout.source, base=PreviewBase(checkout.branch.name, source))
+    base = PreviewBase(checkout.branch.name, source, required=checkout.named)
+    return replace(checked, source=checkout.source, base=base)
 
 
 def _fork_point(request: CheckRequest, root: Path) -> Branch | None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+class BaseUnreadable(DriftdError):
+    """Some of what the base declares cannot be rendered: what is in it could be anything."""
+
+
 async def preview_base(
     checked: CheckedApp,
     revision: Revision,
@@ -55,16 +59,22 @@ async def preview_base(
 async def _declared(
     checked: CheckedApp, revision: Revision, fetched: Fetched, capabilities: CapabilitiesSource
 ) -> Desired:
-    """What the app declares there: nothing, where it was not there yet."""
+    """What the app declares there: nothing, where it was not there yet.
+
+    Raises: BaseUnreadable: not all of it can be rendered; DriftdError: none of it.
+    """
     app = replace(checked.app, rendering=replace(checked.app.rendering, allow_empty=True))
     try:
-        return await fetched.provider.desired(checked.source, app, revision, capabilities)
+        desired = await fetched.provider.desired(checked.source, app, revision, capabilities)
     except PathNotFound:
         return Desired(revision, ())
+    if desired.error is not None:
+        raise BaseUnreadable(desired.error)
+    return desired
 
 
 def _told(base: PreviewBase, error: DriftdError) -> str:
-    advice = (
-        "; in CI, check out the whole history (fetch-depth: 0, GIT_DEPTH: 0)" if isinstance(error, GitError) else ""
-    )
-    return f"{base.name} could not be read: {error}{advice}"
+    if isinstance(error, BaseUnreadable):
+        return f"not all of {base.name} can be read, so that it is not known what changes: {error}"
+    advice = "; in CI, check out the whole history (fetch-depth: 0, GIT_DEPTH: 0)"
+    return f"{base.name} could not be read: {error}{advice if isinstance(error, GitError) else ''}"

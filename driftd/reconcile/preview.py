@@ -23,7 +23,7 @@ from driftd.model.revision import Revision
 class Base:
     """What a preview is told from: what the app declares at a revision, known to people by `name` (`origin/main`).
 
-    `error` says why it is not known what that is.
+    Without `desired`, `error` says why that is not known.
     """
 
     name: str
@@ -43,12 +43,11 @@ async def preview_of(
 ) -> Preview:
     """The preview of deploying `desired`, whose objects are `mapped` and have `verdicts`.
 
-    Only what the base declares otherwise is read and compared once more. What does not parse on one side could be
-    anything: then nothing is told of it.
+    Only what the base declares otherwise is read and compared once more. Where some of `desired` does not parse,
+    nothing is told to be removed.
     """
-    error = base.error or (base.desired.error if base.desired else None)
-    if error is not None or base.desired is None:
-        return Preview(base.name, base.revision, error=error or "it is not known")
+    if base.desired is None:
+        return Preview(base.name, base.revision, error=base.error)
     before = {
         item.manifest.ref: item for item in await map_manifests(base.desired.manifests, detector.app, detector.view)
     }

@@ -261,6 +261,25 @@ def test_a_new_folder_is_created_and_a_base_that_does_not_parse_is_no_guess(worl
     assert "broken.yaml" in world.check("--base", "main", "-o", "markdown").out
 
 
+def test_a_base_that_nobody_named_is_no_part_of_the_answer(world: World) -> None:
+    """Where it does not parse there is no preview, and the exit code is that of what differs, as ever."""
+    world.commit(web=data(a="one"), broken="a: [\n")
+    world.apply(data(a="one"), DEPLOYER)
+    (world.repository.folder / "app/broken.yaml").unlink()
+    result = world.check("--worktree", "-o", "json")
+    assert result.code == 0
+    assert "preview" not in json.loads(result.out)["apps"][0]
+
+
+def test_a_branch_that_brings_nothing_has_a_preview_that_says_so(world: World) -> None:
+    """A job on the base itself, say: drift that is there is not its doing."""
+    deployed(world, web=data(a="one"))
+    world.apply(data(a="edited"), EDITOR)
+    result = world.check("--base", "main", "-o", "json")
+    assert fields(preview(result)) == {"web data.a": ("standing", "one", "edited", "one")}
+    assert "deploying this changes nothing that is live" in world.check("--base", "main", "-o", "markdown").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -51,7 +51,7 @@ def edits(preview: Preview) -> list[Edit]:
 
 
 def conclusion(reports: Sequence[Report]) -> str:
-    """`changes 3 fields, creates 1 object and undoes 2 edits by hand`; that nothing changes only where that is certain."""
+    """`changes 3 fields, creates 1 object and undoes 2 edits by hand`; that nothing does only where that is certain."""
     parts = list(_parts([each for report in reports if report.preview for each in report.preview.objects]))
     if not parts:
         return "changes nothing that could be told" if any(report.undecided for report in reports) else NOTHING
