@@ -60,7 +60,6 @@ def test_a_pull_request_is_previewed_for_every_app_that_is_deployed_from_its_rep
     ]
     assert (scaled["before"], scaled["live"], scaled["after"]) == (2, 5, 2)
     assert (scaled["by"]["manager"], scaled["by"]["subresource"]) == ("kubectl", "scale")
-    assert scaled["by"]["time"]
     assert "not looked at: 2 apps of other repositories" in said
     assert "not looked at, as they do not follow main: application/argocd/production" in said
     assert "s3cret" not in said
