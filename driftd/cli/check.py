@@ -18,20 +18,20 @@ import structlog
 
 from driftd.cli.check_explain import explain_object
 from driftd.cli.checked_apps import CheckedApp, CheckRequest, checked_apps
-from driftd.cli.deployed_commit import at_its_commit, next_deployment
+from driftd.cli.deployed_commit import Fetched, next_deployment
 from driftd.cli.discovered_apps import DiscoveredApps, discovered_apps
 from driftd.cli.holds import at_their_holds
 from driftd.cli.live_side import LazyClusters, Prefetch
+from driftd.cli.merge_base import checkouts
 from driftd.cli.output import Format, write_reports
 from driftd.cli.output.progress import Progress, progress
 from driftd.cli.pattern_apps import with_pattern_apps
+from driftd.cli.preview_base import preview_base
 from driftd.config.folders import cache_folder
 from driftd.daemon.assembly import comparison_of
 from driftd.desired.provider import DesiredStateProvider, InProcessProvider
-from driftd.desired.sources import Source
 from driftd.diff.compare import Comparison
-from driftd.git.source import GitSource
-from driftd.git.worktree import commit_worktree, uncommitted_files
+from driftd.git.worktree import uncommitted_files
 from driftd.kube.kubeconfig import ClusterAccess
 from driftd.model.app import App, Capabilities
 from driftd.model.errors import DriftdError, GitError, describe_defect
@@ -59,44 +59,48 @@ async def run_check(
     if request.repo is None and request.config is None and not request.discover:
         request = replace(request, config=_default_configuration())
     config = _configuration(request.config) if request.config is not None else None
-    provider = provider or InProcessProvider(cache_folder() / "check")
-    revisions: dict[Source, Revision] = {}
-    not_judged: Sequence[Report] = ()
     comparison = comparison_of(config, secrets.token_bytes(32))
     access = ClusterAccess(None, request.kubeconfig, request.context)
-    found = DiscoveredApps()
+    provider = provider or InProcessProvider(cache_folder() / "check")
+    fetched = Fetched(provider)
     discovers = _discovers(request, config)
-    if discovers:
-        found = await discovered_apps(request, access, output)
-        apps, not_judged = list(found.apps), found.not_judged
-    else:
-        if config is not None:
-            config, not_judged = await with_pattern_apps(request, config, provider, revisions)
-        apps = checked_apps(request, config, [report.app for report in not_judged])
-    if config is not None and request.revision is None:
-        apps = await at_their_holds(apps, config)
-    uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="driftd-checkout-")))
+        if discovers:
+            found = await discovered_apps(request, access, output, folder)
+        else:
+            found = await _configured(request, config, folder, fetched)
+        apps = found.apps
+        uncommitted = asyncio.create_task(asyncio.to_thread(_uncommitted, apps, request))
         stack.enter_context(gc_paused())  # the process ends soon: what a collection would free goes with it
         shown = stack.enter_context(progress())
-        if request.worktree:
-            folder = stack.enter_context(TemporaryDirectory(prefix="driftd-worktree-"))
-            apps = [await asyncio.to_thread(_of_worktree, checked, Path(folder)) for checked in apps]
         if request.explain is not None:
             releases = [(release, access) for release in found.releases]
             return await explain_object(request.explain, [*apps, *releases], comparison, output, shown, provider)
-        alone = len(apps) == 1 and not discovers and not not_judged
-        reports = await _check(apps, comparison, output, shown, provider, revisions, alone=alone)
+        alone = len(apps) == 1 and not discovers and not found.not_judged
+        reports = await _check(apps, comparison, output, shown, fetched, alone=alone)
         reports += await _check_releases(found.releases, access, comparison, output, shown)
-        reports += not_judged
+        reports += found.not_judged
         exclude_from_gc()  # otherwise the end of `gc_paused` would traverse all of it
     write_reports(reports, output, show_all=show_all)
-    for note in await uncommitted:
+    for note in [*await uncommitted, *found.notes]:
         print(note, file=sys.stderr)
     if not request.names and not any(report.undecided for report in reports):
         for rule in comparison.ignore_rules.unused():
             print(f"this ignore rule has matched nothing: {rule}", file=sys.stderr)
     return _exit_code(reports)
+
+
+async def _configured(request: CheckRequest, config: Config | None, folder: Path, fetched: Fetched) -> DiscoveredApps:
+    """The apps of a repository or a configuration. Raises: DriftdError."""
+    not_judged: Sequence[Report] = ()
+    if config is not None:
+        config, not_judged = await with_pattern_apps(request, config, fetched)
+    apps = checked_apps(request, config, [report.app for report in not_judged])
+    if config is not None and request.revision is None:
+        apps = await at_their_holds(apps, config)
+    apps, notes = await asyncio.to_thread(checkouts, apps, request, folder)
+    return DiscoveredApps(apps, not_judged=not_judged, notes=notes)
 
 
 def _discovers(request: CheckRequest, config: Config | None) -> bool:
@@ -124,15 +128,6 @@ def _uncommitted(apps: Sequence[CheckedApp], request: CheckRequest) -> list[str]
     return notes
 
 
-def _of_worktree(checked: CheckedApp, folder: Path) -> CheckedApp:
-    """The same app with its working tree as the source. Raises: GitError."""
-    assert checked.local is not None  # noqa: S101  # `checked_apps` has refused any other
-    repository = folder / checked.local.root.name
-    commit_worktree(checked.local.root, repository)
-    assert isinstance(checked.source, GitSource)  # noqa: S101  # as above
-    return replace(checked, source=replace(checked.source, url=str(repository)))
-
-
 def _exit_code(reports: Sequence[Report]) -> int:
     if any(report.undecided for report in reports):
         return 2
@@ -157,30 +152,23 @@ async def _check(
     comparison: Comparison,
     output: Format,
     shown: Progress,
-    provider: DesiredStateProvider,
-    revisions: dict[Source, Revision],
+    fetched: Fetched,
     *,
     alone: bool,
 ) -> list[Report]:
-    """The reports on apps, of sources of which some `revisions` were fetched already.
-
-    If one is `alone`, why it cannot be checked is raised, and else reported.
-    """
+    """The reports on apps. If one is `alone`, why it cannot be checked is raised, and else reported."""
     reports = []
     async with LazyClusters(output) as clusters:
         for checked in apps:
             revision = None
             connecting = asyncio.create_task(clusters.connect(checked.access))  # while Git is at work
-            connecting.add_done_callback(lambda _: provider.steal_work())
+            connecting.add_done_callback(lambda _: fetched.provider.steal_work())
             try:
-                if checked.source not in revisions:
-                    shown.step(f"fetching {checked.source.address}")
-                    revisions[checked.source] = await provider.fetch(checked.source)
-                revision = revisions[checked.source]
+                shown.step(f"fetching {checked.source.address}")
+                at_commit, revision = await fetched.at_its_commit(checked)
                 shown.step(f"comparing {checked.app.name}")
-                at_commit, revision = await at_its_commit(checked, revision, provider)
                 comparing = comparison.with_ignored(checked.ignore)
-                reports.append(await _report(at_commit, revision, connecting, comparing, provider))
+                reports.append(await _report(at_commit, revision, connecting, comparing, fetched))
             except DriftdError as error:
                 if alone:
                     raise
@@ -226,8 +214,10 @@ async def _report(
     revision: Revision,
     connecting: asyncio.Task[ClusterView],
     comparison: Comparison,
-    provider: DesiredStateProvider,
+    fetched: Fetched,
 ) -> Report:
+    provider = fetched.provider
+
     async def capabilities() -> Capabilities:
         return await (await asyncio.shield(connecting)).capabilities()
 
@@ -239,12 +229,13 @@ async def _report(
         except GitError as error:
             return _failed_report(checked.app, revision, error)
         pending, next_desired = await next_deployment(checked, revision, provider, capabilities)
+        base = await preview_base(checked, revision, fetched, capabilities, comparison)
         reader = await prefetch.reader()
         view = await connecting
         from driftd.daemon.clusters import scan  # noqa: PLC0415  # imported by `connect` already
 
         mirror = provider.mirror(checked.source)
-        report = await scan(checked.app, view, mirror, desired, comparison, reader, next_desired)
+        report = await scan(checked.app, view, mirror, desired, comparison, reader, next_desired, base)
         return replace(report, pending=pending)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp
-from driftd.cli.deployed_commit import at_its_commit
+from driftd.cli.deployed_commit import Fetched
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
 from driftd.cli.output.progress import Progress
@@ -36,13 +36,14 @@ async def explain_object(
     """
     if output not in (Format.TABLE, Format.JSON):
         raise DriftdError("--explain prints a table or json")
+    fetched = Fetched(provider)
     async with LazyClusters(output) as clusters:
         for each in apps:
             if isinstance(each, CheckedApp):
                 app, ignore = each.app, each.ignore
                 view = await clusters.connect(each.access)
                 shown.step(f"fetching {each.source.address}")
-                checked, revision = await at_its_commit(each, await provider.fetch(each.source), provider)
+                checked, revision = await fetched.at_its_commit(each)
                 desired = await provider.desired(checked.source, app, revision, view.capabilities)
             else:
                 release, access = each

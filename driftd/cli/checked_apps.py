@@ -46,6 +46,25 @@ class CheckRequest:
     allow_empty: bool = False
     discover: tuple[Deployer, ...] = ()
     deployer_credentials: bool = False
+    base: str | None = None
+
+    @property
+    def previews(self) -> bool:
+        """Whether a revision is named that need not be deployed yet."""
+        return self.worktree or self.revision is not None or self.base is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewBase:
+    """What a preview is told from: the `commit` of a source, or where that is None, what its reference leads to.
+
+    `name` is what people know it by. Where it is not `required` and cannot be had, there is no preview.
+    """
+
+    name: str
+    source: Source
+    commit: str | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,7 @@ class CheckedApp:
     """One app to check, with its source and its cluster. `local` is its folder, where that is on this machine.
 
     It is compared with `commit`, if that is given, and not with the one that the source's reference leads to. `next` is
-    what its deployer has yet to deploy.
+    what its deployer has yet to deploy. With a `base`, it is told what deploying that would do.
     """
 
     app: App
@@ -63,6 +82,7 @@ class CheckedApp:
     commit: str | None = None
     ignore: tuple[IgnoreRule, ...] = ()
     next: NextDeployment | None = None
+    base: PreviewBase | None = None
 
 
 def checked_apps(request: CheckRequest, config: Config | None, not_judged: Collection[str] = ()) -> list[CheckedApp]:
@@ -75,12 +95,16 @@ def checked_apps(request: CheckRequest, config: Config | None, not_judged: Colle
             raise DriftdError("--repo checks a repository, --config the apps of a configuration: give one of the two")
         if request.names:
             message = f"{request.names[0]!r} would be an app of a --config, and --repo checks a repository"
-            raise DriftdError(f"{message}: its folder goes with --path, an object as KIND/NAME with --explain")
+            instead = (
+                "its folder goes with --path, an object as KIND/NAME with --explain, what is deployed with --discover"
+            )
+            raise DriftdError(f"{message}: {instead}")
         if request.worktree and request.revision:
             raise DriftdError("--worktree checks what is not committed, --revision a commit: give one of the two")
         return [_of_repository(request, request.repo)]
     for option, given in (
         ("--worktree", request.worktree),
+        ("--base", request.base),
         ("--values", request.values_files),
         ("--release-name", request.release_name),
     ):
@@ -101,7 +125,7 @@ def checked_source(source: SourceConfig, request: CheckRequest) -> GitSource:
 
 
 def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
-    local = _local_folder(repo)
+    local = local_folder(repo)
     url = str(local.root) if local else repo
     revision = request.revision
     if revision and local and not is_ref_name(revision):
@@ -129,10 +153,14 @@ def _of_repository(request: CheckRequest, repo: str) -> CheckedApp:
         local = replace(local, path=path)
     elif request.worktree:
         raise DriftdError(f"--worktree checks a folder of this machine, and {repo} is none")
+    elif request.base is not None:
+        raise DriftdError(
+            f"--base merges in a folder of this machine, and {repo} is none: clone it, and name the clone"
+        )
     return CheckedApp(app, source, ClusterAccess(None, request.kubeconfig, request.context), local)
 
 
-def _local_folder(repo: str) -> LocalFolder | None:
+def local_folder(repo: str) -> LocalFolder | None:
     """The folder of this machine that `--repo` names; None for an address.
 
     Raises: DriftdError: there is none, or it is in no repository.
@@ -154,8 +182,12 @@ def _of_config(name: str, config: Config, request: CheckRequest) -> CheckedApp:
     assert app_config is not None  # noqa: S101  # the caller has checked the names
     app = app_of(app_config, config)
     source = checked_source(config.source_of(app_config), request)
+    base = None
+    if request.revision:
+        followed = checked_source(config.source_of(app_config), replace(request, revision=None))
+        base = PreviewBase(str(followed.ref), followed)
     if request.engine is not None:
         app = replace(app, engine=request.engine)
     if request.allow_empty:
         app = replace(app, rendering=replace(app.rendering, allow_empty=True))
-    return CheckedApp(app, source, cluster_access(config.cluster_of(app_config)))
+    return CheckedApp(app, source, cluster_access(config.cluster_of(app_config)), base=base)

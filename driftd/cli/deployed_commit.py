@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from driftd.cli.checked_apps import CheckedApp
 from driftd.desired.next_deployment import read_next
 from driftd.desired.provider import DesiredStateProvider
-from driftd.desired.sources import revision_at
+from driftd.desired.sources import Source, revision_at
 from driftd.desired.state import CapabilitiesSource, Desired
 from driftd.model.app import App
 from driftd.model.errors import GitError, RefNotFound
@@ -16,20 +16,32 @@ from driftd.model.next_deployment import PendingRevision
 from driftd.model.revision import Revision
 
 
-async def at_its_commit(
-    checked: CheckedApp, fetched: Revision, provider: DesiredStateProvider
-) -> tuple[CheckedApp, Revision]:
-    """The app at its own commit: in the history of its reference, which was `fetched`, or else fetched for itself.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one check has fetched: each source once, however many apps it has."""
 
-    Raises: GitError: the repository does not have it any more.
-    """
-    if checked.commit is None:
-        return checked, fetched
-    try:
-        return checked, await provider.mirror(checked.source).revision(checked.commit)
-    except RefNotFound:
-        alone = replace(checked, source=checked.source.at(checked.commit))
-        return alone, await provider.fetch(alone.source)
+    provider: DesiredStateProvider
+    _revisions: dict[Source, Revision] = field(default_factory=dict)
+
+    async def revision(self, source: Source) -> Revision:
+        """The commit of a source's reference. Raises: GitError."""
+        if source not in self._revisions:
+            self._revisions[source] = await self.provider.fetch(source)
+        return self._revisions[source]
+
+    async def at_its_commit(self, checked: CheckedApp) -> tuple[CheckedApp, Revision]:
+        """The app at its own commit: in the history of its reference, or else fetched for itself.
+
+        Raises: GitError: the repository does not have it any more.
+        """
+        revision = await self.revision(checked.source)
+        if checked.commit is None:
+            return checked, revision
+        try:
+            return checked, await self.provider.mirror(checked.source).revision(checked.commit)
+        except RefNotFound:
+            alone = replace(checked, source=checked.source.at(checked.commit))
+            return alone, await self.revision(alone.source)
 
 
 async def next_deployment(

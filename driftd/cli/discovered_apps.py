@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckedApp, CheckRequest
+from driftd.cli.discovered_revision import at_revision, deployable, previewable, with_this_repository
 from driftd.cli.live_side import LazyClusters
 from driftd.cli.output import Format
 from driftd.git.source import GitSource
@@ -32,17 +34,19 @@ class DiscoveredApps:
     apps: Sequence[CheckedApp] = ()
     releases: Sequence[InstalledRelease] = ()
     not_judged: Sequence[Report] = ()
+    notes: Sequence[str] = ()
 
 
-async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: Format) -> DiscoveredApps:
-    """What is deployed to the cluster of a request.
+async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: Format, folder: Path) -> DiscoveredApps:
+    """What is deployed to the cluster of a request; where it names a revision, at that one.
 
-    Raises: DriftdError: the cluster cannot be asked, nothing was found, or not the apps that the request names.
+    What of a checkout has to be made for that is made in `folder`.
+    Raises: DriftdError: the cluster cannot be asked, nothing was found, or not the apps that the request names; or the
+    revision cannot be had.
     """
-    if request.repo is not None or request.config is not None:
-        raise DriftdError("--discover checks what other deployers deploy: it does not go with --repo or --config")
-    if request.revision or request.worktree:
-        raise DriftdError("--discover compares with what was deployed: it does not go with --revision or --worktree")
+    if request.config is not None:
+        raise DriftdError("--discover checks what other deployers deploy: it does not go with --config")
+    request = with_this_repository(request)
     for option, given in (
         ("--path", request.path),
         ("--namespace", request.namespace),
@@ -54,7 +58,9 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
     say_what = _SAY_WHAT.format(next((name for name in request.names if _is_path(name)), "PATH_OR_URL"))
     if not request.discover and any(_is_path(name) for name in request.names):
         raise DriftdError(say_what)
-    deployers = request.discover or tuple(Deployer)
+    checkout = await asyncio.to_thread(deployable, request, folder) if request.repo is not None else None
+    only_from_git = checkout is not None or request.previews
+    deployers = request.discover or tuple(each for each in Deployer if not (only_from_git and each is Deployer.HELM))
     async with LazyClusters(output) as clusters:
         try:
             view = await clusters.connect(access)
@@ -66,17 +72,24 @@ async def discovered_apps(request: CheckRequest, access: ClusterAccess, output: 
         from driftd.discovery.deployed import DeployedApp, NotJudged  # noqa: PLC0415  # as above
         from driftd.discovery.helm import InstalledRelease  # noqa: PLC0415  # as above
 
-        credentials = request.deployer_credentials
-        deployed = await cluster.deployed_apps(view, deployers, credentials=credentials)
+        asked = cluster.apps_from_git if only_from_git else cluster.deployed_apps
+        deployed = await asked(view, deployers, credentials=request.deployer_credentials)
         found = {cluster.name_of_app(each): each for each in deployed}
     if not found:
         names = [deployer.product for deployer in deployers]
         raise DriftdError(f"nothing in cluster {view.name} is deployed by {' or '.join(names)}: {say_what}")
+    notes: Sequence[str] = ()
     chosen = _named(found, request.names)
+    if checkout is not None:
+        chosen, notes = checkout.of_it(chosen, named=bool(request.names))
+    if request.previews or checkout is not None:
+        chosen = [previewable(each) for each in chosen]
+    apps = [(each, _checked(each, access, request)) for each in chosen if isinstance(each, DeployedApp)]
     return DiscoveredApps(
-        [_checked(each, access, request) for each in chosen if isinstance(each, DeployedApp)],
+        [at_revision(deployed, checked, request, checkout) for deployed, checked in apps],
         [_with_engine(each, request) for each in chosen if isinstance(each, InstalledRelease)],
         [_not_judged(each.name, view.name, each.reason) for each in chosen if isinstance(each, NotJudged)],
+        notes,
     )
 
 

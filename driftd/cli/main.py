@@ -138,6 +138,13 @@ def check(
         Format, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, markdown, junit or sarif.")
     ] = Format.TABLE,
     worktree: Annotated[bool, typer.Option("--worktree", help="With --repo: also what is not committed.")] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BRANCH",
+            help="With --repo: as merged into this branch, and what that changes live.",
+        ),
+    ] = None,
     values: Annotated[
         list[str] | None, typer.Option("--values", metavar="FILE", help="With --repo: a values file of the chart.")
     ] = None,
@@ -183,8 +190,10 @@ def check(
 
     limit_own_memory()  # a repository may declare more than the machine has
     with ExitStack() as stack:
-        # A mirror of what is not committed is of no use to a later check.
-        folder = stack.enter_context(TemporaryDirectory(prefix="driftd-")) if worktree else cache_folder() / "check"
+        # A mirror of what is not committed, or not merged, is of no use to a later check.
+        folder = (
+            stack.enter_context(TemporaryDirectory(prefix="driftd-")) if worktree or base else cache_folder() / "check"
+        )
         worker = stack.enter_context(git_worker(Path(folder)))
         from driftd.cli.check import run_check  # while the worker imports what it needs
         from driftd.cli.checked_apps import CheckRequest
@@ -194,6 +203,7 @@ def check(
             kubeconfig=kubeconfig, context=context, engine=engine, config=config, explain=explain,
             worktree=worktree, values_files=tuple(values or ()), release_name=release_name,
             allow_empty=allow_empty, discover=_deployers(discover), deployer_credentials=use_deployer_credentials,
+            base=base,
         )  # fmt: skip
         code = _asyncio(run_check(request, output, show_all=show_all, provider=worker))
     raise typer.Exit(code)

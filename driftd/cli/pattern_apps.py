@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from driftd.cli.checked_apps import CheckRequest, checked_source
+from driftd.cli.deployed_commit import Fetched
 from driftd.cli.output.progress import progress
-from driftd.desired.provider import DesiredStateProvider
-from driftd.desired.sources import Source
 from driftd.git.mirrored_commits import MirroredCommits
 from driftd.model.report import Report
 from driftd.model.revision import Revision
@@ -18,12 +17,10 @@ if TYPE_CHECKING:
     from driftd.config.source import SourceConfig
 
 
-async def with_pattern_apps(
-    request: CheckRequest, config: Config, provider: DesiredStateProvider, revisions: dict[Source, Revision]
-) -> tuple[Config, list[Report]]:
+async def with_pattern_apps(request: CheckRequest, config: Config, fetched: Fetched) -> tuple[Config, list[Report]]:
     """The configuration in which each app has its own entry, and reports on what could not be made one.
 
-    What is fetched for that is added to `revisions`: nothing where only apps with an entry of their own are asked for.
+    Nothing is `fetched` for that where only apps with an entry of their own are asked for.
     """
     plain = [app for app in config.apps if not app.is_pattern]
     if len(plain) == len(config.apps) or (request.names and {app.name for app in plain}.issuperset(request.names)):
@@ -34,10 +31,8 @@ async def with_pattern_apps(
 
         async def locate(source: SourceConfig) -> tuple[MirroredCommits, Revision]:
             checked = checked_source(source, request)
-            if checked not in revisions:
-                shown.step(f"fetching {checked.address}")
-                revisions[checked] = await provider.fetch(checked)
-            return provider.mirror(checked), revisions[checked]
+            shown.step(f"fetching {checked.address}")
+            return fetched.provider.mirror(checked), await fetched.revision(checked)
 
         expansion = await expanded(config, locate)
     now = datetime.now(UTC)

@@ -26,6 +26,7 @@ from driftd.model.app import App
 from driftd.model.errors import DriftdError, KubeError
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.reconcile.preview import Base
 from driftd.reconcile.scan import scan_once
 
 
@@ -74,11 +75,20 @@ async def scan(
     comparison: Comparison,
     reader: ApiReader,
     next_desired: Desired | None = None,
+    base: Base | None = None,
 ) -> Report:
-    """The report on an app as it is now. `next_desired` is what its deployer may be bringing in."""
+    """The report on an app as it is now; with a `base`, and what deploying it would do.
+
+    `next_desired` is what its deployer may be bringing in.
+    """
     attribution = GitAttribution(app, mirror, comparison)
     detector = Detector(app, view, comparison)
-    return await scan_once(detector, attribution, desired, reader, datetime.now(UTC), next_desired)
+    return await scan_once(detector, attribution, desired, reader, datetime.now(UTC), next_desired, base)
+
+
+def base_of(name: str, app: App, mirror: MirroredCommits, desired: Desired, comparison: Comparison) -> Base:
+    """What a preview of an app is told from."""
+    return Base(name, desired.revision, desired, GitAttribution(app, mirror, comparison))
 
 
 async def scan_release(app: App, view: ClusterView, desired: Desired, comparison: Comparison) -> Report:

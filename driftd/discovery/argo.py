@@ -51,9 +51,9 @@ def deployed_by_application(
                 next_ = _next(found, application, pending, number - 1, logins)
                 yield replace(found, app=replace(found.app, excluded=excluded), ignore=ignored, next=next_)
             except (Unsupported, DriftdError) as error:
-                yield NotJudged(each, str(error))
+                yield NotJudged(each, str(error), _repositories(application))
     except (Unsupported, DriftdError) as error:
-        yield NotJudged(name, str(error))
+        yield NotJudged(name, str(error), _repositories(application))
 
 
 def _require_this_cluster(application: Object) -> None:
@@ -79,6 +79,13 @@ def _applied(application: Object) -> list[AppliedSource]:
     if applied is None:
         raise Unsupported("its last sync does not say which commit of each source was applied")
     return applied
+
+
+def _repositories(application: Object) -> tuple[str, ...]:
+    """The addresses of all of its sources: values files of a chart may come from another one than the chart."""
+    spec = section(application, "spec")
+    sources = [section(spec, "source"), *(each for each in items(spec, "sources") if isinstance(each, Mapping))]
+    return tuple([text(source, "repoURL") for source in sources if text(source, "repoURL")])
 
 
 def _next(

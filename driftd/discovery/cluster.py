@@ -45,17 +45,29 @@ async def deployed_apps(view: ClusterView, deployers: Collection[Deployer], *, c
     What cannot be read is among it as `NotJudged`. Raises: KubeError: discovery failed.
     """
 
-    async def listed(kind: Kind) -> Sequence[Object]:
-        resource = await find_resource(view, kind)
-        return (await list_objects(view.cluster, resource, None)).items if resource is not None else []
-
-    values = Values.of(view, credentials=credentials, max_age=0.0)
-    found: list[Found] = list(await deployed_from_git(view, deployers, listed, values))
+    listed = _listing(view)
+    found: list[Found] = list(await apps_from_git(view, deployers, credentials=credentials))
     helm_releases, unread = await _read(listed, HELM_RELEASE) if Deployer.FLUX in deployers else ([], [])
     found += unread
     if helm_releases or Deployer.HELM in deployers:
         found += await _installed_by_helm(view, helm_releases, others=Deployer.HELM in deployers)
     return sorted(found, key=name_of_app)
+
+
+async def apps_from_git(
+    view: ClusterView, deployers: Collection[Deployer], *, credentials: bool
+) -> list[DeployedApp | NotJudged]:
+    """The same, of what comes from Git: nothing of Helm's is read. Raises: KubeError: discovery failed."""
+    values = Values.of(view, credentials=credentials, max_age=0.0)
+    return await deployed_from_git(view, deployers, _listing(view), values)
+
+
+def _listing(view: ClusterView) -> ListKind:
+    async def listed(kind: Kind) -> Sequence[Object]:
+        resource = await find_resource(view, kind)
+        return (await list_objects(view.cluster, resource, None)).items if resource is not None else []
+
+    return listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,14 @@ class DeployedApp:
 
 @dataclass(frozen=True, slots=True)
 class NotJudged:
-    """What cannot be judged. `name` is as that of an app; `reason` says what driftd lacks, and what can be done."""
+    """What cannot be judged. `name` is as that of an app; `reason` says what driftd lacks, and what can be done.
+
+    `repositories` are the addresses that it is deployed from; None where they are not known.
+    """
 
     name: str
     reason: str
+    repositories: tuple[str, ...] | None = None
 
 
 class Unsupported(Exception):

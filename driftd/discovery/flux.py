@@ -41,7 +41,7 @@ def deployed_by_kustomization(
     try:
         yield _deployed(name, kustomization, sources, variables, cluster)
     except (Unsupported, DriftdError) as error:
-        yield NotJudged(name, str(error))
+        yield NotJudged(name, str(error), sources.repositories_of(kustomization))
 
 
 def variable_sources(kustomization: Object) -> Sequence[tuple[ResourceRef, bool]]:

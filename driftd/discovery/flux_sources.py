@@ -45,16 +45,22 @@ class Sources:
     objects: Mapping[tuple[str, str], Object]
     logins: FluxLogins = field(default_factory=FluxLogins)
 
+    def repositories_of(self, kustomization: Object) -> tuple[str, ...] | None:
+        """The address of a Kustomization's repository; none where it does not come from Git, None where not known."""
+        kind = text(section(kustomization, "spec", "sourceRef"), "kind")
+        if kind != GIT_REPOSITORY[1]:
+            return ()
+        body = self.objects.get((kind, _source_name(kustomization)))
+        return None if body is None else (text(section(body, "spec"), "url"),)
+
     def of(self, kustomization: Object, applied: str) -> FoundSource:
         """That of a Kustomization, at the revision that it has applied. Raises: Unsupported; GitError."""
-        reference = section(kustomization, "spec", "sourceRef")
-        kind = text(reference, "kind")
+        kind, name = text(section(kustomization, "spec", "sourceRef"), "kind"), _source_name(kustomization)
         if kind not in (GIT_REPOSITORY[1], OCI_REPOSITORY[1]):
             raise Unsupported(
                 f"it is deployed from {'an' if kind[:1] in 'AEIOU' else 'a'} {kind}, "
                 "of which driftd knows no way to what was applied"
             )
-        name = f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
         body = self.objects.get((kind, name))
         if body is None:
             raise Unsupported(f"its {kind} {name} is not there, or cannot be read")
@@ -115,6 +121,11 @@ class Sources:
             ArtifactKind.REGISTRY, short_name(address), address, media_type=text(layer, "mediaType")
         )
         return self.logins.of(repository).given_to_artifact(source), digest[1]
+
+
+def _source_name(kustomization: Object) -> str:
+    reference = section(kustomization, "spec", "sourceRef")
+    return f"{text(reference, 'namespace') or kustomization['metadata']['namespace']}/{text(reference, 'name')}"
 
 
 def applied_identity(revision: str) -> str | None:

@@ -73,6 +73,22 @@ class GitAddress:
                 raise GitError("the url must start with https:// or ssh://: other protocols are not allowed")
 
 
+def repository_key(text: str) -> str:
+    """What the addresses of one repository have in common: host and path, by whatever protocol, user and port.
+
+    Hosting services do not tell upper from lower case in either.
+    """
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() != "file":
+        host, _, path = rest.rpartition("@")[2].partition("/")
+        host = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    elif not separator and (scp_like := _SCP_LIKE.fullmatch(text)):
+        host, path = scp_like["host"], scp_like["path"]
+    else:
+        host, path = "", rest if separator else text
+    return f"{host}/{path.strip('/').removesuffix('.git')}".lower()
+
+
 def is_local_path(text: str) -> bool:
     """Whether an address can only be a path of this machine."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,24 @@ def commit_named(root: Path, revision: str) -> str:
 
     Raises: GitError: it knows none.
     """
-    git = _runner(root / ".git" if (root / ".git").exists() else root, root)
     try:
-        return (
-            git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
-        )
+        named = local_git(root).run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return named.decode().strip()
     except CommandFailed as error:
         raise GitError(f"{root} has no revision {revision!r}") from error
+
+
+def remote_addresses(root: Path) -> frozenset[str]:
+    """The addresses of the remotes that a repository fetches from; they may hold credentials."""
+    with suppress(CommandFailed):  # there is none
+        listed = local_git(root).run("config", "--null", "--get-regexp", r"^remote\..*\.url$")
+        return frozenset(os.fsdecode(entry).partition("\n")[2] for entry in listed.split(b"\0") if entry)
+    return frozenset()
+
+
+def local_git(root: Path) -> GitRunner:
+    """Runs Git on a repository of this machine, with a working tree or bare."""
+    return git_of(root / ".git" if (root / ".git").exists() else root, root)
 
 
 def uncommitted_files(root: Path, path: str) -> int:
@@ -64,7 +76,7 @@ def uncommitted_files(root: Path, path: str) -> int:
     """
     if not (root / ".git").exists():
         return 0
-    git = _runner(root / ".git", root, timeout=_STATUS_TIMEOUT, settings=_without_filters(root))
+    git = git_of(root / ".git", root, timeout=_STATUS_TIMEOUT, settings=_without_filters(root))
     listed = git.run(
         "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty",
         "--", path or ".",
@@ -78,24 +90,24 @@ def _without_filters(root: Path) -> list[tuple[str, str]]:
     The repository may be somebody else's: one that is found further up, in a folder that all may write to.
     """
     try:
-        listed = _runner(root / ".git", root).run("config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+        listed = git_of(root / ".git", root).run("config", "--null", "--name-only", "--get-regexp", r"^filter\.")
     except CommandFailed:  # there is none
         return []
     drivers = {name.rpartition(".")[0] for name in os.fsdecode(listed).split("\0") if name}
     return [(f"{driver}.{key}", "") for driver in sorted(drivers) for key in ("clean", "process", "required")]
 
 
-def commit_worktree(root: Path, repository: Path) -> None:
+def commit_worktree(root: Path, repository: Path) -> str:
     """Makes `repository`, a new bare one, whose only branch has the working tree on top of the last commit.
 
     The repository at `root` is only read. What it ignores is left out.
+    Returns: the hash of that branch's commit.
     Raises: GitError: Git failed.
     """
     if not (root / ".git").exists():
         raise GitError(f"{root} is a bare repository: it has no working tree")
-    object_format = _runner(root / ".git", root).run("rev-parse", "--show-object-format").decode().strip()
-    create_repository(repository, Deadline(_TIMEOUT), root, object_format)
-    git = _runner(repository, root, index=repository / "index")
+    create_beside(repository, root)
+    git = git_of(repository, root, index=repository / "index")
     parents = _parents(root, git)
     if parents:
         git.run("read-tree", parents[0])
@@ -104,24 +116,34 @@ def commit_worktree(root: Path, repository: Path) -> None:
     options = [option for parent in parents for option in ("-p", parent)]
     commit = git.run("commit-tree", *options, "-m", _SUBJECT, tree).decode().strip()
     git.run("update-ref", "refs/heads/main", commit)
+    return commit
+
+
+def create_beside(repository: Path, root: Path) -> None:
+    """Makes a new bare repository that has the objects of the one at `root`, unless that is shallow."""
+    git = local_git(root)
+    object_format = git.run("rev-parse", "--show-object-format").decode().strip()
+    common = root / os.fsdecode(git.run("rev-parse", "--git-common-dir")).strip()
+    create_repository(repository, Deadline(_TIMEOUT), common, object_format)
 
 
 def _parents(root: Path, git: GitRunner) -> list[str]:
     """The last commit, if there is one and its objects are at hand."""
-    head = _runner(root / ".git", root).succeeds("rev-parse", "--verify", "--quiet", "HEAD")
+    head = git_of(root / ".git", root).succeeds("rev-parse", "--verify", "--quiet", "HEAD")
     if not head:
         return []
-    commit = _runner(root / ".git", root).run("rev-parse", "--verify", "HEAD").decode().strip()
+    commit = git_of(root / ".git", root).run("rev-parse", "--verify", "HEAD").decode().strip()
     return [commit] if git.succeeds("cat-file", "-e", f"{commit}^{{tree}}") else []
 
 
-def _runner(
+def git_of(
     repository: Path,
     worktree: Path,
     index: Path | None = None,
     timeout: float = _TIMEOUT,
     settings: Sequence[tuple[str, str]] = (),
 ) -> GitRunner:
+    """Runs Git on a repository, for what is in a working tree."""
     from driftd.git.gitpython import CleanGit  # noqa: PLC0415  # slow to import
 
     gitpython = CleanGit(worktree)

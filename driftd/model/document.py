@@ -13,6 +13,7 @@ from driftd.model.incident import Ended, Incident, Notification
 from driftd.model.next_deployment import PendingRevision
 from driftd.model.operation import Operation
 from driftd.model.path import format_path
+from driftd.model.preview import Effect, FieldPreview, ObjectPreview, Preview
 from driftd.model.report import Report
 from driftd.model.resource import Source
 from driftd.model.revision import GitLine
@@ -21,7 +22,8 @@ from driftd.model.revision import GitLine
 def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The document of `check -o json`, which has everything.
 
-    These keys are only present if they have a value: an app's `error`, `hooks` and `pending`, an object's or a field's
+    These keys are only present if they have a value: an app's `error`, `hooks`, `pending` and `preview`, an object's or
+    a field's
     `behind`, the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
     its `undetermined` ones, the `by` of a deleted object, an
     object's `namespace_deleted`, an object's or a field's `left_to`, a field's `no_such_field`, an owner's `source` and
@@ -50,6 +52,8 @@ def _report(report: Report, max_fields: int | None = None) -> dict[str, Any]:
         document["hooks"] = [_hook(hook) for hook in report.hooks]
     if report.pending is not None:
         document["pending"] = pending_document(report.pending)
+    if report.preview is not None:
+        document["preview"] = _preview(report.preview)
     return document
 
 
@@ -60,6 +64,44 @@ def pending_document(pending: PendingRevision) -> dict[str, Any]:
         "revision": pending.revision,
         "commits": pending.commits,
         "reason": pending.reason,
+    }
+
+
+def _preview(preview: Preview) -> dict[str, Any]:
+    """What deploying the revision would do: an app's `preview`."""
+    document: dict[str, Any] = {
+        "base": preview.base_name,
+        "base_revision": preview.base.sha if preview.base else None,
+        "counts": {str(effect): count for effect, count in preview.counts.items()},
+        "objects": [_previewed(each) for each in preview.objects],
+    }
+    return document if preview.error is None else {**document, "error": preview.error}
+
+
+def _previewed(each: ObjectPreview) -> dict[str, Any]:
+    verdict = each.verdict
+    document: dict[str, Any] = {
+        "api_version": verdict.api_version,
+        "kind": verdict.ref.kind,
+        "namespace": verdict.ref.namespace,
+        "name": verdict.ref.name,
+        "effect": str(each.effect) if each.effect else None,
+        "source": _source(verdict.source) if verdict.source else None,
+        "fields": [_previewed_field(field, gone=each.effect is Effect.REMOVED) for field in each.fields],
+        "error": verdict.error,
+    }
+    return document if each.kept is None else {**document, "kept": each.kept}
+
+
+def _previewed_field(field: FieldPreview, *, gone: bool) -> dict[str, Any]:
+    drift = field.drift
+    return {
+        "path": format_path(drift.path),
+        "effect": str(field.effect),
+        "before": field.before,
+        "live": drift.live,
+        "after": None if gone else field.after,
+        "by": _owner(drift.by) if drift.by else None,
     }
 
 

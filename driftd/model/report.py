@@ -14,6 +14,7 @@ from typing import overload
 from driftd.model.drift import Status, Verdict
 from driftd.model.hook import Hook
 from driftd.model.next_deployment import PendingRevision
+from driftd.model.preview import Preview
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 
@@ -141,6 +142,8 @@ class Report:
     """Declared objects that are no part of the desired state: a deployer creates them when something happens."""
     pending: PendingRevision | None = None
     """What the app's deployer has yet to deploy; None where it has deployed all, or does not say."""
+    preview: Preview | None = None
+    """What deploying the revision would do, where that was asked for."""
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
@@ -156,8 +159,9 @@ class Report:
 
     @property
     def undecided(self) -> bool:
-        """Whether anything could not be read or compared, so that drift may be missing from the report."""
-        return self.error is not None or self._chunked.unjudged
+        """Whether anything could not be read or compared, so that drift or an edit may be missing from the report."""
+        untold = self.preview is not None and self.preview.error is not None
+        return self.error is not None or untold or self._chunked.unjudged
 
     @cached_property
     def notable(self) -> tuple[Verdict, ...]:

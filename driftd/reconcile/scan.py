@@ -36,6 +36,7 @@ from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.borders import Borders
 from driftd.policy.decide import Left, left_outside, with_left
+from driftd.reconcile.preview import Base, preview_of
 
 if TYPE_CHECKING:  # `driftd check` scans too, and needs no store: SQLAlchemy is slow to import
     from driftd.repair.inventory import Inventory
@@ -272,11 +273,13 @@ async def scan_once(
     reader: ApiReader,
     now: datetime,
     next_desired: Desired | None = None,
+    base: Base | None = None,
 ) -> Report:
     """The report of one scan straight from the API server, with Git's side of every difference, if Git has one.
 
     Where the app is repaired, whom driftd leaves a difference to is told as far as that is known without a write. What
-    is as in `next_desired`, which the app's deployer may be bringing in, is no drift.
+    is as in `next_desired`, which the app's deployer may be bringing in, is no drift. With a `base`, it has the preview
+    of deploying what is desired where the base was.
     """
     try:
         mapped = await map_manifests(desired.manifests, detector.app, detector.view)
@@ -295,6 +298,8 @@ async def scan_once(
         left = [_left(item, verdict, borders) for item, verdict in zip(mapped, verdicts, strict=True)]
         verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
     report = detector.report(desired, verdicts, now)
+    if base is not None:
+        report = replace(report, preview=await preview_of(base, detector, reader, desired, mapped, verdicts))
     if next_desired is None:
         return report
 

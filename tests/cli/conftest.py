@@ -65,6 +65,9 @@ class World:
     def get(self, kind: str, name: str) -> Any:
         return self._wait(self._cluster.request("GET", f"/api/v1/namespaces/web/{COLLECTIONS[kind]}/{name}"))
 
+    def delete(self, kind: str, name: str) -> None:
+        self._wait(self._cluster.request("DELETE", f"/api/v1/namespaces/web/{COLLECTIONS[kind]}/{name}"))
+
     def driftd(self, *arguments: str) -> CommandResult:
         """Runs a command, as `python -m driftd` would, with separate standard output and error."""
         return _command_result(invoke(arguments))

@@ -32,9 +32,21 @@ RESOURCE = _object({
 RESOURCE["if"] = {"properties": {"status": {"const": "unknown"}}}
 RESOURCE["then"] = {"properties": {"error": TEXT}}
 RESOURCE["else"] = {"properties": {"error": {"type": "null"}}}
+EFFECTS = ["created", "changed", "conflict", "undone", "adopted", "removed", "standing"]
+PREVIEWED = _object({
+    "api_version": TEXT, "kind": TEXT, "namespace": _or_null(TEXT), "name": TEXT, "effect": {"enum": [*EFFECTS, None]},
+    "source": _or_null(_object({"file": TEXT, "line": {"type": "integer", "minimum": 1}})), "error": _or_null(TEXT),
+    "fields": {"type": "array", "items": _object({
+        "path": TEXT, "effect": {"enum": EFFECTS}, "before": {}, "live": {}, "after": {}, "by": _or_null(BY),
+    })},
+}, kept=TEXT)  # fmt: skip
+PREVIEW = _object({
+    "base": TEXT, "base_revision": _or_null(SHA), "objects": {"type": "array", "items": PREVIEWED},
+    "counts": {**_object(dict.fromkeys(EFFECTS, NUMBER)), "additionalProperties": False},
+}, error=TEXT)  # fmt: skip
 APP = _object({
     "app": TEXT, "revision": _or_null(SHA), "in_sync": {"type": "boolean"},
     "counts": {**_object(dict.fromkeys(STATUSES, NUMBER)), "additionalProperties": False},
     "resources": {"type": "array", "items": RESOURCE},
-})  # fmt: skip
+}, preview=PREVIEW)  # fmt: skip
 DOCUMENT = _object({"version": {"const": 1}, "apps": {"type": "array", "items": APP}})

@@ -28,7 +28,7 @@ def test_the_working_tree_can_be_checked(world: World) -> None:
     world.repository.write({"app/web.yaml": config_map(value="two")})
     result = world.check("--worktree")
     assert result.code == 1
-    assert "Git two → live one" in result.out
+    assert "live one → two" in result.out
     assert "Not Committed Yet" in result.out
     assert result.err == ""
     assert world.repository.git("status", "--porcelain") == "M app/web.yaml"
@@ -72,7 +72,7 @@ def test_options_that_contradict_each_other_are_a_mistake(world: World, argument
     "arguments",
     [
         ("--path", "app"), ("--namespace", "web"), ("--values", "a.yaml"), ("--release-name", "x"), ("--worktree",),
-        ("--revision", "HEAD"), ("--repo", "."),
+        ("--base", "main"),
     ],
 )  # fmt: skip
 def test_what_is_deployed_takes_no_option_of_a_repository(world: World, arguments: tuple[str, ...]) -> None:
@@ -80,6 +80,24 @@ def test_what_is_deployed_takes_no_option_of_a_repository(world: World, argument
     result = world.driftd("check", "--discover", "argo", *arguments)
     assert result.code == 2
     assert arguments[0] in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--discover", "helm", "--repo", "."), "leave helm out of --discover"),
+        (("--discover", "argo", "--repo", ".", "--worktree", "--revision", "HEAD"), "give one of the two"),
+        (("--discover", "argo", "--repo", "https://git.example.com/shop.git"), "it is a checkout on this machine"),
+        (("--discover", "argo", "--revision", "HEAD"), "name an app, or by --repo the checkout"),
+    ],
+)
+def test_a_revision_of_what_is_deployed_is_one_of_a_checkout_or_of_a_named_app(
+    world: World, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.chdir(world.folder)
+    result = world.driftd("check", *arguments)
+    assert result.code == 2
+    assert says in result.err
 
 
 def test_what_is_deployed_is_no_part_of_a_configuration(world: World) -> None:

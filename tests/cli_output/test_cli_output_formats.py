@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from driftd.cli.output import Format, junit, markdown, sarif, write_reports
 from driftd.cli.output import json as json_output
+from driftd.cli.output.markdown_text import code
 from driftd.model.document import check_document
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.report import Report
@@ -223,12 +224,12 @@ def test_markdown_lets_no_text_become_markup(report):
 @pytest.mark.parametrize("text", ["`", "``", "a`b``c", " x ", "a|b", "\\", "\\|", "", "`x", "x` ", "  "])
 def test_a_code_span_shows_exactly_its_text(text):
     """Backticks, pipes, backslashes and blanks at the ends among it."""
-    row = f"| a |\n|---|\n| {markdown.code(text, in_table=True)} |\n"
+    row = f"| a |\n|---|\n| {code(text, in_table=True)} |\n"
     tokens = MarkdownIt("commonmark").enable("table").parse(row)
     (span,) = [c for token in tokens[8:] for c in token.children or []]
     assert span.type == "code_inline"
     assert span.content == text or not text.strip()
-    (inline,) = MarkdownIt("commonmark").parseInline(markdown.code(text))[0].children
+    (inline,) = MarkdownIt("commonmark").parseInline(code(text))[0].children
     assert inline.content == text or not text.strip()
 
 

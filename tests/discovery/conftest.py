@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.discovery.objects import application, git_repository, kustomization
 from tests.support.certificates import Authority
 from tests.support.controlplane import ControlPlane
 from tests.support.gitserver import GitRepo, HttpsGitServer
@@ -101,14 +103,14 @@ class Deployed:
         apps = {app["app"]: app for app in json.loads(done.stdout)["apps"]} if done.stdout else {}
         return done.returncode, apps, done.stderr
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs driftd as its user would."""
+    def run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs driftd as its user would, in a folder."""
         return subprocess.run(
             [sys.executable, "-m", "driftd", *arguments],
             capture_output=True,
             text=True,
             check=False,
-            cwd=self.home,
+            cwd=folder or self.home,
             env={
                 "PATH": f"{self.assets}:{os.environ.get('PATH', os.defpath)}",
                 "PYTHONPATH": str(ROOT),
@@ -174,3 +176,51 @@ def deployment(namespace: str, image: str = "nginx:1.27", name: str = "eu-web") 
             },
         },
     }
+
+
+@pytest.fixture(scope="module")
+def shop(deployed: Deployed) -> str:
+    """Argo CD and Flux deploy four folders of the repository, and have applied its first commit."""
+    commit = deployed.repository.head
+    source = {"repoURL": deployed.url, "targetRevision": "HEAD"}
+    kustomize = {"namePrefix": "eu-", "images": ["nginx:1.27"]}
+    helm = {"releaseName": "shop", "valuesObject": {"color": "green", "size": 3}}
+    following = {**source, "targetRevision": "production", "path": "apps/plain"}
+    elsewhere = {"repoURL": "https://git.example.com/other.git", "path": "a"}
+    deployed.apply(
+        "argocd-application-controller",
+        application({**source, "path": "apps/plain"}, commit, name="plain", namespace="shop"),
+        application({**source, "path": "apps/built", "kustomize": kustomize}, commit, name="built", namespace="shop"),
+        application({**source, "path": "apps/chart", "helm": helm}, commit, name="chart", namespace="shop"),
+        application(following, commit, name="production", namespace="shop"),
+        application(elsewhere, commit, name="elsewhere", namespace="shop"),
+        application({**elsewhere, "chart": "redis"}, "1.0.0", name="redis", namespace="shop"),
+    )
+    deployed.apply(
+        "argocd-controller",
+        tracked("plain", config_map("settings", "shop", color="blue", region="${REGION}")),
+        tracked("built", deployment("shop")),
+        tracked("chart", config_map("shop", "shop", color="green", size="3")),
+    )
+    marks = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    settings = config_map("settings", "eu", color="blue", region="${REGION}")
+    settings["metadata"]["labels"] = marks
+    deployed.apply(
+        "kustomize-controller",
+        git_repository(deployed.url),
+        kustomization("./flux", commit, name="shop", targetNamespace="eu"),
+        settings,
+    )
+    return commit
+
+
+@pytest.fixture
+def checkout(deployed: Deployed, shop: str, tmp_path: Path) -> GitRepo:
+    """A clone of the repository, as a CI job has one, with the branch `feature` checked out."""
+    assert shop
+    shutil.copytree(deployed.repository.folder, tmp_path / "checkout")
+    clone = GitRepo(tmp_path / "checkout")
+    clone.git("remote", "add", "origin", f"{deployed.url.replace('https://', 'https://robot:s3cret@')}")
+    clone.git("update-ref", "refs/remotes/origin/main", "main")
+    clone.git("checkout", "--quiet", "-B", "feature", "main")
+    return clone

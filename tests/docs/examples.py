@@ -9,6 +9,7 @@ from driftd.model.document import check_document, notification_document
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.incident import Incident, IncidentEvent, IncidentType, Notification
 from driftd.model.path import ListKey
+from driftd.model.preview import Effect, FieldPreview, ObjectPreview, Preview
 from driftd.model.report import Report
 from driftd.model.resource import ResourceRef, Source
 from driftd.model.revision import GitLine, Revision
@@ -36,6 +37,26 @@ def check_example() -> dict[str, Any]:
     )
     revision = Revision(_SHA, "Ada Lovelace", _COMMITTED, "Serve the shop with nginx 1.25", "main")
     return check_document([Report("web", "prod", revision, (verdict,), _SEEN)])
+
+
+def preview_example() -> dict[str, Any]:
+    """The `preview` of an app, whose merge undoes that somebody has scaled a Deployment."""
+    field = FieldDrift(
+        path=("spec", "replicas"),
+        change=Change.CHANGED,
+        desired=2,
+        live=5,
+        at=("spec", "replicas"),
+        by=FieldOwner("kubectl", "Update", "scale", time=_EDITED),
+    )
+    verdict = Verdict(
+        ResourceRef("apps", "Deployment", "web", "web"), "apps/v1", Status.DRIFTED, Source(_FILE, 1), (field,)
+    )
+    revision = Revision(_SHA, "Ada Lovelace", _COMMITTED, "Serve the shop with nginx 1.25", "main")
+    told = ObjectPreview(verdict, None, (FieldPreview(field, Effect.UNDONE, 2),))
+    report = Report("web", "prod", revision, (verdict,), _SEEN, preview=Preview("origin/main", revision, (told,)))
+    [app] = check_document([report])["apps"]
+    return {"preview": app["preview"]}
 
 
 def webhook_example() -> dict[str, Any]:

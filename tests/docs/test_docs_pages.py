@@ -17,13 +17,13 @@ import yaml
 
 from driftd.config.loading import load
 from driftd.notify.webhook import signature
-from tests.docs.examples import check_example, webhook_example
+from tests.docs.examples import check_example, preview_example, webhook_example
 from tests.docs.messages import quoted_messages, source
 from tests.docs.pages import Block, Link, anchors, blocks, commands, links
 from tests.docs.reference import MANUAL, ROOT, leaves, manual, metrics, pages, with_parts
 
 _LANGUAGES = {"console", "sh", "yaml", "json", "python", "text"}
-_EXAMPLES = {"check": check_example, "webhook": webhook_example}
+_EXAMPLES = {"check": check_example, "preview": preview_example, "webhook": webhook_example}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())

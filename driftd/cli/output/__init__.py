@@ -54,7 +54,7 @@ def write_reports(
         case Format.MARKDOWN:
             from driftd.cli.output import markdown  # noqa: PLC0415 - see above
 
-            stream.write(markdown.render(reports))
+            stream.write(markdown.render(reports, now=now))
         case Format.JUNIT:
             from driftd.cli.output import junit  # noqa: PLC0415 - see above
 

@@ -44,14 +44,19 @@ def needs_lines(field: FieldDrift, width: int) -> bool:
     return any(_is_long(value, width) for value in (field.desired, field.live))
 
 
-def difference(field: FieldDrift, max_lines: int = MAX_LINES) -> list[DiffLine]:
-    """The lines that differ, with two lines of context, safe to show, and at most `max_lines`."""
+def difference(
+    field: FieldDrift, max_lines: int = MAX_LINES, *, sides: tuple[str, str] = ("in Git", "in the cluster")
+) -> list[DiffLine]:
+    """The lines that differ, with two lines of context, safe to show, and at most `max_lines`.
+
+    `sides` is what the two are called where there are too many lines to compare.
+    """
     if within := explain_value(field.desired, field.live):
         return [_within(line) for line in within[:max_lines]]
     desired = [] if field.change is Change.ADDED else _lines(field.desired)
     live = [] if field.change is Change.REMOVED else _lines(field.live)
     if len(desired) + len(live) > _MAX_COMPARED:
-        return [DiffLine(Side.NOTE, f"{len(desired)} lines in Git, {len(live)} lines in the cluster")]
+        return [DiffLine(Side.NOTE, f"{len(desired)} lines {sides[0]}, {len(live)} lines {sides[1]}")]
     lines = list(_compared(desired, live))
     if len(lines) > max_lines:
         hidden = len(lines) - max_lines + 1

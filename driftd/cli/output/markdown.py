@@ -5,17 +5,21 @@ All texts from clusters and repositories are in code spans: there they are no ma
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
-from driftd.cli.output import describe
+from driftd.cli.output import describe, preview_markdown
 from driftd.cli.output.difference import difference, needs_lines
+from driftd.cli.output.markdown_text import Room, code, fenced
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.report import Report
-from driftd.model.text import one_line, plural, visible
+from driftd.model.text import plural, visible
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""
+
+_RESERVE = 1_000
+"""Characters for what is said of the parts that are left out."""
 
 _FEW_FIELDS = 5
 """Of an object that does not fit with all of its fields."""
@@ -31,47 +35,42 @@ _ICONS = {
 _WIDTH = 80
 
 
-def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS) -> str:
+def render(reports: Sequence[Report], *, max_characters: int = MAX_CHARACTERS, now: datetime | None = None) -> str:
     """The reports as Markdown. Objects past `max_characters` are left out and counted."""
-    blocks = [_title(reports)]
-    budget = max_characters - len(blocks[0]) - 1_000
+    previewed = any(report.preview is not None for report in reports)
+    blocks = [preview_markdown.title(reports) if previewed else _title(reports)]
+    room = Room(max_characters - len(blocks[0]) - _RESERVE)
+    apps_left_out = 0
+    unchanged = [report for report in reports if preview_markdown.is_unchanged(report)]
     for report in reports:
-        heading = _heading(report)
+        if preview_markdown.is_unchanged(report):
+            continue
+        if report.preview is not None and report.preview.error is None:
+            heading = preview_markdown.heading(report, report.preview)
+            parts = preview_markdown.parts(report.preview, now or datetime.now(UTC))
+        else:
+            heading, parts = _heading(report), _objects(report, room)
+        if not room.take(heading):
+            apps_left_out += 1
+            continue
         blocks.append(heading)
-        budget -= len(heading)
-        left_out = 0
-        for verdict in report.verdicts:
-            if verdict.status in (Status.IN_SYNC, Status.IGNORED):
-                continue
-            block = _object(verdict)
-            if len(block) + 2 > budget:
-                block = _object(verdict, _FEW_FIELDS)
-            if len(block) + 2 > budget:
-                left_out += 1
-            else:
-                budget -= len(block) + 2
-                blocks.append(block)
+        fitting, left_out = room.fill(parts)
+        blocks += fitting
         if left_out:
             blocks.append(f"*… and {plural(left_out, 'more object')} that did not fit here.*")
+    if unchanged:
+        blocks.append(preview_markdown.unchanged(unchanged, room))
+    if apps_left_out:
+        blocks.append(f"*… and {plural(apps_left_out, 'more app')} that did not fit here.*")
     return "\n\n".join(blocks) + "\n"
 
 
-def code(text: str, *, in_table: bool = False) -> str:
-    """A code span of any text."""
-    text = one_line(text)
-    if in_table:
-        text = text.replace("|", "\\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    # CommonMark strips one blank off both ends when both have one.
-    pad = " " if not text or text[0] in "` " or text[-1] in "` " else ""
-    return f"{fence}{pad}{text or ' '}{pad}{fence}"
-
-
-def fenced(lines: Iterable[str], language: str = "") -> str:
-    """A fenced code block of any lines: the fence is longer than any in them."""
-    body = "\n".join(lines)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", body)), default=0))
-    return f"{fence}{language}\n{body}\n{fence}"
+def _objects(report: Report, room: Room) -> Iterator[str]:
+    """What differs; of an object for which there is not enough room, the first fields."""
+    for verdict in report.verdicts:
+        if verdict.status not in (Status.IN_SYNC, Status.IGNORED):
+            block = _object(verdict)
+            yield block if room.has(block) else _object(verdict, _FEW_FIELDS)
 
 
 def _title(reports: Sequence[Report]) -> str:
@@ -98,8 +97,8 @@ def _heading(report: Report) -> str:
     lines.append(f"{tally[:1].upper()}{tally[1:]} · {place}" if tally else place[:1].upper() + place[1:])
     if report.pending is not None:
         lines.append(code(describe.pending(report.pending)))
-    if report.error:
-        lines.append(fenced(visible(report.error).split("\n")))
+    errors = (report.error, report.preview.error if report.preview else None)
+    lines += [fenced(visible(error).split("\n")) for error in errors if error]
     return "\n\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from driftd.cli.output import describe
 from driftd.cli.output.difference import Side, difference, needs_lines
 from driftd.cli.output.lines import MIN_WIDTH, UNLIMITED, Line, print_lines
+from driftd.cli.output.preview_table import PreviewLayout
 from driftd.cli.output.symbols import ASCII, UNICODE, Symbols
 from driftd.model.drift import Change, FieldDrift, Status, Verdict
 from driftd.model.next_deployment import PendingRevision
@@ -59,12 +60,20 @@ class _Layout:
         spacious = True
         for index, report in enumerate(reports):
             shown = [v for v in report.verdicts if self.show_all or v.status not in _QUIET or v.refused]
-            quiet = not shown and not report.error
+            preview = report.preview
+            quiet = not shown and not report.error and not (preview and (preview.objects or preview.error))
             if index and not (quiet and not spacious):
                 yield Line(Text())
-            yield from [self._quiet_line(report)] if quiet else self._app(report, shown)
-            if quiet and report.pending is not None:
-                yield self._pending(report.pending)
+            if quiet:
+                yield self._quiet_line(report)
+                if report.pending is not None:
+                    yield self._pending(report.pending)
+            elif preview is not None and not preview.error:
+                yield self._heading(report)
+                yield from PreviewLayout(self.width, self.now, self.symbols).app(report, preview)
+                yield self._summary(report)
+            else:
+                yield from self._app(report, shown)
             spacious = not quiet
         if len(reports) > 1:
             yield Line(Text())
@@ -77,9 +86,10 @@ class _Layout:
         if report.pending is not None:
             yield self._pending(report.pending)
         yield Line(Text())
-        if report.error:
-            yield from self._error(report.error, 2)
-            yield Line(Text())
+        for error in (report.error, report.preview.error if report.preview else None):
+            if error:
+                yield from self._error(error, 2)
+                yield Line(Text())
         open_block = False
         for index, verdict in enumerate(shown):
             block = bool(verdict.fields or verdict.error or verdict.refused)
