@@ -32,9 +32,9 @@ def run_template(
     return subprocess.run(command, input=json.dumps(values or {}), capture_output=True, text=True, check=False)
 
 
-def template(helm: Path, values: Values | None = None, *, release: str = "driftd") -> str:
+def template(helm: Path, values: Values | None = None, *, release: str = "driftd", chart: Path = CHART) -> str:
     """The output of `helm template`, which has to succeed without a warning."""
-    done = run_template(helm, values, release=release)
+    done = run_template(helm, values, release=release, chart=chart)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return done.stdout
