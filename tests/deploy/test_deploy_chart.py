@@ -91,6 +91,7 @@ def test_the_configuration_arrives_as_it_was_given(helm: Path, tmp_path: Path):
         ({"rbac": {"heal": "yes"}}, "heal"),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"config": {"web": {"probes": None}}}, "config.web.probes has to be set"),
+        ({"config": {"web": None}}, "config.web.listen has to be set"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(helm: Path, values: Values, names: str):

@@ -40,16 +40,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "driftd.port.http" -}}
-{{- include "driftd.port" (required "config.web.listen has to be set: the Service leads there" .Values.config.web.listen) -}}
+{{- include "driftd.port" (required "config.web.listen has to be set: the Service leads there" (.Values.config.web).listen) -}}
 {{- end -}}
 
 {{- define "driftd.port.probes" -}}
-{{- include "driftd.port" (required "config.web.probes has to be set: the kubelet's probes lead there" .Values.config.web.probes) -}}
+{{- include "driftd.port" (required "config.web.probes has to be set: the kubelet's probes lead there" (.Values.config.web).probes) -}}
 {{- end -}}
 
 {{/* Empty where audit events are not taken. */}}
 {{- define "driftd.port.audit" -}}
-{{- with .Values.config.web.audit -}}
+{{- with (.Values.config.web).audit -}}
 {{- include "driftd.port" (required "config.web.audit.listen has to be set, such as 0.0.0.0:8443: the API server posts there" .listen) -}}
 {{- end -}}
 {{- end -}}
