@@ -48,6 +48,10 @@ _CAVEATS = (
 )
 
 
+_OF_THIS_INSTALLATION = ("RECORD", "direct_url.json", "uv_cache.json", ".lock")
+"""What tells of the machine and the time of an installation, or hashes what does. Nothing reads it at run time."""
+
+
 class ArchiveError(Exception):
     """An archive cannot be made. The text has the reason."""
 
@@ -103,6 +107,9 @@ def install(platform: Platform, python: str, folder: Path, wheel: Path | None, *
     if wheel is not None:
         _uv("--no-deps", wheel, *target)
     shutil.rmtree(folder / "bin", ignore_errors=True)
+    for file in [*folder.glob("*.dist-info/*"), folder / ".lock"]:
+        if file.name in _OF_THIS_INSTALLATION:
+            file.unlink(missing_ok=True)
 
 
 def manifest(version: str, archives: dict[Platform, Path], url: str, homepage: str) -> str:

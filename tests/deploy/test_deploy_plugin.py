@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from git import Actor, Repo
 
 from driftd import __version__
+from driftd.sandbox.server import Sandbox
 from tests.deploy.manifests import ROOT
+from tests.docs import console
 from tools.krew import PLATFORMS, PYTHONS, Platform, build, install, manifest
 
 _HERE = "{}.{}".format(*sys.version_info)
@@ -64,6 +67,26 @@ def test_krew_installs_the_plugin_and_kubectl_runs_it(archive: Path, environment
     assert "nowhere.yaml" in refused.stderr
 
 
+async def test_the_plugin_checks_a_repository(archive: Path, environment: dict[str, str], tmp_path: Path):
+    """With all that it brings: git is read, manifests are parsed, the cluster is asked."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / ".krew" / "bin", filter="data")
+    deploy = tmp_path / "deploy"
+    repo = Repo.init(deploy, initial_branch="main")
+    (deploy / "config.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: default}\n")
+    repo.git.add("--all")
+    author = Actor("Ada Lovelace", "ada@example.com")
+    repo.index.commit("Serve the shop", author=author, committer=author)
+    repo.close()
+    async with Sandbox().serve() as sandbox:
+        sandbox.write_kubeconfig(tmp_path / "kubeconfig")
+        found = {**environment, "KUBECONFIG": str(tmp_path / "kubeconfig")}
+        (printed,) = await console.run(["kubectl drift --repo . ; echo exit code $?"], deploy, found)
+    assert "missing" in printed
+    assert "ConfigMap" in printed
+    assert printed.endswith("exit code 1\n")
+
+
 def test_an_archive_for_other_bytes_than_the_manifests_is_refused(
     archive: Path, environment: dict[str, str], tmp_path: Path
 ):
@@ -72,6 +95,17 @@ def test_an_archive_for_other_bytes_than_the_manifests_is_refused(
     other.write_bytes(archive.read_bytes() + b"\0")
     done = _run("kubectl", "krew", "install", f"--manifest={file}", f"--archive={other}", env=environment, code=1)
     assert "checksum" in done.stderr
+
+
+def test_an_archive_tells_nothing_of_the_machine_that_made_it(archive: Path):
+    """So that anyone who builds it again gets the same bytes."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            assert (member.mtime, member.uid, member.uname) == (0, 0, "")
+            content = tar.extractfile(member)
+            assert content is not None
+            assert str(archive.parent).encode() not in content.read(), member.name
+            assert member.name.rpartition("/")[2] not in ("RECORD", "direct_url.json", "uv_cache.json", ".lock")
 
 
 def test_without_a_python_that_will_do_the_plugin_says_which_it_needs(archive: Path, tmp_path: Path):
