@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test lint format types contracts unit controlplane demo-test bench pictures site lock clean
+.PHONY: help venv demo test lint format types contracts unit controlplane demo-test bench manifests pictures site lock clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -53,8 +53,9 @@ contracts: $(DEV) ## Check which room may import which
 unit: $(DEV) $(COMPILED) ## Run the tests that need no control plane
 	$(PY) -m pytest -m "not controlplane" -n auto --tally=$(BUILD)/tally/unit.json
 
-controlplane: $(DEV) $(COMPILED) ## Run the tests on a real control plane (the first time it is built, about 9 minutes)
+controlplane: $(DEV) $(COMPILED) ## Run the tests on a real control plane (the first time it is built, about 12 minutes)
 	$(PY) -m tests.support.assets
+	$(PY) -m tests.support.chart_tools
 	$(PY) -m pytest -m controlplane -n0 --require-controlplane --tally=$(BUILD)/tally/controlplane.json
 
 demo-test: $(COMPILED)
@@ -70,6 +71,9 @@ bench: $(DEV) $(COMPILED) ## Measure: cold checks beside other tools, the daemon
 	$(PY) -m benchmarks.daemon --json $(BUILD)/bench/daemon.json
 	$(PY) -m benchmarks.growth --json $(BUILD)/bench/growth.json
 	$(PY) -m benchmarks.read_model --json $(BUILD)/bench/read-model.json
+
+manifests: $(DEV) ## Make the schema and the README of the chart, and deploy/install.yaml, anew
+	$(PY) -m tests.deploy.generated
 
 pictures: $(DEV) ## Draw the pictures of the README anew
 	$(PY) -m tools.pictures

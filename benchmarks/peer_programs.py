@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.table import progress
-from tests.support.assets import cache_folder
-from tests.support.go_toolchain import find_go
+from tests.support.go_programs import cache_folder, go
 
 SOURCES = Path(__file__).resolve().parent / "peers"
 
@@ -20,17 +19,17 @@ def program(name: str) -> Path:
 
     Raises: GoMissing: there is no Go. RuntimeError: the build failed; the text has the compiler's output.
     """
-    target = cache_folder().parent / "peers" / f"{name}-{_key(name)}"
+    target = cache_folder() / "peers" / f"{name}-{_key(name)}"
     if os.access(target, os.X_OK):
         return target
     progress(f"Building what {name} compares with (once; a few minutes) …")
     target.parent.mkdir(parents=True, exist_ok=True)
-    go = find_go(cache_folder() / "go", progress)
+    toolchain = go(progress)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
         result = Path(scratch) / name
-        build = go.run(["build", "-ldflags", "-s -w", "-o", str(result), "."], cwd=SOURCES / name)
+        build = toolchain.run(["build", "-ldflags", "-s -w", "-o", str(result), "."], cwd=SOURCES / name)
         if build.returncode != 0:
-            raise RuntimeError(f"{name} could not be built with {go.program}:\n{build.stderr[-2000:]}")
+            raise RuntimeError(f"{name} could not be built with {toolchain.program}:\n{build.stderr[-2000:]}")
         result.replace(target)
     return target
 

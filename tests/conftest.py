@@ -10,6 +10,7 @@ import logging
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from driftd.process import confined
 from tests.support import CONTROLPLANE, TIERS
 from tests.support import assets as control_plane_assets
+from tests.support import chart_tools as chart_tool_programs
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
 
@@ -45,6 +47,12 @@ def logging_as_it_was() -> Iterator[None]:
 def assets() -> Path:
     """The folder with etcd, kube-apiserver, kube-controller-manager, kubectl, kustomize and helm."""
     return control_plane_assets.ensure()
+
+
+@pytest.fixture(scope="session")
+def chart_tools(assets: Path) -> Path:
+    """The folder with helm3, helm-unittest, helm-docs, actionlint and krew; `assets` makes it a test of that tier."""
+    return chart_tool_programs.ensure()
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +110,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not any(item.get_closest_marker(CONTROLPLANE) for item in session.items):
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
-    if capture is None:
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
         control_plane_assets.ensure()
-        return
-    with capture.global_and_fixture_disabled():
-        control_plane_assets.ensure()
+        if any("chart_tools" in getattr(item, "fixturenames", ()) for item in session.items):
+            chart_tool_programs.ensure()

@@ -21,6 +21,7 @@ SHOWN = (
     "LICENSE",
     "docs",
     "config",
+    "deploy/chart/README.md",
     "driftd/diff/rules/field_managers.toml",
     "tests/corpora/README.md",
     "tests/field_cases/README.md",

@@ -105,16 +105,16 @@ class World:
 
 
 def deployed_by_argo_cd(world: World) -> None:
-    """Two Applications, one from Git and one from a Helm repository, as Argo CD leaves them after a sync."""
+    """Two Applications, one of plain files and one that a plugin renders, as Argo CD leaves them after a sync."""
     world.define("Application")
     world.configure("argo")
     world.cluster.kubectl("create", "namespace", "argocd")
     source = {"repoURL": world.url, "path": "apps/shop", "targetRevision": "HEAD"}
-    redis = {"repoURL": "https://charts.example.com", "chart": "redis", "targetRevision": "21.0.0"}
+    billing = {**source, "path": "apps/billing", "plugin": {"name": "argocd-vault-plugin"}}
     world.apply(
         "argocd-application-controller",
         application(source, world.repository.head, name="shop", namespace="shop"),
-        application(redis, "21.0.0", name="redis", namespace="shop"),
+        application(billing, world.repository.head, name="billing", namespace="shop"),
     )
     world.apply("argocd-controller", *[_tracked("shop", body) for body in _declared()])
 

@@ -8,12 +8,14 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from driftd.config.loading import load
 from driftd.notify.webhook import signature
@@ -61,8 +63,11 @@ def test_every_block_says_what_language_it_is(block: Block):
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_every_yaml_example_is_valid(block: Block, tmp_path: Path):
-    """What is not an object of Kubernetes' or a file of Prometheus' is a configuration of driftd's."""
+    """What is not an object of Kubernetes', a file of Prometheus' or of the chart's is a configuration of driftd's."""
     document = yaml.safe_load(block.text)
+    if block.text.startswith("# values.yaml\n"):
+        Draft202012Validator(json.loads((ROOT / "deploy/chart/values.schema.json").read_text())).validate(document)
+        block = replace(block, text=yaml.safe_dump(document["config"]))
     if document.get("kind", "Config") != "Config":
         assert document["metadata"]["name"]
         return

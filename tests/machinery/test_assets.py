@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import assets, go_toolchain
-from tests.support.assets import BINARIES, AssetsError, Binary
+from tests.support import assets, go_programs, go_toolchain
+from tests.support.assets import BINARIES, PROGRAMS
+from tests.support.go_programs import AssetsError, Binary
 from tests.support.go_toolchain import GoToolchain, find_go
 
 
@@ -31,14 +32,14 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The names of the programs that were built, by an instant build into an empty cache."""
     names: list[str] = []
 
-    def build(_go: GoToolchain, folder: Path, binary: Binary) -> None:
+    def build(_go: GoToolchain, _recipes: Path, folder: Path, binary: Binary) -> None:
         names.append(binary.name)
         program(folder / binary.name, binary.version)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setattr(assets, "_build_one", build)
-    monkeypatch.setattr(assets, "find_go", lambda *_: GoToolchain(Path("go")))
+    monkeypatch.setattr(go_programs, "_build_one", build)
+    monkeypatch.setattr(go_programs, "find_go", lambda *_: GoToolchain(Path("go")))
     return names
 
 
@@ -120,10 +121,10 @@ def test_a_failed_build_reports_the_reason_and_leaves_nothing(
     failing = tmp_path / "go"
     failing.write_text("#!/bin/sh\necho 'no space left on device' >&2\nexit 1\n")
     failing.chmod(0o755)
-    monkeypatch.setattr(assets, "find_go", lambda *_: GoToolchain(failing))
+    monkeypatch.setattr(go_programs, "find_go", lambda *_: GoToolchain(failing))
     assert assets.main() == 1
     assert "no space left on device" in capsys.readouterr().err
-    assert [file.name for file in (assets.cache_folder() / assets._key()).iterdir()] == [".lock"]
+    assert [file.name for file in (PROGRAMS.cache / PROGRAMS.key).iterdir()] == [".lock"]
 
 
 def test_go_on_the_path_is_used_when_it_is_new_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
