@@ -7,17 +7,18 @@ A watch delivers both versions of the object, and the API server's audit log nam
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from driftd.diff.ownership import ManagedFieldsEntry, field_key, managed_fields
+from driftd.diff.owner_changes import Keys, OwnerChanges, owner_changes
+from driftd.diff.ownership import field_key
 from driftd.kube.cached_object import CachedObject
 from driftd.model.audit import AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import ResourceRef
 
 _MAX_PER_OBJECT = 16
 """Maximum number of changes, and of audit events, kept per object."""
@@ -34,15 +35,6 @@ _CLOCK_SKEW = timedelta(seconds=2)
 _SECOND = timedelta(seconds=1)
 """The resolution of times in managedFields."""
 
-Keys = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnerChanges:
-    lost: frozenset[Keys]
-    owners: tuple[FieldOwner, ...]
-    earlier: tuple[FieldOwner, ...]
-
 
 class _ObservedChange:
     """One change of an object. The two versions are compared at the first access, which few changes ever have."""
@@ -52,7 +44,7 @@ class _ObservedChange:
     def __init__(self, time: datetime, before: CachedObject, after: CachedObject) -> None:
         self.time = time
         self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
-        self._result = _OwnerChanges(frozenset(), (), ())
+        self._result = OwnerChanges()
         if before.size + after.size > _EAGER_BYTES:
             self._compute()
 
@@ -71,12 +63,10 @@ class _ObservedChange:
         """The owners of managedFields entries before the change."""
         return self._compute().earlier
 
-    def _compute(self) -> _OwnerChanges:
+    def _compute(self) -> OwnerChanges:
         if self._versions is not None:
-            before, after = (_object_entries(version.object) for version in self._versions)
-            fields_before = {(entry.owner, entry.api_version): entry.fields for entry in before}
-            owners = tuple(entry.owner for entry in after if _is_new_or_grown(entry, fields_before))
-            self._result = _OwnerChanges(_lost(before, after), owners, tuple(entry.owner for entry in before))
+            before, after = self._versions
+            self._result = owner_changes(before.object, after.object)
             self._versions = None
         return self._result
 
@@ -198,61 +188,6 @@ def _append(entries_by_ref: OrderedDict[ResourceRef, deque[Any]], ref: ResourceR
     entries_by_ref.move_to_end(ref)
     if len(entries_by_ref) > _MAX_OBJECTS:
         entries_by_ref.popitem(last=False)
-
-
-def _object_entries(body: JsonObject) -> list[ManagedFieldsEntry]:
-    return [entry for entry in managed_fields(body) if entry.owner.subresource != "status"]
-
-
-def _entry_key(entry: ManagedFieldsEntry) -> tuple[str, str, str | None, str]:
-    """The identity of a managedFields entry, without its time."""
-    return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
-
-
-def _is_new_or_grown(
-    entry: ManagedFieldsEntry, fields_before: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]
-) -> bool:
-    """Whether the entry has another time than before, or has gained a field: another manager's write may remove one."""
-    before = fields_before.get((entry.owner, entry.api_version))
-    return before is None or any(True for _ in _fields_beyond(entry.fields, before, ()))
-
-
-def _lost(before: Sequence[ManagedFieldsEntry], after: Sequence[ManagedFieldsEntry]) -> frozenset[Keys]:
-    """The fields that had an owner before and have none after."""
-    fields_after = {_entry_key(entry): entry.fields for entry in after}
-    removed = [
-        path for entry in before for path in _fields_beyond(entry.fields, fields_after.get(_entry_key(entry)), ())
-    ]
-    return frozenset(path for path in removed if not any(_has(entry.fields, path) for entry in after))
-
-
-def _fields_beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
-    """The fields that are owned in `fields` and not in `others`. Equal subtrees, mostly nearly all, are not walked."""
-    if fields == others:
-        return
-    for key, below in fields.items():
-        if key == ".":
-            if not _is_owned(others):
-                yield above
-            continue
-        other = others.get(key) if others is not None else None
-        if below:
-            yield from _fields_beyond(below, other, (*above, key))
-        elif not _is_owned(other):
-            yield (*above, key)
-
-
-def _has(fields: Mapping[str, Any], path: Keys) -> bool:
-    """Whether the field at a path is owned."""
-    at: Mapping[str, Any] | None = fields
-    for key in path:
-        at = at.get(key) if at is not None else None
-    return _is_owned(at)
-
-
-def _is_owned(fields: Mapping[str, Any] | None) -> bool:
-    """Whether a FieldsV1 node says that the field itself is owned, and not only fields below it."""
-    return fields is not None and (not fields or "." in fields)
 
 
 def _overlap(lost: Keys, path: Keys) -> bool:
