@@ -15,6 +15,7 @@ from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.reverted import RevertedEdit
 from driftd.model.text import plural
 
 _MAX_LISTED = 10
@@ -57,6 +58,7 @@ class PassRecord:
     that were looked for as orphans.
     `conflicts` says which objects other apps declare, too.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
+    `reverted` are edits that were put back before a pass saw them: they are recorded, and nobody is notified.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
     `version` is that of the app state that the pass rests on, where it must still be in force.
     """
@@ -72,6 +74,7 @@ class PassRecord:
     conflicts: tuple[str, ...] = ()
     declared: Callable[[ResourceRef], Manifest | None] = _nothing
     no_longer_declared: Collection[ResourceRef] = ()
+    reverted: tuple[RevertedEdit, ...] = ()
     settled: bool = True
     version: str | None = None
 

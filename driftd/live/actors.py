@@ -91,6 +91,16 @@ class ActorLog:
         """Records a write of an object."""
         _append(self._audit, ref, event)
 
+    @property
+    def has_audit(self) -> bool:
+        """Whether there have been audit events."""
+        return bool(self._audit)
+
+    def deleter(self, ref: ResourceRef, time: datetime) -> FieldOwner | None:
+        """Who deleted an object at about this time; None where no audit event says so, or several do."""
+        events = [e for e in self._audit.get(ref, ()) if e.verb == "delete" and e.gap(time) <= _CLOCK_SKEW]
+        return _deleter(events[0]) if len(events) == 1 else None
+
     def attribute(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         """The verdicts with owners, users and times that managedFields does not have."""
         return tuple(self._attributed(v) if v.ref in self._changes or v.ref in self._audit else v for v in verdicts)
@@ -107,21 +117,21 @@ class ActorLog:
             return self._deleted(ref)
         if drift.by is None:
             return self._remover(ref, drift.path) if drift.change is Change.REMOVED else None
-        return self._with_user(ref, drift.by)
+        return self.with_user(ref, drift.by)
 
     def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
         keys = tuple(field_key(segment) for segment in path)
         for change in reversed(self._changes.get(ref, ())):
             if any(_overlap(lost, keys) for lost in change.lost):
                 if len(change.owners) == 1:
-                    return self._with_user(ref, change.owners[0])
+                    return self.with_user(ref, change.owners[0])
                 event = self._write_behind(ref, change)
                 if event is not None:
                     return _with_audit(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
                 return None
         return None
 
-    def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
+    def with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
         """The owner of an entry, with the user who made the write.
 
         The same API server timed the entry and the event, so that they overlap; of several events, the last one made
@@ -170,11 +180,11 @@ class ActorLog:
         return (event for event in self._audit.get(ref, ()) if event.verb != "delete")
 
     def _deleted(self, ref: ResourceRef) -> FieldOwner | None:
-        for event in reversed(self._audit.get(ref, ())):
-            if event.verb == "delete":
-                manager = event.manager or "unknown"
-                return FieldOwner(manager, "Delete", None, event.user, event.time, event.source, event.verb)
-        return None
+        return next((_deleter(event) for event in reversed(self._audit.get(ref, ())) if event.verb == "delete"), None)
+
+
+def _deleter(event: AuditEvent) -> FieldOwner:
+    return FieldOwner(event.manager or "unknown", "Delete", None, event.user, event.time, event.source, event.verb)
 
 
 def _with_audit(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:

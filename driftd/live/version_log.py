@@ -48,6 +48,7 @@ class VersionLog:
         self._now = now
         self._monotonic = monotonic
         self._versions: OrderedDict[_Key, list[SeenVersion]] = OrderedDict()
+        self._ahead: set[_Key] = set()
 
     def __len__(self) -> int:
         """Number of versions kept."""
@@ -70,7 +71,9 @@ class VersionLog:
         """The versions of an object that came after the last one that was taken, which is the first of them, up to a
         resource version; None for one that is not there. Later ones stay. Empty where there are none."""
         versions = self._versions.pop((app, ref), None)
-        if versions is None:
+        is_ahead = (app, ref) in self._ahead
+        self._ahead.discard((app, ref))
+        if versions is None or is_ahead:
             return ()
         count = _count_up_to(versions, version)
         if count < len(versions):
@@ -79,9 +82,15 @@ class VersionLog:
         oldest = self._monotonic() - _MAX_AGE
         return tuple(taken) if taken and taken[1].arrived >= oldest else ()
 
+    def pass_is_ahead(self, app: str, ref: ResourceRef) -> None:
+        """Says that a pass has seen a later version than the watch has brought: which of the next ones are new to it
+        cannot be told, and they are not taken."""
+        self._ahead.add((app, ref))
+
     def forget(self, app: str, ref: ResourceRef) -> None:
-        """Drops what is kept of an object that an app no longer declares."""
+        """Drops what is kept of an object."""
         self._versions.pop((app, ref), None)
+        self._ahead.discard((app, ref))
 
     def _append(self, key: _Key, old: CachedObject | None, seen: SeenVersion) -> None:
         versions = self._versions.get(key)
