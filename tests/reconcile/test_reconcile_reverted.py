@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from driftd.model.audit import ApiPath, AuditEvent
+from driftd.model.errors import StoreError
 from driftd.reconcile import controller
 from driftd.reconcile.controller import Controller
 from driftd.store import HistoryKind
@@ -31,7 +31,7 @@ class Argo:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.manifests = {"Deployment": deployment(), "ConfigMap": config_map(a="1"), "Secret": SECRET}
+        self.manifests = {"Deployment": deployment(), "ConfigMap": config_map(a="1", b="1"), "Secret": SECRET}
 
     async def deploys(self, *kinds: str, manager: str = ARGO) -> None:
         for kind in kinds:
@@ -43,8 +43,8 @@ async def deployed(open_world: OpenWorld, *kinds: str) -> AsyncIterator[tuple[Wo
     """A world whose app Argo CD has deployed, with a daemon that has seen that."""
     async with open_world() as world:
         argo = Argo(world)
-        if "Secret" in kinds:
-            await world.commit({"secret.yaml": SECRET})
+        files = {"config.yaml": argo.manifests["ConfigMap"], **({"secret.yaml": SECRET} if "Secret" in kinds else {})}
+        await world.commit(files, "Configure web")
         await argo.deploys("Deployment", "ConfigMap", *kinds)
         async with world.engine() as engine:
             await until(lambda: "web" in engine.results and engine.results["web"].report.in_sync, "a first pass")
@@ -149,9 +149,9 @@ async def _no_incident(world: World) -> bool:
 async def test_a_deployment_of_something_else_and_back_is_nobodys_hand(open_world: OpenWorld) -> None:
     """Argo CD brings a commit that driftd does not know yet, which is rolled back at once."""
     async with deployed(open_world) as (world, argo):
-        argo.manifests["ConfigMap"] = config_map(a="2")
+        argo.manifests["ConfigMap"] = config_map(a="2", b="1")
         await argo.deploys("ConfigMap")
-        argo.manifests["ConfigMap"] = config_map(a="1")
+        argo.manifests["ConfigMap"] = config_map(a="1", b="1")
         await argo.deploys("ConfigMap")
         await nothing_is_recorded(world)
 
@@ -174,7 +174,7 @@ async def test_a_pipeline_that_deploys_with_kubectl_is_no_hand(open_world: OpenW
                 "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "shop/web:1"}]},
             }},
         })  # fmt: skip
-        await Argo(world).deploys("ConfigMap")
+        await world.apply("ConfigMap", config_map(a="1"), manager=ARGO)
         async with world.engine() as engine:
             await until(lambda: "web" in engine.results and engine.results["web"].report.in_sync, "a first pass")
             await asyncio.sleep(0.5)
@@ -238,9 +238,11 @@ async def test_a_removal_is_recorded_without_a_name(open_world: OpenWorld) -> No
 async def test_what_a_relist_jumps_over_is_not_told(open_world: OpenWorld) -> None:
     """The watch was broken, and a list shows the end of it: what lay in between is not known."""
     async with deployed(open_world) as (world, argo):
-        with world.sandbox.faults.broken_watches():
-            await world.edit("ConfigMap", {"data": {"a": "2"}})
-            await argo.deploys("ConfigMap")
+        world.sandbox.faults.fail(times=3, verb="watch", resource="configmaps")
+        world.sandbox.faults.drop_watches()
+        await world.edit("ConfigMap", {"data": {"a": "2"}})
+        await argo.deploys("ConfigMap")
+        world.sandbox.compact()
         await nothing_is_recorded(world)
 
 
@@ -257,8 +259,6 @@ async def test_an_edit_is_recorded_once_if_its_pass_fails(
             count = await record(*args, **named)
             refused += 1
             if refused == 1:
-                from driftd.model.errors import StoreError
-
                 raise StoreError("the disk is full")
             return count
 
