@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.health import Health, describe
 from driftd.model.incident import IncidentType, Resolution
@@ -58,6 +58,7 @@ class PassRecord:
     that were looked for as orphans.
     `conflicts` says which objects other apps declare, too.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
+    `put_back_by` tells who else than driftd put some drift back, where that is known.
     `reverted` are edits that were put back before a pass saw them: they are recorded, and nobody is notified.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
     `version` is that of the app state that the pass rests on, where it must still be in force.
@@ -74,6 +75,7 @@ class PassRecord:
     conflicts: tuple[str, ...] = ()
     declared: Callable[[ResourceRef], Manifest | None] = _nothing
     no_longer_declared: Collection[ResourceRef] = ()
+    put_back_by: Callable[[Verdict], FieldOwner | None] = lambda _drift: None
     reverted: tuple[RevertedEdit, ...] = ()
     settled: bool = True
     version: str | None = None

@@ -202,6 +202,7 @@ class Reconciler:
             declared=after.declared,
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
+            put_back_by=after.put_back_by,
             reverted=after.reverted,
             version=self._targets.version if self._only_reports(command) else None,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from driftd.attribution.enricher import GitEnricher
 from driftd.attribution.git_attribution import GitAttribution
+from driftd.attribution.put_back import PutBack
 from driftd.attribution.unseen_edits import UnseenEdits
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment
@@ -18,7 +19,7 @@ from driftd.detect.detector import Detector
 from driftd.detect.health import with_health
 from driftd.detect.orphans import orphans
 from driftd.detect.runs import Runs
-from driftd.detect.verdict_cache import VerdictCache
+from driftd.detect.verdict_cache import VerdictCache, differs
 from driftd.diff.rules.deployer_options import created_by_others
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import Scope
@@ -30,7 +31,7 @@ from driftd.live.mapping import MappedManifest, RestMapper, RestMapping, map_man
 from driftd.live.pods import pod_scopes
 from driftd.live.version_log import VersionLog
 from driftd.model.app import App
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.health import Health
 from driftd.model.plan import Action, Mode
@@ -74,6 +75,7 @@ class Scan:
     `observed` is False while the watch of something is broken: what the cache has may be out of date.
     `settled` is False while Git's side of some differences is still being looked up in the background.
     `reverted` are edits that were put back before a scan saw them, and that have yet to be recorded.
+    `put_back_by` tells who put back what scans have seen.
     """
 
     report: Report
@@ -85,6 +87,7 @@ class Scan:
     observed: bool
     settled: bool
     reverted: tuple[RevertedEdit, ...] = ()
+    put_back_by: Callable[[Verdict], FieldOwner | None] = lambda _drift: None
 
     def declared(self, ref: ResourceRef) -> Manifest | None:
         """What the scan compared an object with."""
@@ -129,6 +132,7 @@ class Scanner:
             if background is not None
             else None
         )
+        self._put_back = PutBack(detector.comparison.managers)
         self._unseen = (
             UnseenEdits(detector.assess_past, attribution, background.watches.actors, background.wake)
             if background is not None
@@ -234,6 +238,7 @@ class Scanner:
             observed=not isinstance(reader, CacheReader) or reader.works(self._scopes),
             settled=self._enricher is None or self._enricher.settled,
             reverted=self._unseen.found if self._unseen is not None else (),
+            put_back_by=self._put_back.by,
         )
 
     async def _assess(self, items: Sequence[MappedManifest], desired: Desired, reader: Reader, *, enrich: bool) -> None:
@@ -246,13 +251,13 @@ class Scanner:
             if enrich
             else [assessment.verdict for assessment in assessments]
         )
+        self._look_between(desired.revision, assessments, reader)
         self._verdicts.update(assessments, versions, verdicts)
         if not enrich and self._enricher is not None:
             self._enricher.enqueue(desired.revision, assessments, versions, reader)
-        self._look_for_unseen(desired.revision, assessments, reader)
 
-    def _look_for_unseen(self, revision: Revision, assessments: Sequence[Assessment], reader: Reader) -> None:
-        """Takes the versions that the objects had since the last scan, up to those that were assessed now."""
+    def _look_between(self, revision: Revision, assessments: Sequence[Assessment], reader: Reader) -> None:
+        """Takes in the versions that the objects had since the last scan, up to those that were assessed now."""
         if self._watches is None or self._unseen is None:
             return
         log = self._watches.versions
@@ -261,7 +266,11 @@ class Scanner:
             if live is None and one.verdict.status is Status.UNKNOWN:
                 continue  # it could not be read
             version = live["metadata"]["resourceVersion"] if live is not None else None
-            self._unseen.add(revision, one.mapped, log.take(self.app.name, ref, version))
+            versions = log.take(self.app.name, ref, version)
+            before = self._verdicts.verdict(ref)
+            if differs(before) or differs(one.verdict):
+                self._put_back.observe(before, one.verdict, versions)
+            self._unseen.add(revision, one.mapped, versions)
             if version is not None and is_newer(version, reader.version_of(one.mapped) or "0"):
                 log.pass_is_ahead(self.app.name, ref)
 

@@ -1,4 +1,4 @@
-"""Edits that the app's deployer puts back before a pass sees them: recorded with who, what, how long, and who ended it."""
+"""What the app's deployer puts back is recorded: who, what, how long, and who put it back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from driftd.model.errors import StoreError
 from driftd.reconcile import controller
-from driftd.reconcile.controller import Controller
 from driftd.store import HistoryKind
 from tests.support.world import World, config_map, deployment, until
 from tests.support.worlds import OpenWorld
@@ -140,6 +139,8 @@ async def test_drift_that_a_pass_has_seen_is_not_recorded_again(open_world: Open
         await until(lambda: _no_incident(world), "the end")
         await nothing_is_recorded(world)
         assert await world.incident_events() == ["drift opened", "drift resolved (reverted)"]
+        [incident] = await world.store.incidents(app="web")
+        assert [(one.verdict.fields[0].live, one.by) for one in incident.ended] == [("2", ARGO)]
 
 
 async def _no_incident(world: World) -> bool:
@@ -171,7 +172,8 @@ async def test_a_pipeline_that_deploys_with_kubectl_is_no_hand(open_world: OpenW
         await world.request("POST", "/apis/apps/v1/namespaces/web/deployments?fieldManager=kubectl-create", {
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": {
-                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "shop/web:1"}]},
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "shop/web:1"}]},
             }},
         })  # fmt: skip
         await world.apply("ConfigMap", config_map(a="1"), manager=ARGO)
@@ -268,3 +270,16 @@ async def test_an_edit_is_recorded_once_if_its_pass_fails(
         await argo.deploys("ConfigMap")
         await until(lambda: refused >= 2, "a second attempt")
         await an_edit(world)
+
+
+async def test_the_end_of_drift_names_its_manager_beside_what_controllers_note(open_world: OpenWorld) -> None:
+    """A workload that is put back is rolled out: its controller writes too, and has ended nothing."""
+    async with deployed(open_world) as (world, argo):
+        image = [{"name": "web", "image": "shop/web:hot"}]
+        await world.edit("Deployment", {"spec": {"template": {"spec": {"containers": image}}}}, manager="kubectl-set")
+        await until(world.incidents, "the message")
+        await argo.deploys("Deployment")
+        await until(lambda: _no_incident(world), "the end")
+        ended = [one for incident in await world.store.incidents(app="web") for one in incident.ended]
+        images = [one for one in ended if any(str(f.path[-1]) == "image" and not f.of_pods for f in one.verdict.fields)]
+        assert {one.by for one in images} == {ARGO}
