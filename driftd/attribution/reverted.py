@@ -100,6 +100,8 @@ class _Search:
             if is_hand:
                 fields_by_end[self._end(drift, number)].append(replace(drift, by=by))
         for end, fields in fields_by_end.items():
+            if self._undoes_its_own(fields[0].by, end):
+                continue
             verdict = replace(self.verdicts[number], status=Status.DRIFTED, fields=tuple(fields), ignored=())
             if (edit := self._edit(verdict, number, end, fields[0].by)) is not None:
                 yield edit
@@ -132,6 +134,12 @@ class _Search:
         elif write.owners and not any(_is_same(by, owner) for owner in write.owners):
             return None, False
         return by, not self._is_of_deployment(by)
+
+    def _undoes_its_own(self, by: FieldOwner | None, end: int) -> bool:
+        """Whether a program that is not known has put back what it had changed itself: a step of its work."""
+        if by is None or self.managers.is_of_people(by):
+            return False
+        return [owner.manager for owner in self.past.writes[end - 1].owners] == [by.manager]
 
     def _is_of_deployment(self, owner: FieldOwner) -> bool:
         if is_program(owner, self.managers):

@@ -54,6 +54,8 @@ def put_back(edit: RevertedEdit) -> str:
 
 def span(seconds: float) -> str:
     """A span of time, to a tenth of a second below ten: `0.4 s`, `12 s`."""
+    if seconds < 0.1:
+        return "less than 0.1 s"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 

@@ -166,6 +166,14 @@ async def test_programs_are_no_hands(open_world: OpenWorld, manager: str) -> Non
         await nothing_is_recorded(world)
 
 
+async def test_a_program_that_undoes_its_own_work_is_no_hand(open_world: OpenWorld) -> None:
+    """An operator that nobody has put into a table stops something for a moment."""
+    async with deployed(open_world) as (world, _):
+        await world.edit("ConfigMap", {"data": {"a": "2"}}, manager="shop-operator-v2")
+        await world.edit("ConfigMap", {"data": {"a": "1"}}, manager="shop-operator-v2")
+        await nothing_is_recorded(world)
+
+
 async def test_a_pipeline_that_deploys_with_kubectl_is_no_hand(open_world: OpenWorld) -> None:
     """It deploys this object: its name alone would not tell."""
     async with open_world() as world:
