@@ -34,7 +34,7 @@ async def add_blame(verdicts: Sequence[Verdict], mirror: MirroredCommits, sha: s
     }
     blamed = await _blame(lines.values(), mirror, sha)
     attributed = {
-        verdict.ref: replace(
+        id(verdict): replace(
             verdict,
             fields=tuple(
                 replace(drift, git=blamed[lines[number, index]]) for index, drift in enumerate(verdict.fields)
@@ -42,7 +42,7 @@ async def add_blame(verdicts: Sequence[Verdict], mirror: MirroredCommits, sha: s
         )
         for number, verdict in enumerate(drifted)
     }
-    return tuple(attributed.get(verdict.ref, verdict) for verdict in verdicts)
+    return tuple(attributed.get(id(verdict), verdict) for verdict in verdicts)
 
 
 async def _files(names: set[str], mirror: MirroredCommits, sha: str) -> Mapping[str, bytes]:

@@ -48,9 +48,13 @@ class GitAttribution:
             return {}
         return await left_to_deployer(objects, self.comparison, self._history, revision, infer=infer)
 
+    async def blame(self, revision: Revision, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+        """The verdicts with the line and author of each differing field."""
+        return await add_blame(verdicts, self.mirror, revision.sha)
+
     async def enrich(self, revision: Revision, assessments: Sequence[Assessment]) -> tuple[Verdict, ...]:
         """The verdicts with lag marked, and with the line and author of each differing field."""
         if not self.mirror.has_history:
             return tuple([assessment.verdict for assessment in assessments])
         verdicts = await mark_lag(assessments, self.comparison, self._history, revision)
-        return await add_blame(verdicts, self.mirror, revision.sha)
+        return await self.blame(revision, verdicts)

@@ -309,7 +309,8 @@ def history(
 ) -> None:
     """Shows what happened, newest first.
 
-    Revisions, verdicts, what was written and why, and incidents, with object, field, both values, and who.
+    Revisions, verdicts, what was written and why, edits that were put back at once, and incidents, with object, field,
+    both values, and who.
     """
     from datetime import UTC, datetime
 

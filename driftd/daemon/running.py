@@ -362,6 +362,7 @@ def _observer(metrics: Metrics) -> Callable[[PassResult], None]:
             metrics.observe_failed_pass(result.report)
             return
         metrics.observe_pass(result.report, result.seconds, held=result.hold is not None)
+        metrics.observe_reverted(result.report.app, result.reverted)
         if result.action is not None:
             metrics.observe_action(result.action)
 

@@ -90,6 +90,21 @@ class Assessor:
             assessment = await _in_thread(self._by_client, item, results, schemas)
         return (await self._in_surroundings(assessment, AutoscalerReader(self.view), Admission(self.view))).verdict
 
+    async def assess_past(self, item: MappedManifest, versions: Sequence[JsonObject | None]) -> list[Assessment]:
+        """Compares a manifest with versions that its object had, or None where it was not there.
+
+        By the client's comparison: no dry-run tells of the past.
+        """
+        if self.engine is not Engine.CLIENT:
+            return await replace(self, engine=Engine.CLIENT).assess_past(item, versions)
+        schemas = await self.schemas({item.resource} if item.resource is not None else ())
+        autoscalers, admission = AutoscalerReader(self.view), Admission(self.view)
+        assessments = []
+        for live in versions:
+            one = await _in_thread(self._by_client, item, {item.manifest.ref: ReadResult(live)}, schemas)
+            assessments.append(await self._in_surroundings(one, autoscalers, admission))
+        return assessments
+
     async def _assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         schemas = await self.schemas({item.resource for item in items if item.resource is not None})
         if self.engine is Engine.SERVER:

@@ -50,6 +50,10 @@ class Detector:
         """The verdict on one object as it has just been read, without its pods."""
         return await self._assessor.judge(item, live)
 
+    async def assess_past(self, item: MappedManifest, versions: Sequence[JsonObject | None]) -> list[Assessment]:
+        """Compares a declared object with versions that it had, without its pods."""
+        return await self._assessor.assess_past(item, versions)
+
     async def schemas(self, resources: Collection[ApiResource]) -> SchemaAnswers:
         """The schemas of some kinds."""
         return await self._assessor.schemas(resources)

@@ -102,6 +102,10 @@ class VerdictCache:
         if position is not None and self._verdicts[position] is cached:
             self._put(position, enriched)
 
+    def verdict(self, ref: ResourceRef) -> Verdict:
+        """The last verdict on an object of the mapping."""
+        return self._verdicts[self._positions[ref]]
+
     @property
     def verdicts(self) -> Verdicts:
         """The verdict on each object of the mapping, in its order."""

@@ -74,7 +74,7 @@ def _is_change(step: Step) -> bool:
 
 def _by_us(ended: Sequence[Ended]) -> bool:
     """Whether driftd ended any of it: the next pass would not know of that."""
-    return any(one.by is not None for one in ended)
+    return any(one.operation is not None for one in ended)
 
 
 def merged(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from driftd.model.drift import Change, FieldDrift, Status, Verdict
+from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.incident import Ended, Resolution
 from driftd.model.operation import Operation
 from driftd.model.path import FieldPath, ListKey, PathSet, SetValue
@@ -22,7 +22,7 @@ class Evidence:
 
     `verdicts` are those on the objects in question after the pass. `declared` gives what the pass compared an object
     with, `earlier` what was declared when the drift was last seen: None where that is the same, or not kept any more.
-    `held` says that the app is held at an earlier revision.
+    `held` says that the app is held at an earlier revision. `put_back_by` tells who but driftd put something back.
     """
 
     verdicts: Mapping[ResourceRef, Verdict]
@@ -31,6 +31,7 @@ class Evidence:
     no_longer_declared: Collection[ResourceRef]
     earlier: Mapping[ResourceRef, Manifest] = field(default_factory=dict)
     held: bool = False
+    put_back_by: Callable[[Verdict], FieldOwner | None] = lambda _drift: None
 
     def ended(self, drift: Verdict, now: datetime) -> Ended:
         """How this drift ended, which is over."""
@@ -39,7 +40,9 @@ class Evidence:
             return Ended(drift, Resolution.UNCONFIRMED, now, operation=write.id)
         if write is not None:
             return Ended(drift, _by_write(drift, write), now, write.by, write.id)
-        return Ended(drift, self._without_us(drift), now)
+        resolution = self._without_us(drift)
+        by = self.put_back_by(drift) if resolution is Resolution.REVERTED else None
+        return Ended(drift, resolution, now, by.manager if by is not None else None)
 
     def _write(self, drift: Verdict) -> Operation | None:
         """The last write that put the drift right, or one of which that is not known."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.fingerprint import Fingerprints, verdict_identity
 from driftd.model.health import Health, describe
 from driftd.model.incident import IncidentType, Resolution
@@ -15,6 +15,7 @@ from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
 from driftd.model.resource import Manifest, ResourceRef
+from driftd.model.reverted import RevertedEdit
 from driftd.model.text import plural
 
 _MAX_LISTED = 10
@@ -57,6 +58,8 @@ class PassRecord:
     that were looked for as orphans.
     `conflicts` says which objects other apps declare, too.
     `rollback_refused` says why a bad revision was not rolled back although it should have been.
+    `put_back_by` tells who else than driftd put some drift back, where that is known.
+    `reverted` are edits that were put back before a pass saw them: they are recorded, and nobody is notified.
     `settled` is False while Git's side of some differences is still being looked up: people are notified after that.
     `held_back` are objects of whose drift nobody is told yet: their deployer has just written them.
     `version` is that of the app state that the pass rests on, where it must still be in force.
@@ -73,6 +76,8 @@ class PassRecord:
     conflicts: tuple[str, ...] = ()
     declared: Callable[[ResourceRef], Manifest | None] = _nothing
     no_longer_declared: Collection[ResourceRef] = ()
+    put_back_by: Callable[[Verdict], FieldOwner | None] = lambda _drift: None
+    reverted: tuple[RevertedEdit, ...] = ()
     settled: bool = True
     held_back: frozenset[ResourceRef] = frozenset()
     version: str | None = None

@@ -110,6 +110,7 @@ class DriftFollower:
             no_longer_declared=record.no_longer_declared,
             earlier=await self._declared_at(record.report.app, seen_at, refs) if moved_on and seen_at else {},
             held=record.hold is not None,
+            put_back_by=record.put_back_by,
         )
 
     async def _declared_at(self, app: str, sha: str, refs: set[ResourceRef]) -> Mapping[ResourceRef, Manifest]:

@@ -60,6 +60,8 @@ class Recorder:
         app = record.report.app
         open_incidents = await self._store.record_report(record.report, record.version)
         now = self._now()
+        if record.reverted:
+            await self._store.record_reverted(app, record.reverted, revision=record.sha, time=now)
         findings, failed = other_findings(record), of_type(open_incidents, IncidentType.SYNC_FAILED)
         is_failing = findings[IncidentType.SYNC_FAILED] is not None
         is_failing |= failed is not None and may_persist(IncidentType.SYNC_FAILED, record)

@@ -25,7 +25,9 @@ class CachedObject:
     owners of the object; not enough to compare it.
     """
 
-    __slots__ = ("_content", "_dictionary", "_packed", "field_owners", "metadata_only", "ref", "resource_version")
+    __slots__ = (
+        "_content", "_dictionary", "_packed", "field_owners", "generation", "metadata_only", "ref", "resource_version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,11 +42,16 @@ class CachedObject:
         self.metadata_only = metadata_only
         self.field_owners = 0 if metadata_only else hash(orjson.dumps(field_owners(content)))
         """A hash of managedFields without entries for the status; 0 for metadata only."""
+        self.generation = generation(content)
         self._content: JsonObject | None = None
         raw = orjson.dumps(_partial_metadata(content) if metadata_only else content)
         self._dictionary = dictionary
         # A copy: orjson's bytes keep their write buffer, several times the size of the metadata.
         self._packed = dictionary.pack(raw) if dictionary is not None else bytes(memoryview(raw))
+
+    def is_as(self, other: CachedObject) -> bool:
+        """Whether nothing but its status has been written since another version of the object."""
+        return self.field_owners == other.field_owners and self.generation == other.generation
 
     @property
     def size(self) -> int:
@@ -118,6 +125,12 @@ class Packer:
     def pack_metadata(self, ref: ResourceRef, content: JsonObject) -> CachedObject:
         """An entry with metadata only, uncompressed: it is short enough."""
         return CachedObject(ref, content, metadata_only=True)
+
+
+def generation(content: JsonObject) -> int:
+    """The number that counts the changes of an object's spec; 0 for kinds without one."""
+    number: int = content["metadata"].get("generation") or 0
+    return number
 
 
 def field_owners(content: JsonObject) -> list[Any]:

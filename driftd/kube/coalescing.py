@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftd.kube.cached_object import field_owners
+from driftd.kube.cached_object import field_owners, generation
 from driftd.kube.listing import OBJECTS_PER_YIELD
 from driftd.kube.objects import ObjectKey
 from driftd.kube.watch import EventType, WatchEvent
@@ -11,7 +11,8 @@ from driftd.kube.watch import EventType, WatchEvent
 class EventCoalescer:
     """Collects events until all that were received together are there.
 
-    Only events with the same field owners are merged: who removed a field follows from the versions in between.
+    Only events with the same field owners and the same spec are merged: who removed a field, and who put one back,
+    follows from the versions in between.
     """
 
     def __init__(self) -> None:
@@ -44,4 +45,5 @@ def _can_coalesce(before: WatchEvent, after: WatchEvent) -> bool:
     if EventType.DELETED in (before.type, after.type):
         return False
     same_object = before.object["metadata"].get("uid") == after.object["metadata"].get("uid")
-    return same_object and field_owners(before.object) == field_owners(after.object)
+    same_spec = generation(before.object) == generation(after.object)
+    return same_object and same_spec and field_owners(before.object) == field_owners(after.object)

@@ -27,11 +27,15 @@ NeedsContent = Callable[[ResourceRef, Callable[[], JsonObject]], bool]
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """One object before and after a change: `old` is None when it was added, `new` when it was deleted."""
+    """One object before and after a change: `old` is None when it was added, `new` when it was deleted.
+
+    `listed` says that a list has shown it and not a watch: others may have come in between.
+    """
 
     ref: ResourceRef
     old: CachedObject | None
     new: CachedObject | None
+    listed: bool = False
 
 
 class ObjectStore:
@@ -91,11 +95,11 @@ class ObjectStore:
             return
         for key, old in before.items():
             if key not in objects:
-                self._notify(ObjectChange(old.ref, old, None))
+                self._notify(ObjectChange(old.ref, old, None, listed=True))
         for key, new in objects.items():
             previous = before.get(key)
             if previous is None or previous.resource_version != new.resource_version:
-                self._notify(ObjectChange(new.ref, previous, new))
+                self._notify(ObjectChange(new.ref, previous, new, listed=True))
 
     def set_content(self, content: JsonObject) -> None:
         """Completes an entry of metadata only with an object from a GET or LIST.

@@ -7,17 +7,18 @@ A watch delivers both versions of the object, and the API server's audit log nam
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from driftd.diff.ownership import ManagedFieldsEntry, field_key, managed_fields
+from driftd.diff.owner_changes import Keys, OwnerChanges, owner_changes
+from driftd.diff.ownership import field_key
 from driftd.kube.cached_object import CachedObject
 from driftd.model.audit import AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import ResourceRef
 
 _MAX_PER_OBJECT = 16
 """Maximum number of changes, and of audit events, kept per object."""
@@ -34,15 +35,6 @@ _CLOCK_SKEW = timedelta(seconds=2)
 _SECOND = timedelta(seconds=1)
 """The resolution of times in managedFields."""
 
-Keys = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnerChanges:
-    lost: frozenset[Keys]
-    owners: tuple[FieldOwner, ...]
-    earlier: tuple[FieldOwner, ...]
-
 
 class _ObservedChange:
     """One change of an object. The two versions are compared at the first access, which few changes ever have."""
@@ -52,7 +44,7 @@ class _ObservedChange:
     def __init__(self, time: datetime, before: CachedObject, after: CachedObject) -> None:
         self.time = time
         self._versions: tuple[CachedObject, CachedObject] | None = (before, after)
-        self._result = _OwnerChanges(frozenset(), (), ())
+        self._result = OwnerChanges()
         if before.size + after.size > _EAGER_BYTES:
             self._compute()
 
@@ -71,12 +63,10 @@ class _ObservedChange:
         """The owners of managedFields entries before the change."""
         return self._compute().earlier
 
-    def _compute(self) -> _OwnerChanges:
+    def _compute(self) -> OwnerChanges:
         if self._versions is not None:
-            before, after = (_object_entries(version.object) for version in self._versions)
-            fields_before = {(entry.owner, entry.api_version): entry.fields for entry in before}
-            owners = tuple(entry.owner for entry in after if _is_new_or_grown(entry, fields_before))
-            self._result = _OwnerChanges(_lost(before, after), owners, tuple(entry.owner for entry in before))
+            before, after = self._versions
+            self._result = owner_changes(before.object, after.object)
             self._versions = None
         return self._result
 
@@ -101,6 +91,16 @@ class ActorLog:
         """Records a write of an object."""
         _append(self._audit, ref, event)
 
+    @property
+    def has_audit(self) -> bool:
+        """Whether there have been audit events."""
+        return bool(self._audit)
+
+    def deleter(self, ref: ResourceRef, time: datetime) -> FieldOwner | None:
+        """Who deleted an object at about this time; None where no audit event says so, or several do."""
+        events = [e for e in self._audit.get(ref, ()) if e.verb == "delete" and e.gap(time) <= _CLOCK_SKEW]
+        return _deleter(events[0]) if len(events) == 1 else None
+
     def attribute(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         """The verdicts with owners, users and times that managedFields does not have."""
         return tuple(self._attributed(v) if v.ref in self._changes or v.ref in self._audit else v for v in verdicts)
@@ -117,21 +117,21 @@ class ActorLog:
             return self._deleted(ref)
         if drift.by is None:
             return self._remover(ref, drift.path) if drift.change is Change.REMOVED else None
-        return self._with_user(ref, drift.by)
+        return self.with_user(ref, drift.by)
 
     def _remover(self, ref: ResourceRef, path: FieldPath) -> FieldOwner | None:
         keys = tuple(field_key(segment) for segment in path)
         for change in reversed(self._changes.get(ref, ())):
             if any(_overlap(lost, keys) for lost in change.lost):
                 if len(change.owners) == 1:
-                    return self._with_user(ref, change.owners[0])
+                    return self.with_user(ref, change.owners[0])
                 event = self._write_behind(ref, change)
                 if event is not None:
                     return _with_audit(FieldOwner(event.manager or "unknown", "Update", time=event.time), event)
                 return None
         return None
 
-    def _with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
+    def with_user(self, ref: ResourceRef, owner: FieldOwner) -> FieldOwner:
         """The owner of an entry, with the user who made the write.
 
         The same API server timed the entry and the event, so that they overlap; of several events, the last one made
@@ -180,11 +180,11 @@ class ActorLog:
         return (event for event in self._audit.get(ref, ()) if event.verb != "delete")
 
     def _deleted(self, ref: ResourceRef) -> FieldOwner | None:
-        for event in reversed(self._audit.get(ref, ())):
-            if event.verb == "delete":
-                manager = event.manager or "unknown"
-                return FieldOwner(manager, "Delete", None, event.user, event.time, event.source, event.verb)
-        return None
+        return next((_deleter(event) for event in reversed(self._audit.get(ref, ())) if event.verb == "delete"), None)
+
+
+def _deleter(event: AuditEvent) -> FieldOwner:
+    return FieldOwner(event.manager or "unknown", "Delete", None, event.user, event.time, event.source, event.verb)
 
 
 def _with_audit(owner: FieldOwner, event: AuditEvent | None) -> FieldOwner:
@@ -198,61 +198,6 @@ def _append(entries_by_ref: OrderedDict[ResourceRef, deque[Any]], ref: ResourceR
     entries_by_ref.move_to_end(ref)
     if len(entries_by_ref) > _MAX_OBJECTS:
         entries_by_ref.popitem(last=False)
-
-
-def _object_entries(body: JsonObject) -> list[ManagedFieldsEntry]:
-    return [entry for entry in managed_fields(body) if entry.owner.subresource != "status"]
-
-
-def _entry_key(entry: ManagedFieldsEntry) -> tuple[str, str, str | None, str]:
-    """The identity of a managedFields entry, without its time."""
-    return entry.owner.manager, entry.owner.operation, entry.owner.subresource, entry.api_version
-
-
-def _is_new_or_grown(
-    entry: ManagedFieldsEntry, fields_before: Mapping[tuple[FieldOwner, str], Mapping[str, Any]]
-) -> bool:
-    """Whether the entry has another time than before, or has gained a field: another manager's write may remove one."""
-    before = fields_before.get((entry.owner, entry.api_version))
-    return before is None or any(True for _ in _fields_beyond(entry.fields, before, ()))
-
-
-def _lost(before: Sequence[ManagedFieldsEntry], after: Sequence[ManagedFieldsEntry]) -> frozenset[Keys]:
-    """The fields that had an owner before and have none after."""
-    fields_after = {_entry_key(entry): entry.fields for entry in after}
-    removed = [
-        path for entry in before for path in _fields_beyond(entry.fields, fields_after.get(_entry_key(entry)), ())
-    ]
-    return frozenset(path for path in removed if not any(_has(entry.fields, path) for entry in after))
-
-
-def _fields_beyond(fields: Mapping[str, Any], others: Mapping[str, Any] | None, above: Keys) -> Iterator[Keys]:
-    """The fields that are owned in `fields` and not in `others`. Equal subtrees, mostly nearly all, are not walked."""
-    if fields == others:
-        return
-    for key, below in fields.items():
-        if key == ".":
-            if not _is_owned(others):
-                yield above
-            continue
-        other = others.get(key) if others is not None else None
-        if below:
-            yield from _fields_beyond(below, other, (*above, key))
-        elif not _is_owned(other):
-            yield (*above, key)
-
-
-def _has(fields: Mapping[str, Any], path: Keys) -> bool:
-    """Whether the field at a path is owned."""
-    at: Mapping[str, Any] | None = fields
-    for key in path:
-        at = at.get(key) if at is not None else None
-    return _is_owned(at)
-
-
-def _is_owned(fields: Mapping[str, Any] | None) -> bool:
-    """Whether a FieldsV1 node says that the field itself is owned, and not only fields below it."""
-    return fields is not None and (not fields or "." in fields)
 
 
 def _overlap(lost: Keys, path: Keys) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from time import monotonic
 
 from driftd.diff.autoscaler import scale_target
 from driftd.health.runs import runs_to_an_end
@@ -15,6 +16,7 @@ from driftd.live.actors import ActorLog
 from driftd.live.cache_reader import CacheReader
 from driftd.live.pod_index import PodIndex, workload_of
 from driftd.live.pods import affects_verdict
+from driftd.live.version_log import VersionLog
 from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.resource import JsonObject, ResourceRef
 
@@ -57,6 +59,7 @@ class ClusterWatches:
         self._trimming: asyncio.Task[None] | None = None
         self._keep_all = True
         self._deleted: dict[ResourceRef, CachedObject] = {}
+        self.versions = VersionLog(now, monotonic)
         self.actors = ActorLog()
 
     async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader:
@@ -77,6 +80,11 @@ class ClusterWatches:
     def last_seen(self, ref: ResourceRef) -> JsonObject | None:
         """The last version of a declared Job or Pod that was deleted, and has not come back."""
         return _content(self._deleted.get(ref))
+
+    def forget_versions(self, app: str) -> None:
+        """Drops the versions that the app's objects had: another process has made the passes over it."""
+        for ref in self._refs.get(app, ()):
+            self.versions.forget(app, ref)
 
     async def close(self) -> None:
         if self._trimming is not None:
@@ -108,6 +116,7 @@ class ClusterWatches:
             self._apps_by_ref[ref] = shared.setdefault(apps, apps)
         for ref in self._refs.get(app, set()) - refs:
             self._deleted.pop(ref, None)
+            self.versions.forget(app, ref)
             self._apps_by_ref[ref] = tuple([other for other in self._apps_by_ref[ref] if other != app])
             if not self._apps_by_ref[ref]:
                 del self._apps_by_ref[ref]
@@ -146,6 +155,7 @@ class ClusterWatches:
                     self._mark_dirty(scaled)
         if change.ref in self._apps_by_ref:
             self.actors.record_change(change.ref, old, new, self._now())
+            self.versions.record(self._apps_by_ref[change.ref], change)
             if new is not None:
                 self._deleted.pop(change.ref, None)
             elif old is not None and runs_to_an_end(change.ref):

@@ -16,6 +16,7 @@ from driftd.model.path import format_path
 from driftd.model.preview import Effect, FieldPreview, ObjectPreview, Preview
 from driftd.model.report import Report
 from driftd.model.resource import Source
+from driftd.model.reverted import RevertedEdit
 from driftd.model.revision import GitLine
 
 
@@ -175,6 +176,21 @@ def ended_document(ended: Ended, max_fields: int | None = None) -> dict[str, Any
         "ended": timestamp(ended.time),
         "ended_by": ended.by,
         "operation": ended.operation,
+    }
+
+
+def reverted_document(edit: RevertedEdit) -> dict[str, Any]:
+    """An edit that was put back before a pass saw it: drift of one object as it was, and its end.
+
+    `live` is what each field had. `seconds` has milliseconds.
+    """
+    return {
+        **verdict_document(edit.verdict, MAX_OBJECT_FIELDS),
+        "resolution": "reverted",
+        "began": timestamp(edit.began),
+        "ended": timestamp(edit.ended),
+        "seconds": round(edit.seconds, 3),
+        "put_back_by": _owner(edit.put_back_by) if edit.put_back_by else None,
     }
 
 

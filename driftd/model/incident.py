@@ -72,6 +72,8 @@ class Resolution(StrEnum):
 class Ended:
     """Drift of one object that is over: what it was, how it ended, when, and who ended it where that is known.
 
+    That is a person, `driftd`, or the field manager that put it back.
+
     `operation` is the id of driftd's write that ended it, if one did.
     """
 

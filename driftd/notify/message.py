@@ -221,6 +221,8 @@ def _one_by(incident: Incident) -> str | None:
 
 def _how(type_: IncidentType, resolution: Resolution, by: str | None) -> str:
     how = _ENDINGS_OF.get((type_, resolution), _ENDINGS[resolution])
+    if resolution is Resolution.REVERTED and by is not None:
+        return f"put back by {wording.one_line(by, 60)}"
     return f"{how}, asked by {wording.one_line(by, 60)}," if by not in (None, SYSTEM_ACTOR) else how
 
 

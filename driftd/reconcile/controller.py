@@ -169,6 +169,7 @@ class Controller:
 
     def _on_lease_acquired(self, app: str) -> None:
         """Requests a pass, unless the first fetch of its source is still to come: that one enqueues its apps."""
+        self.reconcilers[app].take_over()
         source = self.reconcilers[app].source
         if source.answered:  # whoever held the lease before may have deployed a later revision since
             self._due_fetch[app] = source.asked + 1

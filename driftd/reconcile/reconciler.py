@@ -149,6 +149,10 @@ class Reconciler:
         self._full_pass_due = True
         self._plans_open = True
 
+    def take_over(self) -> None:
+        """Says that another process may have made the passes until now."""
+        self._scanner.take_over()
+
     async def close(self) -> None:
         """Ends what goes on in the background."""
         self._declared.forget(self.app.name)
@@ -202,12 +206,15 @@ class Reconciler:
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
             held_back=after.held_back,
+            put_back_by=after.put_back_by,
+            reverted=after.reverted,
             version=self._targets.version if self._only_reports(command) else None,
         )
         notify_after = await self._recorder.record_pass(record)
+        self._scanner.recorded(after)
         self._plans_open = bool(concluded.unverified)
         result = self._result(target, after, action, outcome, notify_after)
-        return replace(result, conflicts=tuple(conflicts.values()))
+        return replace(result, conflicts=tuple(conflicts.values()), reverted=len(after.reverted))
 
     async def _pass_again(self, command: Command | None, changed: AbstractSet[ResourceRef] | None) -> PassResult:
         """A pass, which begins anew where something that it rests on turns out to be out of date, or damaged."""

@@ -17,7 +17,8 @@ class PassResult:
 
     `requeue_after` is when time alone may change something. `rollback_due` says that the pass put the app on hold: the
     next pass, which is due at once, carries the rollback out. `failed` says that the pass ended with the report's error
-    before it could be recorded. `conflicts` has a sentence for each object that other apps declare, too.
+    before it could be recorded. `conflicts` has a sentence for each object that other apps declare, too. `reverted` is
+    the number of edits that it has recorded, and that were put back before a pass saw them.
     """
 
     report: Report
@@ -30,3 +31,4 @@ class PassResult:
     seconds: float = 0.0
     failed: bool = False
     conflicts: tuple[str, ...] = ()
+    reverted: int = 0

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from driftd.attribution.enricher import GitEnricher
 from driftd.attribution.git_attribution import GitAttribution
+from driftd.attribution.put_back import PutBack
+from driftd.attribution.unseen_edits import UnseenEdits
 from driftd.desired.state import Desired
 from driftd.detect.assessor import Assessment
 from driftd.detect.detector import Detector
@@ -18,22 +20,26 @@ from driftd.detect.health import with_health
 from driftd.detect.next_deployment import without_next
 from driftd.detect.orphans import orphans
 from driftd.detect.runs import Runs, is_deployed_by_others, with_presumed
-from driftd.detect.verdict_cache import VerdictCache
+from driftd.detect.verdict_cache import VerdictCache, differs
 from driftd.diff.rules.deployer_options import created_by_others
 from driftd.diff.typed.schema import Schema
 from driftd.kube.discovery import Scope
+from driftd.kube.resource_version import is_newer
 from driftd.live.actors import ActorLog
 from driftd.live.api_reader import ApiReader, Reader
 from driftd.live.cache_reader import CacheReader
 from driftd.live.mapping import MappedManifest, RestMapper, RestMapping, map_manifests
 from driftd.live.pods import pod_scopes
+from driftd.live.version_log import VersionLog
 from driftd.model.app import App
-from driftd.model.drift import Status, Verdict
+from driftd.model.drift import FieldOwner, Status, Verdict
 from driftd.model.errors import KubeError
 from driftd.model.health import Health
 from driftd.model.plan import Action, Mode
 from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
+from driftd.model.reverted import RevertedEdit
+from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
 from driftd.policy.decide import Left, left_outside, with_left
 from driftd.reconcile.preview import Base, preview_of
@@ -52,9 +58,14 @@ class Watches(Protocol):
     @property
     def actors(self) -> ActorLog: ...
 
+    @property
+    def versions(self) -> VersionLog: ...
+
     def drain_changes(self, app: str) -> set[ResourceRef] | None: ...
 
     def last_seen(self, ref: ResourceRef) -> JsonObject | None: ...
+
+    def forget_versions(self, app: str) -> None: ...
 
     async def subscribe(self, app: str, scopes: set[Scope], refs: set[ResourceRef]) -> CacheReader: ...
 
@@ -66,6 +77,8 @@ class Scan:
     `observed` is False while the watch of something is broken: what the cache has may be out of date.
     `settled` is False while Git's side of some differences is still being looked up in the background. `held_back` are
     objects that differ as a deployer has just written them: people are not told of that yet.
+    `reverted` are edits that were put back before a scan saw them, and that have yet to be recorded.
+    `put_back_by` tells who put back what scans have seen.
     """
 
     report: Report
@@ -77,6 +90,8 @@ class Scan:
     observed: bool
     settled: bool
     held_back: frozenset[ResourceRef] = frozenset()
+    reverted: tuple[RevertedEdit, ...] = ()
+    put_back_by: Callable[[Verdict], FieldOwner | None] = lambda _drift: None
 
     def declared(self, ref: ResourceRef) -> Manifest | None:
         """What the scan compared an object with."""
@@ -121,6 +136,12 @@ class Scanner:
             if background is not None
             else None
         )
+        self._put_back = PutBack(detector.comparison.managers)
+        self._unseen = (
+            UnseenEdits(detector.assess_past, attribution, background.watches.actors, background.wake)
+            if background is not None
+            else None
+        )
 
     @property
     def app(self) -> App:
@@ -134,6 +155,18 @@ class Scanner:
         """Gives up what goes on in the background."""
         if self._enricher is not None:
             await self._enricher.close()
+        if self._unseen is not None:
+            await self._unseen.close()
+
+    def recorded(self, scan: Scan) -> None:
+        """Says that a scan has been recorded."""
+        if self._unseen is not None and scan.reverted:
+            self._unseen.recorded(scan.reverted)
+
+    def take_over(self) -> None:
+        """Says that another process has made the scans until now: what came and went meanwhile is its to tell."""
+        if self._watches is not None:
+            self._watches.forget_versions(self.app.name)
 
     async def scan(self, target: Target, changed: AbstractSet[ResourceRef] | None, *, enrich: bool) -> Scan:
         """Scans the objects that may have `changed` (None: all of them). The report has them all.
@@ -212,6 +245,8 @@ class Scanner:
             failed=self._verdicts.failed,
             observed=not isinstance(reader, CacheReader) or reader.works(self._scopes),
             settled=self._enricher is None or self._enricher.settled,
+            reverted=self._unseen.found if self._unseen is not None else (),
+            put_back_by=self._put_back.by,
         )
 
     async def _assess(self, items: Sequence[MappedManifest], desired: Desired, reader: Reader, *, enrich: bool) -> None:
@@ -224,9 +259,28 @@ class Scanner:
             if enrich
             else [assessment.verdict for assessment in assessments]
         )
+        self._look_between(desired.revision, assessments, reader)
         self._verdicts.update(assessments, versions, verdicts)
         if not enrich and self._enricher is not None:
             self._enricher.enqueue(desired.revision, assessments, versions, reader)
+
+    def _look_between(self, revision: Revision, assessments: Sequence[Assessment], reader: Reader) -> None:
+        """Takes in the versions that the objects had since the last scan, up to those that were assessed now."""
+        if self._watches is None or self._unseen is None:
+            return
+        log = self._watches.versions
+        for one in assessments:
+            ref, live = one.verdict.ref, one.live
+            if live is None and one.verdict.status is Status.UNKNOWN:
+                continue  # it could not be read
+            version = live["metadata"]["resourceVersion"] if live is not None else None
+            versions = log.take(self.app.name, ref, version)
+            before = self._verdicts.verdict(ref)
+            if differs(before) or differs(one.verdict):
+                self._put_back.observe(before, one.verdict, versions)
+            self._unseen.add(revision, one.mapped, versions)
+            if version is not None and is_newer(version, reader.version_of(one.mapped) or "0"):
+                log.pass_is_ahead(self.app.name, ref)
 
     async def _with_runs(self, assessments: list[Assessment]) -> list[Assessment]:
         if self._watches is None:

@@ -216,6 +216,8 @@ def _tone(entry: HistoryEntry) -> Tone:
             return Tone.BAD if details["failed"] else Tone.GOOD
         case HistoryKind.INCIDENT:
             return Tone.GOOD if details["resolution"] else Tone.BAD
+        case HistoryKind.REVERTED:
+            return Tone.NEUTRAL
         case HistoryKind.HOLD:
             return Tone.BAD if details["held"] else Tone.GOOD
         case _:

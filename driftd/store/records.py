@@ -59,6 +59,8 @@ class HistoryKind(StrEnum):
     HOLD = "hold"
     INCIDENT = "incident"
     DELIVERY = "delivery"
+    REVERTED = "reverted"
+    """Edits that were put back before a pass saw them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from driftd.model.operation import Operation
 from driftd.model.plan import Action, Hold
 from driftd.model.report import Report
 from driftd.model.resource import JsonObject, Manifest, ResourceRef, Source
+from driftd.model.reverted import RevertedEdit
 from driftd.model.revision import Revision, RevisionState
 from driftd.model.run import Run
 from driftd.process.clock import boottime
@@ -30,6 +31,7 @@ from driftd.store import (
     outbox,
     reports,
     retention,
+    reverted,
     revisions,
     runs,
     timeline,
@@ -356,6 +358,15 @@ class Store:
     async def operations_by_id(self, ids: Collection[str]) -> Readable[Operation]:
         """Some operations, in the order in which they were recorded; those that are not kept any more are left out."""
         return self._unreadable.note(await self._database.read(lambda c: operations.by_id(c, ids)))
+
+    async def record_reverted(
+        self, app: str, edits: Sequence[RevertedEdit], *, revision: str | None, time: datetime
+    ) -> int:
+        """Adds edits to the history that were put back before a pass saw them. Those that it has already are left out.
+
+        `revision` is the commit that they were compared with. Returns: the number of those that were added.
+        """
+        return await self._database.write(lambda c: reverted.record(c, app, edits, revision, time))
 
     async def history(
         self, app: str | None, limit: int = 50, before: int | None = None, since: datetime | None = None

@@ -79,6 +79,12 @@ class Metrics:
         self._actions = Counter(
             "driftd_actions", "Times that driftd wrote to a cluster.", ("app", "trigger", "result"), registry=registry
         )
+        self._reverted = Counter(
+            "driftd_reverted_edits",
+            "Edits by hand that somebody else than driftd put back before a pass saw them.",
+            ("app",),
+            registry=registry,
+        )
         self._fetches = Counter(
             "driftd_source_fetch", "Fetches of the source.", ("source", "result"), registry=registry
         )
@@ -151,6 +157,10 @@ class Metrics:
         self._last_pass.labels(report.app, report.cluster).set(report.time.timestamp())
         self._pass_seconds.labels(report.app).observe(seconds)
         self.observe_hold(report.app, report.cluster, held=held)
+
+    def observe_reverted(self, app: str, count: int) -> None:
+        """Records edits of an app's objects that were put back before a pass saw them."""
+        self._reverted.labels(app).inc(count)
 
     def observe_unreachable(self, report: Report) -> None:
         """Records that there can be no pass over an app; `report` has no verdicts, but the reason."""
@@ -242,7 +252,7 @@ class Metrics:
         )  # fmt: skip
         for metric in per_app_and_cluster:
             _remove_series(metric, lambda labels: apps.get(labels["app"]) != labels["cluster"], "app", "cluster")
-        per_app: tuple[MetricWrapperBase, ...] = (self._passes, self._pass_seconds, self._actions)
+        per_app: tuple[MetricWrapperBase, ...] = (self._passes, self._pass_seconds, self._actions, self._reverted)
         for metric in per_app:
             _remove_series(metric, lambda labels: labels["app"] not in apps, "app")
         per_source: tuple[MetricWrapperBase, ...] = (self._fetches, self._fetch_seconds, self._fetched)

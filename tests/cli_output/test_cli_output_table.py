@@ -354,6 +354,27 @@ def test_history_tells_object_field_both_values_and_who_in_a_line_each():
     assert len(text.splitlines()) == 1 + 3 + 3
 
 
+def test_history_tells_what_was_put_back_with_its_hand_its_line_and_its_end():
+    """The value is one that the field had: it is not live any more."""
+    by, argo = {"manager": "kubectl-edit", "user": None}, {"manager": "argocd-controller", "user": None}
+    field = {
+        "path": "spec.replicas", "change": "changed", "desired": 2, "live": 5, "by": by,
+        "git": {"file": "web/deploy.yaml", "line": 7},
+    }  # fmt: skip
+    edit = {
+        "kind": "Deployment", "namespace": "web", "name": "web", "status": "drifted", "fields": [field],
+        "seconds": 3.21, "put_back_by": argo,
+    }  # fmt: skip
+    deleted = {**edit, "status": "missing", "fields": [], "seconds": 0.01, "put_back_by": None}
+    lines = [HistoryLine(NOW, "reverted", Tone.NEUTRAL, REVISION.sha, None, "2 edits", objects=(edit, deleted))]
+    text = console_text(lambda console: print_history(console, lines, now=NOW), width=80)
+    assert (
+        "  Deployment web/web spec.replicas: Git 2 (web/deploy.yaml:7), had 5 (by kubectl-edit), "
+        "put back (by argocd-controller) after 3.2 s\n"
+    ) in text
+    assert "  Deployment web/web deleted, put back after less than 0.1 s\n" in text
+
+
 def test_status_and_history_have_a_form_for_programs():
     """With the words of `check -o json`."""
     document = json.loads(status_json(STATUSES, {"slack": Backlog(2, 0, NOW)}, [REFUSED]))

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftd.diff.owner_changes import Keys, lost_fields
 from driftd.diff.ownership import ManagedFieldsEntry
 from driftd.kube.cached_object import CachedObject
-from driftd.live.actors import ActorLog, Keys, _lost
+from driftd.live.actors import ActorLog
 from driftd.model.audit import ApiPath, AuditEvent
 from driftd.model.drift import Change, FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.path import FieldPath
@@ -276,4 +277,4 @@ def test_lost_fields_are_those_that_were_owned_and_are_not(
     before: list[ManagedFieldsEntry], after: list[ManagedFieldsEntry]
 ) -> None:
     """Whoever owned them, and whatever else they own."""
-    assert _lost(before, after) == _owned(before) - _owned(after)
+    assert lost_fields(before, after) == _owned(before) - _owned(after)

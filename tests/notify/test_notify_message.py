@@ -113,6 +113,14 @@ def test_what_is_over_stays_in_the_message_of_what_goes_on():
     assert "image`: Git `nginx:1.25` → live `nginx:1.26`" in text
 
 
+def test_a_resolved_message_names_who_put_it_back():
+    """The field manager, where it is known."""
+    end = world.T0 + timedelta(seconds=42)
+    about = replace(world.incident(), ended=(Ended(world.drifted("a"), Resolution.REVERTED, end, "argocd-controller"),))
+    text = written(world.notification_of(world.RESOLVED, about, Resolution.REVERTED))
+    assert "drift is over: put back by argocd-controller after 42 s" in text
+
+
 def test_objects_that_ended_in_several_ways_each_say_how():
     """And who asked for it, where a person did."""
     end = world.T0 + timedelta(seconds=42)

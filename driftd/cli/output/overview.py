@@ -17,6 +17,7 @@ from driftd.model.health import HealthState
 from driftd.model.incident import Incident
 from driftd.model.plan import Hold, Mode
 from driftd.model.resource import JsonObject
+from driftd.model.reverted import span
 from driftd.model.revision import RevisionState
 from driftd.model.text import one_line, plural
 from driftd.service.documents import app_document, history_document, outbox_document, statuses_document
@@ -155,6 +156,9 @@ def _history_row(console: Console, line: HistoryLine, now: datetime, *, of_one_a
 def _object_lines(line: HistoryLine) -> Iterator[Text]:
     """A line per field: before and after where driftd wrote, both sides where it only looked."""
     for one in line.objects:
+        if "put_back_by" in one:
+            yield from _reverted_lines(one)
+            continue
         name = f"{one['namespace']}/{one['name']}" if one["namespace"] else one["name"]
         subject = f"  {one_line(str(one['kind']))} {one_line(str(name))}"
         outcome = one.get("outcome")
@@ -171,6 +175,20 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
             yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{left}{ending}", style=_DIM)
         if (hidden := len(one["fields"]) - describe.MAX_FIELDS) > 0:
             yield Text(f"{subject} … and {plural(hidden, 'more field')}", style=_DIM)
+
+
+def _reverted_lines(edit: JsonObject) -> Iterator[Text]:
+    """A line per field of an edit that was put back: both sides as they were, whose hand, its line in Git, its end."""
+    name = f"{edit['namespace']}/{edit['name']}" if edit["namespace"] else edit["name"]
+    subject = f"  {one_line(str(edit['kind']))} {one_line(str(name))}"
+    end = f", put back{_by(edit['put_back_by'])} after {span(edit['seconds'])}"
+    if not edit["fields"]:
+        yield Text(f"{subject} deleted{_by(edit.get('by'))}{end}", style=_DIM)
+    for field in edit["fields"][: describe.MAX_FIELDS]:
+        git, had = _sides(field)
+        line = field["git"]
+        at = f" ({one_line(line['file'])}:{line['line']})" if line else ""
+        yield Text(f"{subject} {one_line(field['path'])}: Git {git}{at}, had {had}{_by(field['by'])}{end}", style=_DIM)
 
 
 def _sides(field: JsonObject) -> tuple[str, str]:

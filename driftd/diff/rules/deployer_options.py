@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -79,6 +79,15 @@ _KEPT = (
 """Annotations, and a word in their value, of what stays when Git no longer declares it."""
 
 
+_REPLACED = (
+    ("argocd.argoproj.io/sync-options", "Force=true"),
+    (f"{_FLUX}/force", "enabled"),
+    ("kapp.k14s.io/update-strategy", "always-replace"),
+    ("kapp.k14s.io/update-strategy", "fallback-on-replace"),
+)
+"""Annotations, and a word in their value, of what its deployer deletes and creates anew."""
+
+
 def option_of(declared: JsonObject) -> DeployerOption | None:
     """The first option of a manifest by which its deployer leaves it, or some of it, as it is.
 
@@ -102,8 +111,18 @@ def created_by_others(declared: JsonObject) -> str | None:
 
 def kept_without_declaration(declared: JsonObject) -> str | None:
     """The annotation by which an object is meant to stay when Git no longer declares it; None if there is none."""
+    return _word_of(declared, _KEPT)
+
+
+def replaces_object(declared: JsonObject) -> bool:
+    """Whether a manifest lets its deployer delete the object, and create it anew."""
+    return _word_of(declared, _REPLACED) is not None
+
+
+def _word_of(declared: JsonObject, words: Iterable[tuple[str, str]]) -> str | None:
+    """The first of some annotations that has its word in it."""
     annotations = _map(declared, "annotations")
-    for key, word in _KEPT:
+    for key, word in words:
         value = annotations.get(key)
         if isinstance(value, str) and word in (part.strip() for part in value.split(",")):
             return f"{key}: {word}"
