@@ -34,6 +34,11 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
                 ("apps", index, "rollback"),
                 "auto is for apps that driftd deploys: with deploys: false, the deployer of this one rolls it back",
             )
+        if app.get("takeOver") is True and _is_false(deploys):
+            yield (
+                ("apps", index, "takeOver"),
+                "true is for apps that driftd deploys: with deploys: false, nothing is taken over from their deployer",
+            )
 
 
 def _reference(

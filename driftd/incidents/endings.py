@@ -38,7 +38,7 @@ class Evidence:
         if write is not None and write.outcome is Outcome.INTERRUPTED:
             return Ended(drift, Resolution.UNCONFIRMED, now, operation=write.id)
         if write is not None:
-            return Ended(drift, _by_write(drift, write), now, write.by, write.id)
+            return Ended(drift, _by_write(drift, write), now, write.by, write.id, write.taken_from)
         return Ended(drift, self._without_us(drift), now)
 
     def _write(self, drift: Verdict) -> Operation | None:

@@ -90,7 +90,8 @@ class App:
     A revision is good after it has been in sync and healthy for `settle`, and bad if it is not healthy `deadline` after
     it was applied. It is written to its own namespace, to `namespaces`, and to the cluster-scoped `kinds`; with
     `confine_reads`, nothing else is read, either. Where driftd does not `deploys` it, somebody else brings in what Git
-    declares: driftd puts back what hands have changed, and never writes what nobody has deployed.
+    declares: driftd puts back what hands have changed, and never writes what nobody has deployed. Where it does, what
+    another deployer keeps is left to that one, unless driftd is to `take_over` what it writes.
     """
 
     name: str
@@ -103,6 +104,7 @@ class App:
     confine_reads: bool = False
     mode: Mode = Mode.OBSERVE
     deploys: bool = True
+    take_over: bool = False
     rollback: RollbackMode = RollbackMode.MANUAL
     engine: Engine = Engine.CLIENT
     interval: timedelta = timedelta(minutes=5)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.claim import Claim
 from driftd.model.drift import Status, Verdict
 
 MAX_LISTED_OBJECTS = 500
@@ -72,7 +73,8 @@ class Resolution(StrEnum):
 class Ended:
     """Drift of one object that is over: what it was, how it ended, when, and who ended it where that is known.
 
-    `operation` is the id of driftd's write that ended it, if one did.
+    `operation` is the id of driftd's write that ended it, if one did, and `taken_from` the deployer from which that
+    write took the object over.
     """
 
     verdict: Verdict
@@ -80,6 +82,7 @@ class Ended:
     time: datetime
     by: str | None = None
     operation: str | None = None
+    taken_from: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

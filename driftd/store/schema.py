@@ -351,6 +351,20 @@ runs = Table(
     Column("time", Instant, nullable=False),
 )
 
+# The objects that driftd has taken over, and from whom.
+takeovers = Table(
+    "takeovers",
+    metadata,
+    Column("app", String(255), primary_key=True),
+    Column("cluster", Term, primary_key=True),
+    Column("api_group", Term, primary_key=True),
+    Column("kind", Term, primary_key=True),
+    Column("namespace", Term, primary_key=True),
+    Column("name", Term, primary_key=True),
+    Column("deployer", PlainText, nullable=False),
+    Column("time", Instant, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -157,6 +157,9 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         subject = f"  {one_line(str(one['kind']))} {one_line(str(name))}"
         outcome = one.get("outcome")
         ending = f", {outcome}: {one_line(one['error'])}" if one.get("error") else f", {outcome}" if outcome else ""
+        if claim := one.get("taken_from"):
+            whom = f"{claim['deployer']} ({claim['by']})" if claim["by"] else str(claim["deployer"])
+            ending = f", taken over from {one_line(whom)}{ending}"
         if not one["fields"]:
             is_write = "operation" in one  # its "by" is a person, whom the row names already
             who = one.get("deleted_by") or (None if is_write else one.get("by"))
