@@ -12,7 +12,7 @@ from pydantic import Field
 from driftd.config.duration import Duration, Interval, format_duration, parse_duration
 from driftd.config.mistake import mistake
 from driftd.config.section import KeyMistake, Section
-from driftd.config.values import KindOrAny, Name, NamespaceOrAny, RepositoryPath
+from driftd.config.values import KindOrAny, Name, NamespaceOrAny, RepositoryPath, boolean
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
 
@@ -92,7 +92,7 @@ class AppConfig(Section):
         yield from super().mistakes(present)
         if present.get("rollback") == "auto" and present.get("mode", "observe") == "observe":
             yield ("rollback",), mistake("auto works in mode approve or heal: an observed app is never written to")
-        if present.get("takeOver") is True and present.get("mode", "observe") == "observe":
+        if boolean(present.get("takeOver")) and present.get("mode", "observe") == "observe":
             yield ("takeOver",), mistake("true works in mode approve or heal: an observed app is never written to")
         yield from _settle_fits_into_deadline(
             present, *(cls.model_fields[key].default for key in ("settle", "deadline"))

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from driftd.config.mistake import did_you_mean
 from driftd.config.settings import DEFAULT_CLUSTER
+from driftd.config.values import boolean
 from driftd.config.yaml_document import Location, children
-
-_BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
@@ -29,12 +26,12 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
         yield from _reference(("apps", index, "source"), app, sources, "source")
         yield from _reference(("apps", index, "cluster"), app, clusters, "cluster")
         deploys = app.get("deploys", data.get("deploys") if isinstance(data, Mapping) else None)
-        if app.get("rollback") == "auto" and _is_false(deploys):
+        if app.get("rollback") == "auto" and boolean(deploys) is False:
             yield (
                 ("apps", index, "rollback"),
                 "auto is for apps that driftd deploys: with deploys: false, the deployer of this one rolls it back",
             )
-        if app.get("takeOver") is True and _is_false(deploys):
+        if boolean(app.get("takeOver")) and boolean(deploys) is False:
             yield (
                 ("apps", index, "takeOver"),
                 "true is for apps that driftd deploys: with deploys: false, nothing is taken over from their deployer",
@@ -50,13 +47,6 @@ def _reference(
         if not hint:
             hint = f"; there are {', '.join(names)}" if names else f"; there are no {noun}s"
         yield location, f"there is no {noun} with this name{hint}"
-
-
-def _is_false(value: object) -> bool:
-    try:
-        return not _BOOLEAN.validate_python(value)
-    except ValidationError:  # left out, or a mistake that is told where the key itself is checked
-        return False
 
 
 def _duplicates(location: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:

@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from driftd.model.claim import Claim
 from driftd.model.drift import Status, Verdict
+from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.policy.decide import Left
 
 _SHARED_KINDS = frozenset({"Namespace"})
 """What several deployers declare in peace: whose the rest of an app is, does not follow from it."""
 
+_THERE = (Status.IN_SYNC, Status.IGNORED, Status.DRIFTED)
+
 
 def left_to_deployers(
-    verdicts: Iterable[Verdict], *, take_over: bool, returned: Collection[Claim] = ()
+    report: Report, *, take_over: bool, returned: Collection[Claim] = ()
 ) -> Mapping[ResourceRef, Left]:
     """What differs and is left to whoever keeps it; with `take_over`, only what `returned` ones keep.
 
     An object that is not there has no marks. It is left to the deployer that keeps the rest of the app, if at least
     half of what is there is another's: what is missing may be what that one is about to create, or has just pruned.
     """
-    kept = Counter[Claim]()
-    others, missing, left = 0, list[ResourceRef](), dict[ResourceRef, Left]()
-    for verdict in verdicts:
-        claim = verdict.claim
-        if claim is not None and take_over and claim not in returned:
-            claim = None
-        if verdict.status is Status.MISSING:
-            missing.append(verdict.ref)
-        elif claim is not None and verdict.status is Status.DRIFTED:
-            left[verdict.ref] = Left(_left_to(claim, take_over=take_over))
-        if verdict.ref.kind in _SHARED_KINDS or verdict.status in (Status.MISSING, Status.ORPHANED, Status.UNKNOWN):
-            continue
-        if claim is not None:
-            kept[claim] += 1
-        else:
-            others += 1
-    if missing and kept.total() >= max(others, 1):
-        claim, _ = kept.most_common(1)[0]
-        left |= dict.fromkeys(missing, Left(_left_to(claim, take_over=take_over, rest=True)))
+    kept = {one.ref: claim for one in report.claimed if (claim := _left_claim(one, take_over, returned)) is not None}
+    left = {one.ref: Left(_left_to(kept[one.ref], take_over=take_over)) for one in report.drifted if one.ref in kept}
+    others = sum(report.counts[status] for status in _THERE) - len(kept)
+    whose = Counter([claim for ref, claim in kept.items() if ref.kind not in _SHARED_KINDS])
+    if whose.total() >= max(others, 1):
+        rest = Left(_left_to(whose.most_common(1)[0][0], take_over=take_over, rest=True))
+        left |= {one.ref: rest for one in report.drifted if one.status is Status.MISSING}
     return left
 
 
-def kept_by_others(verdicts: Iterable[Verdict], *, take_over: bool, returned: Collection[Claim] = ()) -> Verdict | None:
+def kept_by_others(report: Report, *, take_over: bool, returned: Collection[Claim] = ()) -> Verdict | None:
     """The first object of an app that is left to another deployer, drifted or not: then no revision is driftd's to take
     back. Namespaces do not count."""
-    for verdict in verdicts:
-        claim = verdict.claim
-        if claim is not None and verdict.ref.kind not in _SHARED_KINDS and (not take_over or claim in returned):
-            return verdict
-    return None
+    kept = (one for one in report.claimed if _left_claim(one, take_over, returned) is not None)
+    return next((one for one in kept if one.ref.kind not in _SHARED_KINDS), None)
+
+
+def _left_claim(verdict: Verdict, take_over: bool, returned: Collection[Claim]) -> Claim | None:
+    """The claim on an object that is not taken over."""
+    return None if take_over and verdict.claim not in returned else verdict.claim
 
 
 def describe_returned(ref: ResourceRef, claim: Claim, app: str) -> str:

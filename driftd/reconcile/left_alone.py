@@ -65,7 +65,7 @@ class LeftAlone:
         if not self._looks_at_claims:
             return None
         returned = frozenset(self._returned.values())
-        return kept_by_others(report.verdicts, take_over=self._app.take_over, returned=returned)
+        return kept_by_others(report, take_over=self._app.take_over, returned=returned)
 
     @property
     def _looks_at_claims(self) -> bool:
@@ -108,11 +108,11 @@ class LeftAlone:
         """What is left to the deployers that keep it. Raises: StoreError."""
         self._returned = {}
         if self._app.take_over and not takes_over_anew:
-            claims = {one.ref: one.claim for one in report.verdicts if one.claim is not None}
+            claims = {one.ref: one.claim for one in report.claimed if one.claim is not None}
             taken = await self._store.taken_over(self._app.name, report.cluster) if claims else frozenset()
             self._returned = {ref: claim for ref, claim in claims.items() if ref in taken}
         returned = frozenset(self._returned.values())
-        return left_to_deployers(report.verdicts, take_over=self._app.take_over, returned=returned)
+        return left_to_deployers(report, take_over=self._app.take_over, returned=returned)
 
     def _is_outdated(self, target: Target) -> bool:
         """Whether driftd, by itself, would go back to a revision that was in the cluster before another one.

@@ -278,7 +278,7 @@ async def scan_once(
         verdicts = await attribution.enrich(desired.revision, assessments)
     app, borders = detector.app, Borders.of(detector.app, detector.view.cluster.namespace)
     if app.mode is not Mode.OBSERVE:
-        kept = left_to_deployers(verdicts, take_over=app.take_over) if app.deploys else {}
+        kept = left_to_deployers(detector.report(desired, verdicts, now), take_over=app.take_over)
         left = [
             _left(item, verdict, borders) or kept.get(verdict.ref, Left())
             for item, verdict in zip(mapped, verdicts, strict=True)

@@ -124,7 +124,7 @@ class ObjectWriter:
         if ours:
             after = await self._apply(item, after, ours)
         if self.gives_back and _version(after) != _version(live):
-            after = await self._give_back(item, after, await self._deployer_of(item, live))
+            after = await self._give_back(item, after, await self._deployer_of(item, live, fields))
         is_unchanged = progress.patched is None and _version(after) == _version(live)
         return Outcome.UNCHANGED if is_unchanged else Outcome.CONFIGURED, after
 
@@ -206,9 +206,14 @@ class ObjectWriter:
         self.check_lease()
         return await apply(self.view.cluster, item.resource, wanted, live=live)
 
-    async def _deployer_of(self, item: MappedManifest, live: JsonObject) -> FieldOwner | None:
+    async def _deployer_of(
+        self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift]
+    ) -> FieldOwner | None:
+        """Who deploys an object, as it was before `fields` were put right; nobody whose change that undoes."""
         schema = await self._schema(item)
-        return await asyncio.to_thread(deployer_of, live, _declared(item), schema, self.managers)
+        owner = await asyncio.to_thread(deployer_of, live, _declared(item), schema, self.managers)
+        hands = {field.by.manager for field in fields if field.by is not None}
+        return owner if owner is not None and owner.manager not in hands else None
 
     async def _give_back(self, item: MappedManifest, written: JsonObject, deployer: FieldOwner | None) -> JsonObject:
         """Makes what driftd owns of an object that it has just written its deployer's. Returns: the object then.

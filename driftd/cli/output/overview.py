@@ -168,7 +168,8 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         for field in one["fields"][: describe.MAX_FIELDS]:
             git, live = _sides(field)
             change = f"{live} → {git}" if outcome else f"Git {git}, live {live}"
-            left = f", {describe.left_to(field['left_to'])}" if field.get("left_to") else ""
+            who = field.get("left_to") or one.get("left_to")
+            left = f", {describe.left_to(who)}" if who else ""
             yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{left}{ending}", style=_DIM)
         if (hidden := len(one["fields"]) - describe.MAX_FIELDS) > 0:
             yield Text(f"{subject} … and {plural(hidden, 'more field')}", style=_DIM)
