@@ -12,6 +12,7 @@ from functools import lru_cache
 from driftd.diff.deployer import count_owned
 from driftd.diff.ownership import ManagedFieldsEntry, managed_fields
 from driftd.diff.rules.field_managers import DeployerRow, Managers
+from driftd.diff.rules.globs import matches_any
 from driftd.model.claim import Claim
 from driftd.model.drift import FIELD_MANAGER
 from driftd.model.path import FieldPath, format_path
@@ -21,6 +22,9 @@ _SECTIONS = ("labels", "annotations")
 
 _COMMON = "app.kubernetes.io/"
 """Where labels are that everybody uses: only their owner says whose they are."""
+
+_ABOUT = frozenset({"apiVersion", "kind", "metadata", "status"})
+"""What does not say what an object does: controllers write to it, too."""
 
 _Fields = Mapping[str, tuple[FieldPath, str]]
 """Labels and annotations by the text of their paths."""
@@ -49,8 +53,29 @@ def _claiming(declared: JsonObject, live: JsonObject, managers: Managers, fields
             continue
         if entries is None:
             entries = tuple([one for one in managed_fields(live) if one.owner.subresource is None])
-        if any(_is_claim(row, *mark, declared, entries, managers) for mark in marks) or _owns(row, declared, entries):
+        own = [entry for entry in entries if row.is_by(entry.owner)]
+        if _deploys(row, own, declared, only_controllers=not marks) or any(
+            _is_claim(row, *mark, declared, entries, managers) for mark in marks
+        ):
             yield row
+
+
+def _deploys(
+    row: DeployerRow, entries: Sequence[ManagedFieldsEntry], declared: JsonObject, *, only_controllers: bool
+) -> bool:
+    """Whether the deployer owns something of what Git declares: its marks may have keys of a user's, or another owner.
+
+    It writes to objects of its own kinds as their controller, whoever deploys them.
+    """
+    content = {key: value for key, value in declared.items() if key not in _ABOUT}
+    group = str(declared.get("apiVersion", "")).rpartition("/")[0]
+    if matches_any(row.groups, group):
+        return False
+    return any(
+        count_owned(entry.fields, content, None)
+        for entry in entries
+        if not only_controllers or row.is_controller(entry.owner.manager)
+    )
 
 
 def _is_claim(
@@ -61,19 +86,13 @@ def _is_claim(
     entries: Sequence[ManagedFieldsEntry],
     managers: Managers,
 ) -> bool:
-    """Whether a mark is the deployer's: it set it, or works on the object; or nobody else is known to have."""
-    if any(row.is_by(entry.owner) for entry in entries):
+    """Whether a mark is the deployer's: it has set it, or nobody else is known to have."""
+    owners = [entry.owner for entry in entries if entry.owns(path)]
+    if any(row.is_by(owner) for owner in owners):
         return True
     if str(path[-1]).startswith(_COMMON) or _declared_mark(declared, path) == value:
         return False
-    owners = [entry.owner for entry in entries if entry.owns(path)]
     return not owners or not all(owner.manager == FIELD_MANAGER or managers.is_of_people(owner) for owner in owners)
-
-
-def _owns(row: DeployerRow, declared: JsonObject, entries: Sequence[ManagedFieldsEntry]) -> bool:
-    """Whether the deployer's controller owns something of what Git declares: its marks may have keys of a user's."""
-    own = [entry for entry in entries if row.is_by(entry.owner) and row.is_controller(entry.owner.manager)]
-    return any(count_owned(entry.fields, dict(declared), None) for entry in own)
 
 
 def _declared_mark(declared: JsonObject, path: FieldPath) -> object:

@@ -54,7 +54,7 @@ def test_a_mark_that_a_person_has_put_on_says_nothing(manager: str) -> None:
     [
         [],
         [entry("before-first-apply", "a", operation="Update", annotation=TRACKING)],
-        [entry("argocd-controller", "b"), entry("kubectl-edit", operation="Update", annotation=TRACKING)],
+        [entry("argocd-controller", "a"), entry("kubectl-edit", operation="Update", annotation=TRACKING)],
     ],
     ids=["no-managed-fields", "before-the-first-apply", "over-written-by-a-hand"],
 )
@@ -88,6 +88,18 @@ def test_what_a_deployers_controller_owns_is_its_own_without_a_mark() -> None:
     assert claim_on(DECLARED, live(entry("argocd-controller", "a")), MANAGERS) == Claim("Argo CD")
     assert claim_on(DECLARED, live(entry("argocd-controller", "b")), MANAGERS) is None
     assert claim_on(DECLARED, live(entry("argocd-server", "a")), MANAGERS) is None
+
+
+def test_a_controllers_own_kinds_are_whose_they_are() -> None:
+    """Argo CD writes into every Application, and Flux into every Kustomization, whoever deploys it."""
+    application = {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": "web", "labels": {"app.kubernetes.io/instance": "web"}}, "spec": {"project": "default"},
+    }  # fmt: skip
+    written = {"f:spec": {"f:project": {}}, "f:status": {"f:sync": {}}, "f:metadata": {"f:labels": {".": {}}}}
+    body = {**application, "metadata": {**application["metadata"], "managedFields": [
+        {"manager": "argocd-application-controller", "operation": "Update", "fieldsV1": written}]}}  # fmt: skip
+    assert claim_on(application, body, MANAGERS) is None
 
 
 @pytest.mark.parametrize("manager", ["kubectl", "kubectl-client-side-apply", "helm", "pulumi-kubernetes", "Terraform"])

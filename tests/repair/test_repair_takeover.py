@@ -102,7 +102,7 @@ DEPLOYERS = {
          "configsync.gke.io/resource-id": "apps_deployment_web_web"},
     ),
     "fleet": Deploys(
-        "fleetagent", "Fleet (bundle default-web)", {"objectset.rio.cattle.io/hash": "ce283298811743a"},
+        "fleetagent", "Fleet or k3s (bundle default-web)", {"objectset.rio.cattle.io/hash": "ce283298811743a"},
         {"objectset.rio.cattle.io/id": "default-web"}, apply=(),
     ),
     "kluctl": Deploys("kluctl", "kluctl (discriminator web)", {"kluctl.io/discriminator": "web"}),

@@ -46,7 +46,8 @@ class DeployerRow:
 
     With an `operation` (Apply), it is one only where it writes in that way. One that writes without being asked has
     `claims`: groups of paths of labels and annotations that say that it, the `product`, keeps the object. The first
-    complete group names the `keeper`. Fields of `controllers` say as much without any mark.
+    complete group names the `keeper`. Fields of `controllers` say as much without any mark, but for kinds of the API
+    `groups` that are its own.
     """
 
     managers: tuple[str, ...]
@@ -56,6 +57,7 @@ class DeployerRow:
     claims: tuple[tuple[str, ...], ...] = ()
     keeper: str = ""
     controllers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> DeployerRow:
@@ -67,6 +69,7 @@ class DeployerRow:
             claims=tuple(tuple(group) for group in row.get("claims", ())),
             keeper=row.get("keeper", ""),
             controllers=_texts(row, "controllers"),
+            groups=_texts(row, "groups"),
         )
 
     def is_controller(self, manager: str) -> bool:
