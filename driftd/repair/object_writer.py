@@ -39,10 +39,11 @@ Judge = Callable[[MappedManifest, JsonObject | None], Awaitable[Verdict]]
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a write has come over several attempts: `patched` is the API server's answer to the patch, `done` the
-    object as it was last read, if all of it was put right by then."""
+    """How far a write has come over several attempts: `patched` is the API server's answer to the patch, which may have
+    `taken` the object over; `done` is the object as it was last read, if all of it was put right by then."""
 
     patched: JsonObject | None = None
+    taken: bool = False
     done: JsonObject | None = None
 
 
@@ -121,12 +122,27 @@ class ObjectWriter:
         takes_over = verdict.claim is not None and bool(differing)
         if takes_over or await asyncio.to_thread(takes_out, live, differing, await self._schema(item)):
             after = progress.patched = await self._patch(item, live, differing, takes_over=takes_over)
+            progress.taken |= takes_over
         if ours:
-            after = await self._apply(item, after, ours)
+            after = await self._own(item, after, ours, progress)
         if self.gives_back and _version(after) != _version(live):
             after = await self._give_back(item, after, await self._deployer_of(item, live, fields))
         is_unchanged = progress.patched is None and _version(after) == _version(live)
         return Outcome.UNCHANGED if is_unchanged else Outcome.CONFIGURED, after
+
+    async def _own(
+        self, item: MappedManifest, live: JsonObject, fields: Sequence[FieldDrift], progress: _Progress
+    ) -> JsonObject:
+        """Applies `fields`. That an object was taken over is no failure because it could not be applied then."""
+        try:
+            return await self._apply(item, live, fields)
+        except (Conflict, NotFound):
+            raise
+        except DriftdError as error:
+            if not progress.taken:
+                raise
+            log.info("taken over by a patch, and not applied", object=str(item.manifest.ref), error=str(error))
+            return live
 
     async def _live(self, item: MappedManifest) -> JsonObject | None:
         assert item.resource is not None  # noqa: S101  # its kind is served

@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The number of the last migration. An older driftd refuses a database with a higher one than its own."""
 
 

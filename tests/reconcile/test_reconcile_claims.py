@@ -206,10 +206,14 @@ async def test_a_bad_revision_of_what_another_keeps_is_not_rolled_back(open_worl
     async with open_world(mode=Mode.HEAL, rollback=RollbackMode.AUTO) as world:
         await argo_syncs(world)
         await world.settle()
-        await world.commit({"deployment.yaml": deployment("shop/web:bad")})
-        await argo_syncs(world, image="shop/web:bad")
-        await world.watch(seconds=world.app.deadline.total_seconds() + 60)
+        await world.commit({"deployment.yaml": deployment("shop/web:broken")})
+        await argo_syncs(world, image="shop/web:broken")
+        await world.run()
+        result = await world.watch(minutes=11)
+        assert result.state == "bad"
         assert await world.store.hold("web") is None
+        assert "it is not rolled back: ConfigMap/web/web is left to Argo CD" in (await world.incidents())["sync_failed"]
+        assert await world.image() == "shop/web:broken"
 
 
 async def test_a_label_that_a_hand_has_set_keeps_nobody_from_healing(open_world: OpenWorld) -> None:

@@ -24,6 +24,7 @@ from driftd.kube.openapi import SchemaSource
 from driftd.kube.rest_client import Cluster
 from driftd.live.cluster import ClusterView
 from driftd.model.app import App
+from driftd.model.errors import ClusterUnreachable
 from driftd.model.plan import Mode, Outcome
 from driftd.reconcile.reconciler import Reconciler, Shared
 from driftd.reconcile.result import PassResult
@@ -252,6 +253,35 @@ async def test_what_a_deployer_keeps_is_left_until_it_is_taken_over(beside: Besi
     assert {one.left_to for one in result.report.drifted} == {
         f"{how.named}: it deploys it again since driftd took it over"
     }
+
+
+@pytest.mark.parametrize("name", ["argo-server-side", "argo-client-side"])
+async def test_a_takeover_that_ends_half_way_is_one(beside: Beside, name: str) -> None:
+    """The connection breaks between the patch and the apply: marks and differences are gone, and it is known."""
+    how = DEPLOYERS[name]
+    beside.restart(take_over=True)
+    beside.deploy(how, deployment(), config_map(a="1", b="1"))
+    assert (await beside.run()).report.in_sync
+    beside.edit("configmap", {"data": {"a": "by-hand"}})
+    original = beside.cluster.request
+
+    async def request(method: str, path: str, **options: Any) -> Any:
+        if options.get("content_type") == "application/apply-patch+yaml":
+            raise ClusterUnreachable("the API server went away")
+        return await original(method, path, **options)
+
+    beside.cluster.request = request  # type: ignore[method-assign, assignment]
+    result = await beside.run()
+    beside.cluster.request = original  # type: ignore[method-assign]
+    assert result.action is not None
+    assert [(one.outcome, str(one.taken_from)) for one in result.action.applied] == [(Outcome.CONFIGURED, how.named)]
+    config = beside.get("configmap")
+    assert config["data"] == {"a": "1", "b": "1"}
+    assert unmarked(config)
+    assert managers(config) == {"driftd"}
+    beside.deploy(how, config_map(a="2", b="1"))
+    assert (await beside.run()).action is None
+    assert beside.writes == []
 
 
 PIPELINES = {
