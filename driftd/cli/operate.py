@@ -299,7 +299,8 @@ def _show_action(console: Console, action: Action) -> None:
         if applied.outcome is Outcome.FAILED:
             console.print(f"{text}: {applied.error}", style="red", markup=False)
         else:
-            console.print(text, markup=False)
+            taken = f", taken over from {applied.taken_from}" if applied.taken_from is not None else ""
+            console.print(f"{text}{taken}", markup=False)
 
 
 def _exit_code(result: CommandResult) -> int:

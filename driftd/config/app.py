@@ -13,7 +13,7 @@ from driftd.config.duration import Duration, Interval, format_duration, parse_du
 from driftd.config.mistake import mistake
 from driftd.config.section import KeyMistake, KeyRule, OneOf, Section
 from driftd.config.template import template_mistakes
-from driftd.config.values import FolderPath, KindOrAny, Name, NamespaceTemplate, NameTemplate
+from driftd.config.values import FolderPath, KindOrAny, Name, NamespaceTemplate, NameTemplate, boolean
 from driftd.git.folder_pattern import WILDCARD
 from driftd.model.engine import Engine
 from driftd.model.plan import Mode, RollbackMode
@@ -79,6 +79,11 @@ class AppConfig(Section):
         "put back what hands have changed, and leave to it what Git has moved on to. Left out: what deploys says for "
         "all apps.",
     )
+    take_over: bool | None = Field(
+        default=None,
+        description="true: objects that another GitOps deployer keeps, by its marks, are taken over when driftd writes "
+        "them. false: they are left to it. Left out: what takeOver says for all apps.",
+    )
     rollback: RollbackMode = Field(
         default=RollbackMode.MANUAL,
         description="auto: a revision that is not healthy by its deadline is replaced by the one before, if good.",
@@ -105,6 +110,8 @@ class AppConfig(Section):
         yield from super().mistakes(present)
         if present.get("rollback") == "auto" and present.get("mode", "observe") == "observe":
             yield ("rollback",), mistake("auto works in mode approve or heal: an observed app is never written to")
+        if boolean(present.get("takeOver")) and present.get("mode", "observe") == "observe":
+            yield ("takeOver",), mistake("true works in mode approve or heal: an observed app is never written to")
         yield from _settle_fits_into_deadline(
             present, *(cls.model_fields[key].default for key in ("settle", "deadline"))
         )

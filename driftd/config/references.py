@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from driftd.config.mistake import did_you_mean
 from driftd.config.settings import DEFAULT_CLUSTER
 from driftd.config.template import variables
+from driftd.config.values import boolean
 from driftd.config.yaml_document import Location, children
-
-_BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
@@ -33,10 +30,15 @@ def reference_mistakes(data: object) -> Iterator[tuple[Location, str]]:
         for place, name in enumerate(several if isinstance(several := app.get("clusters"), list) else ()):
             yield from _reference(("apps", index, "clusters", place), {"cluster": name}, clusters, "cluster")
         deploys = app.get("deploys", data.get("deploys") if isinstance(data, Mapping) else None)
-        if app.get("rollback") == "auto" and _is_false(deploys):
+        if app.get("rollback") == "auto" and boolean(deploys) is False:
             yield (
                 ("apps", index, "rollback"),
                 "auto is for apps that driftd deploys: with deploys: false, the deployer of this one rolls it back",
+            )
+        if boolean(app.get("takeOver")) and boolean(deploys) is False:
+            yield (
+                ("apps", index, "takeOver"),
+                "true is for apps that driftd deploys: with deploys: false, nothing is taken over from their deployer",
             )
 
 
@@ -49,13 +51,6 @@ def _reference(
         if not hint:
             hint = f"; there are {', '.join(names)}" if names else f"; there are no {noun}s"
         yield location, f"there is no {noun} with this name{hint}"
-
-
-def _is_false(value: object) -> bool:
-    try:
-        return not _BOOLEAN.validate_python(value)
-    except ValidationError:  # left out, or a mistake that is told where the key itself is checked
-        return False
 
 
 def _duplicates(location: Location, entries: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[Location, str]]:

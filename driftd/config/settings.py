@@ -147,6 +147,10 @@ class Config(Section):
         default=True,
         description="false: something else deploys the apps, and driftd puts back only what hands have changed.",
     )
+    take_over: bool = Field(
+        default=False,
+        description="true: what driftd writes of the apps that it deploys, it takes over from other GitOps deployers.",
+    )
     discover: tuple[Literal["argo", "flux"], ...] = Field(
         default=(),
         description="Deployers whose apps are found in every cluster, and observed: argo (its Applications) and flux "

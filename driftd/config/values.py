@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from driftd.config.mistake import mistake
 from driftd.git.address import GitAddress, Transport
@@ -35,6 +43,17 @@ _CONTENT = re.compile(
     r"|^(?=.*[0-9])(?=.*[A-Z])[A-Za-z0-9+_=-]{20,}$"
 )
 """What no path is: several lines, an address, or a token, by how well-known ones begin or by its length."""
+
+
+_BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
+
+
+def boolean(value: object) -> bool | None:
+    """What a key that is not validated yet says; None where it is left out, or is a mistake that is told there."""
+    try:
+        return _BOOLEAN.validate_python(value)
+    except ValidationError:
+        return None
 
 
 def _name(text: str) -> str:

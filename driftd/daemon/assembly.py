@@ -59,6 +59,7 @@ def app_of(app: AppConfig, config: Config) -> App:
         confine_reads=config.confine_reads if app.confine_reads is None else app.confine_reads,
         mode=app.mode,
         deploys=config.deploys if app.deploys is None else app.deploys,
+        take_over=config.take_over if app.take_over is None else app.take_over,
         rollback=app.rollback,
         engine=app.engine,
         interval=app.interval,

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from driftd.diff.autoscaler import ReplicaRange
+from driftd.diff.claims import claim_on
 from driftd.diff.compare import Comparison, unknown_verdict
 from driftd.diff.rules.conditions import counts_replicas
 from driftd.diff.typed.schema import Schema
@@ -29,7 +30,7 @@ from driftd.model.engine import Engine
 from driftd.model.errors import DriftdError, Forbidden, KubeError
 from driftd.model.health import Health
 from driftd.model.path import format_path
-from driftd.model.resource import JsonObject, ResourceRef
+from driftd.model.resource import JsonObject, Manifest, ResourceRef
 
 T = TypeVar("T")
 
@@ -68,11 +69,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Assessor:
-    """Compares declared with live objects, by the client's own comparison or by dry-runs on the API server."""
+    """Compares declared with live objects, by the client's own comparison or by dry-runs on the API server.
+
+    With `claims`, each verdict says which other deployer keeps the object.
+    """
 
     view: ClusterView
     comparison: Comparison
     engine: Engine
+    claims: bool = False
 
     async def assess(self, items: Sequence[MappedManifest], reader: Reader) -> list[Assessment]:
         """One verdict for each object, in the given order. An error concerns only its own object."""
@@ -152,7 +157,8 @@ class Assessor:
             verdict = _without_admissions(told, verdict, around.admission_unread)
         if around.autoscaler_unread is not None:
             verdict = _without_replicas(verdict, around.autoscaler_unread)
-        return replace(assessment, verdict=replace(verdict, refused=assessment.verdict.refused))
+        before = assessment.verdict
+        return replace(assessment, verdict=replace(verdict, refused=before.refused, claim=before.claim))
 
     async def surroundings(
         self,
@@ -225,7 +231,11 @@ class Assessor:
             verdict = unknown_verdict(
                 manifest, f"driftd could not compare it ({type(error).__name__}): this is a defect"
             )
-        return Assessment(item, verdict, live.body, schema)
+        return Assessment(item, self._with_claim(verdict, manifest, live.body), live.body, schema)
+
+    def _with_claim(self, verdict: Verdict, manifest: Manifest, live: JsonObject | None) -> Verdict:
+        claim = claim_on(manifest.body, live, self.comparison.managers) if self.claims and live is not None else None
+        return replace(verdict, claim=claim) if claim is not None else verdict
 
     async def _by_server(self, item: MappedManifest, results: ReadResults, schemas: SchemaAnswers) -> Assessment:
         if item.resource is None or item.error is not None:

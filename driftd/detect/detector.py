@@ -60,7 +60,8 @@ class Detector:
 
     @property
     def _assessor(self) -> Assessor:
-        return Assessor(self.view, self.comparison, self.app.engine)
+        claims = self.app.deploys and self.app.mode is not Mode.OBSERVE
+        return Assessor(self.view, self.comparison, self.app.engine, claims)
 
     async def explain(self, item: MappedManifest) -> list[Explanation]:
         """Every field of one object with its verdict.

@@ -39,7 +39,7 @@ class Evidence:
         if write is not None and write.outcome is Outcome.INTERRUPTED:
             return Ended(drift, Resolution.UNCONFIRMED, now, operation=write.id)
         if write is not None:
-            return Ended(drift, _by_write(drift, write), now, write.by, write.id)
+            return Ended(drift, _by_write(drift, write), now, write.by, write.id, write.taken_from)
         resolution = self._without_us(drift)
         by = self.put_back_by(drift) if resolution is Resolution.REVERTED else None
         return Ended(drift, resolution, now, by.manager if by is not None else None)

@@ -132,7 +132,9 @@ class DriftFollower:
 def _healed(record: PassRecord, current: _ByRef) -> Iterator[Verdict]:
     """What driftd put right, or somebody else at the same time, of what it was to put right."""
     for write in record.writes:
-        if write.trigger is Trigger.HEAL and write.outcome is not Outcome.FAILED:
+        # What is taken over is told even where a commit brings it: it changes who deploys the object.
+        told = write.trigger is Trigger.HEAL or write.taken_from is not None
+        if told and write.outcome is not Outcome.FAILED:
             verdict = put_right(write.drift, current.get(write.ref))
             if verdict is not None:
                 yield verdict

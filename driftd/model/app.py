@@ -112,7 +112,8 @@ class App:
     it was applied. It is written to its own namespace, to `namespaces`, and to the cluster-scoped `kinds`; with
     `confine_reads`, nothing else is read, either. What is `excluded` is not deployed, whatever declares it. Where
     driftd does not `deploys` it, somebody else brings in what Git declares: driftd puts back what hands have changed,
-    and never writes what nobody has deployed.
+    and never writes what nobody has deployed. Where it does, what another deployer keeps is left to that one, unless
+    driftd is to `take_over` what it writes.
     """
 
     name: str
@@ -126,6 +127,7 @@ class App:
     excluded: tuple[ExcludedKinds, ...] = ()
     mode: Mode = Mode.OBSERVE
     deploys: bool = True
+    take_over: bool = False
     rollback: RollbackMode = RollbackMode.MANUAL
     engine: Engine = Engine.CLIENT
     interval: timedelta = timedelta(minutes=5)

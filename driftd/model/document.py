@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftd.model.bounded import MAX_OBJECT_FIELDS, bounded
+from driftd.model.claim import Claim
 from driftd.model.drift import FieldDrift, FieldOwner, Verdict
 from driftd.model.hook import Hook
 from driftd.model.incident import Ended, Incident, Notification
@@ -24,11 +25,9 @@ def check_document(reports: Iterable[Report]) -> dict[str, Any]:
     """The document of `check -o json`, which has everything.
 
     These keys are only present if they have a value: an app's `error`, `hooks`, `pending` and `preview`, an object's or
-    a field's
-    `behind`, the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields and
-    its `undetermined` ones, the `by` of a deleted object, an
-    object's `namespace_deleted`, an object's or a field's `left_to`, a field's `no_such_field`, an owner's `source` and
-    `verb`.
+    a field's `behind`, the `origin` of objects that Kustomize or Helm rendered, an object's count of `ignored` fields
+    and its `undetermined` ones, the `by` of a deleted object, an object's `namespace_deleted` and `claim`, an object's
+    or a field's `left_to`, a field's `no_such_field`, an owner's `source` and `verb`.
     """
     return {"version": 1, "apps": [_report(report) for report in reports]}
 
@@ -176,6 +175,7 @@ def ended_document(ended: Ended, max_fields: int | None = None) -> dict[str, Any
         "ended": timestamp(ended.time),
         "ended_by": ended.by,
         "operation": ended.operation,
+        **({"taken_from": _claim(ended.taken_from)} if ended.taken_from is not None else {}),
     }
 
 
@@ -216,6 +216,7 @@ def operation_document(operation: Operation) -> dict[str, Any]:
         "outcome": str(operation.outcome) if operation.outcome else None,
         "error": operation.error,
         "finished": timestamp(operation.finished) if operation.finished else None,
+        **({"taken_from": _claim(operation.taken_from)} if operation.taken_from is not None else {}),
     }
 
 
@@ -252,9 +253,15 @@ def verdict_document(verdict: Verdict, max_fields: int | None = None) -> dict[st
         document["by"] = _owner(verdict.by)
     if verdict.refused is not None:
         document["refused"] = verdict.refused
+    if verdict.claim is not None:
+        document["claim"] = _claim(verdict.claim)
     if verdict.left_to is not None:
         document["left_to"] = verdict.left_to
     return document
+
+
+def _claim(claim: Claim) -> dict[str, str]:
+    return {"deployer": claim.deployer, "by": claim.by}
 
 
 def _source(source: Source) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.claim import Claim
 from driftd.model.health import HealthState
 from driftd.model.path import DocumentPath, FieldPath
 from driftd.model.resource import Json, ResourceRef, Source
@@ -133,6 +134,8 @@ class Verdict:
     refused: str | None = None
     left_to: str | None = None
     """Whom driftd leaves the object to as a whole, and why, where it repairs the app. None where it does not."""
+    claim: Claim | None = None
+    """Whose the object is by its marks, where driftd deploys the app: another deployer's, which keeps it, too."""
     namespace_deleted: datetime | None = None
     """Since when the object's namespace is being deleted: until it is gone, nothing can be created in it."""
 

@@ -17,15 +17,16 @@ _MODULUS = 2**256
 def verdict_identity(verdict: Verdict, *, with_user: bool) -> object:
     """The parts of a verdict that count in fingerprints, as JSON. These are stored: another result opens incidents.
 
-    The line in Git, the lag behind it, whom a difference is left to, and the times of fields never count. With the
-    user, for incidents: they change when the user becomes known. Without, for the history: any owner is the same, and
-    None for objects in sync.
+    The line in Git, the lag behind it, whose the object is, whom a difference is left to, and the times of fields never
+    count. With the user, for incidents: they change when the user becomes known. Without, for the history: any owner is
+    the same, and None for objects in sync.
     """
     if with_user:
         document = verdict_document(verdict)
         document.pop("source")
         document.pop("behind", None)
         document.pop("left_to", None)
+        document.pop("claim", None)
         for field in document["fields"]:
             field.pop("git")
             field.pop("left_to", None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.claim import Claim
 from driftd.model.drift import Status, Verdict
 
 MAX_LISTED_OBJECTS = 500
@@ -74,7 +75,8 @@ class Ended:
 
     That is a person, `driftd`, or the field manager that put it back.
 
-    `operation` is the id of driftd's write that ended it, if one did.
+    `operation` is the id of driftd's write that ended it, if one did, and `taken_from` the deployer from which that
+    write took the object over.
     """
 
     verdict: Verdict
@@ -82,6 +84,7 @@ class Ended:
     time: datetime
     by: str | None = None
     operation: str | None = None
+    taken_from: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

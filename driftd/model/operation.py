@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from driftd.model.claim import Claim
 from driftd.model.drift import FieldDrift, FieldOwner, Status, Verdict
 from driftd.model.plan import Outcome, Trigger
 from driftd.model.resource import Manifest, ResourceRef, Source
@@ -17,7 +18,7 @@ class Operation:
     `fields` have the value before (live) and after (desired) of each field, and who had changed it; values of Secrets
     are redacted. `status` is that of the object before: DRIFTED, or MISSING with who deleted it in `deleted_by`.
     `source` is where Git declares the object. `trigger` is HEAL where somebody's change is put back, whatever else the
-    plan does.
+    plan does. `taken_from` is the deployer from which the write takes the object over.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Operation:
     status: Status = Status.DRIFTED
     source: Source | None = None
     deleted_by: FieldOwner | None = None
+    taken_from: Claim | None = None
 
     @property
     def drift(self) -> Verdict:
@@ -48,10 +50,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """An operation with the manifest that says how its fields, or a missing object, are to be."""
+    """An operation with the manifest that says how its fields, or a missing object, are to be.
+
+    `deployer` is who is to own a missing object, where that is somebody else than driftd.
+    """
 
     operation: Operation
     manifest: Manifest
+    deployer: FieldOwner | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.model.claim import Claim
 from driftd.model.resource import ResourceRef
 
 SYSTEM_ACTOR = "driftd"
@@ -52,13 +53,15 @@ WRITTEN = frozenset({Outcome.CREATED, Outcome.CONFIGURED})
 class Applied:
     """The result for one object of an executed plan. `error` is set exactly when `outcome` is FAILED.
 
-    `refused`: the API server refuses what the object says, whoever writes it.
+    `refused`: the API server refuses what the object says, whoever writes it. `taken_from` is the deployer from which
+    the object was taken over.
     """
 
     ref: ResourceRef
     outcome: Outcome
     error: str | None = None
     refused: bool = False
+    taken_from: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _DIFFERING = frozenset({Status.DRIFTED, Status.MISSING, Status.ORPHANED})
 class Chunk:
     """Consecutive verdicts, with what is notable about them and the number of each status computed once."""
 
-    __slots__ = ("counts", "differing", "notable", "unjudged", "verdicts")
+    __slots__ = ("claimed", "counts", "differing", "notable", "unjudged", "verdicts")
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         in_sync = Status.IN_SYNC
@@ -35,6 +35,7 @@ class Chunk:
         self.notable = tuple([verdict for verdict in self.verdicts if verdict.status is not in_sync])
         self.differing = tuple([verdict for verdict in self.notable if verdict.status in _DIFFERING])
         self.unjudged = any(v.status is Status.UNKNOWN or v.error is not None for v in self.notable)
+        self.claimed = tuple([verdict for verdict in self.verdicts if verdict.claim is not None])
         statuses = [verdict.status for verdict in self.notable]
         self.counts = {status: statuses.count(status) for status in frozenset(statuses)}
         self.counts[in_sync] = len(self.verdicts) - len(statuses)
@@ -80,6 +81,11 @@ class Verdicts(Sequence[Verdict]):
     def differing(self) -> tuple[Verdict, ...]:
         """The verdicts on objects that differ from Git."""
         return tuple(chain.from_iterable([chunk.differing for chunk in self.chunks]))
+
+    @property
+    def claimed(self) -> tuple[Verdict, ...]:
+        """The verdicts on objects that another deployer keeps, whether they differ or not."""
+        return tuple(chain.from_iterable([chunk.claimed for chunk in self.chunks]))
 
     @property
     def unjudged(self) -> bool:
@@ -172,6 +178,11 @@ class Report:
     def drifted(self) -> tuple[Verdict, ...]:
         """The objects that differ from Git."""
         return self._chunked.differing
+
+    @cached_property
+    def claimed(self) -> tuple[Verdict, ...]:
+        """The objects that another deployer keeps, by its marks, whether they differ or not."""
+        return self._chunked.claimed
 
     def with_replaced(self, new: Mapping[ResourceRef, Verdict]) -> Report:
         """This report with other verdicts on some objects that are not in sync."""

@@ -59,7 +59,7 @@ _ENDINGS_OF = {
     (IncidentType.SYNC_FAILED, Resolution.HEALED): "applied by driftd",
     (IncidentType.SYNC_FAILED, Resolution.REVERTED): "nothing is left to apply",
     (IncidentType.SOURCE, Resolution.RECOVERED): "it can be read again",
-    (IncidentType.CONFLICT, Resolution.SUPERSEDED): "each object is declared once",
+    (IncidentType.CONFLICT, Resolution.SUPERSEDED): "nobody else writes its objects any more",
     (IncidentType.CONFIG, Resolution.SUPERSEDED): "a valid one is in force",
 }
 """Where a resolution is said in other words for one type."""
@@ -150,7 +150,9 @@ def _shown(incident: Incident) -> tuple[list[tuple[Verdict, Ended | None]], int]
     if incident.resolved is not None and incident.ended:
         several = len({(one.resolution, one.by) for one in incident.ended}) > 1
         latest = incident.ended[-MAX_OBJECTS:]
-        return [(one.verdict, one if several else None) for one in latest], len(incident.ended) - len(latest)
+        return [(one.verdict, one if several or one.taken_from is not None else None) for one in latest], len(
+            incident.ended
+        ) - len(latest)
     current: list[tuple[Verdict, Ended | None]] = [(verdict, None) for verdict in incident.resources[:MAX_OBJECTS]]
     over = incident.ended[-MAX_ENDED:]
     hidden = incident.objects - len(current) + len(incident.ended) - len(over)
@@ -181,7 +183,8 @@ def _headline(notification: Notification, ending: str | None) -> str:
             at = f" (in use:{revision})" if revision else ""
             return f"{where}: what Git declares can{' still ' if changed else ''}not be read{at}"
         case IncidentType.CONFLICT:
-            return f"{where} {'still ' if changed else ''}shares objects with other apps: none of them is written"
+            still = "still " if changed else ""
+            return f"{where} {still}shares objects with other apps or deployers: they are not written"
         case IncidentType.CONFIG:
             return f"{where} was refused{' again' if changed else ''}: the configuration before it stays in force"
 
@@ -192,7 +195,7 @@ _NOUNS = {
     IncidentType.SYNC_FAILED: "failed sync",
     IncidentType.ROLLBACK: "rollback",
     IncidentType.SOURCE: "trouble with Git",
-    IncidentType.CONFLICT: "the conflict with other apps",
+    IncidentType.CONFLICT: "the conflict with others",
     IncidentType.CONFIG: "the refusal of the configuration",
 }
 
@@ -259,6 +262,8 @@ def _left_to(who: str | None) -> str | None:
 
 def _ended(ended: Ended) -> str:
     how = _how(IncidentType.DRIFT, ended.resolution, ended.by).rstrip(",")
+    if ended.taken_from is not None:
+        how += f", and taken over from {wording.one_line(str(ended.taken_from), 120)}"
     return f"{how}, {wording.clock_time(ended.time)}"
 
 

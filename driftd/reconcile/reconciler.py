@@ -27,6 +27,7 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
+from driftd.policy.claims import refusal
 from driftd.policy.decide import repairable
 from driftd.reconcile.declared_objects import DeclaredObjects, describe_shared, tells
 from driftd.reconcile.deployment import Deployment
@@ -42,6 +43,7 @@ from driftd.repair.inventory import Inventory
 from driftd.repair.planner import Planner
 from driftd.repair.recovery import Concluded, Recovery
 from driftd.repair.removal_check import RemovalCheck
+from driftd.repair.siblings import Siblings
 from driftd.repair.target import Target, TargetSelector
 from driftd.store.store import Store
 
@@ -112,9 +114,9 @@ class Reconciler:
         removals = RemovalCheck(view, detector.judge)
         deployment = Deployment(app, source, store, self._scanner, attribution)
         self._next = NextDeployments(app, source, self._scanner, comparison, view.capabilities, shared.monotonic)
-        self._left_alone = LeftAlone(app, source, borders, removals, deployment)
-        self._planner = Planner(app, removals, now, shared.monotonic)
-        self._executor = Executor(app, view, store, borders, now, detector.judge, check_lease)
+        self._left_alone = LeftAlone(app, source, store, borders, removals, deployment)
+        self._planner = Planner(app, removals, Siblings(view, comparison.managers), now, shared.monotonic)
+        self._executor = Executor(app, view, store, borders, now, detector.judge, comparison.managers, check_lease)
         self._recovery = Recovery(view, store, self._executor.unrecorded)
         self._rollout = RolloutTracker(app, store, self._targets, borders, now, shared.monotonic)
         self._desired: Desired | None = None
@@ -163,6 +165,8 @@ class Reconciler:
             desired = await self._read_desired()
         except (GitError, RenderError, KubeError) as error:
             return await self._record_undesired(error, command)
+        if command is not None and command.kind is CommandKind.ROLLBACK:
+            await self._refuse_where_kept(desired)
         target = await self._targets.select(desired, command, use_cached=self._only_reports(command))
         try:
             found = await self._scanner.scan(target, changed, enrich=self._enriches_first(command))
@@ -173,7 +177,8 @@ class Reconciler:
         self._unread.record_read(self.app.name, desired.revision.sha)
         asked = command is not None
         heals = self.app.mode is Mode.HEAL and not asked  # for a command, the source has been fetched
-        scan = await self._left_alone.mark(target, found, shared.keys(), may_write=heals)
+        anew = command is not None and command.kind is CommandKind.SYNC
+        scan = await self._left_alone.mark(target, found, shared.keys(), may_write=heals, takes_over_anew=anew)
         if heals and self._awaits_others(desired, scan):
             return self._waiting(target, scan)
         plan = await self._planner.plan(target, scan.report, scan.mapping, scan.reader, command)
@@ -186,12 +191,13 @@ class Reconciler:
             self._planner.record(action)
             found = await self._scanner.rescan(target, found, action)
         after = await self._left_alone.mark(target, found, shared.keys(), may_write=False)
-        outcome = await self._rollout.assess(target, scan, after, action)
+        kept = self._left_alone.kept_by_others(after.report)
+        outcome = await self._rollout.assess(target, scan, after, action, kept)
         if outcome.rollback_due:  # the next pass has the held revision as its target, and records
             self._full_pass_due = True
             return self._result(target, after, action, outcome, _AT_ONCE)
         concluded = await self._concluded(after)
-        conflicts = describe_shared(self.app.name, scan.mapping, shared)
+        conflicts, returned = describe_shared(self.app.name, scan.mapping, shared), self._left_alone.returned
         record = PassRecord(
             report=after.report,
             health=outcome.health,
@@ -201,7 +207,7 @@ class Reconciler:
             unverified=concluded.unverified,
             hold=target.hold,
             rollback_refused=outcome.rollback_refused,
-            conflicts=tuple([text for ref, text in conflicts.items() if tells(self.app.name, shared[ref])]),
+            conflicts=(*(text for ref, text in conflicts.items() if tells(self.app.name, shared[ref])), *returned),
             declared=after.declared,
             no_longer_declared=frozenset([item.manifest.ref for item in after.no_longer_declared]),
             settled=after.settled,
@@ -214,7 +220,7 @@ class Reconciler:
         self._scanner.recorded(after)
         self._plans_open = bool(concluded.unverified)
         result = self._result(target, after, action, outcome, notify_after)
-        return replace(result, conflicts=tuple(conflicts.values()), reverted=len(after.reverted))
+        return replace(result, conflicts=(*conflicts.values(), *returned), reverted=len(after.reverted))
 
     async def _pass_again(self, command: Command | None, changed: AbstractSet[ResourceRef] | None) -> PassResult:
         """A pass, which begins anew where something that it rests on turns out to be out of date, or damaged."""
@@ -253,6 +259,15 @@ class Reconciler:
                 if self._desired.capabilities != await self._view.capabilities():
                     self._desired = await self.source.desired(self.app, self._view.capabilities)
         return self._desired
+
+    async def _refuse_where_kept(self, desired: Desired) -> None:
+        """Raises: DriftdError: another deployer keeps some of the app, so that it cannot be rolled back as a whole."""
+        target = await self._targets.select(desired, None)
+        scan = await self._scanner.scan(target, None, enrich=False)
+        await self._left_alone.mark(target, scan, (), may_write=False)
+        kept = self._left_alone.kept_by_others(scan.report)
+        if kept is not None:
+            raise DriftdError(f"app {self.app.name} is not rolled back: {refusal(kept)}")
 
     async def _render(self, revision: Revision) -> Desired:
         """What an earlier revision declares, as it is in Git. Raises: DriftdError."""

@@ -16,6 +16,7 @@ from driftd.model.report import Report
 from driftd.model.resource import ResourceRef
 from driftd.model.revision import RevisionState
 from driftd.policy.borders import Borders
+from driftd.policy.claims import refusal
 from driftd.policy.lifecycle import Application, Rollout, Sighting
 from driftd.reconcile.scan import Scan
 from driftd.repair.target import Target, TargetSelector
@@ -81,14 +82,20 @@ class RolloutTracker:
         self._now = now
         self._monotonic = monotonic
         self._tracked: _Tracked | None = None
+        self._kept: Verdict | None = None
         self._observed_at: float | None = None
         self._unhealthy_for: timedelta | None = None
 
-    async def assess(self, target: Target, before: Scan, after: Scan, action: Action | None) -> RolloutOutcome:
+    async def assess(
+        self, target: Target, before: Scan, after: Scan, action: Action | None, kept: Verdict | None = None
+    ) -> RolloutOutcome:
         """What becomes of the target's revision after a pass, which found the app as `before` and left it as `after`.
+
+        `kept` is an object that is left to another deployer: then the revision is not driftd's to take back.
 
         Raises: Superseded: something is to be written, and the target rests on a cached state.
         """
+        self._kept = kept
         elapsed = self._observe(after)
         if action is not None and {health.ref for health in after.unhealthy} & {one.ref for one in action.written}:
             self._unhealthy_for = None  # whatever driftd has just written begins anew
@@ -182,6 +189,8 @@ class RolloutTracker:
         """Holds the app at the revision before. Returns: whether it is held, or why it could not be."""
         if self._app.rollback is not RollbackMode.AUTO or not self._is_deployed_here:
             return False, ""
+        if self._kept is not None:
+            return False, f"{reason}; it is not rolled back: {refusal(self._kept)}"
         try:
             await self._targets.hold_at_previous(target.desired, reason=reason)
         except DriftdError as error:
@@ -229,6 +238,7 @@ def _is_applied(tracked: _Tracked, scan: Scan, action: Action | None) -> bool:
     if scan.report.error is not None or not scan.settled:
         return False
     written = {applied.ref for applied in action.applied if applied.outcome in _WRITTEN} if action else set()
+    written -= {verdict.ref for verdict in scan.report.drifted if verdict.claim is not None}  # it is its deployer's
     different = {verdict.ref for verdict in scan.report.notable if not _is_as_declared(verdict, written)}
     tracked.to_apply &= different
     return not tracked.to_apply

@@ -41,6 +41,7 @@ from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.model.reverted import RevertedEdit
 from driftd.model.revision import Revision
 from driftd.policy.borders import Borders
+from driftd.policy.claims import left_to_deployers
 from driftd.policy.decide import Left, left_outside, with_left
 from driftd.reconcile.preview import Base, preview_of
 
@@ -349,7 +350,11 @@ async def scan_once(
         verdicts = await attribution.enrich(desired.revision, assessments)
     app, borders = detector.app, Borders.of(detector.app, detector.view.cluster.namespace)
     if app.mode is not Mode.OBSERVE:
-        left = [_left(item, verdict, borders) for item, verdict in zip(mapped, verdicts, strict=True)]
+        kept = left_to_deployers(detector.report(desired, verdicts, now), take_over=app.take_over)
+        left = [
+            _left(item, verdict, borders) or kept.get(verdict.ref, Left())
+            for item, verdict in zip(mapped, verdicts, strict=True)
+        ]
         verdicts = tuple(with_left(one, each, deploys=app.deploys) for one, each in zip(verdicts, left, strict=True))
     report = detector.report(desired, verdicts, now)
     if base is not None:
@@ -365,8 +370,9 @@ async def scan_once(
     return report.with_replaced(await without_next(report.drifted, next_desired, judge_by, managers))
 
 
-def _left(item: MappedManifest, verdict: Verdict, borders: Borders) -> Left:
-    """To whom an object is left as far as its manifest and the app's borders say it."""
+def _left(item: MappedManifest, verdict: Verdict, borders: Borders) -> Left | None:
+    """To whom an object is left as far as its manifest and the app's borders say it; None where they do not."""
     if (outside := item.outside(borders)) is not None:
         return Left(whole=left_outside(outside))
-    return Left(whole=created_by_others(item.manifest.body) if verdict.status is Status.MISSING else None)
+    others = created_by_others(item.manifest.body) if verdict.status is Status.MISSING else None
+    return Left(whole=others) if others is not None else None

@@ -18,10 +18,8 @@ from driftd.diff.walk import list_items
 from driftd.model.drift import FieldDrift
 from driftd.model.path import FieldPath, ListKey, SetValue
 from driftd.model.resource import Json, JsonObject
+from driftd.repair.field_set import FieldSet, declared_fields
 from driftd.repair.restored_object import is_order, schema_at
-
-FieldSet = dict[str, Any]
-"""A set of fields in the form of FieldsV1 (see `diff/ownership.py`)."""
 
 _WHOLE = "*"
 """A key of a field set that FieldsV1 does not have: the value with all of its contents."""
@@ -63,25 +61,9 @@ def _owned(live: JsonObject, declared: JsonObject, schema: Schema | None, manage
     for entry in managed_fields(live):
         if entry.is_apply and entry.owner.manager == manager and entry.owner.subresource is None:
             if entry.api_version != live.get("apiVersion"):
-                return _field_set(declared, schema)
+                return declared_fields(declared, schema)
             owned = copy.deepcopy(dict(entry.fields))
     return owned
-
-
-def _field_set(value: Json, schema: Schema | None) -> FieldSet:
-    """The set of all fields of a value."""
-    if isinstance(value, dict) and value and not (schema is not None and schema.atomic):
-        return {
-            field_key(key): _field_set(item, schema.child(key) if schema else None)
-            for key, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list) and schema is not None and schema.list_type is ListType.MAP:
-        keyed = list_items(value, schema)
-        return {field_key(key): {".": {}, **_field_set(value[at[0]], schema.items)} for key, at in keyed.items()}
-    if isinstance(value, list) and schema is not None and schema.list_type is ListType.SET:
-        return {field_key(SetValue(item)): {} for item in value}
-    return {}
 
 
 def _items(path: FieldPath, declared: JsonObject, schema: Schema | None) -> list[FieldPath]:

@@ -8,6 +8,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import structlog
+
+from driftd.diff.rules.field_managers import Managers
 from driftd.kube.errors import is_refused_content
 from driftd.kube.object_store import log_defect
 from driftd.kube.objects import get
@@ -16,12 +19,14 @@ from driftd.live.mapping import GroupKind, MappedManifest, kinds_defined_by, map
 from driftd.model.app import App
 from driftd.model.errors import DriftdError, UnknownKind, describe_defect
 from driftd.model.operation import Operation, Plan, PlannedWrite
-from driftd.model.plan import Action, Applied, Outcome
+from driftd.model.plan import WRITTEN, Action, Applied, Outcome
 from driftd.model.resource import JsonObject, Manifest, ResourceRef
 from driftd.policy.borders import Borders
 from driftd.policy.waves import waves
 from driftd.repair.object_writer import Judge, ObjectWriter
 from driftd.store.store import Store
+
+log = structlog.get_logger(__name__)
 
 _SERVED_TIMEOUT = 15.0
 """Seconds that an API server may take to serve a CRD that was just applied."""
@@ -40,6 +45,7 @@ class Executor:
     borders: Borders
     now: Callable[[], datetime]
     judge: Judge
+    managers: Managers
     check_lease: Callable[[], None]
     unrecorded: dict[str, Operation] = field(default_factory=dict)
     """The operations, by id, whose outcomes are known and may not be in the store."""
@@ -81,13 +87,15 @@ class Executor:
         return action
 
     async def _write(self, planned: PlannedWrite, defined_kinds: AbstractSet[GroupKind], on_write: OnWrite) -> Applied:
-        manifest = planned.manifest
+        manifest, taken_from = planned.manifest, planned.operation.taken_from
         try:
             mapped = await self._served(manifest, defined_kinds)
             if (outside := self.borders.outside(mapped.manifest.ref)) is not None:
                 return Applied(manifest.ref, Outcome.FAILED, outside)
-            writer = ObjectWriter(self.view, self.judge, self.check_lease)
-            outcome, after = await writer.write(mapped, planned.operation.fields)
+            writer = ObjectWriter(self.view, self.judge, self.check_lease, self.managers, not self.app.deploys)
+            outcome, after = await writer.write(
+                mapped, planned.operation.fields, taken_from=taken_from, deployer=planned.deployer
+            )
         except DriftdError as error:
             return Applied(manifest.ref, Outcome.FAILED, str(error), refused=is_refused_content(error))
         except Exception as error:  # noqa: BLE001  a defect of ours in the write of one object must not cost the others
@@ -95,7 +103,10 @@ class Executor:
             return Applied(manifest.ref, Outcome.FAILED, describe_defect(error))
         if after is not None:
             on_write(mapped.manifest.ref, after)
-        return Applied(mapped.manifest.ref, outcome)
+        if taken_from is None or outcome not in WRITTEN:
+            return Applied(mapped.manifest.ref, outcome)
+        log.info("object taken over", app=self.app.name, object=str(manifest.ref), deployer=str(taken_from))
+        return Applied(mapped.manifest.ref, outcome, taken_from=taken_from)
 
     async def _ending_namespaces(self, names: AbstractSet[str]) -> Mapping[str, str]:
         """Why nothing is written into them, for those namespaces that are being deleted with all that is in them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from driftd.diff.typed.schema import Schema
@@ -25,7 +25,26 @@ def object_patch(before: JsonObject, after: JsonObject) -> list[dict[str, Any]]:
 
     They hold for that version of the object only: the API server refuses the patch of another one as a conflict.
     """
-    operations = list(_operations(before, after, ""))
+    return _bound(before, list(_operations(before, after, "")))
+
+
+def ownership_patch(
+    before: JsonObject, after: JsonObject, managed_fields: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The same, where the patch also says who owns what, by the entries of `metadata.managedFields`.
+
+    Those of the two objects do not count. What the patch changes itself is the requester's all the same.
+    """
+    before_only, after_only = (_without_owners(one) for one in (before, after))
+    owners = {"op": "add", "path": "/metadata/managedFields", "value": list(managed_fields)}
+    return _bound(before, [*_operations(before_only, after_only, ""), owners])
+
+
+def _without_owners(body: JsonObject) -> JsonObject:
+    return {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
+
+
+def _bound(before: JsonObject, operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     version = before["metadata"].get("resourceVersion")
     if not operations or version is None:
         return operations

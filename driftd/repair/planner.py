@@ -23,6 +23,7 @@ from driftd.model.resource import Manifest
 from driftd.policy.backoff import HealBackoff
 from driftd.policy.decide import acts_unasked, repairable, restorable
 from driftd.repair.removal_check import RemovalCheck
+from driftd.repair.siblings import Siblings
 from driftd.repair.target import Target
 
 log = structlog.get_logger(__name__)
@@ -37,12 +38,18 @@ class Planner:
     """Plans the repairs of one app. What driftd does by itself is slowed down by a backoff per difference."""
 
     def __init__(
-        self, app: App, removals: RemovalCheck, now: Callable[[], datetime], monotonic: Callable[[], float]
+        self,
+        app: App,
+        removals: RemovalCheck,
+        siblings: Siblings,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self._app = app
         self._now = now
         self._monotonic = monotonic
         self._removals = removals
+        self._siblings = siblings
         self._backoff = HealBackoff()
         self._backoff_digest = ""
         self._unchecked = False
@@ -86,7 +93,8 @@ class Planner:
             by=command.by if command else SYSTEM_ACTOR,
             writes=(),
         )
-        return _with_writes(plan, writes, report.cluster, self._now())
+        plan = _with_writes(plan, writes, report.cluster, self._now())
+        return plan if self._app.deploys else await self._with_deployers(plan, report, mapping, reader)
 
     def record(self, action: Action) -> None:
         """Takes in what came of the last plan: the next heal of the same waits, and a deployment that succeeded starts
@@ -112,6 +120,13 @@ class Planner:
             self._unchecked = True
             return ()
         return tuple(field for field in fields if field.path not in chosen_anew)
+
+    async def _with_deployers(self, plan: Plan, report: Report, mapping: RestMapping, reader: Reader) -> Plan:
+        """The plan with who is to own the missing objects: whoever deploys the others."""
+        if all(write.operation.status is not Status.MISSING for write in plan.writes):
+            return plan
+        deployer = await self._siblings.deployer(report, mapping, reader)
+        return replace(plan, writes=tuple([replace(write, deployer=deployer) for write in plan.writes]))
 
     def _due(self, target: Target, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         if self._backoff_digest != target.desired.digest:  # a new revision does not wait for an old fight
@@ -156,4 +171,5 @@ def _operation(plan: Plan, verdict: Verdict, fields: tuple[FieldDrift, ...], clu
         status=verdict.status,
         source=verdict.source,
         deleted_by=verdict.by,
+        taken_from=verdict.claim if verdict.status is Status.DRIFTED else None,
     )

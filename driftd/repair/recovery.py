@@ -101,19 +101,20 @@ class Recovery:
             schema = await self.view.schema(item.resource)
         except KubeError:
             schema = None
-        if live is None or not was_written(operation, live, schema):
+        taken = operation.taken_from is not None and verdict is not None and verdict.claim is None
+        if live is None or not was_written(operation, live, schema, taken=taken):
             return unknown
         return replace(operation, outcome=_outcome(operation), error=None, finished=now)
 
 
-def was_written(operation: Operation, live: JsonObject, schema: Schema | None) -> bool:
-    """Whether the live object shows that driftd made a write.
+def was_written(operation: Operation, live: JsonObject, schema: Schema | None, *, taken: bool = False) -> bool:
+    """Whether the live object shows that driftd made a write. `taken`: it is no longer the deployer's that it was.
 
     Who changes a field takes it away from its other managers: that driftd owns it now is younger than the change. A
     field that is taken out leaves no owner, so of a write that only takes out nothing can be known.
     """
     ours = [entry for entry in managed_fields(live) if entry.owner.manager == FIELD_MANAGER]
-    if operation.status is Status.MISSING:
+    if operation.status is Status.MISSING or taken:
         return bool(ours)
     put_back = [one.path for one in operation.fields if one.change is not Change.ADDED]
     return bool(put_back) and all(any(entry.owns(path, schema, partial=True) for entry in ours) for path in put_back)

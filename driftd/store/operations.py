@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from driftd.model.operation import Operation
 from driftd.model.plan import Outcome
-from driftd.store import codec
+from driftd.store import codec, takeovers
 from driftd.store.readable import Readable, readable
 from driftd.store.records import OpenPlan
 from driftd.store.schema import STREAMED, operations
@@ -52,6 +52,7 @@ def finish(connection: Connection, outcomes: Sequence[Operation]) -> None:
     ]
     if rows:
         connection.execute(_SET_OUTCOME, rows)
+        takeovers.record(connection, outcomes)
 
 
 def open_plans(connection: Connection, app: str) -> list[OpenPlan]:

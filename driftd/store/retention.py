@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists,
 
 from driftd.model.command import CommandState
 from driftd.model.revision import RevisionState
-from driftd.store import manifest_sets, runs
+from driftd.store import manifest_sets, runs, takeovers
 from driftd.store import revisions as revisions_of
 from driftd.store.records import DeliveryState, Pruned
 from driftd.store.schema import commands, deliveries, history, holds, incidents, notifications, operations, revisions
@@ -61,6 +61,7 @@ def prune(connection: Connection, keep: Retention, now: datetime) -> Pruned:
     }
     gone_sets = manifest_sets.keep_only(connection, digests)
     runs.prune(connection)
+    takeovers.prune(connection)
     if gone_revisions or gone_sets:
         revisions_of.bump_version(connection)
     gone_history = _prune_rows(connection, history, history.c.id, history.c.time, oldest, keep.history_entries)

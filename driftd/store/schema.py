@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The number of the last migration. An older driftd refuses a database with a higher one than its own."""
 
 
@@ -348,6 +348,20 @@ runs = Table(
     Column("digest", String(64), nullable=False),
     Column("state", String(16), nullable=False),
     Column("message", PlainText, nullable=False),
+    Column("time", Instant, nullable=False),
+)
+
+# The objects that driftd has taken over, and from whom.
+takeovers = Table(
+    "takeovers",
+    metadata,
+    Column("app", String(255), primary_key=True),
+    Column("cluster", Term, primary_key=True),
+    Column("api_group", Term, primary_key=True),
+    Column("kind", Term, primary_key=True),
+    Column("namespace", Term, primary_key=True),
+    Column("name", Term, primary_key=True),
+    Column("deployer", PlainText, nullable=False),
     Column("time", Instant, nullable=False),
 )
 

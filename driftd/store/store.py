@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from driftd.store import (
     reverted,
     revisions,
     runs,
+    takeovers,
     timeline,
     verdicts,
 )
@@ -309,6 +311,10 @@ class Store:
     async def record_outcomes(self, outcomes: Sequence[Operation]) -> None:
         """Record the outcomes of planned operations, which are known by their ids."""
         await self._database.write(lambda c: operations.finish(c, outcomes))
+
+    async def taken_over(self, app: str, cluster: str) -> AbstractSet[ResourceRef]:
+        """The objects of a cluster that driftd has taken over for an app from another deployer."""
+        return await self._database.read(lambda c: takeovers.read(c, app, cluster))
 
     async def open_plans(self, app: str) -> list[OpenPlan]:
         """The plans of passes that have not been recorded: the process ended in between, or the pass is under way."""

@@ -16,6 +16,7 @@ from driftd.config.schema import json_schema, schema_text
 from driftd.config.secret import SecretEnv, SecretFile
 from driftd.config.settings import Config
 from driftd.config.values import ListenAddress
+from driftd.daemon.assembly import app_of
 from driftd.model.engine import Engine
 from driftd.model.errors import ConfigError
 from driftd.model.plan import Mode, RollbackMode
@@ -379,6 +380,7 @@ def test_keys_of_a_source_that_do_not_fit_together_are_mistakes(line, message, m
         ("path: a/../../b", "must not lead out of the repository"),
         ("path: 'a\\b'", "with / between its folders"),
         ("rollback: auto", "works in mode approve or heal"),
+        ("takeOver: true", "works in mode approve or heal"),
         ("helm: {valuesFiles: [../x.yaml]}", "must not lead out of the repository"),
         ("helm: {valuesFiles: [/../x.yaml]}", "must not lead out of the repository"),
         ("helm: {valuesFiles: ['https://example.com/x.yaml']}", "must not lead out of the repository"),
@@ -397,6 +399,25 @@ def test_an_app_that_somebody_else_deploys_is_not_rolled_back(deploys, mistakes_
     text = in_context("rollback: auto\n    mode: heal" + ("\n    deploys: false" if deploys == "app" else ""))
     mistakes = "\n".join(mistakes_of(text + ("" if deploys == "app" else "deploys: false\n")))
     assert "the deployer of this one rolls it back" in mistakes
+
+
+@pytest.mark.parametrize("deploys", ["app", "default"])
+def test_nothing_is_taken_over_of_an_app_that_somebody_else_deploys(deploys, mistakes_of):
+    """It is a mistake of the app's key; the default for all apps holds for those that driftd deploys."""
+    text = in_context("takeOver: true\n    mode: heal" + ("\n    deploys: false" if deploys == "app" else ""))
+    mistakes = "\n".join(mistakes_of(text + ("" if deploys == "app" else "deploys: false\n")))
+    assert "nothing is taken over from their deployer" in mistakes
+
+
+def test_an_app_takes_over_as_its_key_or_the_default_says(config_of):
+    """The app's key wins."""
+    for line, default, expected in (
+        ("", True, True),
+        ("takeOver: false", True, False),
+        ("takeOver: true", False, True),
+    ):
+        config = config_of(in_context(f"mode: heal\n    {line}") + f"takeOver: {str(default).lower()}\n")
+        assert app_of(config.apps[0], config).take_over is expected
 
 
 @pytest.mark.parametrize(

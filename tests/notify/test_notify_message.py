@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from driftd.model.claim import Claim
 from driftd.model.drift import Change, Status
 from driftd.model.incident import Ended, IncidentEvent, IncidentType, Resolution
 from driftd.notify import slack, wording
@@ -135,6 +136,15 @@ def test_objects_that_ended_in_several_ways_each_say_how():
     assert "drift is over: each object in its own way after 42 s" in text
     assert "~Deployment `web/a`~ was drifted: healed by driftd, asked by ann@laptop, 2026-11-22 08:52:53 UTC" in text
     assert "~Deployment `web/b`~ was in the cluster, not in Git: deleted, without driftd" in text
+
+
+def test_a_message_says_from_whom_an_object_was_taken_over():
+    """Also where it is the only one, so that all of it has ended in one way."""
+    end = world.T0 + timedelta(seconds=42)
+    argo = Claim("Argo CD", "application argocd/web")
+    ended = (Ended(world.drifted("web"), Resolution.HEALED, end, "driftd", "w1", argo),)
+    text = written(world.notification_of(world.RESOLVED, replace(world.incident(), ended=ended), Resolution.HEALED))
+    assert "healed by driftd, and taken over from Argo CD (application argocd/web), 2026-11-22 08:52:53 UTC" in text
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support.assets import cache_folder
 from tests.support.certificates import Authority
-from tests.support.go_toolchain import find_go
+from tests.support.go_programs import cache_folder, go
 
 SOURCE = Path(__file__).resolve().parent.parent / "registry"
 FLUX_LAYER = "application/vnd.cncf.flux.content.v1.tar+gzip"
@@ -30,13 +29,13 @@ FLUX_CONFIG = "application/vnd.cncf.flux.config.v1+json"
 def registry_program() -> Path:
     """The registry's server, built once from its Go module (some minutes where nothing of it was built before)."""
     recipe = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(SOURCE.iterdir()))).hexdigest()[:12]
-    program = cache_folder().parent / "registry" / f"registry-{recipe}"
+    program = cache_folder() / "registry" / f"registry-{recipe}"
     program.parent.mkdir(parents=True, exist_ok=True)
     with (program.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             building = program.with_suffix(".new")
-            done = find_go(cache_folder(), print).run(["build", "-o", str(building), "."], SOURCE)
+            done = go(print).run(["build", "-o", str(building), "."], SOURCE)
             assert done.returncode == 0, done.stderr
             building.replace(program)
     return program

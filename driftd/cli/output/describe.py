@@ -195,6 +195,13 @@ def left_to(who: str) -> str:
     return f"left to {one_line(who)}"
 
 
+def taken_over(verdict: Verdict) -> str | None:
+    """`taken over from Argo CD (application argocd/web) when it is written`; None where it is not to be."""
+    if verdict.claim is None or verdict.left_to is not None or verdict.status is not Status.DRIFTED:
+        return None
+    return f"taken over from {one_line(str(verdict.claim))} when it is written"
+
+
 def undetermined(verdict: Verdict) -> str | None:
     """`not compared, as each rendering makes another one: data.password`; None where all could be compared."""
     paths = [path(field.path) for field in verdict.ignored if field.undetermined]

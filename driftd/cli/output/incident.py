@@ -69,6 +69,7 @@ def _object(verdict: Verdict, ended: Ended | None) -> Iterator[Text]:
     if ended is not None:
         who = f" by {one_line(ended.by)}" if ended.by else ""
         title += f"; {str(ended.resolution).replace('_', ' ')}{who} {describe.to_the_second(ended.time)}"
+        title += f", taken over from {one_line(str(ended.taken_from))}" if ended.taken_from is not None else ""
     yield Text(title, style="green" if ended is not None else "yellow")
     if verdict.left_to is not None:
         yield Text(f"  {describe.left_to(verdict.left_to)}", style=_DIM)
@@ -94,7 +95,8 @@ def _writes(detail: IncidentDetail) -> Iterator[Text]:
     for one in detail.operations:
         time = describe.to_the_second(one.finished or one.planned)
         outcome = f"{one.outcome}" + (f": {one_line(one.error)}" if one.error else "")
-        yield Text(f"{time}  {one.trigger} by {one_line(one.by)}: {one_line(str(one.ref))} {outcome}")
+        taken = f", taken over from {one_line(str(one.taken_from))}" if one.taken_from is not None else ""
+        yield Text(f"{time}  {one.trigger} by {one_line(one.by)}: {one_line(str(one.ref))} {outcome}{taken}")
 
 
 def _messages(detail: IncidentDetail) -> Iterator[Text]:

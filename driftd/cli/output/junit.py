@@ -77,6 +77,8 @@ def _lines(verdict: Verdict) -> Iterable[str]:
         yield verdict.error
     if verdict.left_to is not None:
         yield describe.left_to(verdict.left_to)
+    if (taken := describe.taken_over(verdict)) is not None:
+        yield taken
     for field in verdict.fields[: describe.MAX_FIELDS]:
         multiline = needs_lines(field, 80)
         yield describe.field_sentence(field, values=not multiline)

@@ -122,6 +122,8 @@ def _details(verdict: Verdict, max_fields: int) -> Iterator[str]:
         yield f"Behind by {plural(lag.commits, 'commit')}: live is what {code(lag.revision.short)} declared, {then}."
     if verdict.left_to is not None:
         yield f"Left to {code(verdict.left_to)}."
+    if (taken := describe.taken_over(verdict)) is not None:
+        yield f"It is {code(taken)}."
     shown = verdict.fields[:max_fields]
     if shown:
         rows = [_row(field) for field in shown]

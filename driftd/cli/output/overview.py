@@ -163,6 +163,9 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         subject = f"  {one_line(str(one['kind']))} {one_line(str(name))}"
         outcome = one.get("outcome")
         ending = f", {outcome}: {one_line(one['error'])}" if one.get("error") else f", {outcome}" if outcome else ""
+        if claim := one.get("taken_from"):
+            whom = f"{claim['deployer']} ({claim['by']})" if claim["by"] else str(claim["deployer"])
+            ending = f", taken over from {one_line(whom)}{ending}"
         if not one["fields"]:
             is_write = "operation" in one  # its "by" is a person, whom the row names already
             who = one.get("deleted_by") or (None if is_write else one.get("by"))
@@ -171,7 +174,8 @@ def _object_lines(line: HistoryLine) -> Iterator[Text]:
         for field in one["fields"][: describe.MAX_FIELDS]:
             git, live = _sides(field)
             change = f"{live} → {git}" if outcome else f"Git {git}, live {live}"
-            left = f", {describe.left_to(field['left_to'])}" if field.get("left_to") else ""
+            who = field.get("left_to") or one.get("left_to")
+            left = f", {describe.left_to(who)}" if who else ""
             yield Text(f"{subject} {one_line(field['path'])}: {change}{_by(field['by'])}{left}{ending}", style=_DIM)
         if (hidden := len(one["fields"]) - describe.MAX_FIELDS) > 0:
             yield Text(f"{subject} … and {plural(hidden, 'more field')}", style=_DIM)

@@ -179,6 +179,8 @@ class _Layout:
             yield Line(Text(describe.behind(verdict.behind, self.now), style="cyan"), indent=4, hang=6)
         if verdict.left_to is not None:
             yield Line(Text(describe.left_to(verdict.left_to), style="cyan"), indent=4, hang=6)
+        if (taken := describe.taken_over(verdict)) is not None:
+            yield Line(Text(taken, style="cyan"), indent=4, hang=6)
         yield from self._fields(verdict)
 
     def _fields(self, verdict: Verdict) -> Iterator[Line]:

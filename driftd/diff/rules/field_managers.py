@@ -44,15 +44,43 @@ class Controller:
 class DeployerRow:
     """A deployer (patterns of manager names) and its marks: fields by which it knows the objects that it deploys.
 
-    With an `operation` (Apply), it is one only where it writes in that way.
+    With an `operation` (Apply), it is one only where it writes in that way. One that writes without being asked has
+    `claims`: groups of paths of labels and annotations that say that it, the `product`, keeps the object. The first
+    complete group names the `keeper`. Fields of `controllers` say as much without any mark, but for kinds of the API
+    `groups` that are its own.
     """
 
     managers: tuple[str, ...]
     marks: tuple[str, ...] = ()
     operation: str | None = None
+    product: str = ""
+    claims: tuple[tuple[str, ...], ...] = ()
+    keeper: str = ""
+    controllers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, row: Mapping[str, Any]) -> DeployerRow:
+        return cls(
+            managers=_texts(row, "managers"),
+            marks=_texts(row, "marks"),
+            operation=row.get("operation"),
+            product=row.get("product", row["name"]),
+            claims=tuple(tuple(group) for group in row.get("claims", ())),
+            keeper=row.get("keeper", ""),
+            controllers=_texts(row, "controllers"),
+            groups=_texts(row, "groups"),
+        )
+
+    def is_controller(self, manager: str) -> bool:
+        """Whether what this manager owns is kept by the deployer, marked or not."""
+        return bool(self.controllers) and _matches_any(manager, self.controllers)
 
     def is_by(self, owner: FieldOwner) -> bool:
-        return self.operation in (None, owner.operation) and _matches_any(owner.manager, self.managers)
+        return self.is_writer(owner.manager, owner.operation)
+
+    def is_writer(self, manager: str, operation: str) -> bool:
+        return self.operation in (None, operation) and _matches_any(manager, self.managers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +104,7 @@ class Managers:
         return cls(
             tuple(Controller(_texts(row, "managers"), _written(row)) for row in table["controllers"]),
             tuple(_written(row) for row in table["bookkeeping"]),
-            tuple(
-                DeployerRow(_texts(row, "managers"), _texts(row, "marks"), row.get("operation"))
-                for row in table["deployers"]
-            ),
+            tuple(DeployerRow.parse(row) for row in table["deployers"]),
             _texts(table, "interactive"),
             (*_texts(table, "interactive"), *_texts(table, "people")),
         )
