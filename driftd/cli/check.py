@@ -100,7 +100,22 @@ async def _configured(request: CheckRequest, config: Config | None, folder: Path
     if config is not None and request.revision is None:
         apps = await at_their_holds(apps, config)
     apps, notes = await asyncio.to_thread(checkouts, apps, request, folder)
-    return DiscoveredApps(apps, not_judged=not_judged, notes=notes)
+    return DiscoveredApps(
+        apps, not_judged=not_judged, notes=[*notes, *_undiscovered(request, config, alone=not apps and not not_judged)]
+    )
+
+
+def _undiscovered(request: CheckRequest, config: Config | None, *, alone: bool) -> list[str]:
+    """What is said of the apps that the daemon of a configuration finds, and a check of the configuration does not.
+
+    Raises: DriftdError: they are all that there is.
+    """
+    if config is None or not config.discover or request.names:
+        return []
+    how = f"driftd check --discover {','.join(config.discover)} checks what is found in the cluster"
+    if alone:
+        raise DriftdError(f"{request.config} has no apps of its own: {how}")
+    return [f"not checked: apps that `discover` finds; {how}"]
 
 
 def _discovers(request: CheckRequest, config: Config | None) -> bool:

@@ -25,6 +25,8 @@ APPLICATION = ("argoproj.io", "Application")
 
 _THIS_CLUSTER = frozenset({"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local"})
 _IN_CLUSTER = "in-cluster"
+_OVERRIDES = (".argocd-source.yaml", ".argocd-source-{}.yaml")
+"""Files in an Application's folder that change its parameters, as the Image Updater writes them."""
 
 
 def deployed_by_application(
@@ -139,6 +141,7 @@ def _deployed(
             release=text(helm, "releaseName") or application["metadata"]["name"],
             namespace=text(helm, "namespace") or namespace or "default",
             plain=plain_files(section(body, "directory")),
+            overrides=tuple([each.format(application["metadata"]["name"]) for each in _OVERRIDES]),
             edits=kustomize_edits(section(body, "kustomize"), environment),
             **options,
         ),

@@ -75,7 +75,8 @@ class RenderOptions:
     (see `driftd.render.kustomization_edits`); `labels` and `annotations`, which it sets in all objects in the end;
     `values`, further values of Helm (YAML or JSON), which win over the files; `parameters`, which win over these, and
     so do `file_parameters`, names of values with the files whose contents they are; `substitutions`, the values of
-    Flux' variables by name (without any, none is replaced).
+    Flux' variables by name (without any, none is replaced). `overrides` are files of the folder that change all this,
+    and that driftd does not read: where one of them is there, the folder cannot be rendered.
     """
 
     release: str = "release"
@@ -98,6 +99,7 @@ class RenderOptions:
     ignore_missing_values_files: bool = False
     substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secret_substitutions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    overrides: tuple[str, ...] = ()
 
     def for_cluster(self, capabilities: Capabilities) -> RenderOptions:
         """The same options for a chart that is rendered for a cluster."""

@@ -51,6 +51,7 @@ def _render_folder(
     files = tree.files(tree.path)
     kind = _kind_of_folder(tree, files)
     try:
+        _require_no_overrides(tree, files, options)
         match kind:
             case RenderKind.HELM:
                 return kind, (helm.render(tree, tree.path, options),)
@@ -62,6 +63,14 @@ def _render_folder(
                 return kind, plain.render(tree, files, options, parser)
     except RenderError as error:
         return kind, (RenderedPart(errors=(error,)),)
+
+
+def _require_no_overrides(tree: FileTree, files: Sequence[TreeFile], options: RenderOptions) -> None:
+    """Raises: RenderError: a file of the folder changes how its deployer renders it."""
+    overrides = {f"{tree.path}/{name}" if tree.path else name for name in options.overrides}
+    for file in files:
+        if file.path in overrides:
+            raise RenderError("its deployer changes by this file what it renders, and driftd does not", file=file.path)
 
 
 def is_chart(tree: FileTree) -> bool:

@@ -150,6 +150,16 @@ def test_every_app_of_a_configuration_is_checked_whatever_fails_in_others(world:
     assert world.driftd("check", *config, "web").code == 0
 
 
+def test_what_only_the_daemon_finds_is_no_nothing_to_check(world: World) -> None:
+    """A check of a configuration leaves out what `discover` finds, and says so: "all is in sync" would be no answer."""
+    in_sync(world)
+    result = world.driftd("check", *world.configure(discover=["argo", "flux"]))
+    refused(result, "has no apps of its own: driftd check --discover argo,flux checks what is found in the cluster")
+    result = world.driftd("check", *world.configure({"name": "web", "path": "app"}, discover=["argo"]))
+    assert result.code == 0
+    assert "not checked: apps that `discover` finds; driftd check --discover argo checks" in result.err
+
+
 def test_a_folder_without_manifests_is_not_in_sync(world: World) -> None:
     """It is more likely the wrong folder than an app that declares nothing."""
     world.repository.write({"app/README": "nothing yet"}).commit("Begin")

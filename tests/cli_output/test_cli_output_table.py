@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from driftd.cli.output import describe, markdown
+from driftd.cli.output.at_work import print_at_work
 from driftd.cli.output.difference import difference
 from driftd.cli.output.incident import print_incident
 from driftd.cli.output.lines import Line, console_for, print_lines
@@ -31,6 +32,7 @@ from driftd.cli.output.overview import (
 from driftd.cli.output.progress import progress
 from driftd.cli.output.table import print_reports
 from driftd.cli.output.trouble import print_trouble
+from driftd.model.command import Lease
 from driftd.model.document import check_document
 from driftd.model.drift import Change, FieldDrift, Status
 from driftd.model.health import HealthState
@@ -482,3 +484,16 @@ def test_what_is_still_to_be_deployed_is_said_below_the_app(pending: PendingRevi
     assert text in markdown.render([replace(QUIET, pending=pending)])
     document = check_document([replace(QUIET, pending=pending)])
     assert document["apps"][0]["pending"]["revision"] == pending.revision
+
+
+def test_nobody_is_missed_at_what_was_found_and_cannot_be_judged():
+    """There are no passes of it: that no process works on it is no news."""
+    lease = Lease("application/argocd/web", "node/42/abc", NOW + timedelta(seconds=20))
+    judged = AppStatus("application/argocd/web", "prod", Mode.OBSERVE, revision="a" * 40, lease=lease)
+    not_judged = AppStatus("application/argocd/redis", "prod", Mode.OBSERVE, error="a plugin renders it")
+    stream = io.StringIO()
+    print_at_work(Console(file=stream, width=120), [judged, not_judged], now=NOW)
+    assert stream.getvalue() == "driftd 42 on node is at work\n"
+    stream = io.StringIO()
+    print_at_work(Console(file=stream, width=120), [replace(judged, lease=None), not_judged], now=NOW)
+    assert stream.getvalue() == "no driftd is at work\n"

@@ -44,6 +44,7 @@ def test_what_was_applied_counts_not_what_is_asked_for() -> None:
     assert (found.app.name, found.app.path, found.app.namespace) == ("application/argocd/web", "apps/web", "web")
     assert (found.commit, found.source.url, found.source.ref) == (COMMIT, URL, Ref())
     assert not found.app.deploys
+    assert found.app.rendering.overrides == (".argocd-source.yaml", ".argocd-source-web.yaml")
 
 
 @pytest.mark.parametrize(

@@ -269,3 +269,15 @@ def test_what_flux_leaves_out_of_a_repository_is_left_out(tmp_path: Path, progra
     assert names(None) == {"a", "b", "c", "d", "e"}
     assert names("") == {"a", "d"}
     assert names("/app/a.yaml\n!/app/e.yaml\n") == {"d", "e"}
+
+
+@pytest.mark.parametrize("file", [".argocd-source.yaml", ".argocd-source-web.yaml"])
+def test_a_folder_with_parameters_of_its_own_in_git_is_not_rendered_without_them(tmp_path: Path, file: str) -> None:
+    """Argo CD merges them into what the Application says: without them, all that they change would be drift."""
+    files = {"app/a.yaml": config_map("a"), f"app/{file}": "kustomize: {images: [nginx:1.28]}\n"}
+    options = RenderOptions(overrides=(".argocd-source.yaml", ".argocd-source-web.yaml"))
+    rendering = render(tree(tmp_path, "app", files), options)
+    [error] = rendering.errors
+    assert str(error) == f"app/{file}: its deployer changes by this file what it renders, and driftd does not"
+    others = {"app/a.yaml": config_map("a"), "app/below/.argocd-source.yaml": "kustomize: {}\n"}
+    assert not render(tree(tmp_path / "others", "app", others), options).errors

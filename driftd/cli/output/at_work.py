@@ -19,12 +19,16 @@ _LATE = timedelta(minutes=1)
 
 
 def print_at_work(console: Console, apps: Sequence[AppStatus], *, now: datetime) -> None:
-    """Prints a line per process with the apps that it works on, and one with those that no process works on."""
+    """Prints a line per process with the apps that it works on, and one with those that no process works on.
+
+    Of what was found in a cluster and cannot be judged there are no passes.
+    """
+    worked_on = [app for app in apps if app.lease is not None or app.revision is not None or "/" not in app.app]
     apps_of = defaultdict[tuple[str, str], list[str]](list)
-    for app in apps:
+    for app in worked_on:
         apps_of[_at_work(app.lease, now)].append(app.app)
     for (sentence, style), names in apps_of.items():
-        which = "" if len(names) == len(apps) else f": {one_line(', '.join(names))}"
+        which = "" if len(names) == len(worked_on) else f": {one_line(', '.join(names))}"
         console.print(Text(sentence + which, style=style), soft_wrap=True)
 
 
