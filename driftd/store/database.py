@@ -69,6 +69,7 @@ class Database:
         self._write_error: str | None = None
         self._write_failed_at = 0.0
         self._file = _identity(engine.url)
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._connections = ServerConnections(engine) if engine.dialect.name != "sqlite" else None
         self._writer = writer
         self._readers = readers
@@ -186,6 +187,8 @@ class Database:
             return call()
         except SQLAlchemyError as e:
             raise _DatabaseRefused(f"{self.place}: {_explain(e)}") from None  # PostgreSQL's own text quotes rows
+        except self._driver_error as e:  # as it looks whether a connection works that was hung up meanwhile
+            raise _DatabaseRefused(f"{self.place}: the connection was lost ({type(e).__name__})") from None
         # A document that is no JSON, one that a migration cannot unpack, or a column that SQLite has in another type.
         except (ValueError, TypeError, zlib.error) as e:
             raise StoreError(f"{self.place}: a record that does not fit: {type(e).__name__}") from None

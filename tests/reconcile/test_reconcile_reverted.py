@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -47,7 +48,7 @@ async def deployed(open_world: OpenWorld, *kinds: str) -> AsyncIterator[tuple[Wo
         await argo.deploys("Deployment", "ConfigMap", *kinds)
         async with world.engine() as engine:
             await until(lambda: "web" in engine.results and engine.results["web"].report.in_sync, "a first pass")
-            await asyncio.sleep(0.5)  # the rollout's own writes
+            await asyncio.sleep(1.5 - time.time() % 1)  # the rollout's own writes; in another second than they
             yield world, argo
 
 
