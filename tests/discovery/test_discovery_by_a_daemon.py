@@ -34,9 +34,8 @@ def hooks() -> Iterator[WebhookReceiver]:
 def driftd(deployed: Deployed, tmp_path: Path, hooks: WebhookReceiver) -> Iterator[Driftd]:
     webhook = {"name": "hooks", "url": hooks.url, "secretFile": str(tmp_path / "webhook-secret")}
     config = {"discover": ["argo", "flux"], "notify": {"webhooks": [webhook]}}
-    daemon = Driftd(
-        tmp_path, config, KUBECONFIG=str(deployed.cluster.kubeconfig()), GIT_SSL_CAINFO=str(deployed.ca_file)
-    )
+    kubeconfig, ca = str(deployed.cluster.kubeconfig()), str(deployed.ca_file)
+    daemon = Driftd(tmp_path, config, KUBECONFIG=kubeconfig, GIT_SSL_CAINFO=ca, SSL_CERT_FILE=ca)
     try:
         yield daemon.start()
         daemon.stop()
@@ -63,13 +62,13 @@ def test_apps_come_and_go_with_their_deployers_and_are_judged_at_what_these_appl
     deployed.apply(
         "argocd-application-controller",
         application(source, before, name="followed", namespace="eu"),
-        application({**source, "chart": "redis"}, "1.0.0", name="charted", namespace="eu"),
+        application({**source, "plugin": {"name": "x"}}, before, name="plugged", namespace="eu"),
     )
     live = tracked("followed", config_map("settings", "eu", color="blue", region="${REGION}"))
     deployed.apply("argocd-controller", live)
     wait_until(lambda: settled(driftd, APP, before, drifted=0), "the Application")
-    wait_until(lambda: "application/argocd/charted" in statuses(driftd), "what cannot be judged")
-    assert "answers 404" in statuses(driftd)["application/argocd/charted"]["error"]
+    wait_until(lambda: "application/argocd/plugged" in statuses(driftd), "what cannot be judged")
+    assert "plugin renders it" in statuses(driftd)["application/argocd/plugged"]["error"]
 
     deployed.cluster.kubectl("-n", "eu", "patch", "cm", "settings", "-p", '{"data": {"color": "black"}}')
     [opened] = wait_until(lambda: hooks.bodies, "the message")
@@ -88,7 +87,7 @@ def test_apps_come_and_go_with_their_deployers_and_are_judged_at_what_these_appl
         kustomization("./apps/plain", after, name="followed", targetNamespace="eu"),
     )
     wait_until(lambda: settled(driftd, OTHER, after, drifted=0), "the Kustomization")
-    for name in ("followed", "charted"):
+    for name in ("followed", "plugged"):
         deployed.cluster.kubectl("-n", "argocd", "delete", "application", name)
     wait_until(lambda: set(statuses(driftd)) == {OTHER}, "the end of the Applications")
     assert driftd.command("history", OTHER).returncode == 0
