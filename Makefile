@@ -56,6 +56,7 @@ unit: $(DEV) $(COMPILED) ## Run the tests that need no control plane
 controlplane: $(DEV) $(COMPILED) ## Run the tests on a real control plane (the first time it is built, about 12 minutes)
 	$(PY) -m tests.support.assets
 	$(PY) -m tests.support.chart_tools
+	$(PY) -m tests.support.registry
 	$(PY) -m pytest -m controlplane -n0 --require-controlplane --tally=$(BUILD)/tally/controlplane.json
 
 demo-test: $(COMPILED)

@@ -23,6 +23,7 @@ from tests.support import assets as control_plane_assets
 from tests.support import chart_tools as chart_tool_programs
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import Kubelet
+from tests.support.registry import registry_program
 
 pytest_plugins = ["tests.support.tally", "tests.support.corpora", "tests.support.field_cases", "tests.support.worlds"]
 
@@ -112,5 +113,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else nullcontext():
         control_plane_assets.ensure()
-        if any("chart_tools" in getattr(item, "fixturenames", ()) for item in session.items):
+        fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+        if "chart_tools" in fixtures:
             chart_tool_programs.ensure()
+        if fixtures & {"charts", "registry"}:
+            registry_program()
