@@ -5,6 +5,7 @@ Source: helm.sh/docs/topics/chart_repository.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from driftd.model.errors import GitError, RefNotFound
 _MAX_INDEX = 128 << 20
 _MAX_EVENTS = 1_000_000
 """Of the entries of one chart."""
+_MAX_DEPTH = 64
+"""libyaml takes time by the square of the depth, and a real index has less than ten levels."""
 
 
 async def fetch_chart(source: ArtifactSource, reader: HttpsReader) -> Artifact:
@@ -28,7 +31,7 @@ async def fetch_chart(source: ArtifactSource, reader: HttpsReader) -> Artifact:
     index = await reader.get(urljoin(base, "index.yaml"), _MAX_INDEX)
     if index.status != 200:
         raise reader.refused(index)
-    entry = _entry(index.body, source)
+    entry = await asyncio.to_thread(_entry, index.body, source)  # some are of tens of megabytes
     urls = [url for url in entry.get("urls") or () if isinstance(url, str)]
     if not urls:
         raise GitError(f"{source}: the index of the repository has no address of version {source.applied}")
@@ -64,13 +67,14 @@ def _versions(index: bytes, chart: str) -> Iterator[Mapping[str, Any]]:
         events = _events(loader)
         for key in _keys(events):
             if key != "entries":
-                _skip(events)
+                _pass_over(events)
                 continue
             for name in _keys(events):
-                taken = list(_skip(events))
-                if name == chart and len(taken) <= _MAX_EVENTS:
-                    found = yaml.safe_load(yaml.emit([*_BEFORE, *taken, *_AFTER]))
-                    yield from [entry for entry in found or () if isinstance(entry, dict)]
+                if name != chart:
+                    _pass_over(events)
+                    continue
+                found = yaml.safe_load(yaml.emit([*_BEFORE, *_taken(events), *_AFTER]))
+                yield from [entry for entry in found or () if isinstance(entry, dict)]
     finally:
         loader.dispose()
 
@@ -82,8 +86,13 @@ _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def _events(loader: yaml.CSafeLoader) -> Iterator[yaml.Event]:
+    """The events within the document. Raises: YAMLError: it is nested too deeply."""
+    depth = 0
     while loader.check_event():
         event = loader.get_event()
+        depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError("nested too deeply")
         if event is not None and not isinstance(event, (yaml.StreamStartEvent, yaml.DocumentStartEvent)):
             yield event
 
@@ -100,13 +109,26 @@ def _keys(events: Iterator[yaml.Event]) -> Iterator[str]:
         yield event.value
 
 
-def _skip(events: Iterator[yaml.Event]) -> list[yaml.Event]:
+def _value(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
     """The events of the value that begins."""
-    taken: list[yaml.Event] = []
     depth = 0
     for event in events:
-        taken.append(event)
+        yield event
         depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
         if depth == 0:
             break
+
+
+def _pass_over(events: Iterator[yaml.Event]) -> None:
+    for _ in _value(events):
+        pass
+
+
+def _taken(events: Iterator[yaml.Event]) -> list[yaml.Event]:
+    """Raises: YAMLError: there are too many."""
+    taken = []
+    for event in _value(events):
+        taken.append(event)
+        if len(taken) > _MAX_EVENTS:
+            raise yaml.YAMLError("too large")
     return taken
